@@ -1,0 +1,21 @@
+"""Actions: planning steps that need more than one file in view, such as a whole network setup.
+
+An action is ``action(bench: Workbench, *, ...) -> None``. It reads the guest and the facts through the
+workbench and puts its changes there; it never touches the guest itself. ``ACTIONS`` is a literal like
+``editors.OPS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+ACTIONS: dict[str, str] = {}
+
+
+def find_action(name: str) -> Callable[..., Any]:
+    """Return the action with this name. Raises KeyError where there is none."""
+    module, _, function = ACTIONS[name].partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"guestfix.actions.{module}"), function)
+    return found

@@ -1,0 +1,1 @@
+"""Backends: how a guest's files are reached. ``open_guest`` picks one by the URI."""

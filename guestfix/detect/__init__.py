@@ -1,0 +1,25 @@
+"""Detectors: each learns facts from a guest and says where it saw them.
+
+A detector is ``detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]``. It sees the facts
+of those before it in ``DETECTORS``, never raises for what a guest holds (an unreadable file becomes an
+Unknown fact or a finding), and reads no more than it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from guestfix.facts import Facts, Finding
+from guestfix.guest import GuestFS
+from guestfix.pack.model import Target
+
+DETECTORS: tuple[str, ...] = ()
+
+
+def detect_all(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Run every detector in order; facts then holds all that is known."""
+    found: list[Finding] = []
+    for name in DETECTORS:
+        module = importlib.import_module(f"guestfix.detect.{name}")
+        found += module.detect(guest, facts, target)
+    return found

@@ -1,0 +1,20 @@
+"""Editor operations: pure functions from a file's bytes to a file's bytes, one module a format.
+
+``OPS`` maps the name a rule uses to ``module:function`` below this package; it is a literal, so that
+a run imports only the formats that its rules need.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+OPS: dict[str, str] = {}
+
+
+def find_op(name: str) -> Callable[..., Any]:
+    """Return the editor with this name. Raises KeyError where there is none."""
+    module, _, function = OPS[name].partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"guestfix.editors.{module}"), function)
+    return found

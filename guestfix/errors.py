@@ -1,0 +1,87 @@
+"""Every exception that guestfix raises on purpose. Each says what, where, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GuestfixError(Exception):
+    """Base of all errors of guestfix.
+
+    ``what`` is the sentence for the user, ``where`` a path, ``path:line`` or ``path:line:column``,
+    ``remedy`` what to do next. The last two may be empty.
+    """
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  remedy: {self.remedy}" if self.remedy else text
+
+
+class UsageError(GuestfixError):
+    """The command line or an argument of the API can't be used as given."""
+
+
+class GuestError(GuestfixError):
+    """Something about the guest's files prevents reading or writing them."""
+
+
+class NotAGuest(GuestError):
+    """The given place holds no guest operating system."""
+
+
+class NotFound(GuestError):
+    """The path doesn't exist in the guest."""
+
+
+class Unreadable(GuestError):
+    """The path exists but can't be read: permission, I/O error, or not a regular file."""
+
+
+class TooLarge(GuestError):
+    """The file is larger than what the caller was ready to hold in memory."""
+
+
+class SymlinkLoop(GuestError):
+    """Resolving the path met more symbolic links than the kernel would follow (path_resolution(7))."""
+
+
+class EditError(GuestfixError):
+    """An editor refuses a file because it could not change it without loss."""
+
+
+class Problem(GuestfixError):
+    """One mistake in a rule pack or another YAML file, at ``where`` (``file:line:column``)."""
+
+
+class PackError(GuestfixError):
+    """A rule pack or YAML file has mistakes; ``problems`` has all of them, in file order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        count = len(problems)
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} found")
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join([*(str(problem) for problem in self.problems), self.what])
+
+
+class PlanError(GuestfixError):
+    """A plan can't be read, or doesn't belong to this guest or to its present state."""
+
+
+class Blocked(GuestfixError):
+    """Nothing was written, because a finding or the guest's state forbids it."""
+
+
+class ApplyError(GuestfixError):
+    """Writing failed. ``restored`` tells whether every file is as it was before."""
+
+    def __init__(self, what: str, *, restored: bool, where: str = "", remedy: str = "") -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.restored = restored

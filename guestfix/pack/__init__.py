@@ -1,0 +1,1 @@
+"""Rule packs: their model, their loader, their condition language."""

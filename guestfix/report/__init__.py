@@ -1,0 +1,1 @@
+"""Reports: a Plan as text and as JSON."""
