@@ -49,7 +49,8 @@ def encode(text: str) -> bytes:
 
 def _quoted(src: bytes, at: int, quote: bytes) -> tuple[int, bytes, bool] | None:
     """Read a quoted part whose opening quote is at ``at``: its end, its bytes, whether it expands."""
-    out, pos, dynamic = [], at + 1, False
+    out: list[bytes] = []
+    pos, dynamic = at + 1, False
     while pos < len(src):
         char = src[pos : pos + 1]
         if char == quote:
