@@ -13,11 +13,9 @@ import stat as st
 from collections.abc import Iterable
 from typing import IO, cast
 
-from guestfix.errors import GuestError, NotAGuest, NotFound, SymlinkLoop, TooLarge, Unreadable
+from guestfix.backends.resolve import resolve
+from guestfix.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadable
 from guestfix.guest import MAX_READ, Disks, Kind, Meta, Space, Stat
-
-MAX_LINKS = 40
-"""Links followed in one look-up, as in the kernel (path_resolution(7))."""
 
 MAX_NAMES = 100_000
 """Names in one directory that are looked at; a larger directory is an error, not a hang."""
@@ -78,30 +76,7 @@ class DirectoryGuest:
         return self._resolve(path, follow=True)
 
     def _resolve(self, path: str, *, follow: bool) -> str:
-        """Return the guest path without links. What comes after a missing component is kept as it is."""
-        if "\0" in path:
-            raise NotFound("a path can't hold a NUL byte", where=path.replace("\0", "\\0"))
-        todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-        at, links = "/", 0
-        while todo:
-            part = todo.pop()
-            if part == "..":
-                at = at.rpartition("/")[0] or "/"
-                continue
-            step = self._child(at, part)
-            if not follow and not todo:
-                return step
-            target = self._link_target(step)
-            if target is None:
-                at = step
-                continue
-            links += 1
-            if links > MAX_LINKS:
-                raise SymlinkLoop("too many symbolic links", where=path)
-            if target.startswith("/"):
-                at = "/"
-            todo += [piece for piece in reversed(target.split("/")) if piece not in ("", ".")]
-        return at
+        return resolve(path, self._child, self._link_target, follow=follow)
 
     def _child(self, folder: str, name: str) -> str:
         base = folder.rstrip("/")
