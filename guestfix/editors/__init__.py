@@ -10,7 +10,9 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-OPS: dict[str, str] = {}
+OPS: dict[str, str] = {
+    "unattend.merge": "unattend:merge",
+}
 
 
 def find_op(name: str) -> Callable[..., Any]:
