@@ -11,6 +11,7 @@ from typing import Any
 from guestfix import __version__
 from guestfix.actions import find_action
 from guestfix.changes import changes_of
+from guestfix.compat import judge, table_version
 from guestfix.detect import detect_all
 from guestfix.edit import Edit
 from guestfix.editors import find_op
@@ -128,7 +129,12 @@ def _guest_out(guest: GuestFS) -> dict[str, Any]:
 
 
 def _versions(pack: Pack) -> dict[str, Any]:
-    return {"guestfix": __version__, "pack": pack.version, "pack_digest": pack.digest}
+    return {
+        "guestfix": __version__,
+        "pack": pack.version,
+        "pack_digest": pack.digest,
+        "compat": table_version(pack.systems),
+    }
 
 
 def make_plan(
@@ -174,7 +180,8 @@ def make_plan(
 
 def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, Any], int, list[Finding]]:
     """Return the verdict, its JSON details, by how many steps confidence drops, and findings."""
-    return "unknown", {}, 0, []
+    verdict = judge(pack.systems, facts)
+    return verdict.status, verdict.as_json(), verdict.confidence_drop, list(verdict.findings)
 
 
 def _policies(facts: Facts, pack: Pack) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any
 from guestfix import __version__
 from guestfix.pack.model import Pack, Policy, Rule, Step, Target
 
-FORMAT = 1
+FORMAT = 2
 
 
 def load_pack(root: Path | str | None = None) -> Pack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from guestfix.errors import GuestfixError, PackError, Problem
 from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, Rule, Target
 from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.steps import read_steps
+from guestfix.pack.systems import load_systems
 from guestfix.pack.when import Condition, ConditionError, compile_condition
 from guestfix.pack.yamlpos import Mark, Node, parse
 
@@ -72,9 +74,11 @@ def compile_pack(files: dict[str, bytes], root: str) -> Pack:
     rules = _rules(_below(nodes, "fix"), problems)
     targets = [_target(node, name, problems) for name, node in _below(nodes, "targets")]
     pack = _pack(nodes.get("pack.yaml"), digest_of(files), _in_order(rules, problems), targets, problems)
+    systems, found = load_systems(nodes)
+    problems += found
     if problems:
         raise PackError(sorted(problems, key=_place_key))
-    return pack
+    return replace(pack, systems=systems)
 
 
 def _place_key(problem: Problem) -> tuple[str, int, int]:
