@@ -45,14 +45,10 @@ Content = bytes | Link | None
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """An editor's result when it has notes; without notes it returns the bare content.
-
-    ``diff`` is what the report shows instead of a unified diff, for binary files.
-    """
+    """An editor's result when it has notes; without notes it returns the bare content."""
 
     content: Content
     notes: tuple[Note, ...] = ()
-    diff: str = ""
 
 
 Table = Mapping[str, str]

@@ -1,0 +1,164 @@
+"""What the guest mounts at boot: /etc/fstab, and systemd's own mount and swap units.
+
+Facts: fstab.entries (spec, mount, type, options, dump, pass, line of each readable line), fstab.init
+(systemd, mountall, sysv, openrc or unknown: who reads the table at boot).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from guestfix.detect.files import exists
+from guestfix.errors import GuestError, NotFound
+from guestfix.facts import Evidence, Facts, Finding, Unknown
+from guestfix.formats import devices
+from guestfix.formats.fstab import VITAL, Entry, entries, number_of
+from guestfix.guest import GuestFS
+from guestfix.pack.model import Target
+
+PATH = "/etc/fstab"
+LIMIT = 1024 * 1024
+"""Bytes of a table that is still one that somebody wrote."""
+
+_INIT_SIGNS = (
+    ("mountall", ("/sbin/mountall", "/usr/sbin/mountall", "/etc/init/mountall.conf")),
+    ("openrc", ("/sbin/openrc-run", "/usr/sbin/openrc-run", "/sbin/openrc", "/etc/init.d/localmount")),
+    ("sysv", ("/etc/rc.d/rc.sysinit", "/etc/inittab", "/etc/init.d/rcS")),
+    ("systemd", ("/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/etc/systemd/system")),
+)
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Record the fstab.* facts of a Linux guest; report a table that can't be read and entries given twice."""
+    if facts.value("os.family") != "linux":
+        return []
+    facts.put("fstab.init", find_init(guest))
+    try:
+        data = guest.read(PATH, LIMIT)
+    except NotFound:
+        facts.put("fstab.entries", [])
+        return [_missing()]
+    except GuestError as error:
+        facts.put("fstab.entries", Unknown(error.what))
+        return [_unreadable(error.what, error.remedy)]
+    found = entries(data)
+    good = [entry for entry in found if not entry.problem]
+    if found and not good:
+        facts.put("fstab.entries", Unknown("no line of it can be an entry"))
+        return [_unreadable(f"no line of it can be an entry ({found[0].problem})", "", found[0])]
+    facts.put("fstab.entries", [_as_fact(entry) for entry in good], Evidence(PATH))
+    return [*_twice(good, facts.value("disks.uuid_by_device", {})), *_devices_in_options(good)]
+
+
+def find_init(guest: GuestFS) -> str:
+    """Return who mounts the table's entries at boot; ``unknown`` where nothing shows it."""
+    try:
+        target = guest.realpath("/sbin/init")
+    except GuestError:
+        target = ""
+    if target.endswith("/systemd"):
+        return "systemd"
+    return next((name for name, paths in _INIT_SIGNS if any(exists(guest, path) for path in paths)), "unknown")
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _as_fact(entry: Entry) -> dict[str, str | int]:
+    return {
+        "spec": _text(entry.spec),
+        "mount": _text(entry.mount),
+        "type": _text(entry.type),
+        "options": _text(entry.options),
+        "dump": number_of(entry.dump),
+        "pass": number_of(entry.fsck),
+        "line": entry.number,
+    }
+
+
+def _missing() -> Finding:
+    summary = "the guest has no /etc/fstab, so nothing in it had to be checked"
+    return Finding("GF-FSTAB-MISSING", "info", summary, (Evidence(PATH),))
+
+
+def _unreadable(why: str, remedy: str, entry: Entry | None = None) -> Finding:
+    evidence = Evidence(PATH, entry.number, entry.text) if entry else Evidence(PATH)
+    remedy = remedy or "put a valid table in its place: without it nothing but the root filesystem would be mounted"
+    return Finding("GF-FSTAB-UNREADABLE", "blocker", f"/etc/fstab can't be read: {why}", (evidence,), remedy)
+
+
+# the same twice
+
+
+def _twice(found: list[Entry], table: dict[str, str]) -> Iterable[Finding]:
+    """Yield findings for a mount point or a volume that two entries name.
+
+    A second entry for a mount point of VITAL is a blocker: which of the two boots is the reader's choice
+    (systemd takes the first, mount -a puts one over the other).
+    """
+    mounts: dict[str, Entry] = {}
+    volumes: dict[str, Entry] = {}
+    neighbours = [entry.spec for entry in found]
+    for entry in found:
+        if entry.mount.startswith("/"):
+            first = mounts.setdefault(entry.place, entry)
+            if first is not entry and not entry.has("noauto"):
+                yield _same_mount(first, entry)
+        volume = _volume(entry, table, neighbours)
+        if volume:
+            first = volumes.setdefault(volume, entry)
+            if first is not entry and not _may_share(first, entry):
+                yield _same_volume(first, entry)
+
+
+def _volume(entry: Entry, table: dict[str, str], neighbours: list[str]) -> str:
+    """Return one name for the volume, however the entry names it; empty where it names none."""
+    if entry.bound or not (entry.spec.startswith("/dev/") or devices.tag(entry.spec)):
+        return ""
+    spec = devices.resolve(entry.spec, table, neighbours) or entry.spec
+    return devices.tag(spec) or devices.normal(spec)
+
+
+def _may_share(one: Entry, other: Entry) -> bool:
+    """Tell whether both may well be mounted: subvolumes, or a drive that takes different media."""
+    kinds = {one.type, other.type}
+    return (
+        "btrfs" in kinds or "bcachefs" in kinds or one.has("noauto") or other.has("noauto") or one.place == other.place
+    )
+
+
+def _same_mount(first: Entry, entry: Entry) -> Finding:
+    severity = "blocker" if entry.place in VITAL else "warning"
+    return Finding(
+        "GF-FSTAB-MOUNT-TWICE",
+        severity,
+        f"two entries mount something at {_text(entry.place)}",
+        (Evidence(PATH, first.number, first.text), Evidence(PATH, entry.number, entry.text)),
+        "remove the entry that is not meant",
+    )
+
+
+def _same_volume(first: Entry, entry: Entry) -> Finding:
+    return Finding(
+        "GF-FSTAB-VOLUME-TWICE",
+        "warning",
+        f"two entries use the same volume: {_text(first.spec)} and {_text(entry.spec)}",
+        (Evidence(PATH, first.number, first.text), Evidence(PATH, entry.number, entry.text)),
+        "remove the entry that is not meant",
+    )
+
+
+def _devices_in_options(found: list[Entry]) -> Iterable[Finding]:
+    """Yield a finding for each device name inside options, where no UUID can stand for it."""
+    for entry in found:
+        for option in entry.options.split(","):
+            name, _, value = option.partition("=")
+            if name in ("logdev", "rtdev", "device", "journal_path") and devices.is_unstable(value):
+                yield Finding(
+                    "GF-FSTAB-DEVICE-IN-OPTIONS",
+                    "warning",
+                    f"{_text(entry.place)} has the option {_text(option)}, and that device gets another name",
+                    (Evidence(PATH, entry.number, entry.text),),
+                    "name the device by a link that stays, such as one below /dev/disk/by-partuuid",
+                )

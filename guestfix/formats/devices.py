@@ -1,0 +1,135 @@
+"""Names of block devices on Linux: which of them survive a move to other hardware, and which don't.
+
+Sources: https://docs.kernel.org/admin-guide/devices.html, udev's 60-persistent-storage.rules, fstab(5).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+
+from guestfix.edit import Table
+
+_UNSTABLE = re.compile(
+    r"""/dev/(?:
+      (?:sd|hd|vd|xvd|ubd|dasd|emcpower)[a-z]+[0-9]*        # SCSI, IDE, virtio, Xen, UML, s390, multipath products
+    | nvme[0-9]+(?:n[0-9]+(?:p[0-9]+)?)?
+    | (?:mmcblk|pmem|nbd|rbd|ubiblock)[0-9]+(?:p[0-9]+)?
+    | (?:cciss|ida|rd|i2o|etherd|ataraid|block)/[^/]+              # RAID controllers with a folder; MAJOR:MINOR
+    | disk/by-(?:path|diskseq)/[^/]+
+    | disk/by-id/(?!dm-|md-|lvm-)[^/]+                             # dm-uuid-LVM-..., md-uuid-... go with the data
+    | (?:sr|scd|fd|st)[0-9]+\w*
+    | (?:cdrom|cdrw|dvd|dvdrw|floppy)[0-9]*(?:/[^/]+)?
+    )\Z""",
+    re.VERBOSE,
+)
+_TAG = re.compile(r"(UUID|LABEL|PARTUUID|PARTLABEL)=(.*)\Z", re.DOTALL)
+_TAG_FOLDER = re.compile(r"/dev/disk/by-(uuid|label|partuuid|partlabel)/([^/]+)\Z")
+_LAYERED = re.compile(r"/dev/(?:mapper/[^/]+|md/[^/]+|md_?d?[0-9]+(?:p[0-9]+)?|disk/by-id/(?:dm|md|lvm)-[^/]+)\Z")
+_TWO_PARTS = re.compile(r"/dev/([^/]+)/([^/]+)\Z")
+_NO_VOLUME_GROUP = re.compile(
+    "ataraid|block|bsg|bus|char|cciss|cdroms?|cpu|disk|dri|etherd|fd|floppy|hugepages|i2o|ida|input|loop|mapper|md|mqueue|"
+    "net|pktcdvd|pts|raw|rd|shm|snd|usb|v4l|vfio|zvol"
+)
+_BARE_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
+_LETTERED = re.compile(r"/dev/(sd|hd|vd|xvd)([a-z]{1,2})([0-9]{1,3})\Z")
+_NUMBERED = re.compile(r"/dev/nvme([0-9]{1,4})n1p([0-9]{1,3})\Z")
+_PART_OF_ID = re.compile(r"(/dev/disk/by-(?:id|path)/)(.+)(-part[0-9]+)\Z")
+_HEX_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+
+
+def normal(name: str) -> str:
+    """Return the name with doubled slashes and dots removed: ``//dev/./sda1`` is ``/dev/sda1``."""
+    return "/" + posixpath.normpath(name).lstrip("/") if name.startswith("/") else name
+
+
+def is_unstable(name: str) -> bool:
+    """Tell whether the kernel or the controller makes this name up, so that other hardware has another one.
+
+    md arrays, LVM, device-mapper names and the tags of filesystems and partitions go with the data.
+    """
+    return _UNSTABLE.match(normal(name)) is not None
+
+
+def is_layered(name: str) -> bool:
+    """Tell whether the name is of a volume above partitions: device-mapper, LVM (``/dev/VG/LV``), md."""
+    name = normal(name)
+    if _LAYERED.match(name):
+        return True
+    parts = _TWO_PARTS.match(name)
+    return parts is not None and not _NO_VOLUME_GROUP.fullmatch(parts[1])
+
+
+def is_bare_uuid(spec: str) -> bool:
+    """Tell whether this is a filesystem's UUID whose ``UUID=`` was forgotten."""
+    return _BARE_UUID.match(spec) is not None
+
+
+def tag(spec: str) -> str:
+    """Return a tag in one form, ``UUID=ab12`` for ``UUID="ab12"`` and ``/dev/disk/by-uuid/ab12``; else an empty text.
+
+    Hexadecimal digits of a UUID count the same in both cases, so they come back in lower case.
+    """
+    match = _TAG.match(spec)
+    if match:
+        name, value = match[1], match[2]
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+    else:
+        match = _TAG_FOLDER.match(normal(spec))
+        if not match:
+            return ""
+        name = match[1].upper()
+        value = _HEX_ESCAPE.sub(lambda found: chr(int(found[1], 16)), match[2])
+    return f"{name}={value.lower() if name.endswith('UUID') else value}"
+
+
+def known_tags(specs: Iterable[str]) -> frozenset[str]:
+    """Return the specs to compare with: tags in the form of :func:`tag`, device names as :func:`normal`."""
+    return frozenset(tag(spec) or normal(spec) for spec in specs)
+
+
+def resolve(name: str, table: Table, neighbours: Iterable[str] = ()) -> str | None:
+    """Return what the table (the fact ``disks.uuid_by_device``) has for a device name, or None.
+
+    A guest with one disk has keys such as ``/dev/disk/by-id/*-part1`` in it. They answer for any disk's
+    name, so they count only while all names in ``neighbours`` (those of the same file) can be of one disk.
+    Where all disks in the table have names of one family, the same place in another family is meant too:
+    a guest that was moved before may say /dev/hda1 for what its last platform called /dev/sda1.
+    """
+    name = normal(name)
+    found = table.get(name)
+    if found:
+        return found
+    if is_bare_uuid(name):
+        return f"UUID={name}" if f"UUID={name}" in table.values() else None
+    part = _PART_OF_ID.match(name)
+    if part is None:
+        return _by_place(name, table)
+    stems = {other[2] for other in map(_PART_OF_ID.match, map(normal, neighbours)) if other and other[1] == part[1]}
+    return table.get(f"{part[1]}*{part[3]}") if len(stems | {part[2]}) == 1 else None
+
+
+def _place(name: str) -> tuple[str, int, str] | None:
+    """Return a partition name's family, its disk's place counted from 0, and its number."""
+    match = _LETTERED.match(name)
+    if match is None:
+        match = _NUMBERED.match(name)
+        return ("nvme", int(match[1]), match[2]) if match else None
+    place = 0
+    for letter in match[2]:
+        place = place * 26 + ord(letter) - ord("a") + 1
+    return match[1], place - 1, match[3]
+
+
+def _by_place(name: str, table: Table) -> str | None:
+    wanted = _place(name)
+    if wanted is None:
+        return None
+    places = {place: key for key in table if (place := _place(key)) is not None}
+    families = {family for family, _, _ in places}
+    if len(families) != 1 or wanted[0] in families:
+        return None
+    key = places.get((families.pop(), wanted[1], wanted[2]))
+    return table[key] if key else None
