@@ -45,10 +45,14 @@ Content = bytes | Link | None
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """An editor's result when it has notes; without notes it returns the bare content."""
+    """An editor's result when it has notes; without notes it returns the bare content.
+
+    ``diff`` is what the report shows instead of a unified diff, for binary files.
+    """
 
     content: Content
     notes: tuple[Note, ...] = ()
+    diff: str = ""
 
 
 Table = Mapping[str, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 from guestfix.edit import Content, Link, Splice, apply_splices
@@ -217,6 +217,24 @@ class Overlay:
             return Meta(mode=0o644 if mode is None else mode)
         bits = (source.mode if like else 0o644) if mode is None else mode
         return Meta(mode=bits, uid=source.uid, gid=source.gid)
+
+    def snapshot(self) -> dict[str, Draft]:
+        """Return the state of all changes so far, for :meth:`restore` and :meth:`touched_since`."""
+        return {
+            path: replace(draft, splices=draft.splices and list(draft.splices), rules=list(draft.rules))
+            for path, draft in self._drafts.items()
+        }
+
+    def restore(self, before: dict[str, Draft]) -> None:
+        """Forget every change made since the snapshot."""
+        self._drafts = before
+
+    def touched_since(self, before: dict[str, Draft]) -> bool:
+        """Tell whether any path's planned content differs from the snapshot's."""
+        return any(
+            path not in before or (before[path].content, before[path].splices) != (draft.content, draft.splices)
+            for path, draft in self._drafts.items()
+        )
 
     def drafts(self) -> tuple[Draft, ...]:
         """Return every touched path's state, sorted by path. Some may equal the base after all."""

@@ -13,6 +13,7 @@ import stat as st
 from collections.abc import Iterable
 from typing import IO, cast
 
+from guestfix.backends import Request
 from guestfix.backends.resolve import resolve
 from guestfix.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadable
 from guestfix.guest import MAX_READ, Disks, Kind, Meta, Space, Stat
@@ -43,6 +44,14 @@ def _as_stat(found: os.stat_result) -> Stat:
         found.st_nlink,
         found.st_dev,
     )
+
+
+def _open_quietly(host: str) -> int:
+    """Open for reading without a new access time where the user may ask for that (O_NOATIME, open(2))."""
+    try:
+        return os.open(host, _READ_FLAGS | os.O_NOATIME)
+    except PermissionError:
+        return os.open(host, _READ_FLAGS)
 
 
 class DirectoryGuest:
@@ -140,7 +149,7 @@ class DirectoryGuest:
         if found.kind != "file":
             raise Unreadable(f"not a regular file ({found.kind})", where=path)
         try:
-            descriptor = os.open(self._host(real), _READ_FLAGS)
+            descriptor = _open_quietly(self._host(real))
         except OSError as error:
             raise Unreadable(
                 f"can't be opened: {error.strerror}", where=path, remedy="run as a user who may read the guest's files"
@@ -321,3 +330,24 @@ def open_directory(path: str, disks: Disks | None = None) -> DirectoryGuest:
     if empty:
         raise NotAGuest("the directory is empty", where=path, remedy="mount or unpack the guest's root there")
     return guest
+
+
+def open_place(place: str, request: Request) -> DirectoryGuest:
+    """Open a directory guest as the user named it.
+
+    A folder that holds ``root/`` and ``disks.yaml`` and no /etc of its own, as in testdata/guests, is the
+    guest in its ``root``, with those disks unless others are named.
+    """
+    from guestfix.backends.sidecar import read_disks
+
+    disks = request.disks
+    bundle = os.path.isdir(os.path.join(place, "root")) and os.path.isfile(os.path.join(place, "disks.yaml"))
+    if bundle and not os.path.isdir(os.path.join(place, "etc")):
+        disks = disks or os.path.join(place, "disks.yaml")
+        place = os.path.join(place, "root")
+    guest = open_directory(place)
+    if disks == "host":
+        from guestfix.backends.hostdisks import disks_of_mount
+
+        return open_directory(place, disks_of_mount(guest.root))
+    return open_directory(place, read_disks(disks)) if disks else guest

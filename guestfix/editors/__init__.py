@@ -11,6 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 OPS: dict[str, str] = {
+    "fstab.comment_unreadable": "fstab:comment_unreadable",
+    "fstab.disable": "fstab:disable",
+    "fstab.guard_missing": "fstab:guard_missing",
+    "fstab.network": "fstab:network",
+    "fstab.set_device": "fstab:set_device",
     "unattend.merge": "unattend:merge",
 }
 

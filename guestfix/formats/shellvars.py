@@ -69,7 +69,8 @@ def _quoted(src: bytes, at: int, quote: bytes) -> tuple[int, bytes, bool] | None
 
 def _word(src: bytes, at: int) -> tuple[int, bytes, bool] | None:
     """Read one shell word at ``at``: its end, its bytes without quotes, whether it expands."""
-    out, pos, dynamic = [], at, False
+    out: list[bytes] = []
+    pos, dynamic = at, False
     while pos < len(src):
         char = src[pos : pos + 1]
         if char in b"'\"":
@@ -112,7 +113,8 @@ def _line_end(src: bytes, at: int) -> int:
 
 def assignments(src: bytes) -> list[Assignment]:
     """Return every assignment that starts a line, in file order. Other lines are passed over."""
-    found, at, line = [], 0, 1
+    found: list[Assignment] = []
+    at, line = 0, 1
     while at < len(src):
         start, end = at, _line_end(src, at)
         match = _START.match(src, at, end)

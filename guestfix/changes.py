@@ -1,0 +1,137 @@
+"""From an overlay's drafts to the changes of a Plan: states before and after, splices, diffs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from guestfix.digest import chunks_of, digest_bytes, state_of
+from guestfix.edit import Link, Splice
+from guestfix.errors import GuestError
+from guestfix.guest import GuestFS
+from guestfix.overlay import BIG, Draft, Overlay
+from guestfix.plan import Change, new_chunks
+
+BLOCK = 4096
+WHOLE = 1 << 20
+"""Files up to this size get one splice; larger ones are compared block by block."""
+
+
+def changes_of(overlay: Overlay) -> tuple[Change, ...]:
+    """Return every path whose planned state differs from the guest's, sorted by path."""
+    found = [_change(overlay.base, draft) for draft in overlay.drafts()]
+    return tuple(change for change in found if change is not None)
+
+
+def _change(base: GuestFS, draft: Draft) -> Change | None:
+    rules = tuple(draft.rules)
+    before = state_of(base, draft.path)
+    if draft.splices is not None:
+        return _spliced(base, draft, before, rules)
+    if draft.content is None:
+        if before is None:
+            return None
+        return Change(draft.path, "delete", rules, before, None, diff=_diff(base, draft, before, None))
+    if isinstance(draft.content, Link):
+        after = f"link:{draft.content.target}"
+        shown = f"--- {before or 'nothing'}\n+++ link to {draft.content.target}\n"
+        return (
+            None if after == before else Change(draft.path, "link", rules, before, after, meta=draft.meta, diff=shown)
+        )
+    after = digest_bytes([draft.content])
+    if after == before:
+        return None
+    old = base.read(draft.path, BIG) if before is not None else b""
+    return Change(
+        draft.path,
+        "edit" if before is not None else "create",
+        rules,
+        before,
+        after,
+        tuple(make_splices(old, draft.content)),
+        None if before is not None else draft.meta,
+        _diff(base, draft, before, draft.content),
+        len(draft.content),
+    )
+
+
+def _spliced(base: GuestFS, draft: Draft, before: str | None, rules: tuple[str, ...]) -> Change | None:
+    change = Change(draft.path, "edit", rules, before, None, tuple(draft.splices or ()), None, draft.diff)
+    stat = base.stat(draft.path)
+    size = (stat.size if stat else 0) + sum(len(s.data) - s.length for s in change.splices)
+    after = digest_bytes(new_chunks(base, change))
+    if after == before:
+        return None
+    shown = draft.diff or f"binary file: {stat.size if stat else 0} bytes, {size} after\n"
+    return Change(draft.path, "edit", rules, before, after, change.splices, None, shown, size)
+
+
+def make_splices(old: bytes, new: bytes) -> list[Splice]:
+    """Return splices that turn old into new: one for small files, one for each changed stretch of big ones."""
+    if max(len(old), len(new)) <= WHOLE:
+        return [_narrow(0, old, new)]
+    splices: list[Splice] = []
+    common = min(len(old), len(new)) // BLOCK * BLOCK
+    start = None
+    for at in range(0, common, BLOCK):
+        same = old[at : at + BLOCK] == new[at : at + BLOCK]
+        if not same and start is None:
+            start = at
+        elif same and start is not None:
+            splices.append(_narrow(start, old[start:at], new[start:at]))
+            start = None
+    tail = common if start is None else start
+    if old[tail:] != new[tail:]:
+        splices.append(_narrow(tail, old[tail:], new[tail:]))
+    return splices
+
+
+def _narrow(offset: int, old: bytes, new: bytes) -> Splice:
+    """Return one splice without the common beginning and end of the two."""
+    head = _common(old, new)
+    tail = _common(old[head:][::-1], new[head:][::-1])
+    return Splice(offset + head, len(old) - head - tail, new[head : len(new) - tail])
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """Return how many leading bytes are equal, by halving."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _diff(base: GuestFS, draft: Draft, before: str | None, new: bytes | None) -> str:
+    if draft.diff:
+        return draft.diff
+    try:
+        old = b"".join(chunks_of(base, draft.path)) if before and before.startswith("sha256:") else b""
+    except GuestError:
+        old = b""
+    if new is None and len(old) > WHOLE:
+        return f"binary file of {len(old)} bytes, moved aside\n"
+    return unified(draft.path, old, new or b"", existed=before is not None, remains=new is not None)
+
+
+def unified(path: str, old: bytes, new: bytes, *, existed: bool = True, remains: bool = True) -> str:
+    """Return a unified diff with a/ and b/ prefixes; for binary content, its sizes."""
+    if b"\0" in old[:8192] or b"\0" in new[:8192]:
+        return f"binary file {path}: {len(old)} bytes before, {len(new)} after\n"
+    lines = difflib.unified_diff(
+        _lines(old), _lines(new), f"a{path}" if existed else "/dev/null", f"b{path}" if remains else "/dev/null"
+    )
+    return "".join(_ended(lines))
+
+
+def _lines(data: bytes) -> list[str]:
+    text = data.decode("utf-8", "backslashreplace")
+    return [line + "\n" for line in text.split("\n")[:-1]] + ([last] if (last := text.rpartition("\n")[2]) else [])
+
+
+def _ended(lines: Iterable[str]) -> Iterable[str]:
+    for line in lines:
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

@@ -1,0 +1,129 @@
+"""The command line: it finds the command, runs it, and turns errors into messages and exit codes.
+
+Only this module and :mod:`guestfix.commands` print or exit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from guestfix.errors import ApplyError, GuestfixError, UsageError
+
+EXIT_DONE, EXIT_CHANGES, EXIT_BLOCKED, EXIT_RESTORED, EXIT_BROKEN, EXIT_USAGE, EXIT_BUG = 0, 1, 2, 3, 4, 64, 70
+
+COMMANDS: dict[str, str] = {
+    "inspect": "show what is known about a guest, with the evidence",
+    "report": "show what would change, why, and what stands in the way; writes nothing",
+    "apply": "make the changes, keeping every original",
+    "revert": "undo every apply, from the journal inside the guest",
+    "test": "run the cases of a rule pack",
+    "case": "make a case from a guest: just the files that a run reads",
+}
+"""Name to one line of help; the module of the same name in :mod:`guestfix.commands` does the work."""
+
+EXITS = """exit status:
+  0   nothing to do, or done
+  1   report: changes are planned; test: a case failed
+  2   blocked: a finding, the guest's state or an unusable input forbids it; nothing was written
+  3   apply failed, and everything was put back as it was
+  4   apply or revert failed half way; run revert once the cause is mended
+  64  the command line can't be used as given
+  70  a defect of guestfix itself
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError instead of exiting with status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError with argparse's message."""
+        raise UsageError(message, remedy=f"see: {self.prog} --help")
+
+
+def parser_for(name: str) -> Parser:
+    """Return the parser of one command."""
+    parser = Parser(
+        prog=f"guestfix {name}",
+        description=COMMANDS[name][0].upper() + COMMANDS[name][1:] + ".",
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    importlib.import_module(f"guestfix.commands.{name}").add_arguments(parser)
+    return parser
+
+
+def usage() -> str:
+    """Return the text of ``guestfix --help``."""
+    rows = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: guestfix COMMAND [OPTIONS] ...\n\n"
+        "Repair a guest operating system offline, so that it boots and is reachable on another platform.\n"
+        "The guest is never started and none of its programs are run.\n\n"
+        f"commands:\n{rows}\n\noptions:\n"
+        f"  --version  print the version\n  --help     print this, or a command's own help\n\n{EXITS}"
+    )
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command and return the exit status; messages go to standard error."""
+    try:
+        return _dispatch(argv)
+    except GuestfixError as error:
+        return fail(error, as_json=_wants_json(argv))
+    except KeyboardInterrupt:
+        sys.stderr.write("guestfix: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter complains when it flushes
+        return EXIT_DONE
+    except Exception:  # noqa: BLE001 - the outermost frame: a traceback's status 1 would mean "changes planned"
+        traceback.print_exc()
+        sys.stderr.write("guestfix: this is a defect of guestfix; please report it with the lines above\n")
+        return EXIT_BUG
+
+
+def _dispatch(argv: Sequence[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        sys.stdout.write(usage())
+        return EXIT_DONE if argv else EXIT_USAGE
+    name = argv[0]
+    if name not in COMMANDS:
+        raise UsageError(f"there is no command {name!r}", remedy=f"one of: {', '.join(COMMANDS)}")
+    args = parser_for(name).parse_args(argv[1:])
+    status: int = importlib.import_module(f"guestfix.commands.{name}").run(args)
+    sys.stdout.flush()
+    return status
+
+
+def _wants_json(argv: Sequence[str]) -> bool:
+    return "--format=json" in argv or (
+        "--format" in argv and list(argv)[list(argv).index("--format") + 1 :][:1] == ["json"]
+    )
+
+
+def exit_code(error: GuestfixError) -> int:
+    """Return the exit status for an error."""
+    if isinstance(error, UsageError):
+        return EXIT_USAGE
+    if isinstance(error, ApplyError):
+        return EXIT_RESTORED if error.restored else EXIT_BROKEN
+    return EXIT_BLOCKED
+
+
+def fail(error: GuestfixError, *, as_json: bool) -> int:
+    """Print an error for people, and as the one JSON document where that was asked for."""
+    if as_json:
+        from guestfix.report.json import error_document
+
+        sys.stdout.write(error_document(error))
+    from guestfix.report.text import clean
+
+    sys.stderr.write(f"guestfix: {clean(str(error))}\n")
+    return exit_code(error)

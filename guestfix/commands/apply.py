@@ -1,0 +1,75 @@
+"""``guestfix apply``: carry out a plan, made now or read from a file."""
+
+from __future__ import annotations
+
+import argparse
+
+from guestfix.apply import Receipt, apply_plan
+from guestfix.backends import open_writable
+from guestfix.commands.common import (
+    add_choices,
+    add_guest,
+    add_pack,
+    options_from,
+    pack_from,
+    progress_from,
+    read_file,
+    write,
+    write_json,
+)
+from guestfix.errors import GuestfixError
+from guestfix.guest import GuestWriter
+from guestfix.plan import Plan, load_plan, plan_out
+from guestfix.planner import make_plan
+from guestfix.report.json import error_out
+from guestfix.report.text import render_plan, render_receipt
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_guest(parser)
+    add_pack(parser)
+    add_choices(parser)
+    parser.add_argument("--plan", metavar="FILE", help="do what this JSON report says, if the guest is still as it was")
+    parser.add_argument(
+        "--journal-copy", metavar="DIR", help="also keep the journal and all originals in a host folder"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Apply and print what was done."""
+    guest = open_writable(args.guest, disks=args.disks)
+    plan = _plan(args, guest)
+    try:
+        receipt = _apply(args, guest, plan)
+    except GuestfixError as error:
+        if args.format == "text":
+            write(render_plan(plan))
+            raise
+        from guestfix.cli import exit_code
+
+        write_json({**plan_out(plan), "applied": [], "backups": {}, "journal": None, "error": error_out(error)})
+        return exit_code(error)
+    if args.format == "json":
+        done = {"applied": list(receipt.applied), "backups": receipt.backups, "journal": receipt.journal}
+        write_json({**plan_out(plan), **done})
+    else:
+        write(render_plan(plan) + render_receipt(receipt))
+    return 0
+
+
+def _plan(args: argparse.Namespace, guest: GuestWriter) -> Plan:
+    if args.plan:
+        return load_plan(read_file(args.plan, "the plan"), args.plan)
+    return make_plan(guest, pack_from(args), args.target, options_from(args), progress_from(args))
+
+
+def _apply(args: argparse.Namespace, guest: GuestWriter, plan: Plan) -> Receipt:
+    if args.journal_copy is None:
+        return apply_plan(guest, plan, progress_from(args))
+    from guestfix.journalcopy import copy_journal, copy_originals
+
+    copy_originals(guest, plan, args.journal_copy)
+    receipt = apply_plan(guest, plan, progress_from(args))
+    copy_journal(guest, receipt.journal, args.journal_copy)
+    return receipt

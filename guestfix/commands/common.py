@@ -1,0 +1,113 @@
+"""Arguments and steps that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from guestfix.errors import GuestfixError, UsageError
+from guestfix.pack.cache import load_pack
+from guestfix.pack.model import CONFIDENCES, Pack
+from guestfix.planner import Options, Progress
+
+
+def add_guest(parser: argparse.ArgumentParser) -> None:
+    """Add the guest, its disks and the output format."""
+    parser.add_argument(
+        "guest", metavar="GUEST", help="directory that holds the guest's root, or a URI such as dir:PATH"
+    )
+    parser.add_argument(
+        "--disks", metavar="FILE", help="YAML description of the guest's disks, or 'host' to ask the host"
+    )
+    add_format(parser)
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add ``--format``."""
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="json: one document on standard output"
+    )
+
+
+def add_pack(parser: argparse.ArgumentParser) -> None:
+    """Add the rule pack and the target."""
+    parser.add_argument("--target", metavar="ID", help="the platform to boot on, one of rules/targets")
+    parser.add_argument("--pack", metavar="DIR", help="rule pack to use instead of the one that came with guestfix")
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Add what selects rules and sets policies."""
+    parser.add_argument(
+        "--only", metavar="RULE", action="append", default=[], help="just these rules (id or glob; repeatable)"
+    )
+    parser.add_argument(
+        "--skip", metavar="RULE", action="append", default=[], help="not these rules (id or glob; repeatable)"
+    )
+    parser.add_argument(
+        "--confidence", choices=CONFIDENCES, default="confident", help="least sure rules to apply (default: confident)"
+    )
+    parser.add_argument(
+        "--policy", metavar="ID=VALUE", action="append", default=[], help="decide a policy of the pack (repeatable)"
+    )
+    parser.add_argument(
+        "--accept",
+        metavar="CODE",
+        action="append",
+        default=[],
+        help="go on despite blockers with this code (repeatable)",
+    )
+    parser.add_argument(
+        "--progress", action="store_true", help="one JSON object a line on standard error while working"
+    )
+
+
+def options_from(args: argparse.Namespace) -> Options:
+    """Return the Options that the arguments give."""
+    policies = {}
+    for text in args.policy:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--policy takes ID=VALUE, not {text!r}")
+        policies[name] = value
+    return Options(tuple(args.only), tuple(args.skip), args.confidence, policies, tuple(args.accept))
+
+
+def pack_from(args: argparse.Namespace) -> Pack:
+    """Return the rule pack that was asked for."""
+    return load_pack(args.pack)
+
+
+def progress_from(args: argparse.Namespace) -> Progress | None:
+    """Return a function that prints progress as JSON lines, where that was asked for."""
+    if not args.progress:
+        return None
+
+    def tell(stage: str, done: int, total: int) -> None:
+        sys.stderr.write(json.dumps({"type": "progress", "stage": stage, "done": done, "total": total}) + "\n")
+        sys.stderr.flush()
+
+    return tell
+
+
+def write(text: str) -> None:
+    """Write to standard output, whatever bytes of a guest the text carries."""
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
+def write_json(document: Any) -> None:
+    """Write the one JSON document of a command."""
+    write(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_file(path: str, what: str) -> bytes:
+    """Return a host file's bytes; ``-`` is standard input. Raises GuestfixError where it can't be read."""
+    if path == "-":
+        return sys.stdin.buffer.read()
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise GuestfixError(f"can't read {what}: {error.strerror}", where=path) from error

@@ -1,0 +1,28 @@
+"""``guestfix inspect``: the facts about a guest and where each was seen."""
+
+from __future__ import annotations
+
+import argparse
+
+from guestfix.backends import open_guest
+from guestfix.commands.common import add_guest, add_pack, pack_from, write, write_json
+from guestfix.planner import inspect_guest
+from guestfix.report.json import inspection_document
+from guestfix.report.text import render_inspection
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_guest(parser)
+    add_pack(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the facts and findings."""
+    guest = open_guest(args.guest, disks=args.disks)
+    inspection = inspect_guest(guest, pack_from(args), args.target)
+    if args.format == "json":
+        write_json(inspection_document(inspection))
+    else:
+        write(render_inspection(inspection))
+    return 0

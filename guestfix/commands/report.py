@@ -1,0 +1,33 @@
+"""``guestfix report``: the whole plan with its reasons. Nothing is written."""
+
+from __future__ import annotations
+
+import argparse
+
+from guestfix.backends import open_guest
+from guestfix.commands.common import add_choices, add_guest, add_pack, options_from, pack_from, progress_from, write
+from guestfix.plan import Plan, dump_plan
+from guestfix.planner import make_plan
+from guestfix.report.text import render_plan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_guest(parser)
+    add_pack(parser)
+    add_choices(parser)
+
+
+def status_of(plan: Plan) -> int:
+    """Return 2 where a blocker stands in the way, 1 where changes are planned, else 0."""
+    if plan.blockers:
+        return 2
+    return 1 if plan.changes else 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan as text, or as the JSON that ``apply --plan`` takes."""
+    guest = open_guest(args.guest, disks=args.disks)
+    plan = make_plan(guest, pack_from(args), args.target, options_from(args), progress_from(args))
+    write(dump_plan(plan).decode("utf-8", "surrogateescape") if args.format == "json" else render_plan(plan))
+    return status_of(plan)

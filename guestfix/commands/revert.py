@@ -1,0 +1,37 @@
+"""``guestfix revert``: every path as it was before the first apply."""
+
+from __future__ import annotations
+
+import argparse
+
+from guestfix.backends import open_writable
+from guestfix.commands.common import add_format, write, write_json
+from guestfix.report.text import render_reverted
+from guestfix.revert import revert
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("guest", metavar="GUEST", help="the guest that apply changed")
+    parser.add_argument(
+        "--force", action="store_true", help="restore files changed since apply too; that content is kept beside them"
+    )
+    add_format(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Revert and print what was restored."""
+    guest = open_writable(args.guest)
+    done = revert(guest, force=args.force)
+    if args.format == "json":
+        write_json(
+            {
+                "guest": {"uri": guest.uri},
+                "restored": list(done.restored),
+                "journals": list(done.journals),
+                "kept_aside": done.kept_aside,
+            }
+        )
+    else:
+        write(render_reverted(guest.uri, done))
+    return 0

@@ -1,0 +1,46 @@
+"""Kernel releases (uname -r) against the series that the compatibility table names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def in_series(release: str, series: str) -> bool:
+    """Tell whether release starts with series at a whole number: 6.1 has 6.1.55, not 6.12."""
+    return release.startswith(series) and not release[len(series) : len(series) + 1].isdigit()
+
+
+def has_flavour(release: str, flavour: str) -> bool:
+    """Tell whether a release is of this flavour: UEK and RHCK as Oracle names its two kernels, else a part.
+
+    Oracle's Unbreakable Enterprise Kernel has ``uek`` in its release (5.15.0-1.el8uek.x86_64), the
+    Red Hat compatible kernel has not.
+    """
+    if flavour == "UEK":
+        return "uek" in release
+    if flavour == "RHCK":
+        return "uek" not in release
+    return flavour in re.split(r"[^A-Za-z0-9]", release)
+
+
+def listed(release: str, row: Mapping[str, Any]) -> bool:
+    """Tell whether the row takes this kernel; a row that names no kernels takes all."""
+    if any(in_series(release, one) for one in row.get("except", ())):
+        return False
+    kernels: Sequence[Any] = row.get("kernels", ())
+    return not kernels or any(_fits(release, kernel) for kernel in kernels)
+
+
+def _fits(release: str, kernel: Any) -> bool:
+    if isinstance(kernel, str):
+        return in_series(release, kernel)
+    return in_series(release, kernel["series"]) and has_flavour(release, kernel["flavour"])
+
+
+def describe(row: Mapping[str, Any]) -> str:
+    """Return the row's kernels as a reader takes them in: ``4.18.0 RHCK, 5.15.0 el8uek, not 4.18.0-80``."""
+    said = [one if isinstance(one, str) else f"{one['series']} {one['flavour']}" for one in row.get("kernels", ())]
+    said += [f"not {one}" for one in row.get("except", ())]
+    return ", ".join(said) or "any"

@@ -1,0 +1,67 @@
+"""What the compatibility table says of one guest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from guestfix.facts import Evidence, Finding, evidence_list
+
+STATUSES = ("supported", "deprecated", "unlisted", "unknown", "unsupported")
+"""From best to worst. ``unlisted``: the system or one related to it is known, this version is not listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelVerdict:
+    """What the table says of one installed kernel. ``default``: the boot loader starts this one."""
+
+    release: str
+    status: str
+    summary: str
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of a guest: of its system, its architecture and the kernel that it boots by default.
+
+    ``row`` is the table's row, as ``compat list --format json`` prints it, ``table`` the table's version.
+    ``confidence`` says how sure the verdict is; ``confidence_drop`` by how many steps (0 or 1) the
+    confidence of rules is lowered, since the system isn't one that the table knows well.
+    """
+
+    status: str
+    summary: str
+    row: Mapping[str, Any] | None = None
+    source: str = ""
+    date: str = ""
+    confidence: str = "certain"
+    evidence: tuple[Evidence, ...] = ()
+    kernels: tuple[KernelVerdict, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    confidence_drop: int = 0
+    table: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the verdict in the form that reports and plans hold; findings are listed elsewhere."""
+        return {
+            "status": self.status,
+            "summary": self.summary,
+            "row": dict(self.row) if self.row is not None else None,
+            "source": self.source,
+            "date": self.date,
+            "confidence": self.confidence,
+            "confidence_drop": self.confidence_drop,
+            "evidence": evidence_list(self.evidence),
+            "kernels": [
+                {"release": one.release, "status": one.status, "summary": one.summary, "default": one.default}
+                for one in self.kernels
+            ],
+            "table": self.table,
+        }
+
+
+def worst(*statuses: str) -> str:
+    """Return the worst of the statuses."""
+    return max(statuses, key=STATUSES.index)

@@ -1,0 +1,102 @@
+"""Subkey lists for reading: index leaf (li), fast leaf (lf), hash leaf (lh), and the index root (ri) above them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from guestfix.formats.regf.names import load_name, name_hash, upcase
+from guestfix.formats.regf.store import NONE, U16, BadHive, Store
+
+WIDTH = {b"li": 4, b"lf": 8, b"lh": 8}
+"""Bytes of one entry in each kind of leaf."""
+
+_NAME = struct.Struct("<2sH68xH")
+
+
+class Leaf(NamedTuple):
+    """One leaf: its cell's offset, its kind, the position of its first entry, and its number of entries."""
+
+    cell: int
+    kind: bytes
+    start: int
+    length: int
+
+
+def read_leaf(store: Store, cell: int) -> Leaf:
+    """Return the leaf in a cell. Raises BadHive where there is none or its count lies."""
+    start, end = store.cell(cell)
+    kind = bytes(store.data[start : start + 2])
+    width = WIDTH.get(kind)
+    if width is None:
+        raise BadHive(f"damaged hive: no subkey list at byte {start:#x}")
+    count = U16.unpack_from(store.data, start + 2)[0]
+    if 4 + count * width > end - start:
+        raise BadHive(f"damaged hive: the subkey list at byte {start:#x} is too short for {count} entries")
+    return Leaf(cell, kind, start + 4, count)
+
+
+def root_entries(store: Store, head: int) -> tuple[int, ...] | None:
+    """Return the leaves that an index root at ``head`` names, or None where head is itself a leaf."""
+    start, end = store.cell(head)
+    if store.data[start : start + 2] != b"ri":
+        return None
+    count = U16.unpack_from(store.data, start + 2)[0]
+    if 4 + count * 4 > end - start:
+        raise BadHive(f"damaged hive: the index root at byte {start:#x} is too short for {count} entries")
+    found = struct.unpack_from(f"<{count}I", store.data, start + 4)
+    if len(set(found)) != count:
+        raise BadHive(f"damaged hive: the index root at byte {start:#x} names one list twice")
+    return found
+
+
+def leaves(store: Store, head: int) -> Iterator[Leaf]:
+    """Yield the leaves of a subkey list in order. ``head`` may be NONE: nothing is yielded."""
+    if head == NONE:
+        return
+    cells = root_entries(store, head)
+    for cell in (head,) if cells is None else cells:
+        yield read_leaf(store, cell)
+
+
+def entries(store: Store, leaf: Leaf) -> tuple[int, ...]:
+    """Return the key offsets in a leaf."""
+    step = WIDTH[leaf.kind] // 4
+    return struct.unpack_from(f"<{leaf.length * step}I", store.data, leaf.start)[::step]
+
+
+def key_offsets(store: Store, head: int) -> Iterator[int]:
+    """Yield the offsets of all keys in a subkey list, in its order."""
+    for leaf in leaves(store, head):
+        yield from entries(store, leaf)
+
+
+def key_name(store: Store, offset: int) -> str:
+    """Return the name of the key node at an offset. Raises BadHive."""
+    start, end = store.record(offset, b"nk", 76)
+    _, flags, length = _NAME.unpack_from(store.data, start)
+    if start + 76 + length > end:
+        raise BadHive(f"damaged hive: the key at byte {start:#x} has a name longer than its cell")
+    return load_name(store.data[start + 76 : start + 76 + length], bool(flags & 0x20))
+
+
+def find(store: Store, head: int, name: str) -> int | None:
+    """Return the offset of the subkey with this name, case ignored, or None.
+
+    Hashes are used to find it; only where they find nothing all names are compared, since other tools
+    have written lists with wrong hashes.
+    """
+    wanted, found = upcase(name), list(leaves(store, head))
+    hashed = name_hash(name)
+    for leaf in found:
+        if leaf.kind == b"lh":
+            words = struct.unpack_from(f"<{leaf.length * 2}I", store.data, leaf.start)
+            for offset, entry in zip(words[::2], words[1::2], strict=True):
+                if entry == hashed and upcase(key_name(store, offset)) == wanted:
+                    return int(offset)
+    for leaf in found:
+        for offset in entries(store, leaf):
+            if upcase(key_name(store, offset)) == wanted:
+                return offset
+    return None

@@ -1,0 +1,83 @@
+"""Key and value names: letter case, order, hashes and storage, as Windows has them.
+
+Source: the public description of the format by M. Suhanov (hash leaf, key node, key value).
+"""
+
+from __future__ import annotations
+
+import functools
+
+MAX_KEY_NAME = 255
+"""Characters (UTF-16 code units) that Windows allows in a key's name."""
+MAX_VALUE_NAME = 16383
+"""Characters (UTF-16 code units) that Windows allows in a value's name."""
+
+# Letters that got their capitals in Unicode 8 and 11, later than the table that Windows compares names with.
+_LATE = ((0x10D0, 0x10FF), (0x13F8, 0x13FD), (0xAB70, 0xABBF))
+
+
+@functools.cache
+def _upcase_char(char: str) -> str:
+    """Return the capital of one code unit: only a one-to-one pair counts, and the final sigma."""
+    code = ord(char)
+    if code > 0xFFFF or any(low <= code <= high for low, high in _LATE):
+        return char
+    for upper in (char.upper(), char.title()):
+        if len(upper) == 1 and ord(upper) <= 0xFFFF and upper.lower() == char:
+            return upper
+    return "\u03a3" if code == 0x03C2 else char
+
+
+def upcase(name: str) -> str:
+    """Return name in capitals, code unit by code unit, so that its length never changes."""
+    return name.upper() if name.isascii() else "".join(map(_upcase_char, name))
+
+
+def sort_key(name: str) -> bytes:
+    """Return bytes that order names as subkey lists are ordered: by the code units of their capitals."""
+    return upcase(name).encode("utf-16-be", "surrogatepass")
+
+
+def _units(text: str) -> list[int]:
+    if text.isascii():
+        return list(text.encode("ascii"))
+    raw = text.encode("utf-16-le", "surrogatepass")
+    return [raw[at] | raw[at + 1] << 8 for at in range(0, len(raw), 2)]
+
+
+def name_hash(name: str) -> int:
+    """Return the 32-bit hash that a hash leaf holds for name."""
+    total = 0
+    for unit in _units(upcase(name)):
+        total = total * 37 + unit & 0xFFFFFFFF
+    return total
+
+
+def name_hint(name: str) -> int:
+    """Return a fast leaf's hint as a 32-bit number: the first four characters that are below 256."""
+    hint = b""
+    for unit in _units(name)[:4]:
+        if unit > 255:
+            return 0 if not hint else int.from_bytes(hint.ljust(4, b"\0"), "little")
+        hint += bytes((unit,))
+    return int.from_bytes(hint.ljust(4, b"\0"), "little")
+
+
+def store_name(name: str) -> tuple[bytes, bool]:
+    """Return a name's bytes in a cell, and whether they are compressed: one byte a character."""
+    try:
+        return name.encode("latin-1"), True
+    except UnicodeEncodeError:
+        return name.encode("utf-16-le", "surrogatepass"), False
+
+
+def load_name(raw: bytes | bytearray, compressed: bool) -> str:
+    """Return the name that a cell holds. An odd last byte of UTF-16 text is passed over."""
+    if compressed:
+        return raw.decode("latin-1")
+    return raw[: len(raw) & ~1].decode("utf-16-le", "surrogatepass")
+
+
+def wide_length(name: str) -> int:
+    """Return the length in bytes that name has as UTF-16."""
+    return len(name) * 2 if name.isascii() else len(name.encode("utf-16-le", "surrogatepass"))

@@ -1,0 +1,220 @@
+"""Loading a rule pack: every file read once, all mistakes reported at once, each at its line and column."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from guestfix.errors import GuestfixError, PackError, Problem
+from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, Rule, Target
+from guestfix.pack.schema import Reader, texts_of
+from guestfix.pack.steps import read_steps
+from guestfix.pack.systems import load_systems
+from guestfix.pack.when import Condition, ConditionError, compile_condition
+from guestfix.pack.yamlpos import Mark, Node, parse
+
+RULE_KEYS = ("id", "title", "why", "sources", "since", "confidence", "severity", "after", "when", "do", "history")
+TARGET_KEYS = (
+    "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
+    "console", "clock", "kernel_args",
+)  # fmt: skip
+
+
+def default_pack_path() -> Path:
+    """Return the folder of the rules that came with guestfix: inside the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "rules"
+    return inside if inside.is_dir() else package.parent / "rules"
+
+
+def pack_files(root: Path) -> dict[str, bytes]:
+    """Return every YAML file of a pack by its relative path, sorted; case folders are no part of it."""
+    found: dict[str, bytes] = {}
+    try:
+        for folder, folders, names in os.walk(root, onerror=_raise):
+            folders[:] = sorted(name for name in folders if name != "cases")
+            for name in sorted(names):
+                if name.endswith(".yaml"):
+                    path = os.path.join(folder, name)
+                    with open(path, "rb") as stream:
+                        found[os.path.relpath(path, root)] = stream.read()
+    except OSError as error:
+        raise GuestfixError(f"can't read the rule pack: {error.strerror}", where=str(error.filename or root)) from error
+    if "pack.yaml" not in found:
+        raise GuestfixError("no rule pack: it has no pack.yaml", where=str(root), remedy="name a folder like rules/")
+    return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def digest_of(files: dict[str, bytes]) -> str:
+    """Return the SHA-256 over names and contents of a pack's files, as hex."""
+    total = hashlib.sha256()
+    for name, data in files.items():
+        total.update(f"{name}\0{len(data)}\0".encode())
+        total.update(data)
+    return total.hexdigest()
+
+
+def compile_pack(files: dict[str, bytes], root: str) -> Pack:
+    """Return the pack. Raises PackError with every problem of every file."""
+    problems: list[Problem] = []
+    nodes: dict[str, Node] = {}
+    for name, data in files.items():
+        node, found = parse(data, os.path.join(root, name))
+        problems += found
+        if node is not None:
+            nodes[name] = node
+    rules = _rules(_below(nodes, "fix"), problems)
+    targets = [_target(node, name, problems) for name, node in _below(nodes, "targets")]
+    pack = _pack(nodes.get("pack.yaml"), digest_of(files), _in_order(rules, problems), targets, problems)
+    systems, found = load_systems(nodes)
+    problems += found
+    if problems:
+        raise PackError(sorted(problems, key=_place_key))
+    return replace(pack, systems=systems)
+
+
+def _place_key(problem: Problem) -> tuple[str, int, int]:
+    file, line, column = problem.where.rsplit(":", 2)
+    return file, int(line), int(column)
+
+
+def _below(nodes: dict[str, Node], folder: str) -> list[tuple[str, Node]]:
+    return [(name, node) for name, node in nodes.items() if name.startswith(folder + "/")]
+
+
+def _pack(
+    node: Node | None, digest: str, rules: tuple[Rule, ...], targets: list[Target], problems: list[Problem]
+) -> Pack:
+    if node is None:
+        return Pack("", "", digest, "", rules, {}, {})
+    reader = Reader(node, problems, "pack.yaml")
+    reader.allow(("id", "version", "default_target", "policies"))
+    known = {target.id: target for target in targets}
+    default = reader.text("default_target")
+    if default and default not in known:
+        reader.complain(reader.keys["default_target"].mark, f"there is no target {default!r}")
+    policies = [_policy(policy) for policy in reader.readers("policies", "a policy")]
+    return Pack(
+        reader.text("id"), reader.text("version"), digest, default, rules, known, {one.id: one for one in policies}
+    )
+
+
+def _policy(reader: Reader) -> Policy:
+    reader.allow(("id", "title", "default", "values"))
+    values = reader.texts("values")
+    return Policy(reader.text("id"), reader.text("title"), reader.text("default", one_of=values), values)
+
+
+def _target(node: Node, name: str, problems: list[Problem]) -> Target:
+    reader = Reader(node, problems, "a target")
+    reader.allow(TARGET_KEYS)
+    stem = Path(name).stem
+    if reader.text("id") != stem:
+        reader.complain(node.mark, f"the target's id must be {stem!r}, as its file is named")
+    return Target(
+        stem,
+        reader.text("title"),
+        reader.text("source"),
+        reader.date("date"),
+        reader.text("disk_bus"),
+        reader.text("disk_prefix"),
+        reader.text("nic"),
+        reader.texts("firmware", required=True),
+        _phases(reader, "drivers"),
+        _phases(reader, "windows_drivers"),
+        reader.text("console", ""),
+        reader.text("clock", "utc", one_of=("utc", "localtime")),
+        reader.texts("kernel_args"),
+    )
+
+
+def _phases(reader: Reader, name: str) -> dict[str, tuple[str, ...]]:
+    node = reader.child(name, required=True)
+    if node is None:
+        return {}
+    inner = Reader(node, reader.problems, name)
+    inner.allow(PHASES)
+    return {phase: inner.texts(phase, required=True) for phase in PHASES}
+
+
+def _rules(nodes: list[tuple[str, Node]], problems: list[Problem]) -> list[tuple[Rule, list[tuple[str, Mark]]]]:
+    rules = []
+    for name, node in nodes:
+        parts = Path(name).parts
+        if parts[-1] != "rule.yaml" or len(parts) != 4:
+            problems.append(node.mark.problem("a rule is rules/fix/<topic>/<id>/rule.yaml; this file is none"))
+            continue
+        rules.append(_rule(Reader(node, problems, "a rule"), "/".join(parts[1:3])))
+    return rules
+
+
+def _rule(reader: Reader, wanted: str) -> tuple[Rule, list[tuple[str, Mark]]]:
+    reader.allow(RULE_KEYS)
+    given = reader.text("id")
+    if given and given != wanted:
+        reader.complain(reader.keys["id"].mark, f"the rule's id must be {wanted!r}, as its folder is named")
+    conditions = _conditions(reader)
+    after = reader.child("after")
+    rule = Rule(
+        id=wanted,
+        title=reader.text("title"),
+        why=reader.text("why"),
+        sources=reader.texts("sources", required=True),
+        since=reader.date("since"),
+        confidence=reader.text("confidence", one_of=CONFIDENCES),
+        severity=reader.text("severity", "warning", one_of=("info", "warning", "blocker")),
+        when=tuple(compiled for _, compiled in conditions),
+        steps=read_steps(reader),
+        when_text=tuple(text for text, _ in conditions),
+        place=reader.node.mark.file,
+    )
+    return rule, texts_of(after, "after", reader) if after is not None else []
+
+
+def _conditions(reader: Reader) -> list[tuple[str, Condition]]:
+    node = reader.child("when")
+    found = []
+    for text, mark in texts_of(node, "when", reader) if node is not None else []:
+        try:
+            found.append((text, compile_condition(text)))
+        except ConditionError as error:
+            indent = max(mark.source.find(text), mark.column - 1)
+            place = Mark(mark.file, mark.line, indent + error.column, mark.source)
+            reader.complain(place, str(error), "see rules/README.md for the condition language")
+    return found
+
+
+def _in_order(rules: list[tuple[Rule, list[tuple[str, Mark]]]], problems: list[Problem]) -> tuple[Rule, ...]:
+    """Sort by id, but each rule behind those that its ``after`` names (ids or globs)."""
+    ids = sorted(rule.id for rule, _ in rules)
+    waits = {rule.id: _named(rule.id, after, ids, problems) for rule, after in rules}
+    by_id = {rule.id: rule for rule, _ in rules}
+    done: list[str] = []
+    while len(done) < len(ids):
+        ready = next((one for one in ids if one not in done and waits[one] <= set(done)), None)
+        if ready is None:
+            stuck = sorted(set(ids) - set(done))
+            mark = next(mark for rule, after in rules if rule.id in stuck for _, mark in after)
+            problems.append(mark.problem(f"these rules wait for each other: {', '.join(stuck)}"))
+            done += stuck
+        else:
+            done.append(ready)
+    return tuple(by_id[one] for one in done)
+
+
+def _named(rule: str, after: Iterable[tuple[str, Mark]], ids: list[str], problems: list[Problem]) -> set[str]:
+    found: set[str] = set()
+    for pattern, mark in after:
+        matches = {one for one in ids if fnmatchcase(one, pattern) and one != rule}
+        if not matches:
+            problems.append(mark.problem(f"no rule is named {pattern!r}"))
+        found |= matches
+    return found

@@ -1,0 +1,132 @@
+"""The ``do`` list of a rule: which editor or action, on which files, with which arguments.
+
+Argument names and types come from the function's own signature. A compiled argument is a pair:
+``["const", value]``, ``["fact", name]`` (the fact's value itself) or ``["text", template]``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from guestfix.actions import ACTIONS, find_action
+from guestfix.editors import OPS, find_op
+from guestfix.facts import Facts, Unknown
+from guestfix.pack.model import Step
+from guestfix.pack.schema import Reader
+from guestfix.pack.yamlpos import Node
+
+_FACT = re.compile(r"\{([a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)+)\}")
+
+
+def read_steps(rule: Reader) -> tuple[Step, ...]:
+    """Return the steps of a rule, noting every problem of theirs."""
+    steps = [_read_step(step) for step in rule.readers("do", "a step", required=True)]
+    return tuple(step for step in steps if step is not None)
+
+
+def _read_step(step: Reader) -> Step | None:
+    step.allow(("in", "op", "action", "args"))
+    globs = step.texts("in", required=True)
+    for text in globs:
+        if not text.startswith("/"):
+            step.complain(step.keys["in"].mark, f"{text!r} must be an absolute guest path or glob")
+    op, action = step.text("op", ""), step.text("action", "")
+    if bool(op) == bool(action):
+        step.complain(step.node.mark, "a step names either an op or an action")
+        return None
+    kind, name, known = ("op", op, OPS) if op else ("action", action, ACTIONS)
+    if name not in known:
+        near = [other for other in sorted(known) if other.split(".")[0] == name.split(".")[0]]
+        step.complain(
+            step.keys[kind].mark, f"there is no {kind} {name!r}", f"known: {', '.join(near or sorted(known))}"
+        )
+        return None
+    function = find_op(name) if op else find_action(name)
+    return Step(globs, op, action, _read_args(step, function))
+
+
+def _read_args(step: Reader, function: Callable[..., Any]) -> dict[str, Any]:
+    node = step.child("args")
+    given = Reader(node, step.problems, "args").keys if node is not None else {}
+    hints = typing.get_type_hints(function)
+    wanted = dict(list(inspect.signature(function).parameters.items())[1:])
+    for name, value in given.items():
+        if name not in wanted:
+            step.complain(value.mark, f"there is no argument {name!r}", f"known: {', '.join(wanted) or 'none'}")
+    for name, parameter in wanted.items():
+        if parameter.default is parameter.empty and name not in given:
+            step.complain(step.node.mark, f"the argument {name!r} is missing")
+    return {
+        name: _compile_argument(step, name, value, hints.get(name, str))
+        for name, value in given.items()
+        if name in wanted
+    }
+
+
+def _compile_argument(step: Reader, name: str, node: Node, wanted: Any) -> list[Any]:
+    if node.text is not None and (whole := _FACT.fullmatch(node.text)):
+        return ["fact", whole[1]]
+    if node.text is not None and _FACT.search(node.text) and wanted is str:
+        return ["text", node.text]
+    origin = typing.get_origin(wanted) or wanted
+    try:
+        return ["const", _convert(node, origin)]
+    except ValueError as error:
+        step.complain(node.mark, f"the argument {name!r} {error}")
+        return ["const", None]
+
+
+def _convert(node: Node, wanted: Any) -> Any:
+    if wanted is bool:
+        if node.text not in ("true", "false"):
+            raise ValueError("must be true or false")
+        return node.text == "true"
+    if wanted is int:
+        if node.text is None or not re.fullmatch(r"-?\d+", node.text):
+            raise ValueError("must be a whole number")
+        return int(node.text)
+    if wanted in (list, tuple) or getattr(wanted, "__name__", "") == "Sequence":
+        return [node.text] if node.text is not None else _only_texts(list(node.items or ()))
+    if wanted is Mapping or wanted is dict or getattr(wanted, "__name__", "") == "Mapping":
+        if node.keys is None:
+            raise ValueError("must be a mapping")
+        return dict(zip(node.keys, _only_texts(list(node.keys.values())), strict=True))
+    if node.text is None:
+        raise ValueError("must be text")
+    return node.text
+
+
+def _only_texts(nodes: list[Node]) -> list[str]:
+    if any(node.text is None for node in nodes):
+        raise ValueError("must hold only text")
+    return [node.text or "" for node in nodes]
+
+
+class MissingFact(Exception):
+    """An argument needs a fact that is not known; the text says which and why."""
+
+
+def bind(args: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """Return the arguments with facts filled in. Raises MissingFact where one isn't known."""
+    return {name: _value(kind, given, facts) for name, (kind, given) in args.items()}
+
+
+def _value(kind: str, given: Any, facts: Facts) -> Any:
+    if kind == "const":
+        return given
+    if kind == "fact":
+        return _known(given, facts)
+    return _FACT.sub(lambda match: str(_known(match[1], facts)), given)
+
+
+def _known(name: str, facts: Facts) -> Any:
+    fact = facts.get(name)
+    if fact is None:
+        raise MissingFact(f"the fact {name} is missing")
+    if isinstance(fact.value, Unknown):
+        raise MissingFact(f"the fact {name} is unknown: {fact.value.reason}")
+    return fact.value

@@ -1,0 +1,140 @@
+"""The ``when`` language: one-line conditions over facts, three-valued.
+
+A condition compiles to nested lists (JSON, so that a compiled pack can be cached) and evaluates to True,
+False or None. None is undecided: a fact is missing or Unknown. ``not``, ``and`` and ``or`` follow Kleene's
+strong logic, so what is decided without the unknown part stays decided.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from guestfix.facts import Facts, Unknown
+from guestfix.versions import version_key
+
+Condition = list[Any]
+Exists = Callable[[str], bool]
+
+
+class ConditionError(ValueError):
+    """A condition that can't be read; ``column`` is 1-based within its text."""
+
+    def __init__(self, what: str, column: int) -> None:
+        super().__init__(what)
+        self.column = column
+
+
+@functools.cache
+def _parser() -> Any:
+    import lark
+
+    grammar = (Path(__file__).with_name("when.lark")).read_text(encoding="utf-8")
+    return lark.Lark(grammar, parser="lalr", maybe_placeholders=False)
+
+
+def _compile(tree: Any) -> Any:
+    import lark
+
+    if isinstance(tree, lark.Token):
+        return tree[1:-1] if tree.type == "QUOTED" else str(tree)
+    parts = [_compile(child) for child in tree.children]
+    if tree.data in ("value",):
+        return parts[0]
+    if tree.data == "values":
+        return parts
+    return [str(tree.data), *parts]
+
+
+def compile_condition(text: str) -> Condition:
+    """Return the compiled condition. Raises ConditionError with the column of the mistake."""
+    import lark
+
+    try:
+        compiled = _compile(_parser().parse(text))
+    except lark.UnexpectedInput as error:
+        column = error.column if isinstance(error.column, int) and error.column > 0 else len(text) + 1
+        if (
+            isinstance(error, lark.exceptions.UnexpectedEOF)
+            or getattr(getattr(error, "token", None), "type", "") == "$END"
+        ):
+            raise ConditionError("the condition ends too early", len(text) + 1) from error
+        raise ConditionError("this can't be read as a condition here", column) from error
+    return list(compiled)
+
+
+def facts_of(condition: Condition) -> list[str]:
+    """Return the names of the facts that a compiled condition asks for, in order."""
+    head, *parts = condition
+    if head in ("compare", "member", "stranger", "has", "known", "truth"):
+        return [parts[0]]
+    return [name for part in parts if isinstance(part, list) for name in facts_of(part)]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _compare(value: Any, operator: str, wanted: str) -> bool:
+    if operator in ("==", "!="):
+        return (_text(value) == wanted) is (operator == "==")
+    left, right = version_key(_text(value)), version_key(wanted)
+    return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[operator]
+
+
+def evaluate(condition: Condition, facts: Facts, exists: Exists) -> bool | None:
+    """Return True, False, or None for undecided. ``exists`` tells whether a path or glob matches."""
+    head, *parts = condition
+    if head == "either":
+        return _either([evaluate(part, facts, exists) for part in parts])
+    if head == "both":
+        return _both([evaluate(part, facts, exists) for part in parts])
+    if head == "negated":
+        inner = evaluate(parts[0], facts, exists)
+        return None if inner is None else not inner
+    if head == "exists":
+        return exists(parts[0])
+    fact = facts.get(parts[0])
+    known = fact is not None and not isinstance(fact.value, Unknown)
+    if head == "known":
+        return known
+    if fact is None or not known:
+        return None
+    return _about(head, fact.value, parts[1:])
+
+
+def _about(head: str, value: Any, rest: list[Any]) -> bool:
+    if head == "compare":
+        return _compare(value, rest[0], rest[1])
+    if head == "has":
+        return isinstance(value, list | tuple | dict) and rest[0] in [_text(item) for item in value]
+    if head in ("member", "stranger"):
+        return (_text(value) in rest[0]) is (head == "member")
+    return bool(value)
+
+
+def _both(results: list[bool | None]) -> bool | None:
+    if False in results:
+        return False
+    return None if None in results else True
+
+
+def _either(results: list[bool | None]) -> bool | None:
+    if True in results:
+        return True
+    return None if None in results else False
+
+
+def evaluate_all(conditions: tuple[Condition, ...], facts: Facts, exists: Exists) -> bool | None:
+    """Return whether all conditions hold; an empty list holds."""
+    result: bool | None = True
+    for condition in conditions:
+        outcome = evaluate(condition, facts, exists)
+        if outcome is False:
+            return False
+        result = None if outcome is None else result
+    return result

@@ -1,0 +1,326 @@
+"""Making a Plan: detect, judge, then every rule in order on a copy-on-write view. Nothing is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from guestfix import __version__
+from guestfix.actions import find_action
+from guestfix.changes import changes_of
+from guestfix.compat import judge, table_version
+from guestfix.detect import detect_all
+from guestfix.edit import Edit
+from guestfix.editors import find_op
+from guestfix.errors import EditError, GuestError, UsageError
+from guestfix.facts import Evidence, Facts, Finding
+from guestfix.globs import glob
+from guestfix.guest import GuestFS
+from guestfix.overlay import Overlay
+from guestfix.pack.model import CONFIDENCES, Pack, Rule, Step, Target
+from guestfix.pack.steps import MissingFact, bind
+from guestfix.pack.when import evaluate, facts_of
+from guestfix.plan import Decision, Plan
+from guestfix.workbench import Workbench
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage (``detect``, ``rules``, ``write`` ...), how many steps are done, and of how many."""
+
+IDENTITY_FILES = ("/etc/machine-id", "/etc/os-release", "/etc/redhat-release", "/etc/debian_version", "/etc/hostname")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the administrator chose. ``only``, ``skip`` and ``accept`` hold ids or globs.
+
+    ``confidence`` is the least sure level that is still applied. ``accept`` turns blockers with these
+    codes into warnings. ``extra`` are facts from outside the guest (``network.map``, ``payload.dir``).
+    """
+
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    confidence: str = "confident"
+    policies: Mapping[str, str] = field(default_factory=dict)
+    accept: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def choose_target(pack: Pack, target: str | None) -> Target:
+    """Return the target profile with this id, or the pack's default one. Raises UsageError."""
+    wanted = target or pack.default_target
+    if wanted not in pack.targets:
+        raise UsageError(f"there is no target {wanted!r}", remedy=f"one of: {', '.join(sorted(pack.targets))}")
+    return pack.targets[wanted]
+
+
+def identity_of(guest: GuestFS) -> str:
+    """Return a digest of what tells one guest from another: machine id, host name, release."""
+    total = hashlib.sha256()
+    for path in IDENTITY_FILES:
+        try:
+            data = guest.read(path, 65536)
+        except GuestError:
+            continue
+        total.update(f"{path}\0{len(data)}\0".encode())
+        total.update(data)
+    return total.hexdigest()
+
+
+def learn(guest: GuestFS, pack: Pack, target: Target, options: Options | None = None) -> tuple[Facts, list[Finding]]:
+    """Return all facts about the guest, with those of the target and the policies, and what was found."""
+    options = options or Options()
+    facts = Facts()
+    _put_target(facts, target)
+    _put_policies(facts, pack, options.policies)
+    for name, value in options.extra.items():
+        facts.put(name, value)
+    return facts, detect_all(guest, facts, target)
+
+
+def _put_target(facts: Facts, target: Target) -> None:
+    for name in target.__slots__:
+        value = getattr(target, name)
+        if name in ("drivers", "windows_drivers"):
+            for phase, drivers in value.items():
+                facts.put(f"target.{name}.{phase}", list(drivers))
+        else:
+            facts.put(f"target.{name}", list(value) if isinstance(value, tuple) else value)
+
+
+def _put_policies(facts: Facts, pack: Pack, given: Mapping[str, str]) -> None:
+    for name, value in given.items():
+        policy = pack.policies.get(name)
+        if policy is None:
+            raise UsageError(f"there is no policy {name!r}", remedy=f"one of: {', '.join(sorted(pack.policies))}")
+        if policy.values and value not in policy.values:
+            raise UsageError(f"policy {name} can't be {value!r}", remedy=f"one of: {', '.join(policy.values)}")
+    for name, policy in pack.policies.items():
+        facts.put(f"policy.{name}", given.get(name, policy.default))
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is known about a guest, without any rule having run."""
+
+    guest: Mapping[str, Any]
+    target: str
+    verdict: str
+    compat: Mapping[str, Any]
+    facts: Facts
+    findings: tuple[Finding, ...]
+    versions: Mapping[str, Any]
+
+
+def inspect_guest(guest: GuestFS, pack: Pack, target: str | None = None) -> Inspection:
+    """Return the facts, findings and verdict. The guest is only read. Raises as :func:`make_plan`."""
+    profile = choose_target(pack, target)
+    facts, findings = learn(guest, pack, profile)
+    verdict, compat, _, judged = _judge(pack, facts)
+    return Inspection(
+        _guest_out(guest), profile.id, verdict, compat, facts, _sorted([*findings, *judged]), _versions(pack)
+    )
+
+
+def _guest_out(guest: GuestFS) -> dict[str, Any]:
+    return {"uri": guest.uri, "identity": identity_of(guest)}
+
+
+def _versions(pack: Pack) -> dict[str, Any]:
+    return {
+        "guestfix": __version__,
+        "pack": pack.version,
+        "pack_digest": pack.digest,
+        "compat": table_version(pack.systems),
+    }
+
+
+def make_plan(
+    guest: GuestFS,
+    pack: Pack,
+    target: str | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """Return the Plan for this guest. The guest is only read.
+
+    Raises UsageError for a target, rule, policy or confidence that the pack doesn't have, and GuestError
+    where the guest itself can't be read at all.
+    """
+    options = options or Options()
+    profile = choose_target(pack, target)
+    chosen = _chosen(pack, options)
+    tell = progress or (lambda stage, done, total: None)
+    tell("detect", 0, 1)
+    facts, findings = learn(guest, pack, profile, options)
+    verdict, compat, drop, judged = _judge(pack, facts)
+    bench = Workbench(Overlay(guest), facts, profile, _policies(facts, pack))
+    bench.findings += [*findings, *judged]
+    decisions = []
+    for index, rule in enumerate(pack.rules):
+        tell("rules", index, len(pack.rules))
+        decisions.append(_decide(rule, bench, options, rule in chosen, drop))
+    tell("rules", len(pack.rules), len(pack.rules))
+    return Plan(
+        guest=_guest_out(guest),
+        target=profile.id,
+        verdict=verdict,
+        compat=compat,
+        facts=tuple(facts[name] for name in sorted(facts)),
+        decisions=tuple(decisions),
+        findings=_sorted(_accepted(bench.findings, options.accept)),
+        changes=changes_of(bench.fs),
+        follow_ups=tuple(bench.follow_ups),
+        versions=_versions(pack),
+        policies=_policies(facts, pack),
+    )
+
+
+def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, Any], int, list[Finding]]:
+    """Return the verdict, its JSON details, by how many steps confidence drops, and findings."""
+    verdict = judge(pack.systems, facts)
+    return verdict.status, verdict.as_json(), verdict.confidence_drop, list(verdict.findings)
+
+
+def _policies(facts: Facts, pack: Pack) -> dict[str, str]:
+    return {name: facts.value(f"policy.{name}") for name in sorted(pack.policies)}
+
+
+def _chosen(pack: Pack, options: Options) -> tuple[Rule, ...]:
+    if options.confidence not in CONFIDENCES:
+        raise UsageError(f"no confidence {options.confidence!r}", remedy=f"one of: {', '.join(CONFIDENCES)}")
+    ids = [rule.id for rule in pack.rules]
+    for pattern in (*options.only, *options.skip):
+        if not any(fnmatchcase(one, pattern) for one in ids):
+            raise UsageError(f"no rule is named {pattern!r}", remedy=f"rules: {', '.join(ids)}")
+    return tuple(
+        rule
+        for rule in pack.rules
+        if (not options.only or _any_match(rule.id, options.only)) and not _any_match(rule.id, options.skip)
+    )
+
+
+def _any_match(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _decide(rule: Rule, bench: Workbench, options: Options, chosen: bool, drop: int) -> Decision:
+    level = min(CONFIDENCES.index(rule.confidence) + drop, len(CONFIDENCES) - 1)
+    outcome, because = _outcome(rule, bench, options, chosen, level)
+    return Decision(rule.id, outcome, because, CONFIDENCES[level], rule.title, rule.why)
+
+
+def _outcome(rule: Rule, bench: Workbench, options: Options, chosen: bool, level: int) -> tuple[str, str]:
+    if not chosen:
+        return "skipped", "not selected"
+    for condition, text in zip(rule.when, rule.when_text, strict=True):
+        holds = evaluate(condition, bench.facts, lambda path: bool(glob(bench.fs, path)))
+        if holds is False:
+            return "no", f"not: {text}"
+        if holds is None:
+            return _undecided(rule, bench, condition, text)
+    if level > CONFIDENCES.index(options.confidence):
+        _offer(rule, bench, CONFIDENCES[level])
+        return "skipped", f"confidence is only {CONFIDENCES[level]}"
+    return _run(rule, bench)
+
+
+def _undecided(rule: Rule, bench: Workbench, condition: Sequence[Any], text: str) -> tuple[str, str]:
+    missing = [name for name in facts_of(list(condition)) if bench.facts.value(name) is None]
+    reason = f"can't be decided: {text} (unknown: {', '.join(dict.fromkeys(missing))})"
+    if not all(name not in bench.facts for name in missing):
+        bench.findings.append(
+            Finding(
+                "GF-RULE-UNDECIDED", "info", f"rule {rule.id} {reason}", _fact_evidence(bench, missing), "", rule.id
+            )
+        )
+    return "undecided", reason
+
+
+def _fact_evidence(bench: Workbench, names: Iterable[str]) -> tuple[Evidence, ...]:
+    return tuple(item for name in names for item in bench.facts.evidence(name))
+
+
+def _offer(rule: Rule, bench: Workbench, confidence: str) -> None:
+    bench.findings.append(
+        Finding(
+            "GF-RULE-OFFERED",
+            "info",
+            f"rule {rule.id} would apply but is only {confidence}: {rule.title}",
+            (),
+            f"to apply it: --confidence {confidence}",
+            rule.id,
+        )
+    )
+
+
+def _run(rule: Rule, bench: Workbench) -> tuple[str, str]:
+    """Run the rule's steps; a step that fails leaves no change of this rule behind."""
+    before = bench.fs.snapshot()
+    bench.rule = rule.id
+    try:
+        for step in rule.steps:
+            _step(rule, step, bench)
+    except (EditError, GuestError, MissingFact) as error:
+        bench.fs.restore(before)
+        where = getattr(error, "where", "")
+        bench.find(
+            "GF-RULE-FAILED",
+            rule.severity,
+            f"rule {rule.id} was left out: {getattr(error, 'what', error)}",
+            *((Evidence(where),) if where else ()),
+            remedy=getattr(error, "remedy", "") or "look at the file named here, then run the report again",
+        )
+        return "failed", str(error)
+    finally:
+        bench.rule = ""
+    changed = bench.fs.touched_since(before)
+    return ("applied", "") if changed else ("unchanged", "nothing to change")
+
+
+def _step(rule: Rule, step: Step, bench: Workbench) -> None:
+    args = bind(step.args, bench.facts)
+    with bench.fs.acting(rule.id, step.globs):
+        if step.action:
+            find_action(step.action)(bench, **args)
+            return
+        op = find_op(step.op)
+        for path in _paths(step.globs, bench.fs):
+            _edit(op, path, args, bench)
+
+
+def _paths(globs: Iterable[str], fs: Overlay) -> list[str]:
+    """Return what the globs match; a plain path counts whether or not it exists. Each file once."""
+    found: dict[str, str] = {}
+    for pattern in globs:
+        plain = not any(char in pattern for char in "*?[")
+        for path in (pattern,) if plain else fs.glob(pattern):
+            found.setdefault(fs.realpath(path), path)
+    return list(found.values())
+
+
+def _edit(op: Callable[..., Any], path: str, args: Mapping[str, Any], bench: Workbench) -> None:
+    before = bench.fs.content(path)
+    result = op(before if isinstance(before, bytes) else None, **args)
+    edit = result if isinstance(result, Edit) else Edit(result)
+    if edit.content is not before and edit.content != before:
+        bench.fs.put(path, edit.content, diff=edit.diff)
+    for note in edit.notes:
+        bench.note(note, path)
+
+
+def _accepted(findings: Iterable[Finding], accept: Sequence[str]) -> list[Finding]:
+    return [
+        replace(one, severity="warning", summary=f"{one.summary} (accepted)")
+        if one.severity == "blocker" and _any_match(one.code, accept)
+        else one
+        for one in findings
+    ]
+
+
+def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Blockers first, then warnings, then the rest, otherwise in the order found, each once."""
+    order = {"blocker": 0, "warning": 1, "info": 2}
+    return tuple(sorted(dict.fromkeys(findings), key=lambda one: order[one.severity]))

@@ -1,0 +1,37 @@
+"""JSON documents other than the plan itself (which is :func:`guestfix.plan.plan_out`)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from guestfix.errors import GuestfixError, PackError
+from guestfix.plan import SCHEMA, fact_out, finding_out
+from guestfix.planner import Inspection
+
+
+def inspection_document(inspection: Inspection) -> dict[str, Any]:
+    """Return the JSON form of an inspection."""
+    return {
+        "schema": SCHEMA,
+        "guest": dict(inspection.guest),
+        "target": inspection.target,
+        "verdict": inspection.verdict,
+        "compat": dict(inspection.compat),
+        "facts": {name: fact_out(inspection.facts[name]) for name in sorted(inspection.facts)},
+        "findings": [finding_out(finding) for finding in inspection.findings],
+        "versions": dict(inspection.versions),
+    }
+
+
+def error_out(error: GuestfixError) -> dict[str, Any]:
+    """Return the JSON form of an error."""
+    document = {"kind": type(error).__name__, "what": error.what, "where": error.where, "remedy": error.remedy}
+    if isinstance(error, PackError):
+        return {**document, "problems": [error_out(problem) for problem in error.problems]}
+    return document
+
+
+def error_document(error: GuestfixError) -> str:
+    """Return the one JSON document of a command that failed."""
+    return json.dumps({"schema": SCHEMA, "error": error_out(error)}, indent=1, sort_keys=True) + "\n"

@@ -1,0 +1,176 @@
+"""Reports for people. Text from a guest is cleaned of control characters before it reaches a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from guestfix.facts import Fact, Finding, Unknown
+from guestfix.plan import Change, Plan
+
+if TYPE_CHECKING:
+    from guestfix.apply import Receipt
+    from guestfix.planner import Inspection
+    from guestfix.revert import Reverted
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff\u202a-\u202e\u2066-\u2069]")
+_HEADINGS = (("blocker", "Blockers: apply will refuse"), ("warning", "Warnings"), ("info", "Notes"))
+MAX_VALUE = 300
+
+
+def clean(text: str) -> str:
+    """Return text with control characters, stray bytes and direction overrides made visible."""
+    return _CONTROL.sub(
+        lambda match: f"\\x{ord(match[0]) & 0xFF:02x}" if ord(match[0]) < 0x2000 else _escaped(match[0]), text
+    )
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def render_plan(plan: Plan) -> str:
+    """Return the whole report of a plan."""
+    parts = [_header(plan), render_body(plan), _rest(plan), _next(plan)]
+    return clean("\n".join(part for part in parts if part))
+
+
+def render_body(plan: Plan) -> str:
+    """Return findings, changes and follow-ups: what depends on the guest and the rules alone."""
+    parts = [*_finding_blocks(plan.findings), _changes(plan), _follow_ups(plan)]
+    return "\n".join(part for part in parts if part)
+
+
+def _header(plan: Plan) -> str:
+    facts = {fact.name: fact.value for fact in plan.facts}
+    rows = [
+        ("guest", plan.guest["uri"]),
+        ("system", _system(facts.get)),
+        ("target", f"{plan.target}: {facts.get('target.title', '')}"),
+        ("verdict", _verdict(plan.verdict, plan.compat)),
+        ("rules", f"pack {plan.versions['pack']}, guestfix {plan.versions['guestfix']}"),
+    ]
+    return "".join(f"{name:<8} {value}\n" for name, value in rows)
+
+
+def _system(get: Callable[[str], Any]) -> str:
+    def known(name: str) -> str:
+        value = get(name)
+        return "" if value is None or isinstance(value, Unknown) else str(value)
+
+    identity = " ".join(text for text in (known("os.id"), known("os.version"), known("os.arch")) if text)
+    title = known("os.name")
+    return f"{title} ({identity})" if title and identity else title or identity or "unknown"
+
+
+def _verdict(verdict: str, compat: Any) -> str:
+    summary, source, date = (compat.get(name) or "" for name in ("summary", "source", "date"))
+    origin = f" ({', '.join(text for text in (source, date) if text)})" if source or date else ""
+    return f"{verdict}: {summary}{origin}" if summary else verdict
+
+
+def _finding_blocks(findings: Iterable[Finding]) -> list[str]:
+    blocks = []
+    for severity, heading in _HEADINGS:
+        found = [finding for finding in findings if finding.severity == severity]
+        if found:
+            blocks.append(f"{heading}\n" + "".join(_finding(finding) for finding in found))
+    return blocks
+
+
+def _finding(finding: Finding) -> str:
+    rule = f" [{finding.rule}]" if finding.rule else ""
+    lines = [f"  {finding.code}: {finding.summary}{rule}"]
+    lines += [f"      at {item}" for item in finding.evidence]
+    if finding.remedy:
+        lines.append(f"      remedy: {finding.remedy}")
+    return "\n".join(lines) + "\n"
+
+
+def _changes(plan: Plan) -> str:
+    if not plan.changes:
+        return "No changes\n"
+    count = len(plan.changes)
+    head = f"Changes: {count} file{'s' if count != 1 else ''}\n"
+    return head + "".join(_change(change) for change in plan.changes)
+
+
+def _change(change: Change) -> str:
+    shown = change.diff if change.diff.endswith("\n") or not change.diff else change.diff + "\n"
+    return f"  {change.kind} {change.path} [{', '.join(change.rules)}]\n{_indent(shown)}"
+
+
+def _indent(text: str) -> str:
+    return "".join(f"    {line}\n" for line in text.split("\n")[:-1])
+
+
+def _follow_ups(plan: Plan) -> str:
+    if not plan.follow_ups:
+        return ""
+    return "After the migration\n" + "".join(f"  - {text}\n" for text in plan.follow_ups)
+
+
+def _rest(plan: Plan) -> str:
+    """Return the rules: each applied one with its reason, the others in one line each."""
+    applied = [one for one in plan.decisions if one.outcome == "applied"]
+    others = [one for one in plan.decisions if one.outcome not in ("applied", "no", "unchanged")]
+    idle = sum(one.outcome in ("no", "unchanged") for one in plan.decisions)
+    lines = [f"  {one.rule} ({one.confidence}): {one.title}\n      why: {one.why}\n" for one in applied]
+    lines += [f"  {one.rule}: {one.outcome}: {one.because}\n" for one in others]
+    if idle:
+        lines.append(f"  {idle} other rule{'s' if idle != 1 else ''} found nothing to do here\n")
+    return "Rules\n" + "".join(lines) if lines else ""
+
+
+def _next(plan: Plan) -> str:
+    if plan.blockers:
+        return "Blocked: nothing can be applied until the blockers above are gone.\n"
+    if plan.changes:
+        return "Nothing was written. To do it: guestfix apply, with the same arguments. To undo it: guestfix revert.\n"
+    return "Nothing to do.\n"
+
+
+def render_receipt(receipt: Receipt) -> str:
+    """Return what apply did."""
+    if receipt.journal is None:
+        return "\nApplied: nothing was to be done.\n"
+    lines = [
+        f"  {path}" + (f"  (original: {receipt.backups[path]})" if path in receipt.backups else "")
+        for path in receipt.applied
+    ]
+    return clean("\n".join(["\nApplied", *lines, f"Journal: {receipt.journal}", "To undo it: guestfix revert", ""]))
+
+
+def render_reverted(uri: str, done: Reverted) -> str:
+    """Return what revert did."""
+    if not done.journals:
+        return clean(f"{uri}: there is no journal in this guest, so nothing to revert\n")
+    lines = [f"  {path}" for path in done.restored]
+    lines += [f"  later content of {path} is kept as {aside}" for path, aside in done.kept_aside.items()]
+    return clean("\n".join([f"Restored in {uri}", *lines, ""]))
+
+
+def render_inspection(inspection: Inspection) -> str:
+    """Return facts with their evidence, then findings."""
+    rows = [f"guest    {inspection.guest['uri']}\n", f"system   {_system(inspection.facts.value)}\n"]
+    rows.append(f"verdict  {_verdict(inspection.verdict, inspection.compat)}\n")
+    facts = [_fact(inspection.facts[name]) for name in sorted(inspection.facts)]
+    return clean(
+        "".join(rows) + "\nFacts\n" + "".join(facts) + "".join("\n" + b for b in _finding_blocks(inspection.findings))
+    )
+
+
+def _fact(fact: Fact) -> str:
+    if isinstance(fact.value, Unknown):
+        shown = f"unknown: {fact.value.reason}"
+    else:
+        text = str(fact.value)
+        shown = (
+            text
+            if len(text) <= MAX_VALUE
+            else f"{text[:MAX_VALUE]}... ({len(text)} characters; all of it with --format json)"
+        )
+    seen = "".join(f"      at {item}\n" for item in fact.evidence[:3])
+    return f"  {fact.name} = {shown}\n{seen}"

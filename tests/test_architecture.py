@@ -1,0 +1,106 @@
+"""The shape of the code that the design promises: imports point down, the writer stays in few hands."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "guestfix"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+LAYERS = (
+    ("errors", "edit", "facts", "guest", "versions", "__init__"),
+    ("globs", "formats"),
+    ("editors",),
+    ("names", "digest", "overlay", "backends"),
+    ("pack",),
+    ("workbench", "detect", "compat", "actions"),
+    ("plan", "changes", "planner"),
+    ("journal", "revert", "apply", "journalcopy", "receipt"),
+    ("report", "cases", "harvest"),
+    ("commands", "cli", "__main__"),
+)
+UPWARD = {
+    ("backends", "pack"): "a disks description is read with the pack's YAML reader",
+    ("pack", "actions"): "a step's arguments are checked against the action's signature",
+}
+
+
+def layer_of(part: str) -> int:
+    for index, names in enumerate(LAYERS):
+        if part in names:
+            return index
+    raise AssertionError(f"guestfix/{part} has no layer: name it in LAYERS")
+
+
+def imports(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("guestfix"):
+            yield node.module, node.lineno, [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("guestfix"):
+                    yield alias.name, node.lineno, []
+
+
+def part_of(module: str, names: list[str]) -> str:
+    parts = module.split(".")
+    if len(parts) > 1:
+        return parts[1]
+    return names[0] if len(names) == 1 and not names[0].startswith("__") else "__init__"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module, line, names in imports(path):
+        part = part_of(module, names)
+        allowed = layer_of(part) <= layer_of(own) or (own, part) in UPWARD
+        assert allowed, f"{path}:{line}: {own} (lower) imports {part} (higher)"
+
+
+def test_only_apply_and_backends_hold_a_writer():
+    holders = {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        for _, _, names in imports(path)
+        if "GuestWriter" in names and path.parent.name != "backends"
+    }
+    assert holders <= {"apply.py", "revert.py", "journal.py", "commands/apply.py", "commands/revert.py", "__init__.py"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_functions_stay_small():
+    lengths = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                lengths.append(length)
+                assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines"
+    lengths.sort()
+    assert lengths[len(lengths) // 2] <= 12
+
+
+def test_only_the_command_line_prints_or_exits():
+    for path in MODULES:
+        if path.relative_to(PACKAGE).parts[0] in ("commands", "cli.py", "__main__.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("print", "sys.exit", "exit", "os._exit"), f"{path}:{node.lineno}"
+
+
+def test_no_file_names_this_machine():
+    banned = ("/work/", "gf-venv", "farm-" + "bench", "farm-" + "studio")
+    for path in [*ROOT.glob("[!.]*.*"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("rules/**/*.yaml"), *MODULES]:
+        if path.is_file():
+            text = path.read_text(errors="replace")
+            for word in banned:
+                assert word not in text, f"{path} names {word}"
