@@ -169,7 +169,7 @@ class Overlay:
         is shown instead of a unified diff, for binary files; lines of several puts are joined.
         """
         place = self._place(path) if not isinstance(content, Link) else self._link_place(path)
-        draft = self._draft_for(place, diff)
+        draft = self._draft_for(path, place, diff)
         known = self.base.stat(place)
         if known is not None and known.kind != "file":
             raise Unreadable(f"not a regular file but a {known.kind}; it is left alone", where=path)
@@ -185,7 +185,7 @@ class Overlay:
             return
         if self.base.stat(place) is None:
             raise NotFound("no such file in the guest", where=path)
-        draft = self._draft_for(place, diff)
+        draft = self._draft_for(path, place, diff)
         draft.splices = [*(draft.splices or []), *splices]
 
     def append(self, path: str, data: bytes, *, diff: str = "") -> None:
@@ -195,8 +195,9 @@ class Overlay:
             raise NotFound("no such file in the guest", where=path)
         self.splice(path, [Splice(stat.size, 0, data)], diff=diff)
 
-    def _draft_for(self, place: str, diff: str) -> Draft:
-        if not any(path_matches(place, pattern, self.case_insensitive) for pattern in self._within):
+    def _draft_for(self, asked: str, place: str, diff: str) -> Draft:
+        ignore_case = self.case_insensitive
+        if not any(path_matches(one, pattern, ignore_case) for one in (asked, place) for pattern in self._within):
             raise EditError(f"rule {self._rule} may not touch this path: it is outside the globs it names", where=place)
         draft = self._drafts.setdefault(place, Draft(place))
         if self._rule and self._rule not in draft.rules:

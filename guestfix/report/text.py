@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from guestfix.facts import Fact, Finding, Unknown
@@ -41,6 +42,28 @@ def render_body(plan: Plan) -> str:
     """Return findings, changes and follow-ups: what depends on the guest and the rules alone."""
     parts = [*_finding_blocks(plan.findings), _changes(plan), _follow_ups(plan)]
     return "\n".join(part for part in parts if part)
+
+
+def render_case(plan: Plan, *, system: bool) -> str:
+    """Return the golden report of a case.
+
+    A case of a rule shows what the rules that ran decided, found and changed; a case of a system shows
+    the verdict too, and what was found about the system itself.
+    """
+    ran = {one.rule for one in plan.decisions if one.outcome != "skipped" or system}
+    shown = [
+        one for one in plan.findings if one.rule in ran or (system and one.code.startswith(("GF-OS-", "GF-KERNEL-")))
+    ]
+    head = ""
+    if system:
+        facts = {fact.name: fact.value for fact in plan.facts}
+        head = f"system   {_system(facts.get)}\nverdict  {_verdict(plan.verdict, plan.compat)}\n\n"
+    rules = "".join(
+        f"  {one.rule}: {one.outcome}" + (f" ({one.because})\n" if one.because else "\n")
+        for one in plan.decisions
+        if one.rule in ran and (not system or one.outcome != "no")
+    )
+    return clean(head + render_body(replace(plan, findings=tuple(shown))) + (f"\nRules\n{rules}" if rules else ""))
 
 
 def _header(plan: Plan) -> str:

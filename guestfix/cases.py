@@ -1,0 +1,227 @@
+"""Cases beside rules: ``cases/<name>/{case.yaml, in/, expect.txt}``, each run with five laws.
+
+A case's guest (``in/``) is planned and compared with the golden report. Then: *idempotent*, a second plan
+after apply has no change; *reversible*, revert restores the tree; *confined*, a rule changes only what
+its globs name; *deterministic*, two plans are the same bytes; *silent*, planning wrote nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import unified_diff
+from pathlib import Path
+
+from guestfix.apply import apply_plan
+from guestfix.backends.directory import DirectoryGuest
+from guestfix.backends.sidecar import read_disks_node
+from guestfix.digest import CHUNK, digest_bytes
+from guestfix.errors import GuestfixError, PackError, Problem
+from guestfix.globs import glob, path_matches
+from guestfix.guest import Disks
+from guestfix.pack.model import Pack
+from guestfix.pack.schema import Reader
+from guestfix.pack.yamlpos import parse
+from guestfix.plan import Plan, dump_plan
+from guestfix.planner import Options, make_plan
+from guestfix.report.text import render_case
+from guestfix.revert import revert
+
+CASE_KEYS = ("title", "target", "disks", "policy", "rules", "confidence")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case folder. ``rules`` is empty where the whole pack runs (a case of a system)."""
+
+    folder: Path
+    title: str
+    target: str | None
+    disks: Disks | None
+    options: Options
+
+    @property
+    def expect(self) -> Path:
+        """The golden report."""
+        return self.folder / "expect.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a case: its report, and every law that it broke, by name."""
+
+    case: Case
+    text: str
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Checks:
+    failures: list[str] = field(default_factory=list)
+
+    def law(self, name: str, holds: bool, why: str) -> None:
+        if not holds:
+            self.failures.append(f"{name}: {why}")
+
+
+def find_cases(root: Path) -> list[Case]:
+    """Return every case below a folder, sorted. Raises PackError with all mistakes of all case.yaml files."""
+    problems: list[Problem] = []
+    folders = sorted(path.parent for path in root.rglob("case.yaml") if path.parent.parent.name == "cases")
+    cases = [_read_case(folder, problems) for folder in folders]
+    if problems:
+        raise PackError(problems)
+    return cases
+
+
+def read_case(folder: Path) -> Case:
+    """Return the case in this folder. Raises PackError with its mistakes."""
+    problems: list[Problem] = []
+    case = _read_case(folder, problems)
+    if problems:
+        raise PackError(problems)
+    return case
+
+
+def _read_case(folder: Path, problems: list[Problem]) -> Case:
+    file = folder / "case.yaml"
+    node, found = parse(file.read_bytes(), str(file))
+    problems += found
+    if node is None:
+        return Case(folder, "", None, None, Options())
+    reader = Reader(node, problems, "a case")
+    reader.allow(CASE_KEYS)
+    disks = reader.child("disks")
+    policy = reader.child("policy")
+    policies = policy.plain() if policy is not None and policy.keys is not None else {}
+    only = reader.texts("rules") or _own_rule(folder)
+    options = Options(only, confidence=reader.text("confidence", "possible"), policies=policies)
+    return Case(
+        folder,
+        reader.text("title"),
+        reader.text("target", "") or None,
+        _disks(Reader(disks, problems, "disks")) if disks is not None else None,
+        options,
+    )
+
+
+def _disks(reader: Reader) -> Disks:
+    """Read a case's ``disks``: the list alone, or the whole mapping of a disks description."""
+    if reader.node.items is not None:
+        reader.problems.pop()
+        keys = {"disks": reader.node}
+        return read_disks_node(Reader(replace(reader.node, items=None, keys=keys), reader.problems, "disks"))
+    return read_disks_node(reader)
+
+
+def _own_rule(folder: Path) -> tuple[str, ...]:
+    """Return the id of the rule that a case lies beside; none for a case of a system."""
+    rule = folder.parent.parent
+    return (f"{rule.parent.name}/{rule.name}",) if (rule / "rule.yaml").is_file() else ()
+
+
+def run_case(case: Case, pack: Pack) -> Outcome:
+    """Run a case and its five laws on a copy of its guest."""
+    checks = _Checks()
+    with tempfile.TemporaryDirectory(prefix="guestfix-case-") as scratch:
+        root = Path(scratch) / "guest"
+        copy_guest(case.folder / "in", root)
+        before = snapshot(root)
+        try:
+            plan = _plan(case, pack, root)
+            checks.law("silent", snapshot(root) == before, "planning changed the guest")
+            again = _plan(case, pack, root)
+            checks.law("deterministic", dump_plan(again) == dump_plan(plan), "two plans differ")
+            for path in _outside(plan, pack, DirectoryGuest(str(root))):
+                checks.law("confined", False, f"{path} is outside the globs of its rules")
+            _apply_and_revert(case, pack, root, plan, before, checks)
+        except GuestfixError as error:
+            return Outcome(case, f"{error}\n", (*checks.failures, f"failed: {error}"))
+    return Outcome(case, render_case(plan, system=not case.options.only), tuple(checks.failures))
+
+
+def _plan(case: Case, pack: Pack, root: Path) -> Plan:
+    return make_plan(DirectoryGuest(str(root), case.disks), pack, case.target, case.options)
+
+
+def _outside(plan: Plan, pack: Pack, guest: DirectoryGuest) -> list[str]:
+    globs = {rule.id: [pattern for step in rule.steps for pattern in step.globs] for rule in pack.rules}
+    return [
+        change.path
+        for change in plan.changes
+        if not all(_within(guest, change.path, globs[rule]) for rule in change.rules)
+    ]
+
+
+def _within(guest: DirectoryGuest, path: str, globs: Iterable[str]) -> bool:
+    for pattern in globs:
+        if path_matches(path, pattern, guest.case_insensitive):
+            return True
+        if any(guest.realpath(found) == path for found in glob(guest, pattern)):
+            return True
+        folder, _, name = pattern.rpartition("/")
+        if path_matches(path, f"{guest.realpath(folder or '/').rstrip('/')}/{name}"):
+            return True
+    return False
+
+
+def _apply_and_revert(
+    case: Case, pack: Pack, root: Path, plan: Plan, before: Mapping[str, object], checks: _Checks
+) -> None:
+    """Apply even a blocked plan's changes: the laws must hold for them too."""
+    forced = replace(plan, findings=())
+    apply_plan(DirectoryGuest(str(root), case.disks), forced)
+    left = _plan(case, pack, root).changes
+    checks.law("idempotent", not left, f"a second plan still changes {', '.join(one.path for one in left)}")
+    revert(DirectoryGuest(str(root), case.disks))
+    after = snapshot(root)
+    differing = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    checks.law("reversible", not differing, f"revert left differences in {', '.join(differing)}")
+
+
+def copy_guest(source: Path, root: Path) -> None:
+    """Copy a case's guest tree; a case without ``in/`` gets an empty guest."""
+    if source.is_dir():
+        shutil.copytree(source, root, symlinks=True)
+    else:
+        root.mkdir()
+
+
+def snapshot(root: Path) -> dict[str, object]:
+    """Return kind, mode, owner, modification time and content of everything below root, by relative path."""
+    return {os.path.relpath(path, root): _state(path) for path in _walk(root)}
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        yield folder
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in [*names, *links]:
+            yield os.path.join(folder, name)
+
+
+def _state(path: str) -> object:
+    found = os.lstat(path)
+    content = None
+    if stat.S_ISLNK(found.st_mode):
+        content = os.readlink(path)
+    elif stat.S_ISREG(found.st_mode):
+        with open(path, "rb") as stream:
+            content = digest_bytes(iter(lambda: stream.read(CHUNK), b""))
+    return (found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, content)
+
+
+def compare(outcome: Outcome) -> str:
+    """Return how the report differs from the golden one, as a diff; empty where it doesn't."""
+    try:
+        golden = outcome.case.expect.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        golden = ""
+    if golden == outcome.text:
+        return ""
+    diff = unified_diff(golden.splitlines(), outcome.text.splitlines(), "expect.txt", "this run", lineterm="")
+    return "\n".join(diff) + "\n"

@@ -1,0 +1,64 @@
+"""``guestfix test``: run the cases of a rule pack, or of a part of it, with their five laws."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from guestfix.cases import Outcome, compare, find_cases, run_case
+from guestfix.commands.common import add_format, write, write_json
+from guestfix.errors import GuestfixError, UsageError
+from guestfix.pack.cache import load_pack
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("path", metavar="DIR", nargs="?", default="rules", help="a rule pack or a folder in it (rules)")
+    parser.add_argument("--bless", action="store_true", help="write the golden reports anew; read them afterwards")
+    add_format(parser)
+
+
+def pack_root(path: Path) -> Path:
+    """Return the pack that a folder belongs to: the nearest one above it with a pack.yaml."""
+    for folder in (path.resolve(), *path.resolve().parents):
+        if (folder / "pack.yaml").is_file():
+            return folder
+    raise GuestfixError("no rule pack: neither here nor above is a pack.yaml", where=str(path))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run every case below the folder; 1 where one fails."""
+    if args.bless and os.environ.get("CI"):
+        raise UsageError("--bless is refused under CI: golden reports are written by a person who reads them")
+    root = Path(args.path)
+    pack = load_pack(pack_root(root))
+    cases = find_cases(root)
+    if not cases:
+        raise GuestfixError("there is no case below this folder", where=str(root))
+    failed = 0
+    rows = []
+    for case in cases:
+        outcome = run_case(case, pack)
+        if args.bless and outcome.text != _old(outcome):
+            case.expect.write_text(outcome.text, encoding="utf-8")
+        difference = compare(outcome)
+        ok = not difference and not outcome.failures
+        failed += not ok
+        rows.append({"case": str(case.folder), "ok": ok, "failures": list(outcome.failures), "diff": difference})
+        if args.format == "text" and not ok:
+            write(_failure(outcome, difference))
+    if args.format == "json":
+        write_json({"cases": rows, "passed": len(cases) - failed, "failed": failed})
+    else:
+        write(f"{len(cases) - failed} cases passed, {failed} failed\n")
+    return 1 if failed else 0
+
+
+def _old(outcome: Outcome) -> str:
+    return outcome.case.expect.read_text(encoding="utf-8") if outcome.case.expect.is_file() else ""
+
+
+def _failure(outcome: Outcome, difference: str) -> str:
+    lines = [f"FAILED {outcome.case.folder}", *(f"  {law}" for law in outcome.failures)]
+    return "\n".join(lines) + "\n" + difference
