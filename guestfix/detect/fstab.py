@@ -1,6 +1,6 @@
 """What the guest mounts at boot: /etc/fstab, and systemd's own mount and swap units.
 
-Facts: fstab.entries (spec, mount, type, options, dump, pass, line of each readable line), fstab.init
+Facts: fstab.readable, fstab.entries (spec, mount, type, options, dump, pass, line of each readable line), fstab.init
 (systemd, mountall, sysv, openrc or unknown: who reads the table at boot).
 """
 
@@ -33,6 +33,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     if facts.value("os.family") != "linux":
         return []
     facts.put("fstab.init", find_init(guest))
+    facts.put("fstab.readable", False)
     try:
         data = guest.read(PATH, LIMIT)
     except NotFound:
@@ -46,6 +47,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     if found and not good:
         facts.put("fstab.entries", Unknown("no line of it can be an entry"))
         return [_unreadable(f"no line of it can be an entry ({found[0].problem})", "", found[0])]
+    facts.put("fstab.readable", True, Evidence(PATH))
     facts.put("fstab.entries", [_as_fact(entry) for entry in good], Evidence(PATH))
     return [*_twice(good, facts.value("disks.uuid_by_device", {})), *_devices_in_options(good)]
 

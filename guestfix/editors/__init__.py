@@ -11,11 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 OPS: dict[str, str] = {
+    "crypttab.set_device": "crypttab:set_device",
     "fstab.comment_unreadable": "fstab:comment_unreadable",
     "fstab.disable": "fstab:disable",
     "fstab.guard_missing": "fstab:guard_missing",
     "fstab.network": "fstab:network",
     "fstab.set_device": "fstab:set_device",
+    "grubdefault.set_default": "grubdefault:set_default",
+    "grubdefault.set_timeout": "grubdefault:set_timeout",
     "unattend.merge": "unattend:merge",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from guestfix.formats.devices import is_bare_uuid, tag
@@ -25,6 +26,7 @@ VITAL = ("/", "/usr", "/boot", "/boot/efi", "/efi", "/var")
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+\Z")
 _FIELD = re.compile(rb"[^ \t]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+_HASH = ord("#")
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 _ESCAPED = re.compile(rb"[\x00-\x20\x7f\\]")
 
@@ -101,20 +103,23 @@ def escape(text: str) -> bytes:
     return _ESCAPED.sub(lambda match: b"\\%03o" % match[0][0], raw)
 
 
-def entries(src: bytes) -> list[Entry]:
-    """Return every line that is neither blank nor a comment, in file order, the unreadable ones too."""
-    found: list[Entry] = []
+def lines(src: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the number, the offset and the text without its ending of lines neither blank nor a comment."""
     for number, match in enumerate(_LINE.finditer(src), 1):
-        start, end = match.span()
-        if end > start and src[end - 1 : end] == b"\n":
-            end -= 1
-        if end > start and src[end - 1 : end] == b"\r":
-            end -= 1
-        raw = src[start:end]
+        raw = match[0].removesuffix(b"\n").removesuffix(b"\r")
         bare = raw.lstrip(b" \t")
         if bare and not bare.startswith(b"#"):
-            found.append(_entry(number, start, end, raw))
-    return found
+            yield number, match.start(), raw
+
+
+def fields(raw: bytes, start: int) -> tuple[Span, ...]:
+    """Return the spans of a line's fields; start is the line's offset in the file."""
+    return tuple(Span(start + match.start(), start + match.end()) for match in _FIELD.finditer(raw))
+
+
+def entries(src: bytes) -> list[Entry]:
+    """Return every line that is neither blank nor a comment, in file order, the unreadable ones too."""
+    return [_entry(number, start, raw) for number, start, raw in lines(src)]
 
 
 def readable(src: bytes) -> list[Entry]:
@@ -122,17 +127,26 @@ def readable(src: bytes) -> list[Entry]:
     return [entry for entry in entries(src) if not entry.problem]
 
 
-def _entry(number: int, start: int, end: int, raw: bytes) -> Entry:
-    spans: list[Span] = []
-    for match in _FIELD.finditer(raw):
-        if len(spans) == 6 or (len(spans) >= 3 and match[0].startswith(b"#")):
-            break
-        spans.append(Span(start + match.start(), start + match.end()))
+def _entry(number: int, start: int, raw: bytes) -> Entry:
+    spans = fields(raw, start)[:6]
+    remark = next((at for at, span in enumerate(spans) if at > 2 and raw[span.start - start] == _HASH), 6)
+    spans = spans[:remark]
     texts = [unescape(raw[span.start - start : span.end - start]) for span in spans]
     spec, mount, kind, options, dump, fsck = (texts + [""] * 6)[:6]
     problem = _problem(raw, spec, mount, len(spans))
     return Entry(
-        number, start, end, raw, tuple(spans), spec, mount, kind or "auto", options, dump or "0", fsck or "0", problem
+        number,
+        start,
+        start + len(raw),
+        raw,
+        spans,
+        spec,
+        mount,
+        kind or "auto",
+        options,
+        dump or "0",
+        fsck or "0",
+        problem,
     )
 
 
