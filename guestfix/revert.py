@@ -51,6 +51,8 @@ def revert(guest: GuestWriter, *, force: bool = False) -> Reverted:
                 remedy="mend the cause, then run revert again: it goes on where it stopped",
             ) from error
         restored += [entry.path for entry in journal.entries]
+    if not homes:
+        _drop_folder(guest, home_of(guest))
     return Reverted(tuple(dict.fromkeys(restored)), tuple(homes), aside)
 
 
@@ -130,5 +132,5 @@ def _drop_folder(guest: GuestWriter, folder: str) -> None:
 def _drop_empty_home(guest: GuestWriter, home: str) -> None:
     """Clean up after an apply that died before its journal was complete: it had touched nothing else."""
     _drop(guest, f"{home}/journal.json.new")
-    _drop_folder(guest, home)
-    _drop_folder(guest, home_of(guest))
+    for folder in (home, home_of(guest)):
+        _drop_folder(guest, folder)

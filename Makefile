@@ -1,0 +1,44 @@
+# make check   lint, types and every test that ends within minutes (installs what they need)
+# make e2e     boots whole guests; long
+# make bench   speed and memory as ratios, medians of several runs
+# make bless   rewrite the golden reports of the rule cases; read them afterwards
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+
+.PHONY: check lint types test e2e bench bless packages clean
+
+check: packages $(STAMP)
+	$(MAKE) --no-print-directory lint types test
+
+packages:
+	@sh tests/packages.sh
+
+$(STAMP): pyproject.toml | packages
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
+
+e2e: packages $(STAMP)
+	$(BIN)/python -m pytest -m e2e tests
+
+bench: packages $(STAMP)
+	$(BIN)/python tests/bench/run.py
+
+bless: $(STAMP)
+	$(BIN)/guestfix test rules --bless
+
+clean:
+	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,59 @@
+"""`guestfix report` and `--version` as whole processes, against `python -c pass` of the same interpreter."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from measure import PASS, Table, in_turn
+
+ROOT = Path(__file__).resolve().parents[2]
+GUESTFIX = [sys.executable, "-m", "guestfix"]
+RULE = """id: bench/{name}
+title: A rule that only makes the pack larger
+why: To show that a report's time does not grow with the pack.
+sources: ["make bench"]
+since: 2026-11-25
+confidence: certain
+when:
+  - os.family == linux
+  - os.id == bench-{name} and exists /etc/bench/{name}
+do:
+  - in: /etc/bench/{name}
+    op: fstab.disable_foreign
+"""
+
+
+def padded_pack(folder: Path, rules: int) -> Path:
+    pack = folder / "pack"
+    shutil.copytree(ROOT / "rules", pack, ignore=shutil.ignore_patterns("cases"))
+    have = len(list(pack.rglob("rule.yaml")))
+    for index in range(rules - have):
+        place = pack / "fix" / "bench" / f"r{index:03}"
+        place.mkdir(parents=True)
+        (place / "rule.yaml").write_text(RULE.format(name=f"r{index:03}"))
+    return pack
+
+
+def main() -> int:
+    table = Table()
+    guests = sorted(path for path in (ROOT / "testdata/guests").iterdir() if path.is_dir())
+    commands = {"pass": PASS, "version": [*GUESTFIX, "--version"]}
+    commands |= {guest.name: [*GUESTFIX, "report", str(guest)] for guest in guests}
+    with tempfile.TemporaryDirectory() as scratch:
+        pack = padded_pack(Path(scratch), 300)
+        commands["300 rules"] = [*GUESTFIX, "report", str(guests[0]), "--pack", str(pack)]
+        found = in_turn(commands)
+    base = found["pass"].median
+    print(f"python -c pass: {base * 1000:.1f} ms")
+    table.row("guestfix --version", found["version"].median / base, 4)
+    for guest in guests:
+        table.row(f"guestfix report {guest.name}", found[guest.name].median / base, 15)
+    table.row(f"guestfix report {guests[0].name}, pack of 300 rules", found["300 rules"].median / base, 15)
+    peak = max(run.peak_kib for run in found.values()) / 1024
+    table.row("peak memory of a report, MB", peak, 80, "M")
+    return table.status()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
