@@ -28,6 +28,7 @@ _STRING = re.compile(r'(?:str(?:\(([0-9a-fA-F]+)\))?:)?"((?:[^"\\]|\\.)*)"[ \t]*
 _HEX = re.compile(r"hex(?:\(([0-9a-fA-F]+)\))?:([0-9a-fA-F,\s\\]*)$")
 _NUMBER = re.compile(r"(dword|qword):[ \t]*([0-9a-fA-F]{1,16})$")
 _PAIRS = re.compile(r"[0-9a-fA-F]{1,2}")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _CONTINUED = re.compile(r"\\[ \t]*\r?\n[ \t]*")
 
 
@@ -98,7 +99,7 @@ def _value(text: str, at: int, end: int, key: str, line: int, ansi: bool) -> tup
     match = _NAME.match(text, at)
     if match is None:
         raise UsageError(f"this is neither a key nor a value: {text[at:end].strip()[:60]!r}", where=f"line {line}")
-    name = re.sub(r"\\(.)", r"\1", match[1] or "", flags=re.DOTALL)
+    name = _ESCAPE.sub(r"\1", match[1] or "")
     start = match.end()
     string = _STRING.match(text, start)
     if string:
@@ -122,10 +123,12 @@ def _line_end(text: str, at: int) -> int:
 
 
 def _string_data(kind: int, body: str) -> bytes:
-    texts = [re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in body.split("\\0")]
+    """Return a quoted text's bytes. ``\\0`` parts the texts of a list; elsewhere it is a 0."""
+    nul = "\0" if kind == REG_MULTI_SZ else "0"
+    text = _ESCAPE.sub(lambda match: nul if match[1] == "0" else match[1], body)
     if kind == REG_MULTI_SZ:
-        return encode(kind, [text for text in texts if text])
-    return ("0".join([*texts[:-1], texts[-1]]) + "\0").encode("utf-16-le", "surrogatepass")
+        return encode(kind, [part for part in text.split("\0") if part])
+    return (text + "\0").encode("utf-16-le", "surrogatepass")
 
 
 def _data(body: str, line: int) -> tuple[int, bytes]:

@@ -1,0 +1,92 @@
+"""Export of keys as text that regedit(1) imports. Streamed: one piece of text a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from guestfix.formats.regf.keys import Key
+from guestfix.formats.regf.regtext import HEADER
+from guestfix.formats.regf.values import REG_BINARY, REG_DWORD, REG_SZ
+from guestfix.formats.regf.walk import Budget, walk
+
+_WIDTH = 80
+_DIGITS = 75
+"""Characters of hex digits in a continued line: 25 bytes."""
+
+_HIVE_ROOTS = {
+    "system": r"HKEY_LOCAL_MACHINE\SYSTEM",
+    "software": r"HKEY_LOCAL_MACHINE\SOFTWARE",
+    "sam": r"HKEY_LOCAL_MACHINE\SAM",
+    "security": r"HKEY_LOCAL_MACHINE\SECURITY",
+    "components": r"HKEY_LOCAL_MACHINE\COMPONENTS",
+    "drivers": r"HKEY_LOCAL_MACHINE\DRIVERS",
+    "bcd": r"HKEY_LOCAL_MACHINE\BCD00000000",
+    "default": r"HKEY_USERS\.DEFAULT",
+    "ntuser.dat": "HKEY_CURRENT_USER",
+    "usrclass.dat": r"HKEY_CURRENT_USER\Software\Classes",
+}
+
+
+def hive_root(*file_names: str) -> str:
+    """Return the full name under which Windows has a hive with one of these file names.
+
+    The first name that is known decides; the last part of a path counts. Unknown ones give
+    ``HKEY_LOCAL_MACHINE`` and the last name's file name in capitals.
+    """
+    names = [name.replace("/", "\\").rpartition("\\")[2].rstrip("\0 ") for name in file_names]
+    for name in names:
+        if name.lower() in _HIVE_ROOTS:
+            return _HIVE_ROOTS[name.lower()]
+    last = next((name for name in reversed(names) if name), "HIVE")
+    return f"HKEY_LOCAL_MACHINE\\{last.upper()}"
+
+
+def export(key: Key, path: str, *, ascii_data: bool = False) -> Iterator[str]:
+    """Yield the text for key and all below it; ``path`` is the key's full name. Lines end with CR LF.
+
+    With ``ascii_data`` a text that is not plain ASCII is written as hex digits, so that only names can
+    have other characters. Raises BadHive at the damage where there is one; what came before is right.
+    """
+    yield f"{HEADER}\r\n\r\n"
+    budget = Budget(key.store)
+    for place, one in walk(key, path):
+        lines = [f"[{place}]"]
+        lines += [_line(value.name, value.type, data, ascii_data) for value, data in budget.values(one)]
+        yield "\r\n".join([*lines, "\r\n"])
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _line(name: str, kind: int, data: bytes, ascii_data: bool) -> str:
+    shown = _quote(name) if name else "@"
+    if kind == REG_DWORD and len(data) == 4:
+        return f"{shown}=dword:{int.from_bytes(data, 'little'):08x}"
+    if kind == REG_SZ:
+        text = plain_text(data)
+        if text is not None and (text.isascii() or not ascii_data):
+            return f"{shown}={_quote(text)}"
+    lead = f"{shown}=hex:" if kind == REG_BINARY else f"{shown}=hex({kind:x}):"
+    return _wrap(lead, data.hex(","))
+
+
+def plain_text(data: bytes) -> str | None:
+    """Return a string's text where quotes can hold it: it ends with its only NUL and all can be printed."""
+    if data[-2:] != b"\0\0" or len(data) & 1:
+        return None
+    try:
+        text = data[:-2].decode("utf-16-le")
+    except UnicodeDecodeError:
+        return None
+    return text if not text or text.isprintable() else None
+
+
+def _wrap(lead: str, digits: str) -> str:
+    """Break a line of hex digits as regedit does: a backslash, then two spaces on the next line."""
+    room = _WIDTH - len(lead) - 1
+    if len(digits) <= room:
+        return lead + digits
+    first = max(3, room // 3 * 3)
+    parts = [digits[:first], *(digits[at : at + _DIGITS] for at in range(first, len(digits), _DIGITS))]
+    return lead + "\\\r\n  ".join(parts)
