@@ -19,6 +19,10 @@ OPS: dict[str, str] = {
     "fstab.set_device": "fstab:set_device",
     "grubdefault.set_default": "grubdefault:set_default",
     "grubdefault.set_timeout": "grubdefault:set_timeout",
+    "registry.delete_key": "registry:delete_key",
+    "registry.delete_value": "registry:delete_value",
+    "registry.merge": "registry:merge",
+    "registry.set": "registry:set_value",
     "unattend.merge": "unattend:merge",
 }
 

@@ -36,6 +36,7 @@ class Hive:
         self.timestamp: int | None = None
         self.sequence = max(self.header.sequence1, self.header.sequence2)
         self.changed = False
+        self.touched_keys: dict[str, None] = {}
         self._broken = self._writing = False
         self._allocator: Allocator | None = None
 
@@ -50,7 +51,7 @@ class Hive:
         """
         from guestfix.formats.regf import logs as replay
 
-        clean = _is_clean(data)
+        clean = is_clean(data)
         outcome = None if clean else replay.recover(data, [log for log in logs if len(log)])
         source = data if outcome is None or outcome.data is None else outcome.data
         header = read_header(source)
@@ -116,6 +117,13 @@ class Hive:
         """Take note that bytes are about to change; called by the writer."""
         self.changed = self._writing = True
 
+    def diff(self) -> list[str]:
+        """Return what the changes so far did to keys and values; see :mod:`guestfix.formats.regf.diff`."""
+        from guestfix.formats.regf.diff import diff_keys
+
+        before = Hive(self.original, Store(self.store.original, read_header(self.store.original)))
+        return diff_keys(before, self, self.touched_keys)
+
     def set_value(self, path: str, name: str, kind: int, data: Data) -> bool:
         """Make a key have this value; keys of the path that are missing are created. Return whether it changed.
 
@@ -126,6 +134,7 @@ class Hive:
 
         raw = values.encode(kind, data)
         with self._editing():
+            self.touched_keys[path] = None
             return writer.set_value(self, writer.make_key(self, path), name, kind, raw)
 
     def create_key(self, path: str, *, class_name: str = "", security: bytes = b"") -> Key:
@@ -137,6 +146,7 @@ class Hive:
         from guestfix.formats.regf import writer
 
         with self._editing():
+            self.touched_keys[path] = None
             key = writer.make_key(self, path)
             if class_name:
                 writer.set_class(self, key, class_name)
@@ -150,6 +160,7 @@ class Hive:
 
         with self._editing():
             key = self.key(path)
+            self.touched_keys[path] = None
             return key is not None and writer.delete_value(self, key, name)
 
     def delete_key(self, path: str, *, recursive: bool = False) -> bool:
@@ -163,6 +174,7 @@ class Hive:
             key = self.key(path)
             if key is None:
                 return False
+            self.touched_keys[path] = None
             writer.delete_key(self, key, recursive)
             return True
 
@@ -183,7 +195,8 @@ class Hive:
         return bytes(self.store.data)
 
 
-def _is_clean(data: Buffer) -> bool:
+def is_clean(data: Buffer) -> bool:
+    """Return whether the last write to the hive was finished, so that it needs no logs."""
     if len(data) < BASE or data[:4] != b"regf":
         return False
     return not read_header(data).dirty

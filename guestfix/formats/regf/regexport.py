@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from guestfix.formats.regf.keys import Key
@@ -9,6 +10,7 @@ from guestfix.formats.regf.regtext import HEADER
 from guestfix.formats.regf.values import REG_BINARY, REG_DWORD, REG_SZ
 from guestfix.formats.regf.walk import Budget, walk
 
+_UNFIT = re.compile(r"[\r\n\0]")
 _WIDTH = 80
 _DIGITS = 75
 """Characters of hex digits in a continued line: 25 bytes."""
@@ -50,25 +52,32 @@ def export(key: Key, path: str, *, ascii_data: bool = False) -> Iterator[str]:
     yield f"{HEADER}\r\n\r\n"
     budget = Budget(key.store)
     for place, one in walk(key, path):
+        if _UNFIT.search(place):
+            yield f"; a key whose name has a line break is left out: {place!a}\r\n\r\n"
+            continue
         lines = [f"[{place}]"]
-        lines += [_line(value.name, value.type, data, ascii_data) for value, data in budget.values(one)]
+        lines += [value_line(value.name, value.type, data, ascii_data=ascii_data) for value, data in budget.values(one)]
         yield "\r\n".join([*lines, "\r\n"])
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
+    """Return text in quotes, with quotes and backslashes in it escaped."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _line(name: str, kind: int, data: bytes, ascii_data: bool) -> str:
-    shown = _quote(name) if name else "@"
+def value_line(name: str, kind: int, data: bytes, *, ascii_data: bool = False, wrap: bool = True) -> str:
+    """Return the line (continued on further ones, unless ``wrap`` is off) for a value."""
+    shown = quote(name) if name else "@"
+    if _UNFIT.search(name):
+        return f"; a value whose name has a line break is left out: {name!a}"
     if kind == REG_DWORD and len(data) == 4:
         return f"{shown}=dword:{int.from_bytes(data, 'little'):08x}"
     if kind == REG_SZ:
         text = plain_text(data)
         if text is not None and (text.isascii() or not ascii_data):
-            return f"{shown}={_quote(text)}"
+            return f"{shown}={quote(text)}"
     lead = f"{shown}=hex:" if kind == REG_BINARY else f"{shown}=hex({kind:x}):"
-    return _wrap(lead, data.hex(","))
+    return _wrap(lead, data.hex(",")) if wrap else lead + data.hex(",")
 
 
 def plain_text(data: bytes) -> str | None:

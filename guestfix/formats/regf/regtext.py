@@ -123,7 +123,7 @@ def _line_end(text: str, at: int) -> int:
 
 
 def _string_data(kind: int, body: str) -> bytes:
-    """Return a quoted text's bytes. ``\\0`` parts the texts of a list; elsewhere it is a 0."""
+    r"""Return a quoted text's bytes. ``\0`` parts the texts of a list; elsewhere it is a 0."""
     nul = "\0" if kind == REG_MULTI_SZ else "0"
     text = _ESCAPE.sub(lambda match: nul if match[1] == "0" else match[1], body)
     if kind == REG_MULTI_SZ:
@@ -157,13 +157,16 @@ def apply(hive: Hive, text: str | bytes) -> None:
     A path may start with the hive's full name, which is dropped (see :func:`inner_path`).
     """
     for setting in parse(text):
-        path = inner_path(setting.key)
-        if setting.name is not None:
-            if setting.delete:
-                hive.delete_value(path, setting.name)
-            else:
-                hive.set_value(path, setting.name, setting.type, setting.data)
-        elif setting.delete:
-            hive.delete_key(path, recursive=True)
-        else:
-            hive.create_key(path)
+        apply_one(hive, inner_path(setting.key), setting)
+
+
+def apply_one(hive: Hive, path: str, setting: Setting) -> None:
+    """Do one thing that a text asks for, to the key at path. Raises EditError."""
+    if setting.name is None and setting.delete:
+        hive.delete_key(path, recursive=True)
+    elif setting.name is None:
+        hive.create_key(path)
+    elif setting.delete:
+        hive.delete_value(path, setting.name)
+    else:
+        hive.set_value(path, setting.name, setting.type, setting.data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,7 @@ def walk_bins(data: Buffer, size: int) -> list[int]:
 class Store:
     """The bytes of a hive, read in place until the first write, which copies them once."""
 
-    __slots__ = ("_owned", "bins", "data", "end", "minor")
+    __slots__ = ("_owned", "bins", "data", "end", "minor", "original")
 
     def __init__(self, data: Buffer, header: Header) -> None:
         if header.major != 1 or header.minor < 2:
@@ -105,8 +106,8 @@ class Store:
             raise BadHive(f"damaged hive: impossible size {header.size:#x} in the base block")
         if BASE + header.size > len(data):
             raise BadHive(f"truncated hive: {len(data)} bytes, and the base block says {BASE + header.size}")
-        self.data = data
-        self._owned = isinstance(data, bytearray)
+        self.data = self.original = data
+        self._owned = False
         self.end = BASE + header.size
         self.minor = header.minor
         self.bins = walk_bins(data, header.size)
@@ -125,7 +126,13 @@ class Store:
         if size < 8 or size & 7 or at + size > self.end:
             fault = "is free, but in use" if size <= 0 else f"has an impossible size of {size}"
             raise BadHive(f"damaged hive: the cell at byte {at:#x} {fault}")
+        if at & -PAGE != at + size - 1 & -PAGE and not self._in_one_bin(offset, size):
+            raise BadHive(f"damaged hive: the cell at byte {at:#x} reaches into another bin")
         return at + 4, at + size
+
+    def _in_one_bin(self, offset: int, size: int) -> bool:
+        index = bisect_right(self.bins, offset)
+        return index == len(self.bins) or offset + size <= self.bins[index]
 
     def record(self, offset: int, signature: bytes, length: int) -> tuple[int, int]:
         """Return the content's bounds of a cell that must hold a record of this kind and least length."""

@@ -1,0 +1,41 @@
+"""Hives inside a guest: found with their transaction logs."""
+
+from __future__ import annotations
+
+from guestfix.errors import NotFound, TooLarge
+from guestfix.formats.regf.hive import Hive
+from guestfix.guest import GuestFS
+
+MAX_HIVE = 1024 * 1024 * 1024
+"""Bytes of a hive or log in a guest that are read at most."""
+LOGS = (".LOG1", ".LOG2", ".LOG")
+
+
+def open_guest_hive(guest: GuestFS, path: str, *, timestamp: int | None = None) -> Hive:
+    """Open the hive at a guest path; its logs beside it are read only where it is dirty.
+
+    Raises BadHive, or what :meth:`GuestFS.read` raises.
+    """
+    data = guest.read(path, MAX_HIVE)
+    hive = None if _needs_logs(data) else Hive.open(data, timestamp=timestamp)
+    return hive or Hive.open(data, read_logs(guest, path), timestamp=timestamp)
+
+
+def _needs_logs(data: bytes) -> bool:
+    from guestfix.formats.regf.hive import is_clean
+
+    return not is_clean(data)
+
+
+def read_logs(guest: GuestFS, path: str) -> list[bytes]:
+    """Return the bytes of the transaction logs beside a hive, in their order; absent and empty ones are left out."""
+    folder, _, name = path.rpartition("/")
+    names = {one.lower(): one for one in guest.list(folder or "/")}
+    logs = []
+    for suffix in LOGS:
+        found = names.get(f"{name}{suffix}".lower())
+        try:
+            logs.append(guest.read(f"{folder}/{found}", MAX_HIVE) if found else b"")
+        except (NotFound, TooLarge):
+            continue
+    return [log for log in logs if log]
