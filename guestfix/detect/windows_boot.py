@@ -1,0 +1,168 @@
+"""What decides whether Windows boots: control sets, boot-start drivers, hibernation, pending work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from guestfix.errors import GuestError
+from guestfix.facts import Evidence, Facts, Finding, Unknown
+from guestfix.formats.winreg import Registry
+from guestfix.formats.winservices import BOOT, STORAGE_DRIVERS, Service, image_path, read_service, services_starting
+from guestfix.guest import GuestFS
+from guestfix.pack.model import Target
+
+HIBERNATED = (b"HIBR", b"hibr")
+"""How hiberfil.sys begins while it holds a suspended system; fast startup leaves the same."""
+
+
+def learn_control_sets(system: Registry, facts: Facts) -> str:
+    r"""Put ``windows.control_sets`` and return the name of the current one.
+
+    ``CurrentControlSet`` doesn't exist offline: ``Select`` says which ``ControlSetNNN`` it will be. Those
+    named by Current, Default and LastKnownGood that exist are all repaired.
+    """
+    numbers = {name: system.number("Select", name) for name in ("Current", "Default", "LastKnownGood", "Failed")}
+    wanted = [numbers["Current"], numbers["Default"], numbers["LastKnownGood"]]
+    names = [f"ControlSet{number:03d}" for number in dict.fromkeys(wanted) if number and number < 1000]
+    there = [name for name in names if system.has(name)]
+    proof = system.evidence("Select", "Current")
+    if not there:
+        there = [name for name in system.names("") if name.lower().startswith("controlset")][:1]
+        proof = system.evidence("Select")
+    if not there:
+        facts.put("windows.control_sets", Unknown("SYSTEM names no control set that exists"), proof)
+        return "ControlSet001"
+    facts.put("windows.control_sets", there, proof)
+    facts.put("windows.control_set", there[0], proof)
+    return there[0]
+
+
+def learn_boot_drivers(guest: GuestFS, system: Registry, facts: Facts, target: Target, root: str) -> list[Finding]:
+    """Put ``windows.boot_drivers`` and ``windows.storage_drivers``; find what would end in stop code 7B."""
+    control = facts.value("windows.control_set", "ControlSet001")
+    findings: list[Finding] = []
+    found: list[dict[str, Any]] = []
+    for service in services_starting(system, control, BOOT):
+        found.append(_as_fact(guest, service, root))
+        if not found[-1]["present"] and service.error_control == 3:
+            findings.append(_missing(system, control, service, found[-1]["file"]))
+    facts.put("windows.boot_drivers", found, system.evidence(rf"{control}\Services"))
+    _learn_storage(guest, system, facts, target, root, control)
+    return findings
+
+
+def _learn_storage(guest: GuestFS, system: Registry, facts: Facts, target: Target, root: str, control: str) -> None:
+    """Put the state of every storage driver that guestfix or the target knows."""
+    names = dict.fromkeys([*target.windows_drivers.get("storage", ()), *STORAGE_DRIVERS])
+    services = [read_service(system, control, name) for name in names]
+    there = [_as_fact(guest, service, root) for service in services if service is not None]
+    facts.put("windows.storage_drivers", there, system.evidence(rf"{control}\Services"))
+
+
+def _as_fact(guest: GuestFS, service: Service, root: str) -> dict[str, Any]:
+    path = image_path(service, root)
+    return {
+        "service": service.name,
+        "start": service.start,
+        "start_override": service.override,
+        "file": path,
+        "present": bool(path) and _is_file(guest, path),
+    }
+
+
+def _is_file(guest: GuestFS, path: str | None) -> bool:
+    try:
+        found = guest.stat(path) if path else None
+    except GuestError:
+        return False
+    return found is not None and found.kind == "file"
+
+
+def _missing(system: Registry, control: str, service: Service, path: str | None) -> Finding:
+    return Finding(
+        "GF-WINDOWS-BOOT-DRIVER-MISSING",
+        "warning",
+        f"the boot driver {service.name} has no file; Windows stops where a driver that it calls critical is missing",
+        (
+            Evidence(path or "", 0, "no such file"),
+            system.evidence(rf"{control}\Services\{service.name}", "ErrorControl"),
+        ),
+        remedy="restore the file, or disable the service",
+    )
+
+
+def learn_hibernation(guest: GuestFS, system: Registry, facts: Facts, control: str) -> list[Finding]:
+    """Put ``windows.hibernated`` and ``windows.fast_startup``. A suspended system must not be written to."""
+    power = rf"{control}\Control\Session Manager\Power"
+    fast = system.number(power, "HiberbootEnabled")
+    facts.put("windows.fast_startup", bool(fast), system.evidence(power, "HiberbootEnabled"))
+    path = "/hiberfil.sys"
+    try:
+        if guest.stat(path) is None:
+            facts.put("windows.hibernated", False, Evidence(path, 0, "no such file"))
+            return []
+        with guest.open(path) as stream:
+            head = stream.read(16)
+    except (GuestError, OSError) as error:
+        facts.put("windows.hibernated", Unknown(f"can't read {path}: {error}"), Evidence(path))
+        return []
+    proof = Evidence(path, 0, f"begins with {head[:4]!r}")
+    facts.put("windows.hibernated", head[:4] in HIBERNATED, proof)
+    if head[:4] not in HIBERNATED:
+        return []
+    return [
+        Finding(
+            "GF-WINDOWS-HIBERNATED",
+            "blocker",
+            "Windows is hibernated or was shut down by fast startup; writing to its disk would damage it",
+            (proof,),
+            remedy="start it on the old platform, run 'powercfg /h off', and shut it down with 'shutdown /s /t 0'",
+        )
+    ]
+
+
+PENDING = (
+    (
+        "SOFTWARE",
+        r"Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending",
+        "servicing wants a reboot",
+    ),
+    (
+        "SOFTWARE",
+        r"Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootInProgress",
+        "servicing is at work",
+    ),
+    ("SOFTWARE", r"Microsoft\Windows\CurrentVersion\Component Based Servicing\PackagesPending", "packages are pending"),
+    (
+        "SOFTWARE",
+        r"Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired",
+        "an update wants a reboot",
+    ),
+)
+
+
+def learn_pending(
+    guest: GuestFS, system: Registry, software: Registry, facts: Facts, root: str, control: str
+) -> list[Finding]:
+    """Put ``windows.pending``: why the next start would do more than start."""
+    found = [(text, software.evidence(key)) for _, key, text in PENDING if software.has(key)]
+    manager = rf"{control}\Control\Session Manager"
+    if system.texts(manager, "PendingFileRenameOperations"):
+        proof = system.evidence(manager, "PendingFileRenameOperations")
+        found.append(("files are to be renamed at the next start", proof))
+    pending = f"{root}/WinSxS/pending.xml"
+    if _is_file(guest, pending):
+        found.append(("updates are to be completed at the next start", Evidence(pending)))
+    facts.put("windows.pending", [text for text, _ in found], *(proof for _, proof in found))
+    serious = [one for one in found if "renamed" not in one[0]]
+    if not serious:
+        return []
+    return [
+        Finding(
+            "GF-WINDOWS-REBOOT-PENDING",
+            "warning",
+            f"Windows has unfinished work: {'; '.join(text for text, _ in serious)}",
+            tuple(proof for _, proof in serious),
+            remedy="restart it on the old platform until no update is pending, then migrate",
+        )
+    ]

@@ -1,0 +1,119 @@
+r"""What starts Windows: the boot managers on the system partitions, their BCD, boot.ini, BitLocker.
+
+The EFI system partition is looked for at the top of the guest and at ``/boot/efi``; ``\Boot\BCD`` at the
+top. Where the partition is not part of the view, the facts stay unknown.
+"""
+
+from __future__ import annotations
+
+from guestfix.detect.windows_hives import open_registry
+from guestfix.errors import GuestError
+from guestfix.facts import Evidence, Facts, Finding, Unknown
+from guestfix.formats import winbcd
+from guestfix.formats.winreg import Registry
+from guestfix.guest import GuestFS
+
+ESP = ("", "/boot/efi", "/efi")
+"""Where the EFI system partition may be in the guest's tree."""
+BITLOCKER = frozenset({"bitlocker", "crypto_bitlk", "bitlk", "fve"})
+
+
+def learn_boot_files(guest: GuestFS, facts: Facts, root: str) -> list[Finding]:
+    """Put ``boot.firmware``, ``windows.bcd``, ``windows.ems``, ``windows.boot_status_policy``, ``windows.esp``."""
+    findings = _bitlocker(guest, facts)
+    stores: list[str] = []
+    esp = next((place for place in ESP if _there(guest, f"{place}/EFI/Microsoft/Boot")), None)
+    if esp is not None:
+        facts.put("windows.esp", esp or "/", Evidence(f"{esp}/EFI/Microsoft/Boot"))
+        stores += [f"{esp}/EFI/Microsoft/Boot/BCD"]
+    stores = [path for path in [*stores, "/Boot/BCD"] if _there(guest, path)]
+    facts.put("windows.bcd", stores, *(Evidence(path) for path in stores))
+    if _there(guest, "/boot.ini"):
+        _boot_ini(guest, facts)
+        return findings
+    registries = []
+    for path in stores:
+        registry, problem = open_registry(guest, path, "BCD")
+        if registry is not None:
+            registries.append(registry)
+        findings += [problem] if problem else []
+    _firmware(guest, facts, registries, esp)
+    if registries:
+        _settings(facts, registries)
+    return findings
+
+
+def _there(guest: GuestFS, path: str) -> bool:
+    try:
+        return guest.stat(path) is not None
+    except GuestError:
+        return False
+
+
+def _firmware(guest: GuestFS, facts: Facts, registries: list[Registry], esp: str | None) -> None:
+    for registry in registries:
+        for loader in winbcd.windows_loaders(registry)[:1]:
+            path = winbcd.text(registry, loader, winbcd.APPLICATION_PATH)
+            kind = "uefi" if path.lower().endswith(".efi") else "bios"
+            if path:
+                place = registry.evidence(winbcd.element_key(loader, winbcd.APPLICATION_PATH), "Element")
+                facts.put("boot.firmware", kind, place)
+                return
+    if esp is not None:
+        facts.put("boot.firmware", "uefi", Evidence(f"{esp}/EFI/Microsoft/Boot"))
+    elif _there(guest, "/bootmgr") or _there(guest, "/ntldr"):
+        facts.put("boot.firmware", "bios", Evidence("/bootmgr" if _there(guest, "/bootmgr") else "/ntldr"))
+    else:
+        facts.put("boot.firmware", Unknown("the partition that Windows starts from is not part of the view"))
+
+
+def _settings(facts: Facts, registries: list[Registry]) -> None:
+    """Put whether serial emergency management is on, and what a failed start leads to."""
+    ems, proofs, policies = False, [], []
+    for bcd in registries:
+        loaders = winbcd.windows_loaders(bcd)
+        switches = [(winbcd.EMS_SETTINGS, winbcd.BOOT_EMS), (winbcd.BOOT_MANAGER, winbcd.BOOT_EMS)]
+        for identity, element in [*switches, *((one, winbcd.LOADER_EMS) for one in loaders)]:
+            if winbcd.boolean(bcd, identity, element):
+                ems = True
+                proofs.append(bcd.evidence(winbcd.element_key(identity, element), "Element"))
+        policies += [winbcd.integer(bcd, one, winbcd.STATUS_POLICY) for one in loaders]
+    facts.put("windows.ems", ems, *(proofs or [registries[0].evidence("Objects")]))
+    facts.put("windows.boot_status_policy", policies[0] if policies else None, registries[0].evidence("Objects"))
+
+
+def _boot_ini(guest: GuestFS, facts: Facts) -> None:
+    """Windows before Vista: EMS is ``/redirect`` on an entry or ``redirect=`` in [boot loader]."""
+    facts.put("boot.firmware", "bios", Evidence("/boot.ini"))
+    try:
+        text = guest.read("/boot.ini", 65536).decode("latin-1")
+    except GuestError as error:
+        facts.put("windows.ems", Unknown(f"can't read /boot.ini: {error.what}"), Evidence("/boot.ini"))
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        folded = line.strip().lower()
+        if folded.startswith(("redirect=", "redirectbaudrate=")) or "/redirect" in folded:
+            facts.put("windows.ems", True, Evidence("/boot.ini", number, line.strip()[:200]))
+            return
+    facts.put("windows.ems", False, Evidence("/boot.ini"))
+
+
+def _bitlocker(guest: GuestFS, facts: Facts) -> list[Finding]:
+    disks = guest.disks()
+    if disks is None:
+        facts.put("windows.bitlocker", Unknown("nobody described the disks"))
+        return []
+    locked = [volume for volume in disks.all_volumes() if (volume.fstype or "").lower() in BITLOCKER]
+    proofs = tuple(Evidence(volume.device, 0, f"filesystem type {volume.fstype}") for volume in locked)
+    facts.put("windows.bitlocker", [volume.device for volume in locked], *proofs)
+    if not locked:
+        return []
+    return [
+        Finding(
+            "GF-WINDOWS-BITLOCKER",
+            "blocker",
+            f"{', '.join(volume.device for volume in locked)} is encrypted with BitLocker",
+            proofs,
+            remedy="decrypt it on the old platform: manage-bde -off C:, and wait until it is done",
+        )
+    ]

@@ -1,0 +1,323 @@
+r"""Windows services and drivers as ``Services\NAME`` describes them, and names with a known meaning.
+
+Source: "HKLM\SYSTEM\CurrentControlSet\Services Registry Tree" of the Windows driver documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guestfix.formats.regf import Key
+from guestfix.formats.winreg import Registry
+
+BOOT, SYSTEM, AUTO, DEMAND, DISABLED = range(5)
+"""Values of Start."""
+KERNEL_DRIVER, FILE_SYSTEM_DRIVER = 1, 2
+
+STORAGE_DRIVERS = {
+    "storahci": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_010601",)),
+    "msahci": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_010601",)),
+    "stornvme": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_010802",)),
+    "lsi_sas": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_1000&DEV_0054",)),
+    "lsi_scsi": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_1000&DEV_0030",)),
+    "symc8xx": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_1000&DEV_0012",)),
+    "intelide": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_8086&DEV_7010", "PCI\\VEN_8086&DEV_7111")),
+    "pciide": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_0101",)),
+    "atapi": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("primary_ide_channel", "secondary_ide_channel")),
+    "viostor": (
+        "{4d36e97b-e325-11ce-bfc1-08002be10318}",
+        ("PCI\\VEN_1AF4&DEV_1001&SUBSYS_00021AF4&REV_00", "PCI\\VEN_1AF4&DEV_1042&SUBSYS_11001AF4&REV_01"),
+    ),
+    "vioscsi": (
+        "{4d36e97b-e325-11ce-bfc1-08002be10318}",
+        ("PCI\\VEN_1AF4&DEV_1004&SUBSYS_00081AF4&REV_00", "PCI\\VEN_1AF4&DEV_1048&SUBSYS_11001AF4&REV_01"),
+    ),
+}
+"""Storage drivers: their setup class and the devices that they serve on the platforms guestfix knows."""
+
+PROTECTED = frozenset(
+    [
+        "acpi",
+        "disk",
+        "partmgr",
+        "volmgr",
+        "volmgrx",
+        "volsnap",
+        "mountmgr",
+        "pci",
+        "pcw",
+        "vdrvroot",
+        "msisadrv",
+        "fltmgr",
+        "fileinfo",
+        "fvevol",
+        "ksecdd",
+        "ksecpkg",
+        "cng",
+        "ndis",
+        "tcpip",
+        "tcpip6",
+        "wdf01000",
+        "wdffilter",
+        "ntfs",
+        "fastfat",
+        "cdrom",
+        "atapi",
+        "ataport",
+        "pciide",
+        "intelide",
+        "msahci",
+        "storahci",
+        "stornvme",
+        "storport",
+        "scsiport",
+        "iastorv",
+        "iastorav",
+        "lsi_sas",
+        "lsi_sas2i",
+        "lsi_sas3i",
+        "lsi_scsi",
+        "lsi_fc",
+        "megasas",
+        "megasr",
+        "symc8xx",
+        "sym_hi",
+        "vmbus",
+        "vmbushid",
+        "vmbusr",
+        "storvsc",
+        "storflt",
+        "netvsc",
+        "hyperkbd",
+        "hypervideo",
+        "synthvid",
+        "vmgid",
+        "vms3cap",
+        "hvservice",
+        "hvsocket",
+        "hvcrash",
+        "gencounter",
+        "vpci",
+        "vmstorfl",
+        "vmicguestinterface",
+        "vmicheartbeat",
+        "vmickvpexchange",
+        "vmicrdv",
+        "vmicshutdown",
+        "vmictimesync",
+        "vmicvmsession",
+        "vmicvss",
+        "vid",
+        "vhdmp",
+        "spaceport",
+        "ehstorclass",
+        "iorate",
+        "rdyboost",
+        "winhv",
+        "hwpolicy",
+        "kbdclass",
+        "mouclass",
+        "i8042prt",
+        "kbdhid",
+        "mouhid",
+        "hidusb",
+        "usbhub",
+        "usbhub3",
+        "usbccgp",
+        "usbehci",
+        "usbuhci",
+        "usbohci",
+        "usbxhci",
+        "ucx01000",
+        "compositebus",
+        "umbus",
+        "swenum",
+        "termservice",
+        "rpcss",
+        "dcomlaunch",
+        "plugplay",
+        "samss",
+        "eventlog",
+        "lanmanserver",
+        "lanmanworkstation",
+        "dhcp",
+        "dnscache",
+        "mpssvc",
+        "bfe",
+        "sharedaccess",
+        "lsm",
+        "nsi",
+        "netlogon",
+        "w32time",
+        "winmgmt",
+        "cryptsvc",
+        "profsvc",
+        "gpsvc",
+        "power",
+        "schedule",
+        "trustedinstaller",
+        "windefend",
+    ]
+)
+"""Services that come with Windows and are never disabled or removed, whatever a rule says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Software of another platform. ``services`` are disabled when the guest leaves that platform."""
+
+    name: str
+    services: tuple[str, ...]
+    marks: tuple[str, ...] = ()
+
+
+PRODUCTS = (
+    Product(
+        "VMware Tools",
+        (
+            "vmtools",
+            "vgauthservice",
+            "vmvss",
+            "vmwarephysicaldiskhelper",
+            "vmupgradehelper",
+            "vmwarecafcommamqplistener",
+            "vmwarecafmanagementagenthost",
+            "vmhgfs",
+            "vmmemctl",
+            "vmrawdsk",
+            "gisvc",
+            "giappdef",
+        ),
+        ("vmci", "vsock", "vm3dmp", "vmmouse", "vmusbmouse"),
+    ),
+    Product(
+        "VirtualBox Guest Additions", ("vboxservice", "vboxsf"), ("vboxguest", "vboxmouse", "vboxvideo", "vboxwddm")
+    ),
+    Product(
+        "Xen guest agent",
+        ("xensvc", "xenagent", "xeninstall", "xenbus_monitor", "xenlite", "xs-guest-agent", "rhelscsi", "rhelnet"),
+        ("xenbus", "xenvbd", "xennet", "xenvif", "xenfilt", "xeniface"),
+    ),
+    Product(
+        "Parallels Tools",
+        ("prl_tools_service", "prl_tools_tray", "prl_fs", "prl_fs_freeze", "prl_memdev", "prl_uprof", "prl_time"),
+        ("prl_tg", "prl_strg", "prl_eth5", "prl_boot"),
+    ),
+    Product("Nutanix Guest Tools", ("nutanix guest agent", "nutanix self service restore gateway")),
+    Product("Hyper-V integration services", (), ("vmicheartbeat",)),
+    Product("QEMU guest agent", (), ("qemu-ga",)),
+)
+"""Guest agents by their services, all in lower case. Those of Hyper-V are part of Windows and stay."""
+
+ANTIVIRUS = {
+    "sepmasterservice": "Symantec Endpoint Protection",
+    "ccsvchst": "Norton",
+    "mcshield": "McAfee",
+    "mfemms": "McAfee",
+    "masvc": "McAfee agent",
+    "mfevtp": "McAfee",
+    "ekrn": "ESET",
+    "avp": "Kaspersky",
+    "klnagent": "Kaspersky agent",
+    "ntrtscan": "Trend Micro",
+    "tmlisten": "Trend Micro",
+    "ds_agent": "Trend Micro Deep Security",
+    "savservice": "Sophos",
+    "sophos endpoint defense service": "Sophos",
+    "sntpservice": "Sophos",
+    "avast! antivirus": "Avast",
+    "avgsvc": "AVG",
+    "avg antivirus": "AVG",
+    "csfalconservice": "CrowdStrike Falcon",
+    "csagent": "CrowdStrike Falcon",
+    "sentinelagent": "SentinelOne",
+    "cylancesvc": "Cylance",
+    "cbdefense": "Carbon Black",
+    "carbonblack": "Carbon Black",
+    "epsecurityservice": "Bitdefender",
+    "vsserv": "Bitdefender",
+    "fshoster": "F-Secure",
+    "wrsvc": "Webroot",
+    "mbamservice": "Malwarebytes",
+    "cyserver": "Cortex XDR",
+    "fa_scheduler": "FortiClient",
+}
+"""Services of antivirus and endpoint protection products (Windows' own Defender is not among them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service or driver. ``start`` is None where the key has no Start value."""
+
+    name: str
+    start: int | None
+    type: int
+    error_control: int
+    image: str
+    group: str
+    override: int | None
+
+
+def read_service(system: Registry, control: str, name: str) -> Service | None:
+    """Return a service of a control set, or None where there is no such key."""
+    key = system.key(rf"{control}\Services\{name}")
+    return None if key is None else _service(system, key)
+
+
+def services_starting(system: Registry, control: str, start: int) -> list[Service]:
+    """Return the services of a control set whose Start has this value."""
+    found = (_service(system, key, start) for key in system.keys(rf"{control}\Services"))
+    return [service for service in found if service is not None]
+
+
+def _service(system: Registry, key: Key, start: int | None = None) -> Service | None:
+    """Read a service's key; None where another start is wanted than it has, or where it is damaged."""
+    values = system.content(key)
+    if start is not None and values.get("start") != start:
+        return None
+    override = system.subkey(key, "StartOverride")
+    overrides = [one for one in system.content(override).values() if isinstance(one, int)] if override else []
+    return Service(
+        key.name,
+        _number(values.get("start"), None),
+        _number(values.get("type"), 0) or 0,
+        _number(values.get("errorcontrol"), 0) or 0,
+        _text(values.get("imagepath")),
+        _text(values.get("group")),
+        max(overrides, default=None),
+    )
+
+
+def _number(value: object, default: int | None) -> int | None:
+    return value if isinstance(value, int) else default
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def image_path(service: Service, root: str) -> str | None:
+    r"""Return the guest path of a driver's file, None where it isn't on the system volume.
+
+    Without an ImagePath it is ``System32\drivers\NAME.sys``. ``\SystemRoot``, ``%SystemRoot%``, ``\??\C:``
+    and paths below the Windows folder are understood.
+    """
+    raw = service.image.strip().strip('"').replace("/", "\\")
+    if not raw:
+        return f"{root}/System32/drivers/{service.name}.sys"
+    folded = raw.lower()
+    for prefix in ("\\systemroot\\", "%systemroot%\\", "%windir%\\"):
+        if folded.startswith(prefix):
+            return _join(root, raw[len(prefix) :])
+    if folded.startswith("\\??\\"):
+        raw, folded = raw[4:], folded[4:]
+    if folded.startswith(("system32\\", "syswow64\\")):
+        return _join(root, raw)
+    if folded.startswith("c:\\"):
+        return _join("", raw[3:])
+    return None
+
+
+def _join(root: str, rest: str) -> str | None:
+    parts = [part for part in rest.split("\\") if part not in ("", ".")]
+    return None if ".." in parts or not parts else "/".join([root, *parts])
