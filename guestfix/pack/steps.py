@@ -90,6 +90,8 @@ def _convert(node: Node, wanted: Any) -> Any:
             raise ValueError("must be a whole number")
         return int(node.text)
     if wanted in (list, tuple) or getattr(wanted, "__name__", "") == "Sequence":
+        if node.keys is not None:
+            raise ValueError("must be a list")
         return [node.text] if node.text is not None else _only_texts(list(node.items or ()))
     if wanted is Mapping or wanted is dict or getattr(wanted, "__name__", "") == "Mapping":
         if node.keys is None:

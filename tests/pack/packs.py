@@ -18,7 +18,7 @@ when:
 do:
   - in: /etc/fstab
     op: fstab.disable
-    args: {{types: [cifs, vboxsf], reason: "not here"}}
+    args: {{types: [cifs, vboxsf], sources: ["//*"], why: not reachable there}}
 """
 
 

@@ -1,0 +1,109 @@
+"""The condition language: its grammar, its three values."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guestfix.facts import Facts, Unknown
+from guestfix.pack.when import ConditionError, compile_condition, evaluate, evaluate_all, facts_of
+
+
+def facts():
+    known = Facts()
+    known.put("os.id", "rhel")
+    known.put("os.version", "8.10")
+    known.put("os.list", ["grub2", "bls"])
+    known.put("a.yes", True)
+    known.put("a.no", False)
+    known.put("a.number", 7)
+    known.put("a.empty", "")
+    known.put("a.unknown", Unknown("never seen"))
+    return known
+
+
+TABLE = [
+    ("os.id == rhel", True),
+    ("os.id != rhel", False),
+    ('os.id == "rhel"', True),
+    ("os.version > 8.9", True),
+    ("os.version >= 8.10", True),
+    ("os.version < 8.9", False),
+    ("os.version <= 8.10.1", True),
+    ("os.version == 8.1", False),
+    ("a.number == 7", True),
+    ("a.yes == true", True),
+    ("a.no == false", True),
+    ("a.yes", True),
+    ("a.no", False),
+    ("a.empty", False),
+    ("os.id in [centos, rhel]", True),
+    ("os.id not in [centos, rhel]", False),
+    ("os.list has bls", True),
+    ("os.list has uki", False),
+    ("os.id has rhel", False),
+    ("exists /etc/fstab", True),
+    ("exists /etc/none", False),
+    ("not exists /etc/none", True),
+    ("known os.id", True),
+    ("known a.unknown", False),
+    ("known a.missing", False),
+    ("a.unknown == x", None),
+    ("a.missing == x", None),
+    ("not a.unknown", None),
+    ("a.unknown == x and a.no", False),
+    ("a.unknown == x and a.yes", None),
+    ("a.unknown == x or a.yes", True),
+    ("a.unknown == x or a.no", None),
+    ("a.no or a.no or a.yes", True),
+    ("a.yes and a.yes and a.no", False),
+    ("not (a.yes and a.no) and os.id == rhel", True),
+    ("a.no and a.no or a.yes", True),
+    ("not a.no and not a.no", True),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), TABLE, ids=[text for text, _ in TABLE])
+def test_conditions(text, expected):
+    assert evaluate(compile_condition(text), facts(), lambda path: path == "/etc/fstab") is expected
+
+
+MISTAKES = [
+    ("", 1),
+    ("linux", 1),
+    ("os.id =", 7),
+    ("os.id == ", 10),
+    ("os.id = rhel", 7),
+    ("os.id == rhel and", 18),
+    ("(os.id == rhel", 15),
+    ("os.id in rhel", 10),
+    ("exists etc/fstab", 8),
+    ("os.id == rhel rhel", 15),
+]
+
+
+@pytest.mark.parametrize(("text", "column"), MISTAKES, ids=[repr(text) for text, _ in MISTAKES])
+def test_mistakes_have_a_column(text, column):
+    with pytest.raises(ConditionError) as caught:
+        compile_condition(text)
+    assert caught.value.column == column
+
+
+def test_all_conditions_together():
+    def all_of(*texts):
+        return evaluate_all(tuple(compile_condition(text) for text in texts), facts(), lambda path: False)
+
+    assert all_of() is True
+    assert all_of("a.yes", "a.unknown == x") is None
+    assert all_of("a.unknown == x", "a.no") is False
+
+
+def test_the_facts_of_a_condition():
+    assert facts_of(compile_condition("os.id == a and (b.c or not d.e has f) or exists /x")) == ["os.id", "b.c", "d.e"]
+
+
+@given(st.text(max_size=40))
+def test_any_text_compiles_or_says_where(text):
+    try:
+        compile_condition(text)
+    except ConditionError as error:
+        assert error.column >= 1
