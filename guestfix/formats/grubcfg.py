@@ -1,0 +1,459 @@
+"""GRUB 2's grub.cfg: a shell-like language, read into commands with byte spans. Nothing is printed back.
+
+The reader follows GRUB's own lexer (script/yylex.l, script/parser.y): words with quotes and ``$``
+expansions, ``;`` and newlines between commands, ``{ }`` blocks after menuentry, submenu and function,
+if/elif/else/fi, for, while, until. A line that makes no sense costs that line (``Script.problems``).
+
+It must keep up with files of a megabyte, so one regular expression reads a whole command, and lines
+that can't matter to booting (insmod, echo, search ...) are passed over in bulk.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from guestfix.formats.cmdline import ArgLine, Style, Word, words_at
+from guestfix.formats.shellvars import decode
+
+MAX_DEPTH = 64
+"""Blocks within blocks that are followed; deeper ones are skipped as a problem."""
+
+MAX_PROBLEMS = 100
+
+_WORD_PARTS = rb"""[^\s;{}'"\\$]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}\n]{0,200}+\} | \$"""
+_BORING = rb"insmod|echo|search|load_video|gfxmode|recordfail|savedefault|terminal_output|terminal_input|loadfont|true"
+_STEP = re.compile(
+    rb"""(?:
+        [\s;]++ | \\\n | \#[^\n]*+
+        | (?:(?<=\n)|(?<=\n\t)|(?<=\n\t\t)|(?<=\n[ ]{2})|(?<=\n\t[ ]{2}))
+          (?:"""
+    + _BORING
+    + rb""")(?=[ \t\n]) (?:[^\n;{}'"\\\#]++|'[^'\n]*+')*+ \n
+    )*+
+    (?: (?P<name>(?:"""
+    + _WORD_PARTS
+    + rb""")++)
+        (?P<rest>(?: [^\n;{}'"\\$\#]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}\n]{0,200}+\} | \$
+            | (?<=[^\s])\# )*+) )?""",
+    re.VERBOSE,
+)
+_WORD = re.compile(rb"(?:" + _WORD_PARTS + rb")++", re.VERBOSE)
+_NEEDS_CARE = re.compile(rb"['\"\\$]")
+_PART = re.compile(
+    rb"""(?P<bare>[^'"\\$]++) | '(?P<single>[^']*+)' | "(?P<double>(?:[^"\\]++|\\[\s\S])*+)" | \\(?P<escaped>[\s\S])
+    | \$\{(?P<braced>[^}\n]{0,200}+)\} | \$(?P<name>[A-Za-z_]\w*+|[0-9?\#*@]) | (?P<odd>[\s\S])""",
+    re.VERBOSE,
+)
+_IN_DOUBLE = re.compile(
+    rb"""(?P<bare>[^\\$]++) | \\(?P<escaped>[$"\\]) | \\(?P<joined>\n) | \$\{(?P<braced>[^}\n]{0,200}+)\}
+    | \$(?P<name>[A-Za-z_]\w*+|[0-9?\#*@]) | (?P<odd>[\s\S])""",
+    re.VERBOSE,
+)
+_KEYWORDS = frozenset(
+    (b"if", b"then", b"elif", b"else", b"fi", b"while", b"until", b"for", b"do", b"done", b"function")
+)
+LINUX = frozenset((b"linux", b"linux16", b"linuxefi"))
+MODULE = frozenset((b"module", b"module2"))
+"""After a Xen hypervisor (multiboot): the first is the kernel, the second its initrd."""
+INITRD = frozenset((b"initrd", b"initrd16", b"initrdefi"))
+ARGUMENT_VARIABLES = (b"kernelopts", b"default_kernelopts", b"tuned_params")
+"""Variables of grub.cfg and grubenv that hold kernel arguments for BLS entries."""
+
+
+MAX_LAZY = 65536
+"""Bytes within which the end of a menu entry is looked for the quick way."""
+
+
+class Node:
+    """One command. ``start`` is its first byte, ``rest_start`` to ``rest_end`` its words, ``end`` its end.
+
+    ``block`` holds the commands between braces or do and done. An ``if`` has ``branches`` of
+    (condition, commands), the condition of else being None.
+    """
+
+    __slots__ = ("_block", "_body", "_src", "branches", "end", "name", "rest_end", "rest_start", "start")
+
+    def __init__(self, name: bytes, start: int, rest_start: int, rest_end: int) -> None:
+        self.name = name
+        self.start = start
+        self.rest_start = rest_start
+        self.rest_end = rest_end
+        self.end = rest_end
+        self._block: list[Node] | None = None
+        self._body: tuple[int, int] | None = None
+        self.branches: list[tuple[list[Node] | None, list[Node]]] | None = None
+
+    @property
+    def block(self) -> list[Node] | None:
+        """The commands of the block; those of a simple menu entry are read when first asked for."""
+        if self._body is not None:
+            reader = _Reader(self._src, *self._body)
+            reader.read()
+            self._block, self._body = reader.top, None
+        return self._block
+
+    @property
+    def unread(self) -> tuple[int, int] | None:
+        """Where the body lies that nobody has asked for yet. It has no braces and no comments."""
+        return self._body
+
+    def defer(self, src: bytes, start: int, end: int) -> None:
+        """Leave the body between two offsets for later."""
+        self._src, self._body, self.end = src, (start, end), end + 1
+
+    def open_block(self) -> list[Node]:
+        """Give the command a block, still empty."""
+        self._block = []
+        return self._block
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A file's commands. ``problems`` has (line, what) for what GRUB would refuse."""
+
+    src: bytes
+    nodes: list[Node]
+    problems: tuple[tuple[int, str], ...]
+    _newlines: list[int]
+
+    def line_of(self, offset: int) -> int:
+        """Return the 1-based line of an offset."""
+        if not self._newlines:
+            self._newlines.extend(match.start() for match in re.finditer(rb"\n", self.src))
+            self._newlines.append(len(self.src) + 1)
+        return bisect.bisect_left(self._newlines, offset) + 1
+
+    def walk(self) -> Iterator[Node]:
+        """Return every command in file order, whatever conditions stand around it."""
+        todo = [iter(self.nodes)]
+        while todo:
+            node = next(todo[-1], None)
+            if node is None:
+                todo.pop()
+                continue
+            yield node
+            if node.block:
+                todo.append(iter(node.block))
+            for condition, body in reversed(node.branches or ()):
+                todo += [iter(body), iter(condition or ())]
+
+
+class _Frame:
+    __slots__ = ("kind", "node", "nodes")
+
+    def __init__(self, kind: bytes, node: Node | None, nodes: list[Node]) -> None:
+        self.kind, self.node, self.nodes = kind, node, nodes
+
+
+class _Reader:
+    """Reads one file; the stack of open blocks is explicit, so a hostile file can't exhaust Python's."""
+
+    def __init__(self, src: bytes, start: int, end: int) -> None:
+        self.src = src
+        self.at, self.size = start, end
+        self.top: list[Node] = []
+        self.stack = [_Frame(b"", None, self.top)]
+        self.problems: list[tuple[int, str]] = []
+
+    def read(self) -> None:
+        src, step, stack = self.src, _STEP.match, self.stack
+        size, nodes, at = self.size, self.top, self.at
+        while at < size:
+            match = step(src, at, size)
+            if match is None:
+                break
+            name, end = match[1], match.end()
+            if name is None:
+                self.at = end
+                if end < size:
+                    self._odd(src[end : end + 1])
+                at = self.at
+            elif name in _KEYWORDS:
+                self.at = match.end(1)
+                self._keyword(name, match)
+                at = self.at
+            else:
+                node = Node(name, match.start(1), match.end(1), end)
+                nodes.append(node)
+                at = end
+                if end < size and src[end] == _BRACE:
+                    at = self._block(node, end + 1)
+            nodes = stack[-1].nodes
+        for frame in stack[1:]:
+            self._problem(frame.node.start if frame.node else size, "never closed")
+
+    def _problem(self, offset: int, what: str) -> None:
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append((self.src.count(b"\n", 0, offset) + 1, what))
+
+    def _block(self, node: Node, at: int) -> int:
+        """Begin a block after its brace, or pass over the whole of it where that is safe."""
+        if node.name == b"menuentry":
+            end = _simple_end(self.src, node.start, at, self.size)
+            if end:
+                node.defer(self.src, at, end)
+                return end + 1
+        if len(self.stack) >= MAX_DEPTH:
+            self._problem(at, "too many blocks within blocks")
+            self.stack.append(_Frame(b"{", node, []))
+        else:
+            self.stack.append(_Frame(b"{", node, node.open_block()))
+        return at
+
+    def _odd(self, char: bytes) -> None:
+        """Deal with a byte that starts no command: a brace, or a quote that is never closed."""
+        frame = self.stack[-1]
+        self.at += 1
+        if char == b"}" and frame.kind == b"{":
+            self.stack.pop()
+            if frame.node:
+                frame.node.end = self.at
+            return
+        self._problem(self.at - 1, f"unexpected {decode(char)}")
+        if char not in b"{}":
+            newline = self.src.find(b"\n", self.at)
+            self.at = len(self.src) if newline < 0 else newline + 1
+
+    def _keyword(self, name: bytes, match: re.Match[bytes]) -> None:
+        frame = self.stack[-1]
+        if name in (b"if", b"while", b"until"):
+            node = Node(name, match.start(1), match.end(1), match.end(1))
+            frame.nodes.append(node)
+            self._condition(node)
+        elif name == b"for" or name == b"function":
+            self._loop_or_function(name, match)
+        elif name in (b"then", b"elif", b"else", b"fi"):
+            self._branch(name, frame, match.start(1))
+        else:
+            self._do(name, frame, match.start(1))
+
+    def _condition(self, node: Node) -> None:
+        if len(self.stack) >= MAX_DEPTH:
+            self._problem(node.start, "too many blocks within blocks")
+        condition: list[Node] = []
+        if node.name == b"if":
+            node.branches = node.branches or []
+        else:
+            node.branches = [(condition, [])]
+        self.stack.append(_Frame(b"if" if node.name == b"if" else b"while", node, condition))
+
+    def _loop_or_function(self, name: bytes, match: re.Match[bytes]) -> None:
+        node = Node(name, match.start(1), match.end(1), match.end())
+        self.stack[-1].nodes.append(node)
+        self.at = match.end()
+        if name == b"for":
+            self.stack.append(_Frame(b"while", node, []))
+        elif self.src[self.at : self.at + 1] == b"{":
+            self.at = self._block(node, self.at + 1)
+
+    def _branch(self, name: bytes, frame: _Frame, offset: int) -> None:
+        node = frame.node
+        if node is None or frame.kind not in (b"if", b"then", b"else") or node.branches is None:
+            self._problem(offset, f"unexpected {decode(name)}")
+            return
+        if name == b"then" and frame.kind == b"if":
+            body: list[Node] = []
+            node.branches.append((frame.nodes, body))
+            self.stack[-1] = _Frame(b"then", node, body)
+        elif name == b"elif" and frame.kind == b"then":
+            self.stack[-1] = _Frame(b"if", node, [])
+        elif name == b"else" and frame.kind == b"then":
+            body = []
+            node.branches.append((None, body))
+            self.stack[-1] = _Frame(b"else", node, body)
+        elif name == b"fi":
+            self.stack.pop()
+            node.end = offset + 2
+        else:
+            self._problem(offset, f"unexpected {decode(name)}")
+
+    def _do(self, name: bytes, frame: _Frame, offset: int) -> None:
+        node = frame.node
+        if node is None or frame.kind != (b"while" if name == b"do" else b"do"):
+            self._problem(offset, f"unexpected {decode(name)}")
+            return
+        if name == b"do":
+            self.stack[-1] = _Frame(b"do", node, node.open_block())
+        else:
+            self.stack.pop()
+            node.end = offset + 4
+
+
+_BRACE = ord("{")
+
+
+def _simple_end(src: bytes, start: int, at: int, size: int) -> int:
+    """Return the offset of the brace that ends a menu entry, or 0 where only reading it all can tell.
+
+    The first line that has nothing but a brace, indented as the entry is, ends it if what lies between
+    has no other brace, no comment, no backslash, and quotes of one kind only, in pairs.
+    """
+    indent = start
+    while indent and src[indent - 1] in b" \t":
+        indent -= 1
+    closing = b"\n" + src[indent:start] + b"}"
+    end = src.find(closing, at, min(size, at + MAX_LAZY))
+    if end < 0:
+        return 0
+    body = src[at : end + 1]
+    plain = b"#" not in body and b"\\" not in body and body.count(b"{") == body.count(b"${") == body.count(b"}")
+    single, double = body.count(b"'"), body.count(b'"')
+    return end + len(closing) - 1 if plain and not (single and double) and not (single + double) % 2 else 0
+
+
+@functools.lru_cache(maxsize=4)
+def parse(src: bytes) -> Script:
+    """Read a grub.cfg. Never fails: what GRUB would refuse is in ``problems``."""
+    reader = _Reader(src, 0, len(src))
+    reader.read()
+    return Script(src, reader.top, tuple(reader.problems), [])
+
+
+def raw_words(src: bytes, node: Node) -> list[tuple[int, int]]:
+    """Return the offsets of a command's words after its name."""
+    return [match.span() for match in _WORD.finditer(src, node.rest_start, node.rest_end)]
+
+
+def literal(raw: bytes) -> str | None:
+    """Return a word without its quotes, or None where it holds an expansion."""
+    if not _NEEDS_CARE.search(raw):
+        return decode(raw)
+    out = []
+    for part in _PART.finditer(raw):
+        kind = part.lastgroup
+        if kind == "double":
+            inner = _literal_double(part["double"])
+            if inner is None:
+                return None
+            out.append(inner)
+        elif kind in ("braced", "name"):
+            return None
+        elif part["escaped"] != b"\n":
+            out.append(part[kind or 0])
+    return decode(b"".join(out))
+
+
+def _literal_double(raw: bytes) -> bytes | None:
+    out = []
+    for part in _IN_DOUBLE.finditer(raw):
+        if part.lastgroup in ("braced", "name"):
+            return None
+        if part.lastgroup != "joined":
+            out.append(part[part.lastgroup or 0])
+    return b"".join(out)
+
+
+def parts_of(raw: bytes) -> Iterator[tuple[str, bytes]]:
+    """Return a word's parts as ("text"|"quoted"|"variable"|"quoted-variable", bytes)."""
+    for part in _PART.finditer(raw):
+        kind = part.lastgroup or ""
+        if kind == "double":
+            yield "quoted", b""
+            for inner in _IN_DOUBLE.finditer(part["double"]):
+                where = inner.lastgroup or ""
+                if where in ("braced", "name"):
+                    yield "quoted-variable", inner[where]
+                elif where != "joined":
+                    yield "quoted", inner[where]
+        elif kind in ("braced", "name"):
+            yield "variable", part[kind]
+        elif kind == "single":
+            yield "quoted", part["single"]
+        elif part["escaped"] != b"\n":
+            yield "text", part[kind]
+
+
+def _text(src: bytes, span: tuple[int, int]) -> str:
+    raw = src[span[0] : span[1]]
+    found = literal(raw)
+    return decode(raw) if found is None else found
+
+
+_LINUX_LINE = re.compile(rb"\n[ \t]*+(?P<name>linux(?:16|efi)?)[ \t]++(?P<kernel>[^\s;'\"$]++)(?P<args>[^\n;'\"]*+)\n")
+_INITRD_LINE = re.compile(rb"\n[ \t]*+initrd(?:16|efi)?[ \t]")
+_SET = re.compile(rb"[ \t]*+(?:" + b"|".join(ARGUMENT_VARIABLES) + rb")=(?P<quote>[\"'])")
+
+
+class _Places:
+    """Collects the places that hold kernel arguments. Equal arguments share their words."""
+
+    def __init__(self, src: bytes) -> None:
+        self.src = src
+        self.found: list[ArgLine] = []
+        self.shared: dict[bytes, tuple[Word, ...]] = {}
+        self.current = False
+
+    def quick(self, start: int, end: int) -> bool:
+        """Take the linux command of an unread menu entry; False where the entry must be read."""
+        match = _LINUX_LINE.search(self.src, start, end)
+        if match is None:
+            return self.src.find(b"linux", start, end) < 0 and self.src.find(b"multiboot", start, end) < 0
+        at, after = match.start(), match.end() - 1
+        if self.src.count(b"'", start, at) % 2 or self.src.count(b'"', start, at) % 2:
+            return False
+        if self.src.find(b"\n", after) < 0 or _LINUX_LINE.search(self.src, after, end):
+            return False
+        initrd = _INITRD_LINE.search(self.src, after, end) is not None
+        self._add(match.span("args"), match.start("name"), decode(match["kernel"]), initrd)
+        return True
+
+    def _add(self, span: tuple[int, int], at: int, kernel: str, initrd: bool) -> None:
+        raw = self.src[span[0] : span[1]]
+        words = self.shared.get(raw)
+        if words is None:
+            found = [match.span() for match in _WORD.finditer(raw)]
+            words = self.shared[raw] = tuple(Word(_text(raw, place), *place) for place in found)
+        self.found.append(ArgLine(words, span[0], words[-1].end if words else 0, at, "grub", initrd, kernel))
+
+    def command(self, node: Node) -> None:
+        """Take a command of an entry that was read."""
+        if node.name in (b"menuentry", b"submenu"):
+            self.current = False
+        elif node.name in INITRD or (node.name in MODULE and self.current):
+            if self.current:
+                self.found[-1] = self.found[-1]._replace(initrd=True)
+        elif node.name in LINUX or node.name in MODULE:
+            self._linux(node)
+        elif node.name == b"set":
+            self._set(node)
+
+    def _linux(self, node: Node) -> None:
+        first = _WORD.search(self.src, node.rest_start, node.rest_end)
+        kernel = _text(self.src, first.span()) if first else ""
+        if first is None or (node.name in MODULE and "vmlinu" not in kernel):
+            return
+        self._add((first.end(), node.rest_end), node.start, kernel, False)
+        self.current = True
+
+    def _set(self, node: Node) -> None:
+        match = _SET.match(self.src, node.rest_start, node.rest_end)
+        end = self.src.find(match["quote"], match.end(), node.rest_end) if match else -1
+        if match is None or end < 0:
+            return
+        words = words_at(self.src[match.end() : end])
+        style: Style = "double" if match["quote"] == b'"' else "single"
+        at = words[-1].end if words else 0
+        self.found.append(ArgLine(words, match.end(), at, node.start, style, None, ""))
+
+
+def arg_lines(src: bytes) -> list[ArgLine]:
+    """Return every place of the file that holds kernel arguments, in file order, whatever the conditions."""
+    places = _Places(src)
+    todo = [iter(parse(src).nodes)]
+    while todo:
+        node = next(todo[-1], None)
+        if node is None:
+            todo.pop()
+            continue
+        if node.unread and places.quick(*node.unread):
+            continue
+        places.command(node)
+        if node.block:
+            todo.append(iter(node.block))
+        for condition, body in reversed(node.branches or ()):
+            todo += [iter(body), iter(condition or ())]
+    return places.found
