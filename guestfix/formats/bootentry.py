@@ -11,7 +11,7 @@ _NUMBER = re.compile(r"\d{1,9}\Z")
 
 @dataclass(slots=True)
 class BootEntry:
-    """One entry. Kernel and initrds are as the loader names them; ``children`` are a submenu's entries.
+    """One entry. ``id`` is its own; ``full_id`` has the submenus it lies in before it, as GRUB's default says it.
 
     ``path`` and ``line`` are where its kernel is loaded (or, without one, where it begins).
     """
@@ -24,8 +24,14 @@ class BootEntry:
     kernel: str = ""
     initrd: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
+    above: str = ""
     children: list[BootEntry] = field(default_factory=list)
     is_submenu: bool = False
+
+    @property
+    def full_id(self) -> str:
+        """The id by which GRUB's ``default`` finds the entry: ``submenu>entry``."""
+        return self.above + self.id.replace(">", ">>")
 
 
 def split_choice(text: str) -> tuple[str, str]:

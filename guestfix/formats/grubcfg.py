@@ -34,7 +34,7 @@ _STEP = re.compile(
     + _BORING
     + rb""")(?=[ \t\n]) (?:[^\n;{}'"\\\#]++|'[^'\n]*+')*+ \n
     )*+
-    (?: (?P<name>(?:"""
+    (?: (?P<keyword>if|then|elif|else|fi|while|until|do|done)(?=[\s;{}]|\Z) | (?P<name>(?:"""
     + _WORD_PARTS
     + rb""")++)
         (?P<rest>(?: [^\n;{}'"\\$\#]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}\n]{0,200}+\} | \$
@@ -52,9 +52,6 @@ _IN_DOUBLE = re.compile(
     rb"""(?P<bare>[^\\$]++) | \\(?P<escaped>[$"\\]) | \\(?P<joined>\n) | \$\{(?P<braced>[^}\n]{0,200}+)\}
     | \$(?P<name>[A-Za-z_]\w*+|[0-9?\#*@]) | (?P<odd>[\s\S])""",
     re.VERBOSE,
-)
-_KEYWORDS = frozenset(
-    (b"if", b"then", b"elif", b"else", b"fi", b"while", b"until", b"for", b"do", b"done", b"function")
 )
 LINUX = frozenset((b"linux", b"linux16", b"linuxefi"))
 MODULE = frozenset((b"module", b"module2"))
@@ -166,18 +163,19 @@ class _Reader:
             match = step(src, at, size)
             if match is None:
                 break
-            name, end = match[1], match.end()
+            name, end = match[2], match.end()
             if name is None:
                 self.at = end
-                if end < size:
+                if match[1]:
+                    self._keyword(match[1], match.start(1))
+                elif end < size:
                     self._odd(src[end : end + 1])
                 at = self.at
-            elif name in _KEYWORDS:
-                self.at = match.end(1)
-                self._keyword(name, match)
-                at = self.at
+            elif name == b"for":
+                self._loop(Node(name, match.start(2), match.end(2), end))
+                at = end
             else:
-                node = Node(name, match.start(1), match.end(1), end)
+                node = Node(name, match.start(2), match.end(2), end)
                 nodes.append(node)
                 at = end
                 if end < size and src[end] == _BRACE:
@@ -218,37 +216,29 @@ class _Reader:
             newline = self.src.find(b"\n", self.at)
             self.at = len(self.src) if newline < 0 else newline + 1
 
-    def _keyword(self, name: bytes, match: re.Match[bytes]) -> None:
+    def _keyword(self, name: bytes, at: int) -> None:
         frame = self.stack[-1]
         if name in (b"if", b"while", b"until"):
-            node = Node(name, match.start(1), match.end(1), match.end(1))
-            frame.nodes.append(node)
-            self._condition(node)
-        elif name == b"for" or name == b"function":
-            self._loop_or_function(name, match)
+            node = Node(name, at, self.at, self.at)
+            condition: list[Node] = []
+            node.branches = [] if name == b"if" else [(condition, [])]
+            self._attach(node)
+            self.stack.append(_Frame(b"if" if name == b"if" else b"while", node, condition))
         elif name in (b"then", b"elif", b"else", b"fi"):
-            self._branch(name, frame, match.start(1))
+            self._branch(name, frame, at)
         else:
-            self._do(name, frame, match.start(1))
+            self._do(name, frame, at)
 
-    def _condition(self, node: Node) -> None:
-        if len(self.stack) >= MAX_DEPTH:
+    def _attach(self, node: Node) -> None:
+        """Put a compound command in its place, unless it lies too deep to be followed."""
+        if len(self.stack) < MAX_DEPTH:
+            self.stack[-1].nodes.append(node)
+        else:
             self._problem(node.start, "too many blocks within blocks")
-        condition: list[Node] = []
-        if node.name == b"if":
-            node.branches = node.branches or []
-        else:
-            node.branches = [(condition, [])]
-        self.stack.append(_Frame(b"if" if node.name == b"if" else b"while", node, condition))
 
-    def _loop_or_function(self, name: bytes, match: re.Match[bytes]) -> None:
-        node = Node(name, match.start(1), match.end(1), match.end())
-        self.stack[-1].nodes.append(node)
-        self.at = match.end()
-        if name == b"for":
-            self.stack.append(_Frame(b"while", node, []))
-        elif self.src[self.at : self.at + 1] == b"{":
-            self.at = self._block(node, self.at + 1)
+    def _loop(self, node: Node) -> None:
+        self._attach(node)
+        self.stack.append(_Frame(b"while", node, []))
 
     def _branch(self, name: bytes, frame: _Frame, offset: int) -> None:
         node = frame.node

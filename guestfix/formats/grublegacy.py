@@ -13,7 +13,9 @@ from typing import NamedTuple
 from guestfix.formats.cmdline import ArgLine, words_at
 from guestfix.formats.shellvars import decode
 
-_LINE = re.compile(rb"[ \t]*+(?P<name>[A-Za-z][\w]*+)(?:[ \t]*+[= \t][ \t]*+(?P<rest>[^\n]*+))?$", re.MULTILINE)
+_LINE = re.compile(
+    rb"^[ \t]*+(?P<name>[A-Za-z]\w*+)(?:(?:[ \t]*+=[ \t]*+|[ \t]++)(?P<rest>[^\n]*+))?[ \t\r]*+$", re.MULTILINE
+)
 _SOURCE = re.compile(
     rb"^#[ \t]*(?P<name>kopt(?:_[\w.]+)?|defoptions|altoptions|xenkopt)=(?P<rest>[^\n]*+)$", re.MULTILINE
 )

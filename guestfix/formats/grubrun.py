@@ -8,8 +8,8 @@ Source: GRUB manual "Writing full configuration files directly"; grub-core/norma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from guestfix.formats import grubcfg
@@ -21,9 +21,11 @@ MAX_STEPS = 200_000
 """Commands run for one menu."""
 
 MAX_ENTRIES = 20_000
-MAX_DEPTH = 32
+MAX_DEPTH = 100
 MAX_VALUE = 65_536
 """Characters in a variable; what is longer is cut."""
+
+MAX_WORDS = 10_000
 
 FEATURES = (
     "feature_menuentry_id",
@@ -68,7 +70,6 @@ class MenuEntry:
     path: str
     line: int
     env: dict[str, str]
-    submenu: list[Item] = field(default_factory=list)
     is_submenu: bool = False
 
 
@@ -117,27 +118,27 @@ class Machine:
 
     def run_file(self, path: str, src: bytes) -> None:
         """Run a configuration file from top to end."""
-        if self.depth >= MAX_DEPTH:
-            raise Boot("configuration files include each other without end")
         before = self.path, self.src
         self.path, self.src = path, src
         self.visited.append(path)
-        self.depth += 1
         try:
             self.run(grubcfg.parse(src).nodes)
         finally:
-            self.depth -= 1
             self.path, self.src = before
 
     def run(self, nodes: list[Node]) -> bool:
         """Run commands; return what the last one returned."""
         found = True
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Boot("files, functions or blocks within each other without end")
         for node in nodes:
             self.steps += 1
             if self.steps > MAX_STEPS:
                 raise Boot("too many commands")
             found = self.command(node)
             self.env["?"] = "0" if found else "1"
+        self.depth -= 1
         return found
 
     def command(self, node: Node) -> bool:
@@ -173,23 +174,17 @@ class Machine:
 
     def loop(self, node: Node) -> bool:
         """Run a for loop; the conditions of while and until are not followed beyond one round."""
-        if self.depth >= MAX_DEPTH:
-            raise Boot("too many loops within loops")
-        self.depth += 1
-        try:
-            if node.name == b"for":
-                words = self.words(node)
-                for word in words[2:] if words[1:2] == ["in"] else []:
-                    self.set(words[0], word)
-                    self.run(node.block or [])
-                return True
-            condition = node.branches[0][0] if node.branches else None
-            if condition is not None and self.run(condition) == (node.name == b"while"):
-                self.reasons.append("a loop whose end can't be told was run once")
-                return self.run(node.block or [])
+        if node.name == b"for":
+            words = self.words(node)
+            for word in words[2:] if words[1:2] == ["in"] else []:
+                self.set(words[0], word)
+                self.run(node.block or [])
             return True
-        finally:
-            self.depth -= 1
+        condition = node.branches[0][0] if node.branches else None
+        if condition is not None and self.run(condition) == (node.name == b"while"):
+            self.reasons.append("a loop whose end can't be told was run once")
+            return self.run(node.block or [])
+        return True
 
     def menu_entry(self, node: Node) -> bool:
         """Add an entry to the menu; a submenu's own entries are found when it is opened."""
@@ -197,7 +192,7 @@ class Machine:
             raise Boot("too many menu entries")
         self.count += 1
         title, identity = self.title_and_id(node)
-        line = grubcfg.parse(self.src).line_of(node.start)
+        line = self.line_of(node)
         is_submenu = node.name == b"submenu"
         env = self.env.copy() if is_submenu else self.env
         entry = MenuEntry(title, identity, node, self.src, self.path, line, env, is_submenu=is_submenu)
@@ -219,6 +214,10 @@ class Machine:
                 title = word
             at += 1
         return title or "", identity or title or ""
+
+    def line_of(self, node: Node) -> int:
+        """Return the 1-based line of a command of the present file."""
+        return grubcfg.parse(self.src).line_of(node.start)
 
     # words and variables
 
@@ -244,6 +243,8 @@ class Machine:
         fields: list[str] = []
         current: str | None = None
         for kind, part in grubcfg.parts_of(raw):
+            if len(current or "") > MAX_VALUE or len(fields) > MAX_WORDS:
+                break
             if kind in ("text", "quoted"):
                 current = (current or "") + decode(part)
                 continue
@@ -296,17 +297,13 @@ class Machine:
 
     def call(self, name: str, words: list[str]) -> bool:
         """Call a function; its positional parameters hide the caller's."""
-        if self.depth >= MAX_DEPTH:
-            raise Boot("functions call each other without end")
         node, src = self.functions[name]
         before = self.src, {key: self.env.get(key, "") for key in "123456789"}
         self.src = src
         self.env |= {str(at): word for at, word in enumerate(words[:9], 1)}
-        self.depth += 1
         try:
             return self.run(node.block or [])
         finally:
-            self.depth -= 1
             self.src = before[0]
             self.env |= before[1]
 
@@ -378,14 +375,3 @@ def open_entry(host: Host, entry: MenuEntry, result: Result) -> Machine:
         if str(reason):
             result.reasons.append(str(reason))
     return machine
-
-
-def flatten(host: Host, result: Result, items: list[Item], depth: int = 0) -> Iterator[Item]:
-    """Yield entries in the menu's order, submenus after being opened (their ``submenu`` is then filled)."""
-    for item in items:
-        if isinstance(item, MenuEntry) and item.is_submenu and depth < MAX_DEPTH:
-            item.submenu = open_entry(host, item, result).items
-            yield item
-            yield from flatten(host, result, item.submenu, depth + 1)
-        else:
-            yield item

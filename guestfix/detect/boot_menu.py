@@ -1,0 +1,282 @@
+"""Turns loaders' configuration files into boot entries, as the loaders themselves would list them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from guestfix.detect.boot_places import CONFIG_LIMIT, Config, child
+from guestfix.detect.files import kind_of as kind
+from guestfix.detect.files import names_in as names
+from guestfix.detect.files import read_small as read
+from guestfix.formats import bls, cmdline, grubenv, grublegacy, grubrun, syslinux
+from guestfix.formats.bootentry import BootEntry, choose
+from guestfix.guest import GuestFS
+
+MAX_BLS = 2000
+_DEVICE = re.compile(r"\([^)]*\)")
+
+
+@dataclass(slots=True)
+class Menu:
+    """A loader's menu. ``default`` is what boots when nobody chooses; ``choice`` what the settings ask for.
+
+    ``reason`` says why the default is another one than asked for, or why there is none.
+    """
+
+    loader: str
+    path: str
+    entries: list[BootEntry] = field(default_factory=list)
+    default: BootEntry | None = None
+    fallback: BootEntry | None = None
+    choice: str = ""
+    reason: str = ""
+    visited: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    env: Mapping[str, str] = field(default_factory=dict)
+    uses_bls: bool = False
+
+
+@dataclass(slots=True)
+class GrubHost:
+    """The guest's files under the paths that GRUB uses. ``esp`` is where the EFI partition is mounted."""
+
+    guest: GuestFS
+    esp: str = ""
+
+    def find(self, path: str, wanted: tuple[str, ...] = ("file",)) -> str:
+        """Return the guest path of a GRUB path, or empty where no filesystem has it."""
+        plain = _DEVICE.sub("", path, count=1) if path.startswith("(") else path
+        if not plain.startswith("/") or len(plain) > 4096:
+            return ""
+        places = [plain, f"/boot{plain}", f"{self.esp}{plain}"]
+        _, boot, rest = plain.partition("/boot/")
+        places += [f"/boot/{rest}"] if boot else []
+        return next((one for one in places if kind(self.guest, one) in wanted), "")
+
+    def exists(self, path: str) -> bool:
+        """See :class:`grubrun.Host`."""
+        return bool(self.find(path, ("file", "dir")))
+
+    def read(self, path: str) -> tuple[str, bytes] | None:
+        """See :class:`grubrun.Host`."""
+        found = self.find(path)
+        src = read(self.guest, found, CONFIG_LIMIT) if found else None
+        return None if src is None else (found, src)
+
+    def environment(self, path: str) -> Mapping[str, str]:
+        """See :class:`grubrun.Host`."""
+        found = self.find(path)
+        src = read(self.guest, found, 65536) if found else None
+        return grubenv.read(src) if src else {}
+
+
+def kernel_path(host: GrubHost, named: str) -> str:
+    """Return the guest path of a kernel or initrd; a file that isn't there is taken to be below /boot."""
+    if not named:
+        return ""
+    found = host.find(named)
+    if found:
+        return found
+    plain = _DEVICE.sub("", named, count=1) if named.startswith("(") else named
+    _, boot, rest = plain.partition("/boot/")
+    return f"/boot/{rest}" if boot else f"/boot/{plain.lstrip('/')}"
+
+
+# GRUB 2
+
+
+def grub2_menu(guest: GuestFS, config: Config, esp: str, env: Mapping[str, str]) -> Menu:
+    """Run a grub.cfg and resolve its default and fallback."""
+    host = GrubHost(guest, esp)
+    prefix = config.path.rpartition("/")[0]
+    efi = config.firmware == "uefi"
+    start = {"prefix": prefix, "root": "hd0", "grub_platform": "efi" if efi else "pc", "grub_cpu": "x86_64", **env}
+    if not efi:
+        start["grub_cpu"] = "i386"
+    result = grubrun.run(host, config.path, config.src, start)
+    menu = Menu("grub2", result.path, visited=result.visited, reasons=result.reasons, env=result.env)
+    menu.entries = _listed(host, result, result.items, "", menu)
+    menu.choice = result.env.get("default", "")
+    _resolve(menu, result.env.get("fallback", ""))
+    return menu
+
+
+def _resolve(menu: Menu, fallback: str) -> None:
+    found = choose(menu.entries, menu.choice or "0")
+    if found is None and menu.entries:
+        menu.reason = f"the default {menu.choice!r} names no entry of the menu; GRUB takes the first one"
+        found = choose(menu.entries, "0")
+    if found is None:
+        menu.reason = "the menu has no entries"
+    elif not found.kernel:
+        menu.reason = f"the default entry {found.title!r} loads no Linux kernel"
+    menu.default = found
+    words = fallback.split()
+    menu.fallback = choose(menu.entries, words[0]) if words else None
+
+
+def _listed(
+    host: GrubHost, result: grubrun.Result, items: list[grubrun.Item], above: str, menu: Menu, depth: int = 0
+) -> list[BootEntry]:
+    found: list[BootEntry] = []
+    for item in items:
+        if isinstance(item, grubrun.BlsHere):
+            menu.uses_bls = True
+            found += _bls_entries(host, item.env, above)
+            continue
+        machine = grubrun.open_entry(host, item, result)
+        entry = BootEntry(item.id, item.title, "grub2", item.path, item.line, above=above)
+        if item.is_submenu:
+            entry.is_submenu = True
+            if depth < 32:
+                entry.children = _listed(host, result, machine.items, f"{entry.full_id}>", menu, depth + 1)
+        elif machine.linux:
+            _fill(host, entry, machine)
+        found.append(entry)
+    return found
+
+
+def _fill(host: GrubHost, entry: BootEntry, machine: grubrun.Machine) -> None:
+    node, words = machine.linux[-1]
+    entry.line = machine.line_of(node)
+    entry.kernel = kernel_path(host, words[0]) if words else ""
+    entry.args = tuple(words[1:])
+    entry.initrd = tuple(kernel_path(host, one) for one in machine.initrds)
+
+
+def bls_folder(guest: GuestFS, esp: str = "") -> str:
+    """Return the folder of BLS entries: /boot's, or the EFI partition's, or empty."""
+    for folder in ("/boot/loader/entries", f"{esp}/loader/entries" if esp else "", "/efi/loader/entries"):
+        if folder and any(name.endswith(".conf") for name in names(guest, folder)):
+            return folder
+    return ""
+
+
+def _bls_entries(host: GrubHost, env: Mapping[str, str], above: str) -> list[BootEntry]:
+    folder = host.find(env.get("blsdir", ""), ("dir",)) or bls_folder(host.guest, host.esp)
+    files = [name for name in names(host.guest, folder) if name.endswith(".conf")] if folder else []
+    found = []
+    for name in bls.sort_names(files[:MAX_BLS]):
+        entry = _bls_entry(host, f"{folder}/{name}", env, above)
+        if entry:
+            found.append(entry)
+    return found
+
+
+def _bls_entry(host: GrubHost, path: str, env: Mapping[str, str], above: str) -> BootEntry | None:
+    src = read(host.guest, path, 65536)
+    if src is None:
+        return None
+    one = bls.parse(src)
+    name = path.rpartition("/")[2].removesuffix(".conf")
+    found = BootEntry(
+        name, one.get("title") or one.get("linux") or name, "bls", path, one.line_of("linux"), above=above
+    )
+    kernel = bls.expand(one.get("linux"), env).split(" ")[0]
+    initrds = [word for line in one.all("initrd") for word in bls.expand(line, env).split()]
+    found.kernel = kernel_path(host, kernel)
+    found.initrd = tuple(kernel_path(host, word) for word in initrds)
+    found.args = tuple(bls.options(one, env))
+    return found
+
+
+# GRUB Legacy
+
+
+def legacy_menu(guest: GuestFS, config: Config, esp: str) -> Menu:
+    """Read a menu.lst or grub.conf and resolve its default and fallback."""
+    host, menu = GrubHost(guest, esp), Menu("grub-legacy", config.path, visited=[config.path])
+    parsed = grublegacy.parse(config.src)
+    for at, stanza in enumerate(parsed.stanzas):
+        entry = BootEntry(str(at), stanza.title, "grub-legacy", config.path, stanza.line)
+        kernel = grublegacy.kernel_of(stanza)
+        if kernel:
+            entry.kernel, entry.line = kernel_path(host, kernel[0]), kernel[2].line
+            entry.args = tuple(cmdline.split(kernel[1]))
+            entry.initrd = tuple(kernel_path(host, one) for one in grublegacy.initrds_of(stanza))
+        menu.entries.append(entry)
+    menu.choice = parsed.setting("default") or "0"
+    index = grublegacy.default_index(parsed, _saved_index(guest, config.path))
+    menu.default = _at(menu.entries, index)
+    fallback = grublegacy.fallback_index(parsed)
+    menu.fallback = _at(menu.entries, fallback)
+    if not menu.entries:
+        menu.reason = "the menu has no entries"
+    elif menu.default is None:
+        menu.reason = f"the default {menu.choice!r} names no entry of the menu"
+        if menu.fallback is not None:
+            menu.default = menu.fallback
+    elif not menu.default.kernel:
+        menu.reason = f"the default entry {menu.default.title!r} loads no Linux kernel"
+    return menu
+
+
+def _at(entries: list[BootEntry], index: int | None) -> BootEntry | None:
+    return entries[index] if index is not None and 0 <= index < len(entries) else None
+
+
+def _saved_index(guest: GuestFS, config: str) -> int | None:
+    src = read(guest, f"{config.rpartition('/')[0]}/default", 65536) or b""
+    match = re.match(rb"\s*(\d{1,6})", src)
+    return int(match[1]) if match else None
+
+
+# systemd-boot and syslinux
+
+
+def systemd_boot_menu(guest: GuestFS, esp: str) -> Menu | None:
+    """Read systemd-boot's entries; None where there are none."""
+    base = next((one for one in (esp, "/boot", "/efi") if one and child(guest, one, "loader")), "")
+    folder = f"{base}/loader/entries"
+    files = [name for name in names(guest, folder) if name.endswith(".conf")] if base else []
+    if not files:
+        return None
+    host = GrubHost(guest, base)
+    menu = Menu("systemd-boot", f"{base}/loader/loader.conf")
+    for name in bls.sort_names(files[:MAX_BLS]):
+        entry = _bls_entry(host, f"{folder}/{name}", {}, "")
+        if entry:
+            entry.loader = "systemd-boot"
+            menu.entries.append(entry)
+    src = read(guest, menu.path, 65536) or b""
+    menu.choice = bls.parse(src).get("default")
+    _match_systemd_default(menu)
+    return menu
+
+
+def _match_systemd_default(menu: Menu) -> None:
+    from fnmatch import fnmatchcase
+
+    pattern = menu.choice.removesuffix(".conf")
+    found = [one for one in menu.entries if pattern and fnmatchcase(one.id, pattern)]
+    if pattern and not found:
+        menu.reason = f"the default {menu.choice!r} matches no entry; systemd-boot takes the newest"
+    menu.default = next(iter(found or menu.entries), None)
+
+
+def syslinux_menu(guest: GuestFS, config: Config, esp: str) -> Menu:
+    """Read an extlinux.conf or syslinux.cfg."""
+    host, menu = GrubHost(guest, esp), Menu("extlinux", config.path, visited=[config.path])
+    parsed = syslinux.parse(config.src)
+    base = config.path.rpartition("/")[0]
+    for label in parsed.labels:
+        args, initrds = syslinux.arguments(parsed, label)
+        entry = BootEntry(label.name, label.title or label.name, "extlinux", config.path, label.line)
+        entry.kernel = kernel_path(host, _beside(base, label.kernel))
+        entry.initrd = tuple(kernel_path(host, _beside(base, one)) for one in initrds if one)
+        entry.args = tuple(args)
+        menu.entries.append(entry)
+    menu.choice = parsed.default
+    menu.default = choose(menu.entries, parsed.default)
+    if menu.default is None:
+        menu.reason = f"the default {parsed.default!r} names no label" if menu.entries else "the menu has no entries"
+    return menu
+
+
+def _beside(base: str, named: str) -> str:
+    """Return a path that is relative to the configuration's own folder as an absolute one."""
+    import posixpath
+
+    return posixpath.normpath(f"{base}/{named}") if named and not named.startswith(("/", "(")) else named

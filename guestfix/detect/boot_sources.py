@@ -1,0 +1,96 @@
+"""Every file of a guest that holds kernel arguments, and unified kernel images, which nobody can edit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from guestfix.detect.boot_places import Config, Places
+from guestfix.detect.files import kind_of, names_in
+from guestfix.errors import GuestError
+from guestfix.facts import Evidence, Finding
+from guestfix.guest import GuestFS
+
+SYSLINUX = (
+    "/boot/extlinux/extlinux.conf",
+    "/extlinux/extlinux.conf",
+    "/boot/syslinux/syslinux.cfg",
+    "/boot/syslinux/extlinux.conf",
+    "/syslinux/syslinux.cfg",
+    "/boot/extlinux.conf",
+)
+MAX_FILES = 2000
+
+_FIXED = (
+    ("/etc/default/grub", "default"),
+    ("/etc/sysconfig/bootloader", "bootloader"),
+    ("/etc/default/extlinux", "default"),
+    ("/etc/kernel/cmdline", "cmdline"),
+    ("/boot/grub2/grubenv", "grubenv"),
+    ("/boot/grub/grubenv", "grubenv"),
+)
+_FORMS = {"grub2": "grubcfg", "grub-legacy": "menu", "extlinux": "syslinux"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file with kernel arguments. ``form`` tells how they are written there."""
+
+    path: str
+    form: str
+
+
+def find_sources(guest: GuestFS, configs: list[Config], places: Places) -> list[Source]:
+    """Return every source, links resolved, each file once."""
+    found: dict[str, Source] = {}
+    for path, form in _candidates(guest, configs, places):
+        try:
+            real = guest.realpath(path)
+        except GuestError:
+            continue
+        if kind_of(guest, real) == "file" and len(found) < MAX_FILES:
+            found.setdefault(real, Source(real, form))
+    return sorted(found.values(), key=lambda one: one.path)
+
+
+def _candidates(guest: GuestFS, configs: list[Config], places: Places) -> Iterator[tuple[str, str]]:
+    for config in configs:
+        yield config.path, _FORMS[config.loader]
+    yield from _FIXED
+    for folder in ("/etc/default/grub.d", "/etc/kernel/cmdline.d", "/etc/cmdline.d"):
+        for name in names_in(guest, folder):
+            if folder == "/etc/default/grub.d" and name.endswith(".cfg"):
+                yield f"{folder}/{name}", "default"
+            elif folder != "/etc/default/grub.d" and name.endswith(".conf"):
+                yield f"{folder}/{name}", "cmdline"
+    for mount in dict.fromkeys(("/boot", places.esp, "/efi")):
+        for name in names_in(guest, f"{mount}/loader/entries") if mount else ():
+            if name.endswith(".conf"):
+                yield f"{mount}/loader/entries/{name}", "bls"
+    for one in places.efi:
+        if "grubenv" in one.files:
+            yield f"{one.path}/{one.files['grubenv']}", "grubenv"
+    for prefix in ("/boot/grub2", "/boot/grub"):
+        yield f"{prefix}/custom.cfg", "grubcfg"
+
+
+def uki_files(guest: GuestFS, places: Places) -> list[str]:
+    """Return the unified kernel images on the EFI system partition."""
+    folders = [one for one in places.efi if one.name == "linux"]
+    return [f"{one.path}/{name}" for one in folders for low, name in one.files.items() if low.endswith(".efi")]
+
+
+def image_findings(guest: GuestFS, places: Places) -> list[Finding]:
+    """Report unified kernel images: kernel, initrd and arguments in one signed file."""
+    files = uki_files(guest, places)
+    if not files:
+        return []
+    return [
+        Finding(
+            "GF-BOOT-UKI",
+            "warning",
+            f"{len(files)} unified kernel image{'s' if len(files) > 1 else ''}: arguments and initrd in a signed file",
+            tuple(Evidence(path) for path in files[:10]),
+            "guestfix can't change them; rebuild them in the guest (kernel-install, ukify) where drivers are missing",
+        )
+    ]
