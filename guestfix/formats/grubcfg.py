@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from guestfix.formats.cmdline import ArgLine, Style, Word, words_at
 from guestfix.formats.shellvars import decode
 
 MAX_DEPTH = 64
@@ -41,7 +40,7 @@ _STEP = re.compile(
             | (?<=[^\s])\# )*+) )?""",
     re.VERBOSE,
 )
-_WORD = re.compile(rb"(?:" + _WORD_PARTS + rb")++", re.VERBOSE)
+WORD = re.compile(rb"(?:" + _WORD_PARTS + rb")++", re.VERBOSE)
 _NEEDS_CARE = re.compile(rb"['\"\\$]")
 _PART = re.compile(
     rb"""(?P<bare>[^'"\\$]++) | '(?P<single>[^']*+)' | "(?P<double>(?:[^"\\]++|\\[\s\S])*+)" | \\(?P<escaped>[\s\S])
@@ -53,14 +52,6 @@ _IN_DOUBLE = re.compile(
     | \$(?P<name>[A-Za-z_]\w*+|[0-9?\#*@]) | (?P<odd>[\s\S])""",
     re.VERBOSE,
 )
-LINUX = frozenset((b"linux", b"linux16", b"linuxefi"))
-MODULE = frozenset((b"module", b"module2"))
-"""After a Xen hypervisor (multiboot): the first is the kernel, the second its initrd."""
-INITRD = frozenset((b"initrd", b"initrd16", b"initrdefi"))
-ARGUMENT_VARIABLES = (b"kernelopts", b"default_kernelopts", b"tuned_params")
-"""Variables of grub.cfg and grubenv that hold kernel arguments for BLS entries."""
-
-
 MAX_LAZY = 65536
 """Bytes within which the end of a menu entry is looked for the quick way."""
 
@@ -305,7 +296,7 @@ def parse(src: bytes) -> Script:
 
 def raw_words(src: bytes, node: Node) -> list[tuple[int, int]]:
     """Return the offsets of a command's words after its name."""
-    return [match.span() for match in _WORD.finditer(src, node.rest_start, node.rest_end)]
+    return [match.span() for match in WORD.finditer(src, node.rest_start, node.rest_end)]
 
 
 def literal(raw: bytes) -> str | None:
@@ -355,95 +346,3 @@ def parts_of(raw: bytes) -> Iterator[tuple[str, bytes]]:
             yield "quoted", part["single"]
         elif part["escaped"] != b"\n":
             yield "text", part[kind]
-
-
-def _text(src: bytes, span: tuple[int, int]) -> str:
-    raw = src[span[0] : span[1]]
-    found = literal(raw)
-    return decode(raw) if found is None else found
-
-
-_LINUX_LINE = re.compile(rb"\n[ \t]*+(?P<name>linux(?:16|efi)?)[ \t]++(?P<kernel>[^\s;'\"$]++)(?P<args>[^\n;'\"]*+)\n")
-_INITRD_LINE = re.compile(rb"\n[ \t]*+initrd(?:16|efi)?[ \t]")
-_SET = re.compile(rb"[ \t]*+(?:" + b"|".join(ARGUMENT_VARIABLES) + rb")=(?P<quote>[\"'])")
-
-
-class _Places:
-    """Collects the places that hold kernel arguments. Equal arguments share their words."""
-
-    def __init__(self, src: bytes) -> None:
-        self.src = src
-        self.found: list[ArgLine] = []
-        self.shared: dict[bytes, tuple[Word, ...]] = {}
-        self.current = False
-
-    def quick(self, start: int, end: int) -> bool:
-        """Take the linux command of an unread menu entry; False where the entry must be read."""
-        match = _LINUX_LINE.search(self.src, start, end)
-        if match is None:
-            return self.src.find(b"linux", start, end) < 0 and self.src.find(b"multiboot", start, end) < 0
-        at, after = match.start(), match.end() - 1
-        if self.src.count(b"'", start, at) % 2 or self.src.count(b'"', start, at) % 2:
-            return False
-        if self.src.find(b"\n", after) < 0 or _LINUX_LINE.search(self.src, after, end):
-            return False
-        initrd = _INITRD_LINE.search(self.src, after, end) is not None
-        self._add(match.span("args"), match.start("name"), decode(match["kernel"]), initrd)
-        return True
-
-    def _add(self, span: tuple[int, int], at: int, kernel: str, initrd: bool) -> None:
-        raw = self.src[span[0] : span[1]]
-        words = self.shared.get(raw)
-        if words is None:
-            found = [match.span() for match in _WORD.finditer(raw)]
-            words = self.shared[raw] = tuple(Word(_text(raw, place), *place) for place in found)
-        self.found.append(ArgLine(words, span[0], words[-1].end if words else 0, at, "grub", initrd, kernel))
-
-    def command(self, node: Node) -> None:
-        """Take a command of an entry that was read."""
-        if node.name in (b"menuentry", b"submenu"):
-            self.current = False
-        elif node.name in INITRD or (node.name in MODULE and self.current):
-            if self.current:
-                self.found[-1] = self.found[-1]._replace(initrd=True)
-        elif node.name in LINUX or node.name in MODULE:
-            self._linux(node)
-        elif node.name == b"set":
-            self._set(node)
-
-    def _linux(self, node: Node) -> None:
-        first = _WORD.search(self.src, node.rest_start, node.rest_end)
-        kernel = _text(self.src, first.span()) if first else ""
-        if first is None or (node.name in MODULE and "vmlinu" not in kernel):
-            return
-        self._add((first.end(), node.rest_end), node.start, kernel, False)
-        self.current = True
-
-    def _set(self, node: Node) -> None:
-        match = _SET.match(self.src, node.rest_start, node.rest_end)
-        end = self.src.find(match["quote"], match.end(), node.rest_end) if match else -1
-        if match is None or end < 0:
-            return
-        words = words_at(self.src[match.end() : end])
-        style: Style = "double" if match["quote"] == b'"' else "single"
-        at = words[-1].end if words else 0
-        self.found.append(ArgLine(words, match.end(), at, node.start, style, None, ""))
-
-
-def arg_lines(src: bytes) -> list[ArgLine]:
-    """Return every place of the file that holds kernel arguments, in file order, whatever the conditions."""
-    places = _Places(src)
-    todo = [iter(parse(src).nodes)]
-    while todo:
-        node = next(todo[-1], None)
-        if node is None:
-            todo.pop()
-            continue
-        if node.unread and places.quick(*node.unread):
-            continue
-        places.command(node)
-        if node.block:
-            todo.append(iter(node.block))
-        for condition, body in reversed(node.branches or ()):
-            todo += [iter(body), iter(condition or ())]
-    return places.found

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestfix.errors import EditError
-from guestfix.formats import bls, cmdline, grubcfg, grubenv, grublegacy, grubtest, syslinux
+from guestfix.formats import bls, cmdline, grubargs, grubcfg, grubenv, grublegacy, grubtest, syslinux
 from guestfix.formats.bootentry import BootEntry, choose, split_choice
 from guestfix.formats.cmdline import ArgLine, Rewrite
 from tests.boot import samples
 from tests.corpus import corpus_files
 
 READERS: list[Callable[[bytes], list[ArgLine]]] = [
-    grubcfg.arg_lines,
+    grubargs.arg_lines,
     bls.arg_lines,
     grublegacy.arg_lines,
     syslinux.arg_lines,
@@ -99,17 +99,17 @@ def test_quick_and_full_reading_agree(src: bytes) -> None:
     def full(text: bytes) -> list[ArgLine]:
         script = grubcfg.parse.__wrapped__(text)
         list(script.walk())
-        places = grubcfg._Places(text)
+        places = grubargs.Places(text)
         for node in script.walk():
             places.command(node)
         return places.found
 
-    assert [(one.texts(), one.at) for one in grubcfg.arg_lines(src)] == [(one.texts(), one.at) for one in full(src)]
+    assert [(one.texts(), one.at) for one in grubargs.arg_lines(src)] == [(one.texts(), one.at) for one in full(src)]
 
 
 def test_grub_lines_are_spliced_and_nothing_else() -> None:
     src = samples.debian(versions=("6.1.0-18-amd64", "6.1.0-9-amd64")).encode()
-    out = cmdline.rewrite_all(src, grubcfg.arg_lines(src), change)
+    out = cmdline.rewrite_all(src, grubargs.arg_lines(src), change)
     expected = src.replace(b"root=/dev/sda2 ro  quiet", b"root=UUID=x ro console=ttyS0")
     assert out == expected.replace(b"root=/dev/sda2 ro single ", b"root=UUID=x ro single console=ttyS0 ")
 
@@ -129,7 +129,7 @@ def test_grub_lines_are_spliced_and_nothing_else() -> None:
 )
 def test_grub_words(before: bytes, after: bytes | None) -> None:
     after = after or before.replace(b"root=/dev/sda1", b"root=UUID=x console=ttyS0")
-    assert cmdline.rewrite_all(before, grubcfg.arg_lines(before), change) == after
+    assert cmdline.rewrite_all(before, grubargs.arg_lines(before), change) == after
 
 
 def test_removing_every_word_and_neighbours() -> None:
