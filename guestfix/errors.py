@@ -47,6 +47,14 @@ class TooLarge(GuestError):
     """The file is larger than what the caller was ready to hold in memory."""
 
 
+class Corrupt(GuestError):
+    """A file's bytes don't follow its format. ``offset`` is where, in bytes from the file's start."""
+
+    def __init__(self, what: str, *, offset: int, where: str = "", remedy: str = "") -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.offset = offset
+
+
 class SymlinkLoop(GuestError):
     """Resolving the path met more symbolic links than the kernel would follow (path_resolution(7))."""
 

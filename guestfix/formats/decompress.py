@@ -1,0 +1,170 @@
+"""The compressions that Linux unpacks an initramfs with, as streams with bounded output per step.
+
+Kinds and magic numbers are those of the kernel's lib/decompress.c. Each function consumes one
+compressed segment from a Source, leaves the source exactly behind it, and yields chunks of what it
+holds. All raise :class:`~guestfix.errors.Corrupt` with the offset in the file.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+
+from guestfix.errors import Corrupt
+from guestfix.formats import lzo
+from guestfix.formats.streams import Source
+
+MAGICS = {
+    "gzip": (b"\x1f\x8b", b"\x1f\x9e"),
+    "bzip2": (b"BZh",),
+    "xz": (b"\xfd7zXZ\0",),
+    "lzma": (b"\x5d\0",),
+    "lzo": (lzo.MAGIC,),
+    "lz4": (b"\x02\x21\x4c\x18",),
+    "zstd": (b"\x28\xb5\x2f\xfd",),
+}
+"""Compression by what a segment begins with."""
+
+STEP = 16 * 1024
+"""Compressed bytes that are handed to zlib at once; they hold at most about 16 MiB."""
+
+MAX_STEP = 1 << 20
+XZ_MEMORY = 100 * 1024 * 1024
+"""What liblzma may take: enough for ``xz -9``."""
+
+ZSTD_WINDOW = 1 << 27
+LZ4_BLOCK = 8 * 1024 * 1024
+
+
+def kind_of(start: bytes) -> str:
+    """Return the compression that a segment's first bytes show, or an empty string."""
+    return next((kind for kind, magics in MAGICS.items() if start.startswith(magics)), "")
+
+
+def chunks(kind: str, src: Source) -> Iterator[bytes]:
+    """Yield what the segment at the source's offset holds."""
+    return _ENGINES[kind](src)
+
+
+def _ended(kind: str, src: Source) -> Corrupt:
+    return Corrupt(f"the file ends inside a {kind} segment", offset=src.offset)
+
+
+def _gzip(src: Source) -> Iterator[bytes]:
+    engine = zlib.decompressobj(wbits=31)
+    while not engine.eof:
+        at = src.offset
+        data = src.read(STEP)
+        if not data:
+            raise _ended("gzip", src)
+        try:
+            out = engine.decompress(data)
+        except zlib.error as error:
+            raise Corrupt(f"damaged gzip data: {error}", offset=at) from error
+        if out:
+            yield out
+    src.unread(engine.unused_data)
+
+
+def _bounded(kind: str, src: Source, engine: bz2.BZ2Decompressor | lzma.LZMADecompressor) -> Iterator[bytes]:
+    while not engine.eof:
+        at = src.offset
+        data = src.read(STEP) if engine.needs_input else b""
+        if engine.needs_input and not data:
+            raise _ended(kind, src)
+        try:
+            out = engine.decompress(data, MAX_STEP)
+        except (OSError, lzma.LZMAError, EOFError, ValueError, MemoryError) as error:
+            raise Corrupt(f"damaged {kind} data: {error}", offset=at) from error
+        if out:
+            yield out
+    src.unread(engine.unused_data)
+
+
+def _bzip2(src: Source) -> Iterator[bytes]:
+    return _bounded("bzip2", src, bz2.BZ2Decompressor())
+
+
+def _xz(src: Source) -> Iterator[bytes]:
+    return _bounded("xz", src, lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY))
+
+
+def _lzma(src: Source) -> Iterator[bytes]:
+    return _bounded("lzma", src, lzma.LZMADecompressor(lzma.FORMAT_ALONE, XZ_MEMORY))
+
+
+def _need(kind: str, src: Source, count: int) -> bytes:
+    data = src.read(count)
+    if len(data) < count:
+        raise _ended(kind, src)
+    return data
+
+
+def _zstd_parts(src: Source) -> Iterator[bytes]:
+    """Yield one frame's header, blocks and checksum one by one (RFC 8878): a block holds at most 128 KiB."""
+    start = _need("zstd", src, 5)
+    flags = start[4]
+    single = flags >> 5 & 1
+    length = (0 if single else 1) + (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6]
+    yield start + _need("zstd", src, length)
+    last = 0
+    while not last:
+        head = _need("zstd", src, 3)
+        word = int.from_bytes(head, "little")
+        last, sort, size = word & 1, word >> 1 & 3, word >> 3
+        if sort == 3 or size > 1 << 17:
+            raise Corrupt("damaged zstd data: a block that can't be", offset=src.offset - 3)
+        yield head + _need("zstd", src, 1 if sort == 1 else size)
+    if flags & 4:
+        yield _need("zstd", src, 4)
+
+
+def _zstd(src: Source) -> Iterator[bytes]:
+    import zstandard
+
+    engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+    at = src.offset
+    for part in _zstd_parts(src):
+        try:
+            out = engine.decompress(part)
+        except zstandard.ZstdError as error:
+            raise Corrupt(f"damaged zstd data: {error}", offset=at) from error
+        at = src.offset
+        if out:
+            yield out
+
+
+def _lz4(src: Source) -> Iterator[bytes]:
+    """Yield legacy frames, which only a zero length, the file's end or another frame's magic ends."""
+    import lz4.block
+
+    magic = _need("lz4", src, 4)
+    while True:
+        head = src.read(4)
+        size = int.from_bytes(head, "little")
+        if len(head) < 4 or not size:
+            src.unread(head)
+            return
+        if head == magic:
+            continue
+        at = src.offset
+        if size > LZ4_BLOCK + LZ4_BLOCK // 255 + 16:
+            raise Corrupt("damaged lz4 data: no block length and no zero that ends the segment", offset=at - 4)
+        data = _need("lz4", src, size)
+        try:
+            yield lz4.block.decompress(data, uncompressed_size=LZ4_BLOCK)
+        except (lz4.block.LZ4BlockError, ValueError, MemoryError) as error:
+            raise Corrupt(f"damaged lz4 data: {error}", offset=at) from error
+
+
+_ENGINES: dict[str, Callable[[Source], Iterator[bytes]]] = {
+    "gzip": _gzip,
+    "bzip2": _bzip2,
+    "xz": _xz,
+    "lzma": _lzma,
+    "lzo": lzo.chunks,
+    "lz4": _lz4,
+    "zstd": _zstd,
+}
