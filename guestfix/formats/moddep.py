@@ -1,0 +1,214 @@
+"""What depmod(8) writes about a kernel's modules, and the closure of what a module needs.
+
+Sources: depmod(8), modules.dep(5), modprobe.d(5), the kernel's Documentation/kbuild/modules.rst.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from guestfix.errors import Corrupt
+from guestfix.formats import kmodindex
+
+T = TypeVar("T")
+SUFFIX = re.compile(r"\.ko(\.gz|\.xz|\.zst)?$")
+MAX_CLOSURE = 2000
+
+
+def module_name(path: str) -> str:
+    """Return the name that the kernel knows a module by: base name without suffixes, ``-`` as ``_``."""
+    return SUFFIX.sub("", path.rsplit("/", 1)[-1]).replace("-", "_")
+
+
+def is_module(path: str) -> bool:
+    """Tell whether a path is that of a module: .ko, .ko.gz, .ko.xz or .ko.zst."""
+    return SUFFIX.search(path) is not None
+
+
+def alias_key(pattern: str) -> str:
+    """Return an alias with ``-`` as ``_`` outside of brackets, as kmod looks it up."""
+    out, inside = [], False
+    for char in pattern:
+        inside = char == "[" or (inside and char != "]")
+        out.append("_" if char == "-" and not inside else char)
+    return "".join(out)
+
+
+def _lines(data: bytes) -> list[str]:
+    return data.decode("utf-8", "surrogateescape").splitlines()
+
+
+def parse_dep(data: bytes) -> dict[str, list[str]]:
+    """Return modules.dep as path -> paths needed, in file order. A line without a colon is passed over."""
+    found: dict[str, list[str]] = {}
+    for line in _lines(data):
+        path, colon, needs = line.partition(":")
+        if colon and is_module(path.strip()):
+            found[path.strip()] = needs.split()
+    return found
+
+
+def parse_alias(data: bytes) -> list[tuple[str, str]]:
+    """Return modules.alias as (pattern, module) in file order."""
+    words = [line.split() for line in _lines(data)]
+    return [(parts[1], parts[2].replace("-", "_")) for parts in words if len(parts) == 3 and parts[0] == "alias"]
+
+
+def parse_softdep(data: bytes) -> dict[str, tuple[list[str], list[str]]]:
+    """Return softdep lines as module -> (names before, names after); lines of one module add up."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for line in _lines(data):
+        parts = line.split("#", 1)[0].split()
+        if len(parts) < 2 or parts[0] != "softdep":
+            continue
+        lists = found.setdefault(parts[1].replace("-", "_"), ([], []))
+        into: list[str] | None = None
+        for part in parts[2:]:
+            if part in ("pre:", "post:"):
+                into = lists[part == "post:"]
+            elif into is not None:
+                into.append(part.replace("-", "_"))
+    return found
+
+
+def parse_builtin(data: bytes) -> set[str]:
+    """Return the names in modules.builtin (or modules.order)."""
+    return {module_name(line.strip()) for line in _lines(data) if line.strip()}
+
+
+def parse_modinfo(data: bytes) -> dict[str, list[tuple[str, str]]]:
+    """Return modules.builtin.modinfo as module -> (key, value): NUL-separated ``module.key=value``."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for item in data.split(b"\0"):
+        name, dot, rest = item.decode("utf-8", "surrogateescape").partition(".")
+        key, equals, value = rest.partition("=")
+        if dot and equals:
+            found.setdefault(name.replace("-", "_"), []).append((key, value))
+    return found
+
+
+def dep_from_index(data: bytes) -> dict[str, list[str]]:
+    """Return modules.dep.bin as :func:`parse_dep` does modules.dep. Raises Corrupt."""
+    rows = sorted(kmodindex.read(data), key=lambda row: row[1])
+    return parse_dep("\n".join(row[2] for row in rows).encode("utf-8", "surrogateescape"))
+
+
+def alias_from_index(data: bytes) -> list[tuple[str, str]]:
+    """Return modules.alias.bin as (pattern, module). Raises Corrupt."""
+    return [(key, value) for key, _, value in sorted(kmodindex.read(data), key=lambda row: row[1])]
+
+
+@dataclass(slots=True)
+class Modules:
+    """The modules of one kernel. Names are normalised; ``builtin`` are in the kernel itself."""
+
+    paths: dict[str, str] = field(default_factory=dict)
+    needs: dict[str, list[str]] = field(default_factory=dict)
+    aliases: list[tuple[str, str]] = field(default_factory=list)
+    softdeps: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+    builtin: set[str] = field(default_factory=set)
+    _literal: dict[str, list[str]] | None = None
+
+    def resolve(self, name: str) -> list[str]:
+        """Return the modules that modprobe(8) would load for a name or a literal alias, as present or built in."""
+        name = name.replace("-", "_")
+        if name in self.paths or name in self.builtin:
+            return [name]
+        if self._literal is None:
+            self._literal = {}
+            for pattern, module in self.aliases:
+                if ":" not in pattern and "*" not in pattern:
+                    self._literal.setdefault(alias_key(pattern), []).append(module)
+        return list(dict.fromkeys(self._literal.get(name, [])))
+
+
+@dataclass(slots=True)
+class Closure:
+    """What loading some modules takes. ``order`` has no built-in ones; a module comes after what it needs.
+
+    ``because`` says for each module who asked for it. ``absent`` are names that this kernel doesn't have;
+    ``soft`` are the members of ``order`` that only soft dependencies ask for.
+    """
+
+    order: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    because: dict[str, str] = field(default_factory=dict)
+    soft: set[str] = field(default_factory=set)
+
+
+def load_index(files: Mapping[str, bytes]) -> Modules:
+    """Return what the modules.* files of one folder say; text is taken where there is text, else the .bin.
+
+    A damaged .bin file counts as absent.
+    """
+    found = Modules()
+    for path, needs in _either(files, "modules.dep", parse_dep, dep_from_index).items():
+        found.paths[module_name(path)] = path
+        found.needs[module_name(path)] = [module_name(need) for need in needs]
+    found.aliases = list(_either(files, "modules.alias", parse_alias, alias_from_index))
+    found.softdeps = parse_softdep(files.get("modules.softdep", b""))
+    found.builtin = parse_builtin(files.get("modules.builtin", b""))
+    for name, pairs in parse_modinfo(files.get("modules.builtin.modinfo", b"")).items():
+        found.aliases += [(value, name) for key, value in pairs if key == "alias"]
+        found.builtin.add(name)
+    if not found.builtin and "modules.builtin.bin" in files:
+        with suppress(Corrupt):
+            found.builtin = {key for key, _, _ in kmodindex.read(files["modules.builtin.bin"])}
+    return found
+
+
+def _either(files: Mapping[str, bytes], name: str, text: Callable[[bytes], T], index: Callable[[bytes], T]) -> T:
+    if not files.get(name) and f"{name}.bin" in files:
+        with suppress(Corrupt):
+            return index(files[f"{name}.bin"])
+    return text(files.get(name, b""))
+
+
+def closure(modules: Modules, wanted: Iterable[str]) -> Closure:
+    """Return all that has to be there so that the wanted names can be loaded, soft dependencies included."""
+    found = Closure()
+    seen: set[str] = set()
+    todo: list[tuple[str, str, bool, bool]] = [(name, "", False, False) for name in reversed(list(wanted))]
+    while todo and len(seen) <= MAX_CLOSURE:
+        name, why, soft, leave = todo.pop()
+        if leave:
+            found.order.append(name)
+            continue
+        resolved = modules.resolve(name)
+        if not resolved and not soft and name not in found.absent:
+            found.absent.append(name)
+            found.because.setdefault(name, why)
+        for module in reversed(resolved):
+            if module in modules.builtin:
+                continue
+            if module in seen:
+                if not soft:
+                    _harden(modules, module, found)
+                continue
+            seen.add(module)
+            found.because[module] = why
+            if soft:
+                found.soft.add(module)
+            todo.append((module, "", soft, True))
+            todo += _asked(modules, module, soft)
+    return found
+
+
+def _asked(modules: Modules, module: str, soft: bool) -> Sequence[tuple[str, str, bool, bool]]:
+    before, after = modules.softdeps.get(module, ([], []))
+    hard = [(need, f"{module} depends on it", soft, False) for need in modules.needs.get(module, [])]
+    return [(name, f"{module} asks for it (softdep)", True, False) for name in [*after, *before]] + hard
+
+
+def _harden(modules: Modules, module: str, found: Closure) -> None:
+    """A module that so far only soft dependencies asked for is needed after all, and so is what it needs."""
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        if name in found.soft:
+            found.soft.discard(name)
+            todo += modules.needs.get(name, [])
