@@ -6,10 +6,10 @@ Sources: depmod(8), modules.dep(5), modprobe.d(5), the kernel's Documentation/kb
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from guestfix.errors import Corrupt
 from guestfix.formats import kmodindex
@@ -130,14 +130,21 @@ class Modules:
 class Closure:
     """What loading some modules takes. ``order`` has no built-in ones; a module comes after what it needs.
 
-    ``because`` says for each module who asked for it. ``absent`` are names that this kernel doesn't have;
-    ``soft`` are the members of ``order`` that only soft dependencies ask for.
+    ``asker`` names for each module who asked for it first (nothing: the caller), ``softly`` are those whose
+    asker did so by a soft dependency, ``soft`` all that only soft dependencies lead to. ``absent`` are
+    names that this kernel doesn't have.
     """
 
     order: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
-    because: dict[str, str] = field(default_factory=dict)
+    asker: dict[str, str] = field(default_factory=dict)
+    softly: set[str] = field(default_factory=set)
     soft: set[str] = field(default_factory=set)
+
+    def because(self, name: str) -> str:
+        """Return who asked for a module, as text; empty where the caller did."""
+        asker = self.asker.get(name)
+        return f"{asker} {'asks for it (softdep)' if name in self.softly else 'depends on it'}" if asker else ""
 
 
 def load_index(files: Mapping[str, bytes]) -> Modules:
@@ -172,36 +179,51 @@ def closure(modules: Modules, wanted: Iterable[str]) -> Closure:
     """Return all that has to be there so that the wanted names can be loaded, soft dependencies included."""
     found = Closure()
     seen: set[str] = set()
-    todo: list[tuple[str, str, bool, bool]] = [(name, "", False, False) for name in reversed(list(wanted))]
+    todo = [_Ask(name, "", False, False) for name in reversed(list(wanted))]
     while todo and len(seen) <= MAX_CLOSURE:
-        name, why, soft, leave = todo.pop()
-        if leave:
-            found.order.append(name)
+        ask = todo.pop()
+        if ask.leave:
+            found.order.append(ask.name)
             continue
-        resolved = modules.resolve(name)
-        if not resolved and not soft and name not in found.absent:
-            found.absent.append(name)
-            found.because.setdefault(name, why)
+        resolved = modules.resolve(ask.name)
+        if not resolved and not ask.soft and ask.name not in found.absent:
+            found.absent.append(ask.name)
+            found.asker.setdefault(ask.name, ask.asker)
         for module in reversed(resolved):
             if module in modules.builtin:
                 continue
             if module in seen:
-                if not soft:
+                if not ask.soft:
                     _harden(modules, module, found)
                 continue
             seen.add(module)
-            found.because[module] = why
-            if soft:
-                found.soft.add(module)
-            todo.append((module, "", soft, True))
-            todo += _asked(modules, module, soft)
+            _note(found, module, ask)
+            todo += [_Ask(module, ask.asker, ask.soft, ask.softly, leave=True), *_asked(modules, module, ask.soft)]
     return found
 
 
-def _asked(modules: Modules, module: str, soft: bool) -> Sequence[tuple[str, str, bool, bool]]:
+class _Ask(NamedTuple):
+    """A name to look at. ``soft`` where a soft dependency is on the way to it, ``softly`` where it is the last step."""
+
+    name: str
+    asker: str
+    soft: bool
+    softly: bool
+    leave: bool = False
+
+
+def _note(found: Closure, module: str, ask: _Ask) -> None:
+    found.asker[module] = ask.asker
+    if ask.soft:
+        found.soft.add(module)
+    if ask.softly:
+        found.softly.add(module)
+
+
+def _asked(modules: Modules, module: str, soft: bool) -> list[_Ask]:
     before, after = modules.softdeps.get(module, ([], []))
-    hard = [(need, f"{module} depends on it", soft, False) for need in modules.needs.get(module, [])]
-    return [(name, f"{module} asks for it (softdep)", True, False) for name in [*after, *before]] + hard
+    hard = [_Ask(need, module, soft, False) for need in modules.needs.get(module, [])]
+    return [_Ask(name, module, True, True) for name in [*after, *before]] + hard
 
 
 def _harden(modules: Modules, module: str, found: Closure) -> None:

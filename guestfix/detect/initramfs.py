@@ -1,0 +1,149 @@
+"""What each boot entry's initramfs holds, and what it lacks for the target's disks and the guest's root.
+
+Facts: initramfs.images (one mapping a kernel), initramfs.missing (all modules that some image lacks),
+initramfs.drivers (those of them that the target asks for by name), initramfs.blocked (modules that
+modprobe.d keeps from loading), initramfs.generator (that of the default entry's image).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from guestfix.detect.initramfs_check import Verdict, judge
+from guestfix.detect.initramfs_images import boots
+from guestfix.facts import Evidence, Facts, Finding, Unknown
+from guestfix.guest import GuestFS
+from guestfix.pack.model import Target
+
+_REBUILD = {
+    "dracut": 'dracut --force --add-drivers "{drivers}" {path} {kernel}',
+    "initramfs-tools": "update-initramfs -u -k {kernel}",
+    "mkinitcpio": "mkinitcpio -P",
+    "mkinitrd-suse": "mkinitrd -k {kernel}",
+    "mkinitrd-rh": "mkinitrd -f {path} {kernel}",
+}
+
+_PACKAGES = {
+    "ubuntu": "linux-modules-extra-{kernel} (or linux-modules-{kernel})",
+    "debian": "linux-image-amd64 (a -cloud kernel leaves out most drivers)",
+    "fedora": "kernel-modules-core-{kernel} or kernel-modules-{kernel}",
+    "rhel": "kernel-core-{kernel}, kernel-modules-core-{kernel} or kernel-modules-{kernel}",
+    "sles": "kernel-default (kernel-default-base leaves out most drivers)",
+    "opensuse": "kernel-default (kernel-default-base leaves out most drivers)",
+    "ol": "kernel-uek-modules-{kernel} or kernel-modules-{kernel}",
+    "amzn": "kernel-{kernel} (with kernel-modules-extra-{kernel})",
+}
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Record the initramfs.* facts, with a finding for everything that can't be judged or can't be mended."""
+    if facts.value("os.family") != "linux":
+        return []
+    verdicts = [judge(guest, facts, target, boot) for boot in boots(guest, facts)]
+    _put(facts, verdicts)
+    findings = [one for verdict in verdicts for one in _findings(verdict, facts, target)]
+    if not verdicts:
+        findings.append(
+            Finding(
+                "GF-INITRAMFS-NONE",
+                "info",
+                "No initramfs image was found for any kernel, so nothing can be said of its drivers.",
+                (Evidence("/boot"),),
+            )
+        )
+    return findings
+
+
+def _put(facts: Facts, verdicts: list[Verdict]) -> None:
+    seen = [Evidence(verdict.path) for verdict in verdicts]
+    facts.put("initramfs.images", [verdict.fact() for verdict in verdicts], *seen)
+    judged = [verdict for verdict in verdicts if verdict.judged]
+    if not judged:
+        why = verdicts[0].problem if verdicts else "no initramfs image was found"
+        for name in ("missing", "drivers", "blocked", "generator"):
+            facts.put(f"initramfs.{name}", Unknown(why), *seen)
+        return
+    facts.put("initramfs.missing", _union(verdict.missing for verdict in judged), *seen)
+    facts.put("initramfs.drivers", _union(verdict.wanted for verdict in judged), *seen)
+    blocks = [block for verdict in judged for block in verdict.blocked]
+    facts.put(
+        "initramfs.blocked",
+        _union([block.module] for block in blocks),
+        *dict.fromkeys(Evidence(block.path, block.line, block.text) for block in blocks),
+    )
+    makers = [one.contents.generator for one in judged if one.contents and one.contents.generator]
+    facts.put("initramfs.generator", makers[0] if makers else Unknown("nothing in the image tells"), *seen)
+
+
+def _union(lists: Iterable[list[str]]) -> list[str]:
+    return list(dict.fromkeys(name for names in lists for name in names))
+
+
+def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
+    if verdict.problem:
+        return [_unjudged(verdict)]
+    found = []
+    main = verdict.boot.role == "default"
+    place = Evidence(verdict.path)
+    if verdict.absent:
+        names = ", ".join(f"{name} ({verdict.reasons[name]})" for name in verdict.absent)
+        found.append(
+            Finding(
+                "GF-INITRAMFS-MODULE-ABSENT",
+                "blocker" if main else "warning",
+                f"Kernel {verdict.boot.kernel} has no module {names}, neither in its initramfs nor in the guest.",
+                (place, Evidence(f"/lib/modules/{verdict.boot.kernel}")),
+                remedy=f"Install {_package(facts, verdict.boot.kernel)} in the guest before the migration, "
+                "or choose another target disk bus.",
+            )
+        )
+    if verdict.missing:
+        reasons = "; ".join(f"{name}: {verdict.reasons[name]}" for name in verdict.missing)
+        found.append(
+            Finding(
+                "GF-INITRAMFS-LACKS",
+                "info",
+                f"The initramfs of kernel {verdict.boot.kernel} lacks {', '.join(verdict.missing)}. {reasons}.",
+                (place,),
+                remedy=_remedy(verdict),
+            )
+        )
+    for block in verdict.blocked:
+        found.append(
+            Finding(
+                "GF-INITRAMFS-BLOCKED",
+                "info",
+                f"{block.module}, which the boot on {target.id} needs, is kept from loading"
+                + (f" inside {verdict.path}." if block.inside else "."),
+                (Evidence(block.path if not block.inside else f"{verdict.path}:{block.path}", block.line, block.text),),
+            )
+        )
+    return found
+
+
+def _unjudged(verdict: Verdict) -> Finding:
+    damaged = verdict.offset > 0 and verdict.image is not None and bool(verdict.image.entries)
+    at = f" at byte {verdict.offset}" if verdict.offset >= 0 else ""
+    foreign = verdict.image is not None and verdict.image.kind in ("squashfs", "ext2", "pe", "cramfs", "romfs")
+    if damaged:
+        code, severity = "GF-INITRAMFS-DAMAGED", "blocker" if verdict.boot.role == "default" else "warning"
+        summary = f"The initramfs of kernel {verdict.boot.kernel} is damaged{at}: {verdict.problem}."
+    else:
+        code, severity = "GF-INITRAMFS-FOREIGN" if foreign else "GF-INITRAMFS-UNJUDGED", "warning"
+        summary = f"The initramfs of kernel {verdict.boot.kernel} can't be judged{at}: {verdict.problem}."
+    return Finding(code, severity, summary, (Evidence(verdict.path),), remedy=_remedy(verdict))
+
+
+def _remedy(verdict: Verdict) -> str:
+    maker = verdict.contents.generator if verdict.contents else ""
+    command = _REBUILD.get(maker)
+    if command is None:
+        return "Rebuild the image in the guest with the target's drivers in it, before the migration."
+    text = command.format(drivers=" ".join(verdict.wanted), path=verdict.path, kernel=verdict.boot.kernel)
+    return f"Or rebuild it in the guest: {text}"
+
+
+def _package(facts: Facts, kernel: str) -> str:
+    names = [facts.value("os.id", ""), *(facts.value("os.id_like") or [])]
+    text = next((_PACKAGES[name] for name in names if name in _PACKAGES), "the package that has this kernel's drivers")
+    return text.format(kernel=kernel)

@@ -1,0 +1,201 @@
+"""Judge one boot entry's initramfs: what it has, what the target's boot needs, what is missing and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from guestfix.detect.initramfs_images import Boot, Contents, contents_of, scan_image, unreadable
+from guestfix.detect.initramfs_modules import Block, KernelModules, blocks_in_guest, blocks_in_image, kernel_modules
+from guestfix.detect.initramfs_needs import Need, needs_of
+from guestfix.errors import GuestError
+from guestfix.facts import Facts
+from guestfix.formats.initramfs import Image
+from guestfix.formats.moddep import Closure, closure, load_index
+from guestfix.formats.modprobe import command_line_blocks
+from guestfix.guest import GuestFS
+from guestfix.pack.model import Target
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found out about one image. ``problem`` says why it couldn't be judged."""
+
+    boot: Boot
+    path: str
+    image: Image | None = None
+    contents: Contents | None = None
+    kernel: KernelModules | None = None
+    needed: list[str] = field(default_factory=list)
+    wanted: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    blocked: list[Block] = field(default_factory=list)
+    problem: str = ""
+    offset: int = -1
+
+    @property
+    def judged(self) -> bool:
+        """True where the missing list can be trusted."""
+        return not self.problem
+
+    def fact(self) -> dict[str, Any]:
+        """Return the verdict in its JSON form, for the fact ``initramfs.images``."""
+        contents, image = self.contents, self.image
+        return {
+            "kernel": self.boot.kernel,
+            "path": self.path,
+            "role": self.boot.role,
+            "generator": contents.generator if contents else "",
+            "hostonly": contents.hostonly if contents else None,
+            "compression": [one.compression for one in image.segments] if image else [],
+            "size": image.size if image else 0,
+            "modules": sorted(contents.modules) if contents else [],
+            "firmware": sum(1 for name in image.entries if "lib/firmware/" in name) if image else 0,
+            "support": _support(image, contents, self.kernel),
+            "missing": self.missing,
+            "absent": self.absent,
+            "reasons": self.reasons,
+            "blacklisted": [
+                {"module": one.module, "path": one.path, "line": one.line, "text": one.text, "inside": one.inside}
+                for one in self.blocked
+            ],
+            "problem": self.problem,
+        }
+
+
+_TOOLS = {
+    "crypt": ("dm_crypt", ("sbin/cryptsetup", "bin/cryptsetup", "usr/lib/systemd/systemd-cryptsetup")),
+    "lvm": ("dm_mod", ("sbin/lvm", "bin/lvm")),
+    "md": ("md_mod", ("sbin/mdadm", "bin/mdadm")),
+}
+
+
+def _support(image: Image | None, contents: Contents | None, kernel: KernelModules | None) -> dict[str, bool]:
+    """Tell for encryption, LVM and software RAID whether both the module and the program are there."""
+    if image is None or contents is None:
+        return {}
+    builtin = kernel.modules.builtin if kernel else set()
+    return {
+        name: (module in contents.modules or module in builtin) and image.has(*programs)
+        for name, (module, programs) in _TOOLS.items()
+    }
+
+
+def judge(guest: GuestFS, facts: Facts, target: Target, boot: Boot) -> Verdict:
+    """Return the verdict on one kernel with its initramfs files. Never raises for what the guest holds."""
+    found = Verdict(boot, boot.paths[-1])
+    try:
+        found.image = _merged(guest, boot.paths, found)
+    except GuestError as error:
+        found.problem = error.what
+    if found.image is None:
+        return found
+    found.contents = contents_of(found.image, boot.kernel)
+    found.kernel = _modules_of(guest, found.contents.release, boot.kernel, found.image, found.contents)
+    if found.image.kind != "cpio" and not found.problem:
+        found.problem = f"it is not an archive of files but {found.image.kind}"
+    elif _nested(found.image):
+        found.problem = f"its modules are inside {_nested(found.image)}, which is not read"
+    elif not found.kernel.known:
+        found.problem = f"the guest has no modules or lists of them for kernel {boot.kernel}"
+    _compare(found, needs_of(guest, facts, target, boot.args))
+    if not found.problem:
+        _add_blocks(found, guest, boot.args)
+    return found
+
+
+def _merged(guest: GuestFS, paths: Iterable[str], found: Verdict) -> Image | None:
+    """Read the files as the kernel does, one after the other; the last one's segments are the result's."""
+    whole: Image | None = None
+    for path in paths:
+        why = unreadable(guest, path)
+        if why:
+            found.problem, found.path = why, path
+            return None
+        image = scan_image(guest, path)
+        if image.problem is not None:
+            found.problem, found.offset, found.path = image.problem.what, image.problem.offset, path
+        if whole is not None:
+            entries, files = {**whole.entries, **image.entries}, {**whole.files, **image.files}
+            image = Image(image.size, image.kind, image.segments, entries, files, image.problem)
+        whole = image
+    return whole
+
+
+def _nested(image: Image) -> str:
+    """Return the name of a root filesystem image inside the archive (dracut's squash module), or nothing."""
+    names = ("squash-root.img", "squash/root.img", "squashfs-root.img", "erofs-root.img", "usr/lib/dracut/squash.img")
+    return next((name for name in names if name in image.entries), "")
+
+
+def _modules_of(guest: GuestFS, release: str, kernel: str, image: Image, contents: Contents) -> KernelModules:
+    """Return the guest's modules for a kernel; what the image says of them where the guest has none."""
+    known = kernel_modules(guest, kernel)
+    if not known.known and release != kernel:
+        known = kernel_modules(guest, release)
+    prefix = contents.folder + "/"
+    files = {name.removeprefix(prefix): data for name, data in image.files.items() if name.startswith(prefix)}
+    inside = load_index(files)
+    known.modules.builtin |= inside.builtin
+    if not known.modules.paths:
+        inside.builtin |= known.modules.builtin
+        return KernelModules(inside, "", {}, bool(inside.paths), False)
+    return known
+
+
+def _compare(found: Verdict, needs: list[Need]) -> None:
+    assert found.contents is not None and found.kernel is not None
+    modules, present = found.kernel.modules, found.contents.modules
+    names = {need.module: _known_name(found.kernel, need) for need in needs}
+    needed = closure(modules, [name for name in names.values() if name])
+    reasons = {names[need.module]: need.reason for need in reversed(needs)}
+    found.needed = needed.order
+    for name in needed.order:
+        if name in present or (name in needed.soft and _optional(found, name, needed)):
+            continue
+        found.missing.append(name)
+        found.reasons[name] = needed.because(name) or reasons.get(name, "")
+    for need in needs:
+        name = names[need.module]
+        if need.target and (not name or name in needed.absent) and need.module not in present:
+            found.absent.append(need.module)
+            found.reasons[need.module] = need.reason
+    found.wanted = [names[need.module] for need in needs if need.target and names[need.module] in found.missing]
+
+
+def _known_name(kernel: KernelModules, need: Need) -> str:
+    """Return the name under which the kernel has what is needed, or nothing; a filesystem by its alias too."""
+    for name in (need.module, f"fs-{need.module}"):
+        if kernel.modules.resolve(name):
+            return name
+    return ""
+
+
+def _optional(found: Verdict, name: str, needed: Closure) -> bool:
+    """Tell whether a module that only a soft dependency leads to may stay out.
+
+    So it is where the asker is in the image already (its maker chose so), and where another module that
+    answers to the same name is there or built in.
+    """
+    assert found.contents is not None and found.kernel is not None
+    present, modules = found.contents.modules, found.kernel.modules
+    asker = needed.asker.get(name, "")
+    if not asker or asker in present:
+        return bool(asker)
+    if name not in needed.softly:
+        return asker in needed.soft and _optional(found, asker, needed)
+    before, after = modules.softdeps.get(asker, ([], []))
+    answers = next((some for one in [*before, *after] if name in (some := modules.resolve(one))), [])
+    return any(one in present or one in modules.builtin for one in answers)
+
+
+def _add_blocks(found: Verdict, guest: GuestFS, args: tuple[str, ...]) -> None:
+    assert found.contents is not None and found.kernel is not None and found.image is not None
+    order = found.needed
+    found.blocked = blocks_in_image(found.image, order) + blocks_in_guest(guest, order)
+    for module, arg in command_line_blocks(args).items():
+        if module in order:
+            found.blocked.append(Block(module, "kernel command line", 0, arg, False))
