@@ -11,7 +11,9 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-ACTIONS: dict[str, str] = {}
+ACTIONS: dict[str, str] = {
+    "initramfs.inject": "initramfs:inject",
+}
 
 
 def find_action(name: str) -> Callable[..., Any]:

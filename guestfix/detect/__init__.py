@@ -13,7 +13,7 @@ from guestfix.facts import Facts, Finding
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 
-DETECTORS: tuple[str, ...] = ("os", "disks", "fstab", "mountunits", "boot", "kernels", "windows")
+DETECTORS: tuple[str, ...] = ("os", "disks", "fstab", "mountunits", "boot", "kernels", "initramfs", "windows")
 
 
 def detect_all(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:

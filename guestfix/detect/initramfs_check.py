@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from guestfix.detect.initramfs_images import Boot, Contents, contents_of, scan_image, unreadable
-from guestfix.detect.initramfs_modules import Block, KernelModules, blocks_in_guest, blocks_in_image, kernel_modules
+from guestfix.detect.initramfs_modules import (
+    Block,
+    KernelModules,
+    blocks_in_guest,
+    blocks_in_image,
+    complete,
+    kernel_modules,
+)
 from guestfix.detect.initramfs_needs import Need, needs_of
 from guestfix.errors import GuestError
 from guestfix.facts import Facts
@@ -101,7 +108,7 @@ def judge(guest: GuestFS, facts: Facts, target: Target, boot: Boot) -> Verdict:
         found.problem = f"its modules are inside {_nested(found.image)}, which is not read"
     elif not found.kernel.known:
         found.problem = f"the guest has no modules or lists of them for kernel {boot.kernel}"
-    _compare(found, needs_of(guest, facts, target, boot.args))
+    _compare(guest, found, needs_of(guest, facts, target, boot.args))
     if not found.problem:
         _add_blocks(found, guest, boot.args)
     return found
@@ -146,9 +153,10 @@ def _modules_of(guest: GuestFS, release: str, kernel: str, image: Image, content
     return known
 
 
-def _compare(found: Verdict, needs: list[Need]) -> None:
+def _compare(guest: GuestFS, found: Verdict, needs: list[Need]) -> None:
     assert found.contents is not None and found.kernel is not None
     modules, present = found.kernel.modules, found.contents.modules
+    complete(guest, found.kernel, [need.module for need in needs])
     names = {need.module: _known_name(found.kernel, need) for need in needs}
     needed = closure(modules, [name for name in names.values() if name])
     reasons = {names[need.module]: need.reason for need in reversed(needs)}

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from guestfix.detect.files import names_in, read_small
+from guestfix.errors import GuestError, TooLarge
 from guestfix.formats import modprobe
+from guestfix.formats.decompress import chunks, kind_of
 from guestfix.formats.initramfs import Image
-from guestfix.formats.moddep import Modules, load_index, module_name
+from guestfix.formats.moddep import Modules, is_module, load_index, module_name, parse_softdep
+from guestfix.formats.modinfo import depends, modinfo
+from guestfix.formats.streams import Source
 from guestfix.guest import GuestFS
 
 LIMIT = 16 * 1024 * 1024
 """modules.alias of a distribution's kernel has 1.5 MB, modules.builtin.modinfo 100 kB."""
+
+MAX_MODULE = 64 * 1024 * 1024
+MAX_LOOKED_AT = 200
 
 INDEX_FILES = (
     "modules.dep",
@@ -58,13 +66,21 @@ _OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class KernelModules:
-    """A kernel's modules. ``known`` is false where the guest has neither modules nor their lists."""
+    """A kernel's modules. ``known`` is false where the guest has neither modules nor their lists.
+
+    Without ``indexed`` there is no modules.dep and ``modules`` has only names, see :func:`complete`.
+    """
 
     modules: Modules
     folder: str
     files: dict[str, bytes]
     known: bool
     indexed: bool
+
+    def place(self, name: str) -> str:
+        """Return the guest path of a module that the guest has."""
+        path = self.modules.paths[name]
+        return path if path.startswith("/") else f"{self.folder}/{path}"
 
 
 def config_builtin(config: bytes) -> set[str]:
@@ -96,13 +112,46 @@ def _read(guest: GuestFS, path: str) -> bytes | None:
 
 def _walk(guest: GuestFS, root: str, below: str, depth: int = 8) -> Iterable[str]:
     """Yield the module files below a folder, relative to root."""
-    from guestfix.formats.moddep import is_module
-
     for name in names_in(guest, f"{root}/{below}"):
         if is_module(name):
             yield f"{below}/{name}"
         elif depth and "." not in name:
             yield from _walk(guest, root, f"{below}/{name}", depth - 1)
+
+
+def module_bytes(guest: GuestFS, path: str, *, unpack: bool = True) -> bytes:
+    """Return a module file's bytes, without its compression if asked. Raises GuestError."""
+    data = guest.read(path, MAX_MODULE)
+    kind = kind_of(data)
+    if not unpack or not kind:
+        return data
+    out, size = [], 0
+    for chunk in chunks(kind, Source(io.BytesIO(data))):
+        size += len(chunk)
+        if size > MAX_MODULE:
+            raise TooLarge(f"the module unpacks to more than {MAX_MODULE} bytes", where=path)
+        out.append(chunk)
+    return b"".join(out)
+
+
+def complete(guest: GuestFS, kernel: KernelModules, wanted: Iterable[str]) -> None:
+    """Learn dependencies and aliases from the modules themselves where depmod(8) was never run."""
+    todo, seen = list(wanted), set[str]()
+    while todo and len(seen) < MAX_LOOKED_AT and not kernel.indexed:
+        name = todo.pop()
+        path = kernel.modules.paths.get(name)
+        if path is None or name in seen:
+            continue
+        seen.add(name)
+        try:
+            pairs = modinfo(module_bytes(guest, kernel.place(name)))
+        except GuestError:
+            continue
+        kernel.modules.needs[name] = depends(pairs)
+        kernel.modules.aliases += [(value, name) for key, value in pairs if key == "alias"]
+        lines = "".join(f"softdep {name} {value}\n" for key, value in pairs if key == "softdep")
+        kernel.modules.softdeps.update(parse_softdep(lines.encode("utf-8", "surrogateescape")))
+        todo += kernel.modules.needs[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,17 @@ class Need:
 
 def needs_of(guest: GuestFS, facts: Facts, target: Target, args: tuple[str, ...]) -> list[Need]:
     """Return the modules that the boot needs, the target's first, without repetition."""
-    needs = [Need(name, f"{target.id} attaches disks through it", True) for name in target.drivers.get("storage", ())]
+    needs = [Need(name, f"{target.id} attaches disks through it", True) for name in _drivers(target, "storage")]
     needs += [Need(name, why, True) for name, why in _companions({need.module for need in needs})]
     if any(_REMOTE.match(arg) for arg in args):
-        for name in target.drivers.get("network", ()):
+        for name in _drivers(target, "network"):
             needs.append(Need(name, f"{target.id} attaches networks through it and root is remote", True))
     needs += _layout(guest, facts, args)
     return list({need.module: need for need in reversed(needs)}.values())[::-1]
+
+
+def _drivers(target: Target, phase: str) -> list[str]:
+    return [name.replace("-", "_") for name in target.drivers.get(phase, ())]
 
 
 def _companions(modules: set[str]) -> list[tuple[str, str]]:

@@ -12,6 +12,8 @@ from typing import Any
 
 OPS: dict[str, str] = {
     "crypttab.set_device": "crypttab:set_device",
+    "dracut.add_drivers": "initrdconf:dracut_add_drivers",
+    "dracut.keep_drivers": "initrdconf:dracut_keep_drivers",
     "fstab.comment_unreadable": "fstab:comment_unreadable",
     "fstab.disable": "fstab:disable",
     "fstab.guard_missing": "fstab:guard_missing",
@@ -19,10 +21,15 @@ OPS: dict[str, str] = {
     "fstab.set_device": "fstab:set_device",
     "grubdefault.set_default": "grubdefault:set_default",
     "grubdefault.set_timeout": "grubdefault:set_timeout",
+    "initramfs_tools.add_modules": "initrdconf:initramfs_tools_add_modules",
+    "mkinitcpio.add_modules": "initrdconf:mkinitcpio_add_modules",
+    "modprobe.add_adapters": "initrdconf:modprobe_add_adapters",
+    "modprobe.allow": "initrdconf:modprobe_allow",
     "registry.delete_key": "registry:delete_key",
     "registry.delete_value": "registry:delete_value",
     "registry.merge": "registry:merge",
     "registry.set": "registry:set_value",
+    "sysconfig_kernel.add_modules": "initrdconf:sysconfig_add_modules",
     "unattend.merge": "unattend:merge",
 }
 

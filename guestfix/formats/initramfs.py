@@ -39,12 +39,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What an image holds under a name. ``target`` is a symbolic link's, ``segment`` counts from 0."""
+    """What an image holds under a name. ``target`` is a symbolic link's, ``segment`` counts from 0.
+
+    ``shared`` tells that other names may be hard links to the same content.
+    """
 
     mode: int
     size: int
     segment: int
     target: str = ""
+    shared: bool = False
 
     @property
     def is_dir(self) -> bool:
@@ -171,10 +175,10 @@ class _Reader:
         self._linked = {}
         for member, data in cpio.members(flow, self._keeps):
             count += 1
-            target = data.decode("utf-8", "surrogateescape") if data and member.kind == cpio.LINK else ""
+            target = data.decode("utf-8", "surrogateescape").rstrip("\0") if data and member.kind == cpio.LINK else ""
             if member.name:
                 number = len(self.image.segments)
-                self.image.entries[member.name] = Entry(member.mode, member.size, number, target.rstrip("\0"))
+                self.image.entries[member.name] = Entry(member.mode, member.size, number, target, _shared(member))
                 self.image.files.pop(member.name, None)
             if member.kind == cpio.FILE:
                 self._store(member, data)
@@ -203,6 +207,10 @@ class _Reader:
             self._linked[_key(member)] = (names, known)
         for name in names:
             self.image.files[name] = known
+
+
+def _shared(member: cpio.Member) -> bool:
+    return member.kind == cpio.FILE and member.nlink > 1
 
 
 def _key(member: cpio.Member) -> tuple[int, int, tuple[int, int]]:

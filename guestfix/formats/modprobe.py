@@ -62,7 +62,7 @@ def blocking(data: bytes, modules: Iterable[str]) -> list[Directive]:
     return [one for one in directives(data) if one.module in wanted and one.blocks]
 
 
-def allow(data: bytes, modules: Iterable[str], mark: bytes = b"# disabled by guestfix: ") -> bytes:
+def allow(data: bytes, modules: Iterable[str], mark: bytes = b"# guestfix: disabled, the boot needs it: ") -> bytes:
     """Return data with the directives that block these modules made comments; data itself where none does."""
     for found in reversed(blocking(data, modules)):
         lines = data[found.start : found.end].splitlines(keepends=True)

@@ -1,0 +1,103 @@
+"""Give every initramfs of the guest the modules that the target's boot needs, by appending to it."""
+
+from __future__ import annotations
+
+from guestfix.actions.initramfs_segment import Segment, build, pack
+from guestfix.detect.initramfs_check import Verdict, judge
+from guestfix.detect.initramfs_images import boots
+from guestfix.facts import Evidence
+from guestfix.formats import cpio
+from guestfix.workbench import Workbench
+
+_BY_ALIAS = ("dracut", "mkosi", "initramfs-tools", "mkinitcpio")
+"""Generators whose images run udev over every device, so that modules load by their aliases anyway."""
+
+
+def inject(bench: Workbench) -> None:
+    """Append one archive to each image that lacks modules, or that keeps needed ones from loading.
+
+    The old part of the image stays byte for byte. Images that can't be read to their end, that hold no
+    archive, or whose filesystem has no room are left alone, with a finding that says so.
+    """
+    done: set[str] = set()
+    free: dict[str, int] = {}
+    for boot in boots(bench.fs, bench.facts):
+        found = judge(bench.fs, bench.facts, bench.target, boot)
+        wanted = found.missing or any(block.inside for block in found.blocked)
+        if found.problem or not wanted or found.path in done:
+            continue
+        done.add(found.path)
+        segment = build(bench.fs, found)
+        for path, why in segment.unread:
+            bench.find(
+                "GF-INITRAMFS-MODULE-UNREADABLE",
+                "blocker" if boot.role == "default" else "warning",
+                f"The initramfs of kernel {boot.kernel} needs a module that can't be read: {why}.",
+                Evidence(path),
+                remedy="Reinstall the kernel package in the guest before the migration.",
+            )
+        if not segment.unread:
+            _append(bench, found, segment, free)
+
+
+def _append(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, int]) -> None:
+    assert found.image is not None
+    members = segment.members()
+    data, kind = pack(found.image, members)
+    if not _has_room(bench, found, len(data), free):
+        return
+    bench.fs.append(found.path, data, diff=_diff(found, members, len(data), kind))
+    _tell_links(bench, found)
+    maker = found.contents.generator if found.contents else ""
+    if found.missing and not segment.early and maker not in _BY_ALIAS:
+        bench.find(
+            "GF-INITRAMFS-NOT-EARLY",
+            "warning",
+            f"{found.path} was made by {maker or 'an unknown program'}: the added modules load only if its own "
+            "scripts look for devices by their aliases.",
+            Evidence(found.path),
+            remedy="Rebuild the image in the guest with these modules before the migration.",
+        )
+
+
+def _has_room(bench: Workbench, found: Verdict, added: int, free: dict[str, int]) -> bool:
+    """Tell whether the new image fits beside the old one, which is kept."""
+    space = bench.fs.space(found.path)
+    if space is None:
+        return True
+    left = free.setdefault(space.filesystem, space.free_bytes)
+    stat = bench.fs.base.stat(found.path)
+    needed = (stat.size if stat else 0) + added
+    if needed <= left:
+        free[space.filesystem] = left - needed
+        return True
+    bench.find(
+        "GF-INITRAMFS-NO-ROOM",
+        "blocker" if found.boot.role == "default" else "warning",
+        f"{found.path} needs {needed} bytes for its new version beside the old one, but its filesystem has "
+        f"{left} bytes free.",
+        Evidence(found.path),
+        remedy=f"Free at least {needed - left} bytes there, such as by removing old kernels.",
+    )
+    return False
+
+
+def _tell_links(bench: Workbench, found: Verdict) -> None:
+    stat = bench.fs.base.stat(found.path)
+    if stat is not None and stat.nlink > 1:
+        bench.find(
+            "GF-INITRAMFS-HARD-LINK",
+            "info",
+            f"{found.path} has {stat.nlink} names; the others keep the old content.",
+            Evidence(found.path),
+            remedy="Check that no boot entry uses another name of this file.",
+        )
+
+
+def _diff(found: Verdict, members: list[tuple[str, int, bytes]], size: int, kind: str) -> str:
+    how = "not compressed" if kind == "none" else kind
+    lines = [f"+ {size} bytes appended ({how}); the {found.image.size if found.image else 0} before them stay"]
+    for name, mode, data in members:
+        if mode & cpio.TYPE == cpio.FILE:
+            lines.append(f"+ {name} ({len(data)} bytes)")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,195 @@
+"""Build the archive that is appended to an initramfs: modules, their indexes, what loads them early."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from guestfix.detect.initramfs_check import Verdict
+from guestfix.detect.initramfs_modules import KernelModules, module_bytes
+from guestfix.errors import GuestError
+from guestfix.formats import cpio, modprobe, shellvars
+from guestfix.formats.compress import compress
+from guestfix.formats.initramfs import Image
+from guestfix.formats.moddep import SUFFIX
+from guestfix.formats.modindex import Added, builtin_index, merge
+from guestfix.guest import GuestFS
+
+_LINK = stat.S_IFLNK | 0o777
+_FILE, _DIR = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755
+_SYSTEMD_LOADER = ("usr/lib/systemd/systemd-modules-load", "lib/systemd/systemd-modules-load")
+
+
+@dataclass(slots=True)
+class Segment:
+    """The members to append, by name in the image. ``early`` says how they get loaded, empty if by alias alone."""
+
+    image: Image
+    files: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    early: list[str] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Add a file, under the name that the image's symbolic links lead to; an existing one keeps its mode."""
+        place = self.image.resolve(name)
+        known = self.image.entries.get(place)
+        self.files[place] = (known.mode if known is not None and not known.target else _FILE, data)
+
+    def text(self, name: str) -> bytes:
+        """Return what the image holds under a name after what was put so far; empty where nothing is."""
+        place = self.image.resolve(name)
+        return self.files[place][1] if place in self.files else self.image.files.get(place, b"")
+
+    def members(self) -> list[tuple[str, int, bytes]]:
+        """Return the archive's members: missing folders first, then files, in the order of their names."""
+        folders: set[str] = set()
+        for name in self.files:
+            while "/" in name:
+                name = name.rpartition("/")[0]
+                if name not in self.image.entries:
+                    folders.add(name)
+        members = [(name, _DIR, b"") for name in sorted(folders)]
+        for name, (mode, data) in sorted(self.files.items()):
+            known = self.image.entries.get(name)
+            if known is not None and known.shared:
+                # A link in the file's place makes the kernel unlink it, so that no other name changes with it.
+                members.append((name, _LINK, b"guestfix"))
+            members.append((name, mode, data))
+        return members
+
+
+def build(guest: GuestFS, found: Verdict) -> Segment:
+    """Return the segment that gives an image what its verdict says is missing or blocked in it."""
+    assert found.image is not None and found.contents is not None and found.kernel is not None
+    segment = Segment(found.image)
+    if found.missing:
+        added = _add_modules(guest, found, segment)
+        _add_indexes(found, segment, added)
+        _load_early(found, segment)
+    for name in dict.fromkeys(block.path for block in found.blocked if block.inside):
+        segment.put(name, modprobe.allow(segment.text(name), found.needed))
+    return segment
+
+
+def _add_modules(guest: GuestFS, found: Verdict, segment: Segment) -> list[Added]:
+    assert found.contents is not None and found.kernel is not None
+    contents, kernel = found.contents, found.kernel
+    suffixes = {_suffix(path) for path in contents.modules.values()}
+    flat = (
+        contents.generator == "mkinitrd-rh"
+        and bool(contents.modules)
+        and not any(path.startswith(contents.folder) for path in contents.modules.values())
+    )
+    places: dict[str, str] = {}
+    for name in found.missing:
+        path = _relative(kernel.modules.paths[name], found.boot.kernel)
+        keep = _suffix(path) in suffixes or _suffix(path) == ""
+        places[name] = path if keep else SUFFIX.sub(".ko", path)
+        try:
+            data = module_bytes(guest, kernel.place(name), unpack=not keep)
+        except GuestError as error:
+            segment.unread.append((kernel.place(name), error.what))
+            continue
+        segment.put(f"lib/{places[name].rsplit('/', 1)[-1]}" if flat else f"{contents.folder}/{places[name]}", data)
+    if flat:
+        return []
+    present = {name: _relative(path, found.boot.kernel) for name, path in contents.modules.items()}
+    return [_added(kernel, name, places[name], {**present, **places}) for name in places]
+
+
+def _suffix(path: str) -> str:
+    match = SUFFIX.search(path)
+    return match[1] or "" if match else ""
+
+
+def _relative(path: str, release: str) -> str:
+    """Return a module's path below its kernel's folder; old depmods wrote absolute ones."""
+    marker = f"lib/modules/{release}/"
+    return path.split(marker, 1)[1] if marker in path else path.lstrip("/")
+
+
+def _added(kernel: KernelModules, name: str, path: str, places: dict[str, str]) -> Added:
+    modules = kernel.modules
+    needs = [places[need] for need in modules.needs.get(name, []) if need in places]
+    aliases = [pattern for pattern, module in modules.aliases if module == name]
+    before, after = modules.softdeps.get(name, ([], []))
+    words = (["pre:", *before] if before else []) + (["post:", *after] if after else [])
+    lines = kernel.files.get("modules.devname", b"").decode("utf-8", "surrogateescape").splitlines()
+    devname = next((line for line in lines if line.split(" ", 1)[0].replace("-", "_") == name), "")
+    return Added(name, path, tuple(needs), tuple(aliases), (" ".join(words),) if words else (), devname)
+
+
+def _add_indexes(found: Verdict, segment: Segment, added: list[Added]) -> None:
+    assert found.image is not None and found.contents is not None and found.kernel is not None
+    if not added:
+        return
+    prefix = found.image.resolve(found.contents.folder) + "/"
+    old = {name.removeprefix(prefix): data for name, data in found.image.files.items() if name.startswith(prefix)}
+    changed = merge(old, added)
+    builtin = found.kernel.files.get("modules.builtin")
+    if builtin and not any(name.startswith("modules.builtin") for name in old):
+        changed |= {"modules.builtin": builtin, "modules.builtin.bin": builtin_index(builtin)}
+    for name, data in changed.items():
+        segment.put(f"{found.contents.folder}/{name}", data)
+
+
+def _load_early(found: Verdict, segment: Segment) -> None:
+    """Name the target's drivers where this kind of image loads modules before it looks for the root."""
+    assert found.contents is not None and found.image is not None
+    maker, names = found.contents.generator, found.wanted
+    if not names:
+        return
+    if maker == "initramfs-tools":
+        _early(segment, "conf/modules", _with_lines(segment.text("conf/modules"), names))
+    elif maker == "mkinitcpio":
+        _early(segment, "config", _with_words(segment.text("config"), "MODULES", names))
+    elif maker == "mkinitrd-rh":
+        _insmod(found, segment)
+    if found.image.has(*_SYSTEMD_LOADER):
+        _early(segment, "etc/modules-load.d/guestfix.conf", _with_lines(b"", names))
+    elif maker == "dracut" and found.image.has("etc/cmdline.d", "lib/dracut-lib.sh", "usr/lib/dracut-lib.sh"):
+        _early(segment, "etc/cmdline.d/99-guestfix.conf", f" rd.driver.pre={','.join(names)} \n".encode())
+
+
+def _early(segment: Segment, name: str, data: bytes) -> None:
+    segment.put(name, data)
+    segment.early.append(name)
+
+
+def _with_lines(old: bytes, names: Iterable[str]) -> bytes:
+    known = {line.strip().replace(b"-", b"_") for line in old.splitlines()}
+    fresh = b"".join(name.encode() + b"\n" for name in names if name.encode() not in known)
+    return old + (b"\n" if old and not old.endswith(b"\n") and fresh else b"") + fresh
+
+
+def _with_words(old: bytes, variable: str, names: Iterable[str]) -> bytes:
+    words = (shellvars.get(old, variable) or "").split()
+    return shellvars.set_value(old, variable, " ".join([*words, *(name for name in names if name not in words)]))
+
+
+def _insmod(found: Verdict, segment: Segment) -> None:
+    """Load the modules by hand in a nash script, after the ones that it loads already."""
+    script = segment.text("init") or segment.text("linuxrc")
+    name = "init" if segment.text("init") else "linuxrc"
+    assert found.kernel is not None
+    lines = script.splitlines(keepends=True)
+    at = max((number for number, line in enumerate(lines, 1) if line.lstrip().startswith(b"insmod ")), default=0)
+    if not at:
+        return
+    files = [SUFFIX.sub(".ko", found.kernel.modules.paths[one].rsplit("/", 1)[-1]) for one in found.missing]
+    fresh = [f'echo "Loading {one}"\ninsmod /lib/{one}\n'.encode() for one in files]
+    _early(segment, name, b"".join([*lines[:at], *fresh, *lines[at:]]))
+
+
+def pack(image: Image, members: list[tuple[str, int, bytes]]) -> tuple[bytes, str]:
+    """Return the bytes to append to an image and the compression chosen: that of its last segment.
+
+    An archive that isn't compressed has to begin at a multiple of four bytes, so zero bytes lead to it.
+    After lzma, whose end decoders don't agree on, zero bytes and a plain archive follow.
+    """
+    kind = image.segments[-1].compression if image.segments else "none"
+    kind = "none" if kind == "lzma" else kind
+    data = compress(kind, cpio.write(members))
+    lead = bytes(-image.size % 4 + (4 if image.segments and image.segments[-1].compression == "lzma" else 0))
+    return (lead if kind == "none" else b"") + data, kind
