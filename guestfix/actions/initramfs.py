@@ -46,7 +46,7 @@ def _append(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, 
     data, kind = pack(found.image, members)
     if not _has_room(bench, found, len(data), free):
         return
-    bench.fs.append(found.path, data, diff=_diff(found, members, len(data), kind))
+    bench.fs.append(found.path, data, diff=_diff(found, members, kind))
     _tell_links(bench, found)
     maker = found.contents.generator if found.contents else ""
     if found.missing and not segment.early and maker not in _BY_ALIAS:
@@ -94,9 +94,9 @@ def _tell_links(bench: Workbench, found: Verdict) -> None:
         )
 
 
-def _diff(found: Verdict, members: list[tuple[str, int, bytes]], size: int, kind: str) -> str:
+def _diff(found: Verdict, members: list[tuple[str, int, bytes]], kind: str) -> str:
     how = "not compressed" if kind == "none" else kind
-    lines = [f"+ {size} bytes appended ({how}); the {found.image.size if found.image else 0} before them stay"]
+    lines = [f"+ an archive appended ({how}); the {found.image.size if found.image else 0} bytes before it stay"]
     for name, mode, data in members:
         if mode & cpio.TYPE == cpio.FILE:
             lines.append(f"+ {name} ({len(data)} bytes)")

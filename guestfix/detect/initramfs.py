@@ -2,7 +2,7 @@
 
 Facts: initramfs.images (one mapping a kernel), initramfs.missing (all modules that some image lacks),
 initramfs.drivers (those of them that the target asks for by name), initramfs.blocked (modules that
-modprobe.d keeps from loading), initramfs.generator (that of the default entry's image).
+modprobe.d keeps from loading), initramfs.generator (that of the default entry's image, or ``unknown``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from guestfix.detect.initramfs_check import Verdict, judge
 from guestfix.detect.initramfs_images import boots
+from guestfix.detect.initramfs_modules import Block
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
@@ -51,28 +52,27 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
                 (Evidence("/boot"),),
             )
         )
-    return findings
+    return list(dict.fromkeys(findings))
 
 
 def _put(facts: Facts, verdicts: list[Verdict]) -> None:
     seen = [Evidence(verdict.path) for verdict in verdicts]
     facts.put("initramfs.images", [verdict.fact() for verdict in verdicts], *seen)
     judged = [verdict for verdict in verdicts if verdict.judged]
-    if not judged:
-        why = verdicts[0].problem if verdicts else "no initramfs image was found"
-        for name in ("missing", "drivers", "blocked", "generator"):
-            facts.put(f"initramfs.{name}", Unknown(why), *seen)
-        return
-    facts.put("initramfs.missing", _union(verdict.missing for verdict in judged), *seen)
-    facts.put("initramfs.drivers", _union(verdict.wanted for verdict in judged), *seen)
-    blocks = [block for verdict in judged for block in verdict.blocked]
+    if judged or not verdicts:
+        facts.put("initramfs.missing", _union(verdict.missing for verdict in judged), *seen)
+        facts.put("initramfs.drivers", _union(verdict.wanted for verdict in judged), *seen)
+    else:
+        for name in ("missing", "drivers"):
+            facts.put(f"initramfs.{name}", Unknown(verdicts[0].problem), *seen)
+    blocks = [block for verdict in verdicts for block in verdict.blocked]
     facts.put(
         "initramfs.blocked",
         _union([block.module] for block in blocks),
         *dict.fromkeys(Evidence(block.path, block.line, block.text) for block in blocks),
     )
-    makers = [one.contents.generator for one in judged if one.contents and one.contents.generator]
-    facts.put("initramfs.generator", makers[0] if makers else Unknown("nothing in the image tells"), *seen)
+    makers = [one.contents.generator for one in verdicts if one.contents and one.contents.generator]
+    facts.put("initramfs.generator", makers[0] if makers else "unknown", *seen)
 
 
 def _union(lists: Iterable[list[str]]) -> list[str]:
@@ -80,9 +80,7 @@ def _union(lists: Iterable[list[str]]) -> list[str]:
 
 
 def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
-    if verdict.problem:
-        return [_unjudged(verdict)]
-    found = []
+    found = [_unjudged(verdict)] if verdict.problem else []
     main = verdict.boot.role == "default"
     place = Evidence(verdict.path)
     if verdict.absent:
@@ -97,6 +95,17 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 "or choose another target disk bus.",
             )
         )
+    if verdict.kernel is not None and verdict.kernel.known and not verdict.kernel.indexed and verdict.kernel.folder:
+        found.append(
+            Finding(
+                "GF-INITRAMFS-NO-DEPMOD",
+                "warning",
+                f"depmod was never run for kernel {verdict.boot.kernel}: there is no modules.dep, so an initramfs "
+                "that is rebuilt in the guest will hold no modules. Here the modules themselves were read.",
+                (Evidence(verdict.kernel.folder),),
+                remedy=f"Run 'depmod {verdict.boot.kernel}' in the guest.",
+            )
+        )
     if verdict.missing:
         reasons = "; ".join(f"{name}: {verdict.reasons[name]}" for name in verdict.missing)
         found.append(
@@ -108,17 +117,19 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 remedy=_remedy(verdict),
             )
         )
-    for block in verdict.blocked:
-        found.append(
-            Finding(
-                "GF-INITRAMFS-BLOCKED",
-                "info",
-                f"{block.module}, which the boot on {target.id} needs, is kept from loading"
-                + (f" inside {verdict.path}." if block.inside else "."),
-                (Evidence(block.path if not block.inside else f"{verdict.path}:{block.path}", block.line, block.text),),
-            )
-        )
+    found += [_blocked(verdict, block, target) for block in verdict.blocked]
     return found
+
+
+def _blocked(verdict: Verdict, block: Block, target: Target) -> Finding:
+    where = f" inside {verdict.path}" if block.inside else ""
+    path = f"{verdict.path}:{block.path}" if block.inside else block.path
+    return Finding(
+        "GF-INITRAMFS-BLOCKED",
+        "info",
+        f"{block.module}, which the boot on {target.id} needs, is kept from loading{where}.",
+        (Evidence(path, block.line, block.text),),
+    )
 
 
 def _unjudged(verdict: Verdict) -> Finding:

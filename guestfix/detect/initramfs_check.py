@@ -94,24 +94,30 @@ def _support(image: Image | None, contents: Contents | None, kernel: KernelModul
 def judge(guest: GuestFS, facts: Facts, target: Target, boot: Boot) -> Verdict:
     """Return the verdict on one kernel with its initramfs files. Never raises for what the guest holds."""
     found = Verdict(boot, boot.paths[-1])
+    needs = needs_of(guest, facts, target, boot.args)
+    found.needed = [need.module for need in needs]
     try:
         found.image = _merged(guest, boot.paths, found)
     except GuestError as error:
         found.problem = error.what
-    if found.image is None:
-        return found
-    found.contents = contents_of(found.image, boot.kernel)
-    found.kernel = _modules_of(guest, found.contents.release, boot.kernel, found.image, found.contents)
-    if found.image.kind != "cpio" and not found.problem:
-        found.problem = f"it is not an archive of files but {found.image.kind}"
-    elif _nested(found.image):
-        found.problem = f"its modules are inside {_nested(found.image)}, which is not read"
-    elif not found.kernel.known:
-        found.problem = f"the guest has no modules or lists of them for kernel {boot.kernel}"
-    _compare(guest, found, needs_of(guest, facts, target, boot.args))
-    if not found.problem:
-        _add_blocks(found, guest, boot.args)
+    if found.image is not None:
+        found.contents = contents_of(found.image, boot.kernel)
+        found.kernel = _modules_of(guest, found.contents.release, boot.kernel, found.image, found.contents)
+        found.problem = found.problem or _why_not(found, found.image, found.kernel)
+        if not found.problem:
+            _compare(guest, found, needs)
+    _add_blocks(found, guest, boot.args)
     return found
+
+
+def _why_not(found: Verdict, image: Image, kernel: KernelModules) -> str:
+    """Return why the image can't be judged although it could be read, or nothing."""
+    nested = _nested(image)
+    if image.kind != "cpio":
+        return "it is empty" if image.kind == "empty" else f"it is not an archive of files but {image.kind}"
+    if nested:
+        return f"its modules are inside {nested}, which is not read"
+    return "" if kernel.known else f"the guest has no modules or lists of them for kernel {found.boot.kernel}"
 
 
 def _merged(guest: GuestFS, paths: Iterable[str], found: Verdict) -> Image | None:
@@ -201,9 +207,8 @@ def _optional(found: Verdict, name: str, needed: Closure) -> bool:
 
 
 def _add_blocks(found: Verdict, guest: GuestFS, args: tuple[str, ...]) -> None:
-    assert found.contents is not None and found.kernel is not None and found.image is not None
-    order = found.needed
-    found.blocked = blocks_in_image(found.image, order) + blocks_in_guest(guest, order)
+    inside = blocks_in_image(found.image, found.needed) if found.image is not None else []
+    found.blocked = inside + blocks_in_guest(guest, found.needed)
     for module, arg in command_line_blocks(args).items():
-        if module in order:
+        if module in found.needed:
             found.blocked.append(Block(module, "kernel command line", 0, arg, False))

@@ -76,7 +76,7 @@ def initramfs_tools_add_modules(src: bytes | None, *, modules: list[str]) -> Con
     return text + lead + b"".join(name.encode() + end for name in fresh)
 
 
-def sysconfig_add_modules(src: bytes | None, *, modules: list[str]) -> Content:
+def sysconfig_add_modules(src: bytes | None, *, modules: list[str]) -> Content | Edit:
     """Make INITRD_MODULES in SUSE's /etc/sysconfig/kernel name these modules. A file that is absent stays so."""
     if src is None:
         return None
@@ -90,7 +90,7 @@ def sysconfig_add_modules(src: bytes | None, *, modules: list[str]) -> Content:
     return shellvars.set_value(src, "INITRD_MODULES", " ".join([*words, *fresh])) if fresh else src
 
 
-def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content:
+def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content | Edit:
     """Make MODULES in mkinitcpio.conf, an array or a word list, name these modules. No file stays no file."""
     if src is None:
         return None
@@ -134,7 +134,7 @@ def modprobe_add_adapters(src: bytes | None, *, modules: list[str]) -> Content:
     return src + (b"" if not src or src.endswith(b"\n") else end) + b"".join(lines)
 
 
-def modprobe_allow(src: bytes | None, *, modules: list[str]) -> Content:
+def modprobe_allow(src: bytes | None, *, modules: list[str]) -> Content | Edit:
     """Make comments of the modprobe.d lines that keep these modules from loading: blacklist, install /bin/false."""
     if src is None:
         return None

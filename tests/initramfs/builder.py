@@ -1,0 +1,148 @@
+"""Build small guests with kernels, modules and initramfs images from text. Modules are real ELF files in form."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from guestfix.formats import cpio, kmodindex, moddep
+from guestfix.formats.compress import compress
+from tests.tree import build
+
+RELEASE = "6.1.0-10-amd64"
+
+MODULES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "virtio": ("virtio/virtio", (), ()),
+    "virtio_ring": ("virtio/virtio_ring", (), ()),
+    "virtio_pci": ("virtio/virtio_pci", ("virtio", "virtio_ring"), ("pci:v00001AF4d*sv*sd*bc*sc*i*",)),
+    "virtio_blk": ("block/virtio_blk", ("virtio", "virtio_ring"), ("virtio:d00000002v*",)),
+    "scsi_mod": ("scsi/scsi_mod", (), ()),
+    "virtio_scsi": ("scsi/virtio_scsi", ("virtio", "virtio_ring", "scsi_mod"), ("virtio:d00000008v*",)),
+    "sd_mod": ("scsi/sd_mod", ("scsi_mod",), ("scsi:t-0x00*",)),
+    "nvme_core": ("nvme/host/nvme-core", (), ()),
+    "nvme": ("nvme/host/nvme", ("nvme_core",), ("pci:v*d*sv*sd*bc01sc08i02*",)),
+    "ata_piix": ("ata/ata_piix", ("scsi_mod",), ("pci:v00008086d00007010sv*sd*bc*sc*i*",)),
+    "crc32c_generic": ("crypto/crc32c_generic", (), ("crc32c", "crypto-crc32c")),
+    "libcrc32c": ("lib/libcrc32c", (), ()),
+    "xfs": ("fs/xfs/xfs", ("libcrc32c",), ("fs-xfs",)),
+}
+"""Name -> (path below kernel/, everything it depends on, aliases), as in a distribution's kernel."""
+
+SOFTDEPS = {"libcrc32c": "pre: crc32c"}
+
+
+def elf_module(name: str) -> bytes:
+    """Return an ELF object whose .modinfo says what :data:`MODULES` says of the module."""
+    _, needs, aliases = MODULES[name]
+    items = [f"depends={','.join(needs)}", *(f"alias={alias}" for alias in aliases), f"name={name}"]
+    items += [f"softdep={SOFTDEPS[name]}"] if name in SOFTDEPS else []
+    info = b"\0".join(item.encode() for item in items) + b"\0"
+    strings = b"\0.modinfo\0.shstrtab\0"
+    table = 64 + len(info) + len(strings)
+    table += -table % 8
+    head = b"\x7fELF\x02\x01\x01" + bytes(9)
+    head += struct.pack("<HHIQQQIHHHHHH", 1, 62, 1, 0, 0, table, 0, 64, 0, 0, 64, 3, 2)
+    sections = bytes(64)
+    sections += struct.pack("<IIQQQQIIQQ", 1, 1, 0, 0, 64, len(info), 0, 0, 1, 0)
+    sections += struct.pack("<IIQQQQIIQQ", 10, 3, 0, 0, 64 + len(info), len(strings), 0, 0, 1, 0)
+    return head + info + strings + bytes(table - 64 - len(info) - len(strings)) + sections
+
+
+def module_path(name: str, suffix: str = "") -> str:
+    """Return a module's path below the folder of its kernel."""
+    return f"kernel/{MODULES[name][0]}.ko{suffix}"
+
+
+def indexes(names: Sequence[str], suffix: str = "", builtin: Sequence[str] = ("ext4",)) -> dict[str, bytes]:
+    """Return the modules.* files that depmod would make for these modules."""
+    dep = {name: [module_path(need, suffix) for need in MODULES[name][1]] for name in names}
+    lines = [" ".join([f"{module_path(name, suffix)}:", *needs]) for name, needs in dep.items()]
+    aliases = [(alias, name) for name in names for alias in MODULES[name][2]]
+    rows = [(name, number, lines[number]) for number, name in enumerate(names)]
+    alias_rows = [(moddep.alias_key(alias), names.index(name), name) for alias, name in aliases]
+    builtins = "".join(f"kernel/fs/{name}/{name}.ko\n" for name in builtin)
+    return {
+        "modules.dep": "".join(f"{line}\n" for line in lines).encode(),
+        "modules.dep.bin": kmodindex.write(rows),
+        "modules.alias": "".join(f"alias {alias} {name}\n" for alias, name in aliases).encode(),
+        "modules.alias.bin": kmodindex.write(alias_rows),
+        "modules.softdep": "".join(f"softdep {n} {t}\n" for n, t in SOFTDEPS.items() if n in names).encode(),
+        "modules.builtin": builtins.encode(),
+    }
+
+
+def archive(files: Mapping[str, bytes | str | tuple[str, str]], modes: Mapping[str, int] | None = None) -> bytes:
+    """Return a cpio archive of files and links (("link", target)), with the folders that they need."""
+    entries: dict[str, tuple[int, bytes]] = {}
+    for name, content in files.items():
+        for depth in range(1, name.count("/") + 1):
+            entries.setdefault("/".join(name.split("/")[:depth]), (0o040755, b""))
+        if isinstance(content, tuple):
+            entries[name] = (0o120777, content[1].encode())
+        else:
+            data = content.encode() if isinstance(content, str) else content
+            entries[name] = ((modes or {}).get(name, 0o100644), data)
+    return cpio.write([(name, mode, data) for name, (mode, data) in entries.items()])
+
+
+def inside(names: Sequence[str], generator: str = "initramfs-tools", suffix: str = "") -> dict[str, object]:
+    """Return what an image of this generator holds, with these modules."""
+    root = "usr/lib/modules" if generator in ("initramfs-tools", "mkinitcpio") else "lib/modules"
+    files: dict[str, object] = {}
+    if root.startswith("usr"):
+        files["lib"] = ("link", "usr/lib")
+    files |= {f"{root}/{RELEASE}/{module_path(name, suffix)}": elf_module(name) for name in names}
+    files |= {f"{root}/{RELEASE}/{name}": data for name, data in indexes(names, suffix).items()}
+    makers = {
+        "initramfs-tools": {
+            "init": "#!/bin/sh\n",
+            "scripts/functions": "load_modules() { :; }\n",
+            "conf/initramfs.conf": "MODULES=dep\nCOMPRESS=gzip\n",
+        },
+        "dracut": {
+            "init": "#!/bin/sh\n",
+            "usr/lib/dracut/hostonly-files": "",
+            "usr/lib/dracut/build-parameter.txt": " --hostonly\n",
+            "usr/lib/systemd/systemd-modules-load": "program\n",
+            "etc/cmdline.d/95root.conf": " root=/dev/sda2 \n",
+        },
+        "mkinitcpio": {
+            "init": "#!/usr/bin/ash\n",
+            "init_functions": "",
+            "hooks/udev": "",
+            "config": 'EARLYHOOKS="udev"\nMODULES="ata_piix"\n',
+            "buildconfig": "HOOKS=(base udev autodetect block filesystems)\n",
+        },
+        "mkinitrd-suse": {"init": "#!/bin/bash\n", "run_all.sh": "for i in boot/*.sh; do . $i; done\n"},
+    }
+    return files | makers.get(generator, {})
+
+
+def guest_files(
+    image: bytes,
+    *,
+    present: Sequence[str] = tuple(MODULES),
+    initrd: str = f"initrd.img-{RELEASE}",
+    fstype: str = "ext4",
+    suffix: str = "",
+    os_release: str = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
+) -> dict[str, object]:
+    """Return a guest tree with one kernel, its modules and this initramfs."""
+    folder = f"usr/lib/modules/{RELEASE}"
+    files: dict[str, object] = {
+        "lib": ("link", "usr/lib"),
+        "etc/os-release": os_release,
+        "etc/fstab": f"UUID=6a3c12fd-17ab-4f25-a5b6-3c1c0f2e7a11 / {fstype} defaults 0 1\n",
+        f"boot/vmlinuz-{RELEASE}": "a kernel\n",
+        f"boot/{initrd}": image,
+    }
+    files |= {f"{folder}/{name}": data for name, data in indexes(present, suffix).items()}
+    kinds = {"": "none", ".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
+    files |= {f"{folder}/{module_path(n, suffix)}": compress(kinds[suffix], elf_module(n)) for n in present}
+    return files
+
+
+def guest(root: Path, image: bytes, **options: object) -> Path:
+    """Build :func:`guest_files` below root."""
+    return build(root, guest_files(image, **options))  # type: ignore[arg-type]
