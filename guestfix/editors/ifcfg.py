@@ -1,0 +1,122 @@
+"""ifcfg-* files of Red Hat and SUSE, and the global files beside them: static to DHCP, MAC bindings.
+
+Lines are removed or one value is replaced; nothing else moves. Sources: sysconfig.txt of initscripts,
+nm-settings-ifcfg-rh(5), ifcfg(5) of wicked.
+"""
+
+from __future__ import annotations
+
+import re
+
+from guestfix.edit import Splice, apply_splices
+from guestfix.formats.shellvars import Assignment, assignments, find, quote, set_value, unset
+
+_STATIC = re.compile(
+    r"(IPADDR|NETMASK|PREFIX|PREFIXLEN|GATEWAY|BROADCAST|NETWORK|REMOTE_IPADDR|DNS|LABEL)(_?\w{0,12}|\d*)\Z"
+    r"|(DOMAIN|SEARCH|PEERDNS|PEERROUTES|IPV6ADDR|IPV6ADDR_SECONDARIES|IPADDR6|IPV6_DEFAULTGW|IPV6_DEFAULTDEV)\Z"
+    r"|(IPV6_PEERDNS|IPV6_PEERROUTES|HWADDR|MACADDR|LLADDR|MTU|IPV6_MTU|GATEWAYDEV|SRCADDR)\Z"
+    r"|(MASTER|SLAVE|BRIDGE|TEAM_MASTER|TEAM_PORT_CONFIG|MASTER_UUID|BRIDGE_UUID|TEAM_MASTER_UUID)\Z"
+    r"|(DEVICETYPE|OVS_\w+|BONDING_\w+|ETHERDEVICE|PHYSDEV|VLAN_ID|BRIDGE_\w+)\Z"
+)
+_ANY_NIC = ("DEVICE",)
+
+
+def _drop(src: bytes, wanted: list[Assignment]) -> bytes:
+    return apply_splices(src, [Splice(one.start, one.end - one.start, b"") for one in wanted])
+
+
+def _says_something(src: bytes) -> list[Assignment]:
+    return [one for one in assignments(src) if _STATIC.match(one.name) and one.value]
+
+
+def dhcp(src: bytes | None, *, any_nic: bool = False, suse: bool = False) -> bytes | None:
+    """Make an ifcfg file take its address by DHCP and come up at boot.
+
+    Addresses, gateways, DNS servers, MTU, hardware addresses and the membership of a bond, bridge or team go.
+    ``any_nic`` takes DEVICE away too, so that NetworkManager uses the profile for any wired NIC.
+    """
+    if src is None:
+        return None
+    out = _drop(src, _says_something(src))
+    for name in _ANY_NIC if any_nic else ():
+        out = unset(out, name)
+    out = _set(out, "BOOTPROTO", "dhcp", ("dhcp", "dhcp4", "dhcp+autoip"))
+    out = _set(out, "STARTMODE", "auto", ("auto", "boot", "onboot", "on", "nfsroot")) if suse else _raise(out)
+    kind = find(out, "TYPE")
+    if not suse and (any_nic if kind is None else kind.value.lower() != "ethernet"):
+        out = set_value(out, "TYPE", "Ethernet")
+    if any_nic:
+        out = set_value(out, "MULTI_CONNECT", "3")
+    return src if out == src else out
+
+
+def _raise(src: bytes) -> bytes:
+    """Make a Red Hat file's interface come up at boot and carry the default route."""
+    onboot, defroute = find(src, "ONBOOT"), find(src, "DEFROUTE")
+    if onboot is None or onboot.value.lower() not in ("yes", "true", "t", "y", "1"):
+        src = set_value(src, "ONBOOT", "yes")
+    if defroute is not None and defroute.value.lower() == "no":
+        src = set_value(src, "DEFROUTE", "yes")
+    return src
+
+
+def _set(src: bytes, name: str, value: str, good: tuple[str, ...]) -> bytes:
+    found = find(src, name)
+    if found is not None and found.value.lower() in good and not found.dynamic:
+        return src
+    return set_value(src, name, value)
+
+
+def rebind(src: bytes | None, *, mac: str = "", suse: bool = False) -> bytes | None:
+    """Make the MAC binding (HWADDR; SUSE: LLADDR) name the new NIC, or drop it where no MAC is given."""
+    name = "LLADDR" if suse else "HWADDR"
+    if src is None or find(src, name) is None:
+        return src
+    found = find(src, name)
+    if mac and found is not None and found.value:
+        return src if found.value.lower() == mac.lower() else set_value(src, name, mac)
+    return _drop(src, [one for one in assignments(src) if one.name == name and one.value])
+
+
+def optional(src: bytes | None) -> bytes | None:
+    """Make a SUSE interface one that is set up when its NIC is there and not waited for (STARTMODE=hotplug)."""
+    found = find(src, "STARTMODE") if src is not None else None
+    if src is None or found is None or found.value not in ("auto", "boot", "onboot", "on"):
+        return src
+    return set_value(src, "STARTMODE", "hotplug")
+
+
+def no_gateway(src: bytes | None) -> bytes | None:
+    """Take the default gateway out of Red Hat's /etc/sysconfig/network, where it would outlive the addresses."""
+    if src is None:
+        return None
+    names = ("GATEWAY", "GATEWAYDEV", "IPV6_DEFAULTGW", "IPV6_DEFAULTDEV")
+    return _drop(src, [one for one in assignments(src) if one.name in names and one.value])
+
+
+def networking_on(src: bytes | None) -> bytes | None:
+    """Make /etc/sysconfig/network say NETWORKING=yes where it says anything else."""
+    found = find(src, "NETWORKING") if src is not None else None
+    if src is None or found is None or found.value.lower() in ("yes", "true", "1"):
+        return src
+    return set_value(src, "NETWORKING", "yes")
+
+
+def no_default_route(src: bytes | None) -> bytes | None:
+    """Comment out the default routes of SUSE's /etc/sysconfig/network/routes and ifroute-* files."""
+    if src is None:
+        return None
+    splices, at = [], 0
+    for line in src.splitlines(keepends=True):
+        words = line.split()
+        if words and words[0] in (b"default", b"0.0.0.0/0", b"0/0", b"::/0"):
+            splices.append(Splice(at, 0, b"# guestfix: "))
+        at += len(line)
+    return apply_splices(src, splices)
+
+
+def fresh(name: str, *, suse: bool = False) -> bytes:
+    """Return a new ifcfg file that takes any address by DHCP for the interface of this name."""
+    if suse:
+        return b"BOOTPROTO='dhcp'\nSTARTMODE='auto'\n"
+    return b"DEVICE=" + quote(name) + b"\nTYPE=Ethernet\nBOOTPROTO=dhcp\nONBOOT=yes\n"

@@ -1,0 +1,75 @@
+"""systemd-networkd's .network files: static to DHCP, and what binds a file to old hardware."""
+
+from __future__ import annotations
+
+from guestfix.formats.ini import Entry, entries, get, remove, set_value
+from guestfix.formats.networkd import parse
+
+ANY_NIC = "en* eth*"
+"""The names that udev or the kernel gives a wired NIC (systemd.net-naming-scheme(7))."""
+
+_SECTIONS = ("Address", "Route", "RoutingPolicyRule", "Neighbor", "NextHop", "Bridge", "BridgeVLAN")
+_NETWORK = ("Address", "Gateway", "DNS", "Domains", "Bond", "Bridge", "VLAN", "MACVLAN", "VRF", "DNSDefaultRoute")
+_LINK = ("MTUBytes", "MACAddress", "Unmanaged", "ActivationPolicy")
+_MATCH = ("MACAddress", "PermanentMACAddress", "Path", "Driver", "OriginalName", "Property", "Type", "Kind", "Host")
+
+FRESH = f"# Written by guestfix: any wired NIC.\n[Match]\nName={ANY_NIC}\n\n[Network]\nDHCP=yes\n".encode()
+"""A .network file for any wired NIC."""
+
+
+def _flag(one: Entry) -> str:
+    return one.value.lower()
+
+
+def dhcp(src: bytes | None, *, any_nic: bool = False) -> bytes | None:
+    """Make a .network file take its addresses by DHCP. ``any_nic`` makes it match every wired NIC."""
+    if src is None:
+        return None
+    found = parse(src)
+    spans = [(group.start, group.end) for group in found if group.name in _SECTIONS]
+    drop = {"Network": _NETWORK, "Link": _LINK, "Match": _MATCH if any_nic else ()}
+    for group in found:
+        spans += [(one.start, one.end) for one in group.entries if one.key in drop.get(group.name, ())]
+    out = remove(src, spans)
+    if (get(found, "Network", "DHCP") or "").lower() not in ("yes", "true", "1", "on", "both", "ipv4"):
+        out = set_value(out, "Network", "DHCP", "yes", continued=True)
+    if any_nic:
+        out = _match_any(out)
+    return src if out == src else out
+
+
+def _match_any(src: bytes) -> bytes:
+    names = entries(parse(src), "Match", "Name")
+    src = remove(src, [(one.start, one.end) for one in names[:-1]])
+    return set_value(src, "Match", "Name", ANY_NIC, continued=True)
+
+
+def rebind(src: bytes | None, *, mac: str = "", name: str = "") -> bytes | None:
+    """Make a match by hardware address name the new NIC; without a MAC, match by ``name`` instead."""
+    if src is None:
+        return None
+    found = parse(src)
+    bound = [one for one in entries(found, "Match") if one.key in ("MACAddress", "PermanentMACAddress")]
+    if not bound or (not mac and not name):
+        return src
+    if mac:
+        kept = remove(src, [(one.start, one.end) for one in bound[:-1]])
+        return set_value(kept, "Match", bound[-1].key, mac, continued=True)
+    out = remove(src, [(one.start, one.end) for one in bound])
+    return out if get(found, "Match", "Name") else set_value(out, "Match", "Name", name, continued=True)
+
+
+def optional(src: bytes | None) -> bytes | None:
+    """Make network-online.target not wait for the file's interface (RequiredForOnline=no)."""
+    return None if src is None else set_value(src, "Link", "RequiredForOnline", "no", continued=True)
+
+
+def unbind_link(src: bytes | None) -> bytes | None:
+    """Take the naming out of a .link file that is tied to old hardware; None (moved aside) if that was all it did."""
+    if src is None:
+        return None
+    found = parse(src)
+    naming = ("Name", "NamePolicy", "AlternativeName", "AlternativeNamesPolicy", "Description")
+    rest = [one for one in entries(found, "Link") if one.key not in naming]
+    spans = [(one.start, one.end) for one in entries(found, "Link") if one.key == "Name"]
+    return remove(src, spans) if rest else None

@@ -1,0 +1,176 @@
+"""Debian's /etc/network/interfaces, read as ifupdown's own parser does, with byte offsets.
+
+Source: interfaces(5) and ifupdown's config.c. A backslash at a line's end joins the next line; a ``#``
+starts a comment only as the first thing on a line, and a comment is never continued.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from guestfix.formats.nic import MAX_NICS, Nic, cidr, kind_of_name, norm_mac, number
+from guestfix.formats.shellvars import decode
+
+_TOP = ("iface", "mapping", "auto", "source", "source-directory", "rename", "no-auto-down", "no-scripts", "template")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One logical line: its first word, the rest, its 1-based first line and its whole lines' offsets."""
+
+    keyword: str
+    value: str
+    line: int
+    start: int
+    end: int
+    folded: bool = False
+
+
+@dataclass(slots=True)
+class Stanza:
+    """A line that opens a stanza, with the option lines that belong to it (iface and mapping only)."""
+
+    head: Line
+    options: list[Line] = field(default_factory=list)
+
+    @property
+    def keyword(self) -> str:
+        """The stanza's first word, with ``allow-auto`` as ``auto``."""
+        return "auto" if self.head.keyword == "allow-auto" else self.head.keyword
+
+    @property
+    def words(self) -> list[str]:
+        """What follows the first word."""
+        return self.head.value.split()
+
+    @property
+    def name(self) -> str:
+        """The first word after the keyword: an iface stanza's logical interface."""
+        return self.words[0] if self.words else ""
+
+    def option(self, *names: str) -> str:
+        """Return the value of the first option with one of these names (``_`` and ``-`` are the same)."""
+        wanted = {name.replace("_", "-") for name in names}
+        return next((one.value for one in self.options if one.keyword.replace("_", "-") in wanted), "")
+
+
+@dataclass(slots=True)
+class Interfaces:
+    """A whole file: its stanzas and the lines that belong to none (ifupdown refuses a file with such a line)."""
+
+    stanzas: list[Stanza] = field(default_factory=list)
+    misplaced: list[Line] = field(default_factory=list)
+
+
+def _logical_lines(src: bytes) -> list[Line]:
+    found, at, number_ = [], 0, 1
+    while at < len(src):
+        start, first, text = at, number_, b""
+        while True:
+            stop = src.find(b"\n", at)
+            piece = src[at : stop if stop >= 0 else len(src)]
+            at, number_ = (stop + 1 if stop >= 0 else len(src)), number_ + 1
+            comment = not text and piece.lstrip()[:1] == b"#"
+            bare = piece.rstrip(b"\r")
+            if comment or stop < 0 or not bare.endswith(b"\\"):
+                text += b"" if comment else piece
+                break
+            text += bare[:-1] + b" "
+        words = decode(text).split(None, 1)
+        if words:
+            value = words[1].rstrip() if len(words) > 1 else ""
+            found.append(Line(words[0], value, first, start, at, number_ - first > 1))
+    return found
+
+
+def parse(src: bytes) -> Interfaces:
+    """Return the file's stanzas in order. Never fails; a line out of place is in ``misplaced``."""
+    result, owner = Interfaces(), None
+    for line in _logical_lines(src):
+        if line.keyword in _TOP or line.keyword.startswith("allow-"):
+            stanza = Stanza(line)
+            result.stanzas.append(stanza)
+            owner = stanza if line.keyword in ("iface", "mapping", "template") else None
+        elif owner is not None:
+            owner.options.append(line)
+        else:
+            result.misplaced.append(line)
+    return result
+
+
+def raised(found: Interfaces) -> dict[str, str]:
+    """Return how each interface is raised: ``auto`` or ``allow-hotplug``; patterns stay as they are written."""
+    how: dict[str, str] = {}
+    for stanza in found.stanzas:
+        if stanza.keyword in ("auto", "allow-hotplug"):
+            for word in stanza.words:
+                name = word if word.startswith("/") else word.partition("=")[0]
+                if how.get(name) != "auto":
+                    how[name] = stanza.keyword
+    return how
+
+
+def sources(found: Interfaces) -> list[tuple[str, str]]:
+    """Return the ``source`` and ``source-directory`` lines as (keyword, argument), in order."""
+    return [(one.keyword, one.head.value) for one in found.stanzas if one.keyword in ("source", "source-directory")]
+
+
+def kind_of(stanza: Stanza) -> str:
+    """Return the kind of interface that an iface stanza describes, from its options, else from its name."""
+    if stanza.option("bond-slaves", "slaves", "bond-mode"):
+        return "bond"
+    if stanza.option("bridge-ports", "bridge_ports", "ovs-type") or stanza.option("bridge-vlan-aware"):
+        return "bridge"
+    if stanza.option("vlan-raw-device", "vlan_raw_device"):
+        return "vlan"
+    method = stanza.words[2] if len(stanza.words) > 2 else ""
+    if method == "loopback":
+        return "loopback"
+    if method in ("ppp", "tunnel", "v4tunnel", "6to4", "wvdial"):
+        return "tunnel"
+    return kind_of_name(stanza.name)
+
+
+def _parents(stanza: Stanza, kind: str) -> tuple[str, ...]:
+    if kind == "vlan":
+        return (stanza.option("vlan-raw-device") or stanza.name.rpartition(".")[0],)
+    if kind == "alias":
+        return (stanza.name.partition(":")[0],)
+    ports = stanza.option("bond-slaves", "slaves") or stanza.option("bridge-ports")
+    return tuple(word for word in ports.split() if word not in ("none", "all", "regex"))
+
+
+def nic_of(stanza: Stanza, how: dict[str, str]) -> Nic:
+    """Return what one iface stanza says."""
+    words = stanza.words
+    inet6 = len(words) > 1 and words[1] == "inet6"
+    method = {"loopback": "none"}.get(words[2], words[2]) if len(words) > 2 else ""
+    kind, address, gateway = kind_of(stanza), stanza.option("address"), stanza.option("gateway")
+    routes = [one.value for one in stanza.options if one.keyword in ("up", "post-up") and "route" in one.value]
+    mac = norm_mac(stanza.option("hwaddress").removeprefix("ether").strip())
+    return Nic(
+        name=words[0] if words else "",
+        line=stanza.head.line,
+        stack="ifupdown",
+        kind=kind,
+        mac=mac,
+        method="" if inet6 else method,
+        method6=method if inet6 else "",
+        addresses=(cidr(address, stanza.option("netmask")),) if address else (),
+        gateway="" if inet6 else gateway,
+        gateway6=gateway if inet6 else "",
+        dns=tuple(stanza.option("dns-nameservers", "dns-nameserver").split()),
+        search=tuple(stanza.option("dns-search", "dns-domain").split()),
+        routes=tuple(routes),
+        mtu=number(stanza.option("mtu")),
+        parents=_parents(stanza, kind),
+        auto=bool(words) and words[0] in how,
+    )
+
+
+def nics(src: bytes, how: dict[str, str] | None = None) -> list[Nic]:
+    """Return one Nic an iface stanza. ``how`` is what :func:`raised` says over all files; default: this file's."""
+    found = parse(src)
+    known = raised(found) if how is None else how
+    stanzas = [one for one in found.stanzas if one.keyword == "iface" and one.words]
+    return [nic_of(one, known) for one in stanzas[:MAX_NICS]]

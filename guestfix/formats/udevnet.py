@@ -1,0 +1,109 @@
+"""udev rules that name NICs (70-persistent-net.rules), and the rule that gives an old name to a new NIC.
+
+Source: udev(7) and systemd's PREDICTABLE_INTERFACE_NAMES. The matches ``DRIVERS=="?*"`` and
+``ATTR{type}=="1"`` are those of udev's own write_net_rules: a wired device with a driver, so no bridge,
+bond, VLAN or container link.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from guestfix.formats.nic import IFNAME, is_mac, kernel_name, norm_mac
+from guestfix.formats.shellvars import decode
+
+_KEY = re.compile(r'\s*,?\s*(?P<key>[A-Z]+(?:\{[^}"]*\})?)\s*(?P<op>==|!=|\+=|-=|:=|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"')
+_ADDRESS = ("ATTR{address}", "ATTRS{address}", "SYSFS{address}")
+
+
+@dataclass(frozen=True, slots=True)
+class NameRule:
+    """A rule that names a NIC: by hardware address, by another match, or both. ``line`` is 1-based."""
+
+    name: str
+    mac: str
+    line: int
+    start: int
+    end: int
+    text: str
+
+
+def keys(text: str) -> list[tuple[str, str, str]]:
+    """Return (key, operator, value) of one rule line, up to the first thing that is none."""
+    found, at = [], 0
+    while (match := _KEY.match(text, at)) is not None:
+        found.append((match["key"], match["op"], match["value"]))
+        at = match.end()
+    return found
+
+
+def name_rules(src: bytes) -> list[NameRule]:
+    """Return every rule that sets NAME on a net device, in file order."""
+    found, at, line = [], 0, 0
+    while at < len(src):
+        start = at
+        while True:
+            stop = src.find(b"\n", at)
+            at, line = (len(src) if stop < 0 else stop + 1), line + 1
+            if stop < 0 or not src[start:stop].rstrip(b"\r").endswith(b"\\"):
+                break
+        text = decode(src[start:at]).replace("\\\r\n", "").replace("\\\n", "").strip()
+        if not text or text[0] == "#":
+            continue
+        rule = _name_rule(text, line, start, at)
+        if rule is not None:
+            found.append(rule)
+    return found
+
+
+def _name_rule(text: str, line: int, start: int, end: int) -> NameRule | None:
+    parts = keys(text)
+    name = next((value for key, op, value in parts if key == "NAME" and op in ("=", ":=")), "")
+    mac = next((value for key, op, value in parts if key in _ADDRESS and op == "=="), "")
+    is_net = any(key in ("SUBSYSTEM", "SUBSYSTEMS") and value == "net" for key, _, value in parts)
+    if not name or not (is_net or mac):
+        return None
+    return NameRule(name, norm_mac(mac), line, start, end, text)
+
+
+_MATCH = 'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{type}=="1"'
+_HEAD = """\
+# Written by guestfix. The guest's network configuration names its NICs, and the NICs of the new platform
+# would get other names. Delete this file once the configuration no longer needs the old names.
+"""
+
+
+def pin_rules(names: Sequence[str], places: Sequence[str]) -> bytes:
+    """Return a rules file that gives each name to the NIC at the same place in ``places``.
+
+    A place is a hardware address, the name that the NIC would get otherwise, or "": then the n-th NIC in
+    the kernel's own order (eth0, eth1, ...) takes the n-th name; one that an initramfs has renamed
+    already takes the first. Names and places that are none are left out.
+    """
+    pairs = [(name, place) for name, place in zip(names, places, strict=True) if IFNAME.match(name)]
+    lines = [line for index, (name, place) in enumerate(pairs) for line in _pin(name, place, index)]
+    if any(not place for _, place in pairs):
+        kept = "|".join(name for name, _ in pairs)
+        first = next(name for name, place in pairs if not place)
+        lines.append(f'{_MATCH}, KERNEL=="en*", KERNEL!="{kept}", NAME="{first}"')
+    return (_HEAD + "".join(f"{line}\n" for line in lines)).encode() if lines else b""
+
+
+def _pin(name: str, place: str, index: int) -> list[str]:
+    if not place:
+        return [f'{_MATCH}, KERNEL=="eth{index}", NAME="{name}"']
+    if is_mac(place):
+        return [f'{_MATCH}, ATTR{{address}}=="{norm_mac(place)}", NAME="{name}"']
+    if not IFNAME.match(place):
+        return []
+    direct = f'{_MATCH}, KERNEL=="{place}", NAME="{name}"'
+    if kernel_name(place):
+        return [direct]
+    learned = ("ID_NET_NAME_ONBOARD", "ID_NET_NAME_SLOT", "ID_NET_NAME_PATH")
+    return [
+        direct,
+        f'{_MATCH}, IMPORT{{builtin}}="net_id"',
+        *(f'{_MATCH}, ENV{{{key}}}=="{place}", NAME="{name}"' for key in learned),
+    ]
