@@ -13,7 +13,17 @@ from guestfix.facts import Facts, Finding
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 
-DETECTORS: tuple[str, ...] = ("os", "disks", "fstab", "mountunits", "boot", "kernels", "initramfs", "windows")
+DETECTORS: tuple[str, ...] = (
+    "os",
+    "disks",
+    "fstab",
+    "mountunits",
+    "boot",
+    "kernels",
+    "network",
+    "initramfs",
+    "windows",
+)
 
 
 def detect_all(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:

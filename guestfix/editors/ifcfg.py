@@ -18,7 +18,6 @@ _STATIC = re.compile(
     r"|(MASTER|SLAVE|BRIDGE|TEAM_MASTER|TEAM_PORT_CONFIG|MASTER_UUID|BRIDGE_UUID|TEAM_MASTER_UUID)\Z"
     r"|(DEVICETYPE|OVS_\w+|BONDING_\w+|ETHERDEVICE|PHYSDEV|VLAN_ID|BRIDGE_\w+)\Z"
 )
-_ANY_NIC = ("DEVICE",)
 
 
 def _drop(src: bytes, wanted: list[Assignment]) -> bytes:
@@ -33,12 +32,12 @@ def dhcp(src: bytes | None, *, any_nic: bool = False, suse: bool = False) -> byt
     """Make an ifcfg file take its address by DHCP and come up at boot.
 
     Addresses, gateways, DNS servers, MTU, hardware addresses and the membership of a bond, bridge or team go.
-    ``any_nic`` takes DEVICE away too, so that NetworkManager uses the profile for any wired NIC.
+    ``any_nic`` takes DEVICE and NM_CONTROLLED away too, so that NetworkManager uses the profile for any wired NIC.
     """
     if src is None:
         return None
     out = _drop(src, _says_something(src))
-    for name in _ANY_NIC if any_nic else ():
+    for name in ("DEVICE", "NM_CONTROLLED") if any_nic else ():
         out = unset(out, name)
     out = _set(out, "BOOTPROTO", "dhcp", ("dhcp", "dhcp4", "dhcp+autoip"))
     out = _set(out, "STARTMODE", "auto", ("auto", "boot", "onboot", "on", "nfsroot")) if suse else _raise(out)

@@ -35,8 +35,8 @@ _TYPES = {
     "modem": "other",
     "dummy": "dummy",
 }
+_RANGE = re.compile(r"-range\d*\Z")
 _METHODS = {"dhcp": "dhcp", "bootp": "dhcp", "dhcp4": "dhcp", "autoip": "auto", "dhcp+autoip": "dhcp", "ibft": "dhcp"}
-_FIRST = re.compile(r"(?:IPADDR|IPADDR_?\w*|IPV6ADDR(?:_SECONDARIES)?|IPADDR6|LABEL_?\w+)\Z")
 
 
 def values(src: bytes) -> dict[str, str]:
@@ -55,7 +55,7 @@ def kind_of(known: Mapping[str, str], name: str) -> str:
     if yes(known.get("BRIDGE", "")):
         return "bridge"
     typed = _TYPES.get(known.get("TYPE", "").lower(), "")
-    if ":" in name and not typed:
+    if (":" in name or _RANGE.search(name)) and typed in ("", "ethernet"):
         return "alias"
     return typed or kind_of_name(name)
 
@@ -87,7 +87,7 @@ def _parents(known: Mapping[str, str], kind: str, name: str) -> tuple[str, ...]:
     if kind == "vlan":
         return (known.get("PHYSDEV") or known.get("ETHERDEVICE") or name.rpartition(".")[0],)
     if kind == "alias":
-        return (name.partition(":")[0],)
+        return (_RANGE.sub("", name).partition(":")[0],)
     stems = {"bond": ("BONDING_SLAVE",), "bridge": ("BRIDGE_PORTS",), "team": ("TEAM_PORT_DEVICE",)}.get(kind, ())
     return _numbered(known, *stems)
 
@@ -133,13 +133,15 @@ def nic(src: bytes, file_name: str, *, suse: bool = False) -> Nic:
         bound_name=suse or bool(known.get("DEVICE")),
         bound_mac=bool(mac) and not suse,
         id=known.get("NAME", ""),
+        uuid=known.get("UUID", ""),
+        unmanaged=known.get("NM_CONTROLLED", "yes").lower() in ("no", "false", "0", "n"),
         more=_masters(known),
     )
 
 
 def _masters(known: Mapping[str, str]) -> tuple[str, ...]:
     """Return the bond, bridge or team that this interface is a port of."""
-    names = ("MASTER", "BRIDGE", "TEAM_MASTER", "OVS_BRIDGE", "BRIDGE_UUID")
+    names = ("MASTER", "BRIDGE", "TEAM_MASTER", "OVS_BRIDGE", "BRIDGE_UUID", "MASTER_UUID", "TEAM_MASTER_UUID")
     return tuple(known[name] for name in names if known.get(name) and not yes(known[name]) and known[name] != "no")
 
 

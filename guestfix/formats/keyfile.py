@@ -85,6 +85,7 @@ def nic(src: bytes) -> Nic:
         bound_name=bool(name or match),
         bound_mac=bool(mac),
         id=get(found, "connection", "id") or "",
+        uuid=get(found, "connection", "uuid") or "",
         more=(master,) if master else (),
     )
 

@@ -28,7 +28,8 @@ class Nic:
     ``method`` and ``method6`` are dhcp, static, auto (SLAAC), manual or none ("" where nothing is said).
     ``addresses`` have their prefix length (``192.0.2.1/24``); ``gateway`` and ``gateway6`` are default routes,
     ``routes`` the others as text. ``parents`` are the ports of a bond, team or bridge, or a VLAN's link.
-    ``bound_name`` and ``bound_mac`` say whether the file matches the NIC by its name or by ``mac``.
+    ``bound_name`` and ``bound_mac`` say whether the file matches the NIC by its name or by ``mac``; ``more`` are
+    the bonds, bridges or teams that it is a port of. ``unmanaged`` is NM_CONTROLLED=no.
     """
 
     name: str
@@ -51,16 +52,33 @@ class Nic:
     bound_name: bool = True
     bound_mac: bool = False
     id: str = ""
+    uuid: str = ""
+    unmanaged: bool = False
     more: tuple[str, ...] = field(default=())
 
     def as_fact(self) -> dict[str, Any]:
         """Return the fact's value: JSON types only."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+        return {name: _json(getattr(self, name)) for name in self.__slots__}
 
     def with_path(self, path: str) -> Nic:
         """Return the same interface, seen in the file at path."""
         return replace(self, path=path)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_json(one) for one in value]
+    return (
+        value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        if isinstance(value, str)
+        else value
+    )
+
+
+def from_fact(value: dict[str, Any]) -> Nic:
+    """Return the Nic that :meth:`Nic.as_fact` made this value from."""
+    known: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in value.items()}
+    return Nic(**known)
 
 
 def is_mac(text: str) -> bool:

@@ -196,9 +196,8 @@ CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
         b"# top\nnetwork:\n  version: 2\n  ethernets:\n    ens160:\n      addresses:\n"
         b"      - 1.2.3.4/24  # old\n      # between\n      gateway4: 1.2.3.1\n"
         b"      nameservers:\n        addresses: [9.9.9.9]\n      wakeonlan: true\n    ens192:\n      dhcp4: true\n",
-        b'# top\nnetwork:\n  version: 2\n  ethernets:\n    ens160:\n      match: {name: "e*"}\n      # between\n'
-        b"      wakeonlan: true\n"
-        b"      dhcp4: true\n    ens192:\n      dhcp4: true\n",
+        b'# top\nnetwork:\n  version: 2\n  ethernets:\n    ens160:\n      match: {name: "e*"}\n      dhcp4: true\n'
+        b"      # between\n      wakeonlan: true\n    ens192:\n      dhcp4: true\n",
     ),
     (
         netplan.dhcp,

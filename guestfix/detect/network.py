@@ -1,0 +1,160 @@
+"""How a Linux guest's network is set up, by which program, and whether it starts at boot.
+
+Facts: network.stacks (every stack that has configuration or a service), network.active (those in charge),
+network.stack (the one that has the wired NICs), network.manager (who applies ifcfg and netplan files),
+network.service, network.enabled, network.dhcp_client, network.interfaces (see formats/nic.py), network.primary
+(the wired NIC that carries the default route), network.bindings, network.predictable_names,
+network.cloud_init, network.resolv_conf.
+"""
+
+from __future__ import annotations
+
+from guestfix.detect.files import exists, names_in, read_small
+from guestfix.detect.network_read import READERS, Read
+from guestfix.detect.network_services import SERVICES, Service, dhcp_client, look
+from guestfix.detect.network_state import put_state
+from guestfix.facts import Evidence, Facts, Finding, Unknown
+from guestfix.formats.keyfile import no_auto_default
+from guestfix.formats.nic import MAX_NICS, Nic
+from guestfix.formats.wired import primary_of
+from guestfix.guest import GuestFS
+from guestfix.pack.model import Target
+
+REPORT_ONLY = ("dhcpcd", "connman")
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Record the network.* facts of a Linux guest."""
+    if facts.value("os.family") != "linux":
+        return []
+    reads = {stack: read(guest) for stack, read in READERS.items()}
+    services = {stack: look(guest, stack) for stack in SERVICES}
+    active = _active(reads, services, facts)
+    nics = [nic for stack in active if stack in reads for nic in reads[stack].nics][:MAX_NICS]
+    findings = [finding for read in reads.values() for finding in read.findings]
+    main = primary_of(nics)
+    stack = main.stack if main is not None else next(iter(active), "")
+    manager = _manager(stack, main, reads, services)
+    _put_stacks(facts, reads, services, active, stack, manager)
+    _put_nics(facts, nics, main)
+    findings += _service(guest, facts, services, stack, manager)
+    facts.put("network.no_auto_default", _no_auto_default(guest))
+    findings += put_state(guest, facts, [nic.name for nic in nics])
+    return findings + _report_only(guest, active)
+
+
+def _active(reads: dict[str, Read], services: dict[str, Service], facts: Facts) -> list[str]:
+    """Return the stacks that apply their files at boot, or would if their service were on."""
+    on = {stack for stack, service in services.items() if service.state == "on"}
+    off = {stack for stack, service in services.items() if service.state in ("off", "masked")}
+    wired = {stack for stack, read in reads.items() if any(nic.kind != "loopback" for nic in read.nics)}
+    if "networkmanager" in on:
+        off.discard("ifcfg")
+    chosen = []
+    for stack, read in reads.items():
+        present = stack in wired or (stack == "netplan" and bool(read.files))
+        if present and (stack not in off or not on - {"networkd", "ifupdown"}):
+            chosen.append(stack)
+    for stack in ("networkmanager", "networkd"):
+        covered = stack == "networkd" and bool(chosen)
+        if stack in on and stack not in chosen and not covered:
+            chosen.append(stack)
+    chosen += [stack for stack in REPORT_ONLY if stack in on]
+    return chosen or _installed(reads, services, facts)
+
+
+def _installed(reads: dict[str, Read], services: dict[str, Service], facts: Facts) -> list[str]:
+    """Return the stack that could be used where none has configuration: one that is there, best first."""
+    for stack in ("networkmanager", "networkd", "ifcfg-suse", "ifcfg", "ifupdown"):
+        if services[stack].state in ("on", "off", "masked") and _fits(stack, facts):
+            return [stack]
+    return ["ifupdown"] if reads["ifupdown"].files else []
+
+
+def _fits(stack: str, facts: Facts) -> bool:
+    suse = "sles" in (facts.value("os.id") or "") or "suse" in " ".join(facts.value("os.id_like", []) or [])
+    return suse == (stack == "ifcfg-suse") if stack in ("ifcfg", "ifcfg-suse") else True
+
+
+def _manager(stack: str, main: Nic | None, reads: dict[str, Read], services: dict[str, Service]) -> str:
+    """Return who applies the stack's files: a stack's own name, networkmanager, networkd, initscripts or wicked."""
+    if stack == "netplan":
+        renderer = reads["netplan"].renderer
+        return "networkmanager" if renderer == "NetworkManager" else "networkd"
+    if stack in ("ifcfg", "ifcfg-suse"):
+        own, nm = services[stack].state, services["networkmanager"].state
+        taken = (main is not None and main.unmanaged) or services["networkmanager"].system == "sysv"
+        if (nm == "on" and not (taken and own == "on")) or (nm != "absent" and own in ("absent", "off", "masked")):
+            return "networkmanager"
+        suse = "wicked" if services[stack].name == "wicked.service" else "ifup"
+        return "initscripts" if stack == "ifcfg" else suse
+    return stack
+
+
+def _put_stacks(
+    facts: Facts, reads: dict[str, Read], services: dict[str, Service], active: list[str], stack: str, manager: str
+) -> None:
+    present = [one for one, read in reads.items() if read.nics or read.files]
+    present += [one for one, service in services.items() if service.state != "absent" and one not in present]
+    places = [Evidence(path) for one in active if one in reads for path in reads[one].files[:4]]
+    facts.put("network.stacks", present)
+    facts.put("network.active", active, *places)
+    facts.put("network.stack", stack, *places)
+    facts.put("network.manager", manager)
+
+
+def _put_nics(facts: Facts, nics: list[Nic], main: Nic | None) -> None:
+    facts.put("network.interfaces", [nic.as_fact() for nic in nics], *(Evidence(nic.path, nic.line) for nic in nics))
+    facts.put("network.primary", main.as_fact() if main else {}, *((Evidence(main.path, main.line),) if main else ()))
+
+
+def _service(guest: GuestFS, facts: Facts, services: dict[str, Service], stack: str, manager: str) -> list[Finding]:
+    """Record service and DHCP client; return findings where one is missing."""
+    used = manager if manager in SERVICES else stack
+    service = services.get(used, Service("", "absent"))
+    seen = (Evidence(service.evidence),) if service.evidence else ()
+    facts.put("network.service", {name: getattr(service, name) for name in ("name", "state", "unit", "system")}, *seen)
+    known = service.state != "absent"
+    facts.put("network.enabled", service.state == "on" if known else Unknown("its service was not seen"), *seen)
+    client = dhcp_client(guest, stack, manager) if stack else None
+    facts.put("network.dhcp_client", Unknown("no programs were seen") if client is None else client)
+    if client == "":
+        return [
+            Finding(
+                "GF-NETWORK-DHCP-CLIENT-MISSING",
+                "warning",
+                f"the guest has no DHCP client that its network configuration ({stack}) could use",
+                (Evidence("/usr/sbin"),),
+                "install one (dhclient, dhcpcd or udhcpc) before the migration, or choose --policy network=preserve",
+            )
+        ]
+    return []
+
+
+def _no_auto_default(guest: GuestFS) -> bool:
+    sources = []
+    for folder in ("/usr/lib/NetworkManager/conf.d", "/etc/NetworkManager/conf.d"):
+        names = [name for name in names_in(guest, folder) if name.endswith(".conf")]
+        sources += [read_small(guest, f"{folder}/{name}") or b"" for name in names]
+    return no_auto_default([read_small(guest, "/etc/NetworkManager/NetworkManager.conf") or b"", *sources])
+
+
+def _report_only(guest: GuestFS, active: list[str]) -> list[Finding]:
+    found = []
+    for stack, path in (("dhcpcd", "/etc/dhcpcd.conf"), ("connman", "/var/lib/connman")):
+        if stack in active:
+            static = b"static ip_address" in (read_small(guest, path) or b"")
+            what = "has static addresses, which are not changed" if static else "is left as it is"
+            summary = f"{stack} configures the network; it {what}"
+            found.append(Finding("GF-NETWORK-REPORT-ONLY", "warning" if static else "info", summary, (Evidence(path),)))
+    if not active and exists(guest, "/etc"):
+        found.append(
+            Finding(
+                "GF-NETWORK-NONE",
+                "warning",
+                "no network configuration that guestfix knows was found; whether a NIC comes up is unknown",
+                (Evidence("/etc"),),
+                "configure DHCP for any wired NIC before the migration",
+            )
+        )
+    return found

@@ -1,0 +1,196 @@
+"""What else decides whether a NIC comes up: naming, old bindings, cloud-init, resolv.conf, firewalls."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from guestfix.detect.files import exists, is_link, names_in, read_small
+from guestfix.errors import GuestError
+from guestfix.facts import Evidence, Facts, Finding, Unknown
+from guestfix.formats import networkd, udevnet
+from guestfix.formats.ini import get
+from guestfix.formats.nic import MAX_CONFIG, kernel_name
+from guestfix.guest import GuestFS
+
+RULES = "/etc/udev/rules.d"
+PIN = f"{RULES}/70-guestfix-net.rules"
+"""The rules file by which guestfix gives old names to new NICs."""
+
+LINKS = "/etc/systemd/network"
+_RULE_FOLDERS = ("/usr/lib/udev/rules.d", "/lib/udev/rules.d")
+_NAMING = ("80-net-setup-link.rules", "80-net-name-slot.rules")
+
+
+def bindings(guest: GuestFS) -> list[dict[str, Any]]:
+    """Return every udev rule and .link file that ties a NIC's name to old hardware (guestfix's own left out)."""
+    found: list[dict[str, Any]] = []
+    for name in names_in(guest, RULES):
+        path = f"{RULES}/{name}"
+        if name.endswith(".rules") and not name.startswith(".") and path != PIN:
+            data = read_small(guest, path, MAX_CONFIG) or b""
+            found += [_binding("udev", path, one.line, one.name, one.mac, one.text) for one in udevnet.name_rules(data)]
+    for name in names_in(guest, LINKS):
+        if name.endswith(".link") and not name.startswith("."):
+            data = read_small(guest, f"{LINKS}/{name}", MAX_CONFIG) or b""
+            bound = networkd.link_binding(data)
+            if bound:
+                new = get(networkd.parse(data), "Link", "Name") or ""
+                found.append(_binding("link", f"{LINKS}/{name}", 1, new, "", bound))
+    return found
+
+
+def _binding(kind: str, path: str, line: int, name: str, mac: str, text: str) -> dict[str, Any]:
+    plain = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return {"kind": kind, "path": path, "line": line, "name": name, "mac": mac, "text": plain[:300]}
+
+
+def predictable(guest: GuestFS, facts: Facts, names: list[str]) -> bool | None:
+    """Tell whether udev renames a new NIC by its place (enp1s0); None where nothing shows it."""
+    default = facts.value("boot.default")
+    args = default.get("args", []) if isinstance(default, dict) else []
+    if "net.ifnames=0" in args:
+        return False
+    masked = [f"{RULES}/{name}" for name in _NAMING] + [f"{LINKS}/99-default.link"]
+    if any(is_link(guest, path) and not exists(guest, path) for path in masked) or _emptied(guest, masked):
+        return False
+    shipped = [names_in(guest, folder) for folder in _RULE_FOLDERS]
+    if any(name in names for names in shipped for name in _NAMING):
+        return True
+    if any(shipped):
+        return False
+    return True if any(name.startswith("en") and not kernel_name(name) for name in names) else None
+
+
+def _emptied(guest: GuestFS, paths: list[str]) -> bool:
+    """Tell whether one of the files is masked: an empty file, or a link to /dev/null."""
+    for path in paths:
+        try:
+            if (is_link(guest, path) and guest.readlink(path) == "/dev/null") or guest.stat(path).size == 0:  # type: ignore[union-attr]
+                return True
+        except (GuestError, AttributeError):
+            continue
+    return False
+
+
+def cloud_init(guest: GuestFS) -> tuple[str, Evidence | None]:
+    """Return absent, disabled (all of it), network-disabled, or enabled (it writes the network at first boot)."""
+    if not exists(guest, "/etc/cloud/cloud.cfg") and not exists(guest, "/etc/cloud/cloud.cfg.d"):
+        return "absent", None
+    if exists(guest, "/etc/cloud/cloud-init.disabled"):
+        return "disabled", Evidence("/etc/cloud/cloud-init.disabled")
+    folder = "/etc/cloud/cloud.cfg.d"
+    paths = ["/etc/cloud/cloud.cfg"] + [f"{folder}/{name}" for name in names_in(guest, folder) if name.endswith(".cfg")]
+    for path in paths:
+        for number, line in enumerate((read_small(guest, path) or b"").splitlines(), 1):
+            if re.match(rb"\s*network\s*:\s*\{\s*[\"']?config[\"']?\s*:\s*[\"']?disabled", line) or (
+                re.match(rb"\s+config\s*:\s*[\"']?disabled[\"']?\s*(#.*)?$", line)
+            ):
+                return "network-disabled", Evidence(path, number, line.decode("utf-8", "replace").strip())
+    return "enabled", Evidence("/etc/cloud/cloud.cfg")
+
+
+def no_datasource(guest: GuestFS) -> Evidence | None:
+    """Return where cloud-init is told to look for no data source at all, as Ubuntu's installer leaves it."""
+    folder = "/etc/cloud/cloud.cfg.d"
+    for name in names_in(guest, folder):
+        for number, line in enumerate((read_small(guest, f"{folder}/{name}") or b"").splitlines(), 1):
+            if re.match(rb"datasource_list\s*:\s*\[\s*[\"']?None[\"']?\s*\]", line):
+                return Evidence(f"{folder}/{name}", number, line.decode("utf-8", "replace"))
+    return None
+
+
+def resolv_conf(guest: GuestFS) -> dict[str, Any]:
+    """Return kind (file, link, missing), link target, whether it dangles offline, and the name servers."""
+    path = "/etc/resolv.conf"
+    linked = is_link(guest, path)
+    data = read_small(guest, path)
+    kind = "link" if linked else "file" if data is not None else "missing"
+    target = ""
+    if linked:
+        try:
+            target = guest.readlink(path)
+        except GuestError:
+            target = ""
+    words = [line.split() for line in (data or b"").decode("utf-8", "replace").splitlines()]
+    servers = [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
+    return {"kind": kind, "target": target, "dangling": linked and data is None, "nameservers": servers}
+
+
+def resolver_findings(guest: GuestFS, resolv: dict[str, Any]) -> list[Finding]:
+    """Return a finding where /etc/resolv.conf leads to a service that isn't there to write it."""
+    target = resolv["target"]
+    if "systemd/resolve" in target and not _resolved(guest):
+        return [
+            Finding(
+                "GF-NETWORK-RESOLV-DANGLING",
+                "warning",
+                "/etc/resolv.conf leads to systemd-resolved's file, but systemd-resolved does not start at boot",
+                (Evidence("/etc/resolv.conf", 0, f"-> {target}"),),
+                "enable systemd-resolved, or make /etc/resolv.conf a file with a nameserver line",
+            )
+        ]
+    if (
+        resolv["kind"] == "link"
+        and resolv["dangling"]
+        and not target.startswith(("/run", "/var/run", "../run", "../var/run"))
+    ):
+        return [
+            Finding(
+                "GF-NETWORK-RESOLV-DANGLING",
+                "warning",
+                "/etc/resolv.conf is a link to a file that does not exist",
+                (Evidence("/etc/resolv.conf", 0, f"-> {target}"),),
+                "make it a file, or install what writes its target",
+            )
+        ]
+    return []
+
+
+def _resolved(guest: GuestFS) -> bool:
+    unit = "systemd-resolved.service"
+    folders = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+    wants = (f"{base}/{name}" for base in folders for name in names_in(guest, base) if name.endswith(".wants"))
+    return any(unit in names_in(guest, folder) for folder in wants)
+
+
+_TABLES = ("/etc/sysconfig/iptables", "/etc/iptables/rules.v4", "/etc/iptables.rules", "/etc/iptables/iptables.rules")
+
+
+def dhcp_firewall(guest: GuestFS) -> list[Finding]:
+    """Return a finding for each saved iptables table that drops what a DHCP server answers to a renewal.
+
+    The first lease is taken by a raw socket that the filter table never sees; renewals are ordinary UDP.
+    """
+    found = []
+    for path in _TABLES:
+        lines = (read_small(guest, path, MAX_CONFIG) or b"").decode("utf-8", "replace").splitlines()
+        shut = next((n for n, line in enumerate(lines, 1) if line.startswith((":INPUT DROP", ":INPUT REJECT"))), 0)
+        open_ = any("ESTABLISHED" in line or re.search(r"--dport (68|67:68|bootpc)\b", line) for line in lines)
+        if shut and not open_:
+            found.append(
+                Finding(
+                    "GF-NETWORK-FIREWALL-DHCP",
+                    "warning",
+                    f"{path} drops the answers by which a DHCP lease is renewed",
+                    (Evidence(path, shut, lines[shut - 1]),),
+                    "accept UDP to port 68, or packets of established connections",
+                )
+            )
+    return found
+
+
+def put_state(guest: GuestFS, facts: Facts, names: list[str]) -> list[Finding]:
+    """Record naming, bindings, cloud-init and resolver facts; return what is wrong with them."""
+    bound = bindings(guest)
+    facts.put("network.bindings", bound, *(Evidence(one["path"], one["line"], one["text"]) for one in bound))
+    naming = predictable(guest, facts, names)
+    facts.put("network.predictable_names", Unknown("no udev rules were seen") if naming is None else naming)
+    state, where = cloud_init(guest)
+    facts.put("network.cloud_init", state, *((where,) if where else ()))
+    none = no_datasource(guest) if state == "enabled" else None
+    facts.put("network.cloud_init_datasource", "none" if none else "any", *((none,) if none else ()))
+    resolv = resolv_conf(guest)
+    facts.put("network.resolv_conf", resolv, Evidence("/etc/resolv.conf"))
+    return [*resolver_findings(guest, resolv), *dhcp_firewall(guest)]

@@ -1,0 +1,71 @@
+"""Which configured interfaces stand on a wired NIC, and which of them carries the default route."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guestfix.formats.nic import Nic, kind_of_name
+
+CARRIED = frozenset({"bond", "vlan", "bridge", "team", "alias"})
+"""Kinds that stand on other interfaces."""
+
+
+def is_wired(nic: Nic) -> bool:
+    """Tell whether this is a wired NIC itself."""
+    return nic.kind == "ethernet"
+
+
+def ports_of(nic: Nic, nics: Sequence[Nic]) -> list[Nic]:
+    """Return what a bond, bridge, team, VLAN or alias stands on, one level down.
+
+    A wired NIC that is only named, and configured nowhere, is made up with the same path.
+    """
+    names = {nic.name, nic.id, nic.uuid} - {""}
+    below = [one for one in nics if one.name in nic.parents or (one.id and one.id in nic.parents)]
+    below += [one for one in nics if set(one.more) & names and one not in below and one is not nic]
+    known = {name for one in nics for name in (one.name, one.id)}
+    unnamed = [name for name in nic.parents if name and name not in known and kind_of_name(name) == "ethernet"]
+    return below + [Nic(name, nic.path, nic.line, nic.stack, id=name) for name in unnamed]
+
+
+def wires_of(nic: Nic, nics: Sequence[Nic]) -> list[Nic]:
+    """Return the wired NICs that an interface stands on, at any depth; the NIC itself where it is one."""
+    found, todo, seen = [], [nic], set()
+    while todo:
+        one = todo.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if is_wired(one):
+            found.append(one)
+        elif one.kind in CARRIED:
+            todo += ports_of(one, nics)
+    return found
+
+
+def stands_on_wire(nic: Nic, nics: Sequence[Nic]) -> bool:
+    """Tell whether the interface, or what it stands on, is a wired NIC."""
+    return bool(wires_of(nic, nics))
+
+
+def primary_of(nics: Sequence[Nic]) -> Nic | None:
+    """Return the wired NIC that carries the default route.
+
+    That is one with a gateway, or on which one with a gateway stands; else the first that uses DHCP and
+    comes up at boot, then the first with an address, the first that comes up, the first at all.
+    """
+    reachable = [one for one in nics if stands_on_wire(one, nics)]
+    for test in (
+        lambda one: one.gateway and one.auto,
+        lambda one: one.gateway,
+        lambda one: one.gateway6,
+        lambda one: one.method == "dhcp" and one.auto,
+        lambda one: one.addresses and one.auto,
+        lambda one: one.auto,
+        lambda one: True,
+    ):
+        for one in reachable:
+            wires = wires_of(one, nics) if test(one) else []
+            if wires:
+                return wires[0]
+    return None
