@@ -1,3 +1,66 @@
-"""guestfix repairs a guest operating system offline, so that it boots and is reachable elsewhere."""
+"""guestfix repairs a guest operating system offline, so that it boots and is reachable elsewhere.
+
+The Python API. What is named in ``__all__`` stays as it is documented; anything else may change.
+
+    import guestfix
+
+    guest = guestfix.open_guest("dir:/srv/guest", disks="disks.yaml")
+    plan = guestfix.make_plan(guest, guestfix.load_pack(), "aws-nitro")
+    if not plan.blockers:
+        guestfix.apply_plan(guestfix.open_writable("dir:/srv/guest"), plan)
+
+Errors are those of :mod:`guestfix.errors`; all of them are GuestfixError.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "GuestfixError",
+    "Options",
+    "Plan",
+    "apply_plan",
+    "dump_plan",
+    "inspect_guest",
+    "load_pack",
+    "load_plan",
+    "make_plan",
+    "open_guest",
+    "open_writable",
+    "revert",
+]
+
+_HOMES = {
+    "GuestfixError": "errors",
+    "Options": "planner",
+    "Plan": "plan",
+    "apply_plan": "apply",
+    "dump_plan": "plan",
+    "inspect_guest": "planner",
+    "load_pack": "pack.cache",
+    "load_plan": "plan",
+    "make_plan": "planner",
+    "open_guest": "backends",
+    "open_writable": "backends",
+    "revert": "undo",
+}
+
+if TYPE_CHECKING:
+    from guestfix.apply import apply_plan
+    from guestfix.backends import open_guest, open_writable
+    from guestfix.errors import GuestfixError
+    from guestfix.pack.cache import load_pack
+    from guestfix.plan import Plan, dump_plan, load_plan
+    from guestfix.planner import Options, inspect_guest, make_plan
+    from guestfix.undo import revert
+
+
+def __getattr__(name: str) -> Any:
+    """Load the parts of the API when they are asked for: ``guestfix --version`` needs none of them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'guestfix' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"guestfix.{_HOMES[name]}"), name)

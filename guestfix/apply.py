@@ -27,7 +27,7 @@ from guestfix.journal import (
 from guestfix.names import backup_name, beside, fits, split
 from guestfix.plan import Change, Plan, new_chunks
 from guestfix.planner import Progress, identity_of
-from guestfix.revert import undo
+from guestfix.undo import undo
 
 SPARE_BYTES = 4 * 1024 * 1024
 """Room left over on every filesystem that is written to."""

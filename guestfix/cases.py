@@ -29,7 +29,7 @@ from guestfix.pack.yamlpos import parse
 from guestfix.plan import Plan, dump_plan
 from guestfix.planner import Options, make_plan
 from guestfix.report.text import render_case
-from guestfix.revert import revert
+from guestfix.undo import revert
 
 CASE_KEYS = ("title", "target", "disks", "policy", "rules", "confidence")
 

@@ -7,7 +7,7 @@ import argparse
 from guestfix.backends import open_writable
 from guestfix.commands.common import add_format, write, write_json
 from guestfix.report.text import render_reverted
-from guestfix.revert import revert
+from guestfix.undo import revert
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

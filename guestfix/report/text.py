@@ -13,7 +13,7 @@ from guestfix.plan import Change, Plan
 if TYPE_CHECKING:
     from guestfix.apply import Receipt
     from guestfix.planner import Inspection
-    from guestfix.revert import Reverted
+    from guestfix.undo import Reverted
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff\u202a-\u202e\u2066-\u2069]")
 _HEADINGS = (("blocker", "Blockers: apply will refuse"), ("warning", "Warnings"), ("info", "Notes"))

@@ -14,7 +14,7 @@ from guestfix.errors import ApplyError, Blocked, PlanError
 from guestfix.facts import Finding
 from guestfix.guest import Space
 from guestfix.plan import Plan, dump_plan, load_plan
-from guestfix.revert import revert
+from guestfix.undo import revert
 from tests.engine.plans import every_kind, make_guest, plan_for, tree
 
 

@@ -5,7 +5,7 @@ import pytest
 from guestfix.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.errors import Blocked
-from guestfix.revert import revert
+from guestfix.undo import revert
 from tests.engine.plans import every_kind, make_guest, plan_for, tree
 
 WRITES = ("put", "put_symlink", "mkdir", "rename", "keep", "drop", "set_times")
