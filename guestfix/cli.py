@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "report": "show what would change, why, and what stands in the way; writes nothing",
     "apply": "make the changes, keeping every original",
     "revert": "undo every apply, from the journal inside the guest",
+    "compat": "show the compatibility table, ask it about a system, compare two tables",
     "test": "run the cases of a rule pack",
     "case": "make a case from a guest: just the files that a run reads",
 }
@@ -29,7 +30,7 @@ COMMANDS: dict[str, str] = {
 
 EXITS = """exit status:
   0   nothing to do, or done
-  1   report: changes are planned; test: a case failed
+  1   report: changes are planned; test: a case failed; compat diff: the tables differ
   2   blocked: a finding, the guest's state or an unusable input forbids it; nothing was written
   3   apply failed, and everything was put back as it was
   4   apply or revert failed half way; run revert once the cause is mended

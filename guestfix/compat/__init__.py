@@ -37,18 +37,20 @@ class _Case:
 
 def judge(systems: Sequence[System], facts: Facts) -> Verdict:
     """Return what the table says of the guest that facts describe. Never raises for what a guest holds."""
-    case = _Case(facts, _name(facts))
-    system, match = _match(systems, facts, case.name)
-    summary = _say_system(case, match)
-    arch_status, arch_said = _judge_arch(case, system, match)
+    name, system, match = _match(systems, facts)
+    case = _Case(facts, name)
+    said = _say_system(case, match)
     kernels = _judge_kernels(facts, match)
-    kernel_status, kernel_said = _say_kernel(case, kernels, match)
-    status = worst(match.status, arch_status, kernel_status)
-    seen = [one for name in ("os.id", "os.version", "os.arch", "kernel.default") for one in facts.evidence(name)]
+    parts = [_judge_arch(case, system, match), _judge_edition(case, match), _say_kernel(case, kernels, match)]
+    status = worst(match.status, *(one for one, _ in parts))
+    worse = [text for one, text in parts if text]
+    if worse and match.status == "supported":
+        said = f"{name} itself is supported"
+    seen = [one for fact in ("os.id", "os.version", "os.arch", "kernel.default") for one in facts.evidence(fact)]
     row = match.row or {}
     return Verdict(
         status,
-        "; ".join(dict.fromkeys(text for text in (summary, arch_said, kernel_said) if text)),
+        "; ".join([*worse, said]),
         match.row,
         row.get("source", ""),
         row.get("date", ""),
@@ -67,32 +69,36 @@ def _drop(status: str, match: Match) -> int:
     return 0 if status == "unlisted" and match.confidence in ("certain", "confident") else 1
 
 
-def _name(facts: Facts) -> str:
-    """Return what the guest is called in sentences."""
+def _name(facts: Facts, system: System | None, rest: str) -> str:
+    """Return what the guest is called in sentences: Debian 12.4, CentOS Stream 9, Windows Server 2019."""
     ident = facts.value("os.id")
     if not ident:
         return "this system"
-    version = facts.value("os.version")
+    title = system["title"] if system is not None else ident
     variant = " Stream" if facts.value("os.variant") == "stream" else ""
-    named = facts.value("os.name") if facts.value("os.family") == "windows" else None
-    return str(named or f"{ident}{variant} {version or '(version unknown)'}")
+    if system is not None and rest:
+        return f"{title} {next((one for one in system['releases'] if one.casefold() == rest), rest.upper())}"
+    return f"{title}{variant} {facts.value('os.version') or '(version unknown)'}"
 
 
-def _match(systems: Sequence[System], facts: Facts, name: str) -> tuple[System | None, Match]:
-    ident = facts.value("os.id")
+def _match(systems: Sequence[System], facts: Facts) -> tuple[str, System | None, Match]:
+    """Return the guest's name, the system it is or is related to, and the row."""
+    ident = str(facts.value("os.id") or "")
+    found = system_of(systems, ident) if ident else None
+    name = _name(facts, *(found or (None, "")))
     if not ident:
-        return None, Match("unknown", None, "possible", "which system this is could not be told")
-    found = system_of(systems, str(ident))
+        return name, None, Match("unknown", None, "possible", "which system this is could not be told")
     if found is not None:
         system, rest = found
         version = rest or facts.value("os.version")
-        return system, find_row(system, version, str(facts.value("os.variant") or ""))
+        return name, system, find_row(system, version, str(facts.value("os.variant") or ""))
     for like in facts.value("os.id_like") or ():
         related = system_of(systems, str(like))
         if related is not None:
             why = f"{name} is not in the table; it is related to {related[0]['title']}, which is"
-            return related[0], Match("unlisted", None, "likely", why)
-    return None, Match("unknown", None, "possible", f"{name} is not in the table, nor is a system related to it")
+            return name, related[0], Match("unlisted", None, "likely", why)
+    why = f"{name} is not in the table, nor is a system related to it"
+    return name, None, Match("unknown", None, "possible", why)
 
 
 _SYSTEM_FACTS = ("os.id", "os.version")
@@ -114,7 +120,7 @@ def _say_system(case: _Case, match: Match) -> str:
     if match.status == "unknown":
         return case.find("GF-OS-UNKNOWN", "warning", match.why, _SYSTEM_FACTS, _GENERIC)
     note = f": {row['note']}" if row.get("note") else ""
-    summary = match.why or f"{case.name} is known but not listed as supported ({match.confidence}){note}"
+    summary = match.why or f"{case.name} is known, but not listed as supported{note}"
     sure = match.confidence in ("certain", "confident")
     remedy = "try the migrated guest before it goes into service" if sure else _GENERIC
     return case.find("GF-OS-UNLISTED", "warning", summary, _SYSTEM_FACTS, remedy)
@@ -137,6 +143,21 @@ def _judge_arch(case: _Case, system: System | None, match: Match) -> tuple[str, 
         summary = f"{arch} systems are deprecated since {since}"
         remedy = "plan to move the workload to a 64-bit system"
         return "deprecated", case.find("GF-ARCH-32BIT", "warning", summary, ("os.arch",), remedy)
+    return "supported", ""
+
+
+def _judge_edition(case: _Case, match: Match) -> tuple[str, str]:
+    """Judge a Windows guest's edition and service pack."""
+    row = match.row or {}
+    edition, pack = case.facts.value("os.edition"), case.facts.value("os.service_pack")
+    least = row.get("min_service_pack")
+    if least and isinstance(pack, int) and pack < least:
+        summary = f"{case.name} has service pack {pack}; the table takes it from service pack {least} on"
+        remedy = f"install service pack {least} or later before the guest is migrated"
+        return "unsupported", case.find("GF-OS-UNSUPPORTED", "blocker", summary, ("os.service_pack",), remedy)
+    if edition and row.get("editions") and edition not in row["editions"]:
+        summary = f"the edition {edition} of {case.name} is not listed; the table has {', '.join(row['editions'])}"
+        return "unlisted", case.find("GF-OS-UNLISTED", "warning", summary, ("os.edition",), _GENERIC)
     return "supported", ""
 
 
@@ -173,9 +194,19 @@ def _say_kernel(case: _Case, kernels: Sequence[KernelVerdict], match: Match) -> 
 
 
 def rows_of(systems: Sequence[System]) -> list[dict[str, Any]]:
-    """Return every row of the table as one flat mapping, systems by id and rows in their order."""
+    """Return every row of the table as one flat mapping, systems by id and rows in their order.
+
+    Linux rows have ``kernels`` (empty: any), Windows rows ``editions`` (empty: any).
+    """
+    holds = {"linux": "kernels", "windows": "editions"}
     return [
-        {"id": row["id"], "title": system["title"], "family": system["family"], **row}
+        {
+            "table": table_version(systems),
+            "title": system["title"],
+            "family": system["family"],
+            holds[system["family"]]: [],
+            **row,
+        }
         for system in systems
         for row in system["rows"]
     ]

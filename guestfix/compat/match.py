@@ -61,7 +61,7 @@ def _around(system: System, spans: Sequence[tuple[Row, Span]], key: Key, version
         return Match("unknown", None, "possible", f"the version of {name} is not known")
     first, last = spans[0], spans[-1]
     if key < first[1].low:
-        why = f"{name} is older than {first[0]['version']}, the first version in the table"
+        why = f"it is older than {first[0]['version']}, the first version in the table"
         return Match("unsupported", None, "confident", why)
     place = "newer than every version in the table" if key > last[1].low else "not in the table"
     return Match("unlisted", None, "likely", f"{name} is {place} (the last one is {last[0]['version']})")

@@ -157,6 +157,9 @@ def _span(reader: Reader, system: System) -> Span | None:
     node = reader.keys.get("version")
     if node is None or not node.text:
         return None
+    if system["scheme"] == "listed" and " - " in node.text:
+        reader.complain(node.mark, "a system whose scheme is 'listed' has one row for each version")
+        return None
     try:
         return parse_span(node.text, system["scheme"], system["releases"])
     except RangeError as error:
