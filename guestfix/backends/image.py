@@ -1,0 +1,237 @@
+"""The backend ``image``: a guest inside disk images, read only, without root, appliance or mounting.
+
+ext2/3/4, FAT, LVM, RAID 0 and 1 and all containers are read by guestfix itself; XFS, Btrfs and NTFS
+need the extra ``guestfix[image]``, whose packages are AGPL and are imported by these modules alone.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from typing import IO
+
+from guestfix.backends.image_node import Node, Tree, guarded
+from guestfix.backends.image_open import Volumes
+from guestfix.backends.image_ova import open_images
+from guestfix.backends.layout import Layout, Mount, Part, View, lay_out
+from guestfix.backends.resolve import resolve
+from guestfix.errors import GuestError, NotFound, TooLarge, Unreadable
+from guestfix.facts import Finding
+from guestfix.guest import MAX_READ, Disks, Meta, Space, Stat
+
+MAX_CACHED = 50_000
+MAX_NAMES = 100_000
+
+
+class _Guarded(io.RawIOBase):
+    """A file of the guest; damage met while reading is Unreadable, as everywhere."""
+
+    def __init__(self, inner: IO[bytes], path: str) -> None:
+        super().__init__()
+        self.inner, self.path = inner, path
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.inner.tell()
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        with guarded(self.path):
+            data = self.inner.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class MountedTree:
+    """One or several mounted filesystems as a GuestFS: looks names up, follows links across mounts."""
+
+    def __init__(self, uri: str, mounts: dict[str, tuple[Tree, Node]]) -> None:
+        self.uri = uri
+        self._mounts = mounts
+        self.case_insensitive = mounts["/"][0].case_insensitive
+        self._nodes: OrderedDict[str, Node | None] = OrderedDict()
+        self._folded: dict[str, dict[str, str]] = {}
+
+    # looking up
+
+    def _tree_at(self, real: str) -> tuple[int, Tree]:
+        best = max((path for path in self._mounts if _below(real, path)), key=len)
+        return list(self._mounts).index(best), self._mounts[best][0]
+
+    def _node(self, real: str) -> Node | None:
+        if real in self._nodes:
+            return self._nodes[real]
+        if real in self._mounts:
+            found: Node | None = self._mounts[real][1]
+        else:
+            folder, _, name = real.rpartition("/")
+            parent = self._node(folder or "/")
+            with guarded(folder or "/"):
+                found = parent.child(name) if parent is not None else None
+        if len(self._nodes) >= MAX_CACHED:
+            self._nodes.popitem(last=False)
+        self._nodes[real] = found
+        return found
+
+    def _child(self, folder: str, name: str) -> str:
+        base = folder.rstrip("/")
+        if self._tree_at(folder)[1].case_insensitive and self._node(f"{base}/{name}") is None:
+            if folder not in self._folded:
+                node = self._node(folder)
+                names = node.names() if node is not None else ()
+                self._folded[folder] = {found.casefold(): found for found in names}
+            name = self._folded[folder].get(name.casefold(), name)
+        return f"{base}/{name}"
+
+    def _link_target(self, real: str) -> str | None:
+        node = self._node(real)
+        return node.link() if node is not None and node.stat().kind == "symlink" else None
+
+    def realpath(self, path: str) -> str:
+        """See :meth:`GuestFS.realpath`."""
+        return resolve(path, self._child, self._link_target)
+
+    def _found(self, path: str) -> Node:
+        node = self._node(self.realpath(path))
+        if node is None:
+            raise NotFound("no such file in the guest", where=path)
+        return node
+
+    # reading
+
+    def stat(self, path: str, *, follow: bool = True) -> Stat | None:
+        """See :meth:`GuestFS.stat`."""
+        try:
+            real = resolve(path, self._child, self._link_target, follow=follow)
+        except NotFound:
+            return None
+        node = self._node(real)
+        if node is None:
+            return None
+        s, device = node.stat(), self._tree_at(real)[0]
+        return Stat(s.kind, s.size, s.mode, s.uid, s.gid, s.mtime_ns, s.atime_ns, s.nlink, device)
+
+    def meta(self, path: str) -> Meta:
+        """See :meth:`GuestFS.meta`."""
+        node = self._found(path)
+        s = node.stat()
+        return Meta(s.mode, s.uid, s.gid, s.mtime_ns, s.atime_ns, node.xattrs())
+
+    def readlink(self, path: str) -> str:
+        """See :meth:`GuestFS.readlink`."""
+        target = self._link_target(resolve(path, self._child, self._link_target, follow=False))
+        if target is None:
+            raise NotFound("no symbolic link at this path", where=path)
+        return target
+
+    def open(self, path: str) -> IO[bytes]:
+        """See :meth:`GuestFS.open`."""
+        node = self._found(path)
+        if node.stat().kind != "file":
+            raise Unreadable(f"not a regular file but a {node.stat().kind}", where=path)
+        try:
+            return io.BufferedReader(_Guarded(node.open(), path), 1 << 17)
+        except GuestError as error:
+            raise type(error)(error.what, where=error.where or path, remedy=error.remedy) from error
+
+    def read(self, path: str, limit: int = MAX_READ) -> bytes:
+        """See :meth:`GuestFS.read`."""
+        node = self._found(path)
+        if node.stat().kind == "file" and node.stat().size > limit:
+            raise TooLarge(f"larger than {limit} bytes, which is all that is read of such a file", where=path)
+        with self.open(path) as stream:
+            return stream.read(limit)
+
+    def list(self, path: str) -> tuple[str, ...]:
+        """See :meth:`GuestFS.list`."""
+        real = self.realpath(path)
+        node = self._node(real)
+        names = list(node.names()) if node is not None else []
+        if len(names) > MAX_NAMES:
+            raise TooLarge(f"more than {MAX_NAMES} names in this directory", where=path)
+        return tuple(sorted(names))
+
+    def disks(self) -> Disks | None:
+        """See :meth:`GuestFS.disks`."""
+        return None
+
+    def space(self, path: str) -> Space | None:
+        """See :meth:`GuestFS.space`."""
+        index, tree = self._tree_at(self.realpath(path))
+        found = tree.space()
+        return found and Space(str(index), found.free_bytes, found.total_bytes, found.free_inodes)
+
+
+def _below(path: str, folder: str) -> bool:
+    return folder == "/" or path == folder or path.startswith(folder + "/")
+
+
+class ImageGuest(MountedTree):
+    """A guest inside disk images. ``findings`` is what was seen on the disks; ``layout`` what is mounted."""
+
+    def __init__(self, paths: list[str], root: str = "") -> None:
+        self.images = open_images(paths)
+        self.volumes = Volumes(self.images)
+        self.layout: Layout = lay_out(self.volumes.disks, self.volumes.parts, self._view, self.volumes.subvolumes, root)
+        mounts = {mount.path: self._mounted(mount) for mount in self.layout.mounts}
+        super().__init__("image:" + ",".join(paths), mounts)
+
+    def _mounted(self, mount: Mount) -> tuple[Tree, Node]:
+        tree = self.volumes.tree(mount.part)
+        return tree, tree.root(mount.subvolume)
+
+    def _view(self, part: Part, subvolume: str) -> View | None:
+        try:
+            tree = self.volumes.tree(part)
+            return MountedTree("", {"/": (tree, tree.root(subvolume))})
+        except GuestError as error:
+            self.volumes.problems.append(f"{(part.probe.uuid if part.probe else None) or part.key}: {error.what}")
+            return None
+
+    def disks(self) -> Disks | None:
+        """See :meth:`GuestFS.disks`. The names are those that the guest's own fstab uses."""
+        return self.layout.disks
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the disks, in a form that the report shows."""
+        return image_findings(self.layout, self.volumes, {m.path: self._mounts[m.path][0] for m in self.layout.mounts})
+
+
+def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> tuple[Finding, ...]:
+    """Turn the state of disks, volumes and filesystems into findings."""
+    found = [Finding("GF-DISK-TABLE", "warning", problem) for problem in dict.fromkeys(volumes.problems)]
+    for mount in layout.mounts:
+        for text in trees[mount.path].warnings:
+            found.append(
+                Finding(
+                    "GF-DISK-UNCLEAN-FILESYSTEM",
+                    "warning",
+                    f"{mount.path}: {text}",
+                    remedy="start the guest and shut it down cleanly; or use the backend uml, which replays journals",
+                )
+            )
+    for text in layout.missing:
+        found.append(Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}", remedy="use uml:"))
+    mounted = {mount.part.key for mount in layout.mounts}
+    for part in volumes.parts:
+        if part.problem and part.key not in mounted:
+            name = layout.names.primary(part.key)
+            found.append(Finding("GF-DISK-VOLUME-UNREADABLE", "info", f"{name}: {part.problem}"))
+    return tuple(found)
+
+
+def open_image(paths: list[str], root: str = "") -> ImageGuest:
+    """Open disk images as one guest, disks in the order of the old platform.
+
+    Raises DiskError for images that can't be read, NotAGuest where they hold no system, and UsageError
+    where they hold several and ``root`` doesn't say which.
+    """
+    with guarded(paths[0] if paths else "the image"):
+        return ImageGuest(paths, root)

@@ -1,0 +1,153 @@
+"""Btrfs, read only: dissect.btrfs walks the trees; subvolumes, attributes and bounds are here."""
+
+from __future__ import annotations
+
+import stat as st
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO, Any, cast
+
+from guestfix.backends.image_node import Xattrs, guarded, kind_of
+from guestfix.backends.layout_block import Block, DiskError, Window
+from guestfix.errors import NotFound, TooLarge, Unreadable
+from guestfix.guest import Space, Stat
+
+MAX_NAMES = 100_000
+MAX_SUBVOLUMES = 4096
+_XATTR_ITEM, _TOP = 24, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Subvolume:
+    """A subvolume: ``path`` from the top, whether it is read only, and whether it was made as a snapshot."""
+
+    id: int
+    path: str
+    readonly: bool
+    snapshot: bool
+
+
+class BtrfsTree:
+    """A Btrfs filesystem over all of its devices. DiskError where it can't be used."""
+
+    case_insensitive = False
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        from dissect.btrfs.btrfs import Btrfs
+
+        with guarded("the Btrfs filesystem"):
+            # dissect closes nothing and seeks absolutely; windows keep the parent's position its own matter
+            self.fs: Any = Btrfs([Window(block, 0, block.size) for block in blocks])
+            self.sb = self.fs.sb
+            if int(self.sb.num_devices) > len(blocks):
+                raise DiskError(f"the Btrfs filesystem has {self.sb.num_devices} devices, {len(blocks)} are here")
+            unclean = bool(self.sb.log_root)
+            self.default = int(self.fs.default_subvolume.objectid)
+        self.warnings: tuple[str, ...] = (
+            ("its log tree was not replayed: the guest was not shut down cleanly, so what was last fsynced is missing",)
+            if unclean
+            else ()
+        )
+
+    @cached_property
+    def subvolumes(self) -> tuple[Subvolume, ...]:
+        """All subvolumes, the top first."""
+        with guarded("the Btrfs subvolumes"):
+            found = []
+            for one in self.fs.subvolumes():
+                item = one.tree.root_item
+                top = int(one.objectid) == _TOP
+                parent = bytes(item.parent_uuid)
+                found.append(Subvolume(int(one.objectid), "" if top else one.path, bool(item.flags & 1), any(parent)))
+                if len(found) >= MAX_SUBVOLUMES:
+                    break
+            return tuple(found)
+
+    def root(self, subvolume: str = "") -> BtrfsNode:
+        """Return the root of the default subvolume, or of the one named by path or by ``subvolid:N``."""
+        number = self.default if not subvolume else self._find(subvolume)
+        with guarded("the Btrfs subvolume"):
+            return BtrfsNode(self, self.fs.open_subvolume(number).root)
+
+    def _find(self, name: str) -> int:
+        if name.startswith("subvolid:"):
+            digits = name.removeprefix("subvolid:")
+            number = int(digits) if digits.isdecimal() and len(digits) < 20 else -1
+            number = _TOP if number == 0 else number
+            if any(one.id == number for one in self.subvolumes):
+                return number
+        wanted = name.strip("/")
+        for one in self.subvolumes:
+            if one.path == wanted:
+                return one.id
+        raise NotFound("no such Btrfs subvolume", where=name)
+
+    def space(self) -> Space | None:
+        """Return the superblock's totals; what Btrfs can really use of them isn't known without its trees."""
+        return Space("", max(0, int(self.sb.total_bytes) - int(self.sb.bytes_used)), int(self.sb.total_bytes))
+
+
+class BtrfsNode:
+    """One inode. See Node."""
+
+    def __init__(self, tree: BtrfsTree, node: Any) -> None:
+        self.tree, self.node = tree, node
+
+    def stat(self) -> Stat:
+        """See Node."""
+        with guarded("a Btrfs inode"):
+            raw = self.node.inode
+            mode = int(raw.mode)
+            times = int(self.node.mtime_ns), int(self.node.atime_ns)
+            return Stat(
+                kind_of(mode), int(raw.size), st.S_IMODE(mode), int(raw.uid), int(raw.gid), *times, int(raw.nlink)
+            )
+
+    @cached_property
+    def _entries(self) -> dict[str, Any]:
+        with guarded("a directory"):
+            if not st.S_ISDIR(int(self.node.inode.mode)):
+                return {}
+            found: dict[str, Any] = {}
+            for name, node in self.node.iterdir():
+                if name not in (".", ".."):
+                    found[name] = node
+                if len(found) > MAX_NAMES:
+                    raise TooLarge(f"more than {MAX_NAMES} names in this directory")
+            return found
+
+    def names(self) -> Sequence[str]:
+        """See Node."""
+        return list(self._entries)
+
+    def child(self, name: str) -> BtrfsNode | None:
+        """See Node."""
+        node = self._entries.get(name)
+        return None if node is None else BtrfsNode(self.tree, node)
+
+    def link(self) -> str:
+        """See Node."""
+        with guarded("a symbolic link"):
+            return str(self.node.link)
+
+    def open(self) -> IO[bytes]:
+        """See Node."""
+        if self.stat().kind != "file":
+            raise Unreadable("not a regular file")
+        with guarded("the file's extents"):
+            return cast("IO[bytes]", self.node.open())
+
+    def xattrs(self) -> Xattrs:
+        """See Node."""
+        with guarded("the extended attributes"):
+            found = []
+            cursor = self.node.subvolume.tree.cursor()
+            for _, data in cursor.iter(self.node.inum, _XATTR_ITEM, 0, ignore_offset=True):
+                raw = bytes(data)
+                while len(raw) >= 30:
+                    size, length = int.from_bytes(raw[25:27], "little"), int.from_bytes(raw[27:29], "little")
+                    name = raw[30 : 30 + length].decode("utf-8", "surrogateescape")
+                    found.append((name, raw[30 + length : 30 + length + size]))
+                    raw = raw[30 + length + size :]
+            return tuple(sorted(found))

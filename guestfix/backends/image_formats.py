@@ -1,0 +1,372 @@
+"""Disk image containers as block devices: which format a file has, and the whole chain behind it.
+
+qcow2 after QEMU's docs/interop/qcow2.txt; VDI after VirtualBox's VDICore.h.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from guestfix.backends.layout_block import Block, DiskError, FileBlock, Window, read_at, read_exact
+
+MAX_CHAIN = 32
+"""Images in one backing chain."""
+
+MAX_SIZE = 1 << 60
+MAX_TABLE = 256 << 20
+"""Bytes of a mapping table that are held in memory."""
+
+Piece = int | bytes | None
+"""Where a chunk's data is: offset in the data file, the bytes themselves, or None: not here (see parent)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDisk:
+    """One disk: its raw bytes, how QEMU would open it (a blockdev node), and every file it is read from."""
+
+    path: str
+    format: str
+    block: Block
+    node: Mapping[str, Any]
+    files: tuple[str, ...] = field(default=())
+
+
+class Chunked(io.RawIOBase):
+    """A disk kept in chunks of equal size. What ``find`` knows nothing of comes from the parent or is zero."""
+
+    def __init__(
+        self, data: Block, size: int, chunk: int, find: Callable[[int], Piece], parent: Block | None = None
+    ) -> None:
+        super().__init__()
+        if not 0 < size <= MAX_SIZE or not 512 <= chunk <= 1 << 32:
+            raise DiskError(f"the image's header gives an impossible size: {size} bytes in chunks of {chunk}")
+        self.data, self.size, self.chunk, self.find, self.parent = data, size, chunk, find, parent
+        self._at = 0
+        self._last: tuple[int, Piece] = (-1, None)
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell that it can seek."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the position and return it."""
+        self._at = max(0, (0, self._at, self.size)[whence] + offset)
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to size bytes; all that remain where size is negative."""
+        left = max(0, self.size - self._at)
+        count = left if size is None or size < 0 else min(size, left)
+        parts = []
+        while count:
+            index, within = divmod(self._at, self.chunk)
+            take = min(count, self.chunk - within)
+            parts.append(self._piece(index, within, take))
+            self._at += take
+            count -= take
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill buffer and return how many bytes there were."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _piece(self, index: int, within: int, take: int) -> bytes:
+        if self._last[0] != index:
+            self._last = (index, self.find(index))
+        where = self._last[1]
+        if where is None:
+            if self.parent is None:
+                return bytes(take)
+            return read_at(self.parent, index * self.chunk + within, take).ljust(take, b"\0")
+        if isinstance(where, bytes):
+            return where[within : within + take].ljust(take, b"\0")
+        return read_exact(self.data, where + within, take, "a data block of the image")
+
+
+ZERO = b""
+"""A chunk that is zero whatever the parent holds."""
+
+
+def table(block: Block, offset: int, count: int, code: str) -> tuple[int, ...]:
+    """Return count numbers (struct codes such as ``>Q``) from a mapping table; DiskError where it is cut off."""
+    length = count * struct.calcsize(code)
+    if length > MAX_TABLE:
+        raise DiskError(f"a mapping table of {length} bytes is larger than any real image has")
+    raw = read_exact(block, offset, length, "a mapping table of the image")
+    return struct.unpack(f"{code[0]}{count}{code[1]}", raw)
+
+
+# which format
+
+
+def detect(block: Block) -> str:
+    """Return qcow2, vmdk, vmdk-text, vhdx, vpc, vdi, ova or raw. DiskError for packed or foreign containers."""
+    head = read_at(block, 0, 512)
+    for magic, name in ((b"QFI\xfb", "qcow2"), (b"KDMV", "vmdk"), (b"COWD", "vmdk"), (b"vhdxfile", "vhdx")):
+        if head.startswith(magic):
+            return name
+    if head.lstrip().startswith(b"# Disk DescriptorFile"):
+        return "vmdk-text"
+    if head[64:68] == b"\x7f\x10\xda\xbe":
+        return "vdi"
+    if head[257:262] == b"ustar":
+        return "ova"
+    if head[:8] == b"conectix" or read_at(block, block.size - 512, 8) == b"conectix":
+        return "vpc"
+    for magic, name in _FOREIGN:
+        if head.startswith(magic):
+            raise DiskError(f"the file is {name}", remedy="unpack it or convert it with qemu-img convert first")
+    return "raw"
+
+
+_FOREIGN = (
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"\xfd7zXZ", "compressed with xz"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
+    (b"BZh", "compressed with bzip2"),
+    (b"PK\3\4", "a ZIP archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"QED\0", "a QED image, which QEMU itself has given up"),
+    (b"WithoutFreeSpace", "a Parallels image"),
+    (b"WithouFreSpacExt", "a Parallels image"),
+    (b"EVF\t", "an EnCase evidence file"),
+    (b"\xfe\xed\xfe\xed", "a split sparse image of another kind"),
+)
+
+
+def open_chain(path: str, fmt: str = "", seen: tuple[str, ...] = ()) -> OpenDisk:
+    """Open an image file and everything behind it. ``fmt`` is its format where a parent names it.
+
+    DiskError where a file of the chain is missing, damaged, named twice, or of a kind that can't be read.
+    """
+    real = os.path.realpath(path)
+    if real in seen:
+        raise DiskError("the backing chain runs in a circle: this file is its own ancestor", where=path)
+    if len(seen) >= MAX_CHAIN:
+        raise DiskError(f"the backing chain has more than {MAX_CHAIN} images", where=path)
+    block = open_file(path)
+    try:
+        kind = fmt or detect(block)
+        opener = _openers().get(kind)
+        if opener is None:
+            raise DiskError(f"images of format {kind} can't be read", remedy="convert it with qemu-img convert")
+        return opener(path, block, (*seen, real))
+    except DiskError as error:
+        raise error if error.where else DiskError(error.what, where=path, remedy=error.remedy) from error
+    except (struct.error, ValueError, OverflowError, OSError, zlib.error) as error:
+        raise DiskError(f"the image is damaged: {error}", where=path, remedy="run qemu-img check on it") from error
+
+
+def open_file(path: str) -> FileBlock:
+    """Open a host file or block device for reading. DiskError where it can't be opened or is empty."""
+    try:
+        block = FileBlock(path)
+    except OSError as error:
+        raise DiskError(f"can't open the image: {error.strerror}", where=path) from error
+    if not block.size:
+        raise DiskError("the image file is empty", where=path)
+    return block
+
+
+Opener = Callable[[str, Block, tuple[str, ...]], OpenDisk]
+
+
+def _openers() -> dict[str, Opener]:
+    from guestfix.backends import image_hyperv, image_vmdk
+
+    vmdk = {"vmdk": image_vmdk.open_sparse, "vmdk-text": image_vmdk.open_text}
+    return {"raw": _open_raw, "qcow2": open_qcow2, "vdi": open_vdi, **vmdk, **image_hyperv.OPENERS}
+
+
+def file_node(path: str) -> dict[str, Any]:
+    """Return QEMU's node for a host file."""
+    return {"driver": "file", "filename": os.path.abspath(path)}
+
+
+def disk(path: str, fmt: str, block: Block, files: tuple[str, ...]) -> OpenDisk:
+    """Return an OpenDisk over a plain file of this QEMU format."""
+    return OpenDisk(path, fmt, block, {"driver": fmt, "file": file_node(path)}, files)
+
+
+def _open_raw(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+    return disk(path, "raw", block, seen)
+
+
+# VDI
+
+
+def open_vdi(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+    """Open a VirtualBox image, dynamic or fixed."""
+    head = read_exact(block, 0, 392, "the VDI header")
+    kind = struct.unpack_from("<I", head, 76)[0]
+    map_at, data_at = struct.unpack_from("<II", head, 340)
+    size, chunk, extra, count = struct.unpack_from("<QIII", head, 368)
+    if kind not in (1, 2):
+        raise DiskError("a VDI that depends on another image", remedy="clone it in VirtualBox to a full image first")
+    if count * chunk < size:
+        raise DiskError("the VDI header's block count doesn't cover the disk")
+    blocks = table(block, map_at, count, "<I")
+
+    def find(index: int) -> Piece:
+        place = blocks[index]
+        return None if place >= 0xFFFFFFFE else data_at + place * (chunk + extra) + extra
+
+    return disk(path, "vdi", Chunked(block, size, chunk, find), seen)
+
+
+# qcow2
+
+
+@dataclass(frozen=True, slots=True)
+class _Qcow2:
+    bits: int
+    size: int
+    l1_at: int
+    l1_count: int
+    backing_at: int
+    backing_length: int
+    features: int
+    zstd: bool
+    header_length: int
+
+
+def _qcow2_header(block: Block) -> _Qcow2:
+    head = read_at(block, 0, 112).ljust(112, b"\0")
+    version, backing_at, backing_length, bits, size, crypt, l1_count, l1_at = struct.unpack_from(">IQIIQIIQ", head, 4)
+    features, length = struct.unpack_from(">Q", head, 72)[0], struct.unpack_from(">I", head, 100)[0]
+    if version not in (2, 3):
+        raise DiskError(f"qcow version {version} can't be read", remedy="convert it with qemu-img convert")
+    if version == 2:
+        features, length = 0, 72
+    if not 9 <= bits <= 21:
+        raise DiskError(f"the qcow2 header gives clusters of 2^{bits} bytes, which can't be")
+    if crypt:
+        raise DiskError("the qcow2 image is encrypted", remedy="decrypt it with qemu-img convert and its secret")
+    if features & 2:
+        raise DiskError("the qcow2 image is marked corrupt", remedy="run qemu-img check -r all on a copy of it")
+    if features & ~0x1D:
+        raise DiskError(f"unknown qcow2 features {features:#x}", remedy="convert it with qemu-img convert")
+    zstd = bool(features & 8) and length > 104 and head[104] == 1
+    return _Qcow2(bits, size, l1_at, l1_count, backing_at, backing_length, features, zstd, length)
+
+
+def _extensions(block: Block, header: _Qcow2) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    at, end = header.header_length, header.backing_at or 1 << header.bits
+    while at + 8 <= end:
+        kind, length = struct.unpack(">II", read_at(block, at, 8).ljust(8, b"\0"))
+        if not kind or at + 8 + length > end:
+            break
+        found[kind] = read_at(block, at + 8, min(length, 4096))
+        at += 8 + (length + 7 & ~7)
+    return found
+
+
+def open_qcow2(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+    """Open a qcow2 image (version 2 or 3) with its backing chain and external data file."""
+    header = _qcow2_header(block)
+    extensions = _extensions(block, header)
+    data, files = block, seen
+    if header.features & 4:
+        name = extensions.get(0x44415441, b"").decode("utf-8", "replace")
+        data = open_file(_beside(path, name))
+        files += (os.path.realpath(_beside(path, name)),)
+    parent: Block | None = None
+    if header.backing_at:
+        raw = read_exact(block, header.backing_at, min(header.backing_length, 1023), "the backing file's name")
+        fmt = extensions.get(0xE2792ACA, b"").decode("ascii", "replace")
+        below = open_chain(_beside(path, raw.decode("utf-8", "replace")), fmt, seen)
+        parent, files = Window(below.block, 0, max(header.size, below.block.size), pad=True), below.files + files
+    return disk(path, "qcow2", _qcow2_disk(block, data, header, parent), tuple(dict.fromkeys(files)))
+
+
+def _beside(path: str, name: str) -> str:
+    """Return the host path of a file that an image names: absolute, or beside the image."""
+    name = name.removeprefix("file:")
+    if not name or name.startswith(("json:", "nbd:", "http:", "https:", "ssh:", "rbd:")) or "\0" in name:
+        raise DiskError(
+            f"the image depends on {name or 'a file without a name'!r}, which is no local file",
+            where=path,
+            remedy="convert the chain to one image with qemu-img convert",
+        )
+    found = os.path.join(os.path.dirname(os.path.abspath(path)), name)
+    if not os.path.exists(found):
+        raise DiskError(
+            f"a file that the image needs is missing: {found}",
+            where=path,
+            remedy="copy it there, or name the right one with qemu-img rebase -u",
+        )
+    return found
+
+
+def _qcow2_disk(block: Block, data: Block, header: _Qcow2, parent: Block | None) -> Chunked:
+    cluster = 1 << header.bits
+    wide = bool(header.features & 16)
+    entries = cluster // (16 if wide else 8)
+    if header.l1_count * entries * cluster < header.size:
+        raise DiskError("the qcow2 table of level 1 doesn't cover the disk")
+    level1 = table(block, header.l1_at, header.l1_count, ">Q") if header.l1_count else ()
+    level2: dict[int, tuple[int, ...]] = {}
+    sub = cluster // 32 if wide else cluster
+
+    def entry(index: int) -> tuple[int, int]:
+        first, second = divmod(index, entries)
+        at = level1[first] & 0x00FFFFFFFFFFFE00
+        if not at:
+            return 0, 0
+        if at not in level2:
+            if len(level2) > 256:
+                level2.clear()
+            level2[at] = table(block, at, cluster // 8, ">Q")
+        return (level2[at][2 * second], level2[at][2 * second + 1]) if wide else (level2[at][second], 0)
+
+    def find(index: int) -> Piece:
+        number, part = divmod(index * sub, cluster)
+        word, bitmap = entry(number)
+        if word >> 62 & 1:
+            return _unpack(block, word, header)[part : part + sub]
+        place = word & 0x00FFFFFFFFFFFE00
+        if wide:
+            bit = part // sub
+            if bitmap >> 32 + bit & 1:
+                return ZERO
+            return place + part if bitmap >> bit & 1 else None
+        if word & 1:
+            return ZERO
+        return place if place or (data is not block and word >> 63) else None
+
+    return Chunked(data, header.size, sub, find, parent)
+
+
+def _unpack(block: Block, word: int, header: _Qcow2) -> bytes:
+    shift = 62 - (header.bits - 8)
+    at = word & (1 << shift) - 1
+    length = ((word >> shift & (1 << header.bits - 8) - 1) + 1) * 512 - (at & 511)
+    raw = read_at(block, at, length)
+    if header.zstd:
+        import zstandard
+
+        try:
+            return zstandard.ZstdDecompressor().decompressobj().decompress(raw)[: 1 << header.bits]
+        except zstandard.ZstdError as error:
+            raise DiskError(f"a compressed cluster is damaged: {error}") from error
+    try:
+        return zlib.decompressobj(-12).decompress(raw, 1 << header.bits)
+    except zlib.error as error:
+        raise DiskError(f"a compressed cluster is damaged: {error}") from error

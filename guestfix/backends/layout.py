@@ -1,0 +1,372 @@
+"""Which of a guest's volumes is its root, and what its fstab mounts where. Shared by all disk backends.
+
+Nothing here asks: one root is taken, of several none is unless the user names it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from guestfix.backends.layout_fstab import fstab_entries
+from guestfix.backends.layout_names import Names, disk_names, family_of, spec_names
+from guestfix.backends.layout_parts import ESP_TYPES
+from guestfix.backends.layout_probe import Probe
+from guestfix.errors import GuestError, NotAGuest, UsageError
+from guestfix.guest import Disk, Disks, Stat, Volume
+
+MAX_VOLUMES = 256
+MAX_MOUNTS = 64
+FILESYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "jfs", "reiserfs", "vfat", "ntfs", "exfat", "f2fs")
+_SKIPPED_TYPES = ("swap", "proc", "sysfs", "tmpfs", "devpts", "iso9660", "udf", "nfs", "nfs4", "cifs", "none", "ignore")
+_RESCUE = re.compile(r"\b(rescue|recovery|livecd|live-cd|systemrescue|memtest)", re.I)
+
+
+class View(Protocol):
+    """The files of one filesystem by itself, as far as the search for a root needs them."""
+
+    def stat(self, path: str, *, follow: bool = True) -> Stat | None:
+        """See GuestFS."""
+
+    def read(self, path: str, limit: int = ...) -> bytes:
+        """See GuestFS."""
+
+    def list(self, path: str) -> tuple[str, ...]:
+        """See GuestFS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A block device of the guest. ``disk`` and ``number`` are set for partitions (and 0 for a whole disk).
+
+    ``names`` are the names of volumes above partitions; ``key`` is the backend's own handle.
+    """
+
+    key: int
+    probe: Probe | None = None
+    disk: int = -1
+    number: int = 0
+    names: tuple[str, ...] = ()
+    size: int = 0
+    partuuid: str | None = None
+    partlabel: str | None = None
+    type: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskInfo:
+    """A whole disk as found: bytes, and the kind of its partition table."""
+
+    size: int
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subvolume:
+    """A Btrfs subvolume: its path from the top, and whether it was made as a snapshot."""
+
+    path: str
+    snapshot: bool = False
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A place that holds an operating system: a volume, for Btrfs with a subvolume."""
+
+    part: Part
+    subvolume: str
+    system: str
+    own: bool
+    rescue: bool
+    fstab: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """What is mounted where; ``subvolume`` is a path or ``subvolid:N``, empty for the default one."""
+
+    path: str
+    part: Part
+    subvolume: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The outcome: the root and all mounts (``/`` first), the disks under the guest's own names."""
+
+    root: Root
+    mounts: tuple[Mount, ...]
+    disks: Disks
+    names: Names = field(default_factory=Names)
+    missing: tuple[str, ...] = ()
+
+
+ViewOf = Callable[[Part, str], View | None]
+SubvolumesOf = Callable[[Part], Sequence[Subvolume]]
+
+
+def lay_out(
+    disks: Sequence[DiskInfo], parts: Sequence[Part], view: ViewOf, subvolumes: SubvolumesOf, wanted: str = ""
+) -> Layout:
+    """Find the root and what its fstab mounts.
+
+    Raises NotAGuest where no volume holds a system, UsageError where several do and ``wanted`` names none.
+    """
+    roots = list(_roots(parts, view, subvolumes))
+    root = _choose(roots, parts, disks, wanted)
+    names = _named(parts, len(disks), family_of(root.fstab) or _family_elsewhere(view(root.part, root.subvolume)))
+    mounts, missing = _mounts(root, parts, names, view)
+    return Layout(root, mounts, _disks(disks, parts, names), names, missing)
+
+
+# roots
+
+
+def _roots(parts: Sequence[Part], view: ViewOf, subvolumes: SubvolumesOf) -> Iterator[Root]:
+    for part in parts[:MAX_VOLUMES]:
+        if part.probe is None or part.probe.type not in FILESYSTEMS or part.problem:
+            continue
+        found = []
+        for one in _places(part, subvolumes):
+            seen = view(part, one.path)
+            root = _root(part, one, seen) if seen is not None else None
+            if root is not None:
+                found.append((one, root))
+        yield from _without_snapshots(found)
+
+
+def _places(part: Part, subvolumes: SubvolumesOf) -> Sequence[Subvolume]:
+    if part.probe is not None and part.probe.type == "btrfs":
+        return list(subvolumes(part))[:MAX_VOLUMES]
+    return [Subvolume("", default=True)]
+
+
+def _without_snapshots(found: list[tuple[Subvolume, Root]]) -> Iterator[Root]:
+    """Drop snapshots: of several roots on one Btrfs, those made as snapshots, unless the default is one.
+
+    A system that was rolled back runs from a writable snapshot that is the default subvolume (openSUSE).
+    """
+    named = {_fstab_subvolume(root.fstab) for _, root in found} - {""}
+    kept = [root for one, root in found if one.path in named and not _below_snapshots(one.path)]
+    default = [root for one, root in found if one.default]
+    plain = [root for one, root in found if not one.snapshot]
+    yield from (kept if len(kept) == 1 else default or plain or [root for _, root in found])
+
+
+def _below_snapshots(path: str) -> bool:
+    return bool(re.search(r"(^|/)(\.snapshots|snapshots?|timeshift(-btrfs)?)/", path))
+
+
+def _fstab_subvolume(fstab: bytes) -> str:
+    for entry in fstab_entries(fstab):
+        if entry.mount == "/":
+            return entry.subvolume.strip("/")
+    return ""
+
+
+def _root(part: Part, place: Subvolume, view: View) -> Root | None:
+    try:
+        system = _linux(view) or _windows(view)
+        if not system:
+            return None
+        fstab = view.read("/etc/fstab") if view.stat("/etc/fstab") else b""
+    except GuestError:
+        return None
+    label = (part.probe.label or "") if part.probe else ""
+    rescue = bool(_RESCUE.search(" ".join((system, label, *part.names))))
+    own = any(entry.mount == "/" and _same(entry.spec, part) for entry in fstab_entries(fstab))
+    return Root(part, place.path, system, own, rescue, fstab)
+
+
+def _linux(view: View) -> str:
+    """Return the system's name where this is the root of a Linux: /etc with what only a root has."""
+    if view.stat("/etc") is None:
+        return ""
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        found = view.stat(path)
+        if found is not None and found.kind == "file":
+            text = view.read(path).decode("utf-8", "replace")
+            match = re.search(r'^PRETTY_NAME=["\']?([^"\'\n]+)', text, re.M)
+            variant = re.search(r"^VARIANT_ID=(.*)", text, re.M)
+            return (match[1] if match else "Linux") + (f" ({variant[1]})" if variant else "")
+    marks = ("redhat-release", "SuSE-release", "debian_version", "system-release", "lsb-release", "fstab", "inittab")
+    return "Linux" if any(view.stat(f"/etc/{name}") for name in marks) and _has_usr(view) else ""
+
+
+def _has_usr(view: View) -> bool:
+    """Tell a root from a copied /etc: the folders that every root has, if only as mount points."""
+    return all(view.stat(f"/{name}") is not None for name in ("usr", "var"))
+
+
+def _windows(view: View) -> str:
+    for path in ("/Windows/System32/config/SYSTEM", "/WINNT/system32/config/system"):
+        found = view.stat(path)
+        if found is not None and found.kind == "file":
+            return "Windows"
+    return ""
+
+
+def _same(spec: str, part: Part) -> bool:
+    return spec in spec_names(part.probe, part.partuuid, part.partlabel) or spec in part.names
+
+
+def _choose(roots: list[Root], parts: Sequence[Part], disks: Sequence[DiskInfo], wanted: str) -> Root:
+    names = _named(parts, len(disks), "")
+    if wanted:
+        return _wanted(roots, names, wanted)
+    if not roots:
+        raise _nothing(parts, names)
+    usual = [root for root in roots if not root.rescue] or roots
+    unique = {(root.part.probe.uuid if root.part.probe else None, root.subvolume): root for root in reversed(usual)}
+    if len(unique) < len(usual) and len(unique) == 1:  # a snapshot of the whole volume has the same UUID
+        return usual[0]
+    if len(usual) == 1:
+        return usual[0]
+    lines = "\n  ".join(f"{_title(root, names)}: {root.system}" for root in usual)
+    raise UsageError(
+        f"{len(usual)} operating systems found, and only one can be repaired at a time:\n  {lines}",
+        remedy=f"name one, for example --root {_title(usual[0], names)}",
+    )
+
+
+def _title(root: Root, names: Names) -> str:
+    device = names.primary(root.part.key)
+    return f"{device}:{root.subvolume}" if root.subvolume else device
+
+
+def _wanted(roots: list[Root], names: Names, wanted: str) -> Root:
+    device, _, subvolume = wanted.partition(":")
+    any_family = {alias for family in ("sd", "hd", "vd", "xvd", "nvme") for alias in _aliases(device, family)}
+    matching = [
+        root
+        for root in roots
+        if device in names.all(root.part.key)
+        or any_family & set(names.all(root.part.key))
+        or device in spec_names(root.part.probe, root.part.partuuid, root.part.partlabel)
+    ]
+    if subvolume:
+        matching = [root for root in matching if root.subvolume == subvolume.strip("/")]
+    if len(matching) == 1:
+        return matching[0]
+    found = ", ".join(_title(root, names) for root in roots) or "none"
+    raise UsageError(
+        f"--root {wanted} names {len(matching)} of the systems found", remedy=f"the systems found are: {found}"
+    )
+
+
+def _aliases(device: str, family: str) -> Iterator[str]:
+    """Yield the name that a device of another family has as a SCSI disk: vda1 is sda1."""
+    match = re.fullmatch(r"/dev/(?:sd|hd|vd|xvd)([a-z])(\d*)", device)
+    nvme = re.fullmatch(r"/dev/nvme(\d)n1(?:p(\d+))?", device)
+    if match:
+        yield f"/dev/sd{match[1]}{match[2]}"
+    elif nvme and family == "nvme":
+        yield f"/dev/sd{chr(97 + int(nvme[1]))}{nvme[2] or ''}"
+
+
+def _nothing(parts: Sequence[Part], names: Names) -> NotAGuest:
+    seen = [f"{names.primary(part.key)}: {part.probe.type if part.probe else 'nothing known'}" for part in parts[:21]]
+    problems = [f"{names.primary(part.key)}: {part.problem}" for part in parts if part.problem]
+    text = "no operating system was found on the disks"
+    if not parts:
+        return NotAGuest(f"{text}: there is neither a partition table nor a filesystem on them")
+    if problems:
+        return NotAGuest("; ".join([text, *problems]), remedy="try another backend: guestfix backends lists them")
+    return NotAGuest(f"{text} ({', '.join(seen)})", remedy="give all disks of the guest, in their order")
+
+
+# names and mounts
+
+
+def _named(parts: Sequence[Part], disks: int, family: str) -> Names:
+    names = Names()
+    for part in parts:
+        if part.disk >= 0:
+            names.add(part.key, disk_names(part.disk, part.number, family or "sd"))
+        else:
+            names.add(part.key, part.names)
+        names.add_specs(part.key, spec_names(part.probe, part.partuuid, part.partlabel))
+    return names
+
+
+def _family_elsewhere(view: View | None) -> str:
+    for path in ("/boot/grub/device.map", "/boot/grub2/device.map", "/etc/crypttab", "/boot/grub/menu.lst"):
+        try:
+            text = view.read(path) if view is not None and view.stat(path) else b""
+        except GuestError:
+            continue
+        found = family_of(text)
+        if found:
+            return found
+    return ""
+
+
+def _mounts(root: Root, parts: Sequence[Part], names: Names, view: ViewOf) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
+    by_key = {part.key: part for part in parts}
+    found = {"/": Mount("/", root.part, root.subvolume)}
+    missing = []
+    for entry in fstab_entries(root.fstab):
+        path = "/" + "/".join(piece for piece in entry.mount.split("/") if piece)
+        if path == "/" or not entry.mount.startswith("/") or ".." in path.split("/") or entry.type in _SKIPPED_TYPES:
+            continue
+        if "noauto" in entry.options and not path.startswith(("/boot", "/efi")):
+            continue
+        key = names.find(entry.spec)
+        if key is None or len(found) >= MAX_MOUNTS:
+            continue
+        part = by_key[key]
+        if part.problem or part.probe is None or view(part, entry.subvolume) is None:
+            missing.append(f"{path} ({entry.spec}): {part.problem or 'its filesystem can not be read here'}")
+            continue
+        found.setdefault(path, Mount(path, part, entry.subvolume))
+    _add_esp(root, found, parts, view)
+    return tuple(found[path] for path in sorted(found)), tuple(missing)
+
+
+def _add_esp(root: Root, found: dict[str, Mount], parts: Sequence[Part], view: ViewOf) -> None:
+    """Mount the EFI system partition where the guest has an empty folder for it but no fstab line.
+
+    systemd-gpt-auto-generator(8) does so on /efi or /boot; here /boot/efi counts too.
+    """
+    esp = [part for part in parts if part.type in ESP_TYPES and part.probe and part.probe.type == "vfat"]
+    if len(esp) != 1 or any(mount.part.key == esp[0].key for mount in found.values()):
+        return
+    base = view(root.part, root.subvolume)
+    for path in ("/boot/efi", "/efi"):
+        if base is not None and "/boot" not in found and base.stat(path) is not None and not base.list(path):
+            found[path] = Mount(path, esp[0])
+            return
+
+
+def _disks(disks: Sequence[DiskInfo], parts: Sequence[Part], names: Names) -> Disks:
+    family = names.family
+    whole = []
+    for index, disk in enumerate(disks):
+        volumes = tuple(_volume(part, names) for part in parts if part.disk == index and part.number)
+        whole.append(Disk(disk_names(index, 0, family)[0], disk.size, disk.table or None, volumes))
+    above = tuple(_volume(part, names) for part in parts if part.disk < 0 or not part.number)
+    return Disks(tuple(whole), above)
+
+
+def _volume(part: Part, names: Names) -> Volume:
+    every = names.all(part.key)
+    probe = part.probe or Probe("")
+    return Volume(
+        every[0],
+        every[1:],
+        probe.type or None,
+        probe.uuid,
+        probe.label,
+        part.partuuid,
+        part.partlabel,
+        part.size or None,
+    )
+
+
+def with_problem(part: Part, problem: str) -> Part:
+    """Return the part with what is wrong with it."""
+    return replace(part, problem=part.problem or problem)
