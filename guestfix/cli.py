@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "revert": "undo every apply, from the journal inside the guest",
     "compat": "show the compatibility table, ask it about a system, compare two tables",
     "test": "run the cases of a rule pack",
+    "backends": "show which ways to a guest work here, and what makes the others work",
     "case": "make a case from a guest: just the files that a run reads",
 }
 """Name to one line of help; the module of the same name in :mod:`guestfix.commands` does the work."""

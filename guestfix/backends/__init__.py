@@ -7,8 +7,9 @@ entry-point group ``guestfix.backends``; the name of the entry point is the sche
 from __future__ import annotations
 
 import importlib
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,8 +18,12 @@ from guestfix.guest import Disks, GuestFS, GuestWriter
 
 BACKENDS: dict[str, str] = {
     "dir": "directory:open_place",
+    "image": "image:open_place",
 }
 """Scheme to ``module:function`` below this package."""
+
+WRITERS = ("uml", "libguestfs")
+"""The backends that can write to disk images, the one to prefer first."""
 
 GROUP = "guestfix.backends"
 
@@ -27,42 +32,68 @@ GROUP = "guestfix.backends"
 class Request:
     """What the user asked for besides the place.
 
-    ``disks`` is the path of a disks description, ``host`` to ask the host, or None.
+    ``disks`` is the path of a disks description, ``host`` to ask the host, or None. ``more`` are the
+    guest's further disk images in order, ``root`` the volume to take where several hold a system.
     """
 
     disks: str | None = None
     writable: bool = False
+    more: tuple[str, ...] = ()
+    root: str = ""
 
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+-]*):(.+)", re.DOTALL)
 
 
-def open_guest(uri: str, *, disks: str | Disks | None = None, writable: bool = False) -> GuestFS:
-    """Return the guest at ``dir:PATH`` or at a plain path.
+def open_guest(
+    uri: str | Sequence[str], *, disks: str | Disks | None = None, writable: bool = False, root: str = ""
+) -> GuestFS:
+    """Return the guest at ``dir:PATH``, ``image:FILE`` or at a plain path: a folder or a disk image.
 
-    ``disks`` is the path of a disks description (``--disks``), ``host``, or a Disks value. Raises
-    NotAGuest where the place can't be opened, UsageError for an unknown scheme.
+    Several paths are the disks of one guest, in the order of the old platform. ``disks`` is the path of a
+    disks description (``--disks``), ``host``, or a Disks value. Raises NotAGuest where the place can't be
+    opened, UsageError for an unknown scheme and where several roots are found and ``root`` names none.
     """
-    scheme, place = split_uri(uri)
+    first, *more = (uri,) if isinstance(uri, str) else uri
+    scheme, place = split_uri(first, writable=writable)
     if isinstance(disks, Disks):
         from guestfix.backends.directory import open_directory
 
         return open_directory(place, disks)
-    return _function(scheme)(place, Request(disks, writable))
+    if scheme == "dir" and (more or root):
+        raise UsageError("a folder is one guest by itself: neither further disks nor --root go with it")
+    return _function(scheme)(place, Request(disks, writable, tuple(more), root))
 
 
-def open_writable(uri: str, *, disks: str | Disks | None = None) -> GuestWriter:
+def open_writable(uri: str | Sequence[str], *, disks: str | Disks | None = None, root: str = "") -> GuestWriter:
     """Return the guest for writing. Raises UsageError where its backend only reads."""
-    guest = open_guest(uri, disks=disks, writable=True)
+    guest = open_guest(uri, disks=disks, writable=True, root=root)
     if not hasattr(guest, "put"):
         raise UsageError(f"{guest.uri} can only be read", remedy="see: guestfix backends")
     return cast(GuestWriter, guest)
 
 
-def split_uri(uri: str) -> tuple[str, str]:
-    """Return the scheme and the place of a guest's URI; a plain path is a ``dir``."""
+def split_uri(uri: str, *, writable: bool = False) -> tuple[str, str]:
+    """Return the scheme and the place of a guest's URI.
+
+    A plain path is a ``dir``, or where it is a file an ``image``; for writing, the first backend that can
+    write to images and is usable here.
+    """
     match = _SCHEME.fullmatch(uri)
-    return (match[1], match[2]) if match else ("dir", uri)
+    if match and not os.path.exists(uri):
+        return match[1], match[2]
+    if not os.path.exists(uri) or os.path.isdir(uri):
+        return "dir", uri
+    return (_writer() if writable else "image"), uri
+
+
+def _writer() -> str:
+    from guestfix.backends.status import usable
+
+    for scheme in WRITERS:
+        if usable(scheme):
+            return scheme
+    raise UsageError("no backend that can write to disk images is usable here", remedy="see: guestfix backends")
 
 
 def _function(scheme: str) -> Callable[[str, Request], GuestFS]:

@@ -10,12 +10,13 @@ import io
 from collections import OrderedDict
 from typing import IO
 
+from guestfix.backends import Request
 from guestfix.backends.image_node import Node, Tree, guarded
 from guestfix.backends.image_open import Volumes
 from guestfix.backends.image_ova import open_images
 from guestfix.backends.layout import Layout, Mount, Part, View, lay_out
 from guestfix.backends.resolve import resolve
-from guestfix.errors import GuestError, NotFound, TooLarge, Unreadable
+from guestfix.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
 from guestfix.facts import Finding
 from guestfix.guest import MAX_READ, Disks, Meta, Space, Stat
 
@@ -235,3 +236,12 @@ def open_image(paths: list[str], root: str = "") -> ImageGuest:
     """
     with guarded(paths[0] if paths else "the image"):
         return ImageGuest(paths, root)
+
+
+def open_place(place: str, request: Request) -> ImageGuest:
+    """Open disk images as the user named them. Raises as open_image, and UsageError for writing."""
+    if request.writable:
+        raise UsageError("the backend image only reads", remedy="write through uml: or libguestfs:")
+    if request.disks:
+        raise UsageError("--disks is for folders; an image shows its disks itself")
+    return open_image([place, *request.more], request.root)

@@ -26,7 +26,6 @@ class _Geometry:
     block: int
     inodes: int
     blocks: int
-    first_block: int
     per_group: int
     inode_size: int
     desc_size: int
@@ -63,13 +62,13 @@ class ExtTree:
         wide = bool(self.incompat & 0x80)
         if wide:
             blocks |= struct.unpack_from("<I", sb, 336)[0] << 32
-        first, shift = struct.unpack_from("<II", sb, 20)
+        shift = struct.unpack_from("<I", sb, 24)[0]
         per_group, revision = struct.unpack_from("<I", sb, 40)[0], struct.unpack_from("<I", sb, 76)[0]
         inode_size = struct.unpack_from("<H", sb, 88)[0] if revision else 128
         desc = struct.unpack_from("<H", sb, 254)[0] if wide else 32
         if shift > 6 or not per_group or not 128 <= inode_size <= 65536 or not 32 <= desc <= 1024 or not blocks:
             raise DiskError("the ext superblock is damaged")
-        return _Geometry(1024 << shift, inodes, blocks, first, per_group, inode_size, desc, wide and desc >= 64)
+        return _Geometry(1024 << shift, inodes, blocks, per_group, inode_size, desc, wide and desc >= 64)
 
     def root(self, subvolume: str = "") -> ExtNode:
         """Return the root directory."""
@@ -88,7 +87,7 @@ class ExtTree:
         if not 1 <= number <= geo.inodes:
             raise DiskError(f"inode {number} is outside the filesystem")
         group, index = divmod(number - 1, geo.per_group)
-        at = (geo.first_block + 1) * geo.block + group * geo.desc_size
+        at = (1024 // geo.block + 1) * geo.block + group * geo.desc_size  # the block after the superblock's
         desc = read_exact(self.block, at, geo.desc_size, "a block group descriptor")
         table = struct.unpack_from("<I", desc, 8)[0]
         if geo.wide:

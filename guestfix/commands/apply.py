@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Apply and print what was done."""
-    guest = open_writable(args.guest, disks=args.disks)
+    guest = open_writable(args.guest, disks=args.disks, root=args.root)
     plan = _plan(args, guest)
     try:
         receipt = _apply(args, guest, plan)

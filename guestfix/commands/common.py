@@ -15,13 +15,24 @@ from guestfix.planner import Options, Progress
 
 def add_guest(parser: argparse.ArgumentParser) -> None:
     """Add the guest, its disks and the output format."""
+    add_place(parser)
     parser.add_argument(
-        "guest", metavar="GUEST", help="directory that holds the guest's root, or a URI such as dir:PATH"
-    )
-    parser.add_argument(
-        "--disks", metavar="FILE", help="YAML description of the guest's disks, or 'host' to ask the host"
+        "--disks", metavar="FILE", help="YAML description of a folder's disks, or 'host' to ask the host"
     )
     add_format(parser)
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add the guest itself."""
+    parser.add_argument(
+        "guest",
+        metavar="GUEST",
+        nargs="+",
+        help="a folder that holds the guest's root, its disk images in order, or a URI such as uml:FILE",
+    )
+    parser.add_argument(
+        "--root", metavar="DEV", default="", help="the volume to take where the disks hold several systems"
+    )
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

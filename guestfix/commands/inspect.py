@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the facts and findings."""
-    guest = open_guest(args.guest, disks=args.disks)
+    guest = open_guest(args.guest, disks=args.disks, root=args.root)
     inspection = inspect_guest(guest, pack_from(args), args.target)
     if args.format == "json":
         write_json(inspection_document(inspection))

@@ -27,7 +27,7 @@ def status_of(plan: Plan) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan as text, or as the JSON that ``apply --plan`` takes."""
-    guest = open_guest(args.guest, disks=args.disks)
+    guest = open_guest(args.guest, disks=args.disks, root=args.root)
     plan = make_plan(guest, pack_from(args), args.target, options_from(args), progress_from(args))
     write(dump_plan(plan).decode("utf-8", "surrogateescape") if args.format == "json" else render_plan(plan))
     return status_of(plan)

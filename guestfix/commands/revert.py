@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 
 from guestfix.backends import open_writable
-from guestfix.commands.common import add_format, write, write_json
+from guestfix.commands.common import add_format, add_place, write, write_json
 from guestfix.report.text import render_reverted
 from guestfix.undo import revert
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("guest", metavar="GUEST", help="the guest that apply changed")
+    add_place(parser)
     parser.add_argument(
         "--force", action="store_true", help="restore files changed since apply too; that content is kept beside them"
     )
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Revert and print what was restored."""
-    guest = open_writable(args.guest)
+    guest = open_writable(args.guest, root=args.root)
     done = revert(guest, force=args.force)
     if args.format == "json":
         write_json(

@@ -14,6 +14,7 @@ from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 
 DETECTORS: tuple[str, ...] = (
+    "backend",
     "os",
     "disks",
     "fstab",

@@ -1,0 +1,102 @@
+"""Which backends work on this host, and the one command that makes a missing one work."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One backend: what it is for, whether it works here, what is missing, and the command that mends it."""
+
+    name: str
+    title: str
+    writes: bool
+    usable: bool
+    missing: tuple[str, ...] = ()
+    command: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def _directory() -> Status:
+    return Status("dir", "a guest's root as a folder", True, True)
+
+
+_EXTRA = {"dissect.xfs": "XFS", "dissect.btrfs": "Btrfs", "dissect.ntfs": "NTFS"}
+
+
+def _image() -> Status:
+    missing = tuple(name for name in _EXTRA if not _importable(name))
+    notes: tuple[str, ...] = ("raw, qcow2, VMDK, VHD, VHDX, VDI, OVA; MBR, GPT, LVM, RAID 0 and 1; ext2/3/4, FAT",)
+    if missing:
+        notes += (f"{', '.join(_EXTRA[name] for name in missing)} can't be read without the extra",)
+    command = "pip install 'guestfix[image]'" if missing else ""
+    return Status("image", "disk images, read only", False, True, missing, command, notes)
+
+
+def _importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _programs(*names: str) -> tuple[str, ...]:
+    return tuple(name for name in names if find_program(name) is None)
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a host program; the folders for the administrator's programs count too."""
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
+
+
+_CHECKERS = {"e2fsck": "e2fsprogs", "xfs_repair": "xfsprogs", "btrfs": "btrfs-progs", "ntfsfix": "ntfs-3g"}
+_CHECKERS |= {"fsck.vfat": "dosfstools", "jfs_fsck": "jfsutils", "lvm": "lvm2", "mdadm": "mdadm", "ntfs-3g": "ntfs-3g"}
+
+
+def _uml() -> Status:
+    missing = _programs("linux.uml", "qemu-img")
+    command = "apt-get install user-mode-linux qemu-utils" if missing else ""
+    absent = {package for name, package in _CHECKERS.items() if find_program(name) is None}
+    notes = (f"for every filesystem also: apt-get install {' '.join(sorted(absent))}",) if absent else ()
+    title = "disk images through User-mode Linux, as an ordinary user"
+    return Status("uml", title, True, not missing, missing, command, notes)
+
+
+def _libguestfs() -> Status:
+    missing = () if _importable("guestfs") else _programs("guestfish")
+    command = "apt-get install libguestfs-tools" if missing else ""
+    notes = () if os.access("/dev/kvm", os.R_OK | os.W_OK) else ("without /dev/kvm a start takes about 20 s",)
+    return Status(
+        "libguestfs", "disk images through the libguestfs appliance", True, not missing, missing, command, notes
+    )
+
+
+_BUILT_IN: dict[str, Callable[[], Status]] = {
+    "dir": _directory,
+    "image": _image,
+    "uml": _uml,
+    "libguestfs": _libguestfs,
+}
+
+
+def usable(name: str) -> bool:
+    """Tell whether this backend works here."""
+    return name in _BUILT_IN and _BUILT_IN[name]().usable
+
+
+def all_backends() -> list[Status]:
+    """Return the state of every backend, those of other packages last."""
+    from importlib.metadata import entry_points
+
+    from guestfix.backends import GROUP
+
+    found = [check() for check in _BUILT_IN.values()]
+    others = {point.name: point.value for point in entry_points(group=GROUP)}
+    found += [Status(name, value, False, True) for name, value in sorted(others.items()) if name not in _BUILT_IN]
+    return found

@@ -1,0 +1,164 @@
+"""Filesystems and disks made on the host without mounting anything, so that no test needs root."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from guestfix.backends.status import find_program
+
+MIB = 1 << 20
+
+
+def run(*args: object, stdin: str = "") -> str:
+    first, *rest = map(str, args)
+    done = subprocess.run(
+        [find_program(first) or first, *rest], input=stdin, capture_output=True, text=True, errors="replace"
+    )
+    assert done.returncode == 0, f"{first}: {done.stderr}"
+    return done.stdout
+
+
+def have(*names: str) -> bool:
+    return all(find_program(name) for name in names)
+
+
+def debian(root: Path, fstab: str = "", *, extra: bool = True) -> Path:
+    """Write a small Debian 12 root with the things that trip readers up."""
+    files = {
+        "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n',
+        "etc/debian_version": "12.7\n",
+        "etc/hostname": "guest\n",
+        "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+        "etc/fstab": fstab,
+        "etc/default/grub": 'GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\n',
+    }
+    for name, text in files.items():
+        place = root / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    for name in ("usr/bin", "var/lib", "boot", "proc", "sys", "dev", "run", "tmp", "root", "home"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    os.chmod(root / "tmp", 0o1777)
+    (root / "bin").symlink_to("usr/bin")
+    if extra:
+        tricky(root / "srv")
+    return root
+
+
+def tricky(base: Path) -> Path:
+    """Write links, a large directory, sparse and long files, odd names, times and attributes."""
+    rng = random.Random(5)
+    base.mkdir(parents=True, exist_ok=True)
+    (base / "short").symlink_to("../etc/hostname")
+    (base / "absolute").symlink_to("/etc/hostname")
+    (base / "sixty").symlink_to("/" + "x" * 59)
+    (base / "long").symlink_to("/" + "/".join(["y" * 90] * 3))
+    (base / "loop").symlink_to("loop")
+    (base / "dangling").symlink_to("nowhere")
+    (base / "many").mkdir()
+    for index in range(700):
+        (base / "many" / f"file-with-a-fairly-long-name-{index:04d}.conf").write_text(f"{index}\n")
+    (base / "empty").touch()
+    (base / "tiny").write_text("x")
+    (base / "big").write_bytes(rng.randbytes(3 * MIB + 17))
+    with (base / "sparse").open("wb") as stream:
+        for at in (0, 5 * MIB, 9 * MIB + 4096):
+            stream.seek(at)
+            stream.write(rng.randbytes(5000))
+        stream.seek(12 * MIB)
+        stream.write(b"end")
+    (base / "caf\u00e9 \u65e5\u672c").write_text("unicode\n")
+    (base / "mode").write_text("mode\n")
+    os.chmod(base / "mode", 0o4751)
+    os.utime(base / "mode", ns=(1_000_000_000_123_456_789, 2_100_000_000_987_654_321))
+    (base / "hard").hardlink_to(base / "tiny")
+    if hasattr(os, "setxattr"):
+        try:
+            os.setxattr(base / "mode", "user.note", b"hello")
+            os.setxattr(base / "mode", "user.large", b"v" * 300)
+        except OSError:
+            pass
+    return base
+
+
+def filesystem(kind: str, place: Path, size: int, tree: Path | None = None, *options: str, uuid: str = "") -> Path:
+    """Make a filesystem in a file of size bytes, filled from tree where the tool can."""
+    with place.open("wb") as stream:
+        stream.truncate(size)
+    if kind in ("ext2", "ext3", "ext4"):
+        fill = ["-d", tree] if tree else []
+        run("mke2fs", "-q", "-F", "-t", kind, *(["-U", uuid] if uuid else []), *options, *fill, place)
+    elif kind == "btrfs":
+        fill = ["--rootdir", tree] if tree else []
+        run("mkfs.btrfs", "-q", "-f", *(["-U", uuid] if uuid else []), *options, *fill, place)
+    elif kind == "vfat":
+        run("mkfs.vfat", *(["-i", uuid] if uuid else []), *options, place)
+        if tree:
+            run("mcopy", "-s", "-m", "-i", place, *sorted(tree.iterdir()), "::")
+    elif kind == "xfs":
+        run("mkfs.xfs", "-q", "-f", *(["-m", f"uuid={uuid}"] if uuid else []), *options, place)
+    elif kind == "jfs":
+        run("mkfs.jfs", "-q", *options, place)
+    elif kind == "ntfs":
+        run("mkntfs", "-q", "-F", "-f", *options, place)
+    elif kind == "swap":
+        run("mkswap", *(["-U", uuid] if uuid else []), place)
+    else:
+        raise AssertionError(kind)
+    return place
+
+
+@dataclass
+class PartSpec:
+    content: Path
+    type: str = "linux"
+    name: str = ""
+    bootable: bool = False
+
+
+def disk(place: Path, parts: Sequence[PartSpec], table: str = "gpt", label_id: str = "") -> Path:
+    """Join partitions to a disk with a partition table that sfdisk writes."""
+    start, lines = MIB, [f"label: {'dos' if table == 'mbr' else 'gpt'}"]
+    if label_id:
+        lines.append(f"label-id: {label_id}")
+    spans = []
+    for part in parts:
+        size = -(-part.content.stat().st_size // MIB) * MIB
+        line = f"start={start // 512}, size={size // 512}, type={part.type}"
+        line += f', name="{part.name}"' if part.name else ""
+        lines.append(line + (", bootable" if part.bootable else ""))
+        spans.append((part.content, start))
+        start += size + (MIB if table == "mbr" else 0)
+    with place.open("wb") as stream:
+        stream.truncate(start + MIB)
+    run("sfdisk", "-q", place, stdin="\n".join(lines) + "\n")
+    for content, at in spans:
+        copy_sparse(content, place, at)
+    return place
+
+
+def copy_sparse(source: Path, target: Path, at: int) -> None:
+    with source.open("rb") as read, target.open("r+b") as write:
+        while chunk := read.read(MIB):
+            if chunk.strip(b"\0"):
+                write.seek(at)
+                write.write(chunk)
+            at += len(chunk)
+
+
+def convert(source: Path, fmt: str, *options: str) -> Path:
+    place = source.with_suffix("." + fmt.replace(":", "-"))
+    name = fmt.partition(":")[0]
+    extra = ["-o", "subformat=" + fmt.partition(":")[2]] if ":" in fmt else []
+    run("qemu-img", "convert", "-O", name, *extra, *options, source, place)
+    return place
+
+
+def clear(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
