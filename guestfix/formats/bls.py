@@ -87,7 +87,8 @@ def arg_lines(src: bytes) -> list[ArgLine]:
         if one.key == "options":
             words = cmdline.words_at(src[one.start : one.end])
             end = words[-1].end if words else 0
-            found.append(ArgLine(words, one.start, end, one.start, "plain", initrd, kernel))
+            shared = any(word.text in ("$kernelopts", "${kernelopts}") for word in words)
+            found.append(ArgLine(words, one.start, end, one.start, "plain", initrd, kernel, not shared))
     return found
 
 

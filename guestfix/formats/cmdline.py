@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from guestfix.edit import Splice, apply_splices
-from guestfix.formats.shellvars import decode, encode
+from guestfix.formats.shellvars import decode, encode, quote
 
-Style = Literal["plain", "grub", "double", "single", "env"]
-"""How a word must be written: as it is, as a GRUB shell word, inside double or single quotes, in a grubenv."""
+Style = Literal["plain", "grub", "double", "single", "bare"]
+"""How a word must be written: as it is, as a GRUB shell word, inside double or single quotes.
+
+``bare`` is the value of a shell assignment without quotes, which gets them when it changes.
+"""
 
 _WORD = re.compile(rb'(?:[^ \t\r\n"]++|"[^"\n]*+(?:"|(?=\n)|\Z))++')
 _GRUB_SAFE = re.compile(r"[A-Za-z0-9_@%+:,./=^~?*!\[\]#-]+\Z")
@@ -36,6 +39,8 @@ class ArgLine(NamedTuple):
     Words and ``insert_at``, which is where a further word would go, count from the offset ``base``;
     ``at`` is the offset of the command or setting. ``initrd`` says whether an initrd comes with it
     (None: not said there), ``kernel`` names the kernel file the arguments are for (empty: any).
+    Where ``takes_more`` is false, words are changed and removed but never added: another place holds
+    what all entries share.
     """
 
     words: tuple[Word, ...]
@@ -45,6 +50,7 @@ class ArgLine(NamedTuple):
     style: Style = "plain"
     initrd: bool | None = None
     kernel: str = ""
+    takes_more: bool = True
 
     def texts(self) -> list[str]:
         """Return the arguments as the kernel would see them."""
@@ -62,8 +68,8 @@ class Rewrite:
         return bool(self.replace or self.add)
 
 
-Change = Callable[[Sequence[str], bool | None], Rewrite]
-"""Decides what becomes of the arguments at one place, given them and whether an initrd comes with them."""
+Change = Callable[[Sequence[str], ArgLine], Rewrite]
+"""Decides what becomes of the arguments at one place. It may look at the place's ``initrd`` and ``kernel``."""
 
 
 def split(text: str) -> list[str]:
@@ -106,8 +112,6 @@ def _written(text: str, style: Style) -> bytes:
         return re.sub(rb'([\\"$`])', rb"\\\1", raw)
     if style == "grub" and not _GRUB_SAFE.match(text):
         return b"'" + raw.replace(b"'", b"'\\''") + b"'"
-    if style == "env":
-        return raw.replace(b"\\", b"\\\\").replace(b"\n", b"\\\n")
     return raw
 
 
@@ -135,8 +139,17 @@ def _addition(src: bytes, line: ArgLine, add: Sequence[str]) -> Splice:
     return Splice(at, 0, text)
 
 
+def _whole(src: bytes, line: ArgLine, rewrite: Rewrite) -> list[Splice]:
+    """Write a value anew that had no quotes, so it is one word or none."""
+    words = [rewrite.replace.get(at, word.text) for at, word in enumerate(line.words)]
+    text = " ".join([word for word in words if word is not None] + rewrite.add)
+    return [Splice(line.base, line.insert_at, quote(text))]
+
+
 def splices(src: bytes, line: ArgLine, rewrite: Rewrite) -> list[Splice]:
     """Return the splices that do a rewrite of one place's arguments."""
+    if line.style == "bare":
+        return _whole(src, line, rewrite)
     found = _removals(line, {index for index, text in rewrite.replace.items() if text is None})
     for index, text in rewrite.replace.items():
         word = line.words[index]
@@ -148,13 +161,23 @@ def splices(src: bytes, line: ArgLine, rewrite: Rewrite) -> list[Splice]:
 
 
 def rewrite_all(src: bytes, lines: Iterable[ArgLine], change: Change) -> bytes:
-    """Do one change at every place; src itself comes back where nothing changes."""
-    known: dict[tuple[tuple[Word, ...], bool | None], Rewrite] = {}
+    """Do one change at every place; src itself comes back where nothing changes.
+
+    Places with the same words, initrd and kernel are asked about once.
+    """
+    known: dict[tuple[tuple[Word, ...], bool | None, str, bool], Rewrite] = {}
     found: list[Splice] = []
     for line in lines:
-        key = (line.words, line.initrd)
+        key = (line.words, line.initrd, line.kernel, line.takes_more)
         if key not in known:
-            known[key] = change(line.texts(), line.initrd)
+            known[key] = _decide(line, change)
         if known[key]:
             found += splices(src, line, known[key])
     return apply_splices(src, found)
+
+
+def _decide(line: ArgLine, change: Change) -> Rewrite:
+    texts = line.texts()
+    wanted = change(texts, line)
+    replace = {at: text for at, text in wanted.replace.items() if text != texts[at]}
+    return Rewrite(replace, wanted.add if line.takes_more else [])

@@ -85,7 +85,8 @@ class Places:
         words = words_at(self.src[match.end() : end])
         style: Style = "double" if match["quote"] == b'"' else "single"
         at = words[-1].end if words else 0
-        self.found.append(ArgLine(words, match.end(), at, node.start, style, None, ""))
+        more = b"kernelopts" in match[0]
+        self.found.append(ArgLine(words, match.end(), at, node.start, style, None, "", more))
 
 
 def arg_lines(src: bytes) -> list[ArgLine]:

@@ -147,7 +147,8 @@ def arg_lines(src: bytes) -> list[ArgLine]:
     for match in _SOURCE.finditer(src):
         words = words_at(match["rest"].rstrip(b" \t\r"))
         at = words[-1].end if words else 0
-        found.append(ArgLine(words, match.start("rest"), at, match.start(), "plain", None, ""))
+        more = match["name"] == b"kopt"
+        found.append(ArgLine(words, match.start("rest"), at, match.start(), "plain", None, "", more))
     for stanza in parse(src).stanzas:
         kernel = kernel_of(stanza)
         line = _arg_line(src, kernel[2], bool(initrds_of(stanza))) if kernel else None

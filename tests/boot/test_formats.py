@@ -66,7 +66,7 @@ HOSTILE = st.lists(
 ).map(b"".join) | st.binary(max_size=200)
 
 
-def change(texts: Sequence[str], initrd: bool | None) -> Rewrite:
+def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
     found = Rewrite()
     for at, text in enumerate(texts):
         if text.startswith("root=/dev/sda"):
@@ -133,7 +133,7 @@ def test_grub_words(before: bytes, after: bytes | None) -> None:
 
 
 def test_removing_every_word_and_neighbours() -> None:
-    def gone(texts: Sequence[str], initrd: bool | None) -> Rewrite:
+    def gone(texts: Sequence[str], line: ArgLine) -> Rewrite:
         return Rewrite({at: None for at, text in enumerate(texts) if text != "b"}, [])
 
     for before, after in (
