@@ -12,6 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 ACTIONS: dict[str, str] = {
+    "boot.interface_names": "boot_args:set_interface_names",
+    "boot.set_console": "boot_args:set_console",
+    "boot.set_devices": "boot_args:set_devices",
+    "boot.target_arguments": "boot_args:set_target_arguments",
+    "boot.unblock_drivers": "boot_args:unblock_drivers",
     "initramfs.inject": "initramfs:inject",
 }
 
