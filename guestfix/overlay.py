@@ -65,7 +65,7 @@ class Overlay:
     def stat(self, path: str, *, follow: bool = True) -> Stat | None:
         """See :meth:`GuestFS.stat`."""
         draft = self._draft(path)
-        if draft is None:
+        if draft is None or (not follow and self._is_base_link(path)):
             return self.base.stat(path, follow=follow) or self._made_folder(path)
         if draft.splices is not None:
             base = self.base.stat(draft.path)
@@ -81,6 +81,11 @@ class Overlay:
             )
         meta = draft.meta or Meta()
         return Stat("file", len(draft.content), meta.mode, meta.uid or 0, meta.gid or 0, meta.mtime_ns or 0, 0)
+
+    def _is_base_link(self, path: str) -> bool:
+        """Tell whether path itself is a link of the base that no draft replaces (its target may be drafted)."""
+        linked = self.base.stat(path, follow=False)
+        return linked is not None and linked.kind == "symlink" and self._link_place(path) not in self._drafts
 
     def _made_folder(self, path: str) -> Stat | None:
         prefix = path.rstrip("/") + "/"

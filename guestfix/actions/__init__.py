@@ -18,6 +18,16 @@ ACTIONS: dict[str, str] = {
     "boot.target_arguments": "boot_args:set_target_arguments",
     "boot.unblock_drivers": "boot_args:unblock_drivers",
     "initramfs.inject": "initramfs:inject",
+    "network.cloud_init": "network_services:cloud_init",
+    "network.enable": "network_services:enable",
+    "network.ifcfg": "network_ifcfg:red_hat",
+    "network.ifcfg_suse": "network_ifcfg:suse",
+    "network.interfaces": "network_interfaces:apply",
+    "network.keep_names": "network_names:keep_names",
+    "network.keyfile": "network_keyfile:apply",
+    "network.new_identity": "network_services:new_identity",
+    "network.netplan": "network_netplan:apply",
+    "network.networkd": "network_networkd:apply",
 }
 
 

@@ -15,7 +15,7 @@ from guestfix.detect.network_services import SERVICES, Service, dhcp_client, loo
 from guestfix.detect.network_state import put_state
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.formats.keyfile import no_auto_default
-from guestfix.formats.nic import MAX_NICS, Nic
+from guestfix.formats.nic import MAX_NICS, Nic, number
 from guestfix.formats.wired import primary_of
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
@@ -34,7 +34,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     findings = [finding for read in reads.values() for finding in read.findings]
     main = primary_of(nics)
     stack = main.stack if main is not None else next(iter(active), "")
-    manager = _manager(stack, main, reads, services)
+    manager = _manager(stack, main, reads, services, _modern_red_hat(facts))
     _put_stacks(facts, reads, services, active, stack, manager)
     _put_nics(facts, nics, main)
     findings += _service(guest, facts, services, stack, manager)
@@ -76,7 +76,13 @@ def _fits(stack: str, facts: Facts) -> bool:
     return suse == (stack == "ifcfg-suse") if stack in ("ifcfg", "ifcfg-suse") else True
 
 
-def _manager(stack: str, main: Nic | None, reads: dict[str, Read], services: dict[str, Service]) -> str:
+def _modern_red_hat(facts: Facts) -> bool:
+    """Tell whether NetworkManager applies ifcfg files by default: Red Hat's family from 7 on, Fedora."""
+    major = number((facts.value("os.version") or "").partition(".")[0])
+    return facts.value("os.id") not in ("amzn", "sles", "opensuse-leap") and (major or 0) >= 7
+
+
+def _manager(stack: str, main: Nic | None, reads: dict[str, Read], services: dict[str, Service], modern: bool) -> str:
     """Return who applies the stack's files: a stack's own name, networkmanager, networkd, initscripts or wicked."""
     if stack == "netplan":
         renderer = reads["netplan"].renderer
@@ -85,6 +91,8 @@ def _manager(stack: str, main: Nic | None, reads: dict[str, Read], services: dic
         own, nm = services[stack].state, services["networkmanager"].state
         taken = (main is not None and main.unmanaged) or services["networkmanager"].system == "sysv"
         if (nm == "on" and not (taken and own == "on")) or (nm != "absent" and own in ("absent", "off", "masked")):
+            return "networkmanager"
+        if stack == "ifcfg" and own == nm == "absent" and not taken and modern:
             return "networkmanager"
         suse = "wicked" if services[stack].name == "wicked.service" else "ifup"
         return "initscripts" if stack == "ifcfg" else suse

@@ -67,9 +67,10 @@ def _with_routes(guest: GuestFS, one: Nic, folder: str, starts: tuple[str, ...],
         lines = ifcfg.routes(read_small(guest, f"{folder}/{start}{suffix}", MAX_CONFIG) or b"")
         gateway = ifcfg.default_gateway(lines)
         six = start.startswith("route6")
+        others = tuple(line for line in lines if not ifcfg.default_gateway((line,)))
         one = replace(
             one,
-            routes=one.routes + lines,
+            routes=one.routes + others,
             gateway=one.gateway if six else one.gateway or gateway,
             gateway6=one.gateway6 or gateway if six else one.gateway6,
         )
@@ -77,12 +78,23 @@ def _with_routes(guest: GuestFS, one: Nic, folder: str, starts: tuple[str, ...],
 
 
 def _with_gateway(found: Read, gateway: str) -> Read:
-    """Give a gateway that no file ties to an interface to the first one with a static address."""
+    """Give a gateway that no file ties to an interface to the one in whose network it is, else to the first."""
     if gateway and not any(one.gateway for one in found.nics):
-        index = next((i for i, one in enumerate(found.nics) if one.method == "static"), -1)
+        static = [index for index, one in enumerate(found.nics) if one.method == "static" and one.kind != "loopback"]
+        index = next((one for one in static if _reaches(found.nics[one], gateway)), next(iter(static), -1))
         if index >= 0:
             found.nics[index] = replace(found.nics[index], gateway=gateway)
     return found
+
+
+def _reaches(nic: Nic, gateway: str) -> bool:
+    import ipaddress
+
+    try:
+        target = ipaddress.ip_address(gateway)
+        return any(target in ipaddress.ip_interface(one).network for one in nic.addresses)
+    except ValueError:
+        return False
 
 
 def suse(guest: GuestFS) -> Read:

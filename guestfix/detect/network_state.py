@@ -53,7 +53,7 @@ def predictable(guest: GuestFS, facts: Facts, names: list[str]) -> bool | None:
     if "net.ifnames=0" in args:
         return False
     masked = [f"{RULES}/{name}" for name in _NAMING] + [f"{LINKS}/99-default.link"]
-    if any(is_link(guest, path) and not exists(guest, path) for path in masked) or _emptied(guest, masked):
+    if _emptied(guest, masked):
         return False
     shipped = [names_in(guest, folder) for folder in _RULE_FOLDERS]
     if any(name in names for names in shipped for name in _NAMING):
@@ -67,9 +67,14 @@ def _emptied(guest: GuestFS, paths: list[str]) -> bool:
     """Tell whether one of the files is masked: an empty file, or a link to /dev/null."""
     for path in paths:
         try:
-            if (is_link(guest, path) and guest.readlink(path) == "/dev/null") or guest.stat(path).size == 0:  # type: ignore[union-attr]
+            found = guest.stat(path, follow=False)
+            if found is None:
+                continue
+            if found.kind == "symlink" and guest.readlink(path) == "/dev/null":
                 return True
-        except (GuestError, AttributeError):
+            if found.kind == "file" and found.size == 0:
+                return True
+        except GuestError:
             continue
     return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 
 from guestfix.edit import Splice, apply_splices
 from guestfix.formats.interfaces import Line, Stanza, parse, raised
@@ -49,6 +50,16 @@ def _without_names(src: bytes, line: Line, names: set[str]) -> list[Splice]:
     return [_gone(words[index - 1][2], words[index][2]) for index in hit]
 
 
+def _unmapped(src: bytes, line: Line, names: set[str], name: str) -> list[Splice]:
+    """Make ``name=LOGICAL`` plain where the logical interface is one that goes."""
+    pairs = [(word.partition("="), start, end) for word, start, end in _word_spans(src, line)[1:]]
+    return [
+        Splice(start, end - start, encode(name))
+        for (physical, _, logical), start, end in pairs
+        if physical == name and logical in names
+    ]
+
+
 def _whole(stanza: Stanza) -> list[Splice]:
     """Remove a stanza: its head and its options, but not the comments between them."""
     return [_gone(line.start, line.end) for line in (stanza.head, *stanza.options)]
@@ -65,8 +76,9 @@ def _to_dhcp(src: bytes, stanza: Stanza) -> list[Splice]:
 def dhcp(src: bytes | None, *, name: str, drop: list[str], up: bool = True) -> bytes | None:
     """Make the interface ``name`` take its address by DHCP, and take the interfaces in ``drop`` out.
 
-    Its further stanzas (more addresses, inet6 static) go. ``up``: some file raises it already; else an
-    ``auto`` line is put before it. A file that defines none of them comes back as it is.
+    Its further stanzas (more addresses, inet6 static) and the mappings to another logical name go. ``up``:
+    some file raises it already; else an ``auto`` line is put before it. A line that belongs to no stanza,
+    for which ifupdown refuses the whole file, is commented out.
     """
     if src is None:
         return None
@@ -77,12 +89,25 @@ def dhcp(src: bytes | None, *, name: str, drop: list[str], up: bool = True) -> b
     for stanza in found.stanzas:
         if stanza.keyword == "auto" or stanza.keyword.startswith("allow-") or stanza.keyword.startswith("no-"):
             splices += _without_names(src, stanza.head, gone)
-        elif stanza.keyword == "iface" and stanza.name in gone:
+            splices += _unmapped(src, stanza.head, gone, name)
+        elif _goes(stanza, name, gone):
             splices += _whole(stanza)
         elif stanza.keyword == "iface" and stanza.name == name:
             splices += _one_of(src, stanza, first, up)
             first = first and not _is_inet(stanza)
+    splices += [_commented(line) for line in found.misplaced]
     return apply_splices(src, splices)
+
+
+def _commented(line: Line) -> Splice:
+    """Put a line that belongs to no stanza out of force: ifupdown refuses a whole file for it."""
+    return _gone(line.start, line.end) if line.folded else Splice(line.start, 0, b"# guestfix: ")
+
+
+def _goes(stanza: Stanza, name: str, gone: set[str]) -> bool:
+    if stanza.keyword == "mapping":
+        return any(fnmatchcase(name, pattern) for pattern in stanza.words)
+    return stanza.keyword == "iface" and stanza.name in gone
 
 
 def _is_inet(stanza: Stanza) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestfix.formats.ini import Entry, entries, get, remove, set_value
-from guestfix.formats.networkd import parse
+from guestfix.formats.networkd import link_binding, parse
 
 ANY_NIC = "en* eth*"
 """The names that udev or the kernel gives a wired NIC (systemd.net-naming-scheme(7))."""
@@ -66,8 +66,8 @@ def optional(src: bytes | None) -> bytes | None:
 
 def unbind_link(src: bytes | None) -> bytes | None:
     """Take the naming out of a .link file that is tied to old hardware; None (moved aside) if that was all it did."""
-    if src is None:
-        return None
+    if src is None or not link_binding(src):
+        return src
     found = parse(src)
     naming = ("Name", "NamePolicy", "AlternativeName", "AlternativeNamesPolicy", "Description")
     rest = [one for one in entries(found, "Link") if one.key not in naming]

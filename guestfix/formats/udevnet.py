@@ -15,12 +15,15 @@ from guestfix.formats.nic import IFNAME, is_mac, kernel_name, norm_mac
 from guestfix.formats.shellvars import decode
 
 _KEY = re.compile(r'\s*,?\s*(?P<key>[A-Z]+(?:\{[^}"]*\})?)\s*(?P<op>==|!=|\+=|-=|:=|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"')
+_HARDWARE = frozenset(
+    ("ATTR{address}", "ATTRS{address}", "SYSFS{address}", "KERNELS", "ID", "DEVPATH", "ATTR{dev_port}", "ATTR{dev_id}")
+)
 _ADDRESS = ("ATTR{address}", "ATTRS{address}", "SYSFS{address}")
 
 
 @dataclass(frozen=True, slots=True)
 class NameRule:
-    """A rule that names a NIC: by hardware address, by another match, or both. ``line`` is 1-based."""
+    """A rule that names a NIC by its hardware address or its place. ``line`` is 1-based."""
 
     name: str
     mac: str
@@ -40,7 +43,9 @@ def keys(text: str) -> list[tuple[str, str, str]]:
 
 
 def name_rules(src: bytes) -> list[NameRule]:
-    """Return every rule that sets NAME on a net device, in file order."""
+    """Return every rule that names a net device by its hardware, in file order; none of guestfix's own."""
+    if src.startswith(_HEAD[:20].encode()):
+        return []
     found, at, line = [], 0, 0
     while at < len(src):
         start = at
@@ -63,7 +68,8 @@ def _name_rule(text: str, line: int, start: int, end: int) -> NameRule | None:
     name = next((value for key, op, value in parts if key == "NAME" and op in ("=", ":=")), "")
     mac = next((value for key, op, value in parts if key in _ADDRESS and op == "=="), "")
     is_net = any(key in ("SUBSYSTEM", "SUBSYSTEMS") and value == "net" for key, _, value in parts)
-    if not name or not (is_net or mac):
+    tied = any(key in _HARDWARE or key.startswith("ENV{ID_PATH") for key, op, _ in parts if op == "==")
+    if not name or not (is_net or mac) or not tied:
         return None
     return NameRule(name, norm_mac(mac), line, start, end, text)
 

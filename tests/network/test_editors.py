@@ -81,6 +81,8 @@ NOOP: list[tuple[Op, dict[str, Any], bytes]] = [
     (ifcfg.dhcp, {}, ifcfg.fresh("eth0")),
     (ifcfg.dhcp, {"suse": True}, ifcfg.fresh("eth0", suse=True)),
     (udevnet.unbind, {}, b'SUBSYSTEM=="block", NAME="x"\n'),
+    (udevnet.unbind, {}, b'SUBSYSTEM=="net", KERNEL=="eth*", NAME="lan%n"\n'),
+    (networkd.unbind_link, {}, b"[Match]\nOriginalName=*\n[Link]\nName=x\n"),
 ]
 
 CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
@@ -189,7 +191,12 @@ CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
     (networkd.rebind, {"name": "a"}, b"[Match]\nMACAddress=00:11:22:33:44:55\n", b"[Match]\nName=a\n"),
     (networkd.optional, {}, b"[Match]\nName=a\n", b"[Match]\nName=a\n\n[Link]\nRequiredForOnline=no\n"),
     (networkd.unbind_link, {}, b"[Match]\nMACAddress=0:1:2:3:4:5\n[Link]\nName=lan0\n", None),
-    (networkd.unbind_link, {}, b"[Link]\nName=lan0\nMTUBytes=9000\n", b"[Link]\nMTUBytes=9000\n"),
+    (
+        networkd.unbind_link,
+        {},
+        b"[Match]\nPath=x\n[Link]\nName=lan0\nMTUBytes=9000\n",
+        b"[Match]\nPath=x\n[Link]\nMTUBytes=9000\n",
+    ),
     (
         netplan.dhcp,
         {"name": "ens160", "any_nic": True},

@@ -1,0 +1,143 @@
+"""What the network actions of all stacks share: the NICs, the policy, and the list of what will be lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from guestfix.errors import GuestError
+from guestfix.facts import Evidence
+from guestfix.formats.nic import MAX_CONFIG, Nic, from_fact, is_mac, norm_mac
+from guestfix.formats.wired import CARRIED, stands_on_wire
+from guestfix.workbench import Workbench
+
+
+@dataclass(slots=True)
+class Setup:
+    """One stack's part of the network at work. ``own`` are the stack's NICs, ``nics`` all of them."""
+
+    bench: Workbench
+    stack: str
+    policy: str
+    nics: list[Nic]
+    own: list[Nic]
+    primary: Nic | None
+    manager: str
+
+    @property
+    def in_charge(self) -> bool:
+        """Whether this stack has the wired NIC that carries the default route, or would have to get one."""
+        return bool(self.bench.facts.value("network.stack") == self.stack)
+
+    def is_primary(self, nic: Nic) -> bool:
+        """Tell whether this is the NIC that is to use DHCP."""
+        return self.primary is not None and nic == self.primary
+
+    def wired(self, nic: Nic) -> bool:
+        """Tell whether the interface is a wired NIC or stands on one; others (Wi-Fi, VPN) are left alone."""
+        return nic.kind == "ethernet" or (nic.kind in CARRIED and stands_on_wire(nic, self.nics))
+
+    def goes(self, nic: Nic) -> bool:
+        """Tell whether policy ``dhcp`` removes it: what stands on a NIC, and further NICs that aren't DHCP."""
+        if self.policy != "dhcp" or self.is_primary(nic) or not self.wired(nic):
+            return False
+        return nic.kind != "ethernet" or nic.method == "static" or bool(nic.more) or bool(nic.addresses)
+
+    def read(self, path: str) -> bytes | None:
+        """Return the file's bytes as they are planned so far, or None where there are none."""
+        try:
+            return self.bench.fs.read(path, MAX_CONFIG)
+        except GuestError:
+            return None
+
+    def write(self, path: str, before: bytes | None, after: bytes | None, *, mode: int | None = None) -> None:
+        """Plan the new content of path, where it differs."""
+        if after is not before and after != before:
+            self.bench.fs.put(path, after, mode=mode)
+
+    def aside(self, path: str) -> None:
+        """Plan that path is moved aside, if it is there."""
+        before = self.read(path)
+        if before is not None:
+            self.bench.fs.put(path, None)
+
+    def place(self, nic: Nic) -> str:
+        """Return what the map says of the NIC: its new hardware address or name, or ""."""
+        known: Mapping[str, str] = self.bench.facts.value("network.map", {}) or {}
+        table = {norm_mac(old) or old: str(new).strip() for old, new in known.items()}
+        return table.get(nic.name) or table.get(nic.mac or "-") or table.get(nic.id or "-") or ""
+
+    def new_mac(self, nic: Nic) -> str:
+        """Return the NIC's new hardware address where the map gives one, else ""."""
+        place = self.place(nic)
+        return norm_mac(place) if is_mac(place) else ""
+
+
+def begin(bench: Workbench, stack: str, policy: str) -> Setup:
+    """Return the setup of a stack, and list what will be lost of its NICs."""
+    nics = [from_fact(one) for one in bench.facts.value("network.interfaces", [])]
+    primary = bench.facts.value("network.primary", {})
+    own = [one for one in nics if one.stack == stack]
+    main = from_fact(primary) if primary and primary["stack"] == stack else None
+    if main is not None and main not in own:
+        nics.append(main)
+        own.append(main)
+    manager = bench.facts.value("network.manager", "")
+    setup = Setup(bench, stack, policy, nics, own, main, manager)
+    for nic in own:
+        _tell(setup, nic)
+    return setup
+
+
+def _tell(setup: Setup, nic: Nic) -> None:
+    """Record what the policy takes away from one interface."""
+    place = Evidence(nic.path, nic.line)
+    if setup.goes(nic):
+        what = _what(nic)
+        parts = f": {', '.join(what)}" if what else ""
+        kind = nic.kind if nic.kind != "ethernet" else "NIC"
+        if setup.primary is not None and nic.name == setup.primary.name:
+            _tell_lost(setup, nic, what, place)
+            return
+        summary = f"the {kind} {nic.name} is taken out of the configuration{parts}"
+        remedy = "set it up again after the migration, or choose --policy network=preserve (or dhcp-first)"
+        setup.bench.find("GF-NETWORK-DEVICE-LOST", "warning", summary, place, remedy=remedy)
+        setup.bench.follow_up(f"{nic.name} ({kind}) was taken out of {nic.path}{parts}")
+    elif setup.is_primary(nic) and setup.policy in ("dhcp", "dhcp-first") and _what(nic):
+        _tell_lost(setup, nic, _what(nic), place)
+
+
+def _tell_lost(setup: Setup, nic: Nic, what: list[str], place: Evidence) -> None:
+    severity = "warning" if _more_than_dhcp_gives(nic) else "info"
+    summary = f"{nic.name} will take its address by DHCP and loses {', '.join(what)}"
+    remedy = "reserve the address at the DHCP server, or choose --policy network=preserve"
+    setup.bench.find("GF-NETWORK-STATIC-LOST", severity, summary, place, remedy=remedy)
+    setup.bench.follow_up(f"{nic.name} had {', '.join(what)}: what is still needed must come from the DHCP server")
+
+
+def _what(nic: Nic) -> list[str]:
+    """Return what an interface has that DHCP may not give it, in words."""
+    four = [one for one in nic.addresses if ":" not in one]
+    six = [one for one in nic.addresses if ":" in one]
+    parts = (
+        ("address", four),
+        ("IPv6 address", six),
+        ("gateway", [one for one in (nic.gateway, nic.gateway6) if one]),
+        ("DNS server", list(nic.dns)),
+        ("search domain", list(nic.search)),
+        ("route", list(nic.routes)),
+        ("MTU", [str(nic.mtu)] if nic.mtu not in (None, 1500) else []),
+        ("member of", list(nic.more)),
+        ("on", [one for one in nic.parents if nic.kind != "ethernet"]),
+    )
+    return [f"{label} {' '.join(_short(value) for value in values)}" for label, values in parts if values]
+
+
+def _short(text: str) -> str:
+    return re.sub(r"\s+", " ", text)[:80]
+
+
+def _more_than_dhcp_gives(nic: Nic) -> bool:
+    six = any(":" in one for one in nic.addresses)
+    return six or len(nic.addresses) > 1 or bool(nic.routes) or bool(nic.more) or nic.mtu not in (None, 1500)

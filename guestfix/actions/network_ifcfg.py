@@ -1,0 +1,73 @@
+"""Red Hat's and SUSE's ifcfg files, with the route files beside them."""
+
+from __future__ import annotations
+
+from guestfix.actions.network_common import Setup, begin
+from guestfix.detect.network_read import SCRIPTS, SUSE
+from guestfix.editors import ifcfg
+from guestfix.formats.nic import Nic
+from guestfix.workbench import Workbench
+
+
+def red_hat(bench: Workbench, *, policy: str) -> None:
+    """Apply the network policy to ifcfg files of Red Hat's family."""
+    setup = begin(bench, "ifcfg", policy)
+    any_nic = policy == "dhcp" and setup.manager == "networkmanager"
+    _files(setup, any_nic=any_nic, suse=False)
+    if policy != "preserve" and setup.in_charge:
+        path = "/etc/sysconfig/network"
+        before = setup.read(path)
+        setup.write(path, before, ifcfg.networking_on(ifcfg.no_gateway(before)))
+
+
+def suse(bench: Workbench, *, policy: str) -> None:
+    """Apply the network policy to ifcfg files of SUSE's (wicked, or the older ifup scripts)."""
+    setup = begin(bench, "ifcfg-suse", policy)
+    _files(setup, any_nic=False, suse=True)
+    if policy != "preserve" and setup.in_charge:
+        path = f"{SUSE}/routes"
+        before = setup.read(path)
+        setup.write(path, before, ifcfg.no_default_route(before))
+
+
+def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
+    for nic in setup.own:
+        if setup.goes(nic):
+            setup.aside(nic.path)
+            _routes_aside(setup, nic)
+        elif setup.is_primary(nic) and setup.policy != "preserve":
+            before = setup.read(nic.path)
+            setup.write(nic.path, before, ifcfg.dhcp(before, any_nic=any_nic, suse=suse))
+            _routes_aside(setup, nic)
+        elif setup.wired(nic):
+            _keep(setup, nic, suse)
+    if setup.primary is None and setup.in_charge and setup.policy == "dhcp":
+        _fresh(setup, suse)
+
+
+def _keep(setup: Setup, nic: Nic, suse: bool) -> None:
+    """Leave an interface as it is, but for what binds it to old hardware."""
+    before = setup.read(nic.path)
+    after = ifcfg.rebind(before, mac=setup.new_mac(nic), suse=suse)
+    if suse and setup.policy != "preserve" and nic.kind == "ethernet":
+        after = ifcfg.optional(after)
+    setup.write(nic.path, before, after)
+
+
+def _routes_aside(setup: Setup, nic: Nic) -> None:
+    """Move an interface's route files aside: their gateways are on the old network."""
+    folder, _, name = nic.path.rpartition("/")
+    suffix = name.partition("-")[2]
+    for start in ("route-", "route6-", "rule-", "rule6-", "ifroute-"):
+        setup.aside(f"{folder}/{start}{suffix}")
+
+
+def _fresh(setup: Setup, suse: bool) -> None:
+    """Add a file where no NIC has one; NetworkManager makes a DHCP profile of its own unless told not to."""
+    if setup.manager == "networkmanager" and not setup.bench.facts.value("network.no_auto_default"):
+        return
+    path = f"{SUSE if suse else SCRIPTS}/ifcfg-eth0"
+    before = setup.read(path)
+    if before is None:
+        new = ifcfg.fresh("eth0", suse=suse)
+        setup.write(path, None, ifcfg.dhcp(new, any_nic=setup.manager == "networkmanager", suse=suse))

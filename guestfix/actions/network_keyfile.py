@@ -1,0 +1,29 @@
+"""NetworkManager's connection profiles."""
+
+from __future__ import annotations
+
+from guestfix.actions.network_common import begin
+from guestfix.detect.network_read import PROFILES
+from guestfix.editors import keyfile
+from guestfix.workbench import Workbench
+
+NEW = f"{PROFILES}/guestfix-wired.nmconnection"
+UUID = "5c2a9d0e-6b1f-5f39-9d55-9d4f1f0a7c11"
+"""The same in every guest: profiles of different machines never meet."""
+
+
+def apply(bench: Workbench, *, policy: str) -> None:
+    """Apply the network policy to NetworkManager's keyfiles."""
+    setup = begin(bench, "networkmanager", policy)
+    for nic in setup.own:
+        if setup.goes(nic):
+            setup.aside(nic.path)
+            continue
+        before = setup.read(nic.path)
+        if setup.is_primary(nic) and policy != "preserve":
+            setup.write(nic.path, before, keyfile.dhcp(before, any_nic=policy == "dhcp"))
+        elif setup.wired(nic):
+            setup.write(nic.path, before, keyfile.rebind(before, mac=setup.new_mac(nic)))
+    lonely = setup.primary is None and setup.in_charge and policy == "dhcp"
+    if lonely and bench.facts.value("network.no_auto_default"):
+        setup.write(NEW, setup.read(NEW), keyfile.fresh(UUID), mode=0o600)

@@ -1,0 +1,73 @@
+"""Names of NICs: old bindings out of the way, old names given to new NICs where the configuration needs them."""
+
+from __future__ import annotations
+
+import re
+
+from guestfix.actions.network_common import Setup, begin
+from guestfix.detect.network_state import PIN
+from guestfix.formats.nic import IFNAME, Nic, kernel_name
+from guestfix.formats.udevnet import pin_rules
+from guestfix.workbench import Workbench
+
+BY_NAME = ("ifupdown", "initscripts", "wicked", "ifup")
+"""Who needs an interface's name and knows no wildcard (ifupdown: none that it can wait for at boot)."""
+
+
+def keep_names(bench: Workbench, *, policy: str) -> None:
+    """Give the names that the configuration uses to the NICs of the new platform, by a udev rule.
+
+    ``dhcp``: only where the program in charge works by name, and only for the NIC with the default route.
+    ``dhcp-first`` and ``preserve``: for every wired NIC, by the map, else in the kernel's order.
+    """
+    stack = bench.facts.value("network.stack", "")
+    setup = begin(Workbench(bench.fs, bench.facts, bench.target), stack, policy)
+    wanted = _wanted(setup)
+    places = [setup.place(nic) for nic in wanted]
+    if _come_by_themselves(setup, wanted, places):
+        return
+    new = pin_rules([nic.name for nic in wanted], places)
+    if new:
+        setup.write(PIN, setup.read(PIN), new)
+        _tell(bench, wanted, places, policy)
+
+
+def _wanted(setup: Setup) -> list[Nic]:
+    if setup.policy == "dhcp":
+        if setup.manager not in BY_NAME:
+            return []
+        return [setup.primary or Nic("eth0")]
+    wired = [nic for nic in setup.own if nic.kind == "ethernet" and IFNAME.match(nic.name) and _by_name(setup, nic)]
+    unique = {nic.name: nic for nic in reversed(wired)}
+    return sorted(unique.values(), key=lambda nic: _natural(nic.name))
+
+
+def _by_name(setup: Setup, nic: Nic) -> bool:
+    """Tell whether the file will match the NIC by its name."""
+    return nic.bound_name or (setup.stack in ("netplan", "networkd") and nic.bound_mac and not setup.new_mac(nic))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,9})", name)]
+
+
+def _come_by_themselves(setup: Setup, wanted: list[Nic], places: list[str]) -> bool:
+    """Tell whether the kernel's own names are the wanted ones and nothing in the guest changes them."""
+    if setup.bench.facts.value("network.predictable_names", True) or any(places):
+        return False
+    return all(kernel_name(nic.name) and nic.name == f"eth{index}" for index, nic in enumerate(wanted))
+
+
+def _tell(bench: Workbench, wanted: list[Nic], places: list[str], policy: str) -> None:
+    by_order = [nic.name for nic, place in zip(wanted, places, strict=True) if not place]
+    if policy == "preserve" and by_order:
+        bench.find(
+            "GF-NETWORK-NO-MAP",
+            "warning",
+            f"no new NIC is given for {', '.join(by_order)}: the names go to the new NICs in the kernel's order",
+            remedy="give --network-map a file with old name (or MAC): new MAC (or name)",
+        )
+    if by_order and len(wanted) == 1:
+        bench.follow_up(f"the first NIC of the new platform is called {by_order[0]} (by {PIN})")
+    elif wanted:
+        bench.follow_up(f"the NICs of the new platform are called {', '.join(n.name for n in wanted)} (by {PIN})")
