@@ -7,7 +7,7 @@ renamed into place; everything read back; the mark that says done. Any failure u
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from guestfix import __version__
 from guestfix.digest import state_of
@@ -186,7 +186,7 @@ def _write_journal(guest: GuestWriter, journal: Journal) -> None:
 def _stage(guest: GuestWriter, change: Change, staged: str) -> None:
     meta = guest.meta(change.path) if (change.before or "").startswith("sha256:") else change.meta or Meta()
     if change.kind == "link":
-        guest.put_symlink(staged, change.target, replace(meta, xattrs=()))
+        guest.put_symlink(staged, change.target, change.meta or Meta())
     else:
         guest.put(staged, new_chunks(guest, change), meta)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from guestfix.digest import chunks_of, digest_bytes, state_of
 from guestfix.edit import Link, Splice
 from guestfix.errors import GuestError
-from guestfix.guest import GuestFS
+from guestfix.guest import GuestFS, Meta
+from guestfix.labels import with_label
 from guestfix.overlay import BIG, Draft, Overlay
 from guestfix.plan import Change, new_chunks
 
@@ -34,10 +35,10 @@ def _change(base: GuestFS, draft: Draft) -> Change | None:
         return Change(draft.path, "delete", rules, before, None, diff=_diff(base, draft, before, None))
     if isinstance(draft.content, Link):
         after = f"link:{draft.content.target}"
+        if after == before:
+            return None
         shown = f"--- {before or 'nothing'}\n+++ link to {draft.content.target}\n"
-        return (
-            None if after == before else Change(draft.path, "link", rules, before, after, meta=draft.meta, diff=shown)
-        )
+        return Change(draft.path, "link", rules, before, after, meta=_new_meta(base, draft, "symlink"), diff=shown)
     after = digest_bytes([draft.content])
     if after == before:
         return None
@@ -49,10 +50,14 @@ def _change(base: GuestFS, draft: Draft) -> Change | None:
         before,
         after,
         tuple(make_splices(old, draft.content)),
-        None if before is not None else draft.meta,
+        None if before is not None else _new_meta(base, draft, "file"),
         _diff(base, draft, before, draft.content),
         len(draft.content),
     )
+
+
+def _new_meta(base: GuestFS, draft: Draft, kind: str) -> Meta:
+    return with_label(base, draft.path, kind, draft.meta or Meta())
 
 
 def _spliced(base: GuestFS, draft: Draft, before: str | None, rules: tuple[str, ...]) -> Change | None:

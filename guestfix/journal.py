@@ -13,6 +13,7 @@ from typing import Any
 
 from guestfix.errors import GuestError, PlanError
 from guestfix.guest import GuestFS, GuestWriter, Meta
+from guestfix.labels import with_label
 from guestfix.names import parents
 
 LINUX_HOME = "/var/lib/guestfix"
@@ -133,8 +134,8 @@ def missing_folders(guest: GuestFS, paths: list[str]) -> list[str]:
 
 
 def make_folders(guest: GuestWriter, folders: list[str], mode: int = 0o755) -> None:
-    """Create these folders, each with the owner of the folder above it."""
+    """Create these folders, each with the owner of the folder above it and its own SELinux label."""
     for folder in folders:
         above = guest.stat(folder.rpartition("/")[0] or "/")
         owner = (above.uid, above.gid) if above else (None, None)
-        guest.mkdir(folder, Meta(mode, *owner))
+        guest.mkdir(folder, with_label(guest, folder, "dir", Meta(mode, *owner)))

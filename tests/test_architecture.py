@@ -16,7 +16,7 @@ LAYERS = (
     ("errors", "edit", "facts", "guest", "versions", "__init__"),
     ("globs", "formats"),
     ("editors",),
-    ("names", "digest", "overlay", "backends"),
+    ("names", "digest", "labels", "overlay", "backends"),
     ("pack",),
     ("workbench", "detect", "compat", "actions"),
     ("plan", "changes", "planner"),

@@ -251,6 +251,8 @@ class DirectoryGuest:
         found = os.lstat(host)
         if meta.uid is not None and meta.gid is not None and (meta.uid, meta.gid) != (found.st_uid, found.st_gid):
             os.lchown(host, meta.uid, meta.gid)
+        for name, value in meta.xattrs:
+            os.setxattr(host, name, value, follow_symlinks=False)
         self._sync_folder(host)
 
     def mkdir(self, path: str, meta: Meta) -> None:

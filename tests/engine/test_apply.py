@@ -278,3 +278,23 @@ def test_a_plan_cannot_name_a_path_outside(root):
 def test_plans_are_deterministic(root):
     first: Plan = plan_for(DirectoryGuest(str(root)), every_kind)
     assert dump_plan(first) == dump_plan(plan_for(DirectoryGuest(str(root)), every_kind))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="setting SELinux labels needs root")
+def test_new_files_get_the_label_that_the_guest_policy_says(root):
+    contexts = root / "etc/selinux/targeted/contexts/files/file_contexts"
+    contexts.parent.mkdir(parents=True)
+    contexts.write_text(
+        "/etc(/.*)?\tsystem_u:object_r:etc_t:s0\n/etc/systemd/network(/.*)?\tsystem_u:object_r:net_t:s0\n"
+    )
+    (root / "etc/selinux/config").write_text("SELINUX=enforcing\nSELINUXTYPE=targeted\n")
+    plain = plan_for(DirectoryGuest(str(root)), every_kind)
+    assert all("selinux" not in str(one.meta) for one in plain.changes), "a tree without labels gets none"
+    os.setxattr(root / "etc", "security.selinux", b"system_u:object_r:etc_t:s0\0")
+    plan = load_plan(dump_plan(plan_for(DirectoryGuest(str(root)), every_kind)))
+    apply_plan(DirectoryGuest(str(root)), plan)
+    new = root / "etc/systemd/network/10-guestfix.network"
+    assert os.getxattr(new, "security.selinux") == b"system_u:object_r:net_t:s0\0"
+    assert os.getxattr(new.parent, "security.selinux") == b"system_u:object_r:net_t:s0\0"
+    link = root / "etc/systemd/system/multi-user.target.wants/ssh.service"
+    assert os.getxattr(link, "security.selinux", follow_symlinks=False) == b"system_u:object_r:etc_t:s0\0"
