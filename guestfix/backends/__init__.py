@@ -19,6 +19,7 @@ from guestfix.guest import Disks, GuestFS, GuestWriter
 BACKENDS: dict[str, str] = {
     "dir": "directory:open_place",
     "image": "image:open_place",
+    "uml": "uml:open_place",
 }
 """Scheme to ``module:function`` below this package."""
 

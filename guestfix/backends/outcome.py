@@ -1,0 +1,58 @@
+"""What becomes of a changed image: an overlay beside it, a commit into it, or a new image; and its checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guestfix.backends import overlaydisk
+from guestfix.backends.overlaydisk import Overlays
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A filesystem check after writing. ``code`` is the checker's exit status, None where none was run."""
+
+    device: str
+    filesystem: str
+    command: str
+    code: int | None
+    said: str
+
+    @property
+    def clean(self) -> bool | None:
+        """True where the checker found nothing, None where there was no checker."""
+        return None if self.code is None else self.code == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Where the changed disks are. ``how`` is ``overlay``, ``committed`` or ``converted``."""
+
+    how: str
+    files: tuple[str, ...]
+
+
+class ImageWriter:
+    """What a backend that writes images offers beyond GuestWriter."""
+
+    overlays: Overlays
+
+    def save(self, *, in_place: bool = False, output: str = "", fmt: str = "") -> Saved:
+        """Make the changes last, after ``check``: all disks or none.
+
+        By default each overlay is moved beside its image as NAME.guestfix.qcow2, and the image stays as it
+        was. ``in_place`` commits into the images; ``fmt`` writes new images of that format.
+        """
+        disks = self.overlays.disks
+        if in_place:
+            return Saved("committed", tuple(overlaydisk.commit(disks)))
+        if fmt:
+            return Saved("converted", tuple(overlaydisk.convert(disks, output, fmt)))
+        return Saved("overlay", tuple(overlaydisk.keep(disks, output)))
+
+    def can_save(self, *, in_place: bool = False, output: str = "", fmt: str = "") -> None:
+        """Raise, before anything is written, what save would raise for names and permissions."""
+        if in_place:
+            overlaydisk.can_commit(self.overlays.disks)
+        else:
+            overlaydisk.output_names(self.overlays.disks, output, fmt or "qcow2")

@@ -1,0 +1,203 @@
+"""Disk images made writable without touching them: a qcow2 overlay over each, shown as a raw file.
+
+qemu-storage-daemon exports the overlay through FUSE, so one raw path serves every format that QEMU reads.
+Afterwards the overlay is dropped, kept, committed into the image, or converted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from guestfix.backends.image_formats import OpenDisk
+from guestfix.backends.layout_block import DiskError
+from guestfix.backends.status import find_program
+from guestfix.errors import GuestError
+
+START_SECONDS = 20.0
+FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
+SUFFIXES = {"vpc": "vhd"}
+
+
+@dataclass(slots=True)
+class Overlay:
+    """One disk: the image, its overlay file, and the raw file that shows both together."""
+
+    image: OpenDisk
+    file: str
+    raw: str
+
+
+class Overlays:
+    """Overlays for all disks of a guest, below one private folder. Close ends the export."""
+
+    def __init__(self, images: Sequence[OpenDisk]) -> None:
+        self.folder = tempfile.mkdtemp(prefix="guestfix-")
+        self.disks: list[Overlay] = []
+        self._daemon: subprocess.Popen[bytes] | None = None
+        try:
+            for index, image in enumerate(images):
+                overlay = Overlay(image, f"{self.folder}/{index}.qcow2", f"{self.folder}/{index}.raw")
+                _qemu_img("create", "-q", "-f", "qcow2", "-F", image.format, "-b", backing_of(image), overlay.file)
+                self.disks.append(overlay)
+            self._export()
+        except BaseException:
+            self.close()
+            raise
+
+    def _export(self) -> None:
+        program = find_program("qemu-storage-daemon")
+        if program is None:
+            raise DiskError(
+                "qemu-storage-daemon is missing, which shows an image as a raw file",
+                remedy="apt-get install qemu-utils",
+            )
+        command = [program]
+        for index, disk in enumerate(self.disks):
+            open(disk.raw, "xb").close()
+            node = {"driver": "qcow2", "node-name": f"d{index}", "file": {"driver": "file", "filename": disk.file}}
+            command += ["--blockdev", json.dumps(node)]
+            command += ["--export", f"type=fuse,id=e{index},node-name=d{index},mountpoint={disk.raw},writable=on"]
+        with open(f"{self.folder}/daemon.log", "wb") as log:
+            self._daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._daemon is not None and self._daemon.poll() is not None:
+                break
+            if all(os.stat(disk.raw).st_size for disk in self.disks):
+                return
+            time.sleep(0.002)
+        with open(f"{self.folder}/daemon.log", "rb") as log:
+            said = log.read(2000).decode("utf-8", "replace").strip()
+        raise DiskError(
+            f"the image can't be shown as a raw file: {said or 'no answer from qemu-storage-daemon'}",
+            remedy="FUSE is needed: /dev/fuse and, for an ordinary user, the package fuse3",
+        )
+
+    def stop(self) -> None:
+        """End the export; all data is in the overlay files when it returns."""
+        if self._daemon is not None:
+            self._daemon.terminate()
+            try:
+                self._daemon.wait(START_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._daemon.kill()
+                self._daemon.wait()
+            self._daemon = None
+
+    def close(self) -> None:
+        """End the export and remove the folder with whatever overlay is still in it."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def backing_of(image: OpenDisk) -> str:
+    """Return how an overlay names its backing image: a path, or QEMU's JSON where the image is inside a file."""
+    node: Mapping[str, Any] = image.node["file"]
+    plain = node["driver"] == "file"
+    return str(node["filename"]) if plain else "json:" + json.dumps(image.node)
+
+
+def _qemu_img(*args: str) -> None:
+    program = find_program("qemu-img")
+    if program is None:
+        raise DiskError("qemu-img is missing", remedy="apt-get install qemu-utils")
+    done = subprocess.run([program, *args], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("qemu-img: ")
+        raise DiskError(f"qemu-img {args[0]}: {said}", remedy=_hint(said))
+
+
+def _hint(said: str) -> str:
+    return "free space on the host" if "No space left" in said else ""
+
+
+# keeping the outcome
+
+
+def commit(disks: Sequence[Overlay]) -> list[str]:
+    """Write every overlay into its image. Formats that QEMU can't change in place are refused before any is.
+
+    Raises DiskError; the overlays stay, so that the same commit can be done again.
+    """
+    can_commit(disks)
+    for disk in disks:
+        _qemu_img("commit", "-q", "-d", "-f", "qcow2", disk.file)
+    return [disk.image.path for disk in disks]
+
+
+def can_commit(disks: Sequence[Overlay]) -> None:
+    """Raise DiskError where an image can't be changed in place."""
+    for disk in disks:
+        if disk.image.node["file"]["driver"] != "file":
+            raise DiskError("a disk inside an OVA can't be changed in place", where=disk.image.path, remedy=_OUTPUT)
+        if not os.access(str(disk.image.node["file"]["filename"]), os.W_OK):
+            raise DiskError("no permission to change the image", where=disk.image.path, remedy=_OUTPUT)
+        if disk.image.format not in ("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx"):
+            raise DiskError(f"{disk.image.format} can't be changed in place", where=disk.image.path, remedy=_OUTPUT)
+
+
+_OUTPUT = "write to a new image instead: --output FILE"
+
+
+def convert(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
+    """Write every disk as a new image of its own. All appear or none does; nothing is overwritten."""
+    if fmt not in FORMATS:
+        raise GuestError(f"no image format {fmt!r}", remedy=f"one of: {', '.join(FORMATS)}")
+    places = output_names(disks, output, fmt)
+    made: list[str] = []
+    try:
+        for disk, place in zip(disks, places, strict=True):
+            made.append(f"{place}.part")
+            _qemu_img("convert", "-f", "qcow2", "-O", fmt, disk.file, made[-1])
+    except DiskError:
+        for place in made:
+            if os.path.exists(place):
+                os.unlink(place)
+        raise
+    for part, place in zip(made, places, strict=True):
+        os.rename(part, place)
+    return places
+
+
+def keep(disks: Sequence[Overlay], output: str) -> list[str]:
+    """Keep the overlays themselves as the outcome, each backed by its untouched image."""
+    places = output_names(disks, output, "qcow2")
+    for disk, place in zip(disks, places, strict=True):
+        shutil.move(disk.file, f"{place}.part")
+    for place in places:
+        os.rename(f"{place}.part", place)
+    return places
+
+
+def output_names(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
+    """Return where the outcome goes: ``output``, or beside each image NAME.guestfix.SUFFIX.
+
+    Of several disks the second and further get a number before the suffix. DiskError where one exists.
+    """
+    suffix = SUFFIXES.get(fmt, fmt)
+    stem, dot, tail = output.rpartition(".") if "." in os.path.basename(output) else (output, "", "")
+    names = []
+    for index, disk in enumerate(disks):
+        if not output:
+            base = os.path.splitext(disk.image.path.replace(":", "-") if ":" in disk.image.path else disk.image.path)[0]
+            names.append(f"{base}.guestfix.{suffix}")
+        else:
+            names.append(output if not index else f"{stem}-{index + 1}{dot}{tail}")
+    for name in names:
+        if os.path.lexists(name) and not stat.S_ISBLK(os.lstat(name).st_mode):
+            raise DiskError("this file exists already", where=name, remedy="name another one: --output FILE")
+        if not os.access(os.path.dirname(os.path.abspath(name)), os.W_OK):
+            raise DiskError("no permission to write there", where=name, remedy="name another place: --output FILE")
+    return names

@@ -1,0 +1,282 @@
+"""A guest whose files another machine reaches (User-mode Linux, the libguestfs appliance), as GuestFS and GuestWriter.
+
+Links are resolved here, folder listings are asked for once, and each writing call forgets what it made
+untrue; so the far side needs few and simple requests, all on paths without links.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import IO, Protocol
+
+from guestfix.backends.resolve import resolve
+from guestfix.errors import NotFound, TooLarge, Unreadable
+from guestfix.facts import Finding
+from guestfix.guest import MAX_READ, Disks, Meta, Space, Stat
+
+MAX_FOLDERS = 4000
+MAX_NAMES = 100_000
+MAX_KEPT = 64
+"""Fetched files that stay on the host for the next reading."""
+
+Listing = dict[str, tuple[Stat, str | None]]
+"""Name to what lstat(2) says, and the text of a symbolic link."""
+
+
+class Far(Protocol):
+    """The far side. Paths hold no links. Reading raises GuestError, writing OSError with an errno."""
+
+    def lstat(self, path: str) -> Stat | None:
+        """Return the Stat of the path itself."""
+
+    def scan(self, path: str) -> Listing | None:
+        """Return a folder's entries, or None where it is no folder."""
+
+    def fetch(self, path: str, to: str) -> None:
+        """Copy a regular file to a new host file."""
+
+    def xattrs(self, path: str) -> tuple[tuple[str, bytes], ...]:
+        """Return a file's extended attributes."""
+
+    def space(self, path: str) -> Space | None:
+        """Return the room on the filesystem that holds a folder."""
+
+    def put(self, path: str, source: str, meta: Meta) -> None:
+        """Create a file from a host file's bytes, with its metadata, on disk when it returns."""
+
+    def put_symlink(self, path: str, target: str, meta: Meta) -> None:
+        """Create a symbolic link."""
+
+    def mkdir(self, path: str, meta: Meta) -> None:
+        """Create a folder."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename within one folder."""
+
+    def keep(self, path: str, backup: str) -> None:
+        """Give the file a second name, or copy it."""
+
+    def drop(self, path: str) -> None:
+        """Remove a file, link or empty folder."""
+
+    def set_times(self, path: str, atime_ns: int, mtime_ns: int) -> None:
+        """Set both times."""
+
+
+class RemoteGuest:
+    """GuestFS and GuestWriter over a Far. ``folder`` is a private host folder for copies of files."""
+
+    def __init__(
+        self,
+        uri: str,
+        far: Far,
+        folder: str,
+        disks: Disks,
+        *,
+        windows: bool = False,
+        folding: Callable[[str], bool] = lambda path: False,
+        findings: tuple[Finding, ...] = (),
+    ) -> None:
+        self.uri, self.far, self.folder = uri, far, folder
+        self.case_insensitive = windows
+        self._disks, self._folding, self._findings = disks, folding, findings
+        self._listings: OrderedDict[str, Listing | None] = OrderedDict()
+        self._kept: OrderedDict[str, str] = OrderedDict()
+        self._folded: dict[str, dict[str, str]] = {}
+        self._root: Stat | None = None
+
+    # looking up
+
+    def _listing(self, folder: str) -> Listing | None:
+        if folder not in self._listings:
+            if len(self._listings) >= MAX_FOLDERS:
+                self._listings.popitem(last=False)
+            self._listings[folder] = self._scan(folder)
+        return self._listings[folder]
+
+    def _scan(self, folder: str) -> Listing | None:
+        """Ask for a listing, unless the folder above already shows that this is none."""
+        if folder != "/":
+            found = self._entry(folder)
+            if found is None or found[0].kind != "dir":
+                return None
+        return self.far.scan(folder)
+
+    def _entry(self, real: str) -> tuple[Stat, str | None] | None:
+        if real == "/":
+            self._root = self._root or self.far.lstat("/")
+            return (self._root, None) if self._root else None
+        folder, _, name = real.rpartition("/")
+        listing = self._listing(folder or "/")
+        return listing.get(name) if listing else None
+
+    def _child(self, folder: str, name: str) -> str:
+        base = folder.rstrip("/")
+        if (self.case_insensitive or self._folding(folder)) and self._entry(f"{base}/{name}") is None:
+            if folder not in self._folded:
+                self._folded[folder] = {found.casefold(): found for found in self._listing(folder) or {}}
+            name = self._folded[folder].get(name.casefold(), name)
+        return f"{base}/{name}"
+
+    def _link_target(self, real: str) -> str | None:
+        found = self._entry(real)
+        return found[1] if found else None
+
+    def realpath(self, path: str) -> str:
+        """See :meth:`GuestFS.realpath`."""
+        return resolve(path, self._child, self._link_target)
+
+    def _place(self, path: str) -> str:
+        return resolve(path, self._child, self._link_target, follow=False)
+
+    def _file(self, path: str) -> tuple[str, Stat]:
+        real = self.realpath(path)
+        found = self._entry(real)
+        if found is None:
+            raise NotFound("no such file in the guest", where=path)
+        if found[0].kind != "file":
+            raise Unreadable(f"not a regular file but a {found[0].kind}", where=path)
+        return real, found[0]
+
+    # reading
+
+    def stat(self, path: str, *, follow: bool = True) -> Stat | None:
+        """See :meth:`GuestFS.stat`."""
+        try:
+            found = self._entry(self.realpath(path) if follow else self._place(path))
+        except NotFound:
+            return None
+        return found[0] if found else None
+
+    def meta(self, path: str) -> Meta:
+        """See :meth:`GuestFS.meta`."""
+        real = self.realpath(path)
+        found = self._entry(real)
+        if found is None:
+            raise NotFound("no such file in the guest", where=path)
+        s = found[0]
+        return Meta(s.mode, s.uid, s.gid, s.mtime_ns, s.atime_ns, self.far.xattrs(real))
+
+    def readlink(self, path: str) -> str:
+        """See :meth:`GuestFS.readlink`."""
+        target = self._link_target(self._place(path))
+        if target is None:
+            raise NotFound("no symbolic link at this path", where=path)
+        return target
+
+    def open(self, path: str) -> IO[bytes]:
+        """See :meth:`GuestFS.open`."""
+        real, _ = self._file(path)
+        if real not in self._kept:
+            while len(self._kept) >= MAX_KEPT:
+                os.unlink(self._kept.popitem(last=False)[1])
+            place = self._new_name()
+            self.far.fetch(real, place)
+            self._kept[real] = place
+        self._kept.move_to_end(real)
+        return open(self._kept[real], "rb")
+
+    def _new_name(self) -> str:
+        descriptor, place = tempfile.mkstemp(dir=self.folder)
+        os.close(descriptor)
+        os.unlink(place)
+        return place
+
+    def read(self, path: str, limit: int = MAX_READ) -> bytes:
+        """See :meth:`GuestFS.read`."""
+        if self._file(path)[1].size > limit:
+            raise TooLarge(f"larger than {limit} bytes, which is all that is read of such a file", where=path)
+        with self.open(path) as stream:
+            return stream.read(limit)
+
+    def list(self, path: str) -> tuple[str, ...]:
+        """See :meth:`GuestFS.list`."""
+        names = self._listing(self.realpath(path)) or {}
+        if len(names) > MAX_NAMES:
+            raise TooLarge(f"more than {MAX_NAMES} names in this directory", where=path)
+        return tuple(sorted(names))
+
+    def disks(self) -> Disks | None:
+        """See :meth:`GuestFS.disks`."""
+        return self._disks
+
+    def space(self, path: str) -> Space | None:
+        """See :meth:`GuestFS.space`."""
+        real = self.realpath(path)
+        while real != "/" and self._listing(real) is None:
+            real = real.rpartition("/")[0] or "/"
+        return self.far.space(real)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what was seen on the disks."""
+        return self._findings
+
+    # writing
+
+    def _forget(self, *paths: str) -> None:
+        """Drop what is remembered of these paths and of the folders that hold them."""
+        for path in paths:
+            kept = self._kept.pop(path, None)
+            if kept is not None:
+                os.unlink(kept)
+            folder = path.rpartition("/")[0] or "/"
+            above = folder.rpartition("/")[0] or "/"
+            for one in (folder, above, path):
+                self._listings.pop(one, None)
+                self._folded.pop(one, None)
+        self._root = None
+
+    def put(self, path: str, chunks: Iterable[bytes], meta: Meta) -> None:
+        """See :meth:`GuestWriter.put`."""
+        real, source = self._place(path), self._new_name()
+        try:
+            with open(source, "xb") as stream:
+                for chunk in chunks:
+                    stream.write(chunk)
+            self.far.put(real, source, meta)
+        finally:
+            if os.path.exists(source):
+                os.unlink(source)
+            self._forget(real)
+
+    def put_symlink(self, path: str, target: str, meta: Meta) -> None:
+        """See :meth:`GuestWriter.put_symlink`."""
+        real = self._place(path)
+        self.far.put_symlink(real, target, meta)
+        self._forget(real)
+
+    def mkdir(self, path: str, meta: Meta) -> None:
+        """See :meth:`GuestWriter.mkdir`."""
+        real = self._place(path)
+        self.far.mkdir(real, meta)
+        self._forget(real)
+
+    def rename(self, old: str, new: str) -> None:
+        """See :meth:`GuestWriter.rename`."""
+        source, target = self._place(old), self._place(new)
+        self.far.rename(source, target)
+        self._forget(source, target)
+
+    def keep(self, path: str, backup: str) -> None:
+        """See :meth:`GuestWriter.keep`."""
+        source, target = self._place(path), self._place(backup)
+        self.far.keep(source, target)
+        self._forget(source, target)
+
+    def drop(self, path: str) -> None:
+        """See :meth:`GuestWriter.drop`."""
+        real = self._place(path)
+        if self._entry(real) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        self.far.drop(real)
+        self._forget(real)
+
+    def set_times(self, path: str, atime_ns: int, mtime_ns: int) -> None:
+        """See :meth:`GuestWriter.set_times`."""
+        real = self._place(path)
+        self.far.set_times(real, atime_ns, mtime_ns)
+        self._forget(real)
