@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from guestfix.backends import overlaydisk
@@ -32,10 +35,26 @@ class Saved:
     files: tuple[str, ...]
 
 
-class ImageWriter:
+class ImageWriter(ABC):
     """What a backend that writes images offers beyond GuestWriter."""
 
     overlays: Overlays
+
+    @abstractmethod
+    def check(self) -> tuple[Check, ...]:
+        """Unmount everything, check every filesystem without repairing it, and let go of the disks."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything; what was not saved is gone. May be called twice."""
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Close when the block ends."""
+        try:
+            yield
+        finally:
+            self.close()
 
     def save(self, *, in_place: bool = False, output: str = "", fmt: str = "") -> Saved:
         """Make the changes last, after ``check``: all disks or none.

@@ -17,6 +17,7 @@ from guestfix.commands.common import (
     write,
     write_json,
 )
+from guestfix.commands.outcome import add_outcome, finish, outcome_out, render_outcome, using
 from guestfix.errors import GuestfixError
 from guestfix.guest import GuestWriter
 from guestfix.plan import Plan, load_plan, plan_out
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_guest(parser)
     add_pack(parser)
     add_choices(parser)
+    add_outcome(parser)
     parser.add_argument("--plan", metavar="FILE", help="do what this JSON report says, if the guest is still as it was")
     parser.add_argument(
         "--journal-copy", metavar="DIR", help="also keep the journal and all originals in a host folder"
@@ -39,9 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Apply and print what was done."""
     guest = open_writable(args.guest, disks=args.disks, root=args.root)
+    with using(args, guest):
+        return _run(args, guest)
+
+
+def _run(args: argparse.Namespace, guest: GuestWriter) -> int:
     plan = _plan(args, guest)
     try:
         receipt = _apply(args, guest, plan)
+        outcome = finish(args, guest, receipt.journal is not None)
     except GuestfixError as error:
         if args.format == "text":
             write(render_plan(plan))
@@ -52,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
         return exit_code(error)
     if args.format == "json":
         done = {"applied": list(receipt.applied), "backups": receipt.backups, "journal": receipt.journal}
-        write_json({**plan_out(plan), **done})
+        write_json({**plan_out(plan), **done, **outcome_out(outcome)})
     else:
-        write(render_plan(plan) + render_receipt(receipt))
+        write(render_plan(plan) + render_receipt(receipt) + render_outcome(outcome))
     return 0
 
 

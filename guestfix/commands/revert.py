@@ -6,6 +6,7 @@ import argparse
 
 from guestfix.backends import open_writable
 from guestfix.commands.common import add_format, add_place, write, write_json
+from guestfix.commands.outcome import add_outcome, finish, outcome_out, render_outcome, using
 from guestfix.report.text import render_reverted
 from guestfix.undo import revert
 
@@ -17,12 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="restore files changed since apply too; that content is kept beside them"
     )
     add_format(parser)
+    add_outcome(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Revert and print what was restored."""
     guest = open_writable(args.guest, root=args.root)
-    done = revert(guest, force=args.force)
+    with using(args, guest):
+        done = revert(guest, force=args.force)
+        outcome = finish(args, guest, bool(done.journals))
     if args.format == "json":
         write_json(
             {
@@ -30,8 +34,9 @@ def run(args: argparse.Namespace) -> int:
                 "restored": list(done.restored),
                 "journals": list(done.journals),
                 "kept_aside": done.kept_aside,
+                **outcome_out(outcome),
             }
         )
     else:
-        write(render_reverted(guest.uri, done))
+        write(render_reverted(guest.uri, done) + render_outcome(outcome))
     return 0
