@@ -12,11 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 ACTIONS: dict[str, str] = {
+    "boot.fallback_loader": "boot_fallback:make_fallback",
     "boot.interface_names": "boot_args:set_interface_names",
+    "boot.repair_default": "boot_menu:repair_default",
     "boot.set_console": "boot_args:set_console",
     "boot.set_devices": "boot_args:set_devices",
     "boot.target_arguments": "boot_args:set_target_arguments",
     "boot.unblock_drivers": "boot_args:unblock_drivers",
+    "boot.use_firmware_commands": "boot_menu:use_firmware_commands",
     "initramfs.inject": "initramfs:inject",
     "network.cloud_init": "network_services:cloud_init",
     "network.enable": "network_services:enable",

@@ -4,8 +4,9 @@ Facts: boot.firmware (bios or uefi: how it booted until now), boot.firmwares (al
 boot.esp (where the EFI system partition is mounted), boot.efi (what lies in its folders),
 boot.loaders, boot.configs (every loader configuration; ``used`` marks the one that the firmware's path
 reads), boot.wrapper (a grub.cfg on the EFI partition that only leads to another), boot.entries,
-boot.default, boot.fallback, boot.choice (what the settings ask for), boot.env_block (GRUB's environment
-block), boot.sources (every file that holds kernel arguments, with its form).
+boot.default, boot.fallback, boot.choice (what the settings ask for), boot.default_reason (why the default
+is not that, or empty), boot.env_block (GRUB's environment block), boot.sources (every file that holds
+kernel arguments, with its form).
 """
 
 from __future__ import annotations
@@ -192,6 +193,7 @@ def _put_entries(found: Found, facts: Facts) -> None:
     entries = list(all_entries(menu.entries))
     facts.put("boot.entries", [as_fact(one) for one in entries[:MAX_FACT_ENTRIES]], Evidence(menu.path))
     facts.put("boot.choice", _text(menu.choice))
+    facts.put("boot.default_reason", _text(menu.reason))
     for name, entry in (("boot.default", menu.default), ("boot.fallback", menu.fallback)):
         if entry is not None and entry.kernel:
             facts.put(name, as_fact(entry), Evidence(entry.path, entry.line, _text(entry.title)))

@@ -11,6 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 OPS: dict[str, str] = {
+    "bootmenu.default_terminal": "bootmenu:default_terminal",
+    "bootmenu.default_uuid": "bootmenu:default_uuid",
+    "bootmenu.device_map": "bootmenu:device_map",
+    "bootmenu.env_show_menu": "bootmenu:env_show_menu",
+    "bootmenu.grub_terminal": "bootmenu:grub_terminal",
+    "bootmenu.grub_timeout": "bootmenu:grub_timeout",
+    "bootmenu.legacy_boot_disk": "bootmenu:legacy_boot_disk",
+    "bootmenu.legacy_terminal": "bootmenu:legacy_terminal",
+    "bootmenu.legacy_timeout": "bootmenu:legacy_timeout",
+    "bootmenu.loader_timeout": "bootmenu:loader_timeout",
     "crypttab.set_device": "crypttab:set_device",
     "dracut.add_drivers": "initrdconf:dracut_add_drivers",
     "dracut.keep_drivers": "initrdconf:dracut_keep_drivers",

@@ -24,7 +24,7 @@ MAX_DEPTH = 64
 MAX_PROBLEMS = 100
 
 _WORD_PARTS = rb"""[^\s;{}'"\\$]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}\n]{0,200}+\} | \$"""
-_BORING = rb"insmod|echo|search|load_video|gfxmode|recordfail|savedefault|terminal_output|terminal_input|loadfont|true"
+_BORING = rb"insmod|echo|search|load_video|gfxmode|recordfail|savedefault|loadfont|true"
 _STEP = re.compile(
     rb"""(?:
         [\s;]++ | \\\n | \#[^\n]*+
