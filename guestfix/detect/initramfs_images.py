@@ -83,8 +83,9 @@ def boots(guest: GuestFS, facts: Facts) -> list[Boot]:
     """
     found: dict[tuple[str, tuple[str, ...]], Boot] = {}
     marked = [(facts.value("boot.default"), "default"), (facts.value("boot.fallback"), "fallback")]
+    releases = {one.get("image"): str(one.get("release")) for one in _kernels(facts)}
     for entry, role in [*marked, *((one, "") for one in _list(facts.value("boot.entries")))]:
-        boot = _from_entry(entry, role) if isinstance(entry, dict) else None
+        boot = _from_entry(entry, role, releases) if isinstance(entry, dict) else None
         if boot is not None and boot.paths:
             found.setdefault((boot.image, boot.paths), boot)
     named = {path for boot in found.values() for path in boot.paths}
@@ -104,13 +105,17 @@ def _list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
-def _from_entry(entry: dict[str, Any], role: str) -> Boot | None:
+def _kernels(facts: Facts) -> list[dict[str, Any]]:
+    return [one for one in _list(facts.value("kernels")) if isinstance(one, dict)]
+
+
+def _from_entry(entry: dict[str, Any], role: str, releases: dict[Any, str]) -> Boot | None:
     kernel = entry.get("kernel")
     if not isinstance(kernel, str):
         return None
     paths = tuple(path for path in _list(entry.get("initrd")) if isinstance(path, str))
     args = tuple(arg for arg in _list(entry.get("args")) if isinstance(arg, str))
-    return Boot(release_of(kernel), kernel, paths, role, args)
+    return Boot(releases.get(kernel) or release_of(kernel), kernel, paths, role, args)
 
 
 def release_of(image: str) -> str:
@@ -121,7 +126,7 @@ def release_of(image: str) -> str:
 
 
 def _paired(guest: GuestFS, facts: Facts) -> list[Boot]:
-    kernels = [one for one in _list(facts.value("kernels")) if isinstance(one, dict)]
+    kernels = _kernels(facts)
     if kernels:
         found = [(one.get("release"), one.get("image"), one.get("initrd")) for one in kernels]
         return [Boot(str(r), str(i or ""), (str(path),)) for r, i, path in found if r and path]
