@@ -43,10 +43,11 @@ def inject(bench: Workbench) -> None:
 def _append(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, int]) -> None:
     assert found.image is not None
     members = segment.members()
-    data, kind = pack(found.image, members)
-    if not _has_room(bench, found, len(data), free):
+    with bench.fs.open(found.path) as stream:
+        splice, kind = pack(found.image, members, stream)
+    if not _has_room(bench, found, len(splice.data), free):
         return
-    bench.fs.append(found.path, data, diff=_diff(found, members, kind))
+    bench.fs.splice(found.path, [splice], diff=_diff(found, members, kind))
     _tell_links(bench, found)
     maker = found.contents.generator if found.contents else ""
     if found.missing and not segment.early and maker not in _BY_ALIAS:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import IO
 
 from guestfix.detect.initramfs_check import Verdict
 from guestfix.detect.initramfs_modules import KernelModules, module_bytes
+from guestfix.edit import Splice
 from guestfix.errors import GuestError
-from guestfix.formats import cpio, modprobe, shellvars
+from guestfix.formats import cpio, lzo, modprobe, shellvars
 from guestfix.formats.compress import compress
 from guestfix.formats.initramfs import Image
 from guestfix.formats.moddep import SUFFIX
 from guestfix.formats.modindex import Added, builtin_index, merge
+from guestfix.formats.streams import Source
 from guestfix.guest import GuestFS
 
 _LINK = stat.S_IFLNK | 0o777
@@ -182,14 +185,22 @@ def _insmod(found: Verdict, segment: Segment) -> None:
     _early(segment, name, b"".join([*lines[:at], *fresh, *lines[at:]]))
 
 
-def pack(image: Image, members: list[tuple[str, int, bytes]]) -> tuple[bytes, str]:
-    """Return the bytes to append to an image and the compression chosen: that of its last segment.
+def pack(image: Image, members: list[tuple[str, int, bytes]], stream: IO[bytes]) -> tuple[Splice, str]:
+    """Return how an image changes and the compression chosen, which is that of its last segment.
 
-    An archive that isn't compressed has to begin at a multiple of four bytes, so zero bytes lead to it.
-    After lzma, whose end decoders don't agree on, zero bytes and a plain archive follow.
+    Segments of one compression follow each other directly, before any padding: so every tool that reads the
+    first reads both, and an lz4 segment, which zero bytes would end, goes on.
+    An lzop file is continued with more blocks instead, since lzop(1) refuses a second file behind it. An
+    archive that isn't compressed has to begin at a multiple of four bytes, so zero bytes lead to it; after
+    lzma, on whose end decoders don't agree, such an archive follows. ``stream`` is the image.
     """
-    kind = image.segments[-1].compression if image.segments else "none"
-    kind = "none" if kind == "lzma" else kind
-    data = compress(kind, cpio.write(members))
-    lead = bytes(-image.size % 4 + (4 if image.segments and image.segments[-1].compression == "lzma" else 0))
-    return (lead if kind == "none" else b"") + data, kind
+    last = image.segments[-1] if image.segments else None
+    kind = last.compression if last else "none"
+    archive = cpio.write(members)
+    if last is not None and kind == "lzo":
+        more = lzo.continued(Source(stream, last.offset), archive)
+        return Splice(last.end - 4, 4, more), kind
+    if kind in ("none", "lzma"):
+        lead = bytes(-image.size % 4 + (4 if kind == "lzma" else 0))
+        return Splice(image.size, 0, lead + archive), "none"
+    return Splice(image.end, 0, compress(kind, archive)), kind

@@ -7,8 +7,10 @@ and of Red Hat (modprobe.conf's scsi_hostadapter), modprobe.d(5).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from guestfix.edit import Content, Edit, Note
+from guestfix.errors import EditError
 from guestfix.formats import modprobe, shellvars
 
 _HEAD = b"# Added by guestfix: the drivers of the platform that this system was moved to.\n"
@@ -20,6 +22,18 @@ def _names(modules: list[str]) -> list[str]:
     """Return the module names that can be written into a configuration file, normalised, once each."""
     good = [name.replace("-", "_") for name in modules if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)]
     return list(dict.fromkeys(good))
+
+
+def _sure(after: bytes, variable: str, words: Iterable[str]) -> bytes:
+    """Return after, which must now say these words to a shell. An open quote above would swallow them."""
+    said = {word.replace("-", "_") for one in shellvars.assignments(after) for word in _said(one, variable)}
+    if not said.issuperset(word.replace("-", "_") for word in words):
+        raise EditError(f"{variable} can't be set: a quote that is not closed comes before its place")
+    return after
+
+
+def _said(one: shellvars.Assignment, variable: str) -> list[str]:
+    return one.value.strip("()").split() if one.name == variable else []
 
 
 def dracut_add_drivers(src: bytes | None, *, modules: list[str]) -> Content:
@@ -40,7 +54,7 @@ def dracut_add_drivers(src: bytes | None, *, modules: list[str]) -> Content:
         return src
     end = shellvars.newline_of(text)
     lead = _HEAD if not text else b"" if text.endswith(b"\n") else end
-    return text + lead + f'add_drivers+=" {" ".join(fresh)} "'.encode() + end
+    return _sure(text + lead + f'add_drivers+=" {" ".join(fresh)} "'.encode() + end, "add_drivers", fresh)
 
 
 def dracut_keep_drivers(src: bytes | None, *, modules: list[str]) -> Content:
@@ -87,7 +101,9 @@ def sysconfig_add_modules(src: bytes | None, *, modules: list[str]) -> Content |
         return Edit(src, (Note("warning", note, found.line, found.value, code="GF-INITRAMFS-NOT-PERSISTENT"),))
     known = {word.replace("-", "_") for word in words}
     fresh = [name for name in _names(modules) if name not in known]
-    return shellvars.set_value(src, "INITRD_MODULES", " ".join([*words, *fresh])) if fresh else src
+    if not fresh:
+        return src
+    return _sure(shellvars.set_value(src, "INITRD_MODULES", " ".join([*words, *fresh])), "INITRD_MODULES", fresh)
 
 
 def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content | Edit:
@@ -108,13 +124,16 @@ def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content 
     if found is None:
         end = shellvars.newline_of(src)
         lead = b"" if not src or src.endswith(b"\n") else end
-        return src + lead + f"MODULES=({' '.join(_names(modules))})".encode() + end if _names(modules) else src
+        added = src + lead + f"MODULES=({' '.join(_names(modules))})".encode() + end
+        return _sure(added, "MODULES", _names(modules)) if _names(modules) else src
     if found.dynamic:
         note = "MODULES is written in a way that is not changed here"
         return Edit(src, (Note("warning", note, found.line, found.value, code="GF-INITRAMFS-NOT-PERSISTENT"),))
     words = found.value.split()
     fresh = [name for name in _names(modules) if name not in {word.replace("-", "_") for word in words}]
-    return shellvars.set_value(src, "MODULES", " ".join([*words, *fresh])) if fresh else src
+    if not fresh:
+        return src
+    return _sure(shellvars.set_value(src, "MODULES", " ".join([*words, *fresh])), "MODULES", fresh)
 
 
 def modprobe_add_adapters(src: bytes | None, *, modules: list[str]) -> Content:

@@ -134,7 +134,7 @@ class _Reader:
     def _segments(self) -> None:
         while True:
             cpio.skip_zeros(self.source)
-            start = self.source.peek(8)
+            start = self.source.peek(16)
             at = self.source.offset
             if not start:
                 return
@@ -228,7 +228,7 @@ def _foreign(start: bytes) -> str:
 def _no_segment(start: bytes) -> str:
     if start.startswith(_FRAME_LZ4):
         return "an lz4 frame that the kernel can't unpack: it knows only the legacy format (lz4 -l)"
-    return f"no archive begins here (the bytes are {start.hex(' ')})"
+    return f"no archive begins here (the bytes are {start[:8].hex(' ')})"
 
 
 def scan(stream: IO[bytes], want: Callable[[str], bool], start: int = 0, size: int | None = None) -> Image:

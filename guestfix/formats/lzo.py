@@ -18,6 +18,7 @@ MAGIC = b"\x89LZO\x00\r\n\x1a\n"
 MAX_BLOCK = 64 * 1024 * 1024
 _ADLER_D, _ADLER_C, _CRC_D, _CRC_C, _FILTER, _MULTIPART, _CRC_HEADER = 1, 2, 0x100, 0x200, 0x800, 0x400, 0x1000
 _END = 3
+_CHECKS = ((_ADLER_D, zlib.adler32), (_CRC_D, zlib.crc32))
 
 
 def _extended(src: bytes, at: int, base: int) -> tuple[int, int]:
@@ -161,8 +162,22 @@ def chunks(src: Source) -> Iterator[bytes]:
 def stored(data: bytes) -> bytes:
     """Return an lzop file that holds data in blocks that are not compressed (the kernel copies those)."""
     header = struct.pack(">HHHBBIIIIB", 0x1030, 0x2080, 0x0940, _END, 1, _ADLER_D, 0o100644, 0, 0, 0)
-    out = [MAGIC, header, struct.pack(">I", zlib.adler32(header))]
+    return MAGIC + header + struct.pack(">I", zlib.adler32(header)) + _blocks(data, _ADLER_D)
+
+
+def continued(src: Source, data: bytes) -> bytes:
+    """Return what takes the place of the four zero bytes at the end of the lzop file at the source's offset.
+
+    The file then holds data too, in blocks that are not compressed. Raises Corrupt.
+    """
+    return _blocks(data, _header(src))
+
+
+def _blocks(data: bytes, flags: int) -> bytes:
+    out = []
     for at in range(0, len(data), 1 << 18):
         block = data[at : at + (1 << 18)]
-        out += [struct.pack(">III", len(block), len(block), zlib.adler32(block)), block]
+        out.append(struct.pack(">II", len(block), len(block)))
+        out += [struct.pack(">I", check(block)) for flag, check in _CHECKS if flags & flag]
+        out.append(block)
     return b"".join([*out, b"\0\0\0\0"])

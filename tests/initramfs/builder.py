@@ -15,10 +15,10 @@ RELEASE = "6.1.0-10-amd64"
 MODULES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "virtio": ("virtio/virtio", (), ()),
     "virtio_ring": ("virtio/virtio_ring", (), ()),
-    "virtio_pci": ("virtio/virtio_pci", ("virtio", "virtio_ring"), ("pci:v00001AF4d*sv*sd*bc*sc*i*",)),
-    "virtio_blk": ("block/virtio_blk", ("virtio", "virtio_ring"), ("virtio:d00000002v*",)),
+    "virtio_pci": ("virtio/virtio_pci", ("virtio_ring", "virtio"), ("pci:v00001AF4d*sv*sd*bc*sc*i*",)),
+    "virtio_blk": ("block/virtio_blk", ("virtio_ring", "virtio"), ("virtio:d00000002v*",)),
     "scsi_mod": ("scsi/scsi_mod", (), ()),
-    "virtio_scsi": ("scsi/virtio_scsi", ("virtio", "virtio_ring", "scsi_mod"), ("virtio:d00000008v*",)),
+    "virtio_scsi": ("scsi/virtio_scsi", ("scsi_mod", "virtio_ring", "virtio"), ("virtio:d00000008v*",)),
     "sd_mod": ("scsi/sd_mod", ("scsi_mod",), ("scsi:t-0x00*",)),
     "nvme_core": ("nvme/host/nvme-core", (), ()),
     "nvme": ("nvme/host/nvme", ("nvme_core",), ("pci:v*d*sv*sd*bc01sc08i02*",)),
@@ -33,20 +33,39 @@ SOFTDEPS = {"libcrc32c": "pre: crc32c"}
 
 
 def elf_module(name: str) -> bytes:
-    """Return an ELF object whose .modinfo says what :data:`MODULES` says of the module."""
+    """Return an ELF object that modinfo and depmod read as they read a kernel module.
+
+    It exports ``<name>_api`` and uses that of every module which :data:`MODULES` says it depends on.
+    """
     _, needs, aliases = MODULES[name]
     items = [f"depends={','.join(needs)}", *(f"alias={alias}" for alias in aliases), f"name={name}"]
     items += [f"softdep={SOFTDEPS[name]}"] if name in SOFTDEPS else []
-    info = b"\0".join(item.encode() for item in items) + b"\0"
-    strings = b"\0.modinfo\0.shstrtab\0"
-    table = 64 + len(info) + len(strings)
-    table += -table % 8
+    names, symbols = b"\0", bytes(24)
+    for need in needs:
+        symbols += struct.pack("<IBBHQQ", len(names), 0x10, 0, 0, 0, 0)
+        names += f"{need}_api".encode() + b"\0"
+    sections = [
+        (b".modinfo", 1, b"\0".join(item.encode() for item in items) + b"\0", 0, 0),
+        (b"__ksymtab_strings", 1, f"{name}_api".encode() + b"\0", 0, 0),
+        (b".symtab", 2, symbols, 4, 24),
+        (b".strtab", 3, names, 0, 0),
+    ]
+    return _elf(sections)
+
+
+def _elf(sections: list[tuple[bytes, int, bytes, int, int]]) -> bytes:
+    strings, body, rows = b"\0", b"", [bytes(64)]
+    for name, kind, data, link, size in [*sections, (b".shstrtab", 3, b"", 0, 0)]:
+        place = len(strings)
+        strings += name + b"\0"
+        data = strings if name == b".shstrtab" else data
+        body += bytes(-len(body) % 8)
+        rows.append(struct.pack("<IIQQQQIIQQ", place, kind, 0, 0, 64 + len(body), len(data), link, 0, 8, size))
+        body += data
+    body += bytes(-len(body) % 8)
     head = b"\x7fELF\x02\x01\x01" + bytes(9)
-    head += struct.pack("<HHIQQQIHHHHHH", 1, 62, 1, 0, 0, table, 0, 64, 0, 0, 64, 3, 2)
-    sections = bytes(64)
-    sections += struct.pack("<IIQQQQIIQQ", 1, 1, 0, 0, 64, len(info), 0, 0, 1, 0)
-    sections += struct.pack("<IIQQQQIIQQ", 10, 3, 0, 0, 64 + len(info), len(strings), 0, 0, 1, 0)
-    return head + info + strings + bytes(table - 64 - len(info) - len(strings)) + sections
+    head += struct.pack("<HHIQQQIHHHHHH", 1, 62, 1, 0, 0, 64 + len(body), 0, 64, 0, 0, 64, len(rows), len(rows) - 1)
+    return head + body + b"".join(rows)
 
 
 def module_path(name: str, suffix: str = "") -> str:

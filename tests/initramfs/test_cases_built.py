@@ -1,0 +1,63 @@
+"""The guests of the rule cases are what tests/initramfs/build_cases.py writes, and their laws hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from guestfix.cases import compare, find_cases, run_case
+from guestfix.formats import decompress, initramfs
+from guestfix.formats.streams import Source
+from guestfix.pack.cache import load_pack
+from tests.initramfs.build_cases import RULES, cases, write
+
+CASES = find_cases(RULES)
+
+
+def _plain(path: Path) -> object:
+    """Return a file's content, of images and modules what they hold: compressors differ between libraries."""
+    data = path.read_bytes()
+    kind = decompress.kind_of(data)
+    if not kind and not data.startswith(b"070701"):
+        return data
+    with path.open("rb") as stream:
+        if kind == "xz" and "initr" not in path.name:
+            return b"".join(decompress.chunks(kind, Source(stream)))
+        image = initramfs.scan(stream, lambda name: True)
+    return sorted(image.files), {name: _plain_bytes(data) for name, data in image.files.items()}
+
+
+def _plain_bytes(data: bytes) -> bytes:
+    import io
+
+    kind = decompress.kind_of(data)
+    return b"".join(decompress.chunks(kind, Source(io.BytesIO(data)))) if kind else data
+
+
+def _tree(root: Path) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_symlink():
+            found[str(path.relative_to(root))] = str(path.readlink())
+        elif path.is_file() and path.name != "expect.txt":
+            found[str(path.relative_to(root))] = _plain(path)
+    return found
+
+
+def test_the_repository_has_what_the_script_writes(tmp_path):
+    write(tmp_path)
+    for name in cases():
+        rule, case = name.split("/")
+        assert _tree(RULES / rule / "cases" / case) == _tree(tmp_path / rule / "cases" / case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.folder.parent.parent.name}/{case.folder.name}")
+def test_case(case):
+    outcome = run_case(case, load_pack(RULES.parents[1]))
+    assert not outcome.failures and not compare(outcome)
+
+
+def test_every_rule_has_a_case():
+    rules = {path.parent.name for path in RULES.glob("*/rule.yaml")}
+    assert {case.folder.parent.parent.name for case in CASES} == rules

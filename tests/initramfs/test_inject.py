@@ -1,0 +1,256 @@
+"""Injected images: the old bytes stay, the field's tools read the whole, modprobe finds the drivers."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from guestfix.actions.initramfs import inject
+from guestfix.actions.initramfs_segment import pack as pack_segment
+from guestfix.backends.directory import DirectoryGuest
+from guestfix.detect import detect_all
+from guestfix.detect import initramfs as detector
+from guestfix.facts import Facts
+from guestfix.formats import initramfs
+from guestfix.formats.compress import compress
+from guestfix.guest import Space
+from guestfix.overlay import Overlay
+from guestfix.pack.cache import load_pack
+from guestfix.workbench import Workbench
+from tests.initramfs.build_cases import NASH
+from tests.initramfs.builder import (
+    MODULES,
+    RELEASE,
+    archive,
+    elf_module,
+    guest,
+    guest_files,
+    indexes,
+    inside,
+    module_path,
+)
+from tests.initramfs.tools import COMMANDS, extract, need, pack, run, unpack
+from tests.tree import build
+
+OLD = ("scsi_mod", "sd_mod", "ata_piix")
+VIRTIO = ("virtio", "virtio_ring", "virtio_pci", "virtio_blk")
+MICROCODE = archive({"kernel/x86/microcode/GenuineIntel.bin": "m" * 99})
+Result = namedtuple("Result", "data image findings diff bench")
+
+
+def plan(root: Path, target: str = "kvm-virtio", path: str = f"/boot/initrd.img-{RELEASE}", space=None) -> Result:
+    base = DirectoryGuest(str(root))
+    if space is not None:
+        base.space = lambda where: Space("1", space, 10 * space)  # type: ignore[method-assign]
+    facts = Facts()
+    profile = load_pack().targets[target]
+    detect_all(base, facts, profile)
+    bench = Workbench(Overlay(base), facts, profile)
+    with bench.fs.acting("initramfs/target-drivers", ["/boot/**"]):
+        inject(bench)
+    data = bench.fs.read(path, 1 << 28)
+    diff = "".join(draft.diff for draft in bench.fs.drafts())
+    image = initramfs.scan(io.BytesIO(data), lambda name: True)
+    return Result(data, image, {one.code: one for one in bench.findings}, diff, bench)
+
+
+@pytest.mark.parametrize("early", [b"", MICROCODE])
+@pytest.mark.parametrize("kind", [*COMMANDS, "none"])
+def test_the_tools_read_an_injected_image_of_every_compression(tmp_path, kind, early):
+    old = early + pack(kind, archive(inside(OLD)))
+    result = plan(guest(tmp_path / "guest", old))
+    assert (
+        result.data.startswith(old.removesuffix(b"\0\0\0\0") if kind == "lzo" else old) and result.image.problem is None
+    )
+    wanted = {"lzma": ["lzma", "none"], "lz4": ["lz4"], "lzo": ["lzo"]}.get(kind, [kind, kind])
+    assert [one.compression for one in result.image.segments][bool(early) :] == wanted
+    body = result.data[len(early) :]
+    if kind == "lzma":
+        body = unpack(kind, old[len(early) :]) + result.data[len(old) :].lstrip(b"\0")
+    extract(early + (body if kind == "lzma" else unpack(kind, body)), tmp_path / "out")
+    _modprobe(tmp_path / "out", "virtio_blk", "virtio:d00000002v00001AF4", "ata_piix", "pci:v00001AF4d1sv1sd1bc1sc1i1")
+    assert (tmp_path / "out" / "conf" / "modules").read_text() == "virtio_pci\nvirtio_blk\n"
+    assert (tmp_path / "out" / "lib").is_symlink()
+    if kind not in ("none", "lzma"):
+        need("lsinitramfs")
+        (tmp_path / "image").write_bytes(result.data)
+        listed = run("lsinitramfs", str(tmp_path / "image")).decode().splitlines()
+        assert "init" in listed and ("kernel/x86" in listed) == bool(early)
+
+
+def _modprobe(root: Path, *names: str) -> None:
+    need("modprobe")
+    for name in names:
+        shown = run("modprobe", "-d", str(root), "-S", RELEASE, "--show-depends", name).decode().split()
+        files = [Path(word) for word in shown if word.endswith((".ko", ".xz", ".zst", ".gz"))]
+        assert files and all(path.is_file() for path in files)
+
+
+@pytest.mark.parametrize("generator", ["dracut", "mkinitcpio", "mkinitrd-suse"])
+def test_each_generators_own_way_of_loading_early(tmp_path, generator):
+    old = compress("gzip", archive(inside(OLD, generator)))
+    result = plan(guest(tmp_path / "guest", old), "aws-nitro")
+    extract(unpack("gzip", result.data), tmp_path / "out")
+    _modprobe(tmp_path / "out", "nvme", "pci:v00001D0Fd0000CD00sv00001D0Fsd0000CD00bc01sc08i02")
+    if generator == "dracut":
+        assert result.image.files["etc/modules-load.d/guestfix.conf"] == b"nvme\n"
+    if generator == "mkinitcpio":
+        assert result.image.files["config"] == b'EARLYHOOKS="udev"\nMODULES="ata_piix nvme"\n'
+    assert ("GF-INITRAMFS-NOT-EARLY" in result.findings) == (generator == "mkinitrd-suse")
+
+
+def test_a_dracut_without_systemd_gets_an_argument(tmp_path):
+    files = inside(OLD, "dracut")
+    del files["usr/lib/systemd/systemd-modules-load"]
+    result = plan(guest(tmp_path, compress("gzip", archive(files))), "aws-nitro")
+    assert result.image.files["etc/cmdline.d/99-guestfix.conf"] == b" rd.driver.pre=nvme \n"
+
+
+def test_a_list_of_modules_is_kept(tmp_path):
+    files = inside(OLD) | {"conf/modules": "# mine\nloop max_loop=8\nvirtio-blk"}
+    result = plan(guest(tmp_path, compress("gzip", archive(files))))
+    assert result.image.files["conf/modules"] == b"# mine\nloop max_loop=8\nvirtio-blk\nvirtio_pci\n"
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
+def test_modules_that_the_image_may_not_be_able_to_load_are_unpacked(tmp_path, suffix):
+    plain = plan(guest(tmp_path / "plain", compress("gzip", archive(inside(OLD))), suffix=suffix))
+    where = f"usr/lib/modules/{RELEASE}/{module_path('virtio_blk')}"
+    assert plain.image.files[where] == elf_module("virtio_blk")
+    assert b"kernel/block/virtio_blk.ko:" in plain.image.files[f"usr/lib/modules/{RELEASE}/modules.dep"]
+    same = plan(guest(tmp_path / "same", compress("gzip", archive(inside(OLD, suffix=suffix))), suffix=suffix))
+    assert where not in same.image.entries and where + suffix in same.image.entries
+
+
+def test_an_image_without_any_module_gets_a_folder_and_indexes(tmp_path):
+    files = {"init": "#!/bin/sh\n", "scripts/functions": "", "lib": ("link", "usr/lib"), "usr/lib/x": ""}
+    result = plan(guest(tmp_path / "guest", compress("xz", archive(files))))
+    extract(unpack("xz", result.data), tmp_path / "out")
+    _modprobe(tmp_path / "out", "virtio_blk")
+    assert (tmp_path / "out" / f"usr/lib/modules/{RELEASE}/modules.builtin.bin").is_file()
+
+
+def test_an_image_with_only_binary_indexes_keeps_it_so(tmp_path):
+    files = inside(OLD, "mkinitcpio")
+    for name in ("modules.dep", "modules.alias"):
+        del files[f"usr/lib/modules/{RELEASE}/{name}"]
+    result = plan(guest(tmp_path / "guest", compress("zstd", archive(files))))
+    assert f"usr/lib/modules/{RELEASE}/modules.dep" not in result.image.entries
+    extract(unpack("zstd", result.data), tmp_path / "out")
+    _modprobe(tmp_path / "out", "virtio_blk", "ata_piix")
+
+
+def test_a_nash_script_loads_in_the_right_order(tmp_path):
+    files = {"init": NASH, "lib/scsi_mod.ko": "m", "lib/ata_piix.ko": "m"}
+    root = guest(tmp_path, compress("gzip", archive(files)), initrd=f"initrd-{RELEASE}.img")
+    result = plan(root, path=f"/boot/initrd-{RELEASE}.img")
+    lines = result.image.files["init"].decode().splitlines()
+    loaded = [line.split()[1] for line in lines if line.startswith("insmod")]
+    assert loaded == [f"/lib/{name}.ko" for name in ("scsi_mod", "ata_piix", *VIRTIO)]
+    assert lines.index("insmod /lib/virtio_blk.ko") < lines.index("mkblkdevs")
+    assert all(name.lstrip("/") in result.image.entries for name in loaded)
+
+
+def test_a_blacklist_inside_is_lifted_and_others_stay(tmp_path):
+    files = inside((*OLD, *VIRTIO)) | {"etc/modprobe.d/x.conf": "blacklist virtio-blk\nblacklist pcspkr\n"}
+    result = plan(guest(tmp_path, compress("gzip", archive(files))))
+    assert result.image.files["etc/modprobe.d/x.conf"].endswith(b": blacklist virtio-blk\nblacklist pcspkr\n")
+    assert [name for name, entry in result.image.entries.items() if entry.segment == 1] == ["etc/modprobe.d/x.conf"]
+
+
+def test_hard_links_inside_are_cut_before_a_file_changes(tmp_path):
+    tree = build(tmp_path / "tree", {name: data for name, data in inside(OLD).items() if name != "conf/modules"})
+    (tree / "conf/modules").write_text("")
+    os.link(tree / "conf/modules", tree / "empty")
+    need("cpio", "find")
+    names = run("find", ".", "-mindepth", "1", cwd=tree)
+    old = run("cpio", "--quiet", "-o", "-H", "newc", data=b"\n".join(sorted(names.splitlines())) + b"\n", cwd=tree)
+    result = plan(guest(tmp_path / "guest", old))
+    extract(result.data, tmp_path / "out")
+    assert (tmp_path / "out/conf/modules").read_text() == "virtio_pci\nvirtio_blk\n"
+    assert (tmp_path / "out/empty").read_text() == ""
+
+
+def test_room_is_counted_with_the_old_image_kept(tmp_path):
+    old = compress("gzip", archive(inside(OLD)))
+    root = guest(tmp_path, old)
+    refused = plan(root, space=len(old) + 100)
+    finding = refused.findings["GF-INITRAMFS-NO-ROOM"]
+    assert refused.data == old and finding.severity == "blocker"
+    assert f"has {len(old) + 100} bytes free" in finding.summary and "Free at least" in finding.remedy
+    assert plan(root, space=4 * len(old)).data != old
+
+
+def test_room_is_counted_once_for_all_images(tmp_path):
+    old = compress("gzip", archive(inside(OLD)))
+    root = guest(tmp_path, old)
+    (root / "boot/vmlinuz-9.9.9-other").write_text("x")
+    (root / "boot/initrd.img-9.9.9-other").write_bytes(old)
+    folder = root / "usr/lib/modules/9.9.9-other"
+    build(folder, indexes(tuple(MODULES)) | {module_path(name): elf_module(name) for name in MODULES})
+    result = plan(root, space=3 * len(old) + 200)
+    assert len(result.bench.fs.drafts()) == 1 and "GF-INITRAMFS-NO-ROOM" in result.findings
+    assert len(plan(root, space=100 * len(old)).bench.fs.drafts()) == 2
+
+
+def test_another_name_of_the_image_is_told(tmp_path):
+    root = guest(tmp_path, compress("gzip", archive(inside(OLD))))
+    os.link(root / f"boot/initrd.img-{RELEASE}", root / "boot/other")
+    assert "2 names" in plan(root).findings["GF-INITRAMFS-HARD-LINK"].summary
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: data + b"junk", lambda data: b"text"])
+def test_what_cannot_be_read_is_left_alone(tmp_path, damage):
+    old = damage(compress("gzip", archive(inside(OLD))))
+    result = plan(guest(tmp_path, old))
+    assert result.data == old and not result.bench.fs.drafts()
+
+
+def test_a_module_that_cannot_be_read_stops_the_image(tmp_path):
+    root = guest(tmp_path, compress("gzip", archive(inside(OLD))))
+    (root / f"usr/lib/modules/{RELEASE}/{module_path('virtio_ring')}").unlink()
+    result = plan(root)
+    assert result.findings["GF-INITRAMFS-MODULE-UNREADABLE"].severity == "blocker" and not result.bench.fs.drafts()
+
+
+def test_the_same_bytes_every_time_and_nothing_the_second_time(tmp_path):
+    root = guest(tmp_path, compress("zstd", archive(inside(OLD))))
+    first, second = plan(root), plan(root)
+    assert first.data == second.data
+    (root / f"boot/initrd.img-{RELEASE}").write_bytes(first.data)
+    facts = Facts()
+    facts.put("os.family", "linux")
+    assert detector.detect(DirectoryGuest(str(root)), facts, load_pack().targets["kvm-virtio"]) == []
+    assert not plan(root).bench.fs.drafts()
+
+
+def test_plain_archives_begin_at_a_multiple_of_four():
+    for size in range(101, 105):
+        image = initramfs.Image(size, segments=[initramfs.Segment(0, size, "none", size, 1)])
+        splice, kind = pack_segment(image, [("x", 0o100644, b"1")], io.BytesIO())
+        at = splice.data.index(b"070701")
+        assert kind == "none" and (size + at) % 4 == 0 and at < 4 and (splice.offset, splice.length) == (size, 0)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in COMMANDS if kind not in ("lzma", "bzip2")])
+def test_padding_stays_at_the_end(tmp_path, kind):
+    old = compress(kind, archive(inside(OLD)))
+    result = plan(guest(tmp_path / "guest", old + bytes(100)))
+    assert result.data.endswith(bytes(100)) and result.image.problem is None
+    assert result.image.end == len(result.data) - 100 and "conf/modules" in result.image.entries
+    if kind in ("gzip", "xz", "lz4"):
+        extract(unpack(kind, result.data[:-100]), tmp_path / "out")
+
+
+def test_the_report_lists_the_added_members(tmp_path):
+    diff = plan(guest(tmp_path, compress("gzip", archive(inside(OLD))))).diff
+    assert diff.startswith("+ an archive appended (gzip)")
+    assert f"+ usr/lib/modules/{RELEASE}/{module_path('virtio_blk')} ({len(elf_module('virtio_blk'))} bytes)" in diff
+
+
+def test_guests_are_built_alike():
+    assert guest_files(b"x") == guest_files(b"x")
