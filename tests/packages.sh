@@ -4,7 +4,7 @@
 set -u
 wanted="python3-venv debootstrap e2fsprogs kmod cpio xz-utils bzip2 zstd lz4 lzop busybox-static acl attr fdisk
 dosfstools mtools libhivex-bin libwin-hivex-perl chntpw grub-common initramfs-tools-core dracut-core
-qemu-system-x86 qemu-utils ifupdown"
+qemu-system-x86 qemu-utils ifupdown systemd"
 missing=""
 for name in $wanted; do
     dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $name"
