@@ -101,24 +101,24 @@ def _twice(found: list[Entry], table: dict[str, str]) -> Iterable[Finding]:
     """
     mounts: dict[str, Entry] = {}
     volumes: dict[str, Entry] = {}
-    neighbours = [entry.spec for entry in found]
+    resolver = devices.Resolver(table, (entry.spec for entry in found))
     for entry in found:
         if entry.mount.startswith("/"):
             first = mounts.setdefault(entry.place, entry)
             if first is not entry and not entry.has("noauto"):
                 yield _same_mount(first, entry)
-        volume = _volume(entry, table, neighbours)
+        volume = _volume(entry, resolver)
         if volume:
             first = volumes.setdefault(volume, entry)
             if first is not entry and not _may_share(first, entry):
                 yield _same_volume(first, entry)
 
 
-def _volume(entry: Entry, table: dict[str, str], neighbours: list[str]) -> str:
+def _volume(entry: Entry, resolver: devices.Resolver) -> str:
     """Return one name for the volume, however the entry names it; empty where it names none."""
     if entry.bound or not (entry.spec.startswith("/dev/") or devices.tag(entry.spec)):
         return ""
-    spec = devices.resolve(entry.spec, table, neighbours) or entry.spec
+    spec = resolver.find(entry.spec) or entry.spec
     return devices.tag(spec) or devices.normal(spec)
 
 

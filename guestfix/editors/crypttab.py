@@ -6,8 +6,12 @@ Sources: crypttab(5) of systemd and of Debian's cryptsetup.
 from __future__ import annotations
 
 from guestfix.edit import Content, Edit, Note, Splice, Table, apply_splices
+from guestfix.errors import EditError
 from guestfix.formats import devices
 from guestfix.formats.fstab import Span, escape, fields, lines, show, unescape
+
+MAX_BYTES = 1024 * 1024
+"""A larger file is not one that somebody wrote; it is refused before any time is spent on it."""
 
 _RANDOM = ("/dev/urandom", "/dev/random", "/dev/hw_random")
 _HEADERLESS = ("swap", "tmp", "plain")
@@ -23,6 +27,9 @@ def set_device(src: bytes | None, *, table: Table, partuuids: Table, types: Tabl
     """
     if src is None:
         return src
+    if len(src) > MAX_BYTES:
+        raise EditError(f"larger than {MAX_BYTES} bytes, so it is no list of encrypted volumes")
+    volumes, partitions = devices.Resolver(table), devices.Resolver(partuuids)
     splices: list[Splice] = []
     notes: list[Note] = []
     for number, start, raw in lines(src):
@@ -30,7 +37,7 @@ def set_device(src: bytes | None, *, table: Table, partuuids: Table, types: Tabl
         texts = [unescape(src[span.start : span.end]) for span in spans[:4]]
         if len(texts) < 2 or not devices.is_unstable(texts[1]):
             continue
-        spec = _spec(texts, table, partuuids, types)
+        spec = _spec(texts, volumes, partitions, types)
         if spec:
             splices.append(_replace(spans[1], escape(spec)))
         elif _has_random_key(texts):
@@ -50,11 +57,11 @@ def _has_random_key(texts: list[str]) -> bool:
     return len(texts) > 2 and texts[2] in _RANDOM
 
 
-def _spec(texts: list[str], table: Table, partuuids: Table, types: Table) -> str | None:
+def _spec(texts: list[str], volumes: devices.Resolver, partitions: devices.Resolver, types: Table) -> str | None:
     options = texts[3].split(",") if len(texts) > 3 else []
     if _has_random_key(texts) or any(option in _HEADERLESS for option in options):
-        return devices.resolve(texts[1], partuuids)
-    spec = devices.resolve(texts[1], table)
+        return partitions.find(texts[1])
+    spec = volumes.find(texts[1])
     return spec if spec and types.get(spec, "crypto_LUKS") in ("crypto_LUKS", "BitLocker") else None
 
 

@@ -110,11 +110,11 @@ def _fits_type(entry: Entry, spec: str, types: Table) -> bool:
     return not known or "auto" in kinds or any(_same_type(kind, known) for kind in kinds) or entry.type == "fuseblk"
 
 
-def _resolved(entry: Entry, table: Table, neighbours: list[str]) -> str | None:
+def _resolved(entry: Entry, volumes: devices.Resolver) -> str | None:
     """Return the stable spec for the entry's device name; None where it has no such name or nothing is known."""
     if not (devices.is_unstable(entry.spec) or devices.is_bare_uuid(entry.spec)):
         return None
-    return devices.resolve(entry.spec, table, neighbours)
+    return volumes.find(entry.spec)
 
 
 def set_device(src: bytes | None, *, table: Table, types: Table) -> Content | Edit:
@@ -129,9 +129,9 @@ def set_device(src: bytes | None, *, table: Table, types: Table) -> Content | Ed
     splices: list[Splice] = []
     notes: list[Note] = []
     found = readable(src)
-    neighbours = [entry.spec for entry in found]
+    volumes = devices.Resolver(table, (entry.spec for entry in found))
     for entry in filter(_names_device, found):
-        spec = _resolved(entry, table, neighbours)
+        spec = _resolved(entry, volumes)
         if spec is None:
             continue
         change = _replace(entry.fields[0], escape(spec))
@@ -171,11 +171,11 @@ def guard_missing(
     splices: list[Splice] = []
     notes: list[Note] = []
     found = readable(src)
-    neighbours = [entry.spec for entry in found]
+    volumes = devices.Resolver(table, (entry.spec for entry in found))
     answering = devices.known_tags(specs)
 
     def missing(entry: Entry) -> bool:
-        spec = _resolved(entry, table, neighbours)
+        spec = _resolved(entry, volumes)
         if spec is not None:
             return not _fits_type(entry, spec, types)
         return _is_missing(entry, answering, known, complete)

@@ -9,10 +9,19 @@ from __future__ import annotations
 import re
 
 from guestfix.edit import Content, Edit, Note, Splice, apply_splices
+from guestfix.errors import EditError
 from guestfix.formats.shellvars import Assignment, assignments, find, set_value
+
+MAX_BYTES = 256 * 1024
+"""A larger file is refused before any time is spent on it."""
 
 _NUMBER = re.compile(r"\s*([+-]?[0-9]{1,9})(?:\.[0-9]*)?\s*\Z")
 _INDEX = re.compile(r"[0-9]+(?:>[0-9]+)*\Z")
+
+
+def _check_size(src: bytes) -> None:
+    if len(src) > MAX_BYTES:
+        raise EditError(f"larger than {MAX_BYTES} bytes, so these are no settings that somebody wrote")
 
 
 def _assigned(src: bytes, name: str) -> Assignment | None:
@@ -40,6 +49,7 @@ def set_timeout(src: bytes | None, *, seconds: int, longest: int, recordfail: in
     """
     if src is None:
         return src
+    _check_size(src)
     if _out_of_range(src, "GRUB_TIMEOUT", 1, longest):
         src = set_value(src, "GRUB_TIMEOUT", str(seconds))
     if _out_of_range(src, "GRUB_RECORDFAIL_TIMEOUT", 0, recordfail):
@@ -61,8 +71,11 @@ def set_default(src: bytes | None) -> Content | Edit:
     A count means another kernel, or another system, as soon as the menu is made anew. ``saved``, titles
     and ids name an entry and stay.
     """
-    found = None if src is None else _assigned(src, "GRUB_DEFAULT")
-    if src is None or found is None or found.value == "0" or not _INDEX.match(found.value):
+    if src is None:
+        return src
+    _check_size(src)
+    found = _assigned(src, "GRUB_DEFAULT")
+    if found is None or found.value == "0" or not _INDEX.match(found.value):
         return src
     value = found.value[:40]
     summary = (

@@ -5,6 +5,7 @@ Sources: https://docs.kernel.org/admin-guide/devices.html, udev's 60-persistent-
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from collections.abc import Iterable
@@ -91,24 +92,59 @@ def known_tags(specs: Iterable[str]) -> frozenset[str]:
 
 
 def resolve(name: str, table: Table, neighbours: Iterable[str] = ()) -> str | None:
-    """Return what the table (the fact ``disks.uuid_by_device``) has for a device name, or None.
+    """Return what :class:`Resolver` finds for one name."""
+    return Resolver(table, neighbours).find(name)
+
+
+class Resolver:
+    """Looks up device names in a table (the fact ``disks.uuid_by_device``); made once for all names of a file.
 
     A guest with one disk has keys such as ``/dev/disk/by-id/*-part1`` in it. They answer for any disk's
-    name, so they count only while all names in ``neighbours`` (those of the same file) can be of one disk.
-    Where all disks in the table have names of one family, the same place in another family is meant too:
-    a guest that was moved before may say /dev/hda1 for what its last platform called /dev/sda1.
+    name, so they count only while all ``names`` (those of the file, the one asked for included) can be of
+    one disk. Where all disks in the table have names of one family, the same place in another family is
+    meant too: a guest that was moved before may say /dev/hda1 for what its last platform called /dev/sda1.
     """
-    name = normal(name)
-    found = table.get(name)
-    if found:
-        return found
-    if is_bare_uuid(name):
-        return f"UUID={name}" if f"UUID={name}" in table.values() else None
-    part = _PART_OF_ID.match(name)
-    if part is None:
-        return _by_place(name, table)
-    stems = {other[2] for other in map(_PART_OF_ID.match, map(normal, neighbours)) if other and other[1] == part[1]}
-    return table.get(f"{part[1]}*{part[3]}") if len(stems | {part[2]}) == 1 else None
+
+    def __init__(self, table: Table, names: Iterable[str] = ()) -> None:
+        self._table = table
+        self._stems: dict[str, set[str]] = {}
+        for match in map(_PART_OF_ID.match, map(normal, names)):
+            if match:
+                self._stems.setdefault(match[1], set()).add(match[2])
+
+    def find(self, name: str) -> str | None:
+        """Return the ``UUID=...`` or ``PARTUUID=...`` of the volume that name means, or None."""
+        name = normal(name)
+        found = self._table.get(name)
+        if found:
+            return found
+        if is_bare_uuid(name):
+            return f"UUID={name}" if f"UUID={name}" in self._specs else None
+        part = _PART_OF_ID.match(name)
+        if part is None:
+            return self._by_place(name)
+        one_disk = self._stems.get(part[1], set()) <= {part[2]}
+        return self._table.get(f"{part[1]}*{part[3]}") if one_disk else None
+
+    @functools.cached_property
+    def _specs(self) -> frozenset[str]:
+        return frozenset(self._table.values())
+
+    @functools.cached_property
+    def _places(self) -> dict[tuple[str, int, str], str]:
+        return {place: key for key in self._table if (place := _place(key)) is not None}
+
+    @functools.cached_property
+    def _families(self) -> frozenset[str]:
+        return frozenset(family for family, _, _ in self._places)
+
+    def _by_place(self, name: str) -> str | None:
+        wanted = _place(name)
+        if wanted is None or len(self._families) != 1 or wanted[0] in self._families:
+            return None
+        (family,) = self._families
+        key = self._places.get((family, wanted[1], wanted[2]))
+        return self._table[key] if key else None
 
 
 def _place(name: str) -> tuple[str, int, str] | None:
@@ -121,15 +157,3 @@ def _place(name: str) -> tuple[str, int, str] | None:
     for letter in match[2]:
         place = place * 26 + ord(letter) - ord("a") + 1
     return match[1], place - 1, match[3]
-
-
-def _by_place(name: str, table: Table) -> str | None:
-    wanted = _place(name)
-    if wanted is None:
-        return None
-    places = {place: key for key in table if (place := _place(key)) is not None}
-    families = {family for family, _, _ in places}
-    if len(families) != 1 or wanted[0] in families:
-        return None
-    key = places.get((families.pop(), wanted[1], wanted[2]))
-    return table[key] if key else None

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from guestfix.edit import Content, Edit
 from guestfix.editors import crypttab
+from guestfix.errors import EditError
 from tests.corpus import corpus_params
 
 TABLE = {"/dev/sda2": "UUID=luks", "/dev/sda3": "UUID=swap", "/dev/sda5": "UUID=ext"}
@@ -88,3 +89,8 @@ def test_corpus(path: Path) -> None:
     content = got.content if isinstance(got, Edit) else got
     assert isinstance(content, bytes)
     assert content.count(b"\n") == src.count(b"\n")
+
+
+def test_a_huge_file_is_refused() -> None:
+    with pytest.raises(EditError):
+        op(b"x /dev/sda1\n" * 100_000)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -389,3 +390,17 @@ def test_a_corpus_table_without_anything_to_do_comes_back_itself(path: Path) -> 
     assert split(fstab.set_device(src, table={}, types={}))[0] is src
     assert split(network(src, "keep"))[0] is src
     assert (split(disable(src))[0] is src) == (b"cifs" not in src)
+
+
+def test_a_huge_table_costs_no_more_than_its_length() -> None:
+    src = b"".join(b"/dev/disk/by-id/scsi-%d-part1 /m/%d ext4 defaults 0 2\n" % (n, n) for n in range(8000))
+    src += b"".join(b"/dev/sd%c%d /n/%d ext4 defaults 0 2\n" % (97 + n % 26, n % 90, n) for n in range(8000))
+    table = {f"/dev/vd{chr(97 + n % 26)}{n // 26}": f"UUID={n}" for n in range(2000)}
+    started = time.monotonic()
+    fstab.set_device(src, table=table, types={})
+    content, _ = split(
+        fstab.guard_missing(src, table=table, types={}, specs=[], known=True, complete=True, init="systemd")
+    )
+    assert isinstance(content, bytes)
+    assert content.count(b"nofail") > 8000
+    assert time.monotonic() - started < 20

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from guestfix.edit import Content, Edit
 from guestfix.editors import grubdefault
+from guestfix.errors import EditError
 from guestfix.formats import shellvars
 from tests.corpus import corpus_params
 
@@ -131,3 +133,9 @@ def test_corpus_without_anything_to_do_comes_back_itself(path: Path) -> None:
     seconds = shellvars.get(src, "GRUB_TIMEOUT")
     hidden = b"\nGRUB_HIDDEN_TIMEOUT=" in src or b"hidden" in (shellvars.get(src, "GRUB_TIMEOUT_STYLE") or "").encode()
     assert (timeout(src) is src) == (seconds in (None, "", *map(str, range(1, 11))) and not hidden)
+
+
+@pytest.mark.parametrize("op", [timeout, grubdefault.set_default])
+def test_a_huge_file_is_refused(op: Callable[[bytes], Content | Edit]) -> None:
+    with pytest.raises(EditError):
+        op(b"A=(\n" * 100_000)
