@@ -6,6 +6,8 @@ from typing import Any
 
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding, Unknown
+from guestfix.formats.regf import BadHive
+from guestfix.formats.regf.controlsets import control_sets
 from guestfix.formats.winreg import Registry
 from guestfix.formats.winservices import BOOT, STORAGE_DRIVERS, Service, image_path, read_service, services_starting
 from guestfix.guest import GuestFS
@@ -21,14 +23,12 @@ def learn_control_sets(system: Registry, facts: Facts) -> str:
     ``CurrentControlSet`` doesn't exist offline: ``Select`` says which ``ControlSetNNN`` it will be. Those
     named by Current, Default and LastKnownGood that exist are all repaired.
     """
-    numbers = {name: system.number("Select", name) for name in ("Current", "Default", "LastKnownGood", "Failed")}
-    wanted = [numbers["Current"], numbers["Default"], numbers["LastKnownGood"]]
-    names = [f"ControlSet{number:03d}" for number in dict.fromkeys(wanted) if number and number < 1000]
-    there = [name for name in names if system.has(name)]
+    try:
+        there = control_sets(system.hive)
+    except BadHive as error:
+        system.damage = error.what
+        there = []
     proof = system.evidence("Select", "Current")
-    if not there:
-        there = [name for name in system.names("") if name.lower().startswith("controlset")][:1]
-        proof = system.evidence("Select")
     if not there:
         facts.put("windows.control_sets", Unknown("SYSTEM names no control set that exists"), proof)
         return "ControlSet001"

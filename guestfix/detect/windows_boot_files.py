@@ -9,7 +9,8 @@ from __future__ import annotations
 from guestfix.detect.windows_hives import open_registry
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding, Unknown
-from guestfix.formats import winbcd
+from guestfix.formats import bcd
+from guestfix.formats.regf import BadHive
 from guestfix.formats.winreg import Registry
 from guestfix.guest import GuestFS
 
@@ -50,14 +51,29 @@ def _there(guest: GuestFS, path: str) -> bool:
         return False
 
 
+def _loaders(registry: Registry) -> list[bcd.Object]:
+    """Return the entries that start a Windows, the default one first."""
+    try:
+        manager = bcd.objects(registry.hive).get(bcd.BOOTMGR)
+        default = str(manager.value(bcd.DEFAULT)).lower() if manager else ""
+        return sorted(bcd.loaders(registry.hive), key=lambda one: one.id != default)
+    except BadHive as error:
+        registry.damage = registry.damage or error.what
+        return []
+
+
+def _evidence(registry: Registry, owner: bcd.Object, number: int) -> Evidence:
+    text = f"BCD object {owner.alias}: {owner.name_of(number)} = {owner.value(number)!r}"
+    return Evidence(registry.path, 0, text)
+
+
 def _firmware(guest: GuestFS, facts: Facts, registries: list[Registry], esp: str | None) -> None:
     for registry in registries:
-        for loader in winbcd.windows_loaders(registry)[:1]:
-            path = winbcd.text(registry, loader, winbcd.APPLICATION_PATH)
-            kind = "uefi" if path.lower().endswith(".efi") else "bios"
-            if path:
-                place = registry.evidence(winbcd.element_key(loader, winbcd.APPLICATION_PATH), "Element")
-                facts.put("boot.firmware", kind, place)
+        for loader in _loaders(registry)[:1]:
+            path = loader.value(bcd.APPLICATION_PATH)
+            if isinstance(path, str) and path:
+                kind = "uefi" if path.lower().endswith(".efi") else "bios"
+                facts.put("boot.firmware", kind, _evidence(registry, loader, bcd.APPLICATION_PATH))
                 return
     if esp is not None:
         facts.put("boot.firmware", "uefi", Evidence(f"{esp}/EFI/Microsoft/Boot"))
@@ -69,17 +85,23 @@ def _firmware(guest: GuestFS, facts: Facts, registries: list[Registry], esp: str
 
 def _settings(facts: Facts, registries: list[Registry]) -> None:
     """Put whether serial emergency management is on, and what a failed start leads to."""
-    ems, proofs, policies = False, [], []
-    for bcd in registries:
-        loaders = winbcd.windows_loaders(bcd)
-        switches = [(winbcd.EMS_SETTINGS, winbcd.BOOT_EMS), (winbcd.BOOT_MANAGER, winbcd.BOOT_EMS)]
-        for identity, element in [*switches, *((one, winbcd.LOADER_EMS) for one in loaders)]:
-            if winbcd.boolean(bcd, identity, element):
-                ems = True
-                proofs.append(bcd.evidence(winbcd.element_key(identity, element), "Element"))
-        policies += [winbcd.integer(bcd, one, winbcd.STATUS_POLICY) for one in loaders]
-    facts.put("windows.ems", ems, *(proofs or [registries[0].evidence("Objects")]))
-    facts.put("windows.boot_status_policy", policies[0] if policies else None, registries[0].evidence("Objects"))
+    proofs: list[Evidence] = []
+    policies: list[bcd.Content | None] = []
+    for registry in registries:
+        for owner in _objects(registry):
+            proofs += [_evidence(registry, owner, one) for one in (bcd.EMS, bcd.BOOT_EMS) if owner.value(one) is True]
+        policies += [one.value(bcd.BOOT_STATUS_POLICY) for one in _loaders(registry)]
+    place = Evidence(registries[0].path)
+    facts.put("windows.ems", bool(proofs), *(proofs or [place]))
+    facts.put("windows.boot_status_policy", policies[0] if policies else None, place)
+
+
+def _objects(registry: Registry) -> list[bcd.Object]:
+    try:
+        return list(bcd.objects(registry.hive).values())
+    except BadHive as error:
+        registry.damage = registry.damage or error.what
+        return []
 
 
 def _boot_ini(guest: GuestFS, facts: Facts) -> None:
