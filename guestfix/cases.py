@@ -31,7 +31,7 @@ from guestfix.planner import Options, make_plan
 from guestfix.report.text import render_case
 from guestfix.undo import revert
 
-CASE_KEYS = ("title", "target", "disks", "policy", "rules", "confidence")
+CASE_KEYS = ("title", "target", "disks", "policy", "rules", "confidence", "payload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,9 @@ def _read_case(folder: Path, problems: list[Problem]) -> Case:
     policy = reader.child("policy")
     policies = policy.plain() if policy is not None and policy.keys is not None else {}
     only = reader.texts("rules") or _own_rule(folder)
-    options = Options(only, confidence=reader.text("confidence", "possible"), policies=policies)
+    payload = reader.text("payload", "")
+    extra = {"payload.dir": str(folder / payload)} if payload else {}
+    options = Options(only, confidence=reader.text("confidence", "possible"), policies=policies, extra=extra)
     return Case(
         folder,
         reader.text("title"),
@@ -184,11 +186,26 @@ def _apply_and_revert(
 
 
 def copy_guest(source: Path, root: Path) -> None:
-    """Copy a case's guest tree; a case without ``in/`` gets an empty guest."""
+    """Copy a case's guest tree; a case without ``in/`` gets an empty guest. Registry texts become hives."""
     if source.is_dir():
         shutil.copytree(source, root, symlinks=True)
+        _build_hives(root)
     else:
         root.mkdir()
+
+
+def _build_hives(root: Path) -> None:
+    """Turn ``config/SYSTEM.reg`` and ``Boot/BCD.reg`` into the hives that they describe, SYSTEM and BCD."""
+    for path in sorted(root.rglob("*.reg")):
+        if path.parent.name.lower() not in ("config", "boot"):
+            continue
+        from guestfix.formats.regf import Hive, empty_hive
+        from guestfix.formats.regf.regtext import apply
+
+        hive = Hive.open(empty_hive(path.stem))
+        apply(hive, path.read_bytes())
+        path.with_suffix("").write_bytes(hive.to_bytes())
+        path.unlink()
 
 
 def snapshot(root: Path) -> dict[str, object]:

@@ -31,6 +31,19 @@ ACTIONS: dict[str, str] = {
     "network.new_identity": "network_services:new_identity",
     "network.netplan": "network_netplan:apply",
     "network.networkd": "network_networkd:apply",
+    "windows.set_value": "windows_registry:set_value",
+    "windows.delete_value": "windows_registry:delete_value",
+    "windows.boot_start": "windows_storage:boot_start",
+    "windows.inject": "windows_drivers:inject",
+    "windows.dhcp": "windows_network:dhcp",
+    "windows.dedupe_routes": "windows_network:dedupe_routes",
+    "windows.remove_adapters": "windows_network:remove_adapters",
+    "windows.disable_leftovers": "windows_settings:disable_leftovers",
+    "windows.remove_orphan_filters": "windows_settings:remove_orphan_filters",
+    "windows.allow_rdp": "windows_settings:allow_rdp",
+    "windows.answer_file": "windows_settings:answer_file",
+    "windows.boot_settings": "windows_boot:boot_settings",
+    "windows.efi_fallback": "windows_boot:efi_fallback",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import Any
 
@@ -70,6 +71,9 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         help="go on despite blockers with this code (repeatable)",
     )
     parser.add_argument(
+        "--payload", metavar="PATH", help="folder or ISO image with drivers for the target (virtio-win, ...)"
+    )
+    parser.add_argument(
         "--progress", action="store_true", help="one JSON object a line on standard error while working"
     )
 
@@ -82,7 +86,8 @@ def options_from(args: argparse.Namespace) -> Options:
         if not equals:
             raise UsageError(f"--policy takes ID=VALUE, not {text!r}")
         policies[name] = value
-    return Options(tuple(args.only), tuple(args.skip), args.confidence, policies, tuple(args.accept))
+    extra = {"payload.dir": os.path.abspath(args.payload)} if args.payload else {}
+    return Options(tuple(args.only), tuple(args.skip), args.confidence, policies, tuple(args.accept), extra)
 
 
 def pack_from(args: argparse.Namespace) -> Pack:

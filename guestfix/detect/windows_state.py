@@ -31,6 +31,7 @@ DOTNET = (
     (378389, "4.5"),
 )
 """The lowest Release number of each .NET Framework version (Microsoft, "How to determine which versions")."""
+PACKAGES = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages"
 RDP_RULES = ("RemoteDesktop-In-TCP", "RemoteDesktop-UserMode-In-TCP", "RemoteDesktop-UserMode-In-UDP")
 FIREWALL = r"Services\SharedAccess\Parameters\FirewallPolicy"
 DISK_CLASSES = (
@@ -70,6 +71,7 @@ def learn_state(state: State) -> list[Finding]:
         _logon,
         _sysprep,
         _framework,
+        _signatures,
         _page_file,
         _filters,
         _mounted_devices,
@@ -82,6 +84,7 @@ def _roles(state: State) -> list[Finding]:
     facts, system = state.facts, state.system
     product = system.text(state.key(r"Control\ProductOptions"), "ProductType")
     proof = system.evidence(state.key(r"Control\ProductOptions"), "ProductType")
+    facts.put("windows.product_type", product.lower(), proof)
     facts.put("windows.domain_controller", product.lower() == "lanmannt", proof)
     vmms = read_service(system, state.control, "vmms")
     hyperv = vmms is not None and vmms.start != DISABLED
@@ -233,6 +236,8 @@ def _sysprep(state: State) -> list[Finding]:
     by_setup = kind in (1, 2) and ("windeploy" in command or "setup.exe -mini" in command or "setup -mini" in command)
     proofs = (state.software.evidence(SETUP_STATE, "ImageState"), state.system.evidence("Setup", "SetupType"))
     state.facts.put("windows.image_state", image, proofs[0])
+    named = state.system.text("Setup", "UnattendFile")
+    state.facts.put("windows.unattend_file", named, state.system.evidence("Setup", "UnattendFile"))
     state.facts.put("windows.sysprepped", reseal or by_setup, *proofs)
     if image.upper() == "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT":
         text = "the image will start in audit mode, where nobody can log on over the network"
@@ -244,6 +249,16 @@ def _framework(state: State) -> list[Finding]:
     release = state.software.number(NDP, "Release") or 0
     version = next((name for lowest, name in DOTNET if release >= lowest), "")
     state.facts.put("windows.dotnet", version, state.software.evidence(NDP, "Release"))
+    return []
+
+
+def _signatures(state: State) -> list[Finding]:
+    """Put ``windows.sha2_signatures``: whether Windows 7 and Server 2008 R2 have the update for SHA-2."""
+    if state.facts.value("os.id") not in ("windows-7", "windows-server-2008-r2"):
+        return []
+    found = [name for name in state.software.names(PACKAGES) if "KB4474419" in name or "KB3033929" in name]
+    proof = state.software.evidence(rf"{PACKAGES}\{found[0]}" if found else PACKAGES)
+    state.facts.put("windows.sha2_signatures", bool(found), proof)
     return []
 
 

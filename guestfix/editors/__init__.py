@@ -61,6 +61,7 @@ OPS: dict[str, str] = {
     "sysconfig_kernel.add_modules": "initrdconf:sysconfig_add_modules",
     "udevnet.unbind": "udevnet:unbind",
     "unattend.merge": "unattend:merge",
+    "bootini.ems_off": "bootini:ems_off",
 }
 
 

@@ -34,7 +34,7 @@ def _edit(src: bytes | None, change: Callable[[Hive], None]) -> Content | Edit:
         raise EditError(f"the hive is not changed: {error.what}", where=error.where, remedy=error.remedy) from error
 
 
-def _value(type_name: str, data: str, items: list[str]) -> tuple[int, Data]:
+def value_of(type_name: str, data: str, items: list[str]) -> tuple[int, Data]:
     """Return a value's type number and data from a rule's arguments. Raises EditError."""
     kind = TYPES.get(type_name)
     if kind is None:
@@ -65,7 +65,7 @@ def set_value(
     for hex), or hex digits for types without either; ``items`` the texts of a REG_MULTI_SZ. ``create``
     no: only where the key exists.
     """
-    kind, content = _value(type, data, items or [])
+    kind, content = value_of(type, data, items or [])
 
     def change(hive: Hive) -> None:
         for path in expand(hive, key):

@@ -13,6 +13,8 @@ from guestfix.formats.winreg import Registry
 BOOT, SYSTEM, AUTO, DEMAND, DISABLED = range(5)
 """Values of Start."""
 KERNEL_DRIVER, FILE_SYSTEM_DRIVER = 1, 2
+STORAGE_GROUP = "SCSI miniport"
+"""Load order group of storage port drivers."""
 
 STORAGE_DRIVERS = {
     "storahci": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_010601",)),
@@ -26,11 +28,11 @@ STORAGE_DRIVERS = {
     "atapi": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("primary_ide_channel", "secondary_ide_channel")),
     "viostor": (
         "{4d36e97b-e325-11ce-bfc1-08002be10318}",
-        ("PCI\\VEN_1AF4&DEV_1001&SUBSYS_00021AF4&REV_00", "PCI\\VEN_1AF4&DEV_1042&SUBSYS_11001AF4&REV_01"),
+        ("PCI\\VEN_1AF4&DEV_1001", "PCI\\VEN_1AF4&DEV_1042"),
     ),
     "vioscsi": (
         "{4d36e97b-e325-11ce-bfc1-08002be10318}",
-        ("PCI\\VEN_1AF4&DEV_1004&SUBSYS_00081AF4&REV_00", "PCI\\VEN_1AF4&DEV_1048&SUBSYS_11001AF4&REV_01"),
+        ("PCI\\VEN_1AF4&DEV_1004", "PCI\\VEN_1AF4&DEV_1048"),
     ),
 }
 """Storage drivers: their setup class and the devices that they serve on the platforms guestfix knows."""

@@ -1,0 +1,138 @@
+r"""Windows settings that decide whether a guest comes up alone and can be reached: services, disks, RDP, filters."""
+
+from __future__ import annotations
+
+import re
+
+from guestfix.actions.windows_registry import disable_service, editing, editing_system, hive_path, reader, seen
+from guestfix.edit import Edit
+from guestfix.editors import unattend
+from guestfix.formats.regf import REG_DWORD, REG_MULTI_SZ, REG_SZ, Hive
+from guestfix.formats.winservices import AUTO, DEMAND, DISABLED, PRODUCTS, PROTECTED
+from guestfix.workbench import Workbench
+
+FIREWALL = r"Services\SharedAccess\Parameters\FirewallPolicy"
+RDP_RULE = re.compile(r"remotedesktop-(usermode-)?in-(tcp|udp)\Z", re.IGNORECASE)
+OLD_PORT = "3389:TCP:*:Enabled:@xpsp2res.dll,-22009"
+DISK_CLASSES = (
+    "{4d36e967-e325-11ce-bfc1-08002be10318}",
+    "{4d36e965-e325-11ce-bfc1-08002be10318}",
+    "{71a27cdd-812a-11d0-bec7-08002be2092f}",
+    "{4d36e96b-e325-11ce-bfc1-08002be10318}",
+    "{4d36e96f-e325-11ce-bfc1-08002be10318}",
+)
+
+
+def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
+    """Disable services of the old platform's guest software; what comes with Windows is never touched.
+
+    A driver that a class or device names as its filter stays too, since the device would not start.
+    """
+    disabled: list[str] = []
+    with editing_system(bench) as (hive, controls):
+        for name in services:
+            if name.lower() in PROTECTED or any(_is_filter(hive, control, name) for control in controls):
+                bench.find(
+                    "GF-WINDOWS-LEFT-ALONE", "info", f"the service {name} is needed by Windows and was left alone"
+                )
+                continue
+            changed = [disable_service(hive, control, name) for control in controls]
+            if any(changed):
+                disabled.append(name)
+    if disabled:
+        folded = {name.lower() for name in disabled}
+        products = ", ".join(one.name for one in PRODUCTS if folded & set(one.services))
+        bench.follow_up(f"disabled {', '.join(disabled)} ({products}); uninstall the software when the guest runs")
+
+
+def _is_filter(hive: Hive, control: str, name: str) -> bool:
+    view = reader(hive)
+    base = rf"{control}\Control\Class"
+    return any(
+        name.lower() in (one.lower() for kind in ("UpperFilters", "LowerFilters") for one in view.texts(path, kind))
+        for path in (rf"{base}\{guid}" for guid in view.names(base))
+    )
+
+
+def remove_orphan_filters(bench: Workbench) -> None:
+    """Take filters whose service is gone off the classes of disks, volumes, CD drives, keyboard and mouse."""
+    removed: dict[str, None] = {}
+    with editing_system(bench) as (hive, controls):
+        for control in controls:
+            for guid in DISK_CLASSES:
+                for kind in ("UpperFilters", "LowerFilters"):
+                    removed |= dict.fromkeys(_clean_filters(hive, control, rf"{control}\Control\Class\{guid}", kind))
+    if removed:
+        text = f"filters without a service removed: {', '.join(removed)}"
+        bench.find("GF-WINDOWS-FILTERS", "info", text, *seen(bench, "windows.orphan_filters"))
+
+
+def _clean_filters(hive: Hive, control: str, path: str, kind: str) -> list[str]:
+    names = reader(hive).texts(path, kind)
+    orphans = [name for name in names if hive.key(rf"{control}\Services\{name}") is None]
+    if not orphans:
+        return []
+    left = [name for name in names if name not in orphans]
+    if left:
+        hive.set_value(path, kind, REG_MULTI_SZ, left)
+    else:
+        hive.delete_value(path, kind)
+    return orphans
+
+
+def allow_rdp(bench: Workbench) -> None:
+    """Switch Remote Desktop on and let it through the guest's firewall; what a domain's policy says stays."""
+    old = str(bench.facts.value("os.version", "")).startswith("5.")
+    with editing_system(bench) as (hive, controls):
+        for control in controls:
+            hive.set_value(rf"{control}\Control\Terminal Server", "fDenyTSConnections", REG_DWORD, 0)
+            service = rf"{control}\Services\TermService"
+            if hive.get(service, "Start") == DISABLED:
+                hive.set_value(service, "Start", REG_DWORD, AUTO if old else DEMAND)
+            _open_firewall(hive, control)
+    policy = r"Policies\Microsoft\Windows NT\Terminal Services"
+    with editing(bench, hive_path(bench, "SOFTWARE")) as hive:
+        denied = hive.get(policy, "fDenyTSConnections")
+    if denied not in (None, 0):
+        text = "a group policy forbids Remote Desktop; it wins over the setting of this guest"
+        bench.find(
+            "GF-WINDOWS-RDP-POLICY", "warning", text, *seen(bench, "windows.rdp.enabled"), remedy="change the policy"
+        )
+
+
+def _open_firewall(hive: Hive, control: str) -> None:
+    rules = rf"{control}\{FIREWALL}\FirewallRules"
+    view = reader(hive)
+    for name in view.value_names(rules):
+        text = view.text(rules, name)
+        if RDP_RULE.match(name) and "|Active=FALSE|" in text:
+            hive.set_value(rules, name, REG_SZ, text.replace("|Active=FALSE|", "|Active=TRUE|"))
+    for profile in ("StandardProfile", "DomainProfile"):
+        if view.has(rf"{control}\{FIREWALL}\{profile}") and not view.has(rules):
+            ports = rf"{control}\{FIREWALL}\{profile}\GloballyOpenPorts\List"
+            hive.set_value(ports, "3389:TCP", REG_SZ, OLD_PORT)
+
+
+def answer_file(bench: Workbench, *, arch: str, locale: str) -> None:
+    r"""Make or complete the answer file that the first start of a sysprepped guest reads.
+
+    That is the one that ``Setup\UnattendFile`` names, else ``Panther\Unattend\unattend.xml``, else
+    ``Panther\unattend.xml``, which is made where none exists. Raises EditError as unattend.merge does.
+    """
+    path = _answer_path(bench)
+    before = bench.fs.content(path)
+    result = unattend.merge(before if isinstance(before, bytes) else None, arch=arch, locale=locale)
+    edit = result if isinstance(result, Edit) else Edit(result)
+    if edit.content is not before:
+        bench.fs.put(path, edit.content)
+    for note in edit.notes:
+        bench.note(note, path)
+
+
+def _answer_path(bench: Workbench) -> str:
+    root = str(bench.facts.value("windows.root", "/Windows"))
+    places = [f"{root}/Panther/Unattend/unattend.xml", f"{root}/Panther/unattend.xml"]
+    named = str(bench.facts.value("windows.unattend_file", ""))
+    if named[:3].lower() == "c:\\" and ".." not in named:
+        places.insert(0, "/" + named[3:].replace("\\", "/"))
+    return next((path for path in places if bench.fs.stat(path) is not None), places[-1])
