@@ -181,7 +181,7 @@ class _Reader:
 
     def _block(self, node: Node, at: int) -> int:
         """Begin a block after its brace, or pass over the whole of it where that is safe."""
-        if node.name == b"menuentry":
+        if node.name == b"menuentry" and len(self.stack) < MAX_DEPTH // 4:
             end = _simple_end(self.src, node.start, at, self.size)
             if end:
                 node.defer(self.src, at, end)
