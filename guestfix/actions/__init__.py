@@ -14,6 +14,7 @@ from typing import Any
 ACTIONS: dict[str, str] = {
     "boot.fallback_loader": "boot_fallback:make_fallback",
     "boot.interface_names": "boot_args:set_interface_names",
+    "boot.mend_sources": "boot_agree:mend_sources",
     "boot.repair_default": "boot_menu:repair_default",
     "boot.set_console": "boot_args:set_console",
     "boot.set_devices": "boot_args:set_devices",

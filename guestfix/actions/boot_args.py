@@ -12,7 +12,7 @@ from typing import Any
 from guestfix.editors import bootargs
 from guestfix.errors import EditError
 from guestfix.facts import Evidence
-from guestfix.formats import argplaces, devices, shellvars
+from guestfix.formats import argplaces, shellvars
 from guestfix.formats.cmdline import ArgLine, Change, Rewrite
 from guestfix.workbench import Workbench
 
@@ -125,18 +125,10 @@ def _old_suse(bench: Workbench) -> bool:
 
 def _gone(bench: Workbench) -> Callable[[str], bool]:
     """Return a test for swap devices that no volume of the guest answers to."""
-    specs = devices.known_tags(bench.facts.value("disks.specs", []))
-    complete = bench.facts.value("disks.known") and bench.facts.value("disks.complete")
+    specs = bench.facts.value("disks.specs", [])
+    complete = bool(bench.facts.value("disks.known") and bench.facts.value("disks.complete"))
     table = bench.facts.value("disks.uuid_by_device", {})
-
-    def gone(value: str) -> bool:
-        if not complete or devices.resolve(value, table):
-            return False
-        layered = devices.is_layered(value) and not any(devices.is_layered(spec) for spec in specs)
-        known = (devices.tag(value) or devices.normal(value)) in specs
-        return not layered and not known and (value.startswith("/dev/") or bool(devices.tag(value)))
-
-    return gone
+    return lambda value: bootargs.is_gone(value, table, specs, complete)
 
 
 def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: dict[str, Any]) -> None:

@@ -26,8 +26,15 @@ _FIXED = (
     ("/etc/sysconfig/bootloader", "bootloader"),
     ("/etc/default/extlinux", "default"),
     ("/etc/kernel/cmdline", "cmdline"),
+    ("/etc/dracut.conf", "dracut"),
     ("/boot/grub2/grubenv", "grubenv"),
     ("/boot/grub/grubenv", "grubenv"),
+)
+_FOLDERS = (
+    ("/etc/default/grub.d", ".cfg", "default"),
+    ("/etc/kernel/cmdline.d", ".conf", "cmdline"),
+    ("/etc/cmdline.d", ".conf", "cmdline"),
+    ("/etc/dracut.conf.d", ".conf", "dracut"),
 )
 _FORMS = {"grub2": "grubcfg", "grub-legacy": "menu", "extlinux": "syslinux"}
 
@@ -57,12 +64,10 @@ def _candidates(guest: GuestFS, configs: list[Config], places: Places) -> Iterat
     for config in configs:
         yield config.path, _FORMS[config.loader]
     yield from _FIXED
-    for folder in ("/etc/default/grub.d", "/etc/kernel/cmdline.d", "/etc/cmdline.d"):
+    for folder, end, form in _FOLDERS:
         for name in names_in(guest, folder):
-            if folder == "/etc/default/grub.d" and name.endswith(".cfg"):
-                yield f"{folder}/{name}", "default"
-            elif folder != "/etc/default/grub.d" and name.endswith(".conf"):
-                yield f"{folder}/{name}", "cmdline"
+            if name.endswith(end):
+                yield f"{folder}/{name}", form
     for mount in dict.fromkeys(("/boot", places.esp, "/efi")):
         for name in names_in(guest, f"{mount}/loader/entries") if mount else ():
             if name.endswith(".conf"):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 OPS: dict[str, str] = {
+    "resumeconf.set_resume": "resumeconf:set_resume",
     "bootmenu.default_terminal": "bootmenu:default_terminal",
     "bootmenu.default_uuid": "bootmenu:default_uuid",
     "bootmenu.device_map": "bootmenu:device_map",

@@ -22,6 +22,17 @@ REPORTED_ARGUMENTS = ("cryptdevice", "cryptkey", "journal_async_commit_dev", "rd
 _NUMBERS = re.compile(r"(?:0x)?[0-9a-fA-F]{3,4}\Z|\d+:\d+\Z")
 
 
+def is_gone(value: str, table: Mapping[str, str], specs: Sequence[str], complete: bool) -> bool:
+    """Tell whether a device or tag names a volume that did not come along; never without ``complete`` knowledge."""
+    if not complete or devices.resolve(value, table):
+        return False
+    known = devices.known_tags(specs)
+    if devices.is_layered(value) and not any(devices.is_layered(spec) for spec in known):
+        return False
+    named = devices.tag(value)
+    return (named or devices.normal(value)) not in known and (bool(named) or value.startswith("/dev/"))
+
+
 @dataclass(slots=True)
 class DeviceChange:
     """Turns device names in arguments into UUIDs, or PARTUUIDs where no initrd would find a UUID.

@@ -30,7 +30,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 _MAIN = ("GRUB_CMDLINE_LINUX", "EXTLINUX_PARAMETERS", "DEFAULT_APPEND", "XEN_KERNEL_APPEND")
 
 
-def _in_quotes(src: bytes, one: Assignment, names: tuple[str, ...], main: bool) -> ArgLine | None:
+def _in_quotes(src: bytes, one: Assignment, main: bool) -> ArgLine | None:
     raw = src[one.value_start : one.value_end]
     mark = raw[:1]
     style: Style = "bare"
@@ -59,7 +59,7 @@ def shell_lines(src: bytes, form: str) -> list[ArgLine]:
     for one in chosen:
         main = one.name in _MAIN or (one.name == "GRUB_CMDLINE_LINUX_DEFAULT" and "GRUB_CMDLINE_LINUX" not in present)
         last = max(other.start for other in chosen if other.name == one.name)
-        line = _in_quotes(src, one, names, main and one.start == last)
+        line = _in_quotes(src, one, main and one.start == last)
         if line:
             found.append(line)
     return found

@@ -1,0 +1,183 @@
+"""Whole guests for the end-to-end tests: a bootable Debian disk, and QEMU with its serial console.
+
+Everything is skipped, with the reason, where the machine can't do it. Nothing here runs as part of guestfix.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import debian
+
+GRUB = Path("/usr/lib/grub/i386-pc")
+SECTOR = 512
+ROOT_START = 532480
+"""First sector of partition 2; partition 1 is 256 MiB of swap."""
+
+SWAP_UUID = "6b1f1a52-8d0b-4f6e-9a57-0d6f6a1a0001"
+ROOT_UUID = "6b1f1a52-8d0b-4f6e-9a57-0d6f6a1a0002"
+DISKS = f"""- device: /dev/sda
+  table: mbr
+  partitions:
+    - {{device: /dev/sda1, fstype: swap, uuid: {SWAP_UUID}}}
+    - {{device: /dev/sda2, fstype: ext4, uuid: {ROOT_UUID}}}
+"""
+
+
+def need(*tools: str) -> None:
+    """Skip the test where a program is missing."""
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def run(*command: object, **options: object) -> str:
+    """Run a program and return what it printed; skip where it fails, with its message."""
+    done = subprocess.run([str(one) for one in command], capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    if done.returncode:
+        pytest.skip(f"{command[0]} failed here: {(done.stderr or done.stdout)[-300:]}")
+    return str(done.stdout)
+
+
+def kernel_of(root: Path) -> str:
+    """Return the release of the newest kernel in a root."""
+    return sorted(path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob("vmlinuz-*"))[-1]
+
+
+def grub_cfg(release: str, root: str, args: str = "") -> str:
+    """Return a grub.cfg as Debian's grub-mkconfig writes it, cut down, that boots this kernel."""
+    return f"""set default="0"
+serial --unit=0 --speed=115200
+terminal_input serial console
+terminal_output serial console
+set timeout=1
+menuentry 'Debian GNU/Linux' --class debian --class os $menuentry_id_option 'gnulinux-simple-{ROOT_UUID}' {{
+\tinsmod part_msdos
+\tinsmod ext2
+\tsearch --no-floppy --fs-uuid --set=root {ROOT_UUID}
+\techo\t'Loading Linux {release} ...'
+\tlinux\t/boot/vmlinuz-{release} root={root} ro {args}
+\techo\t'Loading initial ramdisk ...'
+\tinitrd\t/boot/initrd.img-{release}
+}}
+"""
+
+
+def debian_disk(disk: Path, files: Mapping[str, str], work: Path) -> str:
+    """Make a raw disk with an MBR, swap and a Debian 12 root, and GRUB for a BIOS. Returns the kernel's release.
+
+    ``files`` are written into the root; ``{release}`` in them becomes the kernel's release.
+    """
+    need("mke2fs", "sfdisk", "grub-mkimage")
+    if not (GRUB / "boot.img").exists():
+        pytest.skip("GRUB's i386-pc modules are not installed (grub-pc-bin)")
+    root = debian.unpack(debian.debootstrap(), work / "root")
+    release = kernel_of(root)
+    for name, text in files.items():
+        path = root / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("{release}", release))
+    run("cp", "-r", GRUB, root / "boot/grub/")
+    part = work / "root.ext4"
+    run("mke2fs", "-q", "-t", "ext4", "-U", ROOT_UUID, "-d", root, part, "2000M")
+    with open(disk, "wb") as stream:
+        stream.truncate((ROOT_START * SECTOR) + part.stat().st_size)
+    table = (
+        f"label: dos\nlabel-id: 0x0a1b2c3d\nstart=2048, size=524288, type=82\nstart={ROOT_START}, type=83, bootable\n"
+    )
+    run("sfdisk", "-q", disk, input=table)
+    run(
+        "dd",
+        f"if={part}",
+        f"of={disk}",
+        "bs=1M",
+        f"seek={ROOT_START * SECTOR}",
+        "oflag=seek_bytes",
+        "conv=notrunc,sparse",
+    )
+    part.unlink()
+    shutil.rmtree(root)
+    _install_grub(disk, work)
+    return release
+
+
+def _install_grub(disk: Path, work: Path) -> None:
+    """Put GRUB's boot sector and core image before the first partition, as grub-bios-setup does."""
+    core = work / "core.img"
+    modules = ["biosdisk", "part_msdos", "ext2", "normal", "search", "linux", "serial", "terminal", "echo", "test"]
+    run("grub-mkimage", "-O", "i386-pc", "-d", GRUB, "-p", "(hd0,msdos2)/boot/grub", "-o", core, *modules)
+    data = core.read_bytes()
+    assert len(data) < 2047 * SECTOR, "the core image doesn't fit before the first partition"
+    with open(disk, "r+b") as stream:
+        stream.write((GRUB / "boot.img").read_bytes()[:440])
+        stream.seek(SECTOR)
+        stream.write(data)
+
+
+@contextmanager
+def mounted(disk: Path, place: Path) -> Iterator[Path]:
+    """Mount the root of a disk that debian_disk() made."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting the disk needs root")
+    place.mkdir(exist_ok=True)
+    run("mount", "-o", f"loop,offset={ROOT_START * SECTOR}", disk, place)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What a guest's serial console said, and which of the awaited texts came, or empty at the end of time."""
+
+    text: str
+    seen: str
+
+
+def boot(disk: Path, until: Sequence[str], timeout: float = 420, bus: str = "nvme", more: Sequence[str] = ()) -> Boot:
+    """Start the guest and read its serial console until one of these regular expressions appears.
+
+    ``bus`` is nvme, virtio-blk or virtio-scsi. The disk is not written to (-snapshot).
+    """
+    need("qemu-system-x86_64")
+    device = {
+        "nvme": ["-device", "nvme,drive=d0,serial=guestfix"],
+        "virtio-blk": ["-device", "virtio-blk-pci,drive=d0"],
+        "virtio-scsi": ["-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=d0"],
+    }[bus]
+    command = ["qemu-system-x86_64", "-accel", "kvm", "-accel", "tcg,thread=multi", "-m", "1024", "-smp", "2"]
+    command += ["-drive", f"file={disk},if=none,id=d0,format=raw", "-snapshot", *device, "-nic", "none"]
+    command += ["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot", *more]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    text, end = "", time.monotonic() + timeout
+    wanted = re.compile("|".join(f"(?:{one})" for one in until))
+    try:
+        while time.monotonic() < end:
+            ready, _, _ = select.select([process.stdout], [], [], 1)
+            data = os.read(process.stdout.fileno(), 65536) if ready else b""
+            if ready and not data:
+                break
+            text += data.decode("utf-8", "replace")
+            match = wanted.search(text)
+            if match:
+                return Boot(text, match[0])
+        if process.poll() not in (None, 0) and not text:
+            stderr = process.stderr.read().decode("utf-8", "replace") if process.stderr else ""
+            pytest.skip(f"QEMU does not run here: {stderr[-300:]}")
+        return Boot(text, "")
+    finally:
+        process.kill()
+        process.wait()
