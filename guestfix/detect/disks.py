@@ -2,7 +2,8 @@
 
 Facts: disks.known, disks.uuid_by_device (device name or alias to ``UUID=...``; ``PARTUUID=...`` where two
 volumes have the same UUID), disks.partuuid_by_device, disks.fstype_by_spec, disks.specs (all that the
-volumes answer to), disks.complete (the volumes above partitions are described too).
+volumes answer to), disks.tagged (each volume is described with what it holds, so that a tag that none of
+them has can be called missing), disks.complete (the volumes above partitions are described too).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     facts.put("disks.partuuid_by_device", _partuuids(volumes))
     facts.put("disks.fstype_by_spec", {specs[v.device]: v.fstype for v in volumes if specs[v.device] and v.fstype})
     facts.put("disks.specs", sorted({spec for volume in volumes for spec in _answers(volume)} | set(table)))
+    facts.put("disks.tagged", disks is not None and all(map(_is_described, volumes)))
     facts.put("disks.complete", disks is not None and _is_complete(disks))
     return [_same_uuid(uuid, volumes) for uuid in sorted(twice)]
 
@@ -70,6 +72,11 @@ def _answers(volume: Volume) -> Iterator[str]:
     yield from _names(volume)
     tags = {"UUID": volume.uuid, "LABEL": volume.label, "PARTUUID": volume.partuuid, "PARTLABEL": volume.partlabel}
     yield from (f"{name}={value}" for name, value in tags.items() if value)
+
+
+def _is_described(volume: Volume) -> bool:
+    """Tell whether more than the name is known: every key of a description may be left out."""
+    return any((volume.fstype, volume.uuid, volume.label, volume.partuuid, volume.partlabel))
 
 
 def _is_complete(disks: Disks) -> bool:

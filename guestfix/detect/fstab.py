@@ -49,7 +49,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
         return [_unreadable(f"no line of it can be an entry ({found[0].problem})", "", found[0])]
     facts.put("fstab.readable", True, Evidence(PATH))
     facts.put("fstab.entries", [_as_fact(entry) for entry in good], Evidence(PATH))
-    return [*_twice(good, facts.value("disks.uuid_by_device", {})), *_devices_in_options(good)]
+    return [*_generated(guest), *_twice(good, facts.value("disks.uuid_by_device", {})), *_devices_in_options(good)]
 
 
 def find_init(guest: GuestFS) -> str:
@@ -88,6 +88,18 @@ def _unreadable(why: str, remedy: str, entry: Entry | None = None) -> Finding:
     evidence = Evidence(PATH, entry.number, entry.text) if entry else Evidence(PATH)
     remedy = remedy or "put a valid table in its place: without it nothing but the root filesystem would be mounted"
     return Finding("GF-FSTAB-UNREADABLE", "blocker", f"/etc/fstab can't be read: {why}", (evidence,), remedy)
+
+
+def _generated(guest: GuestFS) -> Iterable[Finding]:
+    """Yield a finding where the table is a product of NixOS or Guix, which make it anew."""
+    try:
+        real = guest.realpath(PATH)
+    except GuestError:
+        return
+    if real.startswith(("/nix/store/", "/gnu/store/")):
+        summary = "/etc/fstab is made from the system's configuration, so changes to it last until the next rebuild"
+        remedy = "make the same changes under fileSystems in the configuration"
+        yield Finding("GF-FSTAB-GENERATED", "warning", summary, (Evidence(real),), remedy)
 
 
 # the same twice

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fnmatch import translate
 
 from guestfix.edit import Content, Edit, Note, Splice, Table, apply_splices
@@ -154,17 +155,54 @@ def _wrong_type(entry: Entry, spec: str, known: str) -> Note:
 # volumes that no disk holds
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the guest's volumes; see :func:`guard_missing`."""
+
+    volumes: devices.Resolver
+    types: Table
+    answering: frozenset[str]
+    tagged: bool
+    complete: bool
+
+    def lacks(self, entry: Entry) -> str:
+        """Return what is wrong with the entry's volume: a key of _LACKS, or an empty text."""
+        spec = _resolved(entry, self.volumes)
+        if spec is not None:
+            return "" if _fits_type(entry, spec, self.types) else "other"
+        if devices.is_unstable(entry.spec) or devices.is_bare_uuid(entry.spec):
+            return "unnamed" if devices.normal(entry.spec) in self.answering else "absent"
+        tag = devices.tag(entry.spec)
+        if tag:
+            return "absent" if self.tagged and tag not in self.answering else ""
+        layered = devices.is_layered(entry.spec) and devices.normal(entry.spec) not in self.answering
+        return "absent" if layered and self.complete else ""
+
+
+_LACKS = {
+    "absent": ("nothing answers to {spec}", "attach its disk", "import the disk that holds {place}, or name {spec} in"),
+    "unnamed": ("the UUID of {spec} is not known", "name it by UUID=", "give the UUID of {spec} in"),
+    "other": (
+        "{spec} holds another filesystem than the entry says",
+        "name it by UUID=",
+        "check the order of the disks in",
+    ),
+}
+"""Per lack: what is wrong, what to do afterwards, and what to do now with the description of the disks."""
+
+
 def guard_missing(
-    src: bytes | None, *, table: Table, types: Table, specs: list[str], known: bool, complete: bool, init: str
+    src: bytes | None, *, table: Table, types: Table, specs: list[str], tagged: bool, complete: bool, init: str
 ) -> Content | Edit:
     """Keep entries whose volume is not there from stopping the boot; block where nothing can be done.
 
-    Missing is: a device name that table can't resolve; and, where ``known`` says that the guest's disks
-    were described, a tag that is not in ``specs``; likewise an LVM, device-mapper or md name where the
-    description is ``complete``. Such an entry gets ``nofail`` (systemd: and a device timeout of 30 s, so
-    that what waits for it goes on; Ubuntu's mountall: ``nobootwait``) and no fsck, with a follow-up. The
-    mount points in VITAL are never made optional: they are a blocker. Entries that boot doesn't wait for
-    (noauto, nofail, automount) stay; those with noauto lose their fsck, which sysvinit would still run.
+    Missing is: a device name that table can't resolve; where the disks are described with what they hold
+    (``tagged``), a tag that is not in ``specs``; where the volumes above partitions are described too
+    (``complete``), likewise an LVM, device-mapper or md name. Such an entry gets ``nofail`` (systemd: and a
+    device timeout of 30 s, so that what waits for it goes on; Ubuntu's mountall: ``nobootwait``) and no
+    fsck, with a follow-up. The mount points in VITAL are never made optional: they are a blocker. Entries
+    that boot doesn't wait for (noauto, nofail, automount) stay; those with noauto lose their fsck, which
+    sysvinit would still run.
     """
     if src is None:
         return src
@@ -172,57 +210,38 @@ def guard_missing(
     notes: list[Note] = []
     found = readable(src)
     volumes = devices.Resolver(table, (entry.spec for entry in found))
-    answering = devices.known_tags(specs)
-
-    def missing(entry: Entry) -> bool:
-        spec = _resolved(entry, volumes)
-        if spec is not None:
-            return not _fits_type(entry, spec, types)
-        return _is_missing(entry, answering, known, complete)
-
+    known = _Known(volumes, types, devices.known_tags(specs), tagged, complete)
     for entry in filter(_names_device, found):
-        if missing(entry):
-            changes, said = _guard(entry, known, init)
-            fits = _fits(entry, changes)
-            splices += changes if fits else []
-            notes += said if fits else [_too_long(entry)]
+        lack = known.lacks(entry)
+        changes, said = _guard(entry, lack, bool(specs), init) if lack else ([], [])
+        fits = _fits(entry, changes)
+        splices += changes if fits else []
+        notes += said if fits else [_too_long(entry)]
     return _done(src, splices, notes)
 
 
-def _is_missing(entry: Entry, answering: frozenset[str], known: bool, complete: bool) -> bool:
-    if devices.is_unstable(entry.spec) or devices.is_bare_uuid(entry.spec):
-        return True
-    tag = devices.tag(entry.spec)
-    if tag:
-        return known and tag not in answering
-    if devices.is_layered(entry.spec):
-        return known and complete and devices.normal(entry.spec) not in answering
-    return False
-
-
-def _guard(entry: Entry, known: bool, init: str) -> tuple[list[Splice], list[Note]]:
+def _guard(entry: Entry, lack: str, described: bool, init: str) -> tuple[list[Splice], list[Note]]:
     lenient, options = _LENIENT.get(init, ("nofail", "nofail"))
     if entry.has("noauto"):
         return ([] if init == "systemd" else _no_fsck(entry)), []
     if entry.has(lenient, "x-systemd.automount", "comment=systemd.automount"):
         return [], []
     if entry.place in VITAL:
-        return [], [_vital(entry, known)]
-    where = _where(entry)
-    notes = [
-        _note(entry, "warning", "GF-FSTAB-VOLUME-MISSING", f"no known volume answers to {_spec(entry)} ({where})"),
-        Note("follow_up", f"{lenient} was added to {where}: attach its disk, then remove it"),
-    ]
+        return [], [_vital(entry, lack, described)]
+    where, (wrong, afterwards, _) = _where(entry), _LACKS[lack]
+    summary = f"{where} would hold up the boot: {wrong.format(spec=_spec(entry))}"
+    follow_up = f"{lenient} was added to {where}: {afterwards}, then remove it"
+    notes = [_note(entry, "warning", "GF-FSTAB-VOLUME-MISSING", summary), Note("follow_up", follow_up)]
     return [*_add_options(entry, options), *_no_fsck(entry)], notes
 
 
-def _vital(entry: Entry, known: bool) -> Note:
+def _vital(entry: Entry, lack: str, described: bool) -> Note:
     code = "GF-FSTAB-ROOT-UNRESOLVED" if entry.place == "/" else "GF-FSTAB-VITAL-UNRESOLVED"
-    if known:
-        remedy = f"import the disk that holds {entry.place}, or name {_spec(entry)} in the description of the disks"
-    else:
-        remedy = "describe the guest's disks with --disks, so that the volume's UUID is known"
-    return _note(entry, "blocker", code, f"{entry.place} can't be mounted: nothing answers to {_spec(entry)}", remedy)
+    wrong, _, now = _LACKS[lack]
+    remedy = "describe the guest's disks with --disks, so that the volume's UUID is known"
+    if described:
+        remedy = now.format(spec=_spec(entry), place=entry.place) + " the description of the disks"
+    return _note(entry, "blocker", code, f"{entry.place} can't be mounted: {wrong.format(spec=_spec(entry))}", remedy)
 
 
 def _add_options(entry: Entry, options: str) -> list[Splice]:

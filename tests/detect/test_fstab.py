@@ -72,6 +72,15 @@ def test_a_description_without_volumes_may_lack_some(tmp_path: Path, kind: str |
     assert facts.value("disks.complete") is complete
 
 
+@pytest.mark.parametrize(("key", "tagged"), [("uuid", True), ("label", True), ("partuuid", True), ("size", False)])
+def test_a_partition_of_which_only_the_name_is_known_may_answer_to_any_tag(
+    tmp_path: Path, key: str, tagged: bool
+) -> None:
+    part = Volume("/dev/sda1", **{key: 1 if key == "size" else "x"})
+    facts, _ = detect(tmp_path, {"etc/fstab": ""}, Disks((Disk("/dev/sda", partitions=(part,)),)))
+    assert facts.value("disks.tagged") is tagged
+
+
 def test_with_two_disks_a_by_id_name_could_be_either(tmp_path: Path) -> None:
     facts, _ = detect(tmp_path, {"etc/fstab": ""}, Disks((SDA, Disk("/dev/sdb"))))
     assert not any("*" in name for name in facts.value("disks.uuid_by_device"))
@@ -147,6 +156,19 @@ def test_a_fifo_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "etc/fstab")
     _, findings = detect(tmp_path, {})
     assert [finding.code for finding in findings] == ["GF-FSTAB-UNREADABLE"]
+
+
+def test_a_table_of_the_nix_store_is_read_and_said_to_be_made_anew(tmp_path: Path) -> None:
+    store = "nix/store/0abc-etc-fstab"
+    files = {
+        "etc/fstab": ("link", "/etc/static/fstab"),
+        "etc/static": ("link", "/nix/store/0abc-etc/etc"),
+        "nix/store/0abc-etc/etc/fstab": ("link", f"/{store}"),
+        store: "LABEL=nixos / ext4\n",
+    }
+    facts, findings = detect(tmp_path, files)
+    assert [entry["spec"] for entry in facts.value("fstab.entries")] == ["LABEL=nixos"]
+    assert [(finding.code, finding.evidence[0].path) for finding in findings] == [("GF-FSTAB-GENERATED", f"/{store}")]
 
 
 def test_a_link_stays_in_the_guest(tmp_path: Path) -> None:

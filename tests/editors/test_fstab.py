@@ -33,8 +33,8 @@ def set_device(src: bytes | None) -> Content | Edit:
     return fstab.set_device(src, table=TABLE, types=TYPES)
 
 
-def guard(src: bytes | None, *, known: bool = True, complete: bool = True, init: str = "systemd") -> Content | Edit:
-    return fstab.guard_missing(src, table=TABLE, types=TYPES, specs=SPECS, known=known, complete=complete, init=init)
+def guard(src: bytes | None, *, tagged: bool = True, complete: bool = True, init: str = "systemd") -> Content | Edit:
+    return fstab.guard_missing(src, table=TABLE, types=TYPES, specs=SPECS, tagged=tagged, complete=complete, init=init)
 
 
 def disable(src: bytes | None) -> Content | Edit:
@@ -49,7 +49,7 @@ OPS: list[Callable[[bytes | None], Content | Edit]] = [
     fstab.comment_unreadable,
     set_device,
     guard,
-    lambda src: guard(src, known=False, init="sysv"),
+    lambda src: guard(src, tagged=False, init="sysv"),
     lambda src: guard(src, init="mountall"),
     disable,
     network,
@@ -150,7 +150,7 @@ def test_guard_leaves(src: bytes) -> None:
 
 @pytest.mark.parametrize("src", [b"UUID=gone /data ext4\n", b"/dev/mapper/gone /data ext4\n", b"LABEL=gone / ext4\n"])
 def test_what_needs_the_disks_is_not_judged_without_them(src: bytes) -> None:
-    assert guard(src, known=False) is src
+    assert guard(src, tagged=False, complete=False) is src
 
 
 @pytest.mark.parametrize("name", [b"/dev/mapper/vg-gone", b"/dev/vg/gone", b"/dev/md3"])
@@ -228,7 +228,10 @@ def test_vital_mount_points_are_never_optional(place: str, spec: str) -> None:
 
 
 def test_the_remedy_without_disks_is_to_describe_them() -> None:
-    _, (note,) = split(guard(b"/dev/sda9 / ext4 defaults 0 1\n", known=False))
+    got = fstab.guard_missing(
+        b"/dev/sda9 / ext4 defaults 0 1\n", table={}, types={}, specs=[], tagged=False, complete=False, init="systemd"
+    )
+    _, (note,) = split(got)
     assert (note.level, note.line, "--disks" in note.remedy) == ("blocker", 1, True)
 
 
@@ -329,6 +332,18 @@ def test_a_table_without_any_entry_is_left_to_the_detector() -> None:
     assert fstab.comment_unreadable(src) is src
 
 
+def test_a_device_that_is_listed_without_its_uuid_is_not_called_lost() -> None:
+    src = b"/dev/sdb1 / ext4 defaults 0 1\n/dev/sdb2 /data ext4 defaults 0 2\nUUID=gone /x ext4\n"
+    got = fstab.guard_missing(
+        src, table={}, types={}, specs=["/dev/sdb1", "/dev/sdb2"], tagged=False, complete=False, init="sysv"
+    )
+    content, (vital, missing, follow_up) = split(got)
+    assert content == src.replace(b"/data ext4 defaults 0 2", b"/data ext4 defaults,nofail 0 0")
+    assert vital.remedy == "give the UUID of /dev/sdb1 in the description of the disks"
+    assert missing.summary == "/data would hold up the boot: the UUID of /dev/sdb2 is not known"
+    assert follow_up.summary == "nofail was added to /data: name it by UUID=, then remove it"
+
+
 def test_a_line_never_grows_past_what_is_read_at_boot() -> None:
     src = b"/dev/sdb1 /data ext4 " + b"a" * (MAX_LINE - 40) + b" 0 2\n"
     content, (note,) = split(guard(src))
@@ -399,7 +414,7 @@ def test_a_huge_table_costs_no_more_than_its_length() -> None:
     started = time.monotonic()
     fstab.set_device(src, table=table, types={})
     content, _ = split(
-        fstab.guard_missing(src, table=table, types={}, specs=[], known=True, complete=True, init="systemd")
+        fstab.guard_missing(src, table=table, types={}, specs=[], tagged=True, complete=True, init="systemd")
     )
     assert isinstance(content, bytes)
     assert content.count(b"nofail") > 8000

@@ -48,7 +48,9 @@ def mended(src: bytes) -> bytes:
         fstab.comment_unreadable,
         lambda text: fstab.disable(text, types=NETWORK[2:], sources=["//*"], why="a share"),
         lambda text: fstab.network(text, types=NETWORK[:2], policy="nofail", init="systemd"),
-        lambda text: fstab.guard_missing(text, table={}, types={}, specs=[], known=True, complete=True, init="systemd"),
+        lambda text: fstab.guard_missing(
+            text, table={}, types={}, specs=[], tagged=True, complete=True, init="systemd"
+        ),
     ):
         got = op(src)
         content = got.content if isinstance(got, Edit) else got
