@@ -18,7 +18,7 @@ packages:
 
 $(STAMP): pyproject.toml | packages
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,image]'
 	touch $@
 
 lint: $(STAMP)

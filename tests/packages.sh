@@ -2,7 +2,7 @@
 # Install the Debian packages that the tests use as independent oracles, where this user may.
 # Without them the tests that need one skip and say so.
 set -u
-wanted="python3-venv debootstrap e2fsprogs kmod cpio xz-utils bzip2 zstd lz4 lzop busybox-static acl attr fdisk
+wanted="user-mode-linux xfsprogs btrfs-progs jfsutils ntfs-3g lvm2 mdadm fuse3 python3-venv debootstrap e2fsprogs kmod cpio xz-utils bzip2 zstd lz4 lzop busybox-static acl attr fdisk
 dosfstools mtools libhivex-bin libwin-hivex-perl chntpw grub-common initramfs-tools-core dracut-core
 qemu-system-x86 qemu-utils ifupdown systemd"
 missing=""

@@ -39,7 +39,7 @@ class XfsTree:
             self.dir_block = self.block_size << sb.sb_dirblklog
             self.v5 = self.fs.version == 5
             self.ftype = bool(self.fs._has_ftype)
-            self.counts = int(sb.sb_fdblocks), int(sb.sb_dblocks) - int(sb.sb_logblocks), int(sb.sb_ifree)
+            self.counts = int(sb.sb_fdblocks), int(sb.sb_dblocks) - int(sb.sb_logblocks)
             self.root_inode = int(sb.sb_rootino)
             self._log = int(sb.sb_logstart), int(sb.sb_logblocks)
         if self.dir_block > 65536:
@@ -80,9 +80,9 @@ class XfsTree:
         return XfsNode(self, self.root_inode)
 
     def space(self) -> Space | None:
-        """Return the superblock's own counts, which are exact after a clean unmount."""
-        free, total, inodes = self.counts
-        return Space("", free * self.block_size, total * self.block_size, inodes or None)
+        """Return the superblock's own counts, exact after a clean unmount. XFS makes inodes as it needs them."""
+        free, total = self.counts
+        return Space("", free * self.block_size, total * self.block_size)
 
 
 class XfsNode:
