@@ -16,7 +16,7 @@ from pathlib import Path
 from guestfix.backends.status import find_program
 from tests.backends.images import run
 
-PROGRAM = '''
+PROGRAM = """
 import json, os, subprocess, sys, traceback
 told = json.load(open(sys.argv[1]))
 sys.path.insert(0, told["package"])
@@ -40,7 +40,7 @@ except BaseException:
     sys.stderr.flush()
 os.sync()
 _libc.reboot(0x4321FEDC)
-'''
+"""
 
 LVM = "--config 'activation{udev_sync=0 udev_rules=0 verify_udev_operations=0} backup{backup=0 archive=0}'"
 COPY = "tar -xpf /run/in/tree.tar --numeric-owner --xattrs --xattrs-include='*' -C /run/mnt"
