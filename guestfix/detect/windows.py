@@ -9,6 +9,7 @@ from __future__ import annotations
 from guestfix.detect.windows_boot import learn_boot_drivers, learn_control_sets, learn_hibernation, learn_pending
 from guestfix.detect.windows_boot_files import learn_boot_files
 from guestfix.detect.windows_hives import open_registry
+from guestfix.detect.windows_limits import judge_windows
 from guestfix.detect.windows_os import learn_os
 from guestfix.detect.windows_state import State, learn_state
 from guestfix.errors import GuestError
@@ -55,6 +56,7 @@ def _detect_in(guest: GuestFS, facts: Facts, target: Target, root: str) -> list[
     findings += learn_hibernation(guest, system, facts, control)
     findings += learn_pending(guest, system, software, facts, root, control)
     findings += learn_state(State(system, software, control, facts))
+    findings += judge_windows(facts, target)
     for hive in (system, software):
         if hive.damage:
             findings.append(_damaged(hive.name, hive.path, hive.damage))

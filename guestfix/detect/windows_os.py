@@ -121,6 +121,8 @@ def learn_os(guest: GuestFS, facts: Facts, root: str, system: Registry, software
         facts.put("os.version", f"{version}.{build}" if build else version, *proof)
         facts.put("os.build", build, software.evidence(VERSION, "CurrentBuild"))
     name = software.text(VERSION, "ProductName")
+    if facts.value("os.id") == "windows-11":
+        name = name.replace("Windows 10", "Windows 11")  # Windows 11 itself still calls itself so in this value
     facts.put("os.name", name or "Windows", software.evidence(VERSION, "ProductName"))
     facts.put("os.id_like", ["windows"])
     facts.put("os.installation_type", _installation_type(software, server), product)

@@ -203,7 +203,7 @@ def _remote_access(state: State) -> list[Finding]:
     if enabled and facts.value("windows.rdp.firewall"):
         return []
     lack = "Remote Desktop is off" if not enabled else "the firewall doesn't let Remote Desktop through"
-    remedy = "the policy windows-rdp=on switches it on"
+    remedy = "the policy windows_rdp=on switches it on"
     return [
         Finding("GF-WINDOWS-RDP", "warning", f"{lack}: the guest may not be reachable", (proof, rule_proof), remedy)
     ]
@@ -223,7 +223,7 @@ def _logon(state: State) -> list[Finding]:
         return []
     user = state.software.text(WINLOGON, "DefaultUserName")
     text = f"Windows logs on as {user or 'a user'} by itself at each start; whoever sees the console has a session"
-    remedy = "the policy windows-autologon=off switches it off"
+    remedy = "the policy windows_autologon=off switches it off"
     return [Finding("GF-WINDOWS-AUTOLOGON", "warning", text, (proof,), remedy)]
 
 

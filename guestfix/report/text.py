@@ -52,7 +52,9 @@ def render_case(plan: Plan, *, system: bool) -> str:
     """
     ran = {one.rule for one in plan.decisions if one.outcome != "skipped" or system}
     shown = [
-        one for one in plan.findings if one.rule in ran or (system and one.code.startswith(("GF-OS-", "GF-KERNEL-")))
+        one
+        for one in plan.findings
+        if one.rule in ran or (system and one.code.startswith(("GF-OS-", "GF-KERNEL-", "GF-WINDOWS-")))
     ]
     head = ""
     if system:

@@ -1,0 +1,61 @@
+"""What the learned facts of a Windows guest mean for a migration, where no single key tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from guestfix.facts import Facts, Finding
+from guestfix.pack.model import Target
+from guestfix.versions import version_key
+
+
+def judge_windows(facts: Facts, target: Target) -> list[Finding]:
+    """Return findings about language, firmware and .NET Framework."""
+    return [*_language(facts), *_firmware(facts, target), *_framework(facts)]
+
+
+def _language(facts: Facts) -> Iterator[Finding]:
+    language = facts.value("os.language")
+    if language and language != "en-US":
+        client = facts.value("os.installation_type") == "Client"
+        yield Finding(
+            "GF-WINDOWS-LANGUAGE",
+            "warning" if client else "info",
+            f"the system language is {language}; importers that ask for US English refuse this guest",
+            facts.evidence("os.language"),
+            "nothing to do for guestfix itself; for such an importer, install in English and add the language later",
+        )
+
+
+def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
+    firmware = facts.value("boot.firmware")
+    if facts.value("os.id") == "windows-11" and firmware == "bios":
+        yield Finding(
+            "GF-WINDOWS-11-BIOS",
+            "warning",
+            "this Windows 11 starts by BIOS, which it does not support; updates may stop it",
+            facts.evidence("boot.firmware"),
+            "convert the disk on the old platform: mbr2gpt /convert, then start it by UEFI",
+        )
+    if firmware and target.firmware and firmware not in target.firmware:
+        yield Finding(
+            "GF-WINDOWS-FIRMWARE",
+            "blocker",
+            f"the guest starts by {firmware.upper()}, and the target {target.id} offers {', '.join(target.firmware)}",
+            facts.evidence("boot.firmware"),
+            "choose a target with this firmware, or convert the guest first",
+        )
+
+
+def _framework(facts: Facts) -> Iterator[Finding]:
+    version, system = facts.value("windows.dotnet"), facts.value("os.version")
+    if version is None or not system or version_key(str(system)) < version_key("6.0"):
+        return
+    if not version:
+        yield Finding(
+            "GF-WINDOWS-DOTNET",
+            "info",
+            ".NET Framework 4.5 or later was not found; agents of clouds need it",
+            facts.evidence("windows.dotnet"),
+            "install it before or after the migration, where the target's agent asks for it",
+        )
