@@ -34,6 +34,7 @@ def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
     name = mapped.get(logical, logical) if logical not in how else logical
     drop = list(dict.fromkeys(nic.name for nic in setup.own if setup.goes(nic) and nic.name != logical))
     drop += [logical] if name != logical else []
+    drop += [one for one in how if one.startswith(f"{name}:") and one not in {nic.name for nic in setup.own}]
     defined = False
     for path, before in files.items():
         after = edit.dhcp(before, name=name, drop=drop, up=name in how)

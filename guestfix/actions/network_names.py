@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from guestfix.actions.network_common import Setup, begin
 from guestfix.detect.network_state import PIN
 from guestfix.formats.nic import IFNAME, Nic, kernel_name
 from guestfix.formats.udevnet import pin_rules
+from guestfix.formats.wired import natural
 from guestfix.workbench import Workbench
 
 BY_NAME = ("ifupdown", "initscripts", "wicked", "ifup")
@@ -26,7 +25,8 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
         return
-    new = pin_rules([nic.name for nic in wanted], places)
+    chosen = setup.primary.name if setup.primary is not None and policy in ("dhcp", "dhcp-first") else ""
+    new = pin_rules([nic.name for nic in wanted], places, chosen)
     if new:
         setup.write(PIN, setup.read(PIN), new)
         _tell(bench, wanted, places, policy)
@@ -39,7 +39,7 @@ def _wanted(setup: Setup) -> list[Nic]:
         return [setup.primary or Nic("eth0")]
     wired = [nic for nic in setup.own if nic.kind == "ethernet" and IFNAME.match(nic.name) and _by_name(setup, nic)]
     unique = {nic.name: nic for nic in reversed(wired)}
-    return sorted(unique.values(), key=lambda nic: _natural(nic.name))
+    return sorted(unique.values(), key=lambda nic: natural(nic.name))
 
 
 def _by_name(setup: Setup, nic: Nic) -> bool:
@@ -47,13 +47,9 @@ def _by_name(setup: Setup, nic: Nic) -> bool:
     return nic.bound_name or (setup.stack in ("netplan", "networkd") and nic.bound_mac and not setup.new_mac(nic))
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,9})", name)]
-
-
 def _come_by_themselves(setup: Setup, wanted: list[Nic], places: list[str]) -> bool:
     """Tell whether the kernel's own names are the wanted ones and nothing in the guest changes them."""
-    if setup.bench.facts.value("network.predictable_names", True) or any(places):
+    if setup.bench.facts.value("network.predictable_names", True) or any(places) or setup.policy == "dhcp-first":
         return False
     return all(kernel_name(nic.name) and nic.name == f"eth{index}" for index, nic in enumerate(wanted))
 

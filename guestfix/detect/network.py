@@ -9,13 +9,16 @@ network.cloud_init, network.resolv_conf.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from guestfix.detect.files import exists, names_in, read_small
 from guestfix.detect.network_read import READERS, Read
 from guestfix.detect.network_services import SERVICES, Service, dhcp_client, look
-from guestfix.detect.network_state import put_state
+from guestfix.detect.network_state import PIN, put_state
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.formats.keyfile import no_auto_default
 from guestfix.formats.nic import MAX_NICS, Nic, number
+from guestfix.formats.udevnet import pinned_primary
 from guestfix.formats.wired import primary_of
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
@@ -32,7 +35,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     active = _active(reads, services, facts)
     nics = [nic for stack in active if stack in reads for nic in reads[stack].nics][:MAX_NICS]
     findings = [finding for read in reads.values() for finding in read.findings]
-    main = primary_of(nics)
+    main = primary_of(nics, pinned_primary(read_small(guest, PIN) or b""))
     stack = main.stack if main is not None else next(iter(active), "")
     manager = _manager(stack, main, reads, services, _modern_red_hat(facts))
     _put_stacks(facts, reads, services, active, stack, manager)
@@ -121,6 +124,8 @@ def _service(guest: GuestFS, facts: Facts, services: dict[str, Service], stack: 
     used = manager if manager in SERVICES else stack
     service = services.get(used, Service("", "absent"))
     seen = (Evidence(service.evidence),) if service.evidence else ()
+    if stack == "netplan" and used == "networkd" and service.state == "off":
+        service = replace(service, state="on")  # netplan's generator starts it whenever it has something to do
     facts.put("network.service", {name: getattr(service, name) for name in ("name", "state", "unit", "system")}, *seen)
     known = service.state != "absent"
     facts.put("network.enabled", service.state == "on" if known else Unknown("its service was not seen"), *seen)

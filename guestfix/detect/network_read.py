@@ -56,10 +56,21 @@ def red_hat(guest: GuestFS) -> Read:
     found = Read()
     names = [one for one in names_in(guest, SCRIPTS) if one.startswith("ifcfg-") and not ifcfg.IGNORED.search(one)]
     for path, data in _files(guest, SCRIPTS, names):
+        if _no_variables(found, path, data):
+            continue
         one = ifcfg.nic(data, path.rpartition("/")[2]).with_path(path)
         found.nics.append(_with_routes(guest, one, SCRIPTS, ("route-", "route6-"), path.rpartition("ifcfg-")[2]))
     common = ifcfg.values(read_small(guest, "/etc/sysconfig/network", MAX_CONFIG) or b"")
     return _with_gateway(found, common.get("GATEWAY", ""))
+
+
+def _no_variables(found: Read, path: str, data: bytes) -> bool:
+    """Tell whether a file holds no variable but something else (encrypted, another format), and say so."""
+    lines = [line for line in data.split(b"\n") if line.strip() and not line.lstrip().startswith(b"#")]
+    if not lines or ifcfg.values(data):
+        return False
+    found.findings.append(_unreadable(path, "it sets no variable"))
+    return True
 
 
 def _with_routes(guest: GuestFS, one: Nic, folder: str, starts: tuple[str, ...], suffix: str) -> Nic:
@@ -103,7 +114,7 @@ def suse(guest: GuestFS) -> Read:
     names = [one for one in names_in(guest, SUSE) if one.startswith("ifcfg-") and not ifcfg.IGNORED.search(one)]
     for path, data in _files(guest, SUSE, names):
         name = path.rpartition("/")[2]
-        if name == "ifcfg.template":
+        if name == "ifcfg.template" or _no_variables(found, path, data):
             continue
         one = ifcfg.nic(data, name, suse=True).with_path(path)
         found.nics.append(_with_routes(guest, one, SUSE, ("ifroute-",), one.name))

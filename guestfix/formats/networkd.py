@@ -77,6 +77,7 @@ def nic(src: bytes, kinds: dict[str, str] | None = None) -> Nic:
         mtu=number(get(found, "Link", "MTUBytes") or ""),
         bound_name=bool(names) and not any(set(one) & set("*?[!") for one in names),
         bound_mac=bool(macs),
+        any_nic=set(names) >= {"en*", "eth*"} and not macs,
         more=tuple(one for one in master if one),
     )
 

@@ -79,14 +79,16 @@ _HEAD = """\
 # Written by guestfix. The guest's network configuration names its NICs, and the NICs of the new platform
 # would get other names. Delete this file once the configuration no longer needs the old names.
 """
+_PRIMARY = "# DHCP: "
 
 
-def pin_rules(names: Sequence[str], places: Sequence[str]) -> bytes:
+def pin_rules(names: Sequence[str], places: Sequence[str], primary: str = "") -> bytes:
     """Return a rules file that gives each name to the NIC at the same place in ``places``.
 
     A place is a hardware address, the name that the NIC would get otherwise, or "": then the n-th NIC in
     the kernel's own order (eth0, eth1, ...) takes the n-th name; one that an initramfs has renamed
-    already takes the first. Names and places that are none are left out.
+    already takes the first. Names and places that are none are left out. ``primary`` is the NIC that was
+    given DHCP, noted in a comment for :func:`pinned_primary`.
     """
     pairs = [(name, place) for name, place in zip(names, places, strict=True) if IFNAME.match(name)]
     lines = [line for index, (name, place) in enumerate(pairs) for line in _pin(name, place, index)]
@@ -94,7 +96,15 @@ def pin_rules(names: Sequence[str], places: Sequence[str]) -> bytes:
         kept = "|".join(name for name, _ in pairs)
         first = next(name for name, place in pairs if not place)
         lines.append(f'{_MATCH}, KERNEL=="en*", KERNEL!="{kept}", NAME="{first}"')
-    return (_HEAD + "".join(f"{line}\n" for line in lines)).encode() if lines else b""
+    note = f"{_PRIMARY}{primary}\n" if IFNAME.match(primary) else ""
+    return (_HEAD + note + "".join(f"{line}\n" for line in lines)).encode() if lines else b""
+
+
+def pinned_primary(src: bytes) -> str:
+    """Return the NIC that guestfix gave DHCP to when it made this rules file, or ""."""
+    start = src.find(_PRIMARY.encode())
+    word = decode(src[start + len(_PRIMARY) : start + len(_PRIMARY) + 16]).partition("\n")[0] if start >= 0 else ""
+    return word if IFNAME.match(word) else ""
 
 
 def _pin(name: str, place: str, index: int) -> list[str]:

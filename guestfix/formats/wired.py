@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from guestfix.formats.nic import Nic, kind_of_name
@@ -48,14 +49,17 @@ def stands_on_wire(nic: Nic, nics: Sequence[Nic]) -> bool:
     return bool(wires_of(nic, nics))
 
 
-def primary_of(nics: Sequence[Nic]) -> Nic | None:
+def primary_of(nics: Sequence[Nic], chosen: str = "") -> Nic | None:
     """Return the wired NIC that carries the default route.
 
-    That is one with a gateway, or on which one with a gateway stands; else the first that uses DHCP and
-    comes up at boot, then the first with an address, the first that comes up, the first at all.
+    That is the one that an earlier run chose; else one that serves any NIC by DHCP, one with a gateway, or on
+    which one with a gateway stands; else the first that uses DHCP and comes up at boot, then the first with
+    an address, the first that comes up, the first at all. First is by name (eth2 before eth10).
     """
-    reachable = [one for one in nics if stands_on_wire(one, nics)]
+    reachable = sorted((one for one in nics if stands_on_wire(one, nics)), key=lambda one: natural(one.name))
     for test in (
+        lambda one: chosen and one.name == chosen,
+        lambda one: one.any_nic and one.method == "dhcp",
         lambda one: one.gateway and one.auto,
         lambda one: one.gateway,
         lambda one: one.gateway6,
@@ -69,3 +73,8 @@ def primary_of(nics: Sequence[Nic]) -> Nic | None:
             if wires:
                 return wires[0]
     return None
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a sort key by which ens9 comes before ens10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,9})", name)]
