@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "apply": "make the changes, keeping every original",
     "revert": "undo every apply, from the journal inside the guest",
     "compat": "show the compatibility table, ask it about a system, compare two tables",
+    "registry": "look into a Windows registry hive: ls, get, export",
     "test": "run the cases of a rule pack",
     "backends": "show which ways to a guest work here, and what makes the others work",
     "case": "make a case from a guest: just the files that a run reads",

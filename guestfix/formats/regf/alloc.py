@@ -7,12 +7,45 @@ the bin exactly and to have a boundary there, so that a lying size can't take a 
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from bisect import bisect_left, bisect_right, insort
 
 from guestfix.errors import EditError
-from guestfix.formats.regf.store import BASE, I32, MAX_DATA, PAGE, BadHive, Store
+from guestfix.formats.regf.store import BASE, I32, MAX_DATA, PAGE, BadHive, Buffer, Store
 
 _BIN_HEADER = 32
+
+
+def _words(part: memoryview) -> memoryview:
+    """Return the bytes as signed little-endian numbers of 32 bits, in place where this machine is little-endian."""
+    if sys.byteorder == "little":
+        return part.cast("i")
+    swapped = array("i", bytes(part))
+    swapped.byteswap()
+    return memoryview(swapped)
+
+
+def _free_cells(data: Buffer, start: int, end: int) -> list[tuple[int, int]]:
+    """Return offset and size of the free cells of the bin between two positions. Raises BadHive.
+
+    This is the one loop over every cell that a small edit of a full hive can't do without, so it is lean.
+    """
+    found = []
+    with memoryview(data) as whole, whole[start:end] as part, _words(part) as words:
+        at, last = _BIN_HEADER >> 2, len(words)
+        while at < last:
+            size = words[at]
+            if size < 0:
+                at -= size >> 2
+            elif size and not size & 7:
+                found.append((start - BASE + at * 4, size))
+                at += size >> 2
+            else:
+                break
+    if at != last:
+        raise BadHive(f"damaged hive: the cells of the bin at byte {start:#x} don't fill it")
+    return found
 
 
 class Allocator:
@@ -21,8 +54,12 @@ class Allocator:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._free: list[tuple[int, int]] = []  # (size, offset), sorted
-        self._unseen = list(range(len(store.bins)))
         self._seen: set[int] = set()
+        self._small: list[int] = []  # bins of one page that were not looked into, and larger ones
+        self._large: list[int] = []
+        for index in range(len(store.bins)):
+            start, end = self._bounds(index)
+            (self._small if end - start == PAGE else self._large).append(index)
 
     def _bounds(self, index: int) -> tuple[int, int]:
         bins = self.store.bins
@@ -45,9 +82,9 @@ class Allocator:
         """Take note of a bin's free cells."""
         if index not in self._seen:
             self._seen.add(index)
-            for offset, size in self._cells(index):
-                if size > 0:
-                    insort(self._free, (size, offset))
+            start, end = self._bounds(index)
+            for offset, size in _free_cells(self.store.data, BASE + start, BASE + end):
+                insort(self._free, (size, offset))
 
     def _forget(self, size: int, offset: int) -> None:
         at = bisect_left(self._free, (size, offset))
@@ -64,10 +101,11 @@ class Allocator:
             at = bisect_left(self._free, (size, 0))
             if at < len(self._free):
                 return at
-            if not self._unseen:
-                self._grow(size)
+            unseen = self._small if self._small and size <= PAGE - _BIN_HEADER else self._large
+            if unseen:
+                self._look(unseen.pop())
             else:
-                self._look(self._unseen.pop())
+                self._grow(size)
 
     def alloc(self, content: bytes, near: int) -> int:
         """Return the offset of a new cell that holds content; what it has beyond that is zero.

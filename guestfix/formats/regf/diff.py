@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from guestfix.formats.regf.keys import Key, split_path
 from guestfix.formats.regf.names import sort_key, upcase
 from guestfix.formats.regf.regexport import plain_text, quote, value_line
-from guestfix.formats.regf.store import PAGE, Store
+from guestfix.formats.regf.store import PAGE, BadHive, Store
 from guestfix.formats.regf.values import REG_EXPAND_SZ, REG_MULTI_SZ, SEGMENT, decode, encode
 from guestfix.formats.regf.walk import Budget, walk
 
@@ -163,15 +163,16 @@ def _path(place: _Place) -> str:
 def _compare(old: Key, new: Key, same: _Same) -> Iterator[str]:
     """Yield the differences between two trees."""
     pending: list[tuple[_Place, Key | None, Key | None]] = [((None, new), old, new)]
-    seen: set[tuple[int, int]] = set()
+    seen: tuple[set[int], set[int]] = (set(), set())
     while pending:
         place, was, now = pending.pop()
         if was is None or now is None:
             yield from _difference(_path(place), was, now)
             continue
-        if (was.offset, now.offset) in seen:
-            continue
-        seen.add((was.offset, now.offset))
+        if was.offset in seen[0] or now.offset in seen[1]:
+            raise BadHive(f"damaged hive: key {now.name!r} is found twice, so its keys form no tree")
+        seen[0].add(was.offset)
+        seen[1].add(now.offset)
         if was.offset != now.offset or not same.values(now):
             yield from _values_difference(_path(place), was, now)
         pending += reversed(list(_children(place, was, now, same)))

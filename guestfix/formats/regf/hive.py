@@ -49,21 +49,23 @@ class Hive:
         last-written time of every key that is changed or made; by default changed keys keep theirs and
         new ones take their parent's, so that the same edits give the same bytes. Raises BadHive.
         """
-        from guestfix.formats.regf import logs as replay
-
-        clean = is_clean(data)
-        outcome = None if clean else replay.recover(data, [log for log in logs if len(log)])
-        source = data if outcome is None or outcome.data is None else outcome.data
-        header = read_header(source)
-        hive = cls(data, Store(source, header))
+        hive = cls(data, Store(data, read_header(data))) if is_clean(data) else cls._recover(data, logs)
         hive.timestamp = timestamp
-        hive.dirty = not clean
-        if outcome is not None:
-            hive.recovered = outcome.data is not None
-            hive.refusal = outcome.refusal
-            hive.sequence = max(hive.sequence, outcome.sequence)
-        if header.minor > MAX_MINOR or header.minor < 3:
-            hive.refusal = f"hive version 1.{header.minor} is only read"
+        if not 3 <= hive.store.minor <= MAX_MINOR:
+            hive.refusal = f"hive version 1.{hive.store.minor} is only read"
+        return hive
+
+    @classmethod
+    def _recover(cls, data: Buffer, logs: Sequence[Buffer]) -> Hive:
+        """Open a hive whose last write was not finished."""
+        from guestfix.formats.regf.logs import recover
+
+        outcome = recover(data, logs)
+        source = data if outcome.data is None else outcome.data
+        hive = cls(data, Store(source, read_header(source)))
+        hive.dirty, hive.recovered = True, outcome.data is not None
+        hive.refusal = outcome.refusal
+        hive.sequence = max(hive.sequence, outcome.sequence)
         return hive
 
     # reading
@@ -132,6 +134,8 @@ class Hive:
         """
         from guestfix.formats.regf import writer
 
+        if not 0 <= kind <= 0xFFFFFFFF:
+            raise EditError(f"{kind} is no number of a registry type")
         raw = values.encode(kind, data)
         with self._editing():
             self.touched_keys[path] = None

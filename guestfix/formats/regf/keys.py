@@ -12,6 +12,8 @@ from guestfix.formats.regf.values import Value
 
 NK = struct.Struct("<2sHQ15IHH")
 """The fixed 76 bytes of a key node."""
+SMALLEST_VALUE = 24
+"""Bytes that the cell of a value has at least."""
 FLAG_ROOT, FLAG_NO_DELETE, FLAG_LINK, FLAG_COMPRESSED, FLAG_PREDEFINED = 0x04, 0x08, 0x10, 0x20, 0x40
 
 # positions of fields in a key node, from the start of its cell's content
@@ -118,7 +120,11 @@ class Key:
         """Return the offsets of the values, in the order in which they were created."""
         node = NK.unpack_from(self.store.data, self.at)
         count, cell = node[9], node[10]
-        return () if not count or node[1] & FLAG_PREDEFINED else tuple(self.store.offsets(cell, count))
+        if not count or node[1] & FLAG_PREDEFINED:
+            return ()
+        if count * SMALLEST_VALUE > self.store.size:
+            raise BadHive(f"damaged hive: key {self.name!r} has more values than there is room for")
+        return tuple(self.store.offsets(cell, count))
 
     def values(self) -> Iterator[Value]:
         """Yield the values in the order in which they were created."""

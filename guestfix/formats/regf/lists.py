@@ -12,6 +12,7 @@ from guestfix.formats.regf.store import NONE, U16, BadHive, Store
 WIDTH = {b"li": 4, b"lf": 8, b"lh": 8}
 """Bytes of one entry in each kind of leaf."""
 
+_SMALLEST_KEY = 80
 _NAME = struct.Struct("<2sH68xH")
 
 
@@ -56,8 +57,13 @@ def leaves(store: Store, head: int) -> Iterator[Leaf]:
     if head == NONE:
         return
     cells = root_entries(store, head)
+    total = 0
     for cell in (head,) if cells is None else cells:
-        yield read_leaf(store, cell)
+        leaf = read_leaf(store, cell)
+        total += leaf.length
+        if total * _SMALLEST_KEY > store.size:
+            raise BadHive(f"damaged hive: the subkey list at offset {head:#x} names more keys than there is room for")
+        yield leaf
 
 
 def entries(store: Store, leaf: Leaf) -> tuple[int, ...]:

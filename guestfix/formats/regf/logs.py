@@ -99,6 +99,14 @@ def _start(data: Buffer, primary: Header | None, log: _Log) -> bytearray:
     return out
 
 
+def _extend(out: bytearray, end: int, most: int) -> bool:
+    """Make the hive reach to end; return False where that is more growth than a log of this size can fill."""
+    if end - len(out) > most:
+        return False
+    out += bytes(max(0, end - len(out)))
+    return True
+
+
 def _finish(out: bytearray, sequence: int, size: int) -> Outcome:
     """Make the base block say that the hive is whole."""
     for place, number in ((4, sequence), (8, sequence), (40, size)):
@@ -151,15 +159,14 @@ def _replay_new(data: Buffer, primary: Header | None, logs: list[_Log]) -> Outco
                 break
             if last is not None and entry.sequence != last + 1:
                 break
+            if not _extend(out, BASE + entry.size, len(log.data)):
+                break
             _apply(out, entry)
             last = entry.sequence
     return None if last is None else _finish(out, last, U32.unpack_from(out, 40)[0])
 
 
 def _apply(out: bytearray, entry: _Entry) -> None:
-    end = BASE + entry.size
-    if len(out) < end:
-        out += bytes(end - len(out))
     for offset, raw in entry.pages:
         out[BASE + offset : BASE + offset + len(raw)] = raw
     flags = U32.unpack_from(out, 144)[0]
@@ -179,9 +186,8 @@ def _replay_old(data: Buffer, primary: Header | None, logs: list[_Log]) -> Outco
         if found is None:
             continue
         out = _start(data, primary, log)
-        end = BASE + log.header.size
-        if len(out) < end:
-            out += bytes(end - len(out))
+        if not _extend(out, BASE + log.header.size, len(log.data)):
+            continue
         for place, raw in found:
             out[place : place + _SECTOR] = raw
         known = (log.header.sequence1, *((primary.sequence1,) if primary else ()))

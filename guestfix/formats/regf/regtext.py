@@ -24,7 +24,9 @@ _ROOTS = {
 """How many names of a full path stand for the hive itself."""
 
 _NAME = re.compile(r'[ \t]*(?:@|"((?:[^"\\]|\\.)*)")[ \t]*=[ \t]*', re.DOTALL)
-_STRING = re.compile(r'(?:str(?:\(([0-9a-fA-F]+)\))?:)?"((?:[^"\\]|\\.)*)"[ \t]*(?:;.*)?$', re.DOTALL | re.MULTILINE)
+_STRING = re.compile(
+    r'(?:str(?:\(([0-9a-fA-F]+)\))?:)?"((?:[^"\\]|\\.)*)"[ \t]*(?:;[^\n]*)?\r?$', re.DOTALL | re.MULTILINE
+)
 _HEX = re.compile(r"hex(?:\(([0-9a-fA-F]+)\))?:([0-9a-fA-F,\s\\]*)$")
 _NUMBER = re.compile(r"(dword|qword):[ \t]*([0-9a-fA-F]{1,16})$")
 _PAIRS = re.compile(r"[0-9a-fA-F]{1,2}")
@@ -53,7 +55,7 @@ def decode_text(raw: bytes) -> str:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return raw.decode("utf-16", "surrogatepass")
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig", "surrogatepass")
     except UnicodeDecodeError:
         return raw.decode("cp1252", "replace")
 
@@ -91,7 +93,7 @@ def _section(one: str, line: int) -> str:
     close = one.rfind("]")
     if close < 0:
         raise UsageError(f"this key has no closing bracket: {one[:60]!r}", where=f"line {line}")
-    return one[1:close].strip()
+    return one[1:close]
 
 
 def _value(text: str, at: int, end: int, key: str, line: int, ansi: bool) -> tuple[Setting, int]:

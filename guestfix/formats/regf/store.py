@@ -11,7 +11,7 @@ import mmap
 import struct
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from guestfix.errors import Unreadable
 
@@ -38,8 +38,7 @@ class BadHive(Unreadable):
     """The bytes are no hive, or a damaged one; the text says what is wrong and at which byte of the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What the base block says. ``sum_ok`` tells whether its checksum is right."""
 
     sequence1: int

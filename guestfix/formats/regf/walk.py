@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.formats.regf.keys import Key
+from guestfix.formats.regf.keys import SMALLEST_VALUE, Key
 from guestfix.formats.regf.store import BadHive, Store
 from guestfix.formats.regf.values import Value
 
-_SMALLEST_VALUE = 24
+MAX_DEPTH = 512
+"""Levels of keys that Windows allows."""
+MAX_PATH = 32767
+"""Characters of a full key path that Windows allows."""
 
 
 class Budget:
     """How many values and bytes of data a walk may meet: no more than have room in the hive."""
 
     def __init__(self, store: Store) -> None:
-        self._values = store.size // _SMALLEST_VALUE
+        self._values = store.size // SMALLEST_VALUE
         self._bytes = store.size + self._values * 4
 
     def spend(self, size: int) -> None:
@@ -39,12 +42,14 @@ def walk(key: Key, path: str = "") -> Iterator[tuple[str, Key]]:
     ``path`` is what the first key is called. Raises BadHive where a key turns up twice.
     """
     seen: set[int] = set()
-    pending = [(path, key)]
+    pending = [(path, key, 0)]
     while pending:
-        place, one = pending.pop()
+        place, one, depth = pending.pop()
         if one.offset in seen:
-            raise BadHive(f"damaged hive: key {place!r} is found twice, so its keys form no tree")
+            raise BadHive(f"damaged hive: key {place[-200:]!r} is found twice, so its keys form no tree")
+        if depth > MAX_DEPTH or len(place) > MAX_PATH:
+            raise BadHive(f"damaged hive: key {place[-200:]!r} lies deeper than Windows allows")
         seen.add(one.offset)
         yield place, one
         children = [(child.name, child) for child in one.subkeys()]
-        pending += [(f"{place}\\{name}" if place else name, child) for name, child in reversed(children)]
+        pending += [(f"{place}\\{name}" if place else name, child, depth + 1) for name, child in reversed(children)]

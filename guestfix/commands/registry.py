@@ -1,0 +1,182 @@
+"""``guestfix registry``: look into a Windows registry hive, in a file or inside a guest. Writes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import mmap
+import os
+import sys
+from collections.abc import Iterable, Iterator
+
+from guestfix.errors import NotFound, Unreadable
+from guestfix.formats.regf.controlsets import expand
+from guestfix.formats.regf.hive import Hive, is_clean
+from guestfix.formats.regf.keys import Key
+from guestfix.formats.regf.store import BASE, BadHive, Buffer
+
+LOGS = (".log1", ".log2", ".log")
+BATCH = 1 << 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions and their arguments."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ls|get|export")
+    listing = actions.add_parser("ls", help="print the names of a key's subkeys, one a line")
+    getting = actions.add_parser("get", help="print a value's data, or all values of a key")
+    exporting = actions.add_parser("export", help="print a key and all below it as text that regedit imports")
+    for one in (listing, getting, exporting):
+        _add_hive(one)
+    listing.add_argument("key", metavar="KEY", nargs="?", default="", help=_KEY_HELP)
+    getting.add_argument("key", metavar="KEY", help=_KEY_HELP)
+    getting.add_argument("value", metavar="VALUE", nargs="?", help="name of the value; @ is the default value")
+    exporting.add_argument("key", metavar="KEY", nargs="?", default="", help=_KEY_HELP)
+    exporting.add_argument(
+        "--prefix", metavar="NAME", help=r"what the hive's root is called (HKEY_LOCAL_MACHINE\SYSTEM)"
+    )
+    exporting.add_argument(
+        "--encoding",
+        choices=("utf-8", "utf-16"),
+        default="utf-8",
+        help="utf-8 (default): plain ASCII but for names that are not; utf-16: regedit's own form, for any name",
+    )
+
+
+_DAMAGED = "let Windows repair the hive, or take the one of a backup or a restore point"
+_KEY_HELP = "path of a key, with backslashes, from the hive's root; CurrentControlSet is the one that Select names"
+
+
+def _add_hive(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("hive", metavar="HIVE", help="hive file; with --guest a path inside the guest")
+    parser.add_argument("--guest", metavar="GUEST", help="directory or URI of the guest that holds the hive")
+    parser.add_argument(
+        "--log",
+        metavar="FILE",
+        action="append",
+        help="transaction log of a host hive (default: .LOG1, .LOG2)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the action and return the exit status."""
+    try:
+        hive = _open_in_guest(args.guest, args.hive) if args.guest else _open_file(args.hive, args.log)
+        if hive.refusal:
+            sys.stderr.write(f"guestfix: {args.hive}: {hive.refusal}; what follows may be incomplete\n")
+        key = _find(hive, args.key, args.hive)
+        {"ls": _list, "get": _get, "export": _export}[args.action](hive, key, args)
+    except BadHive as error:
+        raise BadHive(error.what, where=args.hive, remedy=_DAMAGED) from error
+    return 0
+
+
+def _open_in_guest(uri: str, path: str) -> Hive:
+    from guestfix.backends import open_guest
+    from guestfix.formats.regf.guestfile import open_guest_hive
+
+    return open_guest_hive(open_guest(uri), "/" + path.replace("\\", "/").lstrip("/"))
+
+
+def _map(path: str) -> Buffer:
+    try:
+        with open(path, "rb") as stream:
+            if os.fstat(stream.fileno()).st_size < BASE:
+                return stream.read()
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"can't be read: {getattr(error, 'strerror', error)}", where=path) from error
+
+
+def _open_file(path: str, logs: list[str] | None) -> Hive:
+    """Open a hive of this machine. Without ``logs`` those beside it are used, where it needs them."""
+    data = _map(path)
+    needed = [] if is_clean(data) else _logs_beside(path) if logs is None else logs
+    return Hive.open(data, [_map(log) for log in needed])
+
+
+def _logs_beside(path: str) -> list[str]:
+    folder, name = os.path.split(path)
+    names = {one.lower(): one for one in os.listdir(folder or ".")}
+    found = (names.get(name.lower() + suffix) for suffix in LOGS)
+    return [os.path.join(folder, one) for one in found if one]
+
+
+def _find(hive: Hive, path: str, where: str) -> Key:
+    """Return the key at path; slashes serve as backslashes where there is no key with slashes in its name."""
+    for one in (path, path.replace("/", "\\")):
+        for place in expand(hive, one)[:1]:
+            if (key := hive.key(place)) is not None:
+                return key
+    raise NotFound(f"no key {path!r} in this hive", where=where)
+
+
+def _out(pieces: Iterable[str], encoding: str = "utf-8") -> None:
+    """Write pieces of text to standard output in big steps."""
+    batch: list[str] = []
+    size = 0
+    for piece in pieces:
+        batch.append(piece)
+        size += len(piece)
+        if size > BATCH:
+            sys.stdout.buffer.write("".join(batch).encode(encoding, "surrogatepass"))
+            batch, size = [], 0
+    sys.stdout.buffer.write("".join(batch).encode(encoding, "surrogatepass"))
+    sys.stdout.buffer.flush()
+
+
+def shown(name: str) -> str:
+    """Return a name for a line of its own: what can't be printed is escaped."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
+
+
+def _list(_: Hive, key: Key, args: argparse.Namespace) -> None:
+    _out(f"{shown(one.name)}\n" for one in key.subkeys())
+
+
+def _get(_: Hive, key: Key, args: argparse.Namespace) -> None:
+    from guestfix.formats.regf.diff import show
+
+    if args.value is None:
+        _out(f"{show(value.name, value.type, value.data)}\n" for value in key.values())
+        return
+    value = key.value("" if args.value == "@" else args.value)
+    if value is None:
+        raise NotFound(f"no value {args.value!r} in key {args.key!r}", where=args.hive)
+    _out([f"{value.text}\n"])
+
+
+def _export(hive: Hive, key: Key, args: argparse.Namespace) -> None:
+    from guestfix.formats.regf.regexport import export, hive_root
+
+    names = _names_to(hive, key)
+    path = "\\".join([args.prefix or hive_root(hive.header.file_name, args.hive), *names])
+    wide = args.encoding == "utf-16"
+    text = export(key, path, ascii_data=not wide)
+    if wide:
+        _out(_marked(text), "utf-16-le")
+        return
+    odd: list[str] = []
+    _out(_noting(text, odd))
+    if odd:
+        sys.stderr.write("guestfix: some names are not ASCII; for regedit, export with --encoding utf-16\n")
+
+
+def _names_to(hive: Hive, key: Key) -> list[str]:
+    """Return the names from the root to a key, as the hive spells them."""
+    names: list[str] = []
+    while key.offset != hive.root.offset and len(names) < 512:
+        names.append(key.name)
+        key = Key(hive.store, key.parent_offset)
+    return names[::-1]
+
+
+def _marked(text: Iterable[str]) -> Iterator[str]:
+    yield "\ufeff"
+    yield from text
+
+
+def _noting(text: Iterable[str], odd: list[str]) -> Iterator[str]:
+    """Yield the text, and note the first piece that is not ASCII."""
+    for piece in text:
+        if not odd and not piece.isascii():
+            odd.append(piece)
+        yield piece
