@@ -35,9 +35,11 @@ from tests.initramfs.builder import RELEASE, guest, inside  # noqa: E402
 PACKED = 36_000_000
 RUNS = 5
 BOOT = Boot(RELEASE, f"/boot/vmlinuz-{RELEASE}", (f"/boot/initrd.img-{RELEASE}",), "default")
-WHOLE = (
-    "import sys; from guestfix.formats import initramfs; initramfs.scan(open(sys.argv[1], 'rb'), lambda name: False)"
-)
+WHOLE = """import resource, sys
+from guestfix.formats import initramfs
+assert initramfs.scan(open(sys.argv[1], "rb"), lambda name: False).problem is None
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
 
 
 def material(limit: int) -> list[tuple[str, int, bytes]]:
