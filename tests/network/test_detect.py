@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guestfix.backends.directory import DirectoryGuest
+from guestfix.detect import network, network_services
+from guestfix.facts import Facts, Unknown
+from guestfix.formats.nic import Nic, from_fact
+from guestfix.formats.wired import primary_of, wires_of
+from guestfix.pack.cache import load_pack
+from guestfix.pack.model import Target
+from guestfix.planner import Options, make_plan
+from tests.tree import build
+
+LINK = "link"
+UNITS = "usr/lib/systemd/system/"
+WANTS = "etc/systemd/system/multi-user.target.wants/"
+DEBIAN = {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n'}
+NETPLAN = "network:\n  ethernets:\n    ens160: {dhcp4: true}\n"
+PROFILE = "[connection]\nid=a\ntype=ethernet\ninterface-name=ens192\n[ipv4]\nmethod=manual\n"
+"address1=192.0.2.10/24,192.0.2.1\n"
+STATIC = "auto ens192\niface ens192 inet static\n address 192.0.2.10/24\n gateway 192.0.2.1\n"
+
+
+def learn(root: Path, files: dict[str, Any], os_id: str = "debian", version: str = "12") -> tuple[Facts, list[Any]]:
+    facts = Facts()
+    facts.put("os.family", "linux")
+    facts.put("os.id", os_id)
+    facts.put("os.version", version)
+    found = network.detect(DirectoryGuest(str(build(root, {**DEBIAN, **files}))), facts, Target("t", "t"))
+    return facts, found
+
+
+def on(name: str) -> dict[str, Any]:
+    return {UNITS + name: "[Unit]\n", WANTS + name: (LINK, f"/{UNITS}{name}")}
+
+
+IN_CHARGE: list[tuple[dict[str, Any], list[str], str, str]] = [
+    ({"etc/network/interfaces": STATIC}, ["ifupdown"], "ifupdown", "ifupdown"),
+    ({"etc/netplan/a.yaml": NETPLAN, "etc/network/interfaces": "auto lo\n"}, ["netplan"], "netplan", "networkd"),
+    (
+        {"etc/netplan/a.yaml": "network: {renderer: NetworkManager}\n", **on("NetworkManager.service")},
+        ["netplan", "networkmanager"],
+        "netplan",
+        "networkmanager",
+    ),
+    (
+        {"etc/NetworkManager/system-connections/a.nmconnection": PROFILE, **on("NetworkManager.service")},
+        ["networkmanager"],
+        "networkmanager",
+        "networkmanager",
+    ),
+    (
+        {"etc/network/interfaces": "auto lo\niface lo inet loopback\n", **on("NetworkManager.service")},
+        ["networkmanager"],
+        "networkmanager",
+        "networkmanager",
+    ),
+    (
+        {"etc/systemd/network/a.network": "[Match]\nName=en*\n[Network]\nDHCP=yes\n", **on("systemd-networkd.service")},
+        ["networkd"],
+        "networkd",
+        "networkd",
+    ),
+    ({"etc/dhcpcd.conf": "static ip_address=192.0.2.1/24\n", **on("dhcpcd.service")}, ["dhcpcd"], "dhcpcd", "dhcpcd"),
+    ({}, [], "", ""),
+]
+
+
+@pytest.mark.parametrize(("files", "active", "stack", "manager"), IN_CHARGE)
+def test_who_is_in_charge(files: dict[str, Any], active: list[str], stack: str, manager: str, tmp_path: Path) -> None:
+    facts, _ = learn(tmp_path, files)
+    assert facts.value("network.active") == active
+    assert (facts.value("network.stack"), facts.value("network.manager")) == (stack, manager)
+
+
+IFCFG = {"etc/sysconfig/network-scripts/ifcfg-eth0": "DEVICE=eth0\nBOOTPROTO=dhcp\n"}
+UNMANAGED = {"etc/sysconfig/network-scripts/ifcfg-eth0": "DEVICE=eth0\nNM_CONTROLLED=no\nBOOTPROTO=dhcp\n"}
+SYSV = {"etc/rc.d/init.d/network": "#!/bin/sh\n", "etc/rc.d/rc3.d/S10network": (LINK, "../init.d/network")}
+
+
+@pytest.mark.parametrize(
+    ("files", "version", "os_id", "manager"),
+    [
+        (IFCFG, "8.10", "rhel", "networkmanager"),
+        (IFCFG, "6.10", "rhel", "initscripts"),
+        (IFCFG, "2", "amzn", "initscripts"),
+        ({**IFCFG, **SYSV}, "7.9", "centos", "initscripts"),
+        ({**IFCFG, **SYSV, **on("NetworkManager.service")}, "7.9", "centos", "networkmanager"),
+        ({**UNMANAGED, **SYSV, **on("NetworkManager.service")}, "7.9", "centos", "initscripts"),
+    ],
+)
+def test_who_applies_ifcfg(files: dict[str, Any], version: str, os_id: str, manager: str, tmp_path: Path) -> None:
+    facts, _ = learn(tmp_path, files, os_id, version)
+    assert facts.value("network.manager") == manager
+
+
+@pytest.mark.parametrize(
+    ("files", "state", "system"),
+    [
+        (on("networking.service"), "on", "systemd"),
+        ({UNITS + "networking.service": ""}, "off", "systemd"),
+        (
+            {UNITS + "networking.service": "", "etc/systemd/system/networking.service": (LINK, "/dev/null")},
+            "masked",
+            "systemd",
+        ),
+        ({"etc/init.d/networking": "", "etc/rcS.d/S10networking": (LINK, "../init.d/networking")}, "on", "sysv"),
+        ({"etc/init.d/networking": "", "etc/rc3.d/K10networking": (LINK, "../init.d/networking")}, "off", "sysv"),
+        ({"etc/init/networking.conf": "start on x\n"}, "on", "upstart"),
+        ({"etc/init/networking.conf": "start on x\n", "etc/init/networking.override": "manual\n"}, "off", "upstart"),
+        ({}, "absent", ""),
+    ],
+)
+def test_service_state(files: dict[str, Any], state: str, system: str, tmp_path: Path) -> None:
+    found = network_services.look(DirectoryGuest(str(build(tmp_path, {**DEBIAN, **files}))), "ifupdown")
+    assert (found.state, found.system) == (state, system)
+
+
+def test_dhcp_client(tmp_path: Path) -> None:
+    many = {f"usr/sbin/tool{number}": "" for number in range(60)}
+    facts, found = learn(tmp_path / "a", {"etc/network/interfaces": STATIC, **many})
+    assert facts.value("network.dhcp_client") == ""
+    assert "GF-NETWORK-DHCP-CLIENT-MISSING" in [one.code for one in found]
+    facts, found = learn(tmp_path / "b", {"etc/network/interfaces": STATIC, **many, "usr/sbin/dhclient": ""})
+    assert facts.value("network.dhcp_client") == "dhclient"
+    facts, _ = learn(tmp_path / "c", {"etc/network/interfaces": STATIC})
+    assert isinstance(facts["network.dhcp_client"].value, Unknown)
+    facts, _ = learn(tmp_path / "d", {"etc/netplan/a.yaml": NETPLAN, **many})
+    assert facts.value("network.dhcp_client") == "netplan"
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ({"usr/lib/udev/rules.d/80-net-setup-link.rules": "x\n"}, True),
+        ({"lib/udev/rules.d/75-persistent-net-generator.rules": "x\n"}, False),
+        (
+            {
+                "usr/lib/udev/rules.d/80-net-setup-link.rules": "x\n",
+                "etc/systemd/network/99-default.link": (LINK, "/dev/null"),
+            },
+            False,
+        ),
+        (
+            {"usr/lib/udev/rules.d/80-net-setup-link.rules": "x\n", "etc/udev/rules.d/80-net-setup-link.rules": ""},
+            False,
+        ),
+        ({"etc/network/interfaces": STATIC}, True),
+        ({"etc/network/interfaces": STATIC.replace("ens192", "eth0")}, None),
+    ],
+)
+def test_predictable_names(files: dict[str, Any], names: bool | None, tmp_path: Path) -> None:
+    facts, _ = learn(tmp_path, files)
+    assert facts.value("network.predictable_names") is names
+
+
+def test_kernel_argument_turns_names_off(tmp_path: Path) -> None:
+    facts = Facts()
+    facts.put("os.family", "linux")
+    facts.put("boot.default", {"args": ["ro", "net.ifnames=0"]})
+    files = {**DEBIAN, "etc/network/interfaces": STATIC}
+    network.detect(DirectoryGuest(str(build(tmp_path, files))), facts, Target("t", "t"))
+    assert facts.value("network.predictable_names") is False
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ({"etc/resolv.conf": (LINK, "../run/systemd/resolve/stub-resolv.conf")}, "GF-NETWORK-RESOLV-DANGLING"),
+        (
+            {"etc/resolv.conf": (LINK, "../run/systemd/resolve/stub-resolv.conf"), **on("systemd-resolved.service")},
+            "",
+        ),
+        ({"etc/resolv.conf": (LINK, "/etc/gone.conf")}, "GF-NETWORK-RESOLV-DANGLING"),
+        ({"etc/resolv.conf": (LINK, "/run/NetworkManager/resolv.conf")}, ""),
+        ({"etc/resolv.conf": "nameserver 192.0.2.53\n"}, ""),
+        (
+            {"etc/iptables/rules.v4": "*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp --dport 22 -j ACCEPT\n"},
+            "GF-NETWORK-FIREWALL-DHCP",
+        ),
+        (
+            {
+                "etc/iptables/rules.v4": "*filter\n:INPUT DROP [0:0]\n"
+                "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n"
+            },
+            "",
+        ),
+        ({"etc/netplan/b.yaml": "network: [\n"}, "GF-NETWORK-CONFIG-UNREADABLE"),
+        ({"etc/sysconfig/network-scripts/ifcfg-x": "U2FsdGVkX18\n"}, "GF-NETWORK-CONFIG-UNREADABLE"),
+    ],
+)
+def test_findings(files: dict[str, Any], code: str, tmp_path: Path) -> None:
+    facts, found = learn(tmp_path, {"etc/network/interfaces": STATIC, **files})
+    assert {one.code for one in found} - {"GF-NETWORK-NONE"} == ({code} if code else set())
+    assert facts.value("network.resolv_conf")["kind"] in ("missing", "link", "file")
+
+
+def test_sources_are_followed_and_bounded(tmp_path: Path) -> None:
+    files = {
+        "etc/network/interfaces": "source interfaces.d/*.cfg\nsource-directory more\nsource /etc/network/interfaces\n",
+        "etc/network/interfaces.d/a.cfg": STATIC,
+        "etc/network/interfaces.d/b.txt": "iface no inet dhcp\n",
+        "etc/network/more/good-name": "auto eth1\niface eth1 inet dhcp\nsource /etc/network/loop\n",
+        "etc/network/more/bad.name": "iface no inet dhcp\n",
+        "etc/network/loop": (LINK, "loop"),
+    }
+    facts, _ = learn(tmp_path, files)
+    assert [one["name"] for one in facts.value("network.interfaces")] == ["ens192", "eth1"]
+
+
+HOSTILE = """
+etc/network/interfaces etc/resolv.conf etc/cloud/cloud.cfg etc/netplan/a.yaml etc/sysconfig/network
+etc/NetworkManager/system-connections/a etc/systemd/network/a.network etc/systemd/network/a.link
+etc/udev/rules.d/a.rules etc/NetworkManager/conf.d/a.conf etc/iptables/rules.v4
+etc/sysconfig/network-scripts/ifcfg-a etc/sysconfig/network-scripts/route-a
+"""
+
+
+def test_hostile_files_do_not_raise(tmp_path: Path) -> None:
+    junk = b"\xff\xfe\x00[iface\n\\\n=" * 50
+    facts, _ = learn(tmp_path, dict.fromkeys(HOSTILE.split(), junk))
+    assert facts.value("network.active") is not None
+
+
+NICS = [
+    Nic("bond0.7", kind="vlan", parents=("bond0",), gateway="192.0.2.1", method="static"),
+    Nic("bond0", kind="bond"),
+    Nic("ens10", more=("bond0",)),
+    Nic("ens9", more=("bond0",)),
+    Nic("ens3", method="dhcp"),
+]
+
+
+def test_the_default_route_is_followed_down() -> None:
+    assert [one.name for one in wires_of(NICS[0], NICS)] == ["ens10", "ens9"]
+    found = primary_of(NICS)
+    assert found is not None and found.name == "ens10"
+    chosen = primary_of(NICS, "ens3")
+    assert chosen is not None and chosen.name == "ens3"
+    loop = [Nic("a", kind="bridge", parents=("b",)), Nic("b", kind="bridge", parents=("a",))]
+    assert primary_of(loop) is None
+    named = primary_of([Nic("vmbr0", kind="bridge", parents=("enp1s0",), gateway="192.0.2.1")])
+    assert named is not None and named.name == "enp1s0"
+    assert from_fact(NICS[0].as_fact()) == NICS[0]
+
+
+def plan(root: Path, files: dict[str, Any], policy: str, table: dict[str, str]) -> dict[str, str]:
+    guest = DirectoryGuest(str(build(root, {**DEBIAN, **files})))
+    options = Options(only=("network/*",), policies={"network": policy}, extra={"network.map": table})
+    made = make_plan(guest, load_pack(), "kvm-virtio", options)
+    assert not [one for one in made.findings if one.code == "GF-RULE-FAILED"]
+    return {change.path: change.diff for change in made.changes}
+
+
+MAPS = [
+    ({"ens192": "52:54:00:00:00:01"}, 'ATTR{address}=="52:54:00:00:00:01", NAME="ens192"'),
+    ({"ens192": "eth1"}, 'KERNEL=="eth1", NAME="ens192"'),
+    ({"ens192": "enp7s0"}, 'ENV{ID_NET_NAME_PATH}=="enp7s0", NAME="ens192"'),
+]
+
+
+@pytest.mark.parametrize(("table", "rule"), MAPS)
+def test_preserve_with_a_map(table: dict[str, str], rule: str, tmp_path: Path) -> None:
+    changes = plan(tmp_path, {"etc/network/interfaces": STATIC}, "preserve", table)
+    assert list(changes) == ["/etc/udev/rules.d/70-guestfix-net.rules"]
+    assert rule in changes["/etc/udev/rules.d/70-guestfix-net.rules"]
+    assert 'KERNEL=="eth0"' not in changes["/etc/udev/rules.d/70-guestfix-net.rules"]
+
+
+def test_preserve_by_the_old_mac(tmp_path: Path) -> None:
+    yaml = 'network:\n  ethernets:\n    lan:\n      match: {macaddress: "00:50:56:AA:BB:CC"}\n'
+    "      addresses: [192.0.2.10/24]\n"
+    changes = plan(tmp_path, {"etc/netplan/a.yaml": yaml}, "preserve", {"00:50:56:aa:bb:cc": "52:54:00:00:00:01"})
+    assert list(changes) == ["/etc/netplan/a.yaml"]
+    assert '+      match: {macaddress: "52:54:00:00:00:01"}' in changes["/etc/netplan/a.yaml"]
+
+
+@pytest.mark.parametrize("path", ["etc/NetworkManager/system-connections/a.nmconnection"])
+def test_preserve_gives_the_profile_the_new_mac(path: str, tmp_path: Path) -> None:
+    text = PROFILE.replace("[ipv4]", "[ethernet]\nmac-address=00:50:56:AA:BB:CC\n[ipv4]")
+    changes = plan(tmp_path, {path: text, **on("NetworkManager.service")}, "preserve", {"ens192": "52:54:00:00:00:01"})
+    assert "+mac-address=52:54:00:00:00:01" in changes[f"/{path}"]
+    assert "address1" not in "".join(line for line in changes[f"/{path}"].splitlines() if line[0] in "+-")
+
+
+def test_a_map_that_is_no_use_is_passed_over(tmp_path: Path) -> None:
+    changes = plan(tmp_path, {"etc/network/interfaces": STATIC}, "preserve", {"ens192": 'x", RUN+="/bin/sh'})
+    assert "RUN" not in "".join(changes.values())
