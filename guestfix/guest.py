@@ -48,12 +48,16 @@ class Meta:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Room on the filesystem that holds a path, in bytes and inodes; None where it can't be told."""
+    """Room on the filesystem that holds a path, in bytes and inodes; None where it can't be told.
+
+    ``own`` is False where the filesystem holds other files of the host too, so that it isn't the guest's.
+    """
 
     filesystem: str
     free_bytes: int
     total_bytes: int
     free_inodes: int | None = None
+    own: bool = True
 
 
 @dataclass(frozen=True, slots=True)

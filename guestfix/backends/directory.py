@@ -203,7 +203,12 @@ class DirectoryGuest:
         except OSError:
             return None
         inodes = found.f_favail if found.f_files else None
-        return Space(str(device), found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, inodes)
+        room, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+        return Space(str(device), room, total, inodes, own=device != self._host_device())
+
+    def _host_device(self) -> int:
+        """Return the device of the folder above the root: what lies on it too is not the guest's alone."""
+        return os.stat(os.path.dirname(self.root)).st_dev if self.root != "/" else -1
 
     # writing
 

@@ -22,8 +22,10 @@ DETECTORS: tuple[str, ...] = (
     "boot",
     "kernels",
     "network",
+    "services",
     "initramfs",
     "windows",
+    "limits",
 )
 
 

@@ -1,0 +1,30 @@
+"""What stands in the way of a guest, or of reaching it, after a move, apart from what a rule changes.
+
+These are the limits that import services refuse a guest for, judged one by one from the facts of the
+detectors before this one. Each is a finding with a stable code; docs/limits.md lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from guestfix.detect import limits_access, limits_boot, limits_disks, limits_kernel, limits_roots, limits_space
+from guestfix.facts import Facts, Finding
+from guestfix.guest import GuestFS
+from guestfix.pack.model import Target
+
+CHECKS: tuple[Callable[[GuestFS, Facts, Target], list[Finding]], ...] = (
+    limits_roots.check,
+    limits_disks.check,
+    limits_boot.check,
+    limits_kernel.check,
+    limits_access.check,
+    limits_space.check,
+)
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Return the findings; no fact is recorded."""
+    if facts.value("os.family") not in ("linux", "windows"):
+        return []
+    return [finding for check in CHECKS for finding in check(guest, facts, target)]
