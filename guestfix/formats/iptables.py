@@ -65,17 +65,18 @@ def _rule(words: Sequence[str], port: int, number: int, text: str) -> FilterRule
     at = 0
     while at < len(words):
         negated = words[at] == "!"
-        option = words[at + negated] if at + negated < len(words) else ""
-        value = words[at + negated + 1] if at + negated + 1 < len(words) else ""
-        if value == "!" and at + negated + 2 < len(words):  # the older form: -p ! tcp
-            negated, value, at = True, words[at + negated + 2], at + 1
+        at += negated
+        option, value = (*words[at : at + 2], "", "")[:2]
+        if value == "!":  # the older form: -p ! tcp
+            negated, at = True, at + 1
+            value = (*words[at + 1 : at + 2], "")[0]
         if option in ("-j", "--jump", "-g", "--goto"):
             verdict, target = _verdict(option, value)
             found = YES
         else:
             found = _matches(option, value, port)
         match = min(match, _negate(found) if negated else found)
-        at += (1 if option == "--syn" else 2) + (words[at] == "!")
+        at += 1 if option == "--syn" else 2
     return FilterRule(match, verdict, target, number, text[:200])
 
 

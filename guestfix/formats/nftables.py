@@ -14,6 +14,8 @@ from guestfix.formats.firewall import CLOSED, LIMITED, MAYBE, NO, YES, Answer, C
 
 _WORD = re.compile(r'"[^"\n]*"|[{};]|\n|[^\s{};"#]+|#[^\n]*|"')
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": "", "queue": ""}
+_BLOCKS = ("table", "chain", "set", "map")
+_COMMANDS = ("add", "create", "insert")
 _FAMILIES = ("ip", "inet")
 MAX_WORDS = 500_000
 
@@ -76,7 +78,7 @@ class _Reader:
                 if found:
                     break
                 continue
-            if word.text == "}" or (word.text == "{" and found and found[0].text in ("table", "chain", "set", "map")):
+            if word.text == "}" or (word.text == "{" and self._opens_block(found)):
                 break
             if word.text == "{":
                 found.append(_Word(self._braced(), word.line))
@@ -84,6 +86,10 @@ class _Reader:
             self.at += 1
             found.append(word)
         return found
+
+    @staticmethod
+    def _opens_block(words: Sequence[_Word]) -> bool:
+        return any(word.text in _BLOCKS for word in words[:2]) and words[0].text in (*_BLOCKS, *_COMMANDS)
 
     def _braced(self) -> str:
         """Take a set in braces as one word."""
@@ -108,9 +114,9 @@ class _Reader:
                 self.at += 1  # a closing brace too many
                 continue
             texts = [word.text for word in words]
-            if texts[0] in ("add", "create", "insert"):
+            if texts[0] in _COMMANDS:
                 texts, words = texts[1:], words[1:]
-            if texts and texts[0] in ("table", "chain", "set", "map") and self.peek() == "{":
+            if texts and texts[0] in _BLOCKS and self.peek() == "{":
                 self.at += 1
                 self._top(texts)
             elif texts[:1] == ["rule"] and len(texts) > 4:
