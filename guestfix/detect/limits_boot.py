@@ -30,7 +30,8 @@ def _fallback(facts: Facts, target: Target) -> Iterator[Finding]:
             "the EFI system partition lacks the fallback loader EFI/BOOT/BOOTX64.EFI; the boot entry that names "
             "another one stays behind in the old machine's NVRAM",
             tuple(Evidence(str(one["path"])) for one in folders[:8]),
-            "copy the distribution's shim or GRUB there, with all that it needs",
+            "the rule copies the distribution's shim or GRUB there; without it, do so by hand",
+            "boot/efi-fallback",
         )
 
 
