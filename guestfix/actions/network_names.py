@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestfix.actions.network_common import Setup, begin
 from guestfix.detect.network_state import PIN
-from guestfix.formats.nic import IFNAME, Nic, kernel_name
+from guestfix.formats.nic import IFNAME, Nic, kernel_name, norm_mac
 from guestfix.formats.udevnet import pin_rules
 from guestfix.formats.wired import natural
 from guestfix.workbench import Workbench
@@ -21,6 +21,7 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     """
     stack = bench.facts.value("network.stack", "")
     setup = begin(Workbench(bench.fs, bench.facts, bench.target), stack, policy)
+    _unused(Setup(bench, stack, policy, setup.nics, setup.own, setup.primary, setup.manager))
     wanted = _wanted(setup)
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
@@ -52,6 +53,16 @@ def _come_by_themselves(setup: Setup, wanted: list[Nic], places: list[str]) -> b
     if setup.bench.facts.value("network.predictable_names", True) or any(places) or setup.policy == "dhcp-first":
         return False
     return all(kernel_name(nic.name) and nic.name == f"eth{index}" for index, nic in enumerate(wanted))
+
+
+def _unused(setup: Setup) -> None:
+    """Name the NICs of the map that the guest's configuration doesn't have."""
+    known = {name for nic in setup.nics for name in (nic.name, nic.mac, nic.id)}
+    table = setup.bench.facts.value("network.map", {}) or {}
+    lost = [old for old in table if old not in known and (norm_mac(old) or old) not in known]
+    if lost:
+        summary = f"the network map names {', '.join(lost)}, which the guest's configuration does not have"
+        setup.bench.find("GF-NETWORK-MAP-UNUSED", "warning", summary, remedy="compare it with guestfix inspect")
 
 
 def _tell(bench: Workbench, wanted: list[Nic], places: list[str], policy: str) -> None:

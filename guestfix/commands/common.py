@@ -74,6 +74,11 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         "--payload", metavar="PATH", help="folder or ISO image with drivers for the target (virtio-win, ...)"
     )
     parser.add_argument(
+        "--network-map",
+        metavar="FILE",
+        help="YAML: old NIC (name or MAC): new MAC or name; for --policy network=preserve or dhcp-first",
+    )
+    parser.add_argument(
         "--progress", action="store_true", help="one JSON object a line on standard error while working"
     )
 
@@ -86,7 +91,11 @@ def options_from(args: argparse.Namespace) -> Options:
         if not equals:
             raise UsageError(f"--policy takes ID=VALUE, not {text!r}")
         policies[name] = value
-    extra = {"payload.dir": os.path.abspath(args.payload)} if args.payload else {}
+    extra: dict[str, Any] = {"payload.dir": os.path.abspath(args.payload)} if args.payload else {}
+    if args.network_map:
+        from guestfix.commands.networkmap import read_map
+
+        extra["network.map"] = read_map(args.network_map)
     return Options(tuple(args.only), tuple(args.skip), args.confidence, policies, tuple(args.accept), extra)
 
 

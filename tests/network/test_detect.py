@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.commands.networkmap import read_map
 from guestfix.detect import network, network_services
+from guestfix.errors import PackError
 from guestfix.facts import Facts, Unknown
 from guestfix.formats.nic import Nic, from_fact
 from guestfix.formats.wired import primary_of, wires_of
@@ -290,3 +292,23 @@ def test_preserve_gives_the_profile_the_new_mac(path: str, tmp_path: Path) -> No
 def test_a_map_that_is_no_use_is_passed_over(tmp_path: Path) -> None:
     changes = plan(tmp_path, {"etc/network/interfaces": STATIC}, "preserve", {"ens192": 'x", RUN+="/bin/sh'})
     assert "RUN" not in "".join(changes.values())
+
+
+def test_the_map_file(tmp_path: Path) -> None:
+    file = tmp_path / "map.yaml"
+    file.write_text("ens192: 52:54:0:12:34:56\n00:50:56:AA:BB:CC: enp7s0\n")
+    assert read_map(str(file)) == {"ens192": "52:54:00:12:34:56", "00:50:56:AA:BB:CC": "enp7s0"}
+    file.write_text("ens192: [a]\n'bad name': eth0\nens224: eth0\n")
+    with pytest.raises(PackError) as caught:
+        read_map(str(file))
+    assert [one.where.rpartition("map.yaml:")[2] for one in caught.value.problems] == ["1:9", "2:1", "3:9"]
+    file.write_text("- a\n")
+    with pytest.raises(PackError):
+        read_map(str(file))
+
+
+def test_a_map_with_a_nic_that_is_not_there(tmp_path: Path) -> None:
+    guest = DirectoryGuest(str(build(tmp_path, {**DEBIAN, "etc/network/interfaces": STATIC})))
+    options = Options(("network/*",), policies={"network": "preserve"}, extra={"network.map": {"ens9": "eth0"}})
+    made = make_plan(guest, load_pack(), "kvm-virtio", options)
+    assert "GF-NETWORK-MAP-UNUSED" in [one.code for one in made.findings]
