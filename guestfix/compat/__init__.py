@@ -12,7 +12,7 @@ from typing import Any
 
 from guestfix.compat.kernel import describe, listed
 from guestfix.compat.match import Match, System, find_row, system_of
-from guestfix.compat.verdict import KernelVerdict, Verdict, worst
+from guestfix.compat.verdict import STATUSES, KernelVerdict, Verdict, worst
 from guestfix.facts import Facts, Finding
 
 __all__ = ["KernelVerdict", "Verdict", "judge", "rows_of", "table_version"]
@@ -43,7 +43,7 @@ def judge(systems: Sequence[System], facts: Facts) -> Verdict:
     kernels = _judge_kernels(facts, match)
     parts = [_judge_arch(case, system, match), _judge_edition(case, match), _say_kernel(case, kernels, match)]
     status = worst(match.status, *(one for one, _ in parts))
-    worse = [text for one, text in parts if text]
+    worse = [text for one, text in sorted(parts, key=lambda part: -STATUSES.index(part[0])) if text]
     if worse and match.status == "supported":
         said = f"{name} itself is supported"
     seen = [one for fact in ("os.id", "os.version", "os.arch", "kernel.default") for one in facts.evidence(fact)]
@@ -110,7 +110,8 @@ def _say_system(case: _Case, match: Match) -> str:
     if match.status == "supported":
         return f"{case.name} is supported" + (f" ({match.why})" if match.why else "")
     if match.status == "deprecated":
-        summary = f"{case.name} is supported but deprecated since {row.get('deprecated', '')}: its support has ended"
+        since = row.get("deprecated", "")
+        summary = f"{case.name} is supported, but deprecated since {since}: its vendor no longer maintains it"
         remedy = "plan to upgrade the guest after the migration"
         return case.find("GF-OS-DEPRECATED", "warning", summary, _SYSTEM_FACTS, remedy)
     if match.status == "unsupported":
@@ -139,7 +140,7 @@ def _judge_arch(case: _Case, system: System | None, match: Match) -> tuple[str, 
         remedy = "install a 64-bit x86 system and move the workload to it"
         return "unsupported", case.find(code, "blocker", summary, ("os.arch",), remedy)
     since = (system or {}).get("table", {}).get("deprecated_arch", {}).get(arch)
-    if since:
+    if since and match.status != "deprecated":
         summary = f"{arch} systems are deprecated since {since}"
         remedy = "plan to move the workload to a 64-bit system"
         return "deprecated", case.find("GF-ARCH-32BIT", "warning", summary, ("os.arch",), remedy)

@@ -40,7 +40,7 @@ def _fits(release: str, kernel: Any) -> bool:
 
 
 def describe(row: Mapping[str, Any]) -> str:
-    """Return the row's kernels as a reader takes them in: ``4.18.0 RHCK, 5.15.0 el8uek, not 4.18.0-80``."""
+    """Return the row's kernels as a reader takes them in: ``2.6.32 except 2.6.32-71``."""
     said = [one if isinstance(one, str) else f"{one['series']} {one['flavour']}" for one in row.get("kernels", ())]
-    said += [f"not {one}" for one in row.get("except", ())]
-    return ", ".join(said) or "any"
+    refused = ", ".join(row.get("except", ()))
+    return (", ".join(said) or "any") + (f" except {refused}" if refused else "")

@@ -39,6 +39,8 @@ def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
     firmwares = facts.value("boot.firmwares") or [facts.value("boot.firmware")]
     seen = facts.evidence("boot.firmware")
     shown = any(one.path != "/boot" for one in seen)
+    if facts.value("os.family") != "linux":
+        return
     if shown and target.firmware and None not in firmwares and not set(firmwares) & set(target.firmware):
         yield Finding(
             "GF-BOOT-FIRMWARE",
@@ -51,7 +53,8 @@ def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
 
 
 def _windows_11(facts: Facts, target: Target) -> Iterator[Finding]:
-    if facts.value("os.id") == "windows-11" and target.firmware and "uefi" not in target.firmware:
+    known = facts.value("boot.firmware") == "uefi"  # then the mismatch itself is reported
+    if facts.value("os.id") == "windows-11" and not known and target.firmware and "uefi" not in target.firmware:
         summary = f"Windows 11 needs UEFI, which the target {target.id} does not have"
         remedy = "choose a target with UEFI"
         yield Finding("GF-BOOT-FIRMWARE", "blocker", summary, facts.evidence("os.id"), remedy)

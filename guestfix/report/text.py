@@ -54,7 +54,7 @@ def render_case(plan: Plan, *, system: bool) -> str:
     shown = [
         one
         for one in plan.findings
-        if one.rule in ran or (system and one.code.startswith(("GF-OS-", "GF-KERNEL-", "GF-WINDOWS-")))
+        if one.rule in ran or (system and one.code.startswith(("GF-OS-", "GF-ARCH-", "GF-KERNEL-", "GF-WINDOWS-")))
     ]
     head = ""
     if system:
@@ -63,7 +63,7 @@ def render_case(plan: Plan, *, system: bool) -> str:
     rules = "".join(
         f"  {one.rule}: {one.outcome}" + (f" ({one.because})\n" if one.because else "\n")
         for one in plan.decisions
-        if one.rule in ran and (not system or one.outcome != "no")
+        if one.rule in ran and not (system and one.outcome in ("no", "unchanged"))
     )
     return clean(head + render_body(replace(plan, findings=tuple(shown))) + (f"\nRules\n{rules}" if rules else ""))
 
