@@ -5,6 +5,7 @@ Source: "TCP/IP and NBT configuration parameters for Windows" (Tcpip\Parameters\
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from guestfix.actions.windows_registry import editing_system, hive_path, reader, seen
@@ -86,13 +87,11 @@ def dedupe_routes(bench: Workbench) -> None:
             for name in _duplicates(reader(hive).value_names(path)):
                 hive.delete_value(path, name)
         current = rf"{controls[0]}\{ROUTES}" if controls else ""
-        defaults = [one for one in reader(hive).value_names(current) if one.startswith("0.0.0.0,")]
+        defaults = [one for one in reader(hive).value_names(current) if re.match(r"0\.0\.0\.0,[^,]*,[^,]+,", one)]
         proofs = [reader(hive, "SYSTEM", hive_path(bench, "SYSTEM")).evidence(current)] if defaults else []
     for name in defaults:
         text = f"a persistent default route to {name.split(',')[2]} competes with the one that DHCP gives"
-        bench.find(
-            "GF-WINDOWS-ROUTE", "warning", text, *seen(bench, "windows.nics"), *proofs, remedy="route delete 0.0.0.0"
-        )
+        bench.find("GF-WINDOWS-ROUTE", "warning", text, *proofs, remedy="route delete 0.0.0.0, when the guest runs")
 
 
 def _duplicates(names: list[str]) -> Iterator[str]:

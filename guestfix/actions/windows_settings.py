@@ -30,8 +30,9 @@ def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
     """
     disabled: list[str] = []
     with editing_system(bench) as (hive, controls):
+        filters = {name for control in controls for name in _filters(hive, control)}
         for name in services:
-            if name.lower() in PROTECTED or any(_is_filter(hive, control, name) for control in controls):
+            if name.lower() in PROTECTED or name.lower() in filters:
                 bench.find(
                     "GF-WINDOWS-LEFT-ALONE", "info", f"the service {name} is needed by Windows and was left alone"
                 )
@@ -45,13 +46,13 @@ def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
         bench.follow_up(f"disabled {', '.join(disabled)} ({products}); uninstall the software when the guest runs")
 
 
-def _is_filter(hive: Hive, control: str, name: str) -> bool:
+def _filters(hive: Hive, control: str) -> set[str]:
+    """Return the services that a setup class names as filters, in lower case."""
     view = reader(hive)
     base = rf"{control}\Control\Class"
-    return any(
-        name.lower() in (one.lower() for kind in ("UpperFilters", "LowerFilters") for one in view.texts(path, kind))
-        for path in (rf"{base}\{guid}" for guid in view.names(base))
-    )
+    paths = [rf"{base}\{guid}" for guid in view.names(base)]
+    kinds = ("UpperFilters", "LowerFilters")
+    return {one.lower() for path in paths for kind in kinds for one in view.texts(path, kind)}
 
 
 def remove_orphan_filters(bench: Workbench) -> None:

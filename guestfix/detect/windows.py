@@ -6,15 +6,8 @@ to guest path). Without a SYSTEM hive in ``System32\config`` this detector says 
 
 from __future__ import annotations
 
-from guestfix.detect.windows_boot import learn_boot_drivers, learn_control_sets, learn_hibernation, learn_pending
-from guestfix.detect.windows_boot_files import learn_boot_files
-from guestfix.detect.windows_hives import open_registry
-from guestfix.detect.windows_limits import judge_windows
-from guestfix.detect.windows_os import learn_os
-from guestfix.detect.windows_state import State, learn_state
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding
-from guestfix.formats.winreg import Registry
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 
@@ -34,55 +27,19 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     except GuestError:
         return []
     if not roots:
-        return []
+        return _no_hive(facts)
     if len(roots) > 1:
         proofs = tuple(Evidence(root) for root in roots)
         text = f"more than one Windows is installed: {', '.join(roots)}"
         return [Finding("GF-WINDOWS-SEVERAL", "blocker", text, proofs, "migrate one with the other's folder removed")]
-    return _detect_in(guest, facts, target, roots[0])
+    from guestfix.detect.windows_learn import learn_windows  # costly, and most guests are no Windows
+
+    return learn_windows(guest, facts, target, roots[0])
 
 
-def _detect_in(guest: GuestFS, facts: Facts, target: Target, root: str) -> list[Finding]:
-    facts.put("os.family", "windows", Evidence(root))
-    facts.put("windows.root", root, Evidence(root))
-    hives, findings = _open_hives(guest, facts, root)
-    findings += learn_boot_files(guest, facts, root)
-    system, software = hives.get("SYSTEM"), hives.get("SOFTWARE")
-    if system is None or software is None:
-        return findings
-    control = learn_control_sets(system, facts)
-    learn_os(guest, facts, root, system, software, control)
-    findings += learn_boot_drivers(guest, system, facts, target, root)
-    findings += learn_hibernation(guest, system, facts, control)
-    findings += learn_pending(guest, system, software, facts, root, control)
-    findings += learn_state(State(system, software, control, facts))
-    findings += judge_windows(facts, target)
-    for hive in (system, software):
-        if hive.damage:
-            findings.append(_damaged(hive.name, hive.path, hive.damage))
-    return findings
-
-
-def _open_hives(guest: GuestFS, facts: Facts, root: str) -> tuple[dict[str, Registry], list[Finding]]:
-    found: dict[str, Registry] = {}
-    findings: list[Finding] = []
-    for name in ("SYSTEM", "SOFTWARE"):
-        registry, problem = open_registry(guest, f"{root}/System32/config/{name}", name)
-        findings += [problem] if problem else []
-        if registry is not None:
-            found[name] = registry
-    paths = {name: registry.path for name, registry in found.items()}
-    facts.put("windows.hives", paths, *(Evidence(path) for path in paths.values()))
-    writable = [name for name, registry in found.items() if not registry.hive.refusal]
-    facts.put("windows.writable_hives", writable, *(Evidence(found[name].path) for name in writable))
-    return found, findings
-
-
-def _damaged(name: str, path: str, what: str) -> Finding:
-    return Finding(
-        "GF-WINDOWS-HIVE-DAMAGED",
-        "blocker",
-        f"the registry hive {name} can't be read as a whole: {what}",
-        (Evidence(path, 0, what),),
-        remedy="start the guest on the old platform, which repairs its hives, or restore it from a backup",
-    )
+def _no_hive(facts: Facts) -> list[Finding]:
+    if facts.value("os.family") != "windows":
+        return []
+    text = r"the Windows folder holds no registry hive SYSTEM in System32\config"
+    remedy = "give the volume that Windows is installed on, whole"
+    return [Finding("GF-WINDOWS-HIVE-MISSING", "blocker", text, facts.evidence("os.family"), remedy)]

@@ -40,15 +40,15 @@ def learn_control_sets(system: Registry, facts: Facts) -> str:
 def learn_boot_drivers(guest: GuestFS, system: Registry, facts: Facts, target: Target, root: str) -> list[Finding]:
     """Put ``windows.boot_drivers`` and ``windows.storage_drivers``; find what would end in stop code 7B."""
     control = facts.value("windows.control_set", "ControlSet001")
-    findings: list[Finding] = []
+    missing: list[Service] = []
     found: list[dict[str, Any]] = []
     for service in services_starting(system, control, BOOT):
         found.append(_as_fact(guest, service, root))
         if not found[-1]["present"] and service.error_control == 3:
-            findings.append(_missing(system, control, service, found[-1]["file"]))
+            missing.append(service)
     facts.put("windows.boot_drivers", found, system.evidence(rf"{control}\Services"))
     _learn_storage(guest, system, facts, target, root, control)
-    return findings
+    return [_missing(system, control, missing, root)] if missing else []
 
 
 def _learn_storage(guest: GuestFS, system: Registry, facts: Facts, target: Target, root: str, control: str) -> None:
@@ -78,16 +78,17 @@ def _is_file(guest: GuestFS, path: str | None) -> bool:
     return found is not None and found.kind == "file"
 
 
-def _missing(system: Registry, control: str, service: Service, path: str | None) -> Finding:
+def _missing(system: Registry, control: str, services: list[Service], root: str) -> Finding:
+    """Return one finding for all boot drivers that Windows calls critical and whose file isn't there."""
+    names = ", ".join(service.name for service in services[:12]) + (" ..." if len(services) > 12 else "")
+    proofs = [Evidence(image_path(one, root) or root, 0, f"no such file, boot driver {one.name}") for one in services]
+    critical = system.evidence(rf"{control}\Services\{services[0].name}", "ErrorControl")
     return Finding(
         "GF-WINDOWS-BOOT-DRIVER-MISSING",
         "warning",
-        f"the boot driver {service.name} has no file; Windows stops where a driver that it calls critical is missing",
-        (
-            Evidence(path or "", 0, "no such file"),
-            system.evidence(rf"{control}\Services\{service.name}", "ErrorControl"),
-        ),
-        remedy="restore the file, or disable the service",
+        f"boot drivers without a file: {names}; Windows stops where one that it calls critical is missing",
+        (*proofs[:4], critical),
+        remedy="restore the files, or disable the services",
     )
 
 

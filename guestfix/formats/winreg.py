@@ -6,7 +6,7 @@ if it were not there; :attr:`Registry.damage` then says what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -70,17 +70,17 @@ class Registry:
     def names(self, path: str) -> list[str]:
         """Return the names of a key's subkeys, in the hive's order."""
         key = self.key(path)
-        return self._collect(one.name for one in key.subkeys()) if key is not None else []
+        return self._collect(lambda: (one.name for one in key.subkeys())) if key is not None else []
 
     def value_names(self, path: str) -> list[str]:
         """Return the names of a key's values, in the hive's order."""
         key = self.key(path)
-        return self._collect(one.name for one in key.values()) if key is not None else []
+        return self._collect(lambda: (one.name for one in key.values())) if key is not None else []
 
     def keys(self, path: str) -> list[Key]:
         """Return a key's subkeys, in the hive's order."""
         key = self.key(path)
-        return self._collect(key.subkeys()) if key is not None else []
+        return self._collect(key.subkeys) if key is not None else []
 
     def subkey(self, key: Key, name: str) -> Key | None:
         """Return a key's subkey, or None where it doesn't exist or can't be read."""
@@ -90,15 +90,19 @@ class Registry:
             self.damage = self.damage or error.what
             return None
 
+    def name_of(self, key: Key) -> str:
+        """Return a key's name, or an empty text where it can't be read."""
+        return "".join(self._collect(lambda: iter([key.name])))
+
     def content(self, key: Key) -> dict[str, Any]:
         """Return all values of a key decoded, by name in lower case: one pass where many are wanted."""
-        return dict(self._collect((one.name.lower(), one.decoded) for one in key.values()))
+        return dict(self._collect(lambda: ((one.name.lower(), one.decoded) for one in key.values())))
 
-    def _collect(self, items: Iterator[T]) -> list[T]:
+    def _collect(self, items: Callable[[], Iterator[T]]) -> list[T]:
         """Return what can be read of the items, at most MAX_NAMES."""
         found: list[T] = []
         try:
-            for item in islice(items, MAX_NAMES):
+            for item in islice(items(), MAX_NAMES):
                 found.append(item)
         except BadHive as error:
             self.damage = self.damage or error.what

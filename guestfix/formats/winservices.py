@@ -275,12 +275,13 @@ def services_starting(system: Registry, control: str, start: int) -> list[Servic
 def _service(system: Registry, key: Key, start: int | None = None) -> Service | None:
     """Read a service's key; None where another start is wanted than it has, or where it is damaged."""
     values = system.content(key)
-    if start is not None and values.get("start") != start:
+    name = system.name_of(key)
+    if not name or (start is not None and values.get("start") != start):
         return None
     override = system.subkey(key, "StartOverride")
     overrides = [one for one in system.content(override).values() if isinstance(one, int)] if override else []
     return Service(
-        key.name,
+        name,
         _number(values.get("start"), None),
         _number(values.get("type"), 0) or 0,
         _number(values.get("errorcontrol"), 0) or 0,

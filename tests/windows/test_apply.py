@@ -1,0 +1,163 @@
+"""Plans for Windows guests, applied and read back by other tools than our own."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from guestfix.apply import apply_plan
+from guestfix.backends.directory import DirectoryGuest
+from guestfix.formats.regf import Hive
+from guestfix.pack.cache import load_pack
+from guestfix.plan import Plan
+from guestfix.planner import Options, make_plan
+from guestfix.undo import revert
+from tests.corpus import CORPUS
+from tests.windows.guests import CONFIG, hive, make, pe
+from tests.windows.test_payload import inf
+
+RULES = Path(__file__).resolve().parents[2] / "rules"
+SEVEN = r"""[Microsoft\Windows NT\CurrentVersion]
+"CurrentVersion"="6.1"
+"CurrentBuild"="7601"
+"EditionID"="Professional"
+"""
+
+
+def payload(root: Path, system: str = "w7") -> str:
+    base = root / "payload" / "viostor" / system / "amd64"
+    base.mkdir(parents=True)
+    (base / "viostor.inf").write_bytes(inf("viostor", "amd64"))
+    (base / "viostor.sys").write_bytes(pe())
+    (base / "viostor.cat").write_bytes(b"catalogue")
+    return str(root / "payload")
+
+
+def plan_for(root: Path, options: Options) -> Plan:
+    return make_plan(DirectoryGuest(str(root)), load_pack(RULES), "kvm-virtio", options)
+
+
+def keys_of(path: Path) -> dict[str, list[str]]:
+    """What hivex reads: every key with its lines."""
+    if shutil.which("hivexregedit") is None:
+        pytest.skip("hivexregedit is not installed")
+    done = subprocess.run(["hivexregedit", "--export", str(path), "\\"], capture_output=True, check=True)
+    found: dict[str, list[str]] = {}
+    for block in done.stdout.decode("utf-8", "replace").split("\n\n"):
+        lines = block.strip().splitlines()
+        if lines and lines[0].startswith("["):
+            found[lines[0][1:-1].lstrip("\\")] = lines[1:]
+    return found
+
+
+@pytest.fixture
+def windows_7(tmp_path: Path) -> Path:
+    source = CORPUS / "hives" / "SYSTEM.xz"
+    if not source.is_file():
+        pytest.skip(f"no corpus of hives at {source.parent}")
+    return make(tmp_path / "guest", "", SEVEN, {f"{CONFIG}/SYSTEM": lzma.decompress(source.read_bytes())})
+
+
+def test_a_real_hive_gets_just_the_planned_changes(windows_7: Path, tmp_path: Path) -> None:
+    system = windows_7 / CONFIG / "SYSTEM"
+    original, before = system.read_bytes(), keys_of(system)
+    options = Options(("windows/*",), extra={"payload.dir": payload(tmp_path)})
+    plan = plan_for(windows_7, options)
+    assert not [one for one in plan.decisions if one.outcome == "failed"]
+    apply_plan(DirectoryGuest(str(windows_7)), plan)
+    after = keys_of(system)
+    changed = {key for key in {*before, *after} if before.get(key) != after.get(key)}
+    allowed = re.compile(
+        r"ControlSet00[12]\\(services\\(viostor|guestfix-firstboot|VMTools|VMUpgradeHelper|VMware\w+|vm\w+|Tcpip\\Parameters\\Interfaces|partmgr)"
+        r"|Control\\(CriticalDeviceDatabase|TimeZoneInformation|CrashControl))",
+        re.IGNORECASE,
+    )
+    assert changed
+    assert [key for key in changed if not allowed.match(key)] == []
+    for control in ("ControlSet001", "ControlSet002"):
+        service = next(after[key] for key in after if key.lower() == f"{control}\\services\\viostor".lower())
+        assert '"Start"=dword:00000000' in service
+        device = f"{control}\\Control\\CriticalDeviceDatabase\\pci#ven_1af4&dev_1001"
+        assert any(key.lower() == device.lower() for key in after)
+    assert (windows_7 / "Windows/System32/drivers/viostor.sys").read_bytes() == pe()
+    assert plan_for(windows_7, options).changes == ()
+    revert(DirectoryGuest(str(windows_7)))
+    assert system.read_bytes() == original
+
+
+def test_reged_reads_the_changed_hive(windows_7: Path, tmp_path: Path) -> None:
+    if shutil.which("reged") is None:
+        pytest.skip("reged (chntpw) is not installed")
+    options = Options(("windows/*",), extra={"payload.dir": payload(tmp_path)})
+    apply_plan(DirectoryGuest(str(windows_7)), plan_for(windows_7, options))
+    out = tmp_path / "out.reg"
+    path = windows_7 / CONFIG / "SYSTEM"
+    done = subprocess.run(
+        ["reged", "-x", str(path), "HKLM\\SYSTEM", "ControlSet001\\services\\viostor", str(out)], capture_output=True
+    )
+    assert out.is_file(), done.stdout.decode("utf-8", "replace")[-500:]
+    text = out.read_text("latin-1")
+    assert '"Start"=dword:00000000' in text and "PnpInterface" not in text
+
+
+def test_the_first_boot_script_is_single_shot(windows_7: Path, tmp_path: Path) -> None:
+    options = Options(("windows/inject-drivers",), extra={"payload.dir": payload(tmp_path)})
+    apply_plan(DirectoryGuest(str(windows_7)), plan_for(windows_7, options))
+    lines = (windows_7 / "Windows/guestfix/firstboot.cmd").read_bytes().split(b"\r\n")
+    marker = next(i for i, line in enumerate(lines) if b">" in line and b"firstboot.done" in line)
+    check = next(i for i, line in enumerate(lines) if line.startswith(b"if exist") and b"firstboot.done" in line)
+    work = [i for i, line in enumerate(lines) if b"pnputil -i" in line or line.startswith(b"sc ")]
+    assert check < marker < min(work)
+    assert b"shutdown" not in b"\n".join(lines)
+
+
+def test_a_dirty_hive_with_logs_is_recovered_and_changed(tmp_path: Path) -> None:
+    names = ("transactions_NTUSER.DAT", "transactions_ntuser.dat.log1", "transactions_ntuser.dat.log2")
+    if not (CORPUS / "hives" / f"{names[0]}.xz").is_file():
+        pytest.skip("no corpus of hives")
+    dirty, log1, log2 = (lzma.decompress((CORPUS / "hives" / f"{name}.xz").read_bytes()) for name in names)
+    # The registry of a user stands in for SOFTWARE: what counts is that its last writes are only in the logs.
+    files = {f"{CONFIG}/SOFTWARE": dirty, f"{CONFIG}/SOFTWARE.LOG1": log1, f"{CONFIG}/SOFTWARE.LOG2": log2}
+    root = make(tmp_path, files=files)
+    from guestfix.actions.windows_registry import set_value
+    from guestfix.overlay import Overlay
+    from guestfix.workbench import Workbench
+    from tests.windows.guests import KVM, learn
+
+    facts, _ = learn(root)
+    assert "SOFTWARE" in facts.value("windows.writable_hives")
+    bench = Workbench(Overlay(DirectoryGuest(str(root))), facts, KVM)
+    set_value(bench, hive="SOFTWARE", key="Software\\Example", name="x", data="y")
+    changed = Hive.open(bench.fs.read(f"/{CONFIG}/SOFTWARE", 1 << 30))
+    recovered = Hive.open(dirty, (log1, log2))
+    assert not changed.dirty
+    assert changed.get("Software\\Example", "x") == "y"
+    assert sorted(key.name for key in changed.root.subkeys()) == sorted(key.name for key in recovered.root.subkeys())
+
+
+def test_a_dirty_hive_without_logs_is_left_alone(tmp_path: Path) -> None:
+    source = CORPUS / "hives" / "SYSTEM_WIN_10_1709.xz"
+    if not source.is_file():
+        pytest.skip("no corpus of hives")
+    root = make(tmp_path, files={f"{CONFIG}/SYSTEM": lzma.decompress(source.read_bytes())})
+    plan = plan_for(root, Options())
+    assert "GF-WINDOWS-HIVE-DIRTY" in {one.code for one in plan.findings if one.severity == "blocker"}
+    assert [one.path for one in plan.changes if "SYSTEM" in one.path.rpartition("/")[2]] == []
+
+
+def test_protected_services_are_never_disabled(tmp_path: Path) -> None:
+    from guestfix.actions.windows_registry import disable_service
+    from guestfix.errors import EditError
+    from guestfix.formats.regf import empty_hive
+    from guestfix.formats.winservices import PRODUCTS, PROTECTED
+
+    assert not [name for product in PRODUCTS for name in product.services if name in PROTECTED]
+    opened = Hive.open(hive('[ControlSet001\\Services\\VMBus]\n"Start"=dword:0'))
+    with pytest.raises(EditError):
+        disable_service(opened, "ControlSet001", "VMBus")
+    assert disable_service(Hive.open(empty_hive()), "ControlSet001", "none") is False
