@@ -14,7 +14,7 @@ from guestfix.detect.files import lines_of, read_small
 from guestfix.detect.initsystem import Services
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence
-from guestfix.formats import iptables, nftables, shellvars
+from guestfix.formats import shellvars
 from guestfix.formats.firewall import CLOSED, LIMITED, OPEN, port_in
 from guestfix.globs import glob
 from guestfix.guest import GuestFS
@@ -51,9 +51,9 @@ def _read(guest: GuestFS, path: str) -> bytes | None:
 # firewalld
 
 
-_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
-_TAG = re.compile(rb"<(zone|service|port)\b([^<>]{0,2000})>")
-_ATTRIBUTE = re.compile(rb"""([\w-]{1,40})\s*=\s*["']([^"'<>]{0,400})["']""")
+_COMMENT = rb"(?s)<!--.*?-->"
+_TAG = rb"<(zone|service|port)\b([^<>]{0,2000})>"
+_ATTRIBUTE = rb"""([\w-]{1,40})\s*=\s*["']([^"'<>]{0,400})["']"""
 _FIREWALLD = ("/etc/firewalld", "/usr/lib/firewalld", "/lib/firewalld")
 
 
@@ -100,10 +100,10 @@ def _zone_ports(guest: GuestFS, name: str, attributes: dict[str, str], port: int
 
 
 def _tags(data: bytes) -> list[tuple[str, dict[str, str], int]]:
-    plain = _COMMENT.sub(lambda match: b"\n" * match[0].count(b"\n"), data)
+    plain = re.sub(_COMMENT, lambda match: b"\n" * match[0].count(b"\n"), data)
     found = []
-    for match in _TAG.finditer(plain):
-        pairs = {key.decode(): value.decode("utf-8", "replace") for key, value in _ATTRIBUTE.findall(match[2])}
+    for match in re.finditer(_TAG, plain):
+        pairs = {key.decode(): value.decode("utf-8", "replace") for key, value in re.findall(_ATTRIBUTE, match[2])}
         found.append((match[1].decode(), pairs, plain.count(b"\n", 0, match.start()) + 1))
     return found[:1000]
 
@@ -127,7 +127,7 @@ def _conf_value(guest: GuestFS, path: str, name: str) -> str:
 
 # ufw
 
-_TUPLE = re.compile(r"### tuple ### (allow|limit|deny|reject)(?:_log)? (\w+) (\S+) (\S+) (\S+) (\S+)")
+_TUPLE = r"### tuple ### (allow|limit|deny|reject)(?:_log)? (\w+) (\S+) (\S+) (\S+) (\S+)"
 
 
 def _ufw(guest: GuestFS, services: Services, port: int) -> Filter | None:
@@ -149,7 +149,7 @@ def _ufw(guest: GuestFS, services: Services, port: int) -> Filter | None:
 
 def _ufw_rule(line: str, port: int) -> str:
     """Return what a rule's comment line says of the port, or an empty text where it says nothing."""
-    found = _TUPLE.match(line)
+    found = re.match(_TUPLE, line)
     if not found or found[2] not in ("tcp", "any") or (found[3] != "any" and not port_in(found[3], port)):
         return ""
     anywhere = found[6] in ("0.0.0.0/0", "any") and found[4] in ("0.0.0.0/0", "any") and " in_" not in line
@@ -195,6 +195,8 @@ def _iptables(guest: GuestFS, services: Services, port: int) -> Filter | None:
         data = _read(guest, path)
         if data is None or services.find(units, names).state != "on":
             continue
+        from guestfix.formats import iptables
+
         answer = iptables.judge(data, port)
         if answer is not None:
             return Filter("iptables", answer.state, (Evidence(path, answer.line, answer.text),))
@@ -204,6 +206,8 @@ def _iptables(guest: GuestFS, services: Services, port: int) -> Filter | None:
 def _nftables(guest: GuestFS, services: Services, port: int) -> Filter | None:
     if services.find(["nftables.service"], ["nftables"]).state != "on":
         return None
+    from guestfix.formats import nftables
+
     for path in ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf", "/etc/nftables.nft"):
         data = _read(guest, path)
         if data is None:
@@ -216,6 +220,8 @@ def _nftables(guest: GuestFS, services: Services, port: int) -> Filter | None:
 
 
 def _included(guest: GuestFS, data: bytes) -> list[tuple[str, bytes]]:
+    from guestfix.formats import nftables
+
     found = []
     for pattern in nftables.includes(data)[:32]:
         place = pattern if pattern.startswith("/") else f"/etc/nftables/{pattern}"

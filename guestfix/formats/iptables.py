@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from guestfix.formats.firewall import CLOSED, LIMITED, MAYBE, NO, YES, Answer, Chain, FilterRule, decide, port_in
+from guestfix.formats.firewall import CLOSED, LIMITED, port_in
+from guestfix.formats.packetfilter import MAYBE, NO, YES, Answer, Chain, FilterRule, decide
 
 _TARGETS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "drop", "RETURN": "return"}
 _NO_VERDICT = ("LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TCPMSS", "AUDIT", "TRACE", "CT", "NOTRACK", "SET")

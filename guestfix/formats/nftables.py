@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from guestfix.formats.firewall import CLOSED, LIMITED, MAYBE, NO, YES, Answer, Chain, FilterRule, decide, port_in
+from guestfix.formats.firewall import CLOSED, LIMITED, port_in
+from guestfix.formats.packetfilter import MAYBE, NO, YES, Answer, Chain, FilterRule, decide
 
 _WORD = re.compile(r'"[^"\n]*"|[{};]|\n|[^\s{};"#]+|#[^\n]*|"')
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": "", "queue": ""}
