@@ -174,4 +174,5 @@ def ensure_for_kernel(words: Sequence[str], default_release: str) -> Change:
         release = line.kernel.rpartition("/")[2] if _RELEASE.search(line.kernel) else default_release
         return ensure(for_kernel(words, release))(texts, line)
 
+    change.per_kernel = True  # type: ignore[attr-defined]
     return change

@@ -105,6 +105,8 @@ def lines_of(src: bytes, form: str) -> list[ArgLine]:
 
 def rewrite(src: bytes, form: str, change: Change) -> bytes:
     """Do one change everywhere in a source. Raises EditError where a grubenv has no room for it."""
+    if form == "grubcfg":
+        return grubargs.rewrite(src, change)
     if form != "grubenv":
         return cmdline.rewrite_all(src, READERS[form](src), change)
     names = [name.decode() for name in grubargs.ARGUMENT_VARIABLES]

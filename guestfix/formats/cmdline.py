@@ -160,24 +160,51 @@ def splices(src: bytes, line: ArgLine, rewrite: Rewrite) -> list[Splice]:
     return found
 
 
+def per_kernel(change: Change) -> bool:
+    """Tell whether a change looks at the kernel that the arguments are for."""
+    return bool(getattr(change, "per_kernel", False))
+
+
 def rewrite_all(src: bytes, lines: Iterable[ArgLine], change: Change) -> bytes:
-    """Do one change at every place; src itself comes back where nothing changes.
+    """Do one change at every place; src itself comes back where nothing changes."""
+    return rewrite_lines(src, lines, change)[0]
 
-    Places with the same words, initrd and kernel are asked about once.
+
+def rewrite_lines(src: bytes, lines: Iterable[ArgLine], change: Change) -> tuple[bytes, list[tuple[ArgLine, bytes]]]:
+    """Do one change at every place; return the new bytes, and each line at its new place with its new text.
+
+    Places that share their words (the same object), initrd and kernel are asked about once. Without a
+    change src itself comes back, and the list is empty.
     """
-    known: dict[tuple[tuple[Word, ...], bool | None, str, bool], Rewrite] = {}
-    found: list[Splice] = []
+    asks = per_kernel(change)
+    known: dict[tuple[int, bool | None, bool, str], bytes | None] = {}
+    out: list[bytes] = []
+    moved: list[tuple[ArgLine, bytes]] = []
+    at = grown = 0
+    changed = False
     for line in lines:
-        key = (line.words, line.initrd, line.kernel, line.takes_more)
+        key = (id(line.words), line.initrd, line.takes_more, line.kernel if asks else "")
         if key not in known:
-            known[key] = _decide(line, change)
-        if known[key]:
-            found += splices(src, line, known[key])
-    return apply_splices(src, found)
+            known[key] = _region(src, line, change)
+        after, end = known[key], line.base + line.insert_at
+        if after is not None:
+            changed = True
+            out += (src[at : line.base], after)
+            at = end
+        new = src[line.base : end] if after is None else after
+        moved.append((line._replace(base=line.base + grown, at=line.at + grown), new))
+        grown += len(new) - line.insert_at
+    return (b"".join([*out, src[at:]]), moved) if changed else (src, [])
 
 
-def _decide(line: ArgLine, change: Change) -> Rewrite:
+def _region(src: bytes, line: ArgLine, change: Change) -> bytes | None:
+    """Return what a place's arguments become, from its base to its insert_at, or None where they stay."""
     texts = line.texts()
     wanted = change(texts, line)
     replace = {at: text for at, text in wanted.replace.items() if text != texts[at]}
-    return Rewrite(replace, wanted.add if line.takes_more else [])
+    rewrite = Rewrite(replace, wanted.add if line.takes_more else [])
+    if not rewrite:
+        return None
+    start = max(line.base - 1, 0)
+    near = src[start : line.base + line.insert_at]
+    return apply_splices(near, splices(near, line._replace(base=line.base - start), rewrite))[line.base - start :]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from guestfix.formats.cmdline import ArgLine, Style, Word, words_at
+from guestfix.formats.cmdline import ArgLine, Change, Style, Word, rewrite_lines, words_at
 from guestfix.formats.grubcfg import WORD, Node, literal, parse
 from guestfix.formats.shellvars import decode
 
@@ -53,8 +53,7 @@ class Places:
         raw = self.src[span[0] : span[1]]
         words = self.shared.get(raw)
         if words is None:
-            found = [match.span() for match in WORD.finditer(raw)]
-            words = self.shared[raw] = tuple(Word(_text(raw, place), *place) for place in found)
+            words = self.shared[raw] = _words(raw)
         self.found.append(ArgLine(words, span[0], words[-1].end if words else 0, at, "grub", initrd, kernel))
 
     def command(self, node: Node) -> None:
@@ -89,8 +88,46 @@ class Places:
         self.found.append(ArgLine(words, match.end(), at, node.start, style, None, "", more))
 
 
+_RECENT: dict[bytes, list[ArgLine]] = {}
+_RECENT_MOST = 2
+
+
+def _remember(src: bytes, lines: list[ArgLine]) -> list[ArgLine]:
+    while len(_RECENT) >= _RECENT_MOST:
+        del _RECENT[next(iter(_RECENT))]
+    _RECENT[src] = lines
+    return lines
+
+
 def arg_lines(src: bytes) -> list[ArgLine]:
     """Return every place of the file that holds kernel arguments, in file order, whatever the conditions."""
+    known = _RECENT.get(src)
+    return _remember(src, read_lines(src)) if known is None else known
+
+
+def rewrite(src: bytes, change: Change) -> bytes:
+    """Do one change at every place; where the places of the new file are is known without reading it again."""
+    after, moved = rewrite_lines(src, arg_lines(src), change)
+    if after is not src:
+        shared: dict[bytes, tuple[Word, ...]] = {}
+        _remember(after, [_moved(line, text, shared) for line, text in moved])
+    return after
+
+
+def _moved(line: ArgLine, text: bytes, shared: dict[bytes, tuple[Word, ...]]) -> ArgLine:
+    if line.style != "grub":
+        words = words_at(text)
+        return line._replace(words=words, insert_at=words[-1].end if words else 0)
+    words = shared.get(text) or shared.setdefault(text, _words(text))
+    return line._replace(words=words, insert_at=words[-1].end if words else 0)
+
+
+def _words(raw: bytes) -> tuple[Word, ...]:
+    return tuple(Word(_text(raw, match.span()), *match.span()) for match in WORD.finditer(raw))
+
+
+def read_lines(src: bytes) -> list[ArgLine]:
+    """Return what :func:`arg_lines` does, always by reading."""
     places = Places(src)
     todo = [iter(parse(src).nodes)]
     while todo:

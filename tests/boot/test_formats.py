@@ -90,6 +90,9 @@ def test_any_bytes_are_read_and_edited_without_harm(src: bytes) -> None:
         assert cmdline.rewrite_all(src, lines, lambda _t, _i: Rewrite()) is src
         once = cmdline.rewrite_all(src, lines, change)
         assert cmdline.rewrite_all(once, reader(once), change) == once
+    after = grubargs.rewrite(src, change)
+    assert grubargs.arg_lines(after) == grubargs.read_lines(after)
+    assert grubargs.rewrite(after, change) is after
     grubenv.variables(src)
 
 

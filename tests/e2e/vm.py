@@ -22,16 +22,20 @@ from tests import debian
 
 GRUB = Path("/usr/lib/grub/i386-pc")
 SECTOR = 512
+ACCEL = os.environ.get("GUESTFIX_TEST_ACCEL", "tcg,thread=multi")
+"""Software emulation by default: a nested machine may offer a /dev/kvm that hangs."""
+
 ROOT_START = 532480
 """First sector of partition 2; partition 1 is 256 MiB of swap."""
 
 SWAP_UUID = "6b1f1a52-8d0b-4f6e-9a57-0d6f6a1a0001"
 ROOT_UUID = "6b1f1a52-8d0b-4f6e-9a57-0d6f6a1a0002"
-DISKS = f"""- device: /dev/sda
-  table: mbr
-  partitions:
-    - {{device: /dev/sda1, fstype: swap, uuid: {SWAP_UUID}}}
-    - {{device: /dev/sda2, fstype: ext4, uuid: {ROOT_UUID}}}
+DISKS = f"""disks:
+  - device: /dev/sda
+    table: mbr
+    partitions:
+      - {{device: /dev/sda1, fstype: swap, uuid: {SWAP_UUID}}}
+      - {{device: /dev/sda2, fstype: ext4, uuid: {ROOT_UUID}}}
 """
 
 
@@ -157,7 +161,7 @@ def boot(disk: Path, until: Sequence[str], timeout: float = 420, bus: str = "nvm
         "virtio-blk": ["-device", "virtio-blk-pci,drive=d0"],
         "virtio-scsi": ["-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=d0"],
     }[bus]
-    command = ["qemu-system-x86_64", "-accel", "kvm", "-accel", "tcg,thread=multi", "-m", "1024", "-smp", "2"]
+    command = ["qemu-system-x86_64", "-accel", ACCEL, "-m", "1024", "-smp", "2"]
     command += ["-drive", f"file={disk},if=none,id=d0,format=raw", "-snapshot", *device, "-nic", "none"]
     command += ["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot", *more]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
