@@ -10,11 +10,14 @@ from guestfix.detect.boot_places import CONFIG_LIMIT, Config, child
 from guestfix.detect.files import kind_of as kind
 from guestfix.detect.files import names_in as names
 from guestfix.detect.files import read_small as read
-from guestfix.formats import bls, cmdline, grubenv, grublegacy, grubrun, syslinux
+from guestfix.formats import bls, cmdline, grubargs, grubenv, grublegacy, grubrun, syslinux
 from guestfix.formats.bootentry import BootEntry, choose
 from guestfix.guest import GuestFS
 
 MAX_BLS = 2000
+MAX_FILLED = 300
+"""Entries of a GRUB menu whose kernels are looked at, besides the default and the fallback."""
+
 _DEVICE = re.compile(r"\([^)]*\)")
 
 
@@ -36,6 +39,8 @@ class Menu:
     reasons: list[str] = field(default_factory=list)
     env: Mapping[str, str] = field(default_factory=dict)
     uses_bls: bool = False
+    filled: int = 0
+    unfilled: dict[int, grubrun.MenuEntry] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class GrubHost:
 
     guest: GuestFS
     esp: str = ""
+    listed: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def find(self, path: str, wanted: tuple[str, ...] = ("file",)) -> str:
         """Return the guest path of a GRUB path, or empty where no filesystem has it."""
@@ -53,7 +59,14 @@ class GrubHost:
         places = [plain, f"/boot{plain}", f"{self.esp}{plain}"]
         _, boot, rest = plain.partition("/boot/")
         places += [f"/boot/{rest}"] if boot else []
-        return next((one for one in places if kind(self.guest, one) in wanted), "")
+        return next((one for one in places if self._listed(one) and kind(self.guest, one) in wanted), "")
+
+    def _listed(self, path: str) -> bool:
+        """Tell whether a folder has this name; folders are listed once, as a menu asks for many names."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self.listed:
+            self.listed[folder] = frozenset(names(self.guest, folder or "/"))
+        return name in ("", ".", "..") or name in self.listed[folder] or self.guest.case_insensitive
 
     def exists(self, path: str) -> bool:
         """See :class:`grubrun.Host`."""
@@ -99,22 +112,25 @@ def grub2_menu(guest: GuestFS, config: Config, esp: str, env: Mapping[str, str])
     menu = Menu("grub2", result.path, visited=result.visited, reasons=result.reasons, env=result.env)
     menu.entries = _listed(host, result, result.items, "", menu)
     menu.choice = result.env.get("default", "")
-    _resolve(menu, result.env.get("fallback", ""))
+    menu.default = choose(menu.entries, menu.choice or "0")
+    words = result.env.get("fallback", "").split()
+    menu.fallback = choose(menu.entries, words[0]) if words else None
+    if menu.default is None and menu.entries:
+        menu.reason = f"the default {menu.choice!r} names no entry of the menu; GRUB takes the first one"
+        menu.default = choose(menu.entries, "0")
+    for entry in (menu.default, menu.fallback):
+        if entry is not None and id(entry) in menu.unfilled:
+            _fill(host, entry, menu.unfilled[id(entry)], result)
+    _say_reason(menu)
     return menu
 
 
-def _resolve(menu: Menu, fallback: str) -> None:
-    found = choose(menu.entries, menu.choice or "0")
-    if found is None and menu.entries:
-        menu.reason = f"the default {menu.choice!r} names no entry of the menu; GRUB takes the first one"
-        found = choose(menu.entries, "0")
+def _say_reason(menu: Menu) -> None:
+    found = menu.default
     if found is None:
         menu.reason = "the menu has no entries"
     elif not found.kernel:
         menu.reason = f"the default entry {found.title!r} loads no Linux kernel"
-    menu.default = found
-    words = fallback.split()
-    menu.fallback = choose(menu.entries, words[0]) if words else None
 
 
 def _listed(
@@ -126,19 +142,41 @@ def _listed(
             menu.uses_bls = True
             found += _bls_entries(host, item.env, above)
             continue
-        machine = grubrun.open_entry(host, item, result)
         entry = BootEntry(item.id, item.title, "grub2", item.path, item.line, above=above)
+        found.append(entry)
         if item.is_submenu:
             entry.is_submenu = True
-            if depth < 32:
-                entry.children = _listed(host, result, machine.items, f"{entry.full_id}>", menu, depth + 1)
-        elif machine.linux:
-            _fill(host, entry, machine)
-        found.append(entry)
+            inner = grubrun.open_entry(host, item, result).items if depth < 32 else []
+            entry.children = _listed(host, result, inner, f"{entry.full_id}>", menu, depth + 1)
+        elif menu.filled < MAX_FILLED:
+            menu.filled += 1
+            _fill(host, entry, item, result)
+        else:
+            menu.unfilled[id(entry)] = item
     return found
 
 
-def _fill(host: GrubHost, entry: BootEntry, machine: grubrun.Machine) -> None:
+def _fill(host: GrubHost, entry: BootEntry, item: grubrun.MenuEntry, result: grubrun.Result) -> None:
+    """Learn what an entry loads."""
+    if not _fill_plain(host, entry, item):
+        machine = grubrun.open_entry(host, item, result)
+        if machine.linux:
+            _fill_from(host, entry, machine)
+
+
+def _fill_plain(host: GrubHost, entry: BootEntry, item: grubrun.MenuEntry) -> bool:
+    """Fill an entry whose commands depend on nothing without running it; most of a large menu is such."""
+    plain = grubargs.plain_entry(item.script.src, *item.node.unread) if item.node.unread else None
+    if plain is None:
+        return False
+    at, kernel, entry.args, initrds = plain
+    entry.line = item.script.line_of(at)
+    entry.kernel = kernel_path(host, kernel)
+    entry.initrd = tuple(kernel_path(host, one) for one in initrds)
+    return True
+
+
+def _fill_from(host: GrubHost, entry: BootEntry, machine: grubrun.Machine) -> None:
     node, words = machine.linux[-1]
     entry.line = machine.line_of(node)
     entry.kernel = kernel_path(host, words[0]) if words else ""

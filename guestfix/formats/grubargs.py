@@ -17,6 +17,8 @@ ARGUMENT_VARIABLES = (b"kernelopts", b"default_kernelopts", b"tuned_params")
 
 _LINUX_LINE = re.compile(rb"\n[ \t]*+(?P<name>linux(?:16|efi)?)[ \t]++(?P<kernel>[^\s;'\"$]++)(?P<args>[^\n;'\"]*+)\n")
 _INITRD_LINE = re.compile(rb"\n[ \t]*+initrd(?:16|efi)?[ \t]")
+_INITRD_WORDS = re.compile(rb"\n[ \t]*+initrd(?:16|efi)?[ \t]++(?P<files>[^\n]++)")
+_IF, _FI = re.compile(rb"(?<![\w$])if(?=[ \t])"), re.compile(rb"(?<![\w$])fi(?![\w])")
 _SET = re.compile(rb"[ \t]*+(?:" + b"|".join(ARGUMENT_VARIABLES) + rb")=(?P<quote>[\"'])")
 
 
@@ -24,6 +26,34 @@ def _text(src: bytes, span: tuple[int, int]) -> str:
     raw = src[span[0] : span[1]]
     found = literal(raw)
     return decode(raw) if found is None else found
+
+
+def plain_linux(src: bytes, start: int, end: int) -> re.Match[bytes] | None:
+    """Return the one linux line of an unread menu entry, or None where only reading it all can tell."""
+    match = _LINUX_LINE.search(src, start, end)
+    if match is None or _LINUX_LINE.search(src, match.end() - 1, end):
+        return None
+    odd = src.count(b"'", start, match.start()) % 2 or src.count(b'"', start, match.start()) % 2
+    return None if odd else match
+
+
+def plain_entry(src: bytes, start: int, end: int) -> tuple[int, str, tuple[str, ...], list[str]] | None:
+    """Return (offset, kernel, arguments, initrds) of an unread entry whose commands depend on nothing.
+
+    None where they do: variables, a condition around them, several of them.
+    """
+    match = plain_linux(src, start, end)
+    if (
+        match is None
+        or b"$" in match[0]
+        or len(_IF.findall(src, start, match.start())) != len(_FI.findall(src, start, match.start()))
+    ):
+        return None
+    initrds = list(_INITRD_WORDS.finditer(src, match.end() - 1, end))
+    if len(initrds) > 1 or any(set(one["files"]) & set(b"'\"$;") for one in initrds) or b";" in match[0]:
+        return None
+    files = [decode(word) for one in initrds for word in one["files"].split()]
+    return match.start("name"), decode(match["kernel"]), tuple(decode(match["args"]).split()), files
 
 
 class Places:
@@ -37,15 +67,12 @@ class Places:
 
     def quick(self, start: int, end: int) -> bool:
         """Take the linux command of an unread menu entry; False where the entry must be read."""
-        match = _LINUX_LINE.search(self.src, start, end)
+        if self.src.find(b"linux", start, end) < 0 and self.src.find(b"multiboot", start, end) < 0:
+            return True
+        match = plain_linux(self.src, start, end)
         if match is None:
-            return self.src.find(b"linux", start, end) < 0 and self.src.find(b"multiboot", start, end) < 0
-        at, after = match.start(), match.end() - 1
-        if self.src.count(b"'", start, at) % 2 or self.src.count(b'"', start, at) % 2:
             return False
-        if self.src.find(b"\n", after) < 0 or _LINUX_LINE.search(self.src, after, end):
-            return False
-        initrd = _INITRD_LINE.search(self.src, after, end) is not None
+        initrd = _INITRD_LINE.search(self.src, match.end() - 1, end) is not None
         self._add(match.span("args"), match.start("name"), decode(match["kernel"]), initrd)
         return True
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from guestfix.formats import grubcfg
-from guestfix.formats.grubcfg import Node
+from guestfix.formats.grubcfg import Node, Script
 from guestfix.formats.grubtest import evaluate
 from guestfix.formats.shellvars import decode
 
@@ -66,7 +66,7 @@ class MenuEntry:
     title: str
     id: str
     node: Node
-    src: bytes
+    script: Script
     path: str
     line: int
     env: dict[str, str]
@@ -106,25 +106,25 @@ class Machine:
     def __init__(self, host: Host, env: Mapping[str, str]) -> None:
         self.host = host
         self.env = {**dict.fromkeys(FEATURES, "y"), "?": "0", **env}
-        self.functions: dict[str, tuple[Node, bytes]] = {}
+        self.functions: dict[str, tuple[Node, Script]] = {}
         self.items: list[Item] = []
         self.reasons: list[str] = []
         self.visited: list[str] = []
         self.path = ""
-        self.src = b""
+        self.script = grubcfg.parse(b"")
         self.steps = self.depth = self.count = 0
         self.linux: list[tuple[Node, list[str]]] = []
         self.initrds: list[str] = []
 
     def run_file(self, path: str, src: bytes) -> None:
         """Run a configuration file from top to end."""
-        before = self.path, self.src
-        self.path, self.src = path, src
+        before = self.path, self.script
+        self.path, self.script = path, grubcfg.parse(src)
         self.visited.append(path)
         try:
-            self.run(grubcfg.parse(src).nodes)
+            self.run(self.script.nodes)
         finally:
-            self.path, self.src = before
+            self.path, self.script = before
 
     def run(self, nodes: list[Node]) -> bool:
         """Run commands; return what the last one returned."""
@@ -155,7 +155,7 @@ class Machine:
         if name == b"function":
             words = self.words(node)
             if words:
-                self.functions[words[0]] = node, self.src
+                self.functions[words[0]] = node, self.script
             return True
         words = self.words(node)
         text = self.expand_one(name)
@@ -195,7 +195,7 @@ class Machine:
         line = self.line_of(node)
         is_submenu = node.name == b"submenu"
         env = self.env.copy() if is_submenu else self.env
-        entry = MenuEntry(title, identity, node, self.src, self.path, line, env, is_submenu=is_submenu)
+        entry = MenuEntry(title, identity, node, self.script, self.path, line, env, is_submenu=is_submenu)
         self.items.append(entry)
         return True
 
@@ -217,15 +217,15 @@ class Machine:
 
     def line_of(self, node: Node) -> int:
         """Return the 1-based line of a command of the present file."""
-        return grubcfg.parse(self.src).line_of(node.start)
+        return self.script.line_of(node.start)
 
     # words and variables
 
     def words(self, node: Node) -> list[str]:
         """Return a command's words with everything expanded."""
         found: list[str] = []
-        for start, end in grubcfg.raw_words(self.src, node):
-            raw = self.src[start:end]
+        for start, end in grubcfg.raw_words(self.script.src, node):
+            raw = self.script.src[start:end]
             text = grubcfg.literal(raw)
             if text is not None:
                 found.append(text)
@@ -297,14 +297,14 @@ class Machine:
 
     def call(self, name: str, words: list[str]) -> bool:
         """Call a function; its positional parameters hide the caller's."""
-        node, src = self.functions[name]
-        before = self.src, {key: self.env.get(key, "") for key in "123456789"}
-        self.src = src
+        node, script = self.functions[name]
+        before = self.script, {key: self.env.get(key, "") for key in "123456789"}
+        self.script = script
         self.env |= {str(at): word for at, word in enumerate(words[:9], 1)}
         try:
             return self.run(node.block or [])
         finally:
-            self.src = before[0]
+            self.script = before[0]
             self.env |= before[1]
 
     def read_other(self, name: str, words: list[str]) -> bool:
@@ -368,7 +368,7 @@ def run(host: Host, path: str, src: bytes, env: Mapping[str, str]) -> Result:
 def open_entry(host: Host, entry: MenuEntry, result: Result) -> Machine:
     """Run one entry's commands: the machine then has its ``linux`` and ``initrds``, or a submenu's items."""
     machine = Machine(host, entry.env)
-    machine.path, machine.src = entry.path, entry.src
+    machine.path, machine.script = entry.path, entry.script
     try:
         machine.run(entry.node.block or [])
     except Boot as reason:
