@@ -360,6 +360,18 @@ def test_windows(ident: str, more: dict[str, Any], status: str, code: str | None
     assert code is None or code in [one.code for one in verdict.findings]
 
 
+def test_every_id_that_the_registry_gives_has_a_row() -> None:
+    from guestfix.detect import windows_os
+
+    names = [*windows_os._SERVERS.values(), *windows_os._CLIENTS.values(), "windows-10", "windows-11"]
+    names += [name for _, name in windows_os._SERVER_BUILDS]
+    for name in names:
+        row = judge(SYSTEMS, facts_of(name, "10.0", "windows")).row
+        assert row is not None and row["id"] == name, name
+        editions = {edition for _, edition in windows_os._EDITIONS}
+        assert set(row.get("editions", ())) <= editions, "an edition that the registry never gives"
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(["rhel", "sles", "amzn", "windows", "windows-server-x", "debian", "\x00", "opensuse-tumbleweed"]),

@@ -53,7 +53,9 @@ def _put_ssh(guest: GuestFS, facts: Facts, services: Services, programs: Program
     known = service.state != "absent"
     facts.put("ssh.enabled", service.state == "on" if known else Unknown("no service of it was seen"), *shown)
     names = [name for name in names_in(guest, "/etc/ssh") if re.fullmatch(r"ssh_host_\w+_key", name)]
-    facts.put("ssh.host_keys", names, *(Evidence(f"/etc/ssh/{name}") for name in names[:1]))
+    absent = Unknown("the tree holds too few files to say that there are none")
+    known = bool(names) or programs.complete
+    facts.put("ssh.host_keys", names if known else absent, *(Evidence(f"/etc/ssh/{name}") for name in names[:1]))
 
 
 def _put_config(guest: GuestFS, facts: Facts) -> list[int]:
@@ -66,7 +68,7 @@ def _put_config(guest: GuestFS, facts: Facts) -> list[int]:
             key, _, value = re.sub(r"[ \t=]+", " ", line).partition(" ")
             if key.lower() == "match":
                 break
-            if key.lower() == "port" and value.isascii() and value.isdigit() and 0 < int(value[:6]) < 65536:
+            if key.lower() == "port" and _is_port(value):
                 ports.append(int(value))
                 seen.append(Evidence(path, number, line))
             elif key.lower() == "listenaddress" and value:
@@ -76,6 +78,10 @@ def _put_config(guest: GuestFS, facts: Facts) -> list[int]:
     bound = [one for one in addresses if not re.match(r"(?:0\.0\.0\.0|::|\[::\]|\*)(?::\d+)?\Z", one)]
     facts.put("ssh.addresses", bound if len(bound) == len(addresses) else [], *seen[:4])
     return ports or [22]
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
 def _config_files(guest: GuestFS) -> list[str]:

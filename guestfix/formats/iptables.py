@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 
 from guestfix.formats.firewall import CLOSED, LIMITED, port_in
 from guestfix.formats.packetfilter import MAYBE, NO, YES, Answer, Chain, FilterRule, decide
@@ -44,10 +45,10 @@ def parse(src: bytes, port: int) -> dict[str, Chain]:
 
 
 def _add(chains: dict[str, Chain], line: str, number: int, port: int) -> None:
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        words = line.split()
+    words = line.split()
+    if '"' in line or "'" in line or "\\" in line:
+        with suppress(ValueError):
+            words = shlex.split(line)
     if words and words[0] == "iptables":
         words = words[1:]
     if len(words) < 2:
