@@ -38,7 +38,7 @@ class Services:
         for folder in UNIT_FOLDERS:
             self._index_units(folder)
         for base in ("/etc/rc.d", "/etc", "/etc/init.d"):
-            for level in ("rc2.d", "rc3.d", "rc5.d"):
+            for level in ("rc2.d", "rc3.d", "rc5.d", "rcS.d"):
                 for name in names_in(guest, f"{base}/{level}"):
                     if match := _START.match(name):
                         self._started.setdefault(match[1], f"{base}/{level}/{name}")
@@ -86,5 +86,7 @@ class Services:
             return Service(name, "off" if manual else "on", job)
         if name in self._started:
             return Service(name, "on", self._started[name])
-        script = f"/etc/init.d/{name}"
-        return Service(name, "off", script) if exists(self.guest, script) else Service(name, "absent")
+        for script in (f"/etc/init.d/{name}", f"/etc/rc.d/init.d/{name}"):
+            if exists(self.guest, script):
+                return Service(name, "off", script)
+        return Service(name, "absent")

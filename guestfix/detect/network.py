@@ -12,9 +12,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from guestfix.detect.files import exists, names_in, read_small
+from guestfix.detect.initsystem import Services
 from guestfix.detect.network_read import READERS, Read
 from guestfix.detect.network_services import SERVICES, Service, dhcp_client, look
 from guestfix.detect.network_state import PIN, put_state
+from guestfix.detect.programs import Programs
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.formats.keyfile import no_auto_default
 from guestfix.formats.nic import MAX_NICS, Nic, number
@@ -31,7 +33,8 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     if facts.value("os.family") != "linux":
         return []
     reads = {stack: read(guest) for stack, read in READERS.items()}
-    services = {stack: look(guest, stack) for stack in SERVICES}
+    index = Services(guest)
+    services = {stack: look(guest, index, stack) for stack in SERVICES}
     active = _active(reads, services, facts)
     nics = [nic for stack in active if stack in reads for nic in reads[stack].nics][:MAX_NICS]
     findings = [finding for read in reads.values() for finding in read.findings]
@@ -129,7 +132,7 @@ def _service(guest: GuestFS, facts: Facts, services: dict[str, Service], stack: 
     facts.put("network.service", {name: getattr(service, name) for name in ("name", "state", "unit", "system")}, *seen)
     known = service.state != "absent"
     facts.put("network.enabled", service.state == "on" if known else Unknown("its service was not seen"), *seen)
-    client = dhcp_client(guest, stack, manager) if stack else None
+    client = dhcp_client(Programs(guest), stack, manager) if stack else None
     facts.put("network.dhcp_client", Unknown("no programs were seen") if client is None else client)
     if client == "":
         return [

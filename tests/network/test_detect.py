@@ -8,6 +8,7 @@ import pytest
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.commands.networkmap import read_map
 from guestfix.detect import network, network_services
+from guestfix.detect.initsystem import Services
 from guestfix.errors import PackError
 from guestfix.facts import Facts, Unknown
 from guestfix.formats.nic import Nic, from_fact
@@ -118,7 +119,8 @@ def test_who_applies_ifcfg(files: dict[str, Any], version: str, os_id: str, mana
     ],
 )
 def test_service_state(files: dict[str, Any], state: str, system: str, tmp_path: Path) -> None:
-    found = network_services.look(DirectoryGuest(str(build(tmp_path, {**DEBIAN, **files}))), "ifupdown")
+    guest = DirectoryGuest(str(build(tmp_path, {**DEBIAN, **files})))
+    found = network_services.look(guest, Services(guest), "ifupdown")
     assert (found.state, found.system) == (state, system)
 
 
