@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence
 from guestfix.formats.nic import MAX_CONFIG, Nic, from_fact, is_mac, norm_mac
-from guestfix.formats.wired import CARRIED, stands_on_wire
+from guestfix.formats.wired import CARRIED, stands_on_wire, wires_of
 from guestfix.workbench import Workbench
 
 
 @dataclass(slots=True)
 class Setup:
-    """One stack's part of the network at work. ``own`` are the stack's NICs, ``nics`` all of them."""
+    """One stack's part of the network at work. ``own`` are the stack's NICs, ``nics`` all of them.
+
+    ``primary`` is the interface that is to use DHCP: the wired NIC below the default route, which then stands
+    alone, or (``dhcp-first``) the interface with the default route itself.
+    """
 
     bench: Workbench
     stack: str
@@ -30,6 +34,11 @@ class Setup:
         """Whether this stack has the wired NIC that carries the default route, or would have to get one."""
         return bool(self.bench.facts.value("network.stack") == self.stack)
 
+    @property
+    def flat(self) -> bool:
+        """Whether the primary NIC leaves the bond, bridge or team that it is a port of."""
+        return self.policy == "dhcp"
+
     def is_primary(self, nic: Nic) -> bool:
         """Tell whether this is the NIC that is to use DHCP."""
         return self.primary is not None and nic == self.primary
@@ -43,6 +52,12 @@ class Setup:
         if self.policy != "dhcp" or self.is_primary(nic) or not self.wired(nic):
             return False
         return nic.kind != "ethernet" or nic.method == "static" or bool(nic.more) or bool(nic.addresses)
+
+    def optional(self, nic: Nic) -> bool:
+        """Tell whether the boot must not wait for this NIC: one that the default route does not need."""
+        if self.policy != "dhcp-first" or nic.kind != "ethernet" or self.is_primary(nic):
+            return False
+        return self.primary is None or nic not in wires_of(self.primary, self.nics)
 
     def read(self, path: str) -> bytes | None:
         """Return the file's bytes as they are planned so far, or None where there are none."""
@@ -77,7 +92,7 @@ class Setup:
 def begin(bench: Workbench, stack: str, policy: str) -> Setup:
     """Return the setup of a stack, and list what will be lost of its NICs."""
     nics = [from_fact(one) for one in bench.facts.value("network.interfaces", [])]
-    primary = bench.facts.value("network.primary", {})
+    primary = bench.facts.value("network.carrier" if policy == "dhcp-first" else "network.primary", {})
     own = [one for one in nics if one.stack == stack]
     main = from_fact(primary) if primary and primary["stack"] == stack else None
     if main is not None and main not in own:
@@ -104,8 +119,10 @@ def _tell(setup: Setup, nic: Nic) -> None:
         remedy = "set it up again after the migration, or choose --policy network=preserve (or dhcp-first)"
         setup.bench.find("GF-NETWORK-DEVICE-LOST", "warning", summary, place, remedy=remedy)
         setup.bench.follow_up(f"{nic.name} ({kind}) was taken out of {nic.path}{parts}")
-    elif setup.is_primary(nic) and setup.policy in ("dhcp", "dhcp-first") and _what(nic):
-        _tell_lost(setup, nic, _what(nic), place)
+    elif setup.is_primary(nic) and setup.policy in ("dhcp", "dhcp-first"):
+        what = _what(nic, whole=setup.flat)
+        if what:
+            _tell_lost(setup, nic, what, place)
 
 
 def _tell_lost(setup: Setup, nic: Nic, what: list[str], place: Evidence) -> None:
@@ -116,8 +133,8 @@ def _tell_lost(setup: Setup, nic: Nic, what: list[str], place: Evidence) -> None
     setup.bench.follow_up(f"{nic.name} had {', '.join(what)}: what is still needed must come from the DHCP server")
 
 
-def _what(nic: Nic) -> list[str]:
-    """Return what an interface has that DHCP may not give it, in words."""
+def _what(nic: Nic, *, whole: bool = True) -> list[str]:
+    """Return what an interface has that DHCP may not give it, in words; ``whole``: with what it stands on."""
     four = [one for one in nic.addresses if ":" not in one]
     six = [one for one in nic.addresses if ":" in one]
     parts = (
@@ -128,8 +145,8 @@ def _what(nic: Nic) -> list[str]:
         ("search domain", list(nic.search)),
         ("route", list(nic.routes)),
         ("MTU", [str(nic.mtu)] if nic.mtu not in (None, 1500) else []),
-        ("member of", list(nic.more)),
-        ("on", [one for one in nic.parents if nic.kind != "ethernet"]),
+        ("member of", list(nic.more) if whole else []),
+        ("on", [one for one in nic.parents if nic.kind != "ethernet"] if whole else []),
     )
     return [f"{label} {' '.join(_short(value) for value in values)}" for label, values in parts if values]
 

@@ -37,7 +37,7 @@ def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
             _routes_aside(setup, nic)
         elif setup.is_primary(nic) and setup.policy != "preserve":
             before = setup.read(nic.path)
-            setup.write(nic.path, before, ifcfg.dhcp(before, any_nic=any_nic, suse=suse))
+            setup.write(nic.path, before, ifcfg.dhcp(before, any_nic=any_nic, suse=suse, flat=setup.flat))
             _routes_aside(setup, nic)
         elif setup.wired(nic):
             _keep(setup, nic, suse)
@@ -49,7 +49,7 @@ def _keep(setup: Setup, nic: Nic, suse: bool) -> None:
     """Leave an interface as it is, but for what binds it to old hardware."""
     before = setup.read(nic.path)
     after = ifcfg.rebind(before, mac=setup.new_mac(nic), suse=suse)
-    if suse and setup.policy != "preserve" and nic.kind == "ethernet":
+    if suse and setup.optional(nic):
         after = ifcfg.optional(after)
     setup.write(nic.path, before, after)
 

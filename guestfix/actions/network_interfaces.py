@@ -20,7 +20,7 @@ def apply(bench: Workbench, *, policy: str) -> None:
     if policy in ("preserve", "dhcp-first"):
         _keep(setup, files)
     if policy == "dhcp-first":
-        others = [nic.name for nic in setup.own if nic.kind == "ethernet" and not setup.is_primary(nic)]
+        others = [nic.name for nic in setup.own if setup.optional(nic)]
         for path in files:
             now = setup.read(path)
             setup.write(path, now, edit.optional(now, names=others))
@@ -37,7 +37,7 @@ def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
     drop += [one for one in how if one.startswith(f"{name}:") and one not in {nic.name for nic in setup.own}]
     defined = False
     for path, before in files.items():
-        after = edit.dhcp(before, name=name, drop=drop, up=name in how)
+        after = edit.dhcp(before, name=name, drop=drop, up=name in how, flat=setup.flat)
         defined = defined or _defines(after, name)
         setup.write(path, before, after)
     if not defined:

@@ -21,7 +21,7 @@ def apply(bench: Workbench, *, policy: str) -> None:
             continue
         before = setup.read(nic.path)
         if setup.is_primary(nic) and policy != "preserve":
-            setup.write(nic.path, before, keyfile.dhcp(before, any_nic=policy == "dhcp"))
+            setup.write(nic.path, before, keyfile.dhcp(before, any_nic=policy == "dhcp", flat=setup.flat))
         elif setup.wired(nic):
             setup.write(nic.path, before, keyfile.rebind(before, mac=setup.new_mac(nic)))
     lonely = setup.primary is None and setup.in_charge and policy == "dhcp"

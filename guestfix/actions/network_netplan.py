@@ -29,13 +29,15 @@ def apply(bench: Workbench, *, policy: str) -> None:
             if nic.kind == "ethernet":
                 after = netplan.rebind(after, name=nic.id, mac=setup.new_mac(nic), real=nic.name)
         if policy == "dhcp-first":
-            others = [nic.id for nic in setup.own if nic.kind == "ethernet" and not setup.is_primary(nic)]
+            others = [nic.id for nic in setup.own if setup.optional(nic)]
             after = netplan.optional(after, names=others)
         setup.write(path, before, after)
 
 
 def _dhcp(setup: Setup, paths: list[str]) -> None:
     wired = [nic for nic in setup.own if setup.wired(nic)]
+    if wired and all(nic.any_nic and nic.method == "dhcp" for nic in wired):
+        return
     if setup.primary is None:
         if setup.in_charge and not wired and setup.manager != "networkmanager":
             _fresh(setup)

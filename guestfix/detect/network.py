@@ -2,9 +2,9 @@
 
 Facts: network.stacks (every stack that has configuration or a service), network.active (those in charge),
 network.stack (the one that has the wired NICs), network.manager (who applies ifcfg and netplan files),
-network.service, network.enabled, network.dhcp_client, network.interfaces (see formats/nic.py), network.primary
-(the wired NIC that carries the default route), network.bindings, network.predictable_names,
-network.cloud_init, network.resolv_conf.
+network.service, network.enabled, network.dhcp_client, network.interfaces (see formats/nic.py), network.carrier
+(the interface with the default route), network.primary (the wired NIC that it is or stands on),
+network.bindings, network.predictable_names, network.cloud_init, network.resolv_conf.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.formats.keyfile import no_auto_default
 from guestfix.formats.nic import MAX_NICS, Nic, number
 from guestfix.formats.udevnet import pinned_primary
-from guestfix.formats.wired import primary_of
+from guestfix.formats.wired import route_of
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 
@@ -38,11 +38,12 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     active = _active(reads, services, facts)
     nics = [nic for stack in active if stack in reads for nic in reads[stack].nics][:MAX_NICS]
     findings = [finding for read in reads.values() for finding in read.findings]
-    main = primary_of(nics, pinned_primary(read_small(guest, PIN) or b""))
+    route = route_of(nics, pinned_primary(read_small(guest, PIN) or b""))
+    main = route[1] if route else None
     stack = main.stack if main is not None else next(iter(active), "")
     manager = _manager(stack, main, reads, services, _modern_red_hat(facts))
     _put_stacks(facts, reads, services, active, stack, manager)
-    _put_nics(facts, nics, main)
+    _put_nics(facts, nics, route)
     findings += _service(guest, facts, services, stack, manager)
     facts.put("network.no_auto_default", _no_auto_default(guest))
     findings += put_state(guest, facts, [nic.name for nic in nics])
@@ -117,9 +118,10 @@ def _put_stacks(
     facts.put("network.manager", manager)
 
 
-def _put_nics(facts: Facts, nics: list[Nic], main: Nic | None) -> None:
+def _put_nics(facts: Facts, nics: list[Nic], route: tuple[Nic, Nic] | None) -> None:
     facts.put("network.interfaces", [nic.as_fact() for nic in nics], *(Evidence(nic.path, nic.line) for nic in nics))
-    facts.put("network.primary", main.as_fact() if main else {}, *((Evidence(main.path, main.line),) if main else ()))
+    for name, nic in zip(("network.carrier", "network.primary"), route or (None, None), strict=True):
+        facts.put(name, nic.as_fact() if nic else {}, *((Evidence(nic.path, nic.line),) if nic else ()))
 
 
 def _service(guest: GuestFS, facts: Facts, services: dict[str, Service], stack: str, manager: str) -> list[Finding]:

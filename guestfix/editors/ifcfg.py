@@ -15,7 +15,9 @@ _STATIC = re.compile(
     r"(IPADDR|NETMASK|PREFIX|PREFIXLEN|GATEWAY|BROADCAST|NETWORK|REMOTE_IPADDR|DNS|LABEL)(_?\w{0,12}|\d*)\Z"
     r"|(DOMAIN|SEARCH|PEERDNS|PEERROUTES|IPV6ADDR|IPV6ADDR_SECONDARIES|IPADDR6|IPV6_DEFAULTGW|IPV6_DEFAULTDEV)\Z"
     r"|(IPV6_PEERDNS|IPV6_PEERROUTES|HWADDR|MACADDR|LLADDR|MTU|IPV6_MTU|GATEWAYDEV|SRCADDR)\Z"
-    r"|(MASTER|SLAVE|BRIDGE|TEAM_MASTER|TEAM_PORT_CONFIG|MASTER_UUID|BRIDGE_UUID|TEAM_MASTER_UUID)\Z"
+)
+_STRUCTURE = re.compile(
+    r"(MASTER|SLAVE|BRIDGE|TEAM_MASTER|TEAM_PORT_CONFIG|MASTER_UUID|BRIDGE_UUID|TEAM_MASTER_UUID)\Z"
     r"|(DEVICETYPE|OVS_\w+|BONDING_\w+|ETHERDEVICE|PHYSDEV|VLAN_ID|BRIDGE_\w+)\Z"
 )
 
@@ -24,27 +26,29 @@ def _drop(src: bytes, wanted: list[Assignment]) -> bytes:
     return apply_splices(src, [Splice(one.start, one.end - one.start, b"") for one in wanted])
 
 
-def _says_something(src: bytes) -> list[Assignment]:
-    return [one for one in assignments(src) if _STATIC.match(one.name) and one.value]
+def _says_something(src: bytes, flat: bool) -> list[Assignment]:
+    found = [one for one in assignments(src) if one.value]
+    return [one for one in found if _STATIC.match(one.name) or (flat and _STRUCTURE.match(one.name))]
 
 
-def dhcp(src: bytes | None, *, any_nic: bool = False, suse: bool = False) -> bytes | None:
+def dhcp(src: bytes | None, *, any_nic: bool = False, suse: bool = False, flat: bool = True) -> bytes | None:
     """Make an ifcfg file take its address by DHCP and come up at boot.
 
-    Addresses, gateways, DNS servers, MTU, hardware addresses and the membership of a bond, bridge or team go.
+    Addresses, gateways, DNS servers, MTU and hardware addresses go; with ``flat`` also what makes it a bond,
+    bridge, team or VLAN, or a port of one.
     ``any_nic`` takes DEVICE and NM_CONTROLLED away too, so that NetworkManager uses the profile for any wired NIC.
     """
     if src is None:
         return None
-    out = _drop(src, _says_something(src))
+    out = _drop(src, _says_something(src, flat))
     for name in ("DEVICE", "NM_CONTROLLED") if any_nic else ():
         out = unset(out, name)
     out = _set(out, "BOOTPROTO", "dhcp", ("dhcp", "dhcp4", "dhcp+autoip"))
     out = _set(out, "STARTMODE", "auto", ("auto", "boot", "onboot", "on", "nfsroot")) if suse else _raise(out)
     kind = find(out, "TYPE")
-    if not suse and (any_nic if kind is None else kind.value.lower() != "ethernet"):
+    if flat and not suse and (any_nic if kind is None else kind.value.lower() != "ethernet"):
         out = set_value(out, "TYPE", "Ethernet")
-    if any_nic:
+    if any_nic and out != src:
         out = set_value(out, "MULTI_CONNECT", "3")
     return src if out == src else out
 

@@ -11,19 +11,21 @@ from guestfix.formats.nic import IFNAME, norm_mac
 from guestfix.formats.shellvars import encode, newline_of
 
 _STATIC = re.compile(
-    r"(address|netmask|gateway|broadcast|network|pointopoint|scope|metric|mtu|hwaddress|bridge|slaves|accept-ra"
-    r"|dns-[\w-]+|bond-[\w-]+|bridge-[\w-]+|vlan-[\w-]+|ovs-[\w-]+|lacp-rate|dad-attempts|autoconf|privext)\Z"
+    r"(address|netmask|gateway|broadcast|network|pointopoint|scope|metric|mtu|hwaddress|accept-ra|dns-[\w-]+"
+    r"|dad-attempts|autoconf|privext)\Z"
 )
+_STRUCTURE = re.compile(r"(bridge|slaves|lacp-rate|(bond|bridge|vlan|ovs)-[\w-]+)\Z")
 _COMMANDS = ("up", "post-up", "pre-up", "down", "pre-down", "post-down")
 _OLD_NETWORK = re.compile(
     r"(?:^|[\s;&|/])(route|ifup|ifdown|ifenslave|brctl|vconfig)\s|\bip\s+(-\w+\s+)*(r|a|addr|add|route|rule|link)"
 )
 
 
-def _is_static(line: Line) -> bool:
+def _is_static(line: Line, flat: bool) -> bool:
     """Tell whether an option of a static stanza means nothing, or harm, on another network."""
     key = line.keyword.replace("_", "-")
-    return bool(_STATIC.match(key)) or (key in _COMMANDS and bool(_OLD_NETWORK.search(line.value)))
+    gone = bool(_STATIC.match(key)) or (flat and bool(_STRUCTURE.match(key)))
+    return gone or (key in _COMMANDS and bool(_OLD_NETWORK.search(line.value)))
 
 
 def _gone(start: int, end: int) -> Splice:
@@ -65,20 +67,20 @@ def _whole(stanza: Stanza) -> list[Splice]:
     return [_gone(line.start, line.end) for line in (stanza.head, *stanza.options)]
 
 
-def _to_dhcp(src: bytes, stanza: Stanza) -> list[Splice]:
+def _to_dhcp(src: bytes, stanza: Stanza, flat: bool) -> list[Splice]:
     words = _word_spans(src, stanza.head)
-    splices = [_gone(line.start, line.end) for line in stanza.options if _is_static(line)]
+    splices = [_gone(line.start, line.end) for line in stanza.options if _is_static(line, flat)]
     if len(words) > 3 and words[3][0] != "dhcp":
         splices.append(Splice(words[3][1], words[3][2] - words[3][1], b"dhcp"))
     return splices
 
 
-def dhcp(src: bytes | None, *, name: str, drop: list[str], up: bool = True) -> bytes | None:
+def dhcp(src: bytes | None, *, name: str, drop: list[str], up: bool = True, flat: bool = True) -> bytes | None:
     """Make the interface ``name`` take its address by DHCP, and take the interfaces in ``drop`` out.
 
     Its further stanzas (more addresses, inet6 static) and the mappings to another logical name go. ``up``:
     some file raises it already; else an ``auto`` line is put before it. A line that belongs to no stanza,
-    for which ifupdown refuses the whole file, is commented out.
+    for which ifupdown refuses the whole file, is commented out. ``flat``: it stops being a bond, bridge or VLAN.
     """
     if src is None:
         return None
@@ -93,7 +95,7 @@ def dhcp(src: bytes | None, *, name: str, drop: list[str], up: bool = True) -> b
         elif _goes(stanza, name, gone):
             splices += _whole(stanza)
         elif stanza.keyword == "iface" and stanza.name == name:
-            splices += _one_of(src, stanza, first, up)
+            splices += _one_of(src, stanza, first, up, flat)
             first = first and not _is_inet(stanza)
     splices += [_commented(line) for line in found.misplaced]
     return apply_splices(src, splices)
@@ -114,13 +116,13 @@ def _is_inet(stanza: Stanza) -> bool:
     return len(stanza.words) > 2 and stanza.words[1] == "inet"
 
 
-def _one_of(src: bytes, stanza: Stanza, first: bool, up: bool) -> list[Splice]:
+def _one_of(src: bytes, stanza: Stanza, first: bool, up: bool, flat: bool) -> list[Splice]:
     """Return the change for one stanza of the interface that is to use DHCP."""
     if not _is_inet(stanza):
         return _whole(stanza) if stanza.words[2:3] == ["static"] else []
     if not first:
         return _whole(stanza)
-    splices = _to_dhcp(src, stanza)
+    splices = _to_dhcp(src, stanza, flat)
     if not up:
         line = encode(f"auto {stanza.name}") + newline_of(src)
         splices.insert(0, Splice(stanza.head.start, 0, line))

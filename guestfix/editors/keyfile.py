@@ -19,12 +19,13 @@ def _wired(found: list[Group]) -> list[tuple[Group, Entry]]:
     return [(group, one) for group in found if group.name in WIRED for one in group.entries]
 
 
-def _to_old_network(found: list[Group]) -> list[Entry]:
+def _to_old_network(found: list[Group], flat: bool) -> list[Entry]:
     """Return the entries that only mean something on the old network."""
     gone = [
         one for group in found if group.name in ("ipv4", "ipv6") for one in group.entries if _IP_KEYS.match(one.key)
     ]
-    gone += [one for group in found if group.name == "connection" for one in group.entries if one.key in _PORT]
+    port = _PORT if flat else ()
+    gone += [one for group in found if group.name == "connection" for one in group.entries if one.key in port]
     for _, one in _wired(found):
         if one.key == "mtu" or (
             one.key in ("cloned-mac-address", "assigned-mac-address") and one.value not in _OWN_MAC
@@ -40,23 +41,24 @@ def _bindings(found: list[Group]) -> list[Entry]:
     return gone + [one for group in found if group.name == "match" for one in group.entries]
 
 
-def dhcp(src: bytes | None, *, any_nic: bool = False) -> bytes | None:
-    """Make a wired profile take its addresses by DHCP (IPv6: by router advertisement or DHCPv6) at boot.
+def dhcp(src: bytes | None, *, any_nic: bool = False, flat: bool = True) -> bytes | None:
+    """Make a profile take its addresses by DHCP (IPv6: by router advertisement or DHCPv6) at boot.
 
     ``any_nic`` unties it from interface name and MAC and lets it serve several NICs at once
-    (multi-connect=3, which NetworkManager knows since 1.14 and passed over before).
+    (multi-connect=3, which NetworkManager knows since 1.14 and passed over before). ``flat`` takes it out of a
+    bond, bridge or team.
     """
     if src is None:
         return None
     found = groups(src)
-    gone = _to_old_network(found) + (_bindings(found) if any_nic else [])
+    gone = _to_old_network(found, flat) + (_bindings(found) if any_nic else [])
     gone += [one for g in found if g.name == "connection" for one in g.entries if one.key == "autoconnect" and _no(one)]
     out = remove(src, [(one.start, one.end) for one in gone])
     if get(found, "ipv4", "method") != "auto":
         out = set_value(out, "ipv4", "method", "auto")
     if get(found, "ipv6", "method") == "manual":
         out = set_value(out, "ipv6", "method", "auto")
-    if any_nic:
+    if any_nic and out != src:
         out = set_value(out, "connection", "multi-connect", "3")
     return src if out == src else out
 

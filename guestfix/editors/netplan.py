@@ -122,12 +122,12 @@ class _Text:
 
 
 def _device(work: _Text, name: str) -> tuple[Node, Node] | None:
-    found = [(key, value) for group, known, key, value in devices(work.root) if group == "ethernets" and known == name]
+    found = [(key, value) for _, known, key, value in devices(work.root) if known == name]
     return found[-1] if found else None
 
 
 def _again(src: bytes, name: str, key: str, text: str, gone: AbstractSet[str] | None = None) -> bytes:
-    """Set one key of an ethernet device; the same bytes where it says so already."""
+    """Set one key of a device definition; the same bytes where it says so already."""
     work = _Text(src)
     found = _device(work, name)
     if found is None:
@@ -157,7 +157,7 @@ def _plain(text: str) -> object:
 
 
 def dhcp(src: bytes | None, *, name: str, any_nic: bool = False) -> bytes | None:
-    """Make the ethernet device with this id use DHCP; addresses, routes, DNS, MTU and MAC overrides go.
+    """Make the device with this id use DHCP; addresses, routes, DNS, MTU and MAC overrides go.
 
     ``any_nic`` makes it match every wired NIC instead of one name or MAC.
     """
@@ -180,7 +180,7 @@ def dhcp(src: bytes | None, *, name: str, any_nic: bool = False) -> bytes | None
 
 
 def optional(src: bytes | None, *, names: list[str]) -> bytes | None:
-    """Make the boot not wait for these ethernet devices (``optional: true``)."""
+    """Make the boot not wait for these devices (``optional: true``)."""
     out = src
     for name in names:
         work = None if out is None else _Text(out)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from guestfix.formats.ini import Entry, entries, get, remove, set_value
-from guestfix.formats.networkd import link_binding, parse
+from guestfix.formats.networkd import link_binding, nic, parse
 
 ANY_NIC = "en* eth*"
 """The names that udev or the kernel gives a wired NIC (systemd.net-naming-scheme(7))."""
 
-_SECTIONS = ("Address", "Route", "RoutingPolicyRule", "Neighbor", "NextHop", "Bridge", "BridgeVLAN")
-_NETWORK = ("Address", "Gateway", "DNS", "Domains", "Bond", "Bridge", "VLAN", "MACVLAN", "VRF", "DNSDefaultRoute")
+_SECTIONS = ("Address", "Route", "RoutingPolicyRule", "Neighbor", "NextHop")
+_NETWORK = ("Address", "Gateway", "DNS", "Domains", "DNSDefaultRoute")
+_PORT_SECTIONS = ("Bridge", "BridgeVLAN")
+_PORT = ("Bond", "Bridge", "VLAN", "MACVLAN", "VRF")
 _LINK = ("MTUBytes", "MACAddress", "Unmanaged", "ActivationPolicy")
 _MATCH = ("MACAddress", "PermanentMACAddress", "Path", "Driver", "OriginalName", "Property", "Type", "Kind", "Host")
 
@@ -21,13 +23,18 @@ def _flag(one: Entry) -> str:
     return one.value.lower()
 
 
-def dhcp(src: bytes | None, *, any_nic: bool = False) -> bytes | None:
-    """Make a .network file take its addresses by DHCP. ``any_nic`` makes it match every wired NIC."""
+def dhcp(src: bytes | None, *, any_nic: bool = False, flat: bool = True) -> bytes | None:
+    """Make a .network file take its addresses by DHCP. ``any_nic`` makes it match every wired NIC.
+
+    ``flat`` takes it out of a bond or bridge, and VLANs off it.
+    """
     if src is None:
         return None
     found = parse(src)
-    spans = [(group.start, group.end) for group in found if group.name in _SECTIONS]
-    drop = {"Network": _NETWORK, "Link": _LINK, "Match": _MATCH if any_nic else ()}
+    any_nic = any_nic and not nic(src).any_nic
+    sections = _SECTIONS + (_PORT_SECTIONS if flat else ())
+    spans = [(group.start, group.end) for group in found if group.name in sections]
+    drop = {"Network": _NETWORK + (_PORT if flat else ()), "Link": _LINK, "Match": _MATCH if any_nic else ()}
     for group in found:
         spans += [(one.start, one.end) for one in group.entries if one.key in drop.get(group.name, ())]
     out = remove(src, spans)

@@ -135,7 +135,7 @@ def nic(src: bytes, file_name: str, *, suse: bool = False) -> Nic:
         id=known.get("NAME", ""),
         uuid=known.get("UUID", ""),
         unmanaged=known.get("NM_CONTROLLED", "yes").lower() in ("no", "false", "0", "n"),
-        any_nic=not (suse or mac or known.get("DEVICE")) and known.get("MULTI_CONNECT") == "3",
+        any_nic=not (suse or mac or known.get("DEVICE")),
         more=_masters(known),
     )
 

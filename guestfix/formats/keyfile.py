@@ -86,7 +86,7 @@ def nic(src: bytes) -> Nic:
         bound_mac=bool(mac),
         id=get(found, "connection", "id") or "",
         uuid=get(found, "connection", "uuid") or "",
-        any_nic=not (name or match or mac) and get(found, "connection", "multi-connect") == "3",
+        any_nic=not (name or match or mac or master),
         more=(master,) if master else (),
     )
 

@@ -159,7 +159,7 @@ def _nic(group: str, name: str, data: dict[str, Any], path: str, line: int) -> N
         parents=_parents(group, data),
         bound_name=not match or (bool(pattern) and not set(pattern) & set("*?[")),
         bound_mac=bool(mac),
-        any_nic=pattern == "e*" and not mac,
+        any_nic=pattern in ("e*", "en*", "eth*", "*") and len(match) == 1,
         id=name,
         more=tuple(f"match.{key}" for key in match if key not in ("name", "macaddress")),
     )

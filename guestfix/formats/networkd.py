@@ -48,6 +48,13 @@ def _kind(found: list[Group], name: str) -> str:
     return kind_of_name(name) if name else "ethernet"
 
 
+def _wild(found: list[Group], names: tuple[str, ...]) -> bool:
+    """Tell whether the file matches every wired NIC of a machine with predictable names."""
+    if any(one.key in ("Path", "Driver", "OriginalName", "Property", "Host") for one in entries(found, "Match")):
+        return False
+    return bool({"en*", "e*", "*"} & set(names)) or (not names and "ether" in _all(found, "Match", "Type"))
+
+
 def nic(src: bytes, kinds: dict[str, str] | None = None) -> Nic:
     """Return what one .network file says. ``kinds`` maps the names that .netdev files make to their kinds."""
     found = parse(src)
@@ -77,7 +84,7 @@ def nic(src: bytes, kinds: dict[str, str] | None = None) -> Nic:
         mtu=number(get(found, "Link", "MTUBytes") or ""),
         bound_name=bool(names) and not any(set(one) & set("*?[!") for one in names),
         bound_mac=bool(macs),
-        any_nic=set(names) >= {"en*", "eth*"} and not macs,
+        any_nic=not macs and _wild(found, names),
         more=tuple(one for one in master if one),
     )
 

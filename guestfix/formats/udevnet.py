@@ -86,18 +86,22 @@ def pin_rules(names: Sequence[str], places: Sequence[str], primary: str = "") ->
     """Return a rules file that gives each name to the NIC at the same place in ``places``.
 
     A place is a hardware address, the name that the NIC would get otherwise, or "": then the n-th NIC in
-    the kernel's own order (eth0, eth1, ...) takes the n-th name; one that an initramfs has renamed
-    already takes the first. Names and places that are none are left out. ``primary`` is the NIC that was
-    given DHCP, noted in a comment for :func:`pinned_primary`.
+    the kernel's own order (eth0, eth1, ...) takes the n-th name. Names and places that are none are left
+    out. ``primary`` is the NIC that was given DHCP, noted in a comment for :func:`pinned_primary`.
     """
     pairs = [(name, place) for name, place in zip(names, places, strict=True) if IFNAME.match(name)]
     lines = [line for index, (name, place) in enumerate(pairs) for line in _pin(name, place, index)]
-    if any(not place for _, place in pairs):
-        kept = "|".join(name for name, _ in pairs)
-        first = next(name for name, place in pairs if not place)
-        lines.append(f'{_MATCH}, KERNEL=="en*", KERNEL!="{kept}", NAME="{first}"')
+    lines += _already_renamed([(index, name) for index, (name, place) in enumerate(pairs) if not place], pairs)
     note = f"{_PRIMARY}{primary}\n" if IFNAME.match(primary) else ""
     return (_HEAD + note + "".join(f"{line}\n" for line in lines)).encode() if lines else b""
+
+
+def _already_renamed(loose: list[tuple[int, str]], pairs: list[tuple[str, str]]) -> list[str]:
+    """Return the rules for NICs that an initramfs has renamed (ens3): by their interface index, lo being 1."""
+    kept = "|".join(name for name, _ in pairs)
+    renamed = f'{_MATCH}, KERNEL=="en*", KERNEL!="{kept}"'
+    first = [f'{renamed}, NAME="{name}"' for _, name in loose[:1]]
+    return first + [f'{renamed}, ATTR{{ifindex}}=="{index + 2}", NAME="{name}"' for index, name in loose[1:]]
 
 
 def pinned_primary(src: bytes) -> str:

@@ -49,12 +49,12 @@ def stands_on_wire(nic: Nic, nics: Sequence[Nic]) -> bool:
     return bool(wires_of(nic, nics))
 
 
-def primary_of(nics: Sequence[Nic], chosen: str = "") -> Nic | None:
-    """Return the wired NIC that carries the default route.
+def route_of(nics: Sequence[Nic], chosen: str = "") -> tuple[Nic, Nic] | None:
+    """Return the interface that carries the default route, and the wired NIC that it is or stands on.
 
-    That is the one that an earlier run chose; else one that serves any NIC by DHCP, one with a gateway, or on
-    which one with a gateway stands; else the first that uses DHCP and comes up at boot, then the first with
-    an address, the first that comes up, the first at all. First is by name (eth2 before eth10).
+    That is the one that an earlier run chose; else one that serves any NIC by DHCP, one with a gateway; else the
+    first that uses DHCP and comes up at boot, then the first with an address, the first that comes up, the
+    first at all. First is by name (eth2 before eth10).
     """
     reachable = sorted((one for one in nics if stands_on_wire(one, nics)), key=lambda one: natural(one.name))
     for test in (
@@ -71,8 +71,14 @@ def primary_of(nics: Sequence[Nic], chosen: str = "") -> Nic | None:
         for one in reachable:
             wires = wires_of(one, nics) if test(one) else []
             if wires:
-                return wires[0]
+                return one, wires[0]
     return None
+
+
+def primary_of(nics: Sequence[Nic], chosen: str = "") -> Nic | None:
+    """Return the wired NIC that carries the default route; see :func:`route_of`."""
+    found = route_of(nics, chosen)
+    return found[1] if found else None
 
 
 def natural(name: str) -> list[tuple[int, str]]:

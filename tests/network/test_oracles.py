@@ -52,8 +52,12 @@ def test_netplan_generates(folder: Path, tmp_path: Path) -> None:
     done = run(program, "generate", "--root-dir", str(root))
     assert done.returncode == 0, done.stderr
     made = "".join(path.read_text() for path in root.glob("run/systemd/network/*.network"))
-    if folder.name not in ("desktop-untouched", "preserve", "dhcp-first"):
-        assert "Name=e*" in made and "DHCP=ipv4" in made and "Address=" not in made
+    if folder.name == "dhcp-first-on-a-bond":
+        assert "DHCP=ipv4" in made and "Bond=bond0" in made and "Address=" not in made
+    if folder.name not in ("desktop-untouched", "preserve", "dhcp-first", "dhcp-first-on-a-bond"):
+        assert ("Name=en*" if folder.name == "cloud-image" else "Name=e*") in made
+        made = made.replace("DHCP=yes", "DHCP=ipv4")
+        assert "Name=e" in made and "DHCP=ipv4" in made and "Address=" not in made
     if folder.name == "preserve":
         assert "Name=lan0" in made and "Address=192.0.2.10/24" in made
 
@@ -113,6 +117,7 @@ def test_ifupdown_reads_the_file(folder: Path, tmp_path: Path) -> None:
     listed = run(program, "--interfaces", str(file), "--list", "--allow", "auto")
     assert listed.returncode == 0 and b"misplaced" not in listed.stderr, listed.stderr
     names = {"debian12-allow-hotplug": "ens192", "bridge-alias-vlan": "enp45s0", "preserve-hwaddress": "ens192"}
+    names["dhcp-first-bridge"] = "vmbr0"
     name = names.get(folder.name, "eth0")
     asked = run(program, "--interfaces", str(file), "--no-mappings", name)
     assert asked.returncode == 0, asked.stderr
