@@ -24,7 +24,7 @@ def inject(bench: Workbench) -> None:
     for boot in boots(bench.fs, bench.facts):
         found = judge(bench.fs, bench.facts, bench.target, boot)
         wanted = found.missing or any(block.inside for block in found.blocked)
-        if found.problem or not wanted or found.path in done:
+        if found.problem or found.sealed or not wanted or found.path in done:
             continue
         done.add(found.path)
         segment = build(bench.fs, found)

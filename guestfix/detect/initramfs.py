@@ -106,7 +106,19 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 remedy=f"Run 'depmod {verdict.boot.kernel}' in the guest.",
             )
         )
-    if verdict.missing:
+    if verdict.missing and verdict.sealed:
+        found.append(
+            Finding(
+                "GF-INITRAMFS-SEALED",
+                "blocker" if main else "warning",
+                f"{verdict.path} is {verdict.sealed}, which is never changed, and it lacks "
+                f"{', '.join(verdict.missing)} for the boot on {target.id}.",
+                (place,),
+                remedy="Rebuild it in the guest with these modules (kernel-install add, ukify, dracut --uefi), and "
+                "sign it again where Secure Boot is used.",
+            )
+        )
+    elif verdict.missing:
         reasons = "; ".join(f"{name}: {verdict.reasons[name]}" for name in verdict.missing)
         found.append(
             Finding(

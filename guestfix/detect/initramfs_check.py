@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from guestfix.detect.initramfs_images import Boot, Contents, contents_of, scan_image, unreadable
+from guestfix.detect.initramfs_images import Boot, Contents, contents_of, scan_image, sealed, unreadable
 from guestfix.detect.initramfs_modules import (
     Block,
     KernelModules,
@@ -27,7 +27,10 @@ from guestfix.pack.model import Target
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found out about one image. ``problem`` says why it couldn't be judged."""
+    """What was found out about one image. ``problem`` says why it couldn't be judged.
+
+    ``sealed`` names the kind of file that the image is inside of and can't be changed in.
+    """
 
     boot: Boot
     path: str
@@ -42,6 +45,7 @@ class Verdict:
     blocked: list[Block] = field(default_factory=list)
     problem: str = ""
     offset: int = -1
+    sealed: str = ""
 
     @property
     def judged(self) -> bool:
@@ -70,6 +74,7 @@ class Verdict:
                 for one in self.blocked
             ],
             "problem": self.problem,
+            "sealed": self.sealed,
         }
 
 
@@ -129,6 +134,9 @@ def _merged(guest: GuestFS, paths: Iterable[str], found: Verdict) -> Image | Non
             found.problem, found.path = why, path
             return None
         image = scan_image(guest, path)
+        inside = sealed(guest, path)
+        if inside is not None:
+            found.sealed = "a signed unified kernel image" if inside.signed else "a unified kernel image"
         if image.problem is not None:
             found.problem, found.offset, found.path = image.problem.what, image.problem.offset, path
         if whole is not None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from guestfix.detect.files import exists, names_in
+from guestfix.detect.files import exists, names_in, read_head
 from guestfix.errors import GuestError
 from guestfix.facts import Facts
 from guestfix.formats.initramfs import Image, scan
 from guestfix.formats.moddep import is_module, module_name
+from guestfix.formats.pe import HEAD, Layout, layout
 from guestfix.guest import GuestFS
 
 MAX_IMAGES = 40
@@ -70,9 +71,42 @@ def scan_image(guest: GuestFS, path: str) -> Image:
     known = _scans.setdefault(base, {})
     key = (path, found.size if found else -1, found.mtime_ns if found else -1)
     if key not in known:
+        inside = sealed(guest, path)
+        start, size = inside.sections[".initrd"] if inside else (0, None)
         with guest.open(path) as stream:
-            known[key] = scan(stream, lambda name: _WANTED.match(name) is not None)
+            known[key] = scan(stream, lambda name: _WANTED.match(name) is not None, start, size)
     return known[key]
+
+
+def sealed(guest: GuestFS, path: str) -> Layout | None:
+    """Return the sections of a unified kernel image, or None for any other file."""
+    found = layout(read_head(guest, path, HEAD))
+    return found if found is not None and ".initrd" in found.sections else None
+
+
+def unified(guest: GuestFS, facts: Facts) -> list[Boot]:
+    """Return the unified kernel images of the EFI system partition: kernel, initrd and arguments in one file."""
+    found = []
+    for mount in dict.fromkeys((facts.value("boot.esp") or "/boot/efi", "/boot/efi", "/efi", "/boot")):
+        folder = f"{mount}/EFI/Linux"
+        for name in names_in(guest, folder):
+            path = f"{folder}/{name}"
+            inside = sealed(guest, path) if name.lower().endswith(".efi") else None
+            if inside is not None:
+                release = _section(guest, path, inside, ".uname") or release_of(name.rpartition(".")[0])
+                arguments = _section(guest, path, inside, ".cmdline").split()
+                found.append(Boot(release, path, (path,), "", tuple(arguments)))
+    return found
+
+
+def _section(guest: GuestFS, path: str, inside: Layout, name: str) -> str:
+    start, size = inside.sections.get(name, (0, 0))
+    try:
+        with guest.open(path) as stream:
+            stream.seek(start)
+            return stream.read(min(size, 4096)).rstrip(b"\0").decode("utf-8", "replace").strip()
+    except (GuestError, OSError):
+        return ""
 
 
 def boots(guest: GuestFS, facts: Facts) -> list[Boot]:
@@ -95,6 +129,8 @@ def boots(guest: GuestFS, facts: Facts) -> list[Boot]:
             is_default = not found and boot.kernel == default
             role = "default" if is_default else ""
             found.setdefault((boot.image, boot.paths), Boot(boot.kernel, boot.image, boot.paths, role))
+    for boot in unified(guest, facts):
+        found.setdefault((boot.image, boot.paths), boot)
     ordered = sorted(found.values(), key=lambda boot: ("default", "fallback", "").index(boot.role))
     if len(ordered) == 1 and not ordered[0].role:
         ordered = [Boot(ordered[0].kernel, ordered[0].image, ordered[0].paths, "default", ordered[0].args)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import struct
 import zlib
 
@@ -23,11 +21,11 @@ def compress(kind: str, data: bytes) -> bytes:
         engine = zlib.compressobj(9, zlib.DEFLATED, 31)
         return engine.compress(data) + engine.flush()
     if kind == "bzip2":
+        import bz2
+
         return bz2.compress(data)
-    if kind == "xz":
-        return lzma.compress(data, lzma.FORMAT_XZ, lzma.CHECK_CRC32, 6)
-    if kind == "lzma":
-        return lzma.compress(data, lzma.FORMAT_ALONE, preset=6)
+    if kind in ("xz", "lzma"):
+        return _lzma(kind, data)
     if kind == "lzo":
         return lzo.stored(data)
     if kind == "lz4":
@@ -37,6 +35,14 @@ def compress(kind: str, data: bytes) -> bytes:
 
         return zstandard.ZstdCompressor(level=15).compress(data)
     return data
+
+
+def _lzma(kind: str, data: bytes) -> bytes:
+    import lzma
+
+    if kind == "xz":
+        return lzma.compress(data, lzma.FORMAT_XZ, lzma.CHECK_CRC32, 6)
+    return lzma.compress(data, lzma.FORMAT_ALONE, preset=6)
 
 
 def _lz4(data: bytes) -> bytes:

@@ -7,14 +7,17 @@ holds. All raise :class:`~guestfix.errors.Corrupt` with the offset in the file.
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from guestfix.errors import Corrupt
 from guestfix.formats import lzo
 from guestfix.formats.streams import Source
+
+if TYPE_CHECKING:
+    import bz2
+    import lzma
 
 MAGICS = {
     "gzip": (b"\x1f\x8b", b"\x1f\x9e"),
@@ -69,6 +72,8 @@ def _gzip(src: Source) -> Iterator[bytes]:
 
 
 def _bounded(kind: str, src: Source, engine: bz2.BZ2Decompressor | lzma.LZMADecompressor) -> Iterator[bytes]:
+    from lzma import LZMAError
+
     while not engine.eof:
         at = src.offset
         data = src.read(STEP) if engine.needs_input else b""
@@ -76,7 +81,7 @@ def _bounded(kind: str, src: Source, engine: bz2.BZ2Decompressor | lzma.LZMADeco
             raise _ended(kind, src)
         try:
             out = engine.decompress(data, MAX_STEP)
-        except (OSError, lzma.LZMAError, EOFError, ValueError, MemoryError) as error:
+        except (OSError, LZMAError, EOFError, ValueError, MemoryError) as error:
             raise Corrupt(f"damaged {kind} data: {error}", offset=at) from error
         if out:
             yield out
@@ -84,14 +89,20 @@ def _bounded(kind: str, src: Source, engine: bz2.BZ2Decompressor | lzma.LZMADeco
 
 
 def _bzip2(src: Source) -> Iterator[bytes]:
+    import bz2
+
     return _bounded("bzip2", src, bz2.BZ2Decompressor())
 
 
 def _xz(src: Source) -> Iterator[bytes]:
+    import lzma
+
     return _bounded("xz", src, lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY))
 
 
 def _lzma(src: Source) -> Iterator[bytes]:
+    import lzma
+
     return _bounded("lzma", src, lzma.LZMADecompressor(lzma.FORMAT_ALONE, XZ_MEMORY))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 HEAD = 4096
 """Bytes from a file's start that are enough for :func:`machine` in every file that a linker makes."""
@@ -27,3 +28,39 @@ def machine(head: bytes) -> str | None:
         return None
     (number,) = struct.unpack_from("<H", head, at + 4)
     return MACHINES.get(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the sections of a PE file lie (offset, size in bytes), and whether it carries a signature."""
+
+    sections: dict[str, tuple[int, int]]
+    signed: bool
+
+
+def layout(head: bytes) -> Layout | None:
+    """Return what the headers in a file's first bytes say, or None where this is no PE file.
+
+    A section's size is that of its content without the padding to the file's alignment.
+    """
+    if machine(head) is None:
+        return None
+    try:
+        return _layout(head)
+    except struct.error:
+        return None
+
+
+def _layout(head: bytes) -> Layout:
+    (at,) = struct.unpack_from("<I", head, 0x3C)
+    count, optional = struct.unpack_from("<H", head, at + 6)[0], struct.unpack_from("<H", head, at + 20)[0]
+    wide = struct.unpack_from("<H", head, at + 24)[0] == 0x20B
+    directories = at + 24 + (112 if wide else 96)
+    certificates = (
+        struct.unpack_from("<II", head, directories + 4 * 8) if optional >= (152 if wide else 136) else (0, 0)
+    )
+    sections = {}
+    for number in range(min(count, 96)):
+        name, virtual, _address, raw, offset = struct.unpack_from("<8sIIII", head, at + 24 + optional + 40 * number)
+        sections[name.rstrip(b"\0").decode("latin-1")] = (offset, min(virtual, raw) if virtual else raw)
+    return Layout(sections, signature > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.detect import initramfs as detector
 from guestfix.detect.initramfs_needs import needs_of
 from guestfix.facts import Facts, Unknown
+from guestfix.formats import pe
 from guestfix.formats.compress import compress
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
@@ -137,6 +139,43 @@ def test_a_damaged_default_image_is_a_blocker_with_the_offset(tmp_path):
     _, found = learn(guest(tmp_path, data))
     assert found["GF-INITRAMFS-DAMAGED"].severity == "blocker"
     assert f"at byte {len(data) - 100}" in found["GF-INITRAMFS-DAMAGED"].summary
+
+
+def unified_image(initrd: bytes, *, signed: bool = False, uname: str = RELEASE) -> bytes:
+    """Return a PE file with the sections that systemd-stub reads."""
+    parts = [(b".uname", uname.encode()), (b".cmdline", b"quiet modprobe.blacklist=virtio_blk"), (b".initrd", initrd)]
+    head = bytearray(1024)
+    head[:2], head[0x3C] = b"MZ", 0x80
+    struct.pack_into("<4sHHIIIHH", head, 0x80, b"PE\0\0", 0x8664, len(parts), 0, 0, 0, 240, 0x22)
+    struct.pack_into("<H", head, 0x98, 0x20B)
+    struct.pack_into("<II", head, 0x98 + 112 + 32, 4096 if signed else 0, 512 if signed else 0)
+    body = b""
+    for number, (name, data) in enumerate(parts):
+        raw = data + bytes(-len(data) % 512)
+        place = 0x98 + 240 + 40 * number
+        struct.pack_into("<8sIIII", head, place, name, len(data), 0, len(raw), 1024 + len(body))
+        body += raw
+    return bytes(head) + body
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_unified_kernel_images_are_judged_and_never_changed(tmp_path, signed):
+    files = guest_files(b"") | {"efi/EFI/Linux/debian.efi": unified_image(image(OLD), signed=signed)}
+    del files[f"boot/initrd.img-{RELEASE}"]
+    facts, found = learn(build(tmp_path, files))
+    (one,) = facts.value("initramfs.images")
+    assert (one["kernel"], one["role"], one["path"]) == (RELEASE, "default", "/efi/EFI/Linux/debian.efi")
+    assert one["missing"] == list(VIRTIO) and one["sealed"].startswith("a signed" if signed else "a unified")
+    assert found["GF-INITRAMFS-SEALED"].severity == "blocker" and "virtio_blk" in found["GF-INITRAMFS-SEALED"].summary
+    assert one["blacklisted"][0]["text"] == "modprobe.blacklist=virtio_blk"
+
+
+@given(st.binary(max_size=200), st.integers(0, 1500))
+@settings(max_examples=100, deadline=None)
+def test_hostile_pe_headers_never_raise(junk, at):
+    data = unified_image(b"x")
+    found = pe.layout(data[:at] + junk + data[at + len(junk) :])
+    assert found is None or all(size >= 0 for _, size in found.sections.values())
 
 
 def test_dracuts_squashfs_is_not_judged(tmp_path):
