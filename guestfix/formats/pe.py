@@ -56,9 +56,8 @@ def _layout(head: bytes) -> Layout:
     count, optional = struct.unpack_from("<H", head, at + 6)[0], struct.unpack_from("<H", head, at + 20)[0]
     wide = struct.unpack_from("<H", head, at + 24)[0] == 0x20B
     directories = at + 24 + (112 if wide else 96)
-    certificates = (
-        struct.unpack_from("<II", head, directories + 4 * 8) if optional >= (152 if wide else 136) else (0, 0)
-    )
+    has_fifth = optional >= (152 if wide else 136)
+    signature = struct.unpack_from("<II", head, directories + 4 * 8)[1] if has_fifth else 0
     sections = {}
     for number in range(min(count, 96)):
         name, virtual, _address, raw, offset = struct.unpack_from("<8sIIII", head, at + 24 + optional + 40 * number)
