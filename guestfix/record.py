@@ -1,0 +1,131 @@
+"""Plain record types that cost next to nothing to define: ``@frozen`` and ``@mutable``.
+
+They behave as dataclasses with ``slots=True`` do (PEP 557, PEP 681), in the small part of it that guestfix
+uses. A run of guestfix defines some 150 such types, and the standard library's decorator takes half a
+millisecond for each, most of a report's time; here ``__init__`` is compiled when a type is first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NoReturn, TypeVar, dataclass_transform
+
+T = TypeVar("T")
+
+
+class _Factory:
+    """A field's default that is made anew for each record."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+
+def field(*, default_factory: Callable[[], Any]) -> Any:
+    """Return the default of a field whose value is made anew for each record."""
+    return _Factory(default_factory)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def frozen(cls: type[T]) -> type[T]:
+    """Make the class a record that can't be changed and can be hashed where its fields can."""
+    return _build(cls, {"__setattr__": _refuse, "__delattr__": _refuse, "__hash__": _hash})
+
+
+@dataclass_transform(field_specifiers=(field,))
+def mutable(cls: type[T]) -> type[T]:
+    """Make the class a record whose fields can be set; it can't be hashed."""
+    return _build(cls, {"__hash__": None})
+
+
+def names_of(record: Any) -> tuple[str, ...]:
+    """Return the names of a record's fields, or of a record type's; empty for anything else."""
+    names: tuple[str, ...] = getattr(record, "__record_fields__", ())
+    return names
+
+
+def replace(record: T, **changes: Any) -> T:
+    """Return a copy of the record with some fields changed."""
+    values = {name: getattr(record, name) for name in names_of(record)}
+    return type(record)(**{**values, **changes})
+
+
+def asdict(value: Any) -> Any:
+    """Return records as dictionaries, in lists, tuples and dictionaries too; other values as they are."""
+    names = names_of(value)
+    if names:
+        return {name: asdict(getattr(value, name)) for name in names}
+    if isinstance(value, list | tuple):
+        return [asdict(item) for item in value]
+    return {key: asdict(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _build(cls: type[T], methods: dict[str, Any]) -> type[T]:
+    names = tuple(cls.__annotations__)
+    defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
+    own = {name: value for name, value in cls.__dict__.items() if name not in (*names, "__dict__", "__weakref__")}
+    shared = {"__eq__": _equal, "__repr__": _show, "__reduce__": _reduce, **methods}
+    extra = {
+        "__slots__": names,
+        "__record_fields__": names,
+        "__match_args__": names,
+        "_record_values": property(attrgetter(*names)) if names else (),
+        "__init__": _first_init,
+        "_record_defaults": defaults,
+    }
+    body = {**shared, **own, **{name: value for name, value in extra.items() if name not in own}}
+    metaclass: Any = type(cls)
+    made: type[T] = metaclass(cls.__name__, cls.__bases__, body)
+    made.__qualname__ = cls.__qualname__
+    return made
+
+
+def _first_init(self: Any, *args: Any, **kwargs: Any) -> None:
+    """Compile the type's own ``__init__`` at its first use, then run it."""
+    cls = type(self)
+    cls.__init__ = _compile_init(cls)
+    cls.__init__(self, *args, **kwargs)
+
+
+def _compile_init(cls: Any) -> Any:
+    space: dict[str, Any] = {"_Factory": _Factory}
+    parameters, lines = ["self"], []
+    for name in cls.__record_fields__:
+        space[f"_set_{name}"] = cls.__dict__[name].__set__
+        if name not in cls._record_defaults:
+            parameters.append(name)
+        else:
+            space[f"_default_{name}"] = cls._record_defaults[name]
+            parameters.append(f"{name}=_default_{name}")
+            if isinstance(cls._record_defaults[name], _Factory):
+                lines.append(f"    if {name}.__class__ is _Factory: {name} = {name}.make()")
+        lines.append(f"    _set_{name}(self, {name})")
+    source = f"def __init__({', '.join(parameters)}):\n" + ("\n".join(lines) or "    pass")
+    exec(source, space)  # noqa: S102 - the names are a class body's annotations, as in dataclasses and namedtuple
+    space["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
+    return space["__init__"]
+
+
+def _equal(self: Any, other: Any) -> Any:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    return self._record_values == other._record_values
+
+
+def _hash(self: Any) -> int:
+    return hash((self.__class__, self._record_values))
+
+
+def _show(self: Any) -> str:
+    fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__record_fields__)
+    return f"{type(self).__qualname__}({fields})"
+
+
+def _reduce(self: Any) -> Any:
+    return type(self), tuple(getattr(self, name) for name in self.__record_fields__)
+
+
+def _refuse(self: Any, name: str, *_: Any) -> NoReturn:
+    raise AttributeError(f"can't change field {name!r} of a frozen {type(self).__name__}")
