@@ -61,7 +61,7 @@ class DirectoryGuest:
         self.root = os.path.realpath(root)
         self.uri = f"dir:{root}"
         self._disks = disks
-        self._folders: dict[str, str] = {"/": "/"}
+        self._folders: dict[str, str] = {}
         self._names: dict[str, dict[str, str]] = {}
         try:
             mode = os.stat(self.root).st_mode
@@ -85,7 +85,17 @@ class DirectoryGuest:
         return self._resolve(path, follow=True)
 
     def _resolve(self, path: str, *, follow: bool) -> str:
-        return resolve(path, self._child, self._link_target, follow=follow)
+        """Resolve a path; the folder's own resolution is remembered until something is written."""
+        folder, _, name = path.rpartition("/")
+        if not folder.startswith("/") or name in ("", ".", ".."):
+            return resolve(path, self._child, self._link_target, follow=follow)
+        real = self._folders.get(folder)
+        if real is None:
+            real = self._folders[folder] = resolve(folder, self._child, self._link_target)
+        place = self._child(real, name)
+        if not follow or self._link_target(place) is None:
+            return place
+        return resolve(path, self._child, self._link_target)
 
     def _child(self, folder: str, name: str) -> str:
         base = folder.rstrip("/")
@@ -214,6 +224,8 @@ class DirectoryGuest:
 
     def _place(self, path: str) -> str:
         """Return the host path for writing: its folder resolved inside the guest, its name kept."""
+        self._folders.clear()
+        self._names.clear()
         return self._host(self._resolve(path, follow=False))
 
     def put(self, path: str, chunks: Iterable[bytes], meta: Meta) -> None:

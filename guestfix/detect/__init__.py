@@ -13,26 +13,29 @@ from guestfix.facts import Facts, Finding
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 
-DETECTORS: tuple[str, ...] = (
-    "backend",
-    "os",
-    "disks",
-    "fstab",
-    "mountunits",
-    "boot",
-    "kernels",
-    "network",
-    "services",
-    "initramfs",
-    "windows",
-    "limits",
-)
+DETECTORS: dict[str, str] = {
+    "backend": "",
+    "os": "",
+    "disks": "",
+    "fstab": "linux",
+    "mountunits": "linux",
+    "boot": "linux",
+    "kernels": "linux",
+    "network": "linux",
+    "services": "linux",
+    "initramfs": "linux",
+    "windows": "windows",
+    "limits": "",
+}
+"""In this order: the module's name, and the family that it is for (those for another are not even loaded)."""
 
 
 def detect_all(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Run every detector in order; facts then holds all that is known."""
     found: list[Finding] = []
-    for name in DETECTORS:
+    for name, family in DETECTORS.items():
+        if family and facts.value("os.family", family) != family:
+            continue
         module = importlib.import_module(f"guestfix.detect.{name}")
         found += module.detect(guest, facts, target)
     return found

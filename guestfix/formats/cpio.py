@@ -17,6 +17,9 @@ TRAILER = "TRAILER!!!"
 MAX_NAME = 4096
 """PATH_MAX: the kernel passes over members with longer names; here they are an error."""
 
+MAX_PADDING = 16 * 1024 * 1024
+"""Zero bytes between or behind archives; boot loaders pad by a few KiB at most."""
+
 MAX_MEMBERS = 500_000
 _FIELDS = struct.Struct(">13I")
 
@@ -109,13 +112,15 @@ def members(flow: Flow, keep: Callable[[Member], bool]) -> Iterator[tuple[Member
 
 
 def skip_zeros(flow: Flow) -> int:
-    """Pass over zero bytes; return how many there were."""
+    """Pass over zero bytes; return how many there were. More than MAX_PADDING of them are an error."""
     count = 0
     while True:
         piece = flow.peek(4096)
         zeros = len(piece) - len(piece.lstrip(b"\0"))
         flow.skip(zeros)
         count += zeros
+        if count > MAX_PADDING:
+            raise flow.fail(f"more than {MAX_PADDING} zero bytes in a row", flow.offset)
         if not piece or zeros < len(piece):
             return count
 
