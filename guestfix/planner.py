@@ -14,7 +14,7 @@ from guestfix.changes import changes_of
 from guestfix.compat import judge, table_version
 from guestfix.detect import detect_all
 from guestfix.edit import Edit
-from guestfix.editors import find_op
+from guestfix.editors import find_op, read_limit
 from guestfix.errors import EditError, GuestError, UsageError
 from guestfix.facts import Evidence, Facts, Finding
 from guestfix.globs import glob
@@ -288,7 +288,7 @@ def _step(rule: Rule, step: Step, bench: Workbench) -> None:
             return
         op = find_op(step.op)
         for path in _paths(step.globs, bench.fs):
-            _edit(op, path, args, bench)
+            _edit(op, path, args, bench, read_limit(step.op))
 
 
 def _paths(globs: Iterable[str], fs: Overlay) -> list[str]:
@@ -301,8 +301,8 @@ def _paths(globs: Iterable[str], fs: Overlay) -> list[str]:
     return list(found.values())
 
 
-def _edit(op: Callable[..., Any], path: str, args: Mapping[str, Any], bench: Workbench) -> None:
-    before = bench.fs.content(path)
+def _edit(op: Callable[..., Any], path: str, args: Mapping[str, Any], bench: Workbench, limit: int) -> None:
+    before = bench.fs.content(path, limit)
     result = op(before if isinstance(before, bytes) else None, **args)
     edit = result if isinstance(result, Edit) else Edit(result)
     if edit.content is not before and edit.content != before:

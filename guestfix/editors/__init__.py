@@ -10,6 +10,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from guestfix.guest import MAX_READ
+
 OPS: dict[str, str] = {
     "resumeconf.set_resume": "resumeconf:set_resume",
     "bootmenu.default_terminal": "bootmenu:default_terminal",
@@ -64,6 +66,15 @@ OPS: dict[str, str] = {
     "unattend.merge": "unattend:merge",
     "bootini.ems_off": "bootini:ems_off",
 }
+
+
+HIVE_LIMIT = 512 * 1024 * 1024
+"""Bytes of a registry hive that an editor takes."""
+
+
+def read_limit(name: str) -> int:
+    """Return how many bytes a file may have for the editor with this name: hives are large, other files are not."""
+    return HIVE_LIMIT if name.startswith("registry.") else MAX_READ
 
 
 def find_op(name: str) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestfix.edit import Content, Edit
-from guestfix.editors import OPS, find_op, registry
+from guestfix.editors import OPS, find_op, read_limit, registry
 from guestfix.errors import EditError, GuestfixError
 from guestfix.formats.regf import Hive, empty_hive, regtext
 from guestfix.formats.regf.store import checksum
@@ -170,3 +170,7 @@ def test_damaged_hives_are_changed_rightly_or_refused(patches: list[tuple[int, i
     assert isinstance(content, bytes)
     changed = [at for at in range(0, len(data), 4) if data[at : at + 4] != content[at : at + 4]]
     assert len(changed) < 400
+
+
+def test_hives_may_be_larger_than_other_files() -> None:
+    assert read_limit("registry.set") >= 256 * 2**20 > read_limit("fstab.set_device")

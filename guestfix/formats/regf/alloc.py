@@ -68,14 +68,13 @@ class Allocator:
     def _cells(self, index: int) -> list[tuple[int, int]]:
         """Return offset and size of every cell in a bin; the size is negative where the cell is in use."""
         start, end = self._bounds(index)
-        words = struct.unpack_from(f"<{(end - start) >> 2}i", self.store.data, BASE + start)
-        cells, at, last = [], _BIN_HEADER >> 2, (end - start) >> 2
-        while at < last:
-            size = words[at]
-            if not size or size & 7 or at + (abs(size) >> 2) > last:
-                raise BadHive(f"damaged hive: impossible cell size at byte {BASE + start + at * 4:#x}")
-            cells.append((start + at * 4, size))
-            at += abs(size) >> 2
+        cells, at, data = [], start + _BIN_HEADER, self.store.data
+        while at < end:
+            size = I32.unpack_from(data, BASE + at)[0]
+            if not size or size & 7 or at + abs(size) > end:
+                raise BadHive(f"damaged hive: impossible cell size at byte {BASE + at:#x}")
+            cells.append((at, size))
+            at += abs(size)
         return cells
 
     def _look(self, index: int) -> None:

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterator
 
 from guestfix.formats.regf import lists
-from guestfix.formats.regf.names import load_name, upcase
-from guestfix.formats.regf.store import NONE, BadHive, Store
+from guestfix.formats.regf.names import load_name, upcase, wide_length
+from guestfix.formats.regf.store import NONE, U16, BadHive, Store
 from guestfix.formats.regf.values import Value
 
 NK = struct.Struct("<2sHQ15IHH")
@@ -132,8 +132,14 @@ class Key:
 
     def value(self, name: str) -> Value | None:
         """Return the value with this name, case ignored, or None. "" is the default value."""
-        wanted = upcase(name)
-        return next((value for value in self.values() if upcase(value.name) == wanted), None)
+        wanted, store = upcase(name), self.store
+        lengths = (wide_length(name) // 2, wide_length(name))  # in bytes, as stored in one or two a character
+        for offset in self.value_offsets():
+            if U16.unpack_from(store.data, store.cell(offset)[0] + 2)[0] in lengths:
+                value = Value(store, offset)
+                if upcase(value.name) == wanted:
+                    return value
+        return None
 
 
 def split_path(path: str) -> list[str]:
