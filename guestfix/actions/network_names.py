@@ -22,6 +22,8 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     stack = bench.facts.value("network.stack", "")
     setup = begin(Workbench(bench.fs, bench.facts, bench.target), stack, policy)
     _unused(Setup(bench, stack, policy, setup.nics, setup.own, setup.primary, setup.manager))
+    if policy != "dhcp":
+        _any(setup, bench)
     wanted = _wanted(setup)
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
@@ -63,6 +65,22 @@ def _unused(setup: Setup) -> None:
     if lost:
         summary = f"the network map names {', '.join(lost)}, which the guest's configuration does not have"
         setup.bench.find("GF-NETWORK-MAP-UNUSED", "warning", summary, remedy="compare it with guestfix inspect")
+
+
+def _any(setup: Setup, bench: Workbench) -> None:
+    """Name the profiles that were bound by MAC alone: without a new one they take whichever NIC comes first."""
+    loose = [
+        nic.id or nic.name
+        for nic in setup.own
+        if nic.kind == "ethernet" and nic.bound_mac and not _by_name(setup, nic) and not setup.new_mac(nic)
+    ]
+    if loose:
+        bench.find(
+            "GF-NETWORK-NO-MAP",
+            "warning",
+            f"{', '.join(loose)} was bound to a MAC of the old hardware and will take any free NIC",
+            remedy="give --network-map a file with old name (or MAC): new MAC (or name)",
+        )
 
 
 def _tell(bench: Workbench, wanted: list[Nic], places: list[str], policy: str) -> None:

@@ -23,7 +23,7 @@ def apply(bench: Workbench, *, policy: str) -> None:
         if setup.is_primary(nic) and policy != "preserve":
             after = networkd.dhcp(before, any_nic=policy == "dhcp", flat=setup.flat)
         if setup.wired(nic) and (policy != "dhcp" or not setup.is_primary(nic)):
-            after = networkd.rebind(after, mac=setup.new_mac(nic), name=nic.name or "lan0")
+            after = networkd.rebind(after, mac=setup.new_mac(nic), name=nic.name)
             if setup.optional(nic):
                 after = networkd.optional(after)
         setup.write(nic.path, before, after)

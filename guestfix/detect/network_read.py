@@ -209,6 +209,8 @@ def networkd_read(guest: GuestFS) -> Read:
     links: dict[str, str] = {}
     for path, data in _files(guest, NETWORKD, [name for name in names if name.endswith(".network")]):
         one = networkd.nic(data, kinds).with_path(path)
+        if one.bound_mac and not one.name:
+            one = replace(one, name=f"lan{len(found.nics)}")
         links |= dict.fromkeys(networkd.vlans(data), one.name)
         found.nics.append(one)
         found.files.append(path)

@@ -19,7 +19,7 @@ from tests.e2e import vm
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[2]
-INCLUDE = f"{debian.INCLUDE},network-manager,netplan.io,iproute2"
+INCLUDE = f"{debian.INCLUDE},dbus,libpam-systemd,network-manager,netplan.io,iproute2"
 END = "PROBE-END"
 SCRIPT = f"""#!/bin/sh
 for n in $(seq 90); do

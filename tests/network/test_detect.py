@@ -314,3 +314,20 @@ def test_a_map_with_a_nic_that_is_not_there(tmp_path: Path) -> None:
     options = Options(("network/*",), policies={"network": "preserve"}, extra={"network.map": {"ens9": "eth0"}})
     made = make_plan(guest, load_pack(), "kvm-virtio", options)
     assert "GF-NETWORK-MAP-UNUSED" in [one.code for one in made.findings]
+
+
+def test_profiles_bound_by_mac_alone_are_named(tmp_path: Path) -> None:
+    text = PROFILE.replace("interface-name=ens192\n", "").replace(
+        "[ipv4]", "[ethernet]\nmac-address=0:1:2:3:4:5\n[ipv4]"
+    )
+    files = {"etc/NetworkManager/system-connections/a.nmconnection": text, **on("NetworkManager.service")}
+    guest = DirectoryGuest(str(build(tmp_path, {**DEBIAN, **files})))
+    made = make_plan(guest, load_pack(), options=Options(("network/*",), policies={"network": "preserve"}))
+    assert "a was bound to a MAC" in "".join(one.summary for one in made.findings)
+
+
+def test_networkd_by_mac_alone_gets_a_name(tmp_path: Path) -> None:
+    text = "[Match]\nMACAddress=00:50:56:aa:bb:cc\n[Network]\nAddress=192.0.2.10/24\n"
+    changes = plan(tmp_path, {"etc/systemd/network/a.network": text, **on("systemd-networkd.service")}, "preserve", {})
+    assert "+Name=lan0" in changes["/etc/systemd/network/a.network"]
+    assert 'NAME="lan0"' in changes["/etc/udev/rules.d/70-guestfix-net.rules"]
