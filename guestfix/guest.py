@@ -79,7 +79,10 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A whole disk with its partitions. ``size`` is in bytes, ``table`` is ``gpt`` or ``mbr``."""
+    """A whole disk with its partitions. ``size`` is in bytes.
+
+    ``table`` is ``gpt``, ``mbr``, or ``ldm`` for a Windows dynamic disk.
+    """
 
     device: str
     size: int | None = None

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from guestfix.backends.layout_fstab import fstab_entries
 from guestfix.backends.layout_names import Names, disk_names, family_of, spec_names
-from guestfix.backends.layout_parts import ESP_TYPES
+from guestfix.backends.layout_parts import ESP_TYPES, LDM_TYPES
 from guestfix.backends.layout_probe import Probe
 from guestfix.errors import GuestError, NotAGuest, UsageError
 from guestfix.guest import Disk, Disks, Stat, Volume
@@ -347,7 +347,9 @@ def _disks(disks: Sequence[DiskInfo], parts: Sequence[Part], names: Names) -> Di
     whole = []
     for index, disk in enumerate(disks):
         volumes = tuple(_volume(part, names) for part in parts if part.disk == index and part.number)
-        whole.append(Disk(disk_names(index, 0, family)[0], disk.size, disk.table or None, volumes))
+        dynamic = any(part.disk == index and part.type in LDM_TYPES for part in parts)
+        table = "ldm" if dynamic else disk.table or None
+        whole.append(Disk(disk_names(index, 0, family)[0], disk.size, table, volumes))
     above = tuple(_volume(part, names) for part in parts if part.disk < 0 or not part.number)
     return Disks(tuple(whole), above)
 

@@ -13,6 +13,9 @@ from guestfix.backends.layout_block import Block, read_at
 MAX_LOGICAL = 128
 MAX_GPT = 1024
 _EXTENDED = (0x05, 0x0F, 0x85)
+LDM_TYPES = ("42", "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad")
+"""Partitions of a Windows dynamic disk (logical disk manager): the MBR type, and data and metadata on GPT."""
+
 ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef")
 
 

@@ -109,10 +109,17 @@ def _reiserfs(block: Block, head: bytes) -> Probe | None:
     return Probe("reiserfs", _uuid(sb[84:100]), _text(sb[100:116])) if sb[52:60] in (b"ReIsEr2F", b"ReIsEr3F") else None
 
 
+_HIBERNATED = (b"S1SUSPEND\0", b"S2SUSPEND\0", b"ULSUSPEND\0", b"LINHIB0001")
+"""What takes the place of swap's magic number while a memory image is in it (kernel/power/swap.c, uswsusp)."""
+
+
 def _swap(block: Block, head: bytes) -> Probe | None:
     for page in (4096, 8192, 16384, 65536):
-        if read_at(block, page - 10, 10) in (b"SWAPSPACE2", b"SWAP-SPACE"):
+        magic = read_at(block, page - 10, 10)
+        if magic in (b"SWAPSPACE2", b"SWAP-SPACE"):
             return Probe("swap", _uuid(head[1036:1052]), _text(head[1052:1068]))
+        if magic in _HIBERNATED:
+            return Probe("swsuspend", _uuid(head[1036:1052]), _text(head[1052:1068]))
     return None
 
 

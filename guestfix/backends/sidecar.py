@@ -48,7 +48,7 @@ def read_disks_node(reader: Reader) -> Disks:
 def _disk(reader: Reader) -> Disk:
     reader.allow(DISK_KEYS)
     partitions = tuple(_volume(one) for one in reader.readers("partitions", "a partition"))
-    table = reader.text("table", "", one_of=("", "gpt", "mbr")) or None
+    table = reader.text("table", "", one_of=("", "gpt", "mbr", "ldm")) or None
     return Disk(_device(reader), reader.number("size"), table, partitions)
 
 

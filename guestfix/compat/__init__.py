@@ -190,6 +190,7 @@ def _say_kernel(case: _Case, kernels: Sequence[KernelVerdict], match: Match) -> 
     remedy = "install a kernel that the table names and make it the default"
     if better:
         remedy = f"make {', '.join(better)} the default kernel, which the table has"
+    remedy += "; where it is known to work: --accept GF-KERNEL-UNSUPPORTED"
     summary = case.find("GF-KERNEL-UNSUPPORTED", "blocker", default.summary, ("kernel.default",), remedy)
     return default.status, summary
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from guestfix.detect.files import exists
 from guestfix.facts import Evidence, Facts, Finding
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
@@ -13,10 +14,10 @@ FALLBACKS = ("bootx64.efi", "bootia32.efi", "bootaa64.efi")
 
 def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Report what keeps the target's firmware from starting the guest."""
-    return [*_fallback(facts, target), *_firmware(facts, target), *_windows_11(facts, target)]
+    return [*_fallback(facts), *_firmware(facts, target), *_windows_11(facts, target), *_lilo(guest, facts)]
 
 
-def _fallback(facts: Facts, target: Target) -> Iterator[Finding]:
+def _fallback(facts: Facts) -> Iterator[Finding]:
     """The boot entries in NVRAM stay behind, so firmware looks for EFI/BOOT/BOOTX64.EFI (UEFI, 3.5.1.1)."""
     folders = [one for one in facts.value("boot.efi") or () if isinstance(one, dict)]
     if facts.value("os.family") != "linux" or facts.value("boot.firmware") != "uefi" or not folders:
@@ -58,3 +59,11 @@ def _windows_11(facts: Facts, target: Target) -> Iterator[Finding]:
         summary = f"Windows 11 needs UEFI, which the target {target.id} does not have"
         remedy = "choose a target with UEFI"
         yield Finding("GF-BOOT-FIRMWARE", "blocker", summary, facts.evidence("os.id"), remedy)
+
+
+def _lilo(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
+    """LILO's map holds block numbers, so it goes on reading the originals of files that were replaced."""
+    if facts.value("os.family") == "linux" and not facts.value("boot.loaders") and exists(guest, "/etc/lilo.conf"):
+        summary = "LILO seems to be the boot loader; its map keeps the blocks of the old kernel and initramfs"
+        remedy = "install GRUB before the migration, or run lilo from a rescue system after apply"
+        yield Finding("GF-BOOT-LILO", "warning", summary, (Evidence("/etc/lilo.conf"),), remedy)
