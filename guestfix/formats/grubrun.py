@@ -39,6 +39,9 @@ FEATURES = (
     "feature_200_final",
 )
 
+_EXPORTED = frozenset((*FEATURES, "root", "prefix", "grub_cpu", "grub_platform", "?", "pager", "lang", "cmdpath"))
+"""What a submenu sees besides the variables that a script exports."""
+
 _FALSE = frozenset(("false", "keystatus", "cmostest", "hiddenentry", "background_image", "probe", "smbios", "cpuid"))
 _OPTIONS_WITH_VALUE = frozenset(("--class", "--users", "--hotkey", "--source", "--id"))
 
@@ -69,7 +72,7 @@ class MenuEntry:
     script: Script
     path: str
     line: int
-    env: dict[str, str]
+    menu: Machine
     is_submenu: bool = False
 
 
@@ -107,6 +110,7 @@ class Machine:
         self.host = host
         self.env = {**dict.fromkeys(FEATURES, "y"), "?": "0", **env}
         self.functions: dict[str, tuple[Node, Script]] = {}
+        self.exported: set[str] = set()
         self.items: list[Item] = []
         self.reasons: list[str] = []
         self.visited: list[str] = []
@@ -194,10 +198,12 @@ class Machine:
         title, identity = self.title_and_id(node)
         line = self.line_of(node)
         is_submenu = node.name == b"submenu"
-        env = self.env.copy() if is_submenu else self.env
-        entry = MenuEntry(title, identity, node, self.script, self.path, line, env, is_submenu=is_submenu)
-        self.items.append(entry)
+        self.items.append(MenuEntry(title, identity, node, self.script, self.path, line, self, is_submenu))
         return True
+
+    def submenu_env(self) -> dict[str, str]:
+        """Return the variables that a submenu starts with: the exported ones."""
+        return {name: value for name, value in self.env.items() if name in _EXPORTED or name in self.exported}
 
     def title_and_id(self, node: Node) -> tuple[str, str]:
         """Return an entry's title and id; without --id, GRUB takes the title for both."""
@@ -280,6 +286,9 @@ class Machine:
             return evaluate(words[:-1] if name == "[" and words[-1:] == ["]"] else words, self.host.exists)
         if name == "set":
             return self.assign(words)
+        if name == "export":
+            self.exported.update(words)
+            return True
         if name == "unset":
             for word in words:
                 self.env.pop(word, None)
@@ -367,7 +376,9 @@ def run(host: Host, path: str, src: bytes, env: Mapping[str, str]) -> Result:
 
 def open_entry(host: Host, entry: MenuEntry, result: Result) -> Machine:
     """Run one entry's commands: the machine then has its ``linux`` and ``initrds``, or a submenu's items."""
-    machine = Machine(host, entry.env)
+    env = entry.menu.submenu_env() if entry.is_submenu else entry.menu.env
+    machine = Machine(host, env)
+    machine.functions, machine.exported = dict(entry.menu.functions), set(entry.menu.exported)
     machine.path, machine.script = entry.path, entry.script
     try:
         machine.run(entry.node.block or [])
