@@ -39,8 +39,8 @@ def grub_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
         match = _STYLE.fullmatch(src, node.rest_start, node.rest_end)
         if match:
             splices.append(_over(match, "menu"))
-    if not splices and b"timeout=" not in src and any(node.name == b"menuentry" for node in script.nodes):
-        return b"set timeout=%d\n" % seconds + src
+    if b"timeout=" not in src and any(node.name == b"menuentry" for node in script.nodes):
+        splices.append(Splice(0, 0, b"set timeout=%d\n" % seconds))
     return apply_splices(src, splices)
 
 
@@ -194,11 +194,12 @@ def legacy_boot_disk(src: bytes | None, *, prefix: str) -> Content:
         for one in assignments(src)
         if one.name == "boot" and one.value.startswith("/dev/") and src[one.value_start : one.value_start + 1] == b"/"
     ]
-    stable = (b"/dev/mapper/", b"/dev/md")
-    changed = [(start, end) for start, end in spans if src[start:end] != name and not src[start:end].startswith(stable)]
-    return apply_splices(
-        src, [Splice(start, end - start, _keep_number(src[start:end], name)) for start, end in changed]
-    )
+    splices = []
+    for start, end in spans:
+        old, new = src[start:end], _keep_number(src[start:end], name)
+        if old != new and not old.startswith((b"/dev/mapper/", b"/dev/md")):
+            splices.append(Splice(start, end - start, new))
+    return apply_splices(src, splices)
 
 
 def _keep_number(old: bytes, disk: bytes) -> bytes:

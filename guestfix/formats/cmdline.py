@@ -202,7 +202,8 @@ def _region(src: bytes, line: ArgLine, change: Change) -> bytes | None:
     texts = line.texts()
     wanted = change(texts, line)
     replace = {at: text for at, text in wanted.replace.items() if text != texts[at]}
-    rewrite = Rewrite(replace, wanted.add if line.takes_more else [])
+    open_quote = bool(texts) and texts[-1].count('"') % 2 == 1
+    rewrite = Rewrite(replace, wanted.add if line.takes_more and not open_quote else [])
     if not rewrite:
         return None
     start = max(line.base - 1, 0)
