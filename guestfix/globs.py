@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from fnmatch import translate
 from typing import Protocol
 
 from guestfix.guest import Stat
@@ -30,10 +29,25 @@ class Tree(Protocol):
 @functools.cache
 def name_matcher(pattern: str, ignore_case: bool = False) -> Callable[[str], bool]:
     """Return a test for one path component; a leading dot is matched only by a pattern that has one."""
-    matches = re.compile(translate(pattern), re.IGNORECASE if ignore_case else 0).match
-    if pattern.startswith("."):
+    matches = _matcher(pattern.casefold() if ignore_case else pattern)
+    dotted = pattern.startswith(".")
+    if ignore_case:
+        return lambda name: (dotted or not name.startswith(".")) and matches(name.casefold())
+    return lambda name: (dotted or not name.startswith(".")) and matches(name)
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """Return a test for a whole name. One star, as most patterns have, needs no regular expression."""
+    if "[" in pattern or "?" in pattern or pattern.count("*") > 1:
+        from fnmatch import translate
+
+        matches = re.compile(translate(pattern)).match
         return lambda name: matches(name) is not None
-    return lambda name: not name.startswith(".") and matches(name) is not None
+    head, star, tail = pattern.partition("*")
+    if not star:
+        return lambda name: name == pattern
+    least = len(head) + len(tail)
+    return lambda name: len(name) >= least and name.startswith(head) and name.endswith(tail)
 
 
 def path_matches(path: str, pattern: str, ignore_case: bool = False) -> bool:

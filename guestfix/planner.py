@@ -20,8 +20,8 @@ from guestfix.facts import Evidence, Facts, Finding
 from guestfix.globs import glob
 from guestfix.guest import GuestFS
 from guestfix.overlay import Overlay
+from guestfix.pack.bind import MissingFact, bind
 from guestfix.pack.model import CONFIDENCES, Pack, Rule, Step, Target
-from guestfix.pack.steps import MissingFact, bind
 from guestfix.pack.when import evaluate, facts_of
 from guestfix.plan import Decision, Plan
 from guestfix.workbench import Workbench

@@ -16,7 +16,7 @@ LAYERS = (
     ("errors", "edit", "facts", "guest", "record", "versions", "__init__"),
     ("globs", "formats"),
     ("editors",),
-    ("names", "digest", "labels", "overlay", "backends"),
+    ("cache", "names", "digest", "labels", "overlay", "backends"),
     ("pack",),
     ("workbench", "detect", "compat", "actions"),
     ("plan", "changes", "planner"),

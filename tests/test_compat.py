@@ -16,7 +16,8 @@ from guestfix.compat.diff import compare
 from guestfix.compat.kernel import has_flavour, in_series
 from guestfix.errors import PackError
 from guestfix.facts import Facts
-from guestfix.pack.load import compile_pack, default_pack_path, pack_files
+from guestfix.pack.files import default_pack_path, pack_files
+from guestfix.pack.load import compile_pack
 from guestfix.pack.ranges import SCHEMES, RangeError, expand, key_of, parse_span
 from guestfix.pack.systems import load_systems
 from guestfix.pack.yamlpos import parse

@@ -87,7 +87,7 @@ class DirectoryGuest:
     def _resolve(self, path: str, *, follow: bool) -> str:
         """Resolve a path; the folder's own resolution is remembered until something is written."""
         folder, _, name = path.rpartition("/")
-        if not folder.startswith("/") or name in ("", ".", ".."):
+        if not folder.startswith("/") or name in ("", ".", "..") or "\0" in path:
             return resolve(path, self._child, self._link_target, follow=follow)
         real = self._folders.get(folder)
         if real is None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from guestfix import cache
 from guestfix.errors import GuestfixError, PackError, Problem
 from guestfix.guest import Disk, Disks, Volume
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import MAX_BYTES, parse
 
+FORMAT = 1
 VOLUME_KEYS = ("device", "aliases", "fstype", "uuid", "label", "partuuid", "partlabel", "size")
 DISK_KEYS = ("device", "size", "table", "partitions")
 
@@ -21,7 +27,22 @@ def read_disks(path: str) -> Disks:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise GuestfixError(f"can't read the disks description: {error.strerror}", where=path) from error
-    return parse_disks(data, path)
+    name = f"disks-{FORMAT}-{hashlib.sha256(data).hexdigest()}"
+    try:
+        return _decode(cache.read(name))
+    except (KeyError, TypeError, AttributeError):
+        disks = parse_disks(data, path)
+        cache.write(name, asdict(disks))
+        return disks
+
+
+def _decode(kept: Any) -> Disks:
+    disks = [{**disk, "partitions": tuple(_volume_in(part) for part in disk["partitions"])} for disk in kept["disks"]]
+    return Disks(tuple(Disk(**disk) for disk in disks), tuple(_volume_in(volume) for volume in kept["volumes"]))
+
+
+def _volume_in(kept: dict[str, Any]) -> Volume:
+    return Volume(**{**kept, "aliases": tuple(kept["aliases"])})
 
 
 def parse_disks(data: bytes, file: str) -> Disks:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from guestfix.errors import GuestfixError, PackError, Problem
+from guestfix.errors import PackError, Problem
+from guestfix.pack.files import digest_of
 from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, Rule, Target
 from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.steps import read_steps
@@ -22,44 +22,6 @@ TARGET_KEYS = (
     "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
     "console", "clock", "kernel_args",
 )  # fmt: skip
-
-
-def default_pack_path() -> Path:
-    """Return the folder of the rules that came with guestfix: inside the package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "rules"
-    return inside if inside.is_dir() else package.parent / "rules"
-
-
-def pack_files(root: Path) -> dict[str, bytes]:
-    """Return every YAML file of a pack by its relative path, sorted; case folders are no part of it."""
-    found: dict[str, bytes] = {}
-    try:
-        for folder, folders, names in os.walk(root, onerror=_raise):
-            folders[:] = sorted(name for name in folders if name != "cases")
-            for name in sorted(names):
-                if name.endswith(".yaml"):
-                    path = os.path.join(folder, name)
-                    with open(path, "rb") as stream:
-                        found[os.path.relpath(path, root)] = stream.read()
-    except OSError as error:
-        raise GuestfixError(f"can't read the rule pack: {error.strerror}", where=str(error.filename or root)) from error
-    if "pack.yaml" not in found:
-        raise GuestfixError("no rule pack: it has no pack.yaml", where=str(root), remedy="name a folder like rules/")
-    return found
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def digest_of(files: dict[str, bytes]) -> str:
-    """Return the SHA-256 over names and contents of a pack's files, as hex."""
-    total = hashlib.sha256()
-    for name, data in files.items():
-        total.update(f"{name}\0{len(data)}\0".encode())
-        total.update(data)
-    return total.hexdigest()
 
 
 def compile_pack(files: dict[str, bytes], root: str) -> Pack:

@@ -14,12 +14,10 @@ from typing import Any
 
 from guestfix.actions import ACTIONS, find_action
 from guestfix.editors import OPS, find_op
-from guestfix.facts import Facts, Unknown
+from guestfix.pack.bind import FACT
 from guestfix.pack.model import Step
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import Node
-
-_FACT = re.compile(r"\{([a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)+)\}")
 
 
 def read_steps(rule: Reader) -> tuple[Step, ...]:
@@ -68,9 +66,9 @@ def _read_args(step: Reader, function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _compile_argument(step: Reader, name: str, node: Node, wanted: Any) -> list[Any]:
-    if node.text is not None and (whole := _FACT.fullmatch(node.text)):
+    if node.text is not None and (whole := FACT.fullmatch(node.text)):
         return ["fact", whole[1]]
-    if node.text is not None and _FACT.search(node.text) and wanted is str:
+    if node.text is not None and FACT.search(node.text) and wanted is str:
         return ["text", node.text]
     origin = typing.get_origin(wanted) or wanted
     try:
@@ -106,29 +104,3 @@ def _only_texts(nodes: list[Node]) -> list[str]:
     if any(node.text is None for node in nodes):
         raise ValueError("must hold only text")
     return [node.text or "" for node in nodes]
-
-
-class MissingFact(Exception):
-    """An argument needs a fact that is not known; the text says which and why."""
-
-
-def bind(args: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """Return the arguments with facts filled in. Raises MissingFact where one isn't known."""
-    return {name: _value(kind, given, facts) for name, (kind, given) in args.items()}
-
-
-def _value(kind: str, given: Any, facts: Facts) -> Any:
-    if kind == "const":
-        return given
-    if kind == "fact":
-        return _known(given, facts)
-    return _FACT.sub(lambda match: str(_known(match[1], facts)), given)
-
-
-def _known(name: str, facts: Facts) -> Any:
-    fact = facts.get(name)
-    if fact is None:
-        raise MissingFact(f"the fact {name} is missing")
-    if isinstance(fact.value, Unknown):
-        raise MissingFact(f"the fact {name} is unknown: {fact.value.reason}")
-    return fact.value

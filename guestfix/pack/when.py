@@ -8,8 +8,8 @@ strong logic, so what is decided without the unknown part stays decided.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from guestfix.facts import Facts, Unknown
@@ -31,7 +31,8 @@ class ConditionError(ValueError):
 def _parser() -> Any:
     import lark
 
-    grammar = (Path(__file__).with_name("when.lark")).read_text(encoding="utf-8")
+    with open(os.path.join(os.path.dirname(__file__), "when.lark"), encoding="utf-8") as stream:
+        grammar = stream.read()
     return lark.Lark(grammar, parser="lalr", maybe_placeholders=False)
 
 

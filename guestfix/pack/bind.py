@@ -1,0 +1,38 @@
+"""Filling facts into the arguments of a rule's step, which :mod:`guestfix.pack.steps` compiled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from guestfix.facts import Facts, Unknown
+
+FACT = re.compile(r"\{([a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)+)\}")
+"""A fact's name in braces, in a rule's argument."""
+
+
+class MissingFact(Exception):
+    """An argument needs a fact that is not known; the text says which and why."""
+
+
+def bind(args: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """Return the arguments with facts filled in. Raises MissingFact where one isn't known."""
+    return {name: _value(kind, given, facts) for name, (kind, given) in args.items()}
+
+
+def _value(kind: str, given: Any, facts: Facts) -> Any:
+    if kind == "const":
+        return given
+    if kind == "fact":
+        return _known(given, facts)
+    return FACT.sub(lambda match: str(_known(match[1], facts)), given)
+
+
+def _known(name: str, facts: Facts) -> Any:
+    fact = facts.get(name)
+    if fact is None:
+        raise MissingFact(f"the fact {name} is missing")
+    if isinstance(fact.value, Unknown):
+        raise MissingFact(f"the fact {name} is unknown: {fact.value.reason}")
+    return fact.value
