@@ -14,7 +14,13 @@ FALLBACKS = ("bootx64.efi", "bootia32.efi", "bootaa64.efi")
 
 def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Report what keeps the target's firmware from starting the guest."""
-    return [*_fallback(facts), *_firmware(facts, target), *_windows_11(facts, target), *_lilo(guest, facts)]
+    return [
+        *_fallback(facts),
+        *_firmware(facts, target),
+        *_windows_11(facts, target),
+        *_unsaved(facts),
+        *_lilo(guest, facts),
+    ]
 
 
 def _fallback(facts: Facts) -> Iterator[Finding]:
@@ -59,6 +65,19 @@ def _windows_11(facts: Facts, target: Target) -> Iterator[Finding]:
         summary = f"Windows 11 needs UEFI, which the target {target.id} does not have"
         remedy = "choose a target with UEFI"
         yield Finding("GF-BOOT-FIRMWARE", "blocker", summary, facts.evidence("os.id"), remedy)
+
+
+def _unsaved(facts: Facts) -> Iterator[Finding]:
+    """GRUB then starts the first entry; tools that look for saved_entry can't tell which kernel that is."""
+    default = facts.value("boot.default")
+    if "bls" in (facts.value("boot.loaders") or ()) and facts.value("boot.choice") == "" and default:
+        yield Finding(
+            "GF-BOOT-DEFAULT-UNSAVED",
+            "info",
+            f"no saved_entry says which boot entry is the default; GRUB starts the first one, {default['id']}",
+            facts.evidence("boot.default"),
+            "to fix the choice: grub2-set-default, with the id of an entry",
+        )
 
 
 def _lilo(guest: GuestFS, facts: Facts) -> Iterator[Finding]:

@@ -79,6 +79,25 @@ FIREWALL_ON: dict[str, object] = {
 CLOSED = "table ip f { chain i { type filter hook input priority 0; policy drop; %s } }\n"
 PASSWD = "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n"
 
+BLS = (
+    "title RHEL\nversion 5.14.0-1.el9.x86_64\nlinux /vmlinuz-5.14.0-1.el9.x86_64\n"
+    "initrd /initramfs-5.14.0-1.el9.x86_64.img\noptions root=UUID=1\n"
+)
+GRUBENV = "# GRUB Environment Block\nsaved_entry={}\n"
+BLS_BOOT: dict[str, object] = {
+    **kernels("5.14.0-1.el9.x86_64"),
+    "boot/grub2/grub.cfg": 'load_env\nset default="${saved_entry}"\nblscfg\n',
+    "boot/loader/entries/abc-5.14.0-1.el9.x86_64.conf": BLS,
+}
+INTERFACES = "auto eth0\niface eth0 inet static\n address 10.0.0.5\n"
+LOST: dict[str, object] = {**BLS_BOOT, "boot/grub2/grubenv": GRUBENV.format("gone").ljust(1024, "#")}
+NO_DHCP: dict[str, object] = {**MANY, "etc/network/interfaces": INTERFACES}
+MENU = "menuentry {0} {{\n linux /boot/vmlinuz-{0} root=UUID=1\n}}\n"
+TWO_MENUS: dict[str, object] = {
+    "boot/grub2/grub.cfg": MENU.format("5.14.0-1.el9.x86_64"),
+    "boot/grub/grub.cfg": MENU.format("4.18.0-1.el8.x86_64"),
+}
+
 HAS = [
     # code, severity, files, more
     ("GF-OS-SEVERAL-ROOTS", "warning", {"old/etc/os-release": "ID=x\n"}, {}),
@@ -99,6 +118,11 @@ HAS = [
     ("GF-EFI-FALLBACK-MISSING", "warning", EFI, {}),
     ("GF-BOOT-FIRMWARE", "blocker", EFI, {"target": TARGETS["aws-xen"]}),
     ("GF-BOOT-LILO", "warning", {"etc/lilo.conf": "boot=/dev/sda\n"}, {}),
+    ("GF-BOOT-DEFAULT-LOST", "warning", LOST, {}),
+    ("GF-BOOT-DEFAULT-UNSAVED", "info", BLS_BOOT, {}),
+    ("GF-BOOT-SEVERAL-CONFIGS", "warning", TWO_MENUS, {}),
+    ("GF-FSTAB-UNREADABLE", "blocker", {"etc/fstab": "one\ntwo\n"}, {}),
+    ("GF-NETWORK-DHCP-CLIENT-MISSING", "warning", NO_DHCP, {}),
     ("GF-KERNEL-NONE", "warning", MANY, {}),
     ("GF-KERNEL-CUSTOM", "warning", kernels("6.1.55-mine"), {}),
     ("GF-KERNEL-XEN", "blocker", kernels("2.6.18-400.el5xen"), {}),
@@ -146,6 +170,7 @@ def test_a_guest_that_has_the_limit(
     assert finding.remedy or severity == "info"
 
 
+SAVED = GRUBENV.format("abc-5.14.0-1.el9.x86_64")
 HAS_NOT = [
     # code, files, more
     ("GF-OS-SEVERAL-ROOTS", {"old/etc/hosts": "", "srv/chroot/etc/os-release": "", "mnt/data/x": ""}, {}),
@@ -161,6 +186,11 @@ HAS_NOT = [
     ("GF-BOOT-FIRMWARE", EFI, {}),
     ("GF-BOOT-FIRMWARE", {}, {"target": TARGETS["aws-xen"]}),
     ("GF-BOOT-LILO", {"etc/lilo.conf": "boot=/dev/sda\n"}, {"default": "6.1.0-30-amd64"}),
+    ("GF-BOOT-DEFAULT-LOST", {**BLS_BOOT, "boot/grub2/grubenv": SAVED.ljust(1024, "#")}, {}),
+    ("GF-BOOT-DEFAULT-UNSAVED", {**BLS_BOOT, "boot/grub2/grubenv": SAVED.ljust(1024, "#")}, {}),
+    ("GF-BOOT-DEFAULT-UNSAVED", {}, {"default": "5.14.0-1.el9.x86_64"}),
+    ("GF-FSTAB-UNREADABLE", FSTAB, {}),
+    ("GF-NETWORK-DHCP-CLIENT-MISSING", {**NO_DHCP, "usr/sbin/dhclient": ""}, {}),
     ("GF-KERNEL-NONE", {}, {}),
     ("GF-KERNEL-CUSTOM", kernels("6.1.0-18-amd64"), {}),
     ("GF-KERNEL-NOT-LAST-BOOTED", {**kernels("6.1.0-9-amd64"), "var/log/wtmp": wtmp("6.1.0-9-amd64")}, {}),
