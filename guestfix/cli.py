@@ -9,7 +9,6 @@ import argparse
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -41,6 +40,10 @@ EXITS = """exit status:
 """
 
 
+WIDTH = 110
+"""Columns of a command's help. Asking the terminal would load shutil and all compressors at every start."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError instead of exiting with status 2."""
 
@@ -55,7 +58,7 @@ def parser_for(name: str) -> Parser:
         prog=f"guestfix {name}",
         description=COMMANDS[name][0].upper() + COMMANDS[name][1:] + ".",
         epilog=EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=WIDTH),
         allow_abbrev=False,
     )
     importlib.import_module(f"guestfix.commands.{name}").add_arguments(parser)
@@ -87,6 +90,8 @@ def run(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter complains when it flushes
         return EXIT_DONE
     except Exception:  # noqa: BLE001 - the outermost frame: a traceback's status 1 would mean "changes planned"
+        import traceback
+
         traceback.print_exc()
         sys.stderr.write("guestfix: this is a defect of guestfix; please report it with the lines above\n")
         return EXIT_BUG
