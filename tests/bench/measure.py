@@ -7,6 +7,9 @@ import sys
 import time
 from dataclasses import dataclass
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""An installed guestfix has its bytecode beside it; without it every run would compile the sources first."""
+
 PASS = [sys.executable, "-c", "pass"]
 
 
