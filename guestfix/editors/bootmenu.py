@@ -40,7 +40,7 @@ def grub_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
         if match:
             splices.append(_over(match, "menu"))
     if b"timeout=" not in src and any(node.name == b"menuentry" for node in script.nodes):
-        splices.append(Splice(0, 0, b"set timeout=%d\n" % seconds))
+        splices.insert(0, Splice(0, 0, b"set timeout=%d\n" % seconds))
     return apply_splices(src, splices)
 
 
@@ -79,7 +79,7 @@ def legacy_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
         elif one.name == "hiddenmenu":
             splices.append(Splice(one.at, 0, b"#"))
     if not any(one.name == "timeout" for one in menu.commands):
-        splices.append(Splice(0, 0, b"timeout=%d\n" % seconds))
+        splices.insert(0, Splice(0, 0, b"timeout=%d\n" % seconds))
     return apply_splices(src, splices)
 
 
