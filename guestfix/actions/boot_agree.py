@@ -14,20 +14,9 @@ from guestfix.workbench import Workbench
 
 KERNEL_INSTALL = "/etc/kernel/cmdline"
 
-_MADE = (
-    "root",
-    "ro",
-    "rw",
-    "rootflags",
-    "rootfstype",
-    "BOOT_IMAGE",
-    "initrd",
-    "single",
-    "recovery",
-    "nomodeset",
-    "zfs",
-)
-"""What grub-mkconfig writes by itself, or for one entry alone."""
+_MADE_BY_MKCONFIG = ("root", "ro", "rw", "rootflags", "rootfstype", "zfs")
+_MADE = ("BOOT_IMAGE", "initrd", "single", "recovery", "vt.handoff", "LANG")
+"""What loaders, grubby and kernel-install write by themselves, or for one entry alone."""
 
 
 def mend_sources(bench: Workbench) -> None:
@@ -44,10 +33,10 @@ def mend_sources(bench: Workbench) -> None:
     args = [str(word) for word in default["args"] if word not in tuned]
     defaults = [one for one in known if one.form == "default" and "grub" in one.path]
     if any(one.path == MAIN_DEFAULTS for one in defaults):
-        _mend(bench, defaults, args, default, made=_MADE)
+        _mend(bench, defaults, args, default, made=_MADE_BY_MKCONFIG + _MADE)
     kernel = [one for one in known if one.path == KERNEL_INSTALL]
     if kernel and default["loader"] == "bls":
-        _mend(bench, kernel, args, default, made=_MADE[6:])
+        _mend(bench, kernel, args, default, made=_MADE)
 
 
 def _tuned(known: list[Source]) -> set[str]:

@@ -57,7 +57,9 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     _put_entries(found, facts)
     sources = boot_sources.find_sources(guest, found.configs, found.places)
     facts.put("boot.sources", [{"path": one.path, "form": one.form} for one in sources])
-    return [*_differing(guest, found), *_default_findings(found), *boot_sources.image_findings(guest, found.places)]
+    entries = list(all_entries(found.menu.entries)) if found.menu else []
+    told = [*boot_sources.image_findings(guest, found.places), *boot_sources.name_findings(guest, entries)]
+    return [*_differing(guest, found), *_default_findings(found), *told]
 
 
 # firmware

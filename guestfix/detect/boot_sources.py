@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from guestfix.detect.boot_places import Config, Places
-from guestfix.detect.files import kind_of, names_in
+from guestfix.detect.files import kind_of, names_in, read_small
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Finding
+from guestfix.formats.bootentry import BootEntry
 from guestfix.guest import GuestFS
 
 SYSLINUX = (
@@ -20,6 +22,9 @@ SYSLINUX = (
     "/boot/extlinux.conf",
 )
 MAX_FILES = 2000
+
+_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
+_IN_NAME = re.compile(r"([0-9a-f]{32})-")
 
 _FIXED = (
     ("/etc/default/grub", "default"),
@@ -97,5 +102,26 @@ def image_findings(guest: GuestFS, places: Places) -> list[Finding]:
             f"{len(files)} unified kernel image{'s' if len(files) > 1 else ''}: arguments and initrd in a signed file",
             tuple(Evidence(path) for path in files[:10]),
             "guestfix can't change them; rebuild them in the guest (kernel-install, ukify) where drivers are missing",
+        )
+    ]
+
+
+def name_findings(guest: GuestFS, entries: Iterable[BootEntry]) -> list[Finding]:
+    """Report BLS entries named after another machine's id: kernel-install and grubby don't know them as theirs."""
+    found = read_small(guest, "/etc/machine-id", 256) or b""
+    own = found.strip().decode("ascii", "replace")
+    if not _MACHINE_ID.fullmatch(own):
+        return []
+    paths = [one.path for one in entries if one.loader == "bls"]
+    others = [path for path in paths if (match := _IN_NAME.match(path.rpartition("/")[2])) and match[1] != own]
+    if not others:
+        return []
+    return [
+        Finding(
+            "GF-BOOT-MACHINE-ID",
+            "info",
+            f"{len(others)} boot entries are named after another machine id than {own}",
+            tuple(Evidence(path) for path in others[:5]),
+            "they boot, but kernel updates neither change nor remove them; rename them, with saved_entry in grubenv",
         )
     ]

@@ -151,13 +151,15 @@ def for_kernel(words: Sequence[str], release: str) -> list[str]:
     """Return a target's arguments as a kernel of this release takes them.
 
     nvme_core.io_timeout was one byte before 4.15 (a larger value keeps the module from loading), and the
-    parameter was the nvme module's before 4.5. Source: drivers/nvme/host, EC2 user guide "NVMe I/O timeout".
+    parameter was the nvme module's before 4.5; Amazon's own 4.14 has the wide one. Sources: the kernel's
+    drivers/nvme/host; EC2 user guide "NVMe I/O timeout".
     """
     match = _RELEASE.search(release)
     version = (int(match[1][:6]), int(match[2][:6])) if match else (0, 0)
+    wide = version >= (4, 15) or (version >= (4, 14) and "amzn" in release)
     found: list[str] = []
     for word in words:
-        if name_of(word) != "nvme_core.io_timeout" or version >= (4, 15):
+        if name_of(word) != "nvme_core.io_timeout" or wide:
             found.append(word)
         else:
             value = value_of(word)
@@ -167,12 +169,21 @@ def for_kernel(words: Sequence[str], release: str) -> list[str]:
     return found
 
 
+def _longer(texts: Sequence[str], word: str) -> bool:
+    """Tell whether the arguments have a timeout that is as long already; it is never shortened."""
+    if not name_of(word).endswith("io_timeout"):
+        return False
+    values = [value_of(text) for text in texts if same_name(name_of(text), name_of(word))]
+    return any(one.isdigit() and int(one[:12]) >= int(value_of(word)[:12]) for one in values)
+
+
 def ensure_for_kernel(words: Sequence[str], default_release: str) -> Change:
     """Make arguments say a target's words, in the form that each place's own kernel takes."""
 
     def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
         release = line.kernel.rpartition("/")[2] if _RELEASE.search(line.kernel) else default_release
-        return ensure(for_kernel(words, release))(texts, line)
+        wanted = [word for word in for_kernel(words, release) if not _longer(texts, word)]
+        return ensure(wanted)(texts, line)
 
     change.per_kernel = True  # type: ignore[attr-defined]
     return change

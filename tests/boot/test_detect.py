@@ -239,3 +239,12 @@ def test_btrfs_subvolume_path(tmp_path: Path) -> None:
     text = samples.debian().replace("/boot/vmlinuz", "/@/boot/vmlinuz").replace("/boot/initrd", "/@/boot/initrd")
     facts, _ = detect(tmp_path, {"boot/grub2/grub.cfg": text}, "sles")
     assert facts.value("boot.default")["kernel"] == "/boot/vmlinuz-6.1.0-18-amd64"
+
+
+def test_entries_named_after_another_machine(tmp_path: Path) -> None:
+    other = "0123456789abcdef0123456789abcdef"
+    _, findings = detect(tmp_path / "a", rhel8(f"{MID}-{NEW}", **{"etc/machine-id": other + "\n"}), "rhel")
+    assert codes(findings) == ["GF-BOOT-MACHINE-ID"]
+    assert len(findings[0].evidence) == 3
+    for at, text in enumerate((MID, "", "uninitialized")):
+        assert detect(tmp_path / str(at), rhel8(f"{MID}-{NEW}", **{"etc/machine-id": text + "\n"}), "rhel")[1] == []

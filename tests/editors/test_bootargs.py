@@ -34,6 +34,7 @@ NOOP: list[tuple[Change, str]] = [
     (bootargs.unblock(["virtio_blk"]), "modprobe.blacklist=floppy,nouveau quiet\n"),
     (bootargs.ensure(["a=1", "b"]), "b a=1\n"),
     (bootargs.remove(["net.ifnames=0"]), "net.ifnames=1\n"),
+    (bootargs.ensure_for_kernel(["nvme_core.io_timeout=4294967295"], "4.9"), "nvme_core.io_timeout=4294967295\n"),
 ]
 
 CHANGED: list[tuple[Change, str, str]] = [
@@ -132,6 +133,7 @@ def test_swap_that_stayed_behind(value: str, complete: bool, gone: bool) -> None
     ("release", "wanted"),
     [
         ("vmlinuz-6.1.0-18-amd64", ["nvme_core.io_timeout=4294967295", "x"]),
+        ("4.14.336-253.554.amzn2.x86_64", ["nvme_core.io_timeout=4294967295", "x"]),
         ("4.14.0", ["nvme_core.io_timeout=255", "x"]),
         ("3.10.0-1160.el7", ["nvme_core.io_timeout=255", "nvme.io_timeout=255", "x"]),
         ("", ["nvme_core.io_timeout=255", "nvme.io_timeout=255", "x"]),
