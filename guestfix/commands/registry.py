@@ -15,6 +15,8 @@ from guestfix.formats.regf.keys import Key
 from guestfix.formats.regf.store import BASE, BadHive, Buffer
 
 LOGS = (".log1", ".log2", ".log")
+FOLDERS = ("", "/Windows/System32/config", "/WINNT/system32/config", "/Boot", "/EFI/Microsoft/Boot")
+"""Where a guest's hive that is given by its name alone is looked for."""
 BATCH = 1 << 16
 
 
@@ -46,7 +48,9 @@ _KEY_HELP = "path of a key, with backslashes, from the hive's root; CurrentContr
 
 
 def _add_hive(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("hive", metavar="HIVE", help="hive file; with --guest a path inside the guest")
+    parser.add_argument(
+        "hive", metavar="HIVE", help="hive file; with --guest a path inside the guest, or just SYSTEM, SOFTWARE ..."
+    )
     parser.add_argument("--guest", metavar="GUEST", help="directory or URI of the guest that holds the hive")
     parser.add_argument(
         "--log",
@@ -73,7 +77,11 @@ def _open_in_guest(uri: str, path: str) -> Hive:
     from guestfix.backends import open_guest
     from guestfix.formats.regf.guestfile import open_guest_hive
 
-    return open_guest_hive(open_guest(uri), "/" + path.replace("\\", "/").lstrip("/"))
+    guest = open_guest(uri)
+    place = "/" + path.replace("\\", "/").lstrip("/")
+    if "/" not in place[1:]:
+        place = next((found for one in FOLDERS if guest.stat(found := f"{one}{place}") is not None), place)
+    return open_guest_hive(guest, place)
 
 
 def _map(path: str) -> Buffer:

@@ -101,7 +101,7 @@ def test_hive_in_a_guest(hive: str, tmp_path: Path, capfd: pytest.CaptureFixture
     place = tmp_path / "guest" / "Windows" / "System32" / "config"
     place.mkdir(parents=True)
     shutil.copy(hive, place / "SYSTEM")
-    for path in ("/Windows/System32/config/SYSTEM", r"\windows\system32\config\system"):
+    for path in ("/Windows/System32/config/SYSTEM", r"\windows\system32\config\system", "SYSTEM", "system"):
         out = printed(capfd, "ls", "--guest", str(tmp_path / "guest"), path, "Select")
         assert out == ""
         assert "ControlSet001\n" in printed(capfd, "ls", "--guest", str(tmp_path / "guest"), path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
+import tempfile
 
 import pytest
 
@@ -313,3 +315,66 @@ def test_unknown_versions_are_only_read() -> None:
     assert list(hive.root.subkeys()) == []
     with pytest.raises(EditError, match="only read"):
         hive.create_key("x")
+
+
+def test_a_name_is_never_listed_twice() -> None:
+    """Windows finds no key with a wrong hash; a second one of that name would hide it for good."""
+    hive = fresh()
+    hive.create_key("abc")
+    data = bytearray(hive.to_bytes())
+    leaf = next(leaves(hive.store, hive.root.field(SUBKEY_LIST)))
+    struct.pack_into("<I", data, leaf.start + 4, 12345)
+    again = Hive.open(bytes(data))
+    assert again.key("abc") is None
+    with pytest.raises(EditError, match="wrong hash"):
+        again.create_key("ABC")
+
+
+def test_values_without_data_are_read_and_replaced() -> None:
+    hive = fresh()
+    for name in ("Empty", "Other"):
+        hive.set_value("Key", name, REG_BINARY, b"1234")
+    value = hive.value("Key", "Empty")
+    data = bytearray(hive.to_bytes())
+    struct.pack_into("<II", data, 4096 + value.offset + 8, 0, 0xFFFFFFFF)  # as Windows stores a tombstone
+    hive = Hive.open(bytes(data))
+    assert hive.value("Key", "Empty").data == b""
+    hive.set_value("Key", "Other", REG_BINARY, b"longer than inline")
+    hive.set_value("Key", "Empty", REG_BINARY, b"longer than inline")
+    hive.delete_value("Key", "Other")
+    sound(hive)
+
+
+def test_what_follows_the_last_bin_is_kept_until_a_bin_needs_the_room() -> None:
+    data = empty_hive("TEST")
+    hive = Hive.open(data + b"\xaa" * 10_000)
+    hive.set_value("Key", "Small", REG_DWORD, 1)
+    assert hive.to_bytes()[len(data) :] == b"\xaa" * 10_000
+    hive.set_value("Key", "Big", REG_BINARY, bytes(5000))
+    after = hive.to_bytes()
+    assert len(after) == len(data) + 10_000 and after[len(data) + 8192 :] == b"\xaa" * (10_000 - 8192)
+    assert check(after).problems == []
+
+
+def test_the_same_edits_give_the_same_bytes() -> None:
+    made = []
+    for _ in range(2):
+        hive = Hive.open(corpus_hive("BCD"))
+        for number in range(50):
+            hive.set_value(f"Objects\\{{{number}}}", "Value", REG_BINARY, bytes(number * 9))
+        hive.delete_key("Objects\\{7}")
+        made.append(hive.to_bytes())
+    assert made[0] == made[1]
+    assert check(made[0]).problems == []
+
+
+def test_reading_needs_no_copy() -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(empty_hive("TEST"))
+        file.flush()
+        view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        hive = Hive.open(view)
+        assert hive.key("None") is None and hive.store.data is view
+        assert hive.to_bytes() == empty_hive("TEST")
+        hive.create_key("Key")
+        assert view[:] == empty_hive("TEST") != hive.to_bytes()

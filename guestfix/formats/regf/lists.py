@@ -90,8 +90,8 @@ def key_name(store: Store, offset: int) -> str:
 def find(store: Store, head: int, name: str) -> int | None:
     """Return the offset of the subkey with this name, case ignored, or None.
 
-    Hashes are used to find it; only where they find nothing all names are compared, since other tools
-    have written lists with wrong hashes.
+    Hash leaves are searched by hash, as Windows does. Only for names outside ASCII all names are compared
+    where that finds nothing, since other tools have hashed these wrongly.
     """
     wanted, found = upcase(name), list(leaves(store, head))
     hashed = name_hash(name)
@@ -102,7 +102,7 @@ def find(store: Store, head: int, name: str) -> int | None:
                 if entry == hashed and upcase(key_name(store, offset)) == wanted:
                     return int(offset)
     for leaf in found:
-        for offset in entries(store, leaf):
+        for offset in () if leaf.kind == b"lh" and name.isascii() else entries(store, leaf):
             if upcase(key_name(store, offset)) == wanted:
                 return offset
     return None

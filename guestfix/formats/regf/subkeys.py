@@ -101,7 +101,10 @@ def _leaf_for(store: Store, found: list[Leaf], wanted: bytes) -> int:
 
 def _insert_into(hive: Hive, parent: Key, leaf: Leaf, wanted: bytes, entry: bytes) -> int:
     """Put an entry into a leaf, splitting it where it is full; return the head of the list."""
-    at = _place(hive.store, leaf, wanted) * WIDTH[leaf.kind]
+    index = _place(hive.store, leaf, wanted)
+    if index < leaf.length and sort_key(lists.key_name(hive.store, lists.entries(hive.store, leaf)[index])) == wanted:
+        raise BadHive(f"damaged hive: key {parent.name!r} has that subkey already, under a wrong hash")
+    at = index * WIDTH[leaf.kind]
     old = _raw(hive.store, leaf)
     raw = old[:at] + entry + old[at:]
     head = parent.field(keys.SUBKEY_LIST)
