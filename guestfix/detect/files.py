@@ -54,6 +54,14 @@ def kind_of(guest: GuestFS, path: str) -> str:
     return found.kind if found is not None else ""
 
 
+def real_path(guest: GuestFS, path: str) -> str:
+    """Return the path with its links resolved, or path itself where they can't be."""
+    try:
+        return guest.realpath(path)
+    except GuestError:
+        return path
+
+
 def names_in(guest: GuestFS, folder: str) -> tuple[str, ...]:
     """Return the sorted names in a folder; empty where there is none or it can't be listed."""
     try:

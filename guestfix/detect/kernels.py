@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from guestfix.detect.files import exists, is_link, kind_of, lines_of, names_in, read_head, read_small
+from guestfix.detect.files import exists, is_link, kind_of, lines_of, names_in, read_head, read_small, real_path
 from guestfix.detect.kernelimage import HEAD, is_64bit, release_of
 from guestfix.detect.lastboot import WTMP, last_booted
 from guestfix.facts import Evidence, Facts, Finding, Unknown
@@ -146,7 +146,7 @@ def _images(guest: GuestFS, named: Iterable[str]) -> tuple[dict[str, Kernel], li
 
 def _leads_beside(guest: GuestFS, path: str) -> bool:
     """Tell whether path is a link to another name in /boot, which is listed itself."""
-    return is_link(guest, path) and exists(guest, path) and guest.realpath(path).startswith("/boot/")
+    return is_link(guest, path) and exists(guest, path) and real_path(guest, path).startswith("/boot/")
 
 
 def _initrd(guest: GuestFS, image: str, release: str, written: str) -> str | None:
@@ -175,9 +175,9 @@ def _put_default(guest: GuestFS, facts: Facts, kernels: list[Kernel]) -> None:
     entry: Any = facts.value("boot.default")
     image = str(entry.get("kernel") or "") if isinstance(entry, Mapping) else ""
     if image:
-        real = _real(guest, image)
+        real = real_path(guest, image)
         for kernel in kernels:
-            if kernel.image and real == _real(guest, kernel.image):
+            if kernel.image and real == real_path(guest, kernel.image):
                 seen = facts.evidence("boot.default")[:1] or (Evidence(str(entry.get("path") or image)),)
                 facts.put("kernel.default", kernel.release, *seen, *kernel.seen[:1])
                 return
@@ -192,10 +192,6 @@ def _put_default(guest: GuestFS, facts: Facts, kernels: list[Kernel]) -> None:
     best = max(usable, key=lambda one: (not _SPECIAL.search(one.release), version_key(one.release)))
     why = "the boot loader's default is not known; this is the highest release" if len(usable) > 1 else "the only one"
     facts.put("kernel.default", best.release, Evidence(best.image or best.modules or "/boot", 0, why))
-
-
-def _real(guest: GuestFS, path: str) -> str:
-    return guest.realpath(path) if exists(guest, path) else path
 
 
 def _release_in_name(image: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.detect.files import exists, kind_of, names_in
+from guestfix.detect.files import exists, kind_of, names_in, real_path
 from guestfix.facts import Evidence, Facts, Finding
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
@@ -39,7 +39,7 @@ def _candidates(guest: GuestFS) -> Iterator[str]:
 def _roots(guest: GuestFS) -> Iterator[Finding]:
     found = []
     for path in list(_candidates(guest))[: 4 * MOST]:
-        if kind_of(guest, f"{path}/etc") == "dir" and guest.realpath(path) == path:
+        if kind_of(guest, f"{path}/etc") == "dir" and real_path(guest, path) == path:
             sign = next((one for one in _SIGNS if exists(guest, f"{path}/{one}")), "")
             found += [Evidence(f"{path}/{sign}")] if sign else []
         elif kind_of(guest, f"{path}/Windows/System32") == "dir":
