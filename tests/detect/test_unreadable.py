@@ -9,10 +9,11 @@ import pytest
 
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.compat import judge
-from guestfix.detect import kernels, limits, services
+from guestfix.detect import detect_all, kernels, limits, services
 from guestfix.detect import os as os_detector
 from guestfix.errors import SymlinkLoop, TooLarge, Unreadable
 from guestfix.facts import Facts
+from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
 from tests.systems import SYSTEMS, release_files
 from tests.tree import build, bzimage, elf
@@ -99,3 +100,20 @@ def test_any_single_look_up_may_fail(tree: Path, error: type[Exception]) -> None
 def test_all_of_them_may_fail(tree: Path) -> None:
     _, facts = detect(tree, -1)
     assert facts.value("os.id") is None
+
+
+GUESTS = sorted((Path(__file__).resolve().parents[2] / "testdata/guests").glob("*/root"))
+
+
+@pytest.mark.parametrize("root", GUESTS, ids=lambda path: path.parent.name)
+def test_every_detector_goes_on(root: Path) -> None:
+    """Every eleventh look-up fails, one a run, with all detectors at work."""
+    target = load_pack().targets["kvm-virtio"]
+    number, calls = 1, 1
+    while number <= calls:
+        guest = Failing(str(root))
+        guest.fails_at = number
+        detect_all(guest, Facts(), target)
+        calls = max(calls, guest.calls)
+        number += 11
+    assert calls > 200
