@@ -15,6 +15,7 @@ from guestfix.formats import devices
 from guestfix.formats.fstab import VITAL, Entry, entries, number_of
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
+from guestfix.versions import version_key
 
 PATH = "/etc/fstab"
 LIMIT = 1024 * 1024
@@ -27,12 +28,18 @@ _INIT_SIGNS = (
     ("systemd", ("/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/etc/systemd/system")),
 )
 
+_FIRST_SYSTEMD = {
+    "almalinux": "8", "amzn": "2", "centos": "7", "debian": "8", "fedora": "15", "ol": "7", "opensuse-leap": "42",
+    "opensuse-tumbleweed": "2014", "rhel": "7", "rocky": "8", "sles": "12", "ubuntu": "15.04",
+}  # fmt: skip
+"""The first release of each distribution that starts with systemd; Amazon Linux 1 (2011.09 to 2018.03) is none."""
+
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the fstab.* facts of a Linux guest; report a table that can't be read and entries given twice."""
     if facts.value("os.family") != "linux":
         return []
-    facts.put("fstab.init", find_init(guest))
+    facts.put("fstab.init", find_init(guest, facts))
     facts.put("fstab.readable", False)
     try:
         data = guest.read(PATH, LIMIT)
@@ -52,15 +59,29 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     return [*_generated(guest), *_twice(good, facts.value("disks.uuid_by_device", {})), *_devices_in_options(good)]
 
 
-def find_init(guest: GuestFS) -> str:
-    """Return who mounts the table's entries at boot; ``unknown`` where nothing shows it."""
+def find_init(guest: GuestFS, facts: Facts) -> str:
+    """Return who mounts the table's entries at boot; ``unknown`` where neither files nor the release show it."""
     try:
         target = guest.realpath("/sbin/init")
     except GuestError:
         target = ""
     if target.endswith("/systemd"):
         return "systemd"
-    return next((name for name, paths in _INIT_SIGNS if any(exists(guest, path) for path in paths)), "unknown")
+    signs = (name for name, paths in _INIT_SIGNS if any(exists(guest, path) for path in paths))
+    return next(signs, "") or _init_of_release(facts)
+
+
+def _init_of_release(facts: Facts) -> str:
+    """Return what the release starts with; every distribution of the table came to systemd at some version."""
+    ident, version = facts.value("os.id"), facts.value("os.version")
+    first = _FIRST_SYSTEMD.get(str(ident))
+    if first is None or not version:
+        return "unknown"
+    if ident == "amzn" and str(version).startswith("201"):
+        return "sysv"
+    if version_key(str(version)) >= version_key(first):
+        return "systemd"
+    return "mountall" if ident == "ubuntu" else "sysv"
 
 
 def _text(value: str) -> str:

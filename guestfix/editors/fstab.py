@@ -278,7 +278,7 @@ def _is_share(entry: Entry, types: list[str], sources: list[Callable[[str], obje
 def disable(src: bytes | None, *, types: list[str], sources: list[str], why: str) -> Content | Edit:
     """Turn entries of these types, or whose first field matches a pattern of ``sources``, into comments.
 
-    ``why`` is part of the comment and of the follow-up. Entries with noauto stay: nothing waits for them.
+    ``why`` is part of the comment and of the follow-up. Entries with noauto too: they would only fail later.
     A share at one of the mount points in VITAL is a blocker instead.
     """
     if src is None:
@@ -287,7 +287,7 @@ def disable(src: bytes | None, *, types: list[str], sources: list[str], why: str
     notes: list[Note] = []
     matchers = _matchers(sources)
     for entry in readable(src):
-        if not _is_share(entry, types, matchers) or entry.has("noauto"):
+        if not _is_share(entry, types, matchers):
             continue
         if entry.place in VITAL:
             notes.append(_vital_share(entry, why))

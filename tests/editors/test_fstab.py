@@ -238,7 +238,6 @@ def test_the_remedy_without_disks_is_to_describe_them() -> None:
 NOOP_DISABLE = [
     b"",
     b"/dev/sda1 / ext4\n",
-    b"//host/share /s cifs noauto 0 0\n",
     b"# //host/share /s cifs\n",
     b"//dev/sda1 / ext4\n",
     b"//srv/x /x none bind\n",
@@ -252,6 +251,7 @@ def test_disable_leaves(src: bytes) -> None:
 
 
 BEFORE_AFTER_DISABLE = [
+    (b"//host/share /s cifs noauto 0 0\n", b"# guestfix: disabled, a share: //host/share /s cifs noauto 0 0\n"),
     (
         b"//host/share /s cifs credentials=/x,_netdev 0 0\r\n",
         b"# guestfix: disabled, a share: //host/share /s cifs credentials=/x,_netdev 0 0\r\n",
