@@ -10,18 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guestfix.backends.directory import DirectoryGuest
 from guestfix.cli import run
 from guestfix.compat import judge, rows_of, table_version
 from guestfix.compat.diff import compare
 from guestfix.compat.kernel import has_flavour, in_series
 from guestfix.errors import PackError
 from guestfix.facts import Facts
+from guestfix.guest import Disk, Disks, Volume
+from guestfix.pack.cache import load_pack
 from guestfix.pack.files import default_pack_path, pack_files
 from guestfix.pack.load import compile_pack
 from guestfix.pack.ranges import SCHEMES, RangeError, expand, key_of, parse_span
 from guestfix.pack.systems import load_systems
 from guestfix.pack.yamlpos import parse
+from guestfix.planner import make_plan
 from tests.systems import SYSTEMS, verdict_of
+from tests.tree import build
 
 TABLE = b"version: 1.0\ndate: 2026-01-01\ntitle: t\n"
 
@@ -294,6 +299,33 @@ def test_a_derived_distribution_is_judged_by_its_relative() -> None:
     verdict = judge(SYSTEMS, facts)
     assert (verdict.status, verdict.confidence_drop) == ("unlisted", 1)
     assert "related to CentOS" in verdict.summary
+
+
+def test_a_family_stands_for_its_system() -> None:
+    facts = facts_of("sled", "15 SP4")
+    facts.put("os.id_like", ["suse"])
+    assert "related to SUSE Linux Enterprise Server" in judge(SYSTEMS, facts).summary
+
+
+@pytest.mark.parametrize(
+    ("release", "confidence", "code"),
+    [
+        ("ID=gentoo\nVERSION_ID=2.15\n", "confident", "GF-OS-UNKNOWN"),
+        ("", "confident", "GF-OS-UNKNOWN"),
+        ('ID=ubuntu\nVERSION_ID="27.04"\n', "confident", "GF-OS-UNLISTED"),
+        ('ID=ubuntu\nVERSION_ID="22.04"\n', "certain", None),
+    ],
+)
+def test_generic_fixes_come_at_lower_confidence(
+    tmp_path: Path, release: str, confidence: str, code: str | None
+) -> None:
+    files = {"etc/fstab": "/dev/sda1 / ext4 defaults 0 1\n", "etc/passwd": "root:x:0:0::/root:/bin/sh\n"}
+    build(tmp_path, {**files, **({"etc/os-release": release} if release else {})})
+    disks = Disks((Disk("/dev/sda", partitions=(Volume("/dev/sda1", fstype="ext4", uuid="1-2"),)),))
+    plan = make_plan(DirectoryGuest(str(tmp_path), disks), load_pack())
+    decision = next(one for one in plan.decisions if one.rule == "fstab/stable-device-names")
+    assert (decision.outcome, decision.confidence) == ("applied", confidence)
+    assert code is None or code in [finding.code for finding in plan.findings]
 
 
 def test_centos_stream_is_not_centos_linux() -> None:

@@ -17,6 +17,9 @@ from guestfix.facts import Facts, Finding
 
 __all__ = ["KernelVerdict", "Verdict", "judge", "rows_of", "table_version"]
 
+_FAMILY = {"suse": "sles"}
+"""Families that ID_LIKE names, with the system that stands for them."""
+
 _X86 = ("i386", "i486", "i586", "i686", "x86")
 _WIDE = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -93,7 +96,7 @@ def _match(systems: Sequence[System], facts: Facts) -> tuple[str, System | None,
         version = rest or facts.value("os.version")
         return name, system, find_row(system, version, str(facts.value("os.variant") or ""))
     for like in facts.value("os.id_like") or ():
-        related = system_of(systems, str(like))
+        related = system_of(systems, _FAMILY.get(str(like), str(like)))
         if related is not None:
             why = f"{name} is not in the table; it is related to {related[0]['title']}, which is"
             return name, related[0], Match("unlisted", None, "likely", why)

@@ -9,111 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from guestfix.detect.files import lines_of, read_small
+from guestfix.detect.distro import ALIASES, DEBIAN, LIKE, NAMES, Identity
+from guestfix.detect.files import lines_of, names_in, read_small
 from guestfix.facts import Evidence
 from guestfix.formats import shellvars
 from guestfix.guest import GuestFS
 
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What release files say. ``version`` is in the distribution's own writing; empty where unknown."""
-
-    id: str
-    version: str = ""
-    name: str = ""
-    like: tuple[str, ...] = ()
-    variant: str = ""
-    codename: str = ""
-    evidence: tuple[Evidence, ...] = field(default=())
-
-
 OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 
-# What one-line release files begin with, lower case -> ID; the first that fits counts.
-_NAMES = (
-    ("red hat enterprise", "rhel"),
-    ("red hat linux", "redhat"),
-    ("centos", "centos"),
-    ("oracle linux", "ol"),
-    ("enterprise linux enterprise linux", "ol"),
-    ("oracle vm server", "ovs"),
-    ("scientific linux", "scientific"),
-    ("springdale", "springdale"),
-    ("rocky linux", "rocky"),
-    ("almalinux", "almalinux"),
-    ("cloudlinux", "cloudlinux"),
-    ("amazon linux", "amzn"),
-    ("fedora", "fedora"),
-    ("eurolinux", "eurolinux"),
-    ("miracle linux", "miraclelinux"),
-    ("virtuozzo", "virtuozzo"),
-    ("openeuler", "openeuler"),
-    ("kylin linux", "kylin"),
-    ("xenserver", "xenserver"),
-    ("mandriva", "mandriva"),
-    ("mageia", "mageia"),
-    ("alt ", "altlinux"),
-    ("suse linux enterprise server", "sles"),
-    ("suse linux enterprise desktop", "sled"),
-    ("suse linux enterprise", "sles"),
-    ("novell open enterprise server", "sles"),
-    ("opensuse", "opensuse"),
-    ("suse linux", "opensuse"),
-    ("ubuntu", "ubuntu"),
-    ("debian gnu/linux", "debian"),
-    ("debian", "debian"),
-    ("linux mint", "linuxmint"),
-    ("alpine linux", "alpine"),
-    ("arch linux", "arch"),
-    ("gentoo", "gentoo"),
-    ("slackware", "slackware"),
-    ("photon", "photon"),
-    ("vmware photon", "photon"),
-)
-
-_LIKE = {
-    "centos": ("rhel", "fedora"),
-    "ol": ("rhel", "fedora"),
-    "rhel": ("fedora",),
-    "scientific": ("rhel", "centos", "fedora"),
-    "rocky": ("rhel", "centos", "fedora"),
-    "almalinux": ("rhel", "centos", "fedora"),
-    "cloudlinux": ("rhel", "centos", "fedora"),
-    "amzn": ("rhel", "fedora"),
-    "ubuntu": ("debian",),
-    "linuxmint": ("ubuntu", "debian"),
-    "sles": ("suse",),
-    "sled": ("suse",),
-    "opensuse": ("suse",),
-}
-"""ID_LIKE for release files that have none, as the distribution's os-release says today."""
-
-_ALIASES = {
-    "redhatenterpriseserver": "rhel",
-    "redhatenterprise": "rhel",
-    "redhat": "rhel",
-    "oracle": "ol",
-    "oracleserver": "ol",
-    "enterpriseenterpriseserver": "ol",
-    "amazon": "amzn",
-    "amazonami": "amzn",
-    "suse linux": "opensuse",
-    "sles_sap": "sles",
-    "sle_hpc": "sles",
-    "suse": "sles",
-    "suse linux enterprise server": "sles",
-    "linuxmint": "linuxmint",
-}
-
-_DEBIAN = {
-    "lenny": "5", "squeeze": "6", "wheezy": "7", "jessie": "8", "stretch": "9", "buster": "10", "bullseye": "11",
-    "bookworm": "12", "trixie": "13", "forky": "14", "duke": "15",
-}  # fmt: skip
-
 _RELEASE = re.compile(r"(?:\brelease|\bversion|\blinux|\bubuntu|\bmint|\bserver)\s+v?(\d+(?:\.\d+)*)", re.IGNORECASE)
+_UNHEARD_OF = re.compile(r"([A-Za-z][A-Za-z0-9]{1,30})\b[^\n]{0,200}?\brelease\s+v?\d", re.IGNORECASE)
 _UPDATE = re.compile(r"\bupdate (\d+)\b", re.IGNORECASE)
 _SUSE_FIELD = re.compile(r"(VERSION|PATCHLEVEL)\s*=\s*(\d[\d.]*)")
 _SERVICE_PACK = re.compile(r"\bSP\s*(\d+)\b")
@@ -146,7 +53,7 @@ def parse_os_release(data: bytes, path: str) -> Identity | None:
         return said[name].value.strip() if name in said else ""
 
     given = value("ID").lower()
-    ident = _ALIASES.get(given, given) if given != "suse" else given
+    ident = ALIASES.get(given, given) if given != "suse" else given
     if not ident or not ident.isprintable():
         return None
     version = value("VERSION_ID")
@@ -162,7 +69,7 @@ def parse_os_release(data: bytes, path: str) -> Identity | None:
         ident,
         version,
         value("PRETTY_NAME") or value("NAME"),
-        tuple(value("ID_LIKE").lower().split()) or _LIKE.get(ident, ()),
+        tuple(value("ID_LIKE").lower().split()) or LIKE.get(ident, ()),
         "stream" if stream else value("VARIANT_ID").lower(),
         value("VERSION_CODENAME").lower(),
         seen,
@@ -192,12 +99,20 @@ RELEASE_FILES = (
 
 
 def _from_release_files(guest: GuestFS) -> Identity | None:
-    for path in RELEASE_FILES:
+    for path in (*RELEASE_FILES, *_other_release_files(guest)):
         data = read_small(guest, path)
         found = parse_release(data, path) if data is not None else None
         if found is not None:
             return found
     return None
+
+
+def _other_release_files(guest: GuestFS) -> Iterator[str]:
+    """Yield the release files of distributions that nobody here has heard of."""
+    known = {"/etc/os-release", "/etc/lsb-release", *RELEASE_FILES, *(path for path, _ in PLAIN_FILES)}
+    for name in names_in(guest, "/etc"):
+        if name.endswith(("-release", "_release")) and f"/etc/{name}" not in known:
+            yield f"/etc/{name}"
 
 
 def parse_release(data: bytes, path: str) -> Identity | None:
@@ -207,12 +122,14 @@ def parse_release(data: bytes, path: str) -> Identity | None:
         return None
     number, line = lines[0]
     text = line.lower().removeprefix("derived from ").removeprefix("welcome to ").lstrip()
-    ident = next((ident for start, ident in _NAMES if text.startswith(start)), None)
+    ident = next((ident for start, ident in NAMES if text.startswith(start)), None)
+    if ident is None and path.endswith("release") and (said := _UNHEARD_OF.match(line)):
+        ident = said[1].lower()
     if ident is None:
         return None
     version = _suse_version(lines) if ident in ("sles", "sled", "opensuse") else _red_hat_version(line)
     variant = "stream" if ident == "centos" and "stream" in text else ""
-    return Identity(ident, version, line, _LIKE.get(ident, ()), variant, "", (Evidence(path, number, line),))
+    return Identity(ident, version, line, LIKE.get(ident, ()), variant, "", (Evidence(path, number, line),))
 
 
 def _red_hat_version(line: str) -> str:
@@ -239,7 +156,7 @@ def _from_lsb(guest: GuestFS) -> Identity | None:
     if "DISTRIB_ID" not in said:
         return None
     given = said["DISTRIB_ID"].value.strip().lower()
-    ident = _ALIASES.get(given, given.replace(" ", ""))
+    ident = ALIASES.get(given, given.replace(" ", ""))
     if not ident:
         return None
     seen = tuple(
@@ -250,7 +167,7 @@ def _from_lsb(guest: GuestFS) -> Identity | None:
     version = said["DISTRIB_RELEASE"].value.strip() if "DISTRIB_RELEASE" in said else ""
     name = said["DISTRIB_DESCRIPTION"].value if "DISTRIB_DESCRIPTION" in said else given
     code = said["DISTRIB_CODENAME"].value.lower() if "DISTRIB_CODENAME" in said else ""
-    return Identity(ident, version, name, _LIKE.get(ident, ()), "", code, seen)
+    return Identity(ident, version, name, LIKE.get(ident, ()), "", code, seen)
 
 
 PLAIN_FILES = (
@@ -273,7 +190,7 @@ def _from_plain(guest: GuestFS) -> Identity | None:
         version = debian_version(line) if ident == "debian" else ""
         found = re.search(r"\d+(?:\.\d+)*", line)
         version = version or (found[0] if found else "")
-        return Identity(ident, version, line, _LIKE.get(ident, ()), "", "", (Evidence(path, number, line),))
+        return Identity(ident, version, line, LIKE.get(ident, ()), "", "", (Evidence(path, number, line),))
     return None
 
 
@@ -281,7 +198,7 @@ def debian_version(line: str) -> str:
     """Return the version that debian_version names: ``12.4``, or the number of a codename before release."""
     if re.fullmatch(r"\d+(\.\d+)*", line):
         return line
-    return _DEBIAN.get(line.partition("/")[0].lower(), "")
+    return DEBIAN.get(line.partition("/")[0].lower(), "")
 
 
 _CPE = {
@@ -311,7 +228,7 @@ def _from_cpe(guest: GuestFS) -> Identity | None:
         return None
     ident = _CPE.get((parts[1], parts[2]), parts[2])
     digits = [part for part in parts[3:5] if part.isdigit()] or [parts[3]]
-    return Identity(ident, ".".join(digits), line, _LIKE.get(ident, ()), "", "", (Evidence(path, number, line),))
+    return Identity(ident, ".".join(digits), line, LIKE.get(ident, ()), "", "", (Evidence(path, number, line),))
 
 
 def _from_issue(guest: GuestFS) -> Identity | None:
@@ -322,7 +239,7 @@ def _from_issue(guest: GuestFS) -> Identity | None:
             found = parse_release(line.encode(), path)
             if found is not None and found.version:
                 ident = path.removeprefix("/etc/").partition("-")[0] if path.endswith("-upstream") else found.id
-                return replace(found, id=ident, like=_LIKE.get(ident, ()), evidence=(Evidence(path, number, line),))
+                return replace(found, id=ident, like=LIKE.get(ident, ()), evidence=(Evidence(path, number, line),))
     return None
 
 
@@ -335,8 +252,8 @@ def _debian_point(guest: GuestFS, found: Identity) -> Identity:
     fits = version and (not found.version or version == found.version or version.startswith(found.version + "."))
     if fits and all(one.path != path for one in found.evidence):
         return replace(found, version=version, evidence=(*found.evidence, Evidence(path, number, line)))
-    if not found.version and found.codename in _DEBIAN:
-        return replace(found, version=_DEBIAN[found.codename])
+    if not found.version and found.codename in DEBIAN:
+        return replace(found, version=DEBIAN[found.codename])
     return found
 
 

@@ -190,7 +190,8 @@ def _put_default(guest: GuestFS, facts: Facts, kernels: list[Kernel]) -> None:
         facts.put("kernel.default", Unknown("no kernel is installed in this tree"))
         return
     best = max(usable, key=lambda one: (not _SPECIAL.search(one.release), version_key(one.release)))
-    why = "the boot loader's default is not known; this is the highest release" if len(usable) > 1 else "the only one"
+    known = "is not known" if not image else "starts no ordinary kernel"
+    why = f"the boot loader's default {known}; this is the highest release" if len(usable) > 1 else "the only one"
     facts.put("kernel.default", best.release, Evidence(best.image or best.modules or "/boot", 0, why))
 
 

@@ -7,9 +7,10 @@ learned from its registry, elsewhere.
 
 from __future__ import annotations
 
+from guestfix.detect.distro import Identity
 from guestfix.detect.elf import find_arch
 from guestfix.detect.files import exists, kind_of, names_in
-from guestfix.detect.identity import Identity, identify
+from guestfix.detect.identity import identify
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target

@@ -148,6 +148,12 @@ def test_the_boot_loader_may_name_what_is_not_there(tmp_path: Path) -> None:
     assert "not in the guest" in facts.evidence("kernel.default")[-1].text
 
 
+def test_a_rescue_entry_is_no_default_kernel(tmp_path: Path) -> None:
+    facts = facts_of(tmp_path, TWO, boot_default={"kernel": "/boot/vmlinuz-0-rescue-1"})
+    assert facts.value("kernel.default") == "6.1.0-18-amd64"
+    assert "starts no ordinary kernel" in facts.evidence("kernel.default")[0].text
+
+
 def test_a_guess_says_that_it_is_one(tmp_path: Path) -> None:
     assert "is not known" in facts_of(tmp_path, TWO).evidence("kernel.default")[0].text
 
