@@ -12,7 +12,7 @@ from typing import Any
 from guestfix.editors import bootargs
 from guestfix.errors import EditError
 from guestfix.facts import Evidence
-from guestfix.formats import argplaces, shellvars
+from guestfix.formats import argplaces, cmdline, devices, shellvars
 from guestfix.formats.cmdline import ArgLine, Change, Rewrite
 from guestfix.workbench import Workbench
 
@@ -110,11 +110,12 @@ def set_devices(bench: Workbench) -> None:
         facts.value("disks.uuid_by_device", {}),
         facts.value("disks.partuuid_by_device", {}),
         udev_links=_old_suse(bench),
-        initrd=bool(default.get("initrd", True)) if default else True,
+        initrd=not default or bool(default["initrd"]) or default["loader"] == "uki",
         gone=_gone(bench),
     )
     change_all(bench, change)
     _report_devices(bench, change, default)
+    _report_image(bench, default)
 
 
 def _old_suse(bench: Workbench) -> bool:
@@ -152,6 +153,23 @@ def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: di
             *_places(bench, word),
             remedy="write its UUID there yourself: cryptdevice=UUID=...:name",
         )
+
+
+def _report_image(bench: Workbench, default: dict[str, Any]) -> None:
+    """Report device names in the arguments of a unified kernel image, which can't be changed."""
+    if default.get("loader") != "uki":
+        return
+    for word in default["args"]:
+        name, value = cmdline.name_of(word), cmdline.value_of(word)
+        if name in bootargs.DEVICE_ARGUMENTS and devices.is_unstable(value):
+            vital = name == "root" and not _same_name_on_target(bench, word)
+            bench.find(
+                "GF-BOOT-UKI-DEVICE",
+                "blocker" if vital else "warning",
+                f"the unified kernel image that boots has the argument {word} built in",
+                Evidence(default["path"], 0, word),
+                remedy="write its UUID into /etc/kernel/cmdline in the guest and make the image anew",
+            )
 
 
 def _same_name_on_target(bench: Workbench, word: str) -> bool:

@@ -69,7 +69,7 @@ def _problem(bench: Workbench, entry: Entry) -> str:
 def _set_default(bench: Workbench, entry: Entry) -> bool:
     if entry["loader"] == "grub-legacy":
         return _set_legacy(bench, entry)
-    if entry["loader"] == "systemd-boot":
+    if entry["loader"] in ("systemd-boot", "uki"):
         return _set_loader_conf(bench, entry)
     if entry["loader"] in ("grub2", "bls"):
         return _set_grub2(bench, entry)
@@ -163,11 +163,13 @@ def _set_legacy(bench: Workbench, entry: Entry) -> bool:
 
 
 def _set_loader_conf(bench: Workbench, entry: Entry) -> bool:
-    path = str(entry["path"]).rpartition("/loader/")[0] + "/loader/loader.conf"
+    base = str(entry["path"]).rpartition("/loader/")[0] or str(bench.facts.value("boot.esp", ""))
+    path, name = f"{base}/loader/loader.conf", shellvars.encode(entry["id"])
     content = bench.fs.content(path)
     src = content if isinstance(content, bytes) else b""
     lines = [line for line in src.splitlines(keepends=True) if line.split()[:1] != [b"default"]]
-    bench.fs.put(path, b"".join([b"default %s.conf\n" % shellvars.encode(entry["id"]), *lines]))
+    suffix = b"" if entry["loader"] == "uki" else b".conf"
+    bench.fs.put(path, b"".join([b"default " + name + suffix + b"\n", *lines]))
     return True
 
 

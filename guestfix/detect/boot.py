@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from guestfix.detect import boot_menu, boot_places, boot_sources
+from guestfix.detect import boot_menu, boot_others, boot_places, boot_sources
 from guestfix.detect.boot_menu import Menu
 from guestfix.detect.boot_places import Config, Places
 from guestfix.detect.files import read_small
@@ -101,7 +101,7 @@ def _syslinux_configs(guest: GuestFS) -> list[Config]:
 def _choose_menu(guest: GuestFS, found: Found) -> None:
     """Take the menu of the first configuration on the firmware's path that has one, else any other's."""
     if found.firmware == "uefi" and _systemd_boot_first(found.places):
-        found.menu = boot_menu.systemd_boot_menu(guest, found.places.esp)
+        found.menu = boot_others.systemd_boot_menu(guest, found.places.esp, boot_sources.uki_files(guest, found.places))
         if found.menu and found.menu.entries:
             return
     order = [one for one in found.configs if one.firmware == found.firmware]
@@ -114,7 +114,7 @@ def _choose_menu(guest: GuestFS, found: Found) -> None:
             best = (config, menu)
             break
     if best is None:
-        found.menu = boot_menu.systemd_boot_menu(guest, found.places.esp)
+        found.menu = boot_others.systemd_boot_menu(guest, found.places.esp, boot_sources.uki_files(guest, found.places))
         return
     found.used, found.menu = best
     if best[1].path != best[0].path:
@@ -132,7 +132,7 @@ def _menu_of(guest: GuestFS, config: Config, esp: str) -> Menu:
         return boot_menu.grub2_menu(guest, config, esp, {})
     if config.loader == "grub-legacy":
         return boot_menu.legacy_menu(guest, config, esp)
-    return boot_menu.syslinux_menu(guest, config, esp)
+    return boot_others.syslinux_menu(guest, config, esp)
 
 
 def _put_loaders(guest: GuestFS, found: Found, facts: Facts) -> None:

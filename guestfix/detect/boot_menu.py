@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from guestfix.detect.boot_places import CONFIG_LIMIT, Config, child
+from guestfix.detect.boot_places import CONFIG_LIMIT, Config
 from guestfix.detect.files import kind_of as kind
 from guestfix.detect.files import names_in as names
 from guestfix.detect.files import read_small as read
-from guestfix.formats import bls, cmdline, grubargs, grubenv, grublegacy, grubrun, syslinux
+from guestfix.formats import bls, cmdline, grubargs, grubenv, grublegacy, grubrun
 from guestfix.formats.bootentry import BootEntry, choose
 from guestfix.guest import GuestFS
 
@@ -197,13 +197,14 @@ def _bls_entries(host: GrubHost, env: Mapping[str, str], above: str) -> list[Boo
     files = [name for name in names(host.guest, folder) if name.endswith(".conf")] if folder else []
     found = []
     for name in bls.sort_names(files[:MAX_BLS]):
-        entry = _bls_entry(host, f"{folder}/{name}", env, above)
+        entry = bls_entry(host, f"{folder}/{name}", env, above)
         if entry:
             found.append(entry)
     return found
 
 
-def _bls_entry(host: GrubHost, path: str, env: Mapping[str, str], above: str) -> BootEntry | None:
+def bls_entry(host: GrubHost, path: str, env: Mapping[str, str], above: str) -> BootEntry | None:
+    """Read one BLS entry; None where it can't be read."""
     src = read(host.guest, path, 65536)
     if src is None:
         return None
@@ -259,62 +260,3 @@ def _saved_index(guest: GuestFS, config: str) -> int | None:
     src = read(guest, f"{config.rpartition('/')[0]}/default", 65536) or b""
     match = re.match(rb"\s*(\d{1,6})", src)
     return int(match[1]) if match else None
-
-
-# systemd-boot and syslinux
-
-
-def systemd_boot_menu(guest: GuestFS, esp: str) -> Menu | None:
-    """Read systemd-boot's entries; None where there are none."""
-    base = next((one for one in (esp, "/boot", "/efi") if one and child(guest, one, "loader")), "")
-    folder = f"{base}/loader/entries"
-    files = [name for name in names(guest, folder) if name.endswith(".conf")] if base else []
-    if not files:
-        return None
-    host = GrubHost(guest, base)
-    menu = Menu("systemd-boot", f"{base}/loader/loader.conf")
-    for name in bls.sort_names(files[:MAX_BLS]):
-        entry = _bls_entry(host, f"{folder}/{name}", {}, "")
-        if entry:
-            entry.loader = "systemd-boot"
-            menu.entries.append(entry)
-    src = read(guest, menu.path, 65536) or b""
-    menu.choice = bls.parse(src).get("default")
-    _match_systemd_default(menu)
-    return menu
-
-
-def _match_systemd_default(menu: Menu) -> None:
-    from fnmatch import fnmatchcase
-
-    pattern = menu.choice.removesuffix(".conf")
-    found = [one for one in menu.entries if pattern and fnmatchcase(one.id, pattern)]
-    if pattern and not found:
-        menu.reason = f"the default {menu.choice!r} matches no entry; systemd-boot takes the newest"
-    menu.default = next(iter(found or menu.entries), None)
-
-
-def syslinux_menu(guest: GuestFS, config: Config, esp: str) -> Menu:
-    """Read an extlinux.conf or syslinux.cfg."""
-    host, menu = GrubHost(guest, esp), Menu("extlinux", config.path, visited=[config.path])
-    parsed = syslinux.parse(config.src)
-    base = config.path.rpartition("/")[0]
-    for label in parsed.labels:
-        args, initrds = syslinux.arguments(parsed, label)
-        entry = BootEntry(label.name, label.title or label.name, "extlinux", config.path, label.line)
-        entry.kernel = kernel_path(host, _beside(base, label.kernel))
-        entry.initrd = tuple(kernel_path(host, _beside(base, one)) for one in initrds if one)
-        entry.args = tuple(args)
-        menu.entries.append(entry)
-    menu.choice = parsed.default
-    menu.default = choose(menu.entries, parsed.default)
-    if menu.default is None:
-        menu.reason = f"the default {parsed.default!r} names no label" if menu.entries else "the menu has no entries"
-    return menu
-
-
-def _beside(base: str, named: str) -> str:
-    """Return a path that is relative to the configuration's own folder as an absolute one."""
-    import posixpath
-
-    return posixpath.normpath(f"{base}/{named}") if named and not named.startswith(("/", "(")) else named

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 from guestfix.backends.directory import open_directory
@@ -248,3 +249,32 @@ def test_entries_named_after_another_machine(tmp_path: Path) -> None:
     assert len(findings[0].evidence) == 3
     for at, text in enumerate((MID, "", "uninitialized")):
         assert detect(tmp_path / str(at), rhel8(f"{MID}-{NEW}", **{"etc/machine-id": text + "\n"}), "rhel")[1] == []
+
+
+def image(sections: dict[str, bytes]) -> bytes:
+    """Return a PE file with these sections, as ukify would make one."""
+    head = bytearray(b"MZ" + bytes(62) + b"PE\0\0" + struct.pack("<HH12xHH", 0x8664, len(sections), 240, 0x22))
+    struct.pack_into("<I", head, 0x3C, 64)
+    head += struct.pack("<H", 0x20B) + bytes(238)
+    at, body = 1024, b""
+    for name, data in sections.items():
+        head += struct.pack("<8sIIII16x", name.encode(), len(data), 0, len(data), at + len(body))
+        body += data
+    return bytes(head).ljust(at, b"\0") + body
+
+
+def test_unified_kernel_images_are_entries(tmp_path: Path) -> None:
+    osrel = b'NAME=Arch\nPRETTY_NAME="Arch Linux"\n'
+    files = {
+        "efi/EFI/systemd/systemd-bootx64.efi": b"MZ",
+        "efi/EFI/Linux/arch-6.6.efi": image({".osrel": osrel, ".cmdline": b"root=/dev/sda2 rw\0", ".linux": b"k"}),
+        "efi/EFI/Linux/arch-6.5.efi": image({".osrel": osrel, ".cmdline": b"root=UUID=x rw"}),
+        "efi/EFI/Linux/broken.efi": b"MZ" + b"\xff" * 90,
+        "efi/loader/loader.conf": "default arch-6.5*\n",
+    }
+    facts, findings = detect(tmp_path, files, "arch")
+    assert codes(findings) == ["GF-BOOT-UKI"]
+    assert [one["title"] for one in facts.value("boot.entries")] == ["broken.efi", "Arch Linux", "Arch Linux"]
+    default = facts.value("boot.default")
+    assert (default["loader"], default["kernel"]) == ("uki", "/efi/EFI/Linux/arch-6.5.efi")
+    assert default["args"] == ["root=UUID=x", "rw"]

@@ -37,6 +37,13 @@ DISKS = f"""disks:
       - {{device: /dev/sda1, fstype: swap, uuid: {SWAP_UUID}}}
       - {{device: /dev/sda2, fstype: ext4, uuid: {ROOT_UUID}}}
 """
+UEFI_DISKS = f"""disks:
+  - device: /dev/sda
+    table: gpt
+    partitions:
+      - {{device: /dev/sda1, fstype: vfat, uuid: 0AB1-0AB1}}
+      - {{device: /dev/sda2, fstype: ext4, uuid: {ROOT_UUID}}}
+"""
 
 
 def need(*tools: str) -> None:
@@ -153,7 +160,7 @@ class Boot:
 def boot(disk: Path, until: Sequence[str], timeout: float = 420, bus: str = "nvme", more: Sequence[str] = ()) -> Boot:
     """Start the guest and read its serial console until one of these regular expressions appears.
 
-    ``bus`` is nvme, virtio-blk or virtio-scsi. The disk is not written to (-snapshot).
+    ``bus`` is nvme, virtio-blk or virtio-scsi. The disk is not written to.
     """
     need("qemu-system-x86_64")
     device = {
@@ -162,7 +169,7 @@ def boot(disk: Path, until: Sequence[str], timeout: float = 420, bus: str = "nvm
         "virtio-scsi": ["-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=d0"],
     }[bus]
     command = ["qemu-system-x86_64", "-accel", ACCEL, "-m", "1024", "-smp", "2"]
-    command += ["-drive", f"file={disk},if=none,id=d0,format=raw", "-snapshot", *device, "-nic", "none"]
+    command += ["-drive", f"file={disk},if=none,id=d0,format=raw,snapshot=on", *device, "-nic", "none"]
     command += ["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot", *more]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
@@ -185,3 +192,63 @@ def boot(disk: Path, until: Sequence[str], timeout: float = 420, bus: str = "nvm
     finally:
         process.kill()
         process.wait()
+
+
+# UEFI
+
+OVMF = Path("/usr/share/OVMF")
+SHIM = Path("/usr/lib/shim")
+SIGNED_GRUB = Path("/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed")
+ESP_KIB = 64 * 1024
+ESP_ROOT_START = 2048 + ESP_KIB * 2
+
+
+def signed_loaders() -> dict[str, bytes]:
+    """Return Debian's signed shim, GRUB and MokManager by the names they have on an EFI system partition."""
+    files = {
+        "shimx64.efi": SHIM / "shimx64.efi.signed",
+        "mmx64.efi": SHIM / "mmx64.efi.signed",
+        "grubx64.efi": SIGNED_GRUB,
+    }
+    missing = [str(path) for path in files.values() if not path.exists()]
+    if missing:
+        pytest.skip(f"not installed (shim-signed, grub-efi-amd64-signed): {', '.join(missing)}")
+    return {name: path.read_bytes() for name, path in files.items()}
+
+
+def uefi_disk(disk: Path, root: Path, work: Path) -> None:
+    """Make a raw disk with a GPT: an EFI system partition from root's /boot/efi, then root itself as ext4."""
+    need("mke2fs", "sfdisk", "mkfs.vfat", "mcopy")
+    esp, part = work / "esp.fat", work / "root.ext4"
+    esp.unlink(missing_ok=True)
+    run("mkfs.vfat", "-C", "-i", "0AB10AB1", esp, ESP_KIB)
+    run("mcopy", "-s", "-i", esp, *(root / "boot/efi").iterdir(), "::/")
+    run("mke2fs", "-q", "-t", "ext4", "-U", ROOT_UUID, "-d", root, part, "2000M")
+    with open(disk, "wb") as stream:
+        stream.truncate(ESP_ROOT_START * SECTOR + part.stat().st_size + 2048 * SECTOR)
+    sizes = ESP_KIB * 2, part.stat().st_size // SECTOR
+    table = f"label: gpt\nstart=2048, size={sizes[0]}, type=uefi\nstart={ESP_ROOT_START}, size={sizes[1]}\n"
+    run("sfdisk", "-q", disk, input=table)
+    for source, start in ((esp, 2048), (part, ESP_ROOT_START)):
+        run(
+            "dd",
+            f"if={source}",
+            f"of={disk}",
+            "bs=1M",
+            f"seek={start * SECTOR}",
+            "oflag=seek_bytes",
+            "conv=notrunc,sparse",
+        )
+        source.unlink()
+
+
+def secure_boot(work: Path) -> list[str]:
+    """Return QEMU's options for firmware with Secure Boot on and no boot entries of its own."""
+    code, variables = OVMF / "OVMF_CODE_4M.ms.fd", OVMF / "OVMF_VARS_4M.ms.fd"
+    if not code.exists() or not variables.exists():
+        pytest.skip("OVMF with Microsoft's keys is not installed (ovmf)")
+    own = work / "vars.fd"
+    shutil.copyfile(variables, own)
+    found = ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]
+    found += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"]
+    return [*found, "-drive", f"if=pflash,format=raw,unit=1,file={own}"]
