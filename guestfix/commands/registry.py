@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from guestfix.errors import NotFound, Unreadable
 from guestfix.formats.regf.controlsets import expand
 from guestfix.formats.regf.hive import Hive, is_clean
-from guestfix.formats.regf.keys import Key
+from guestfix.formats.regf.keys import Key, split_path
 from guestfix.formats.regf.store import BASE, BadHive, Buffer
 
 LOGS = (".log1", ".log2", ".log")
@@ -66,8 +66,11 @@ def run(args: argparse.Namespace) -> int:
         hive = _open_in_guest(args.guest, args.hive) if args.guest else _open_file(args.hive, args.log)
         if hive.refusal:
             sys.stderr.write(f"guestfix: {args.hive}: {hive.refusal}; what follows may be incomplete\n")
-        key = _find(hive, args.key, args.hive)
-        {"ls": _list, "get": _get, "export": _export}[args.action](hive, key, args)
+        key, names = _find(hive, args.key, args.hive)
+        if args.action == "export":
+            _export(hive, key, names, args)
+        else:
+            {"ls": _list, "get": _get}[args.action](key, args)
     except BadHive as error:
         raise BadHive(error.what, where=args.hive, remedy=_DAMAGED) from error
     return 0
@@ -108,12 +111,20 @@ def _logs_beside(path: str) -> list[str]:
     return [os.path.join(folder, one) for one in found if one]
 
 
-def _find(hive: Hive, path: str, where: str) -> Key:
-    """Return the key at path; slashes serve as backslashes where there is no key with slashes in its name."""
+def _find(hive: Hive, path: str, where: str) -> tuple[Key, list[str]]:
+    """Return the key at path, and the names on the way to it as the hive spells them.
+
+    Slashes serve as backslashes where there is no key with slashes in its name.
+    """
     for one in (path, path.replace("/", "\\")):
         for place in expand(hive, one)[:1]:
-            if (key := hive.key(place)) is not None:
-                return key
+            key: Key | None = hive.root
+            names = []
+            for name in split_path(place):
+                key = key and key.subkey(name)
+                names.append(key.name if key else "")
+            if key is not None:
+                return key, names
     raise NotFound(f"no key {path!r} in this hive", where=where)
 
 
@@ -136,11 +147,11 @@ def shown(name: str) -> str:
     return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
 
 
-def _list(_: Hive, key: Key, args: argparse.Namespace) -> None:
+def _list(key: Key, args: argparse.Namespace) -> None:
     _out(f"{shown(one.name)}\n" for one in key.subkeys())
 
 
-def _get(_: Hive, key: Key, args: argparse.Namespace) -> None:
+def _get(key: Key, args: argparse.Namespace) -> None:
     from guestfix.formats.regf.diff import show
 
     if args.value is None:
@@ -152,10 +163,9 @@ def _get(_: Hive, key: Key, args: argparse.Namespace) -> None:
     _out([f"{value.text}\n"])
 
 
-def _export(hive: Hive, key: Key, args: argparse.Namespace) -> None:
+def _export(hive: Hive, key: Key, names: list[str], args: argparse.Namespace) -> None:
     from guestfix.formats.regf.regexport import export, hive_root
 
-    names = _names_to(hive, key)
     path = "\\".join([args.prefix or hive_root(hive.header.file_name, args.hive), *names])
     wide = args.encoding == "utf-16"
     text = export(key, path, ascii_data=not wide)
@@ -166,15 +176,6 @@ def _export(hive: Hive, key: Key, args: argparse.Namespace) -> None:
     _out(_noting(text, odd))
     if odd:
         sys.stderr.write("guestfix: some names are not ASCII; for regedit, export with --encoding utf-16\n")
-
-
-def _names_to(hive: Hive, key: Key) -> list[str]:
-    """Return the names from the root to a key, as the hive spells them."""
-    names: list[str] = []
-    while key.offset != hive.root.offset and len(names) < 512:
-        names.append(key.name)
-        key = Key(hive.store, key.parent_offset)
-    return names[::-1]
 
 
 def _marked(text: Iterable[str]) -> Iterator[str]:

@@ -378,3 +378,15 @@ def test_reading_needs_no_copy() -> None:
         assert hive.to_bytes() == empty_hive("TEST")
         hive.create_key("Key")
         assert view[:] == empty_hive("TEST") != hive.to_bytes()
+
+
+def test_a_wrong_parent_pointer_misleads_nobody() -> None:
+    hive = fresh()
+    hive.set_value("A\\B", "Value", REG_DWORD, 1)
+    hive.create_key("Other")
+    data = bytearray(hive.to_bytes())
+    struct.pack_into("<I", data, hive.key("A\\B").at + 16, hive.key("Other").offset)
+    hive = Hive.open(bytes(data))
+    hive.delete_key("A\\B")
+    assert [place for place, _ in listing(hive)] == ["", "A", "Other"]
+    sound(hive)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from guestfix.errors import EditError
 from guestfix.formats.regf import values
-from guestfix.formats.regf.keys import Key
+from guestfix.formats.regf.keys import Key, split_path
 from guestfix.formats.regf.store import BASE, BadHive, Buffer, Store, checksum, read_header
 from guestfix.formats.regf.values import Data, Value
 
@@ -153,7 +153,7 @@ class Hive:
             self.touched_keys[path] = None
             key = writer.make_key(self, path)
             if class_name:
-                writer.set_class(self, key, class_name)
+                writer.set_class(self, self._parent(path), key, class_name)
             if security:
                 writer.set_security(self, key, security)
             return key
@@ -179,8 +179,13 @@ class Hive:
             if key is None:
                 return False
             self.touched_keys[path] = None
-            writer.delete_key(self, key, recursive)
+            writer.delete_key(self, self._parent(path), key, recursive)
             return True
+
+    def _parent(self, path: str) -> Key | None:
+        """Return the key whose subkey the path names, or None for the root's path."""
+        names = split_path(path)
+        return self.root.find("\\".join(names[:-1])) if names else None
 
     def to_bytes(self) -> bytes:
         """Return the hive's bytes: the very object that was opened where nothing was changed.

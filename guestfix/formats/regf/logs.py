@@ -178,9 +178,14 @@ def _apply(out: bytearray, entry: _Entry) -> None:
 
 
 def _replay_old(data: Buffer, primary: Header | None, logs: list[_Log]) -> Outcome | None:
-    """Replay the one log that was written at the time the hive says; of two, the later one."""
+    """Replay the one log that was written at the time the hive says; of two, the later one.
+
+    Without a base block the first bin tells the time; it is older where it was not written any more.
+    """
     time = primary.timestamp if primary else _first_bin_time(data)
-    fitting = [log for log in logs if log.header.timestamp == time]
+    fitting = [
+        log for log in logs if log.header.timestamp == time or (primary is None and log.header.timestamp > time >= 0)
+    ]
     for log in sorted(fitting, key=lambda one: -one.header.sequence1):
         found = _dirty_pages(log)
         if found is None:

@@ -188,8 +188,8 @@ def _new_key(hive: Hive, parent: Key, name: str, depth: int) -> Key:
     return Key(hive.store, offset)
 
 
-def set_class(hive: Hive, key: Key, class_name: str) -> None:
-    """Give key a class name."""
+def set_class(hive: Hive, parent: Key | None, key: Key, class_name: str) -> None:
+    """Give key a class name; its parent takes note of the length."""
     raw = class_name.encode("utf-16-le", "surrogatepass")
     if len(raw) > 0xFFFF:
         raise EditError("a class name has at most 32767 characters")
@@ -199,8 +199,9 @@ def set_class(hive: Hive, key: Key, class_name: str) -> None:
     cell = rewrite(hive, key.field(keys.CLASS), raw, key.offset)
     hive.store.put32(key.at + keys.CLASS, cell)
     hive.store.put16(key.at + keys.CLASS_LENGTH, len(raw))
-    if key.offset != hive.root.offset:
-        _raise_to(Key(hive.store, key.parent_offset), keys.MAX_SUBKEY_CLASS, len(raw))
+    if parent is not None:
+        hive.allocator.check(parent.offset)
+        _raise_to(parent, keys.MAX_SUBKEY_CLASS, len(raw))
 
 
 def set_security(hive: Hive, key: Key, descriptor: bytes) -> None:
@@ -213,17 +214,13 @@ def set_security(hive: Hive, key: Key, descriptor: bytes) -> None:
     security.release(hive, old)
 
 
-def delete_key(hive: Hive, key: Key, recursive: bool) -> None:
-    """Remove key with its values, and with its subkeys where recursive is set."""
-    if key.offset == hive.root.offset or key.flags & keys.FLAG_ROOT:
+def delete_key(hive: Hive, parent: Key | None, key: Key, recursive: bool) -> None:
+    """Remove key from its parent, with its values, and with its subkeys where recursive is set."""
+    if parent is None or key.offset == hive.root.offset or key.flags & keys.FLAG_ROOT:
         raise EditError("the root key can't be deleted")
     doomed = _subtree(key)
     if len(doomed) > 1 and not recursive:
         raise EditError(f"key {key.name!r} has subkeys, so it is not deleted")
-    parent = Key(hive.store, key.parent_offset)
-    found = parent.subkey(key.name)
-    if found is None or found.offset != key.offset:
-        raise EditError(f"damaged hive: key {key.name!r} is not in its parent's list")
     touch(hive, parent)
     subkeys.remove(hive, parent, key.name, key.offset)
     for one in reversed(doomed):
