@@ -215,12 +215,15 @@ def _decide(rule: Rule, bench: Workbench, options: Options, chosen: bool, drop: 
 def _outcome(rule: Rule, bench: Workbench, options: Options, chosen: bool, level: int) -> tuple[str, str]:
     if not chosen:
         return "skipped", "not selected"
+    undecided: list[tuple[Sequence[Any], str]] = []
     for condition, text in zip(rule.when, rule.when_text, strict=True):
         holds = evaluate(condition, bench.facts, lambda path: bool(glob(bench.fs, path)))
         if holds is False:
             return "no", f"not: {text}"
         if holds is None:
-            return _undecided(rule, bench, condition, text)
+            undecided.append((condition, text))
+    if undecided:
+        return _undecided(rule, bench, *undecided[0])
     if level > CONFIDENCES.index(options.confidence):
         _offer(rule, bench, CONFIDENCES[level])
         return "skipped", f"confidence is only {CONFIDENCES[level]}"
@@ -230,12 +233,9 @@ def _outcome(rule: Rule, bench: Workbench, options: Options, chosen: bool, level
 def _undecided(rule: Rule, bench: Workbench, condition: Sequence[Any], text: str) -> tuple[str, str]:
     missing = [name for name in facts_of(list(condition)) if bench.facts.value(name) is None]
     reason = f"can't be decided: {text} (unknown: {', '.join(dict.fromkeys(missing))})"
-    if not all(name not in bench.facts for name in missing):
-        bench.findings.append(
-            Finding(
-                "GF-RULE-UNDECIDED", "info", f"rule {rule.id} {reason}", _fact_evidence(bench, missing), "", rule.id
-            )
-        )
+    bench.findings.append(
+        Finding("GF-RULE-UNDECIDED", "info", f"rule {rule.id} {reason}", _fact_evidence(bench, missing), "", rule.id)
+    )
     return "undecided", reason
 
 
