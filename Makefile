@@ -1,4 +1,4 @@
-# make check   lint, types and every test that ends within minutes (installs what they need)
+# make check   lint, types, every test that ends within minutes, and one boot (installs what they need)
 # make e2e     boots whole guests; long
 # make bench   speed and memory as ratios, medians of several runs
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: check lint types test e2e bench bless packages clean
+.PHONY: check lint types test boot e2e bench bless packages clean
 
 check: packages $(STAMP)
-	$(MAKE) --no-print-directory lint types test
+	$(MAKE) --no-print-directory lint types test boot
 
 packages:
 	@sh tests/packages.sh
@@ -30,6 +30,9 @@ types: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
+
+boot: $(STAMP)
+	$(BIN)/python -m pytest -m e2e tests/e2e/test_boot.py -k root_by_device_name
 
 e2e: packages $(STAMP)
 	$(BIN)/python -m pytest -m e2e tests
