@@ -99,7 +99,7 @@ class DirectoryGuest:
 
     def _child(self, folder: str, name: str) -> str:
         base = folder.rstrip("/")
-        if self.case_insensitive and not os.path.lexists(f"{self.root}{base}/{name}"):
+        if self.case_insensitive and not os.path.lexists(self._host(f"{base}/{name}")):
             if folder not in self._names:
                 self._names[folder] = {found.casefold(): found for found in self._scan(folder)}
             name = self._names[folder].get(name.casefold(), name)

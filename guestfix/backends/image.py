@@ -155,6 +155,8 @@ class MountedTree:
         real = self.realpath(path)
         node = self._node(real)
         names = list(node.names()) if node is not None else []
+        if real == "/":
+            names += [mount[1:] for mount in self._mounts if mount.count("/") == 1 and mount[1:] not in ("", *names)]
         if len(names) > MAX_NAMES:
             raise TooLarge(f"more than {MAX_NAMES} names in this directory", where=path)
         return tuple(sorted(names))

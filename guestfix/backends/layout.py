@@ -14,6 +14,7 @@ from guestfix.backends.layout_fstab import fstab_entries
 from guestfix.backends.layout_names import Names, disk_names, family_of, spec_names
 from guestfix.backends.layout_parts import ESP_TYPES, LDM_TYPES
 from guestfix.backends.layout_probe import Probe
+from guestfix.backends.layout_windows import system_partitions
 from guestfix.errors import GuestError, NotAGuest, UsageError
 from guestfix.guest import Disk, Disks, Stat, Volume
 
@@ -87,11 +88,16 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """What is mounted where; ``subvolume`` is a path or ``subvolid:N``, empty for the default one."""
+    """What is mounted where; ``subvolume`` is a path or ``subvolid:N``, empty for the default one.
+
+    ``added``: the guest has no folder at this path. Windows keeps its system partition without a place in
+    its tree; guestfix shows it at one.
+    """
 
     path: str
     part: Part
     subvolume: str = ""
+    added: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +329,11 @@ def _mounts(root: Root, parts: Sequence[Part], names: Names, view: ViewOf) -> tu
             missing.append(f"{path} ({entry.spec}): {part.problem or 'its filesystem can not be read here'}")
             continue
         found.setdefault(path, Mount(path, part, entry.subvolume))
-    _add_esp(root, found, parts, view)
+    if root.system == "Windows":
+        for path, part in system_partitions(root, parts, view):
+            found[path] = Mount(path, part, added=True)
+    else:
+        _add_esp(root, found, parts, view)
     return tuple(found[path] for path in sorted(found)), tuple(missing)
 
 

@@ -83,6 +83,22 @@ class Modules:
             os.close(descriptor)
 
 
+class _Guest(DirectoryGuest):
+    """The mounted guest; ``added`` are folders that are not in its tree: guest path to where they are."""
+
+    def __init__(self, root: str, added: dict[str, str]) -> None:
+        self._added = added
+        super().__init__(root)
+
+    def _host(self, real: str) -> str:
+        top = "/" + real.split("/")[1]
+        return self._added[top] + real[len(top) :] if top in self._added else super()._host(real)
+
+    def _scan(self, real: str) -> tuple[str, ...]:
+        names = super()._scan(real)
+        return tuple(sorted({*names, *(path[1:] for path in self._added)})) if real == "/" else names
+
+
 class Machine:
     """Everything that the host can ask for; ``do_NAME`` answers the request NAME."""
 
@@ -156,7 +172,8 @@ class Machine:
         self._unmount_all()
         for one in self.layout.mounts:
             self._mount_final(one)
-        self.guest = DirectoryGuest(f"{BASE}/root")
+        added = {one.path: f"{BASE}/added{one.path}" for one in self.layout.mounts if one.added}
+        self.guest = _Guest(f"{BASE}/root", added)
         problems = [*self.devices.problems, *dict.fromkeys(self.problems)]
         return {
             "disks": self.layout.disks,
@@ -172,7 +189,9 @@ class Machine:
 
     def _mount_final(self, one: Mount) -> None:
         target = f"{BASE}/root"
-        if one.path != "/":
+        if one.added:
+            target = f"{BASE}/added{one.path}"
+        elif one.path != "/":
             # the mount point is the guest's, so it is resolved inside it; it must be a folder already
             real = DirectoryGuest(target).realpath(one.path)
             found = DirectoryGuest(target).stat(real)

@@ -16,6 +16,8 @@ from guestfix.guest import GuestFS
 
 ESP = ("", "/boot/efi", "/efi")
 """Where the EFI system partition may be in the guest's tree."""
+LEGACY = ("/Boot/BCD", "/system-reserved/Boot/BCD")
+"""Where the BCD of a BIOS guest may be: the second is how a separate system partition is shown."""
 BITLOCKER = frozenset({"bitlocker", "crypto_bitlk", "bitlk", "fve"})
 
 
@@ -27,7 +29,7 @@ def learn_boot_files(guest: GuestFS, facts: Facts, root: str) -> list[Finding]:
     if esp is not None:
         facts.put("windows.esp", esp or "/", Evidence(f"{esp}/EFI/Microsoft/Boot"))
         stores += [f"{esp}/EFI/Microsoft/Boot/BCD"]
-    stores = [path for path in [*stores, "/Boot/BCD"] if _there(guest, path)]
+    stores = [path for path in [*stores, *LEGACY] if _there(guest, path)]
     facts.put("windows.bcd", stores, *(Evidence(path) for path in stores))
     if _there(guest, "/boot.ini"):
         _boot_ini(guest, facts)
