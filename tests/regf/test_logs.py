@@ -6,6 +6,8 @@ import struct
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guestfix.errors import EditError
 from guestfix.formats.regf import REG_BINARY, REG_DWORD, BadHive, Hive, empty_hive
@@ -204,3 +206,32 @@ def test_hive_with_a_broken_start_and_no_logs_is_no_hive() -> None:
     before, _ = two_states()
     with pytest.raises(BadHive):
         Hive.open(b"\0" * 512 + before[512:])
+
+
+BEFORE, AFTER = two_states()
+DIRTY = sealed(BEFORE, first=21, second=20)
+LOGS = (old_log(BEFORE, AFTER, 21), new_log(BEFORE, entry(BEFORE, AFTER, 20), sequence=20))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(LOGS),
+    st.lists(st.tuples(st.integers(0, 160), st.one_of(st.integers(0, 0xFFFFFFFF), st.just(0x7FFFF000))), max_size=5),
+    st.booleans(),
+    st.booleans(),
+)
+def test_damaged_logs(log: bytes, patches: list[tuple[int, int]], seal: bool, broken: bool) -> None:
+    """Whatever a log says, the hive is recovered, opened as it was and not written, or refused."""
+    data = bytearray(log)
+    for at, word in patches:
+        struct.pack_into("<I", data, at * 4, word)
+    spoiled = bytes(data) if not seal else sealed(data)
+    primary = DIRTY if not broken else DIRTY[:500] + b"\0" * 12 + DIRTY[512:]
+    try:
+        hive = Hive.open(primary, (spoiled, log[:3000]))
+    except BadHive:
+        return
+    assert hive.recovered != bool(hive.refusal)
+    assert len(hive.store.data) < 4 * len(DIRTY)
+    if not hive.recovered:
+        assert listing(hive) == listing(Hive.open(BEFORE))
