@@ -159,16 +159,15 @@ def _in_order(rules: list[tuple[Rule, list[tuple[str, Mark]]]], problems: list[P
     ids = sorted(rule.id for rule, _ in rules)
     waits = {rule.id: _named(rule.id, after, ids, problems) for rule, after in rules}
     by_id = {rule.id: rule for rule, _ in rules}
-    done: list[str] = []
+    done: dict[str, None] = {}
     while len(done) < len(ids):
-        ready = next((one for one in ids if one not in done and waits[one] <= set(done)), None)
+        ready = next((one for one in ids if one not in done and waits[one] <= done.keys()), None)
         if ready is None:
-            stuck = sorted(set(ids) - set(done))
+            stuck = [one for one in ids if one not in done]
             mark = next(mark for rule, after in rules if rule.id in stuck for _, mark in after)
             problems.append(mark.problem(f"these rules wait for each other: {', '.join(stuck)}"))
-            done += stuck
-        else:
-            done.append(ready)
+            break
+        done[ready] = None
     return tuple(by_id[one] for one in done)
 
 
