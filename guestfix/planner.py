@@ -161,7 +161,7 @@ def make_plan(
     decisions = []
     for index, rule in enumerate(pack.rules):
         tell("rules", index, len(pack.rules))
-        decisions.append(_decide(rule, bench, options, rule in chosen, drop))
+        decisions.append(_decide(rule, bench, options, rule.id in chosen, drop))
     tell("rules", len(pack.rules), len(pack.rules))
     return Plan(
         guest=_guest_out(guest),
@@ -188,17 +188,16 @@ def _policies(facts: Facts, pack: Pack) -> dict[str, str]:
     return {name: facts.value(f"policy.{name}") for name in sorted(pack.policies)}
 
 
-def _chosen(pack: Pack, options: Options) -> tuple[Rule, ...]:
+def _chosen(pack: Pack, options: Options) -> frozenset[str]:
+    """Return the ids of the rules that the options select."""
     if options.confidence not in CONFIDENCES:
         raise UsageError(f"no confidence {options.confidence!r}", remedy=f"one of: {', '.join(CONFIDENCES)}")
     ids = [rule.id for rule in pack.rules]
     for pattern in (*options.only, *options.skip):
         if not any(fnmatchcase(one, pattern) for one in ids):
             raise UsageError(f"no rule is named {pattern!r}", remedy=f"rules: {', '.join(ids)}")
-    return tuple(
-        rule
-        for rule in pack.rules
-        if (not options.only or _any_match(rule.id, options.only)) and not _any_match(rule.id, options.skip)
+    return frozenset(
+        one for one in ids if (not options.only or _any_match(one, options.only)) and not _any_match(one, options.skip)
     )
 
 
