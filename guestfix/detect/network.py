@@ -165,6 +165,7 @@ def _report_only(guest: GuestFS, active: list[str]) -> list[Finding]:
             what = "has static addresses, which are not changed" if static else "is left as it is"
             summary = f"{stack} configures the network; it {what}"
             found.append(Finding("GF-NETWORK-REPORT-ONLY", "warning" if static else "info", summary, (Evidence(path),)))
+    found += _left_alone(guest)
     if not active and exists(guest, "/etc"):
         found.append(
             Finding(
@@ -176,3 +177,22 @@ def _report_only(guest: GuestFS, active: list[str]) -> list[Finding]:
             )
         )
     return found
+
+
+def _left_alone(guest: GuestFS) -> list[Finding]:
+    """Return findings for configuration beside the files that are changed, which may undo a change."""
+    folder, wicked = "/etc/systemd/network", "/etc/wicked/ifconfig"
+    paths = [f"{wicked}/{name}" for name in names_in(guest, wicked) if name.endswith(".xml")]
+    for name in names_in(guest, folder):
+        if name.endswith(".network.d"):
+            paths += [f"{folder}/{name}/{one}" for one in names_in(guest, f"{folder}/{name}") if one.endswith(".conf")]
+    return [
+        Finding(
+            "GF-NETWORK-REPORT-ONLY",
+            "warning",
+            f"{path} also configures the network and is left as it is",
+            (Evidence(path),),
+            "look for old addresses, names and MACs in it",
+        )
+        for path in paths[:MAX_NICS]
+    ]

@@ -193,6 +193,8 @@ def test_kernel_argument_turns_names_off(tmp_path: Path) -> None:
             },
             "",
         ),
+        ({"etc/wicked/ifconfig/a.xml": "<interface/>"}, "GF-NETWORK-REPORT-ONLY"),
+        ({"etc/systemd/network/a.network.d/b.conf": "[Network]\nDNS=1.1.1.1\n"}, "GF-NETWORK-REPORT-ONLY"),
         ({"etc/netplan/b.yaml": "network: [\n"}, "GF-NETWORK-CONFIG-UNREADABLE"),
         ({"etc/sysconfig/network-scripts/ifcfg-x": "U2FsdGVkX18\n"}, "GF-NETWORK-CONFIG-UNREADABLE"),
     ],
