@@ -51,7 +51,8 @@ class Setup:
         """Tell whether policy ``dhcp`` removes it: what stands on a NIC, and further NICs that aren't DHCP."""
         if self.policy != "dhcp" or self.is_primary(nic) or not self.wired(nic):
             return False
-        return nic.kind != "ethernet" or nic.method == "static" or bool(nic.more) or bool(nic.addresses)
+        said = nic.more or nic.addresses or nic.gateway or nic.gateway6
+        return nic.kind != "ethernet" or nic.method == "static" or bool(said)
 
     def optional(self, nic: Nic) -> bool:
         """Tell whether the boot must not wait for this NIC: one that the default route does not need."""

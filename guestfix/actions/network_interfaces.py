@@ -27,7 +27,7 @@ def apply(bench: Workbench, *, policy: str) -> None:
 
 
 def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
-    if setup.primary is None and not setup.in_charge:
+    if setup.primary is None and not (setup.in_charge and setup.policy == "dhcp"):
         return
     logical = setup.primary.name if setup.primary is not None else "eth0"
     how, mapped = _raised(files)

@@ -20,10 +20,12 @@ def apply(bench: Workbench, *, policy: str) -> None:
             setup.aside(nic.path)
             continue
         before = setup.read(nic.path)
+        after = before
         if setup.is_primary(nic) and policy != "preserve":
-            setup.write(nic.path, before, keyfile.dhcp(before, any_nic=policy == "dhcp", flat=setup.flat))
-        elif setup.wired(nic):
-            setup.write(nic.path, before, keyfile.rebind(before, mac=setup.new_mac(nic)))
+            after = keyfile.dhcp(before, any_nic=policy == "dhcp", flat=setup.flat)
+        if setup.wired(nic) and not (policy == "dhcp" and setup.is_primary(nic)):
+            after = keyfile.rebind(after, mac=setup.new_mac(nic))
+        setup.write(nic.path, before, after)
     lonely = setup.primary is None and setup.in_charge and policy == "dhcp"
     if lonely and bench.facts.value("network.no_auto_default"):
         setup.write(NEW, setup.read(NEW), keyfile.fresh(UUID), mode=0o600)

@@ -28,7 +28,8 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
         return
-    chosen = setup.primary.name if setup.primary is not None and policy in ("dhcp", "dhcp-first") else ""
+    main = setup.primary or (wanted[0] if wanted and policy == "dhcp" else None)
+    chosen = main.name if main is not None and policy != "preserve" else ""
     new = pin_rules([nic.name for nic in wanted], places, chosen)
     if new:
         setup.write(PIN, setup.read(PIN), new)
@@ -52,8 +53,11 @@ def _by_name(setup: Setup, nic: Nic) -> bool:
 
 def _come_by_themselves(setup: Setup, wanted: list[Nic], places: list[str]) -> bool:
     """Tell whether the kernel's own names are the wanted ones and nothing in the guest changes them."""
-    if setup.bench.facts.value("network.predictable_names", True) or any(places) or setup.policy == "dhcp-first":
+    others = [nic for nic in setup.own if nic.kind == "ethernet" and nic.name not in {one.name for one in wanted}]
+    if setup.bench.facts.value("network.predictable_names", True) or any(places):
         return False
+    if setup.policy == "dhcp-first" or (setup.policy == "dhcp" and others):
+        return False  # the file also notes which NIC was chosen
     return all(kernel_name(nic.name) and nic.name == f"eth{index}" for index, nic in enumerate(wanted))
 
 
