@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from guestfix.actions.windows_payload import MAX_PACKAGE, Package, Payload, locate, open_payload, packages
-from guestfix.actions.windows_registry import editing, editing_system, hive_path, seen
+from guestfix.actions.windows_registry import editing, editing_system, hive_path, reader, seen
 from guestfix.actions.windows_storage import (
     critical_devices,
     database_label,
     devices_of,
     driver_database,
+    has_file,
     install_service,
 )
 from guestfix.errors import EditError, TooLarge
@@ -23,8 +24,9 @@ from guestfix.facts import Evidence
 from guestfix.formats.inf import Driver, Platform, parse
 from guestfix.formats.pe import HEAD, machine
 from guestfix.formats.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
+from guestfix.formats.regf.guestfile import open_guest_hive
 from guestfix.formats.regf.values import Value
-from guestfix.formats.winservices import AUTO, BOOT
+from guestfix.formats.winservices import AUTO, BOOT, STORAGE_DRIVERS, read_service
 from guestfix.workbench import Workbench
 
 FOLDER = "guestfix"
@@ -63,9 +65,12 @@ def inject(bench: Workbench, *, payload: str, storage: list[str], network: list[
     source = open_payload(payload)
     platform = guest_platform(bench)
     fitting = packages(source, str(bench.facts.value("os.id", "")), platform)
-    wanted = {name.lower() for name in (*storage, *network)}
+    known = _installed(bench, (*storage, *network))
+    standing_in = _standing_in(fitting, [name for name in storage if name.lower() not in known])
+    wanted = {name.lower() for name in (*storage, *network)} | set(standing_in)
     chosen = [one for one in fitting if choice == "all" or wanted & set(one.services())]
-    lacking = sorted(wanted - {name for one in fitting for name in one.services()} - _installed(bench))
+    replaced = set(standing_in.values())
+    lacking = sorted(wanted - {name for one in fitting for name in one.services()} - known - replaced)
     if lacking:
         text = f"the payload has no driver for {', '.join(lacking)} that fits {bench.facts.value('os.id')}"
         remedy = f"give a payload with drivers for {platform.arch} and this Windows"
@@ -73,9 +78,21 @@ def inject(bench: Workbench, *, payload: str, storage: list[str], network: list[
     if not chosen:
         return
     _place_packages(bench, source, chosen)
-    _enter(bench, source, chosen, {name.lower() for name in storage}, platform)
+    _enter(bench, source, chosen, {name.lower() for name in (*storage, *standing_in)}, platform)
     _device_path(bench, chosen)
     _signatures(bench)
+
+
+def _standing_in(fitting: Sequence[Package], storage: Sequence[str]) -> dict[str, str]:
+    """Return services of the payload for the devices of drivers that neither it nor the guest has."""
+    offered = {name for one in fitting for name in one.services()}
+    found: dict[str, str] = {}
+    for name in storage:
+        devices = set(STORAGE_DRIVERS[name][1]) if name in STORAGE_DRIVERS and name.lower() not in offered else set()
+        for driver in (driver for one in fitting for driver in one.drivers):
+            if devices & set(devices_of(driver)):
+                found[driver.service.lower()] = name.lower()
+    return found
 
 
 def guest_platform(bench: Workbench) -> Platform:
@@ -89,9 +106,12 @@ def guest_platform(bench: Workbench) -> Platform:
     return Platform(arch, numbers[0], numbers[1], numbers[2], _PRODUCT.get(kind, 1))
 
 
-def _installed(bench: Workbench) -> set[str]:
-    there = bench.facts.value("windows.storage_drivers", [])
-    return {str(one["service"]).lower() for one in there if one["present"]}
+def _installed(bench: Workbench, names: Iterable[str]) -> set[str]:
+    """Return which of these services the guest has, with their files; in lower case."""
+    system = reader(open_guest_hive(bench.fs, hive_path(bench, "SYSTEM")))
+    control = str(bench.facts.value("windows.control_set", "ControlSet001"))
+    found = (read_service(system, control, name) for name in names)
+    return {one.name.lower() for one in found if one is not None and has_file(bench, one)}
 
 
 def _root(bench: Workbench) -> str:

@@ -36,13 +36,16 @@ Version = tuple[tuple[int, ...], tuple[int, ...]]
 def boot_start(bench: Workbench, *, services: list[str]) -> None:
     """Make these storage drivers start at boot, where they and their files are there.
 
-    A driver that is nowhere is a blocker: the guest would stop with code 7B. ``StartOverride`` goes, since
-    Windows puts it over Start when it last ran without such a disk.
+    In place of one that is not there, another driver that the guest has for the same devices will do, such
+    as a vendor's. Where there is none that is a blocker: the guest would stop with code 7B.
+    ``StartOverride`` goes, since Windows puts it over Start when it last ran without such a disk.
     """
     missing = []
     with editing_system(bench) as (hive, controls):
         for name in services:
             done = [_start_at_boot(bench, hive, control, name) for control in controls]
+            if not any(done):
+                done = [_stand_in(bench, hive, control, name) for control in controls]
             if not any(done):
                 missing.append(name)
     if missing:
@@ -51,7 +54,7 @@ def boot_start(bench: Workbench, *, services: list[str]) -> None:
 
 def _start_at_boot(bench: Workbench, hive: Hive, control: str, name: str) -> bool:
     service = read_service(reader(hive), control, name)
-    if service is None or not _has_file(bench, service):
+    if service is None or not has_file(bench, service):
         return False
     path = rf"{control}\Services\{service.name}"
     hive.set_value(path, "Start", REG_DWORD, BOOT)
@@ -64,7 +67,29 @@ def _start_at_boot(bench: Workbench, hive: Hive, control: str, name: str) -> boo
     return True
 
 
-def _has_file(bench: Workbench, service: Service) -> bool:
+def _stand_in(bench: Workbench, hive: Hive, control: str, name: str) -> bool:
+    """Start the drivers that the guest has for the devices of another one; return whether there is one."""
+    devices = STORAGE_DRIVERS[name][1] if name in STORAGE_DRIVERS else ()
+    done = [_start_at_boot(bench, hive, control, one) for one in serving(hive, control, devices)]
+    return any(done)
+
+
+def serving(hive: Hive, control: str, devices: Sequence[str]) -> list[str]:
+    """Return the services that the guest binds to these devices, by either of its databases."""
+    view, found = reader(hive), []
+    for device in devices:
+        critical = rf"{control}\Control\CriticalDeviceDatabase\{device.lower().replace(chr(92), '#')}"
+        found.append(view.text(critical, "Service"))
+        for inf in view.value_names(rf"DriverDatabase\DeviceIds\{device}"):
+            label = view.text(rf"DriverDatabase\DriverInfFiles\{inf}", "Active")
+            package = rf"DriverDatabase\DriverPackages\{label}"
+            setup = view.text(rf"{package}\Descriptors\{device}", "Configuration")
+            found.append(view.text(rf"{package}\Configurations\{setup}", "Service"))
+    return [name for name in dict.fromkeys(found) if name]
+
+
+def has_file(bench: Workbench, service: Service) -> bool:
+    """Tell whether the driver's file is in the guest."""
     path = image_path(service, bench.facts.value("windows.root", "/Windows"))
     found = bench.fs.stat(path) if path else None
     return found is not None and found.kind == "file"

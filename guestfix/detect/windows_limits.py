@@ -11,7 +11,7 @@ from guestfix.versions import version_key
 
 def judge_windows(facts: Facts, target: Target) -> list[Finding]:
     """Return findings about language, firmware and .NET Framework."""
-    return [*_language(facts), *_firmware(facts, target), *_framework(facts)]
+    return [*_language(facts), *_firmware(facts, target), *_framework(facts), *_letters(facts), *_old_sysprep(facts)]
 
 
 def _language(facts: Facts) -> Iterator[Finding]:
@@ -58,4 +58,30 @@ def _framework(facts: Facts) -> Iterator[Finding]:
             ".NET Framework 4.5 or later was not found; agents of clouds need it",
             facts.evidence("windows.dotnet"),
             "install it before or after the migration, where the target's agent asks for it",
+        )
+
+
+def _letters(facts: Facts) -> Iterator[Finding]:
+    """Letters of other volumes hang on disk signatures, partition ids and, for drives, on the bus."""
+    letters = facts.value("windows.drive_letters") or {}
+    others = {letter: device for letter, device in letters.items() if letter != "C:"}
+    if others:
+        shown = "; ".join(f"{letter} {device}" for letter, device in sorted(others.items())[:8])
+        yield Finding(
+            "GF-WINDOWS-DRIVE-LETTERS",
+            "info",
+            f"drive letters besides C: are kept as they are: {shown}",
+            facts.evidence("windows.drive_letters"),
+            "bring all disks along with their signatures, and compare the letters after the first start",
+        )
+
+
+def _old_sysprep(facts: Facts) -> Iterator[Finding]:
+    if facts.value("windows.sysprepped") and str(facts.value("os.version", "")).startswith("5."):
+        yield Finding(
+            "GF-WINDOWS-SYSPREP-INF",
+            "warning",
+            "this Windows was generalised; before Vista its first start asks questions that only sysprep.inf answers",
+            facts.evidence("windows.sysprepped"),
+            r"put C:\sysprep\sysprep.inf with OemSkipEula=Yes and all answers there, on the old platform",
         )

@@ -19,7 +19,10 @@ STORAGE_GROUP = "SCSI miniport"
 STORAGE_DRIVERS = {
     "storahci": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_010601",)),
     "msahci": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_010601",)),
-    "stornvme": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_010802",)),
+    "stornvme": (
+        "{4d36e97b-e325-11ce-bfc1-08002be10318}",
+        ("PCI\\CC_010802", "PCI\\VEN_1D0F&DEV_8061", "PCI\\VEN_1D0F&DEV_0061"),
+    ),
     "lsi_sas": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_1000&DEV_0054",)),
     "lsi_scsi": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_1000&DEV_0030",)),
     "symc8xx": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_1000&DEV_0012",)),
