@@ -153,6 +153,24 @@ def resolver_findings(guest: GuestFS, resolv: dict[str, Any]) -> list[Finding]:
     return []
 
 
+def fixed_servers(guest: GuestFS, facts: Facts, resolv: dict[str, Any]) -> list[Finding]:
+    """Return a finding where the old network's name servers stay, since nothing rewrites /etc/resolv.conf."""
+    manager, servers = facts.value("network.manager"), resolv["nameservers"]
+    local = [one for one in servers if not one.startswith("127.") and one != "::1"]
+    stays = manager == "networkd" and not _resolved(guest)
+    if resolv["kind"] != "file" or not local or not stays:
+        return []
+    return [
+        Finding(
+            "GF-NETWORK-RESOLV-FIXED",
+            "warning",
+            f"/etc/resolv.conf keeps the name servers {' '.join(local[:8])}: systemd-networkd does not rewrite it",
+            (Evidence("/etc/resolv.conf"),),
+            "see that they can be reached from the new network, or enable systemd-resolved",
+        )
+    ]
+
+
 def _resolved(guest: GuestFS) -> bool:
     unit = "systemd-resolved.service"
     folders = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
@@ -198,4 +216,4 @@ def put_state(guest: GuestFS, facts: Facts, names: list[str]) -> list[Finding]:
     facts.put("network.cloud_init_datasource", "none" if none else "any", *((none,) if none else ()))
     resolv = resolv_conf(guest)
     facts.put("network.resolv_conf", resolv, Evidence("/etc/resolv.conf"))
-    return [*resolver_findings(guest, resolv), *dhcp_firewall(guest)]
+    return [*resolver_findings(guest, resolv), *fixed_servers(guest, facts, resolv), *dhcp_firewall(guest)]

@@ -118,7 +118,7 @@ def test_takes_a_lease_after_apply(stack: str, tmp_path: Path) -> None:
     apply(root)
     more = disk_of(root, tmp_path / "disk.raw")
     shutil.rmtree(root)
-    boot = vm.boot(tmp_path / "disk.raw", [END], timeout=600, bus="virtio-blk", more=more)
+    boot = vm.boot(tmp_path / "disk.raw", [END], timeout=900, bus="virtio-blk", more=more)
     assert boot.seen, f"no end in time:\n{boot.text[-3000:]}"
     assert "inet 10.0.2.15/24" in boot.text, boot.text[-3000:]
     name = "ens192" if stack.startswith("ifupdown") else "ens3"
@@ -129,6 +129,6 @@ def test_takes_none_before(tmp_path: Path) -> None:
     vm.need("qemu-system-x86_64", "mke2fs")
     root = guest(tmp_path / "root", "ifupdown")
     more = disk_of(root, tmp_path / "disk.raw")
-    boot = vm.boot(tmp_path / "disk.raw", [END], timeout=600, bus="virtio-blk", more=more)
+    boot = vm.boot(tmp_path / "disk.raw", [END], timeout=900, bus="virtio-blk", more=more)
     assert boot.seen, f"no end in time:\n{boot.text[-3000:]}"
     assert "inet 10.0.2.15/24" not in boot.text

@@ -205,6 +205,14 @@ def test_findings(files: dict[str, Any], code: str, tmp_path: Path) -> None:
     assert facts.value("network.resolv_conf")["kind"] in ("missing", "link", "file")
 
 
+def test_fixed_name_servers_are_named_for_networkd(tmp_path: Path) -> None:
+    files = {"etc/netplan/a.yaml": NETPLAN, "etc/resolv.conf": "nameserver 192.0.2.53\nnameserver 127.0.0.53\n"}
+    _, found = learn(tmp_path / "a", files)
+    assert [one.code for one in found] == ["GF-NETWORK-RESOLV-FIXED"]
+    _, found = learn(tmp_path / "b", {**files, **on("systemd-resolved.service")})
+    assert found == []
+
+
 def test_sources_are_followed_and_bounded(tmp_path: Path) -> None:
     files = {
         "etc/network/interfaces": "source interfaces.d/*.cfg\nsource-directory more\nsource /etc/network/interfaces\n",
