@@ -181,6 +181,8 @@ def make_plan(
 def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, Any], int, list[Finding]]:
     """Return the verdict, its JSON details, by how many steps confidence drops, and findings."""
     verdict = judge(pack.systems, facts)
+    if verdict.kernels:
+        facts.put("compat.kernels", {kernel.release: kernel.status for kernel in verdict.kernels})
     return verdict.status, verdict.as_json(), verdict.confidence_drop, list(verdict.findings)
 
 

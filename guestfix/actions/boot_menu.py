@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from guestfix.edit import Splice, apply_splices
@@ -19,17 +20,21 @@ _SAVED = re.compile(rb"set\s+default=[\"']?\$\{?saved_entry")
 
 
 def repair_default(bench: Workbench) -> None:
-    """Make the default entry one that boots: its files exist, and it is no rescue or Xen-only kernel.
+    """Make the default entry one that boots: its files exist, it is supported, no rescue or Xen-only kernel.
 
-    A default that does so stays. Otherwise the newest kernel that does is chosen, and every setting that
-    named the old one names it: grubenv, grub.cfg, menu.lst, loader.conf, GRUB_DEFAULT.
+    A default that does so stays. Otherwise the newest kernel that does is chosen, supported ones first,
+    and every setting that named the old one names it: grubenv, grub.cfg, menu.lst, loader.conf,
+    GRUB_DEFAULT. An unsupported kernel stays where no supported one is installed.
     """
     facts = bench.facts
-    default, reason = facts.value("boot.default"), facts.value("boot.default_reason", "")
-    problem = reason or (_problem(bench, default) if default else "the default entry can't be told")
+    default = facts.value("boot.default")
+    entries = [entry for entry in facts.value("boot.entries", []) if not _problem(bench, entry)]
+    supported = [entry for entry in entries if not _unsupported(bench, entry)]
+    problem = facts.value("boot.default_reason", "") or _problem(bench, default)
+    if not problem and supported and _unsupported(bench, default):
+        problem = f"the compatibility table does not have the kernel {_release(default)}"
     if not problem:
         return
-    entries = [entry for entry in facts.value("boot.entries", []) if not _problem(bench, entry)]
     if not entries:
         bench.find(
             "GF-BOOT-NO-ENTRY",
@@ -39,9 +44,25 @@ def repair_default(bench: Workbench) -> None:
             remedy="see that /boot is complete, then make the menu anew in the guest",
         )
         return
-    chosen = max(entries, key=lambda entry: (version_key(_release(entry)), -entries.index(entry)))
+    order = {id(entry): -at for at, entry in enumerate(entries)}
+    chosen = max(supported or entries, key=lambda entry: (version_key(_release(entry)), order[id(entry)]))
     if _set_default(bench, chosen):
         bench.follow_up(f"the default boot entry is now {chosen['title']!r}: {problem}")
+        if supported:
+            _settle_kernel(bench, chosen)
+
+
+def _unsupported(bench: Workbench, entry: Entry) -> bool:
+    """Tell whether the compatibility table has this system, but not with this kernel."""
+    return bool(bench.facts.value("compat.kernels", {}).get(_release(entry)) == "unsupported")
+
+
+def _settle_kernel(bench: Workbench, chosen: Entry) -> None:
+    """Let the finding about the old default kernel block no more, now that a supported one boots."""
+    for at, finding in enumerate(bench.findings):
+        if finding.code == "GF-KERNEL-UNSUPPORTED" and finding.severity == "blocker":
+            summary = f"{finding.summary}; {_release(chosen)} becomes the default instead"
+            bench.findings[at] = replace(finding, severity="warning", summary=summary)
 
 
 def _release(entry: Entry) -> str:
@@ -50,8 +71,10 @@ def _release(entry: Entry) -> str:
     return name.partition("-")[2] or name
 
 
-def _problem(bench: Workbench, entry: Entry) -> str:
+def _problem(bench: Workbench, entry: Entry | None) -> str:
     """Return why an entry can't be what boots, or empty."""
+    if entry is None:
+        return "the default entry can't be told"
     kernel = str(entry["kernel"])
     if not kernel:
         return f"the entry {entry['title']!r} loads no Linux kernel"
