@@ -16,7 +16,7 @@ from guestfix.detect import detect_all
 from guestfix.edit import Edit
 from guestfix.editors import find_op, read_limit
 from guestfix.errors import EditError, GuestError, UsageError
-from guestfix.facts import Evidence, Facts, Finding
+from guestfix.facts import Evidence, Fact, Facts, Finding, Unknown
 from guestfix.globs import glob
 from guestfix.guest import GuestFS
 from guestfix.overlay import Overlay
@@ -163,6 +163,7 @@ def make_plan(
         tell("rules", index, len(pack.rules))
         decisions.append(_decide(rule, bench, options, rule.id in chosen, drop))
     tell("rules", len(pack.rules), len(pack.rules))
+    bench.findings += _undecided_findings(decisions, bench)
     return Plan(
         guest=_guest_out(guest),
         target=profile.id,
@@ -224,20 +225,42 @@ def _outcome(rule: Rule, bench: Workbench, options: Options, chosen: bool, level
         if holds is None:
             undecided.append((condition, text))
     if undecided:
-        return _undecided(rule, bench, *undecided[0])
+        return _undecided(bench, *undecided[0])
     if level > CONFIDENCES.index(options.confidence):
         _offer(rule, bench, CONFIDENCES[level])
         return "skipped", f"confidence is only {CONFIDENCES[level]}"
     return _run(rule, bench)
 
 
-def _undecided(rule: Rule, bench: Workbench, condition: Sequence[Any], text: str) -> tuple[str, str]:
+def _undecided(bench: Workbench, condition: Sequence[Any], text: str) -> tuple[str, str]:
     missing = [name for name in facts_of(list(condition)) if bench.facts.value(name) is None]
-    reason = f"can't be decided: {text} (unknown: {', '.join(dict.fromkeys(missing))})"
-    bench.findings.append(
-        Finding("GF-RULE-UNDECIDED", "info", f"rule {rule.id} {reason}", _fact_evidence(bench, missing), "", rule.id)
-    )
-    return "undecided", reason
+    return "undecided", f"can't be decided: {text} (unknown: {', '.join(dict.fromkeys(missing))})"
+
+
+def _undecided_findings(decisions: Iterable[Decision], bench: Workbench) -> list[Finding]:
+    """Return one finding for each set of unknown facts that leaves rules undecided."""
+    rules: dict[str, list[str]] = {}
+    for one in decisions:
+        if one.outcome == "undecided":
+            rules.setdefault(one.because.rpartition("(unknown: ")[2].removesuffix(")"), []).append(one.rule)
+    found = []
+    for names, waiting in rules.items():
+        facts = names.split(", ")
+        reasons = [fact.value.reason for name in facts if (fact := bench.facts.get(name)) and _is_unknown(fact)]
+        summary = f"{_rules_text(waiting)} can't be decided, for {names} is unknown"
+        why = f": {'; '.join(dict.fromkeys(reasons))}" if reasons else ""
+        rule = waiting[0] if len(waiting) == 1 else ""
+        found.append(Finding("GF-RULE-UNDECIDED", "info", summary + why, _fact_evidence(bench, facts), "", rule))
+    return found
+
+
+def _is_unknown(fact: Fact) -> bool:
+    return isinstance(fact.value, Unknown)
+
+
+def _rules_text(rules: Sequence[str]) -> str:
+    shown = ", ".join(rules[:5])
+    return f"rule {shown}" if len(rules) == 1 else f"{len(rules)} rules ({shown}{', ...' if len(rules) > 5 else ''})"
 
 
 def _fact_evidence(bench: Workbench, names: Iterable[str]) -> tuple[Evidence, ...]:

@@ -140,7 +140,7 @@ def _follow_ups(plan: Plan) -> str:
 def _rest(plan: Plan) -> str:
     """Return the rules: each applied one with its reason, the others in one line each."""
     applied = [one for one in plan.decisions if one.outcome == "applied"]
-    others = [one for one in plan.decisions if one.outcome not in ("applied", "no", "unchanged")]
+    others = [one for one in plan.decisions if one.outcome not in ("applied", "no", "unchanged", "undecided")]
     idle = sum(one.outcome in ("no", "unchanged") for one in plan.decisions)
     lines = [f"  {one.rule} ({one.confidence}): {one.title}\n      why: {one.why}\n" for one in applied]
     lines += [f"  {one.rule}: {one.outcome}: {one.because}\n" for one in others]

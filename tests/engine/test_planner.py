@@ -36,7 +36,20 @@ def test_unknown_is_not_false(tmp_path):
     plan, decision = decided(tmp_path, when("some.fact == x", "os.family == linux"))
     assert (decision.outcome, plan.changes) == ("undecided", ())
     assert "unknown: some.fact" in decision.because
-    assert [one.rule for one in plan.findings if one.code == "GF-RULE-UNDECIDED"] == ["fstab/shares"]
+    (finding,) = [one for one in plan.findings if one.code == "GF-RULE-UNDECIDED"]
+    assert (finding.rule, finding.severity) == ("fstab/shares", "info")
+    assert finding.summary == "rule fstab/shares can't be decided, for some.fact is unknown"
+
+
+def test_many_undecided_rules_are_one_finding(tmp_path):
+    rules = {
+        f"fstab/r{number}": when("some.fact == x").replace("fstab/shares", f"fstab/r{number}") for number in range(7)
+    }
+    plan = make_plan(guest(tmp_path), load_pack(make_pack(tmp_path / "pack", rules)))
+    (finding,) = [one for one in plan.findings if one.code == "GF-RULE-UNDECIDED"]
+    assert finding.summary.startswith(
+        "7 rules (fstab/r0, fstab/r1, fstab/r2, fstab/r3, fstab/r4, ...) can't be decided"
+    )
 
 
 def test_what_is_false_in_any_case_stays_decided(tmp_path):
