@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from guestfix.detect.files import lines_of, read_small
 from guestfix.detect.initsystem import Services
@@ -51,7 +52,7 @@ def _read(guest: GuestFS, path: str) -> bytes | None:
 # firewalld
 
 
-_COMMENT = rb"(?s)<!--.*?-->"
+MAX_TAGS = 1000
 _TAG = rb"<(zone|service|port)\b([^<>]{0,2000})>"
 _ATTRIBUTE = rb"""([\w-]{1,40})\s*=\s*["']([^"'<>]{0,400})["']"""
 _FIREWALLD = ("/etc/firewalld", "/usr/lib/firewalld", "/lib/firewalld")
@@ -77,7 +78,7 @@ def _firewalld(guest: GuestFS, services: Services, port: int) -> Filter | None:
 
 def _zone(guest: GuestFS, path: str, data: bytes, port: int) -> Filter:
     """Read a zone (firewalld.zone(5)): plain services and ports stand before rich rules, which may be limited."""
-    plain, rich, rest = data.partition(b"<rule")
+    plain, rich, rest = _without_comments(data).partition(b"<rule")
     target = ""
     for name, attributes, line in _tags(plain):
         text = f"<{name} {' '.join(f'{key}={value}' for key, value in attributes.items())}>"
@@ -100,12 +101,22 @@ def _zone_ports(guest: GuestFS, name: str, attributes: dict[str, str], port: int
 
 
 def _tags(data: bytes) -> list[tuple[str, dict[str, str], int]]:
-    plain = re.sub(_COMMENT, lambda match: b"\n" * match[0].count(b"\n"), data)
+    plain = _without_comments(data)
     found = []
-    for match in re.finditer(_TAG, plain):
+    for match in islice(re.finditer(_TAG, plain), MAX_TAGS):
         pairs = {key.decode(): value.decode("utf-8", "replace") for key, value in re.findall(_ATTRIBUTE, match[2])}
         found.append((match[1].decode(), pairs, plain.count(b"\n", 0, match.start()) + 1))
-    return found[:1000]
+    return found
+
+
+def _without_comments(data: bytes) -> bytes:
+    """Return XML with each comment replaced by its line ends, so that lines keep their numbers."""
+    first, *others = data.split(b"<!--")
+    kept = [first]
+    for part in others:
+        comment, _, rest = part.partition(b"-->")
+        kept += [b"\n" * comment.count(b"\n"), rest]
+    return b"".join(kept)
 
 
 def _service_ports(guest: GuestFS, name: str) -> list[int]:

@@ -15,6 +15,9 @@ from guestfix.errors import GuestError
 from guestfix.guest import GuestFS
 
 UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+MOST_TARGETS, MOST_UNITS = 512, 4096
+"""Targets with wanted units, and units of one of them, that are looked at; real systems have tens."""
+
 _START = re.compile(r"S\d\d(.+)")
 
 
@@ -44,12 +47,13 @@ class Services:
                         self._started.setdefault(match[1], f"{base}/{level}/{name}")
 
     def _index_units(self, folder: str) -> None:
-        for name in names_in(self.guest, folder):
+        names = names_in(self.guest, folder)
+        for name in names:
             if name.endswith((".service", ".socket")):
                 self._units.setdefault(name, f"{folder}/{name}")
-            elif name.endswith((".wants", ".requires")):
-                for unit in names_in(self.guest, f"{folder}/{name}"):
-                    self._wanted.setdefault(unit, f"{folder}/{name}/{unit}")
+        for name in [one for one in names if one.endswith((".wants", ".requires"))][:MOST_TARGETS]:
+            for unit in names_in(self.guest, f"{folder}/{name}")[:MOST_UNITS]:
+                self._wanted.setdefault(unit, f"{folder}/{name}/{unit}")
 
     def find(self, units: Sequence[str], names: Sequence[str] = ()) -> Service:
         """Return the state of a service that goes by any of these unit names, or SysV and upstart names."""

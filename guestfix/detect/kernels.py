@@ -22,6 +22,9 @@ from guestfix.versions import version_key
 MOST = 256
 """Kernels that are looked at; nobody has more."""
 
+MOST_NAMES = 4096
+"""Names in /boot that are looked at."""
+
 MODULE_FOLDERS = ("/lib/modules", "/usr/lib/modules")
 _IMAGE = re.compile(r"(?:vmlinuz|vmlinux|bzImage|kernel|Image)(?:-(.+))?\Z")
 _NO_IMAGE = re.compile(r"(?:\.(?:old|bak|orig|hmac|sig|rpmsave|dpkg-\w+)|~)\Z")
@@ -108,7 +111,7 @@ def _bls_images(guest: GuestFS) -> Iterator[str]:
 def _candidates(guest: GuestFS, named: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield each image path with the release in its name (perhaps empty), links left out, each once."""
     seen: set[str] = set()
-    for name in names_in(guest, "/boot"):
+    for name in names_in(guest, "/boot")[:MOST_NAMES]:
         match = _IMAGE.match(name)
         if match and not _NO_IMAGE.search(name) and not _leads_beside(guest, f"/boot/{name}"):
             seen.add(f"/boot/{name}")

@@ -21,6 +21,7 @@ from guestfix.pack.model import Target
 
 CONFIG = "/etc/ssh/sshd_config"
 MAX_USERS = 1000
+MAX_INCLUDES, MAX_CONFIGS = 16, 64
 _UNITS = ("sshd.service", "ssh.service", "ssh.socket", "sshd.socket", "dropbear.service")
 _KEYS = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 _NO_SHELL = ("nologin", "false", "sync", "halt", "shutdown")
@@ -85,16 +86,20 @@ def _is_port(text: str) -> bool:
 
 
 def _config_files(guest: GuestFS) -> list[str]:
-    files = [CONFIG]
+    """Return sshd_config and what it includes, each once; an included file's own includes are not followed."""
+    files: dict[str, None] = {CONFIG: None}
+    patterns: dict[str, None] = {}
     for _, line in lines_of(read_small(guest, CONFIG) or b""):
         key, _, value = line.partition(" ")
         if key.lower() == "include" and value.strip():
             pattern = value.strip().strip('"')
-            try:
-                files += glob(guest, pattern if pattern.startswith("/") else f"/etc/ssh/{pattern}")[:64]
-            except GuestError:
-                continue
-    return files
+            patterns[pattern if pattern.startswith("/") else f"/etc/ssh/{pattern}"] = None
+    for pattern in list(patterns)[:MAX_INCLUDES]:
+        try:
+            files |= dict.fromkeys(glob(guest, pattern))
+        except GuestError:
+            continue
+    return list(files)[:MAX_CONFIGS]
 
 
 def _put_firewall(guest: GuestFS, facts: Facts, services: Services, port: int) -> None:

@@ -9,6 +9,9 @@ from contextlib import suppress
 from guestfix.formats.firewall import CLOSED, LIMITED, port_in
 from guestfix.formats.packetfilter import MAYBE, NO, YES, Answer, Chain, FilterRule, decide
 
+MAX_LINE = 4096
+"""Characters of a rule whose quotes are looked at; iptables itself takes comments of 256."""
+
 _TARGETS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "drop", "RETURN": "return"}
 _NO_VERDICT = ("LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TCPMSS", "AUDIT", "TRACE", "CT", "NOTRACK", "SET")
 _ANY = ("0.0.0.0/0", "::/0", "0/0", "0.0.0.0/0.0.0.0")
@@ -46,7 +49,7 @@ def parse(src: bytes, port: int) -> dict[str, Chain]:
 
 def _add(chains: dict[str, Chain], line: str, number: int, port: int) -> None:
     words = line.split()
-    if '"' in line or "'" in line or "\\" in line:
+    if len(line) <= MAX_LINE and ('"' in line or "'" in line or "\\" in line):
         with suppress(ValueError):
             words = shlex.split(line)
     if words and words[0] == "iptables":

@@ -19,6 +19,8 @@ _BLOCKS = ("table", "chain", "set", "map")
 _COMMANDS = ("add", "create", "insert")
 _FAMILIES = ("ip", "inet")
 MAX_WORDS = 500_000
+MAX_SET = 4096
+"""Characters of a named set that is looked into; ports take few, and only ports are asked for."""
 
 
 @dataclass(slots=True)
@@ -162,7 +164,8 @@ class _Reader:
                 self.at += 1
                 return
             if words[0].text == "elements":
-                table.sets[name] = words[-1].text
+                text = words[-1].text.strip("{} ").replace(" ", "")
+                table.sets[name] = text if len(text) <= MAX_SET else "?"
 
     def _chain(self, table: _Table, name: str, judged: bool) -> None:
         chain = table.chains.setdefault(name, Chain())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,12 @@ FIREWALLS = [
         {**FIREWALLD, "etc/firewalld/zones/public.xml": ZONE % '<!-- <service name="ssh"/> -->'},
         ["firewalld"],
         "closed",
+    ),
+    (
+        "a rich rule in a comment",
+        {**FIREWALLD, "etc/firewalld/zones/public.xml": ZONE % '<!-- <rule/> -->\n<service name="ssh"/>'},
+        ["firewalld"],
+        "open",
     ),
     (
         "by port",
@@ -299,3 +306,23 @@ def test_the_index_is_made_once(tmp_path: Path) -> None:
     build(tmp_path, enabled("a.service"))
     found = Services(DirectoryGuest(str(tmp_path)))
     assert [found.find([name]).state for name in ("a.service", "b.service")] == ["on", "absent"]
+
+
+HUGE = [
+    ("etc/firewalld/zones/public.xml", b"<!--" * 250_000),
+    ("etc/firewalld/zones/public.xml", b"<port a='b'>" * 80_000),
+    ("etc/nftables.conf", b"table ip f { set s { elements = { " + b"80, " * 100_000 + b"} }\n chain i {"
+     + b"type filter hook input priority 0; policy drop;\n" + b"tcp dport @s accept\n" * 20_000 + b"} }"),
+    ("etc/nftables.conf", b"{" * 500_000),
+    ("etc/nftables.conf", b'"' * 1_000_000),
+    ("etc/ssh/sshd_config", b"Include *\n" * 6000),
+    ("etc/passwd", b"a:x:1000:1000::/:/bin/sh\n" * 40_000),
+    ("etc/ufw/user.rules", b"### tuple ### allow " * 50_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "data"), HUGE, ids=range(len(HUGE)))
+def test_huge_files_take_no_time(tmp_path: Path, name: str, data: bytes) -> None:
+    start = time.process_time()
+    facts_of(tmp_path, {**FIREWALLD, **NFT, **UFW, name: data})
+    assert time.process_time() - start < 5

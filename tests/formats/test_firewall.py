@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -207,6 +209,12 @@ def test_any_nft_text_is_survived(text: str) -> None:
 def test_any_iptables_text_is_survived(text: str) -> None:
     answer = iptables.judge(text.encode("utf-8", "replace"), 22)
     assert answer is None or answer.state in ("open", "limited", "closed")
+
+
+def test_one_huge_line_takes_no_time() -> None:
+    start = time.process_time()
+    iptables.judge(b'*filter\n-A INPUT "' + b"a" * 1_000_000, 22)
+    assert time.process_time() - start < 2
 
 
 def test_a_hundred_thousand_rules_end() -> None:
