@@ -226,6 +226,34 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert "rules/os/sles/os.yaml" in said and "can't be 'good'" in said
 
 
+OLD_ROW = row("1 - 2", "deprecated", "kernels: [{series: 1, flavour: x}, 2]", "except: [3]")
+LINES = system(OLD_ROW + row("3")).split(b"\n")
+WORDS = [
+    *(b"", b"x", b"[", b"]", b"{}", b"[[1]]", b"- ", b'"1 - 3"', b"rows:", b"any"),
+    *(b"version: {a: b}", b"kernels: {a: [b]}"),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(LINES) - 1), st.sampled_from(WORDS), st.booleans()), max_size=4))
+def test_any_mistake_is_only_a_problem(edits: list[tuple[int, bytes, bool]]) -> None:
+    lines = list(LINES)
+    for at, word, whole in edits:
+        indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
+        key = lines[at].partition(b":")[0] + b": "
+        lines[at] = indent + word if whole else key + word
+    nodes = {}
+    for name, text in {"compat.yaml": TABLE, "os/x/os.yaml": b"\n".join(lines)}.items():
+        node, problems = parse(text, name)
+        if node is None:
+            return
+        nodes[name] = node
+    systems, found = load_systems(nodes)
+    if not found and not problems:
+        judge(systems, facts_of("x", "2"))
+    assert all(one.where.startswith("os/x/os.yaml:") for one in found)
+
+
 def test_systems_need_a_table() -> None:
     node, _ = parse(system(row("1 - 3")), "os/x/os.yaml")
     assert node is not None
