@@ -13,6 +13,7 @@ import pytest
 from guestfix.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.formats.regf import Hive
+from guestfix.formats.regf.store import checksum
 from guestfix.pack.cache import load_pack
 from guestfix.plan import Plan
 from guestfix.planner import Options, make_plan
@@ -88,6 +89,45 @@ def test_a_real_hive_gets_just_the_planned_changes(windows_7: Path, tmp_path: Pa
     assert plan_for(windows_7, options).changes == ()
     revert(DirectoryGuest(str(windows_7)))
     assert system.read_bytes() == original
+
+
+TEN = r"""[Microsoft\Windows NT\CurrentVersion]
+"CurrentBuild"="18363"
+"CurrentMajorVersionNumber"=dword:0000000a
+"CurrentMinorVersionNumber"=dword:00000000
+"EditionID"="Professional"
+"""
+
+
+def made_clean(data: bytes) -> bytes:
+    """The hive with equal sequence numbers, as if its last write had been finished (for a test only)."""
+    fixed = bytearray(data)
+    fixed[8:12] = fixed[4:8]
+    fixed[508:512] = checksum(fixed).to_bytes(4, "little")
+    return bytes(fixed)
+
+
+def test_a_real_driver_database_gets_the_package(tmp_path: Path) -> None:
+    source = CORPUS / "hives" / "SYSTEM_WIN_10_1709.xz"
+    if not source.is_file():
+        pytest.skip(f"no corpus of hives at {source.parent}")
+    data = made_clean(lzma.decompress(source.read_bytes()))
+    root = make(tmp_path / "guest", "", TEN, {f"{CONFIG}/SYSTEM": data})
+    system = root / CONFIG / "SYSTEM"
+    before = keys_of(system)
+    options = Options(("windows/inject-drivers",), extra={"payload.dir": payload(tmp_path, "w10")})
+    apply_plan(DirectoryGuest(str(root)), plan_for(root, options))
+    after = keys_of(system)
+    changed = {key for key in {*before, *after} if before.get(key) != after.get(key)}
+    outside = [key for key in changed if "viostor" not in key and "guestfix" not in key and "VEN_1AF4" not in key]
+    assert [key for key in outside if key.lower() != "driverdatabase\\deviceids\\pci"] == []
+    stem = "DriverDatabase\\DriverPackages\\gfviostor.inf_amd64_"
+    package = min((key for key in changed if key.startswith(stem)), key=len)
+    assert f"{package}\\Descriptors\\PCI\\VEN_1AF4&DEV_1001" in after
+    assert after[f"{package}\\Configurations\\viostor_conf"] == [
+        '"ConfigFlags"=dword:00000000',
+        '"Service"=hex(1):76,00,69,00,6f,00,73,00,74,00,6f,00,72,00,00,00',
+    ]
 
 
 def test_reged_reads_the_changed_hive(windows_7: Path, tmp_path: Path) -> None:
