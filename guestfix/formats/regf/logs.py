@@ -9,10 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from guestfix.formats.regf.store import BASE, MAX_DATA, PAGE, U32, BadHive, Buffer, Header, checksum, read_header
 
 _SECTOR = 512
+_PIECE = 1 << 16
 _ENTRY = struct.Struct("<4sIIIIIQQ")
 _SEED = (0x7A4E55C5, 0x82EF4D88)
 _FILE_TYPES_OLD, _FILE_TYPE_NEW = (1, 2), 6
@@ -43,17 +45,23 @@ class _Log:
     header: Header
 
 
+def _words(data: bytes) -> Iterator[int]:
+    """Return the bytes as 32-bit numbers, padded as the hash wants it, a piece at a time."""
+    whole = len(data) & ~3
+    tail = int.from_bytes(data[whole:] + b"\x80", "little")
+    pieces = (data[at : min(at + _PIECE, whole)] for at in range(0, whole, _PIECE))
+    return chain(chain.from_iterable(struct.unpack(f"<{len(piece) >> 2}I", piece) for piece in pieces), (tail, 0))
+
+
 def marvin32(data: bytes) -> int:
     """Return the 64-bit Marvin32 hash with the seed that the logs use."""
     low, high = _SEED
-    whole = len(data) & ~3
-    tail = int.from_bytes(data[whole:] + b"\x80", "little")
-    for word in (*struct.unpack(f"<{whole >> 2}I", data[:whole]), tail, 0):
+    for word in _words(data):
         low = low + word & 0xFFFFFFFF
         high ^= low
-        low = ((low << 20 | low >> 12) & 0xFFFFFFFF) + high & 0xFFFFFFFF
+        low = (low << 20 | low >> 12) + high & 0xFFFFFFFF
         high = (high << 9 | high >> 23) & 0xFFFFFFFF ^ low
-        low = ((low << 27 | low >> 5) & 0xFFFFFFFF) + high & 0xFFFFFFFF
+        low = (low << 27 | low >> 5) + high & 0xFFFFFFFF
         high = (high << 19 | high >> 13) & 0xFFFFFFFF
     return high << 32 | low
 
