@@ -216,6 +216,18 @@ def one_segment_twice(hive: Hive, data: bytearray) -> None:
     put(data, segments + 4, struct.unpack_from("<I", data, segments)[0])
 
 
+def cell_in_a_cell(hive: Hive, data: bytearray) -> None:
+    """The data of a value holds what looks like a cell with a value of its own."""
+    value = hive.value("Big", "Data")
+    assert value is not None
+    record = 4096 + hive.store.u32(4096 + value.offset + 4 + 8) + 4
+    segment = struct.unpack_from("<I", data, 4096 + struct.unpack_from("<I", data, record + 4)[0] + 4)[0]
+    inside = 4096 + segment + 64
+    struct.pack_into("<i2sHIIIHH4s", data, inside, -32, b"vk", 4, 0x80000004, 7, 4, 1, 0, b"Fake")
+    cell = struct.unpack_from("<I", data, node(hive, "Key2") + VALUE_LIST)[0]
+    put(data, 4096 + cell + 4, inside - 4096)
+
+
 FORGED: list[tuple[Forge, str]] = [
     (child_is_parent, "found twice|deeper"),
     (list_is_itself, "no subkey list"),
@@ -287,6 +299,15 @@ def test_a_change_that_fails_half_way_is_never_written() -> None:
         hive.to_bytes()
     with pytest.raises(EditError, match="half-way"):
         hive.set_value("Key1", "x", REG_DWORD, 1)
+
+
+def test_cells_inside_others_end_walks_of_the_whole_hive() -> None:
+    data = bytearray(SMALL)
+    cell_in_a_cell(Hive.open(SMALL), data)
+    for action in (export_all, compare):
+        with pytest.raises(BadHive, match="lies inside another one"):
+            action(bytes(data))
+    use(bytes(data))
 
 
 def test_overlapping_cells_are_not_written() -> None:

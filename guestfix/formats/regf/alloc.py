@@ -7,23 +7,12 @@ the bin exactly and to have a boundary there, so that a lying size can't take a 
 from __future__ import annotations
 
 import struct
-import sys
-from array import array
 from bisect import bisect_left, bisect_right, insort
 
 from guestfix.errors import EditError
-from guestfix.formats.regf.store import BASE, I32, MAX_DATA, PAGE, BadHive, Buffer, Store
+from guestfix.formats.regf.store import BASE, I32, MAX_DATA, PAGE, BadHive, Buffer, Store, words_of
 
 _BIN_HEADER = 32
-
-
-def _words(part: memoryview) -> memoryview:
-    """Return the bytes as signed little-endian numbers of 32 bits, in place where this machine is little-endian."""
-    if sys.byteorder == "little":
-        return part.cast("i")
-    swapped = array("i", bytes(part))
-    swapped.byteswap()
-    return memoryview(swapped)
 
 
 def _free_cells(data: Buffer, start: int, end: int) -> list[tuple[int, int]]:
@@ -32,7 +21,7 @@ def _free_cells(data: Buffer, start: int, end: int) -> list[tuple[int, int]]:
     This is the one loop over every cell that a small edit of a full hive can't do without, so it is lean.
     """
     found = []
-    with memoryview(data) as whole, whole[start:end] as part, _words(part) as words:
+    with memoryview(data) as whole, whole[start:end] as part, words_of(part) as words:
         at, last = _BIN_HEADER >> 2, len(words)
         while at < last:
             size = words[at]

@@ -38,6 +38,8 @@ def diff(before: Hive, after: Hive) -> list[str]:
 
     What lies in pages of the file that are equal in both is not looked at closely.
     """
+    before.store.map_cells()
+    after.store.map_cells()
     same = _Same(before.store, after.store)
     return _cut(_compare(before.root, after.root, same))
 

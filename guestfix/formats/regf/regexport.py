@@ -50,6 +50,7 @@ def export(key: Key, path: str, *, ascii_data: bool = False) -> Iterator[str]:
     have other characters. Raises BadHive at the damage where there is one; what came before is right.
     """
     yield f"{HEADER}\r\n\r\n"
+    key.store.map_cells()
     budget = Budget(key.store)
     for place, one in walk(key, path):
         if _UNFIT.search(place):

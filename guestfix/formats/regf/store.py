@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import mmap
 import struct
+import sys
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -93,10 +95,33 @@ def walk_bins(data: Buffer, size: int) -> list[int]:
     return starts
 
 
+def words_of(part: memoryview) -> memoryview:
+    """Return the bytes as signed little-endian numbers of 32 bits, in place where this machine is little-endian."""
+    if sys.byteorder == "little":
+        return part.cast("i")
+    swapped = array("i", bytes(part))
+    swapped.byteswap()
+    return memoryview(swapped)
+
+
+def _map_bin(words: memoryview, starts: bytearray, first: int) -> None:
+    """Mark the starts of a bin's cells in use; ``first`` is the bin's own place in ``starts``."""
+    at, last = 8, len(words)
+    while at < last:
+        size = words[at]
+        if size & 7 or not size:
+            return
+        if size < 0:
+            starts[first + (at >> 1)] = 1
+            at -= size >> 2
+        else:
+            at += size >> 2
+
+
 class Store:
     """The bytes of a hive, read in place until the first write, which copies them once."""
 
-    __slots__ = ("_owned", "bins", "data", "end", "minor", "original")
+    __slots__ = ("_owned", "_starts", "bins", "data", "end", "minor", "original")
 
     def __init__(self, data: Buffer, header: Header) -> None:
         if header.major != 1 or header.minor < 2:
@@ -107,6 +132,7 @@ class Store:
             raise BadHive(f"truncated hive: {len(data)} bytes, and the base block says {BASE + header.size}")
         self.data = self.original = data
         self._owned = False
+        self._starts: bytearray | None = None
         self.end = BASE + header.size
         self.minor = header.minor
         self.bins = walk_bins(data, header.size)
@@ -125,6 +151,8 @@ class Store:
         if size < 8 or size & 7 or at + size > self.end:
             fault = "is free, but in use" if size <= 0 else f"has an impossible size of {size}"
             raise BadHive(f"damaged hive: the cell at byte {at:#x} {fault}")
+        if self._starts is not None and not self._starts[offset >> 3]:
+            raise BadHive(f"damaged hive: byte {at:#x} is used as a cell, but lies inside another one")
         if at & -PAGE != at + size - 1 & -PAGE and not self._in_one_bin(offset, size):
             raise BadHive(f"damaged hive: the cell at byte {at:#x} reaches into another bin")
         return at + 4, at + size
@@ -132,6 +160,18 @@ class Store:
     def _in_one_bin(self, offset: int, size: int) -> bool:
         index = bisect_right(self.bins, offset)
         return index == len(self.bins) or offset + size <= self.bins[index]
+
+    def map_cells(self) -> None:
+        """Note where cells start, for a walk of the whole hive: from then on each one that is used must be there.
+
+        Where the cells of a bin don't fill it, those behind the fault count as absent. A write ends this.
+        """
+        starts = bytearray(self.size >> 3)
+        with memoryview(self.data) as whole:
+            for start, end in zip(self.bins, [*self.bins[1:], self.size], strict=True):
+                with whole[BASE + start : BASE + end] as part, words_of(part) as words:
+                    _map_bin(words, starts, start >> 3)
+        self._starts = starts
 
     def record(self, offset: int, signature: bytes, length: int) -> tuple[int, int]:
         """Return the content's bounds of a cell that must hold a record of this kind and least length."""
@@ -155,6 +195,7 @@ class Store:
         """Return the bytes for changing; the first call copies them, the original stays as it was."""
         if not self._owned:
             self.data, self._owned = bytearray(self.data), True
+        self._starts = None
         assert isinstance(self.data, bytearray)
         return self.data
 
