@@ -20,6 +20,7 @@ BACKENDS: dict[str, str] = {
     "dir": "directory:open_place",
     "image": "image:open_place",
     "uml": "uml:open_place",
+    "libguestfs": "libguestfs:open_place",
 }
 """Scheme to ``module:function`` below this package."""
 

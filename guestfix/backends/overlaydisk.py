@@ -39,7 +39,7 @@ class Overlay:
 class Overlays:
     """Overlays for all disks of a guest, below one private folder. Close ends the export."""
 
-    def __init__(self, images: Sequence[OpenDisk]) -> None:
+    def __init__(self, images: Sequence[OpenDisk], *, export: bool = True) -> None:
         self.folder = tempfile.mkdtemp(prefix="guestfix-")
         self.disks: list[Overlay] = []
         self._daemon: subprocess.Popen[bytes] | None = None
@@ -48,7 +48,8 @@ class Overlays:
                 overlay = Overlay(image, f"{self.folder}/{index}.qcow2", f"{self.folder}/{index}.raw")
                 _qemu_img("create", "-q", "-f", "qcow2", "-F", image.format, "-b", backing_of(image), overlay.file)
                 self.disks.append(overlay)
-            self._export()
+            if export:
+                self._export()
         except BaseException:
             self.close()
             raise

@@ -60,6 +60,19 @@ def test_uml_reads_and_writes(reference: Path, image: Path) -> None:
         guest.close()
 
 
+@needs_mke2fs
+@pytest.mark.e2e
+@pytest.mark.skipif(not usable("libguestfs"), reason="libguestfs is not installed")
+def test_libguestfs_reads_and_writes(reference: Path, image: Path) -> None:
+    guest = open_writable(f"libguestfs:{image}")
+    try:
+        assert reading_violations(guest, DirectoryGuest(str(reference))) == []
+        assert writing_violations(guest) == []
+        assert [(one.filesystem, one.clean) for one in guest.check()] == [("ext4", True)]
+    finally:
+        guest.close()
+
+
 def test_the_contract_tells_violations_apart(tmp_path: Path) -> None:
     """The checks themselves: a backend that is wrong in one way is told so."""
     reference_tree(tmp_path / "a")
@@ -73,4 +86,4 @@ def test_the_contract_tells_violations_apart(tmp_path: Path) -> None:
 
 
 def test_every_built_in_backend_is_listed() -> None:
-    assert set(BACKENDS) >= {"dir", "image", "uml"}
+    assert set(BACKENDS) >= {"dir", "image", "uml", "libguestfs"}

@@ -1,0 +1,91 @@
+"""The backend ``libguestfs``: read and write disk images through the libguestfs appliance.
+
+Through the guestfs Python binding where this interpreter has it, else through guestfish. Writes go to the
+same overlays as the backend ``uml``'s.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import Any
+
+from guestfix.backends import Request
+from guestfix.backends.image_ova import open_images
+from guestfix.backends.layout import lay_out
+from guestfix.backends.layout_block import DiskError
+from guestfix.backends.libguestfs_appliance import Appliance
+from guestfix.backends.libguestfs_far import GuestfsFar, launch
+from guestfix.backends.outcome import Check, ImageWriter
+from guestfix.backends.overlaydisk import Overlays
+from guestfix.backends.remote import RemoteGuest
+from guestfix.errors import GuestError, UsageError
+from guestfix.facts import Finding
+
+
+class LibguestfsGuest(RemoteGuest, ImageWriter):
+    """A guest inside disk images, reached through the libguestfs appliance. Call ``close`` when done."""
+
+    def __init__(self, paths: list[str], root: str = "") -> None:
+        images = open_images(paths)
+        self.overlays = Overlays(images, export=False)
+        self._handle: Any = None
+        atexit.register(self.close)
+        try:
+            self._handle = launch([disk.file for disk in self.overlays.disks])
+            folder = f"{self.overlays.folder}/x"
+            os.mkdir(folder, 0o700)
+            self._appliance = Appliance(self._handle, [image.block for image in images], folder)
+            parts, disks = self._appliance.parts, self._appliance.disks
+            self._layout = lay_out(disks, parts, self._appliance.view, self._appliance.subvolumes, root)
+            self._appliance.mount_all(self._layout)
+        except RuntimeError as error:
+            self.close()
+            raise DiskError(f"libguestfs: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+        mounts = self._layout.mounts
+        folding = [one.path for one in mounts if one.part.probe and one.part.probe.type in ("vfat", "ntfs")]
+        super().__init__(
+            "libguestfs:" + ",".join(paths),
+            GuestfsFar(self._handle),
+            folder,
+            self._layout.disks,
+            windows=self._layout.root.system == "Windows",
+            folding=lambda path: any(path == one or path.startswith(one + "/") for one in folding),
+            findings=self._found(),
+        )
+
+    def _found(self) -> tuple[Finding, ...]:
+        rows = [Finding("GF-DISK-TABLE", "warning", text) for text in dict.fromkeys(self._appliance.problems)]
+        for text in self._layout.missing:
+            rows.append(Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}"))
+        return tuple(rows)
+
+    def check(self) -> tuple[Check, ...]:
+        """Unmount, check every filesystem without repairing it, and end the appliance."""
+        if self._handle is None:
+            raise GuestError("the guest was closed already")
+        try:
+            found = tuple(self._appliance.checks(self._layout))
+            self._handle.shutdown()
+        except RuntimeError as error:
+            raise DiskError(f"libguestfs: {error}") from error
+        self._handle.close()
+        self._handle = None
+        return found
+
+    def close(self) -> None:
+        """End the appliance and drop the overlays. What was not saved before is gone."""
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            handle.close()
+        self.overlays.close()
+
+
+def open_place(place: str, request: Request) -> LibguestfsGuest:
+    """Open disk images as the user named them."""
+    if request.disks:
+        raise UsageError("--disks is for folders; an image shows its disks itself")
+    return LibguestfsGuest([place, *request.more], request.root)

@@ -1,0 +1,165 @@
+"""Volumes and mounts inside the libguestfs appliance."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from guestfix.backends.image_lvm import read_member
+from guestfix.backends.layout import DiskInfo, Layout, Part, Subvolume, View
+from guestfix.backends.layout_block import Block, DiskError, Window
+from guestfix.backends.layout_names import letters, lvm_names, md_names
+from guestfix.backends.layout_parts import read_table
+from guestfix.backends.layout_probe import Probe, probe
+from guestfix.backends.libguestfs_far import GuestfsFar, quoted
+from guestfix.backends.outcome import Check
+from guestfix.backends.remote import RemoteGuest
+from guestfix.errors import GuestError
+from guestfix.guest import Disks
+
+_CHECKS = {"ext2": "e2fsck -fn", "ext3": "e2fsck -fn", "ext4": "e2fsck -fn", "xfs": "xfs_repair -n"}
+_CHECKS |= {"btrfs": "btrfs check --readonly", "ntfs": "ntfsfix -n", "jfs": "jfs_fsck -n", "vfat": "fsck.vfat -n"}
+_ENCRYPTED = ("crypto_LUKS", "BitLocker")
+
+
+class Appliance:
+    """The volumes that the appliance shows, and the mounting of them."""
+
+    def __init__(self, handle: Any, blocks: Sequence[Block], folder: str) -> None:
+        self.g, self.folder = handle, folder
+        self.disks: list[DiskInfo] = []
+        self.parts: list[Part] = []
+        self.problems: list[str] = []
+        self.devices: dict[int, str] = {}
+        self._views: dict[tuple[int, str], str | None] = {}
+        self._members: list[Block] = []
+        for index, block in enumerate(blocks):
+            self._add_disk(index, block)
+        self._add_arrays()
+        for path in self.g.lvs():
+            _, _, group, name = path.split("/", 3)
+            self._add_device(path, lvm_names(group, name))
+
+    def _add_disk(self, index: int, block: Block) -> None:
+        table, device = read_table(block), f"/dev/sd{letters(index)}"
+        self.disks.append(DiskInfo(block.size, table.kind))
+        self.problems += [f"disk {index + 1}: {text}" for text in table.problems]
+        if not table.kind:
+            self._add(device, Part(0, disk=index), block)
+        for entry in table.partitions:
+            part = Part(0, None, index, entry.number, (), 0, entry.partuuid, entry.label, entry.type)
+            window = Window(block, entry.start, min(entry.size, block.size - entry.start))
+            self._add(f"{device}{entry.number}", part, window)
+
+    def _add(self, device: str, part: Part, block: Block) -> None:
+        try:
+            found = probe(block)
+        except (GuestError, struct.error, ValueError):
+            found = None
+        if found is not None and found.type == "linux_raid_member":
+            self._members.append(block)
+        problem = f"the volume is encrypted ({found.type})" if found and found.type in _ENCRYPTED else ""
+        self._keep(device, Part(
+            0, found, part.disk, part.number, part.names, block.size, part.partuuid, part.partlabel, part.type, problem
+        ))  # fmt: skip
+
+    def _keep(self, device: str, part: Part) -> None:
+        key = len(self.parts)
+        self.devices[key] = device
+        fields = (part.probe, part.disk, part.number, part.names, part.size, part.partuuid, part.partlabel, part.type)
+        self.parts.append(Part(key, *fields, part.problem))
+
+    def _add_arrays(self) -> None:
+        by_uuid = {}
+        for block in self._members:
+            member = read_member(block)
+            by_uuid[member.array.hex()] = member
+        unnamed = 127
+        for device in self.g.list_md_devices():
+            uuid = str(self.g.md_detail(device).get("uuid", "")).replace(":", "")
+            found = by_uuid.get(uuid) or next(iter(by_uuid.values()), None)
+            names = md_names(found.name, found.number, unnamed) if found else (device,)
+            unnamed -= 1 if f"/dev/md{unnamed}" in names else 0
+            self._add_device(device, names)
+
+    def _add_device(self, device: str, names: tuple[str, ...]) -> None:
+        kind, uuid, label = (getattr(self.g, f"vfs_{what}")(device) for what in ("type", "uuid", "label"))
+        found = Probe(kind, uuid or None, label or None) if kind else None
+        self._keep(device, Part(0, found, names=names, size=int(self.g.blockdev_getsize64(device))))
+
+    # mounting
+
+    def mount(self, part: Part, subvolume: str, target: str, *, readonly: bool) -> None:
+        """Mount a volume; DiskError where the appliance refuses."""
+        options = "ro" if readonly else "noatime"
+        if subvolume:
+            number = subvolume.removeprefix("subvolid:")
+            options += f",subvolid={number}" if number != subvolume else f",subvol=/{subvolume}"
+        if part.probe is not None and part.probe.type == "vfat":
+            options += ",umask=022,utf8"
+        if part.probe is not None and part.probe.type == "ntfs":
+            options += ",streams_interface=none"
+        try:
+            self.g.mount_options(options, self.devices[part.key], target)
+        except RuntimeError as error:
+            raise DiskError(f"can't be mounted: {str(error)[:300]}") from error
+
+    def view(self, part: Part, subvolume: str) -> View | None:
+        """Return the files of one volume, or None where it can't be mounted."""
+        key = (part.key, subvolume)
+        if key not in self._views:
+            target = f"/view{len(self._views)}"
+            self._views[key] = target
+            try:
+                self.g.mkmountpoint(target)
+                self.mount(part, subvolume, target, readonly=True)
+            except (RuntimeError, DiskError) as error:
+                self.problems.append(f"{self.devices[part.key]}: {error}")
+                self._views[key] = None
+        place = self._views[key]
+        return RemoteGuest("", GuestfsFar(self.g, place), self.folder, Disks()) if place else None
+
+    def subvolumes(self, part: Part) -> Sequence[Subvolume]:
+        """Return a Btrfs filesystem's subvolumes."""
+        if self.view(part, "subvolid:5") is None:
+            return []
+        place = self._views[(part.key, "subvolid:5")]
+        default = int(self.g.btrfs_subvolume_get_default(place))
+        rows = self.g.btrfs_subvolume_list(place)
+        found = [Subvolume("subvolid:5", default=default == 5)]
+        for row in rows:
+            path = quoted(f"/sysroot{place}/{row['btrfssubvolume_path']}")
+            said = str(self.g.debug("sh", [f"btrfs subvolume show {path}"]))
+            snapshot = bool(re.search(r"Parent UUID:\s*[0-9a-f]{8}-", said))
+            found.append(Subvolume(row["btrfssubvolume_path"], snapshot, row["btrfssubvolume_id"] == default))
+        return found
+
+    def mount_all(self, layout: Layout) -> None:
+        """Replace the views by the guest's own mounts."""
+        self.g.umount_all()
+        for place in self._views.values():
+            if place is not None:
+                self.g.rmmountpoint(place)
+        self._views.clear()
+        for one in layout.mounts:
+            target = one.path
+            if target != "/":
+                target = RemoteGuest("", GuestfsFar(self.g), self.folder, Disks()).realpath(target)
+            self.mount(one.part, one.subvolume, target, readonly=False)
+
+    def checks(self, layout: Layout) -> Iterator[Check]:
+        """Unmount all and check every filesystem, without repairing."""
+        self.g.umount_all()
+        for part in {one.part.key: one.part for one in layout.mounts}.values():
+            kind = part.probe.type if part.probe else ""
+            device, command = layout.names.primary(part.key), _CHECKS.get(kind, "")
+            script = f"{command} {self.devices[part.key]} 2>&1; echo status=$?"
+            try:
+                said = str(self.g.debug("sh", [script])) if command else ""
+            except RuntimeError as error:
+                said = str(error)
+            match = re.search(r"status=(\d+)\s*$", said)
+            code = int(match[1]) if match and match[1] not in ("126", "127") else None
+            yield Check(device, kind, command, code, "\n".join(said.splitlines()[-12:-1]) or "no checker")
