@@ -13,7 +13,7 @@ from guestfix.errors import TooLarge, Unreadable
 from guestfix.guest import Kind, Space, Stat
 
 MAX_NAMES = 100_000
-_DATA, _STANDARD, _REPARSE, _VOLUME_BITMAP = 0x80, 0x10, 0xC0, 6
+_STANDARD, _NAME, _REPARSE, _VOLUME_BITMAP = 0x10, 0x30, 0xC0, 6
 _SYMLINK, _JUNCTION = 0xA000000C, 0xA0000003
 _DOS_ONLY = 2
 HIBERNATED = "the Windows on it is hibernated or was shut down with Fast Startup; ntfs drivers refuse to write to it"
@@ -77,7 +77,8 @@ class NtfsNode:
                 kind, size = "symlink", len(self.link().encode("utf-8", "surrogateescape"))
             info = self.record.attributes[_STANDARD]
             times = int(info.last_modification_time_ns), int(info.last_access_time_ns)
-            return Stat(kind, size, 0o777, 0, 0, *times, 1)
+            links = sum(int(name.flags) != _DOS_ONLY for name in self.record.attributes[_NAME])
+            return Stat(kind, size, 0o777, 0, 0, *times, max(1, links))
 
     def link(self) -> str:
         """Return the target of a junction or symbolic link in this guest's form: ``/Users`` for Users on C:."""

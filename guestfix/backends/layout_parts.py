@@ -16,6 +16,7 @@ _EXTENDED = (0x05, 0x0F, 0x85)
 LDM_TYPES = ("42", "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad")
 """Partitions of a Windows dynamic disk (logical disk manager): the MBR type, and data and metadata on GPT."""
 
+_LDM = ("42", "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad")
 ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef")
 
 
@@ -34,7 +35,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A disk's partition table; kind is ``gpt``, ``mbr`` or empty. ``problems`` are sentences for the user."""
+    """A disk's partition table; kind is ``gpt``, ``mbr``, ``ldm`` (a Windows dynamic disk) or empty. ``problems`` are sentences for the user."""
 
     kind: str
     partitions: tuple[Partition, ...] = ()
@@ -163,4 +164,5 @@ def _checked(kind: str, found: list[Partition], problems: list[str], block: Bloc
     for (_, end, one), (start, _, other) in itertools.pairwise(spans):
         if start < end:
             problems.append(f"partitions {one} and {other} overlap")
-    return Table(kind, tuple(kept), tuple(problems))
+    dynamic = any(part.type in _LDM for part in kept)
+    return Table("ldm" if dynamic else kind, tuple(kept), tuple(problems))
