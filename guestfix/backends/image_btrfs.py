@@ -28,17 +28,55 @@ class Subvolume:
     snapshot: bool
 
 
+MAX_DEPTH, MAX_STEPS, MAX_NESTING = 8, 300_000, 256
+
+
+def _bounded_btrfs() -> Any:
+    """Return dissect's Btrfs class, whose walk through a tree ends in an error where the tree has a circle."""
+    from dissect.btrfs import tree
+    from dissect.btrfs.btrfs import Btrfs
+
+    if getattr(tree.Cursor, "guestfix", False):
+        return Btrfs
+
+    class Cursor(tree.Cursor):  # type: ignore[misc]
+        guestfix = True
+        steps = 0
+
+        def push(self, address: int, initial_index: int = 0) -> None:
+            super().push(address, initial_index)
+            above, header = self._path[-1][1], self._header
+            level = int(above.level) - 1 if above is not None else int(header.level)
+            if level > MAX_DEPTH or int(header.level) != level or int(header.bytenr) != address:
+                raise DiskError("a Btrfs tree is damaged")
+            if int(header.nritems) > len(self._node) // 25:
+                raise DiskError("a Btrfs tree is damaged")
+
+        def _read_key(self, index: int) -> Any:
+            self.steps += 1
+            if self.steps > MAX_STEPS:
+                raise DiskError("a Btrfs tree has more items than it can have")
+            return super()._read_key(index)
+
+        def next_node(self) -> None:
+            self.steps += 1
+            if self.steps > MAX_STEPS:
+                raise DiskError("a Btrfs tree has more items than it can have")
+            super().next_node()
+
+    tree.Cursor = Cursor
+    return Btrfs
+
+
 class BtrfsTree:
     """A Btrfs filesystem over all of its devices. DiskError where it can't be used."""
 
     case_insensitive = False
 
     def __init__(self, blocks: Sequence[Block]) -> None:
-        from dissect.btrfs.btrfs import Btrfs
-
+        bounded = _bounded_btrfs()
         with guarded("the Btrfs filesystem"):
-            # dissect closes nothing and seeks absolutely; windows keep the parent's position its own matter
-            self.fs: Any = Btrfs([Window(block, 0, block.size) for block in blocks])
+            self.fs: Any = bounded([Window(block, 0, block.size) for block in blocks])
             self.sb = self.fs.sb
             if int(self.sb.num_devices) > len(blocks):
                 raise DiskError(f"the Btrfs filesystem has {self.sb.num_devices} devices, {len(blocks)} are here")
@@ -59,10 +97,38 @@ class BtrfsTree:
                 item = one.tree.root_item
                 top = int(one.objectid) == _TOP
                 parent = bytes(item.parent_uuid)
-                found.append(Subvolume(int(one.objectid), "" if top else one.path, bool(item.flags & 1), any(parent)))
+                found.append(
+                    Subvolume(
+                        int(one.objectid),
+                        "" if top else self._path(int(one.objectid)),
+                        bool(item.flags & 1),
+                        any(parent),
+                    )
+                )
                 if len(found) >= MAX_SUBVOLUMES:
                     break
             return tuple(found)
+
+    def _path(self, number: int) -> str:
+        """Return a subvolume's path from the top, by the back references in the root tree."""
+        from dissect.btrfs.c_btrfs import c_btrfs
+
+        parts: list[str] = []
+        while number != _TOP:
+            item, data = self.fs._root_tree.find(objectid=number, type=c_btrfs.BTRFS_ROOT_BACKREF_KEY)
+            reference = c_btrfs.btrfs_root_ref(data)
+            parts.append(reference.name.decode(errors="surrogateescape"))
+            number = int(item.key.offset)
+            tree, folder = self.fs.open_subvolume(number).tree, int(reference.dirid)
+            while folder != c_btrfs.BTRFS_FIRST_FREE_OBJECTID:
+                item, data = tree.find(folder, c_btrfs.BTRFS_INODE_REF_KEY)
+                parts.append(c_btrfs.btrfs_inode_ref(data).name.decode(errors="surrogateescape"))
+                folder = int(item.key.offset)
+                if len(parts) > MAX_NESTING:
+                    raise DiskError("a Btrfs subvolume is nested in itself")
+            if len(parts) > MAX_NESTING:
+                raise DiskError("a Btrfs subvolume is nested in itself")
+        return "/".join(reversed(parts))
 
     def root(self, subvolume: str = "") -> BtrfsNode:
         """Return the root of the default subvolume, or of the one named by path or by ``subvolid:N``."""

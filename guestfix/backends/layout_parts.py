@@ -35,7 +35,10 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A disk's partition table; kind is ``gpt``, ``mbr``, ``ldm`` (a Windows dynamic disk) or empty. ``problems`` are sentences for the user."""
+    """A disk's partition table; kind is ``gpt``, ``mbr``, ``ldm`` (a Windows dynamic disk) or empty.
+
+    ``problems`` are sentences for the user.
+    """
 
     kind: str
     partitions: tuple[Partition, ...] = ()
