@@ -157,13 +157,12 @@ def make_plan(
     facts, findings = learn(guest, pack, profile, options)
     verdict, compat, drop, judged = _judge(pack, facts)
     bench = Workbench(Overlay(guest), facts, profile, _policies(facts, pack))
-    bench.findings += [*findings, *judged]
-    decisions = []
+    decisions: list[Decision] = []
     for index, rule in enumerate(pack.rules):
         tell("rules", index, len(pack.rules))
         decisions.append(_decide(rule, bench, options, rule.id in chosen, drop))
     tell("rules", len(pack.rules), len(pack.rules))
-    bench.findings += _undecided_findings(decisions, bench)
+    seen = [*_mended(findings, decisions), *judged, *bench.findings, *_undecided_findings(decisions, bench)]
     return Plan(
         guest=_guest_out(guest),
         target=profile.id,
@@ -171,7 +170,7 @@ def make_plan(
         compat=compat,
         facts=tuple(facts[name] for name in sorted(facts)),
         decisions=tuple(decisions),
-        findings=_sorted(_accepted(bench.findings, options.accept)),
+        findings=_sorted(_accepted(seen, options.accept)),
         changes=changes_of(bench.fs),
         follow_ups=tuple(bench.follow_ups),
         versions=_versions(pack),
@@ -230,6 +229,17 @@ def _outcome(rule: Rule, bench: Workbench, options: Options, chosen: bool, level
         _offer(rule, bench, CONFIDENCES[level])
         return "skipped", f"confidence is only {CONFIDENCES[level]}"
     return _run(rule, bench)
+
+
+def _mended(findings: Iterable[Finding], decisions: Iterable[Decision]) -> list[Finding]:
+    """Say of what detection found that this plan mends it, where the rule for it applies; it blocks no more."""
+    applied = {one.rule for one in decisions if one.outcome == "applied"}
+    return [_as_mended(one) if one.rule in applied else one for one in findings]
+
+
+def _as_mended(finding: Finding) -> Finding:
+    severity = "warning" if finding.severity == "blocker" else finding.severity
+    return replace(finding, severity=severity, remedy=f"nothing to do: the rule {finding.rule} mends it in this plan")
 
 
 def _undecided(bench: Workbench, condition: Sequence[Any], text: str) -> tuple[str, str]:

@@ -126,7 +126,8 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 "info",
                 f"The initramfs of kernel {verdict.boot.kernel} lacks {', '.join(verdict.missing)}. {reasons}.",
                 (place,),
-                remedy=_remedy(verdict),
+                _remedy(verdict),
+                "initramfs/target-drivers",
             )
         )
     found += [_blocked(verdict, block, target) for block in verdict.blocked]
@@ -141,6 +142,8 @@ def _blocked(verdict: Verdict, block: Block, target: Target) -> Finding:
         "info",
         f"{block.module}, which the boot on {target.id} needs, is kept from loading{where}.",
         (Evidence(path, block.line, block.text),),
+        "Remove the line and rebuild the initramfs.",
+        "initramfs/unblock",
     )
 
 
