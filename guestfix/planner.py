@@ -13,6 +13,7 @@ from guestfix.actions import find_action
 from guestfix.changes import changes_of
 from guestfix.compat import judge, table_version
 from guestfix.detect import detect_all
+from guestfix.detect.windows import find_root
 from guestfix.edit import Edit
 from guestfix.editors import find_op, read_limit
 from guestfix.errors import EditError, GuestError, UsageError
@@ -57,7 +58,7 @@ def choose_target(pack: Pack, target: str | None) -> Target:
 
 
 def identity_of(guest: GuestFS) -> str:
-    """Return a digest of what tells one guest from another: machine id, host name, release."""
+    """Return a digest of what tells one guest from another: machine id or GUID, host name, release."""
     total = hashlib.sha256()
     for path in IDENTITY_FILES:
         try:
@@ -66,7 +67,18 @@ def identity_of(guest: GuestFS) -> str:
             continue
         total.update(f"{path}\0{len(data)}\0".encode())
         total.update(data)
+    for root in _windows_roots(guest):
+        from guestfix.detect.windows_identity import windows_identity
+
+        total.update(windows_identity(guest, root))
     return total.hexdigest()
+
+
+def _windows_roots(guest: GuestFS) -> list[str]:
+    try:
+        return find_root(guest)
+    except GuestError:
+        return []
 
 
 def learn(guest: GuestFS, pack: Pack, target: Target, options: Options | None = None) -> tuple[Facts, list[Finding]]:

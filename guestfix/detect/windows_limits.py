@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.facts import Facts, Finding
+from guestfix.facts import Evidence, Facts, Finding
 from guestfix.pack.model import Target
 from guestfix.versions import version_key
 
 
 def judge_windows(facts: Facts, target: Target) -> list[Finding]:
     """Return findings about language, firmware and .NET Framework."""
-    return [*_language(facts), *_firmware(facts, target), *_framework(facts), *_letters(facts), *_old_sysprep(facts)]
+    return [
+        *_language(facts),
+        *_firmware(facts, target),
+        *_framework(facts),
+        *_letters(facts),
+        *_old_sysprep(facts),
+        *_dns(facts),
+    ]
 
 
 def _language(facts: Facts) -> Iterator[Finding]:
@@ -84,4 +91,21 @@ def _old_sysprep(facts: Facts) -> Iterator[Finding]:
             "this Windows was generalised; before Vista its first start asks questions that only sysprep.inf answers",
             facts.evidence("windows.sysprepped"),
             r"put C:\sysprep\sysprep.inf with OemSkipEula=Yes and all answers there, on the old platform",
+        )
+
+
+def _dns(facts: Facts) -> Iterator[Finding]:
+    """A name server that was entered by hand wins over those that DHCP gives, also on an interface with DHCP."""
+    kept = [nic for nic in facts.value("windows.nics") or [] if nic["dns"] and not nic["static"]]
+    if kept:
+        servers = dict.fromkeys(server for nic in kept for server in nic["dns"])
+        yield Finding(
+            "GF-WINDOWS-STATIC-DNS",
+            "info",
+            f"name servers entered by hand stay in use beside DHCP: {', '.join(servers)}",
+            tuple(
+                Evidence(facts.value("windows.hives", {}).get("SYSTEM", ""), 0, f"interface {nic['guid']}")
+                for nic in kept[:4]
+            ),
+            "see that they can be reached from the new network, or remove them",
         )

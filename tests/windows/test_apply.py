@@ -16,7 +16,7 @@ from guestfix.formats.regf import Hive
 from guestfix.formats.regf.store import checksum
 from guestfix.pack.cache import load_pack
 from guestfix.plan import Plan
-from guestfix.planner import Options, make_plan
+from guestfix.planner import Options, identity_of, make_plan
 from guestfix.undo import revert
 from tests.corpus import CORPUS
 from tests.windows.guests import CONFIG, hive, make, pe
@@ -201,3 +201,14 @@ def test_protected_services_are_never_disabled(tmp_path: Path) -> None:
     with pytest.raises(EditError):
         disable_service(opened, "ControlSet001", "VMBus")
     assert disable_service(Hive.open(empty_hive()), "ControlSet001", "none") is False
+
+
+def test_a_plan_belongs_to_one_windows(tmp_path: Path) -> None:
+    def guest(name: str, guid: str, computer: str) -> DirectoryGuest:
+        system = f'[ControlSet001\\Control\\ComputerName\\ComputerName]\n"ComputerName"="{computer}"\n'
+        software = f'[Microsoft\\Cryptography]\n"MachineGuid"="{guid}"\n'
+        return DirectoryGuest(str(make(tmp_path / name, system, software)))
+
+    one, other = guest("a", "11111111-1111", "A"), guest("b", "22222222-2222", "A")
+    assert identity_of(one) == identity_of(guest("c", "11111111-1111", "A"))
+    assert len({identity_of(one), identity_of(other), identity_of(guest("d", "11111111-1111", "D"))}) == 3

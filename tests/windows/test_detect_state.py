@@ -142,6 +142,15 @@ def test_interfaces(tmp_path: Path) -> None:
     ]
 
 
+def test_name_servers_entered_by_hand(tmp_path: Path) -> None:
+    text = f"""[{SERVICES}\\Tcpip\\Parameters\\Interfaces\\{{B}}]
+"EnableDHCP"=dword:1
+"NameServer"="192.0.2.53"
+"""
+    _, findings = learn(make(tmp_path, text))
+    assert "GF-WINDOWS-STATIC-DNS" in codes(findings)
+
+
 def test_clock_san_policy_crash(tmp_path: Path) -> None:
     text = f'[{C}\\Control\\TimeZoneInformation]\n"RealTimeIsUniversal"=dword:1\n'
     text += f'[{SERVICES}\\partmgr\\Parameters]\n"SanPolicy"=dword:3\n'
