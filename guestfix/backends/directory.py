@@ -73,7 +73,7 @@ class DirectoryGuest:
 
     def _looks_like_windows(self) -> bool:
         names = {name.casefold() for name in os.listdir(self.root)} if os.access(self.root, os.R_OK) else set()
-        return "windows" in names and "etc" not in names
+        return bool(names & {"windows", "winnt"}) and "etc" not in names
 
     # resolving
 

@@ -128,3 +128,15 @@ def test_names_in_any_case(tmp_path: Path) -> None:
     (tmp_path / "x" / "WINDOWS" / "System32").rename(tmp_path / "x" / "WINDOWS" / "SYSTEM32")
     facts, _ = learn(tmp_path / "x")
     assert facts.value("os.id") == "windows-7"
+
+
+def test_an_upgraded_windows_in_winnt_with_small_letters(tmp_path: Path) -> None:
+    make(tmp_path / "x", SERVER, version("5.2", 3790), {"Windows/System32/drivers/viostor.sys": b""})
+    old = tmp_path / "x" / "Windows"
+    (old / "System32" / "config" / "SYSTEM").rename(old / "System32" / "config" / "system")
+    (old / "System32" / "config" / "SOFTWARE").rename(old / "System32" / "config" / "software")
+    (old / "System32").rename(old / "system32")
+    old.rename(tmp_path / "x" / "WINNT")
+    facts, _ = learn(tmp_path / "x")
+    assert facts.value("os.id") == "windows-server-2003"
+    assert facts.value("windows.root") == "/WINNT"
