@@ -104,7 +104,7 @@ words = st.one_of(numbers, st.integers(0, 0xFFFFFFFF))
 patches = st.lists(st.tuples(st.integers(0, len(SMALL) // 4 - 1), words), min_size=1, max_size=12)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(patches)
 def test_damaged_words(patched: list[tuple[int, int]]) -> None:
     data = bytearray(SMALL)
@@ -118,7 +118,7 @@ KINDS = (b"nk", b"vk", b"lh", b"ri", b"sk", b"db")
 RECORDS = [at for at in range(4096, len(SMALL), 8) if SMALL[at + 4 : at + 6] in KINDS]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(RECORDS), st.integers(0, 19), st.data()), min_size=1, max_size=4), st.data())
 def test_damaged_records(where: list[tuple[int, int, object]], draw: st.DataObject) -> None:
     """Fields of records are set to what hurts: offsets of other cells, huge counts, zero."""
@@ -130,7 +130,7 @@ def test_damaged_records(where: list[tuple[int, int, object]], draw: st.DataObje
         use(sealed(data))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=9000))
 def test_noise(noise: bytes) -> None:
     for data in (noise, SMALL[:4096] + noise, b"regf" + noise, SMALL[: len(noise)]):
