@@ -15,9 +15,10 @@ INITRD = frozenset((b"initrd", b"initrd16", b"initrdefi"))
 ARGUMENT_VARIABLES = (b"kernelopts", b"default_kernelopts", b"tuned_params")
 """Variables of grub.cfg and grubenv that hold kernel arguments for BLS entries."""
 
-_LINUX_LINE = re.compile(rb"\n[ \t]*+(?P<name>linux(?:16|efi)?)[ \t]++(?P<kernel>[^\s;'\"$]++)(?P<args>[^\n;'\"]*+)\n")
-_INITRD_LINE = re.compile(rb"\n[ \t]*+initrd(?:16|efi)?[ \t]")
-_INITRD_WORDS = re.compile(rb"\n[ \t]*+initrd(?:16|efi)?[ \t]++(?P<files>[^\n]++)")
+_LINUX_LINE = re.compile(
+    rb"\n[ \t]*+(?P<name>linux(?:16|efi)?)[ \t]++(?P<kernel>[^\s;{}'\"$#]++)(?=\s)(?P<args>[^\n;{}'\"]*+)\n"
+)
+_INITRD_LINE = re.compile(rb"\n[ \t]*+initrd(?:16|efi)?[ \t]++(?P<files>[^\n;{}'\"]*+)(?=\n)")
 _IF, _FI = re.compile(rb"(?<![\w$])if(?=[ \t])"), re.compile(rb"(?<![\w$])fi(?![\w])")
 _SET = re.compile(rb"[ \t]*+(?:" + b"|".join(ARGUMENT_VARIABLES) + rb")=(?P<quote>[\"'])")
 
@@ -28,32 +29,52 @@ def _text(src: bytes, span: tuple[int, int]) -> str:
     return decode(raw) if found is None else found
 
 
-def plain_linux(src: bytes, start: int, end: int) -> re.Match[bytes] | None:
-    """Return the one linux line of an unread menu entry, or None where only reading it all can tell."""
-    match = _LINUX_LINE.search(src, start, end)
-    if match is None or _LINUX_LINE.search(src, match.end() - 1, end):
+Lines = tuple[re.Match[bytes], re.Match[bytes] | None]
+
+
+def plain_lines(src: bytes, start: int, end: int) -> Lines | None:
+    """Return the one linux line of an unread menu entry and the initrd line after it, if there is one.
+
+    None where only reading it all can tell: several of them, quotes around them, several on a line.
+    """
+    linux = _LINUX_LINE.search(src, start, end)
+    if linux is None or src.count(b"linux", start, end) != linux[0].count(b"linux"):
         return None
-    odd = src.count(b"'", start, match.start()) % 2 or src.count(b'"', start, match.start()) % 2
-    return None if odd else match
+    initrd = _INITRD_LINE.search(src, linux.end() - 1, end)
+    seen = linux[0].count(b"initrd") + (initrd[0].count(b"initrd") if initrd else 0)
+    if src.count(b"initrd", start, end) != seen or _in_quotes(src, start, linux.start()):
+        return None
+    if initrd and _in_quotes(src, linux.end(), initrd.start()):
+        return None
+    return linux, initrd
+
+
+def _in_quotes(src: bytes, start: int, at: int) -> bool:
+    """Tell whether an offset may lie inside quotes, in a body that has quotes of one kind only."""
+    return bool(src.count(b"'", start, at) % 2 or src.count(b'"', start, at) % 2)
 
 
 def plain_entry(src: bytes, start: int, end: int) -> tuple[int, str, tuple[str, ...], list[str]] | None:
     """Return (offset, kernel, arguments, initrds) of an unread entry whose commands depend on nothing.
 
-    None where they do: variables, a condition around them, several of them.
+    None where they do: variables, or a condition around them.
     """
-    match = plain_linux(src, start, end)
-    if (
-        match is None
-        or b"$" in match[0]
-        or len(_IF.findall(src, start, match.start())) != len(_FI.findall(src, start, match.start()))
-    ):
+    found = plain_lines(src, start, end)
+    if found is None:
         return None
-    initrds = list(_INITRD_WORDS.finditer(src, match.end() - 1, end))
-    if len(initrds) > 1 or any(set(one["files"]) & set(b"'\"$;") for one in initrds) or b";" in match[0]:
+    linux, initrd = found
+    last = initrd.start() if initrd else linux.start()
+    if len(_IF.findall(src, start, last)) != len(_FI.findall(src, start, last)):
         return None
-    files = [decode(word) for one in initrds for word in one["files"].split()]
-    return match.start("name"), decode(match["kernel"]), tuple(decode(match["args"]).split()), files
+    files = initrd["files"] if initrd else b""
+    if b"$" in linux[0] or b"$" in files:
+        return None
+    return (
+        linux.start("name"),
+        decode(linux["kernel"]),
+        tuple(decode(linux["args"]).split()),
+        [decode(word) for word in files.split()],
+    )
 
 
 class Places:
@@ -69,11 +90,11 @@ class Places:
         """Take the linux command of an unread menu entry; False where the entry must be read."""
         if self.src.find(b"linux", start, end) < 0 and self.src.find(b"multiboot", start, end) < 0:
             return True
-        match = plain_linux(self.src, start, end)
-        if match is None:
+        found = plain_lines(self.src, start, end)
+        if found is None:
             return False
-        initrd = _INITRD_LINE.search(self.src, match.end() - 1, end) is not None
-        self._add(match.span("args"), match.start("name"), decode(match["kernel"]), initrd)
+        linux, initrd = found
+        self._add(linux.span("args"), linux.start("name"), decode(linux["kernel"]), initrd is not None)
         return True
 
     def _add(self, span: tuple[int, int], at: int, kernel: str, initrd: bool) -> None:

@@ -197,7 +197,11 @@ class _Reader:
         """Deal with a byte that starts no command: a brace, or a quote that is never closed."""
         frame = self.stack[-1]
         self.at += 1
-        if char == b"}" and frame.kind == b"{":
+        if char == b"}" and any(one.kind == b"{" for one in self.stack):
+            while frame.kind != b"{":
+                self._problem(self.at - 1, "a block ends before what began in it")
+                self.stack.pop()
+                frame = self.stack[-1]
             self.stack.pop()
             if frame.node:
                 frame.node.end = self.at

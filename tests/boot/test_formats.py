@@ -110,6 +110,50 @@ def test_quick_and_full_reading_agree(src: bytes) -> None:
     assert [(one.texts(), one.at) for one in grubargs.arg_lines(src)] == [(one.texts(), one.at) for one in full(src)]
 
 
+PIECES = (
+    b"'",
+    b'"',
+    b"{",
+    b"}",
+    b"\n",
+    b"#",
+    b"\\",
+    b";",
+    b"$x",
+    b"${y}",
+    b" if ",
+    b" fi\n",
+    b"linux ",
+    b"\tinitrd /z\n",
+    b" ",
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from(PIECES) | st.integers(1, 12)), min_size=1, max_size=4))
+def test_short_cuts_find_what_reading_all_finds(changes: list[tuple[int, bytes | int]]) -> None:
+    """In a menu that was tampered with but is still one, the entries read by short cuts are the same."""
+    menu = samples.debian().encode()
+    text = bytearray(menu[menu.index(b"menuentry 'Debian") :])
+    for place, change in changes:
+        at = place % len(text)
+        if isinstance(change, int):
+            del text[at : at + change]
+        else:
+            text[at:at] = change
+    src = bytes(text)
+    quick = grubargs.read_lines(src)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grubcfg, "_simple_end", lambda *_: 0)
+        grubcfg.parse.cache_clear()
+        script = grubcfg.parse(src)
+        if not script.problems:
+            assert [(one.texts(), one.at, one.initrd, one.kernel) for one in grubargs.read_lines(src)] == [
+                (one.texts(), one.at, one.initrd, one.kernel) for one in quick
+            ]
+    grubcfg.parse.cache_clear()
+
+
 def test_grub_lines_are_spliced_and_nothing_else() -> None:
     src = samples.debian(versions=("6.1.0-18-amd64", "6.1.0-9-amd64")).encode()
     out = cmdline.rewrite_all(src, grubargs.arg_lines(src), change)
