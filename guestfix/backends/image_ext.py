@@ -75,12 +75,18 @@ class ExtTree:
         return ExtNode(self, 2)
 
     def space(self) -> Space | None:
-        """Return the superblock's own count, less what is reserved for root."""
-        low = struct.unpack_from("<III", self._sb, 8)
-        high = struct.unpack_from("<II", self._sb, 340) if self.geometry.wide else (0, 0)
+        """Return what statfs(2) would: the superblock's counts, less what ext4 keeps back (ext4_statfs)."""
+        sb, size = self._sb, self.geometry.block
+        low = struct.unpack_from("<III", sb, 8)
+        high = struct.unpack_from("<II", sb, 340) if self.geometry.wide else (0, 0)
         reserved, free = low[0] | high[0] << 32, low[1] | high[1] << 32
-        size = self.geometry.block
-        return Space("", max(0, free - reserved) * size, self.geometry.blocks * size, low[2])
+        per_cluster = 1 << max(0, min(20, struct.unpack_from("<I", sb, 28)[0] - struct.unpack_from("<I", sb, 24)[0]))
+        free *= per_cluster
+        if self.incompat & 0x40:
+            reserved += min(self.geometry.blocks // per_cluster // 50, 4096) * per_cluster
+        overhead = struct.unpack_from("<I", sb, 584)[0] * per_cluster
+        total = max(0, self.geometry.blocks - overhead)
+        return Space("", max(0, free - reserved) * size, total * size, low[2])
 
     def _inode(self, number: int) -> bytes:
         geo = self.geometry

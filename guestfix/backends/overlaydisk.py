@@ -6,9 +6,11 @@ Afterwards the overlay is dropped, kept, committed into the image, or converted.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -68,7 +70,9 @@ class Overlays:
             command += ["--blockdev", json.dumps(node)]
             command += ["--export", f"type=fuse,id=e{index},node-name=d{index},mountpoint={disk.raw},writable=on"]
         with open(f"{self.folder}/daemon.log", "wb") as log:
-            self._daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._daemon = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent
+            )
         self._wait()
 
     def _wait(self) -> None:
@@ -101,6 +105,11 @@ class Overlays:
         """End the export and remove the folder with whatever overlay is still in it."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when guestfix dies, however that comes about (prctl(2))."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def backing_of(image: OpenDisk) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from guestfix import errors
 from guestfix.backends.layout_block import DiskError
-from guestfix.backends.overlaydisk import Overlays
+from guestfix.backends.overlaydisk import Overlays, die_with_parent
 from guestfix.backends.status import find_program
 from guestfix.errors import GuestError
 from guestfix.guest import Meta
@@ -66,7 +66,7 @@ class Session:
         with open(f"{self.overlays.folder}/console.log", "wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                pass_fds=(requests, answers), start_new_session=True,
+                pass_fds=(requests, answers), start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         os.close(requests)
         os.close(answers)
