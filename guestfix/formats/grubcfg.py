@@ -41,6 +41,7 @@ _STEP = re.compile(
     re.VERBOSE,
 )
 WORD = re.compile(rb"(?:" + _WORD_PARTS + rb")++", re.VERBOSE)
+_TO_BRACE = re.compile(rb"(?:\s*+(?=\{))?+")
 _NEEDS_CARE = re.compile(rb"['\"\\$]")
 _PART = re.compile(
     rb"""(?P<bare>[^'"\\$]++) | '(?P<single>[^']*+)' | "(?P<double>(?:[^"\\]++|\\[\s\S])*+)" | \\(?P<escaped>[\s\S])
@@ -168,9 +169,13 @@ class _Reader:
             else:
                 node = Node(name, match.start(2), match.end(2), end)
                 nodes.append(node)
+                if name == b"function":
+                    end = _TO_BRACE.match(src, end, size).end()  # type: ignore[union-attr]
                 at = end
                 if end < size and src[end] == _BRACE:
                     at = self._block(node, end + 1)
+                elif name == b"function":
+                    self._problem(node.start, "a function without commands")
             nodes = stack[-1].nodes
         for frame in stack[1:]:
             self._problem(frame.node.start if frame.node else size, "never closed")

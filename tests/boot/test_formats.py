@@ -337,6 +337,8 @@ def test_test_command(text: str, wanted: bool) -> None:
         "fi\n",
         "for x in 1 2; do echo $x; done\n",
         "function f { echo 1; }\nf\n",
+        "function f\n\n{\n echo 1\n}\nf\n",
+        "function f\n",
         "echo 'a\nb' \"c\\\"d\" e\\ f # comment's\n",
         "menuentry 'it' { echo \"don't\"\n}\nsubmenu b {\nmenuentry c {\ntrue\n}\n}\n",
         "set a='open\n",
