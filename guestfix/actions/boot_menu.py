@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from guestfix.edit import Splice, apply_splices
+from guestfix.edit import Link, Splice, apply_splices
 from guestfix.editors import bootmenu
 from guestfix.errors import EditError
 from guestfix.facts import Evidence
@@ -115,16 +115,16 @@ def _set_grub2(bench: Workbench, entry: Entry) -> bool:
     content = bench.fs.content(path) if path else None
     if not isinstance(content, bytes):
         return False
-    literal = _default_literals(content)
     if _SAVED.search(content):
-        _set_saved_entry(bench, path, entry)
-    elif literal:
-        new = grub_word(entry["id"])
-        bench.fs.put(path, apply_splices(content, [Splice(at, end - at, new) for at, end in literal]))
+        done = _set_saved_entry(bench, path, entry)
     else:
-        bench.fs.put(path, b"set default=" + grub_word(entry["id"]) + b"\n" + content)
-    _set_grub_default(bench, entry)
-    return True
+        new, literal = grub_word(entry["id"]), _default_literals(content)
+        splices = [Splice(at, end - at, new) for at, end in literal] or [Splice(0, 0, b"set default=" + new + b"\n")]
+        bench.fs.put(path, apply_splices(content, splices))
+        done = True
+    if done:
+        _set_grub_default(bench, entry)
+    return done
 
 
 def grub_word(text: str) -> bytes:
@@ -148,18 +148,28 @@ def _default_literals(src: bytes) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def _set_saved_entry(bench: Workbench, config: str, entry: Entry) -> None:
+def _set_saved_entry(bench: Workbench, config: str, entry: Entry) -> bool:
     path = bench.facts.value("boot.env_block") or f"{config.rpartition('/')[0]}/grubenv"
     content = bench.fs.content(path)
+    if isinstance(content, Link):
+        bench.find(
+            "GF-BOOT-ENV-UNSEEN",
+            "warning",
+            "saved_entry could not be set: the environment block lies on a filesystem that can't be seen",
+            Evidence(path, 0, content.target),
+            remedy="give guestfix the EFI system partition too, or run grub2-set-default in the guest",
+        )
+        return False
     try:
         block = content if isinstance(content, bytes) and grubenv.is_block(content) else grubenv.create({})
         block = grubenv.unset(block, "next_entry")
         block = grubenv.set_value(block, "saved_entry", str(entry["id"]))
     except EditError as error:
         bench.find("GF-BOOT-ENV-FULL", "warning", f"saved_entry could not be set: {error.what}", Evidence(path))
-        return
+        return False
     if block != content:
         bench.fs.put(path, block, mode=None if content is not None else 0o600)
+    return True
 
 
 def _set_grub_default(bench: Workbench, entry: Entry) -> None:

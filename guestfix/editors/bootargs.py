@@ -60,6 +60,8 @@ class DeviceChange:
                 after = self._device(name, value, has_initrd, texts)
                 if after is None or after != value:
                     found.replace[at] = None if after is None else f"{name}={after}"
+            elif name == "resume_offset" and any(text is None for text in found.replace.values()):
+                found.replace[at] = None
             elif name in REPORTED_ARGUMENTS and devices.is_unstable(value.partition(":")[0]):
                 self.reported[text] = None
         return found

@@ -45,6 +45,7 @@ CHANGED: list[tuple[Change, str, str]] = [
     (devices(udev_links=True), "root=/dev/sda2\n", "root=/dev/disk/by-uuid/aa\n"),
     (devices(), "boot=/dev/sda2 fips=1\n", "boot=UUID=aa fips=1\n"),
     (devices(gone=lambda value: value == "/dev/sdb1"), "a resume=/dev/sdb1 b\n", "a b\n"),
+    (devices(gone=lambda value: value == "/dev/sdb1"), "resume=/dev/sdb1 resume_offset=34816 b\n", "b\n"),
     (bootargs.console("ttyS0"), "quiet\n", "quiet console=tty0 console=ttyS0\n"),
     (bootargs.console("ttyS0"), "console=hvc0\n", "console=hvc0 console=ttyS0\n"),
     (bootargs.unblock(["virtio_blk"]), "rd.driver.blacklist=virtio-blk,a x\n", "rd.driver.blacklist=a x\n"),
