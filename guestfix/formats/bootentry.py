@@ -70,10 +70,3 @@ def all_entries(entries: Sequence[BootEntry], depth: int = 0) -> Iterator[BootEn
                 yield from all_entries(one.children, depth + 1)
         else:
             yield one
-
-
-def is_rescue(entry: BootEntry) -> bool:
-    """Tell whether an entry is for recovery: rescue images, single-user mode, failsafe arguments."""
-    marks = ("rescue", "recovery", "single-user", "failsafe", "emergency")
-    text = f"{entry.id} {entry.title} {entry.kernel}".lower()
-    return any(mark in text for mark in marks) or bool({"single", "recovery", "emergency", "1"} & set(entry.args))

@@ -97,15 +97,6 @@ def same_name(one: str, other: str) -> bool:
     return one.replace("-", "_") == other.replace("-", "_")
 
 
-def get(words: Iterable[str], name: str) -> str | None:
-    """Return the value of the last argument of this name, which is the one that counts, or None."""
-    found = None
-    for word in words:
-        if same_name(name_of(word), name):
-            found = value_of(word)
-    return found
-
-
 def _written(text: str, style: Style) -> bytes:
     raw = encode(text)
     if style == "double":
