@@ -144,6 +144,8 @@ class Appliance:
                 self.g.rmmountpoint(place)
         self._views.clear()
         for one in layout.mounts:
+            if one.added:  # the guest has no folder to mount it on; only the other backends show it
+                continue
             target = one.path
             if target != "/":
                 target = RemoteGuest("", GuestfsFar(self.g), self.folder, Disks()).realpath(target)
