@@ -80,9 +80,13 @@ class XfsTree:
         return XfsNode(self, self.root_inode)
 
     def space(self) -> Space | None:
-        """Return the superblock's own counts, exact after a clean unmount. XFS makes inodes as it needs them."""
+        """Return the superblock's counts, exact after a clean unmount, less what XFS keeps back for itself.
+
+        XFS makes inodes as it needs them, so their number says nothing.
+        """
         free, total = self.counts
-        return Space("", free * self.block_size, total * self.block_size)
+        kept = min(int(self.fs.sb.sb_dblocks) // 20, 8192) + 8 * int(self.fs.sb.sb_agcount)
+        return Space("", max(0, free - kept) * self.block_size, total * self.block_size)
 
 
 class XfsNode:

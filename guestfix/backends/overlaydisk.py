@@ -6,9 +6,11 @@ Afterwards the overlay is dropped, kept, committed into the image, or converted.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -42,7 +44,8 @@ class Overlays:
     """Overlays for all disks of a guest, below one private folder. Close ends the export."""
 
     def __init__(self, images: Sequence[OpenDisk], *, export: bool = True) -> None:
-        self.folder = tempfile.mkdtemp(prefix="guestfix-")
+        remove_stale()
+        self.folder = tempfile.mkdtemp(prefix=f"guestfix-{os.getpid()}-")
         self.disks: list[Overlay] = []
         self._daemon: subprocess.Popen[bytes] | None = None
         try:
@@ -107,6 +110,24 @@ class Overlays:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def remove_stale() -> None:
+    """Remove this user's folders of runs that were killed; what they held was never an outcome."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(tempfile.gettempdir()):
+            match = re.fullmatch(r"guestfix-(\d+)-\w+", entry.name)
+            if (
+                match
+                and entry.is_dir(follow_symlinks=False)
+                and entry.stat(follow_symlinks=False).st_uid == os.getuid()
+            ):
+                try:
+                    os.kill(int(match[1]), 0)
+                except ProcessLookupError:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                except OSError:
+                    continue
+
+
 def die_with_parent() -> None:
     """Ask the kernel to end this process when guestfix dies, however that comes about (prctl(2))."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
@@ -137,18 +158,30 @@ def _hint(said: str) -> str:
 
 
 def commit(disks: Sequence[Overlay]) -> list[str]:
-    """Write every overlay into its image. Formats that QEMU can't change in place are refused before any is.
+    """Write every overlay into its image.
 
-    Raises DiskError; the overlays stay, so that the same commit can be done again.
+    The overlays first move beside the images (NAME.guestfix.qcow2) and go when all are committed; so after
+    an interruption the same commits can be done again. Raises DiskError, naming them.
     """
     can_commit(disks)
-    for disk in disks:
-        _qemu_img("commit", "-q", "-d", "-f", "qcow2", disk.file)
+    places = keep(disks, "")
+    for place in places:
+        try:
+            _qemu_img("commit", "-q", "-d", "-f", "qcow2", place)
+        except DiskError as error:
+            raise DiskError(
+                f"{error.what}; the changes of all disks are kept in {', '.join(places)}",
+                where=place,
+                remedy="mend the cause, then run qemu-img commit on each of them",
+            ) from error
+    for place in places:
+        os.unlink(place)
     return [disk.image.path for disk in disks]
 
 
 def can_commit(disks: Sequence[Overlay]) -> None:
     """Raise DiskError where an image can't be changed in place."""
+    output_names(disks, "", "qcow2")
     for disk in disks:
         if disk.image.node["file"]["driver"] != "file":
             raise DiskError("a disk inside an OVA can't be changed in place", where=disk.image.path, remedy=_OUTPUT)
@@ -201,7 +234,8 @@ def output_names(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
     names = []
     for index, disk in enumerate(disks):
         if not output:
-            base = os.path.splitext(disk.image.path.replace(":", "-") if ":" in disk.image.path else disk.image.path)[0]
+            path = disk.image.path.replace(":", "-") if ":" in disk.image.path else disk.image.path
+            base = os.path.basename(path) if path.startswith("/dev/") else os.path.splitext(path)[0]
             names.append(f"{base}.guestfix.{suffix}")
         else:
             names.append(output if not index else f"{stem}-{index + 1}{dot}{tail}")

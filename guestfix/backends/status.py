@@ -60,8 +60,12 @@ _CHECKERS |= {"fsck.vfat": "dosfstools", "jfs_fsck": "jfsutils", "lvm": "lvm2", 
 
 
 def _uml() -> Status:
-    missing = _programs("linux.uml", "qemu-img")
+    missing = _programs("linux.uml", "qemu-img", "qemu-storage-daemon")
     command = "apt-get install user-mode-linux qemu-utils" if missing else ""
+    if not missing and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        missing, command = ("/dev/fuse",), "modprobe fuse"
+    elif not missing and os.geteuid() and find_program("fusermount3") is None:
+        missing, command = ("fusermount3",), "apt-get install fuse3"
     absent = {package for name, package in _CHECKERS.items() if find_program(name) is None}
     notes = (f"for every filesystem also: apt-get install {' '.join(sorted(absent))}",) if absent else ()
     title = "disk images through User-mode Linux, as an ordinary user"

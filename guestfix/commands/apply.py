@@ -17,7 +17,7 @@ from guestfix.commands.common import (
     write,
     write_json,
 )
-from guestfix.commands.outcome import add_outcome, finish, outcome_out, render_outcome, using
+from guestfix.commands.outcome import add_outcome, finish, outcome_out, render_outcome, untouched, using
 from guestfix.errors import GuestfixError
 from guestfix.guest import GuestWriter
 from guestfix.plan import Plan, load_plan, plan_out
@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, guest: GuestWriter) -> int:
     plan = _plan(args, guest)
     try:
-        receipt = _apply(args, guest, plan)
+        with untouched(guest):
+            receipt = _apply(args, guest, plan)
         outcome = finish(args, guest, receipt.journal is not None)
     except GuestfixError as error:
         if args.format == "text":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from guestfix.backends.outcome import Check, ImageWriter, Saved
-from guestfix.errors import ApplyError, UsageError
+from guestfix.errors import ApplyError, GuestError, UsageError
 from guestfix.guest import GuestFS
 from guestfix.report.text import clean
 
@@ -55,6 +56,18 @@ def using(args: argparse.Namespace, guest: GuestFS) -> AbstractContextManager[An
     return nullcontext()
 
 
+@contextmanager
+def untouched(guest: GuestFS) -> Iterator[None]:
+    """Say of a failed write to an image what is true: its overlay goes, and the images are as they were."""
+    try:
+        yield
+    except ApplyError as error:
+        if not isinstance(guest, ImageWriter) or error.restored:
+            raise
+        what = f"{error.what}; the disk images are as they were, for nothing was written to them yet"
+        raise ApplyError(what, restored=True, where=error.where, remedy="mend the cause, then apply again") from error
+
+
 def finish(args: argparse.Namespace, guest: GuestFS, changed: bool) -> Outcome | None:
     """Check the filesystems and make the changes last. None where there is no image, or nothing changed.
 
@@ -71,7 +84,10 @@ def finish(args: argparse.Namespace, guest: GuestFS, changed: bool) -> Outcome |
             where=bad[0].said.strip().rpartition("\n")[2],
             remedy="check and repair the filesystem in a copy of the image, then apply again",
         )
-    return Outcome(guest.save(in_place=args.in_place, output=args.output, fmt=args.image_format), checks)
+    try:
+        return Outcome(guest.save(in_place=args.in_place, output=args.output, fmt=args.image_format), checks)
+    except GuestError as error:
+        raise ApplyError(error.what, restored=not args.in_place, where=error.where, remedy=error.remedy) from error
 
 
 def outcome_out(outcome: Outcome | None) -> dict[str, Any]:
