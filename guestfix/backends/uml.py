@@ -33,6 +33,7 @@ class UmlFar:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self._ahead: dict[str, Any] = {}
 
     def lstat(self, path: str) -> Stat | None:
         """See Far."""
@@ -41,8 +42,14 @@ class UmlFar:
 
     def scan(self, path: str) -> Listing | None:
         """See Far."""
-        rows = self.session.call("scan", path=path)
+        if path not in self._ahead:
+            self._ahead |= self.session.call("scan", path=path)
+        rows = self._ahead.pop(path, None)
         return None if rows is None else {name: (Stat(**stat), link) for name, stat, link in rows}
+
+    def _write(self, op: str, **args: Any) -> None:
+        self._ahead.clear()
+        self.session.call(op, **args)
 
     def fetch(self, path: str, to: str) -> None:
         """See Far."""
@@ -63,31 +70,31 @@ class UmlFar:
 
     def put(self, path: str, source: str, meta: Meta) -> None:
         """See Far."""
-        self.session.call("put", path=path, name=os.path.basename(source), meta=meta)
+        self._write("put", path=path, name=os.path.basename(source), meta=meta)
 
     def put_symlink(self, path: str, target: str, meta: Meta) -> None:
         """See Far."""
-        self.session.call("put_symlink", path=path, target=target, meta=meta)
+        self._write("put_symlink", path=path, target=target, meta=meta)
 
     def mkdir(self, path: str, meta: Meta) -> None:
         """See Far."""
-        self.session.call("mkdir", path=path, meta=meta)
+        self._write("mkdir", path=path, meta=meta)
 
     def rename(self, old: str, new: str) -> None:
         """See Far."""
-        self.session.call("rename", old=old, new=new)
+        self._write("rename", old=old, new=new)
 
     def keep(self, path: str, backup: str) -> None:
         """See Far."""
-        self.session.call("keep", path=path, backup=backup)
+        self._write("keep", path=path, backup=backup)
 
     def drop(self, path: str) -> None:
         """See Far."""
-        self.session.call("drop", path=path)
+        self._write("drop", path=path)
 
     def set_times(self, path: str, atime_ns: int, mtime_ns: int) -> None:
         """See Far."""
-        self.session.call("set_times", path=path, atime_ns=atime_ns, mtime_ns=mtime_ns)
+        self._write("set_times", path=path, atime_ns=atime_ns, mtime_ns=mtime_ns)
 
 
 class UmlGuest(RemoteGuest, ImageWriter):

@@ -32,6 +32,8 @@ _CHECKS: dict[str, tuple[str, ...]] = {
     "jfs": ("jfs_fsck", "-n"),
 }
 BASE = "/run/guestfix"
+AHEAD = 1500
+"""Entries that one listing brings at most beyond the folder that was asked for."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -216,8 +218,25 @@ class Machine:
         """Return what lstat says of a path without links."""
         return self.guest.stat(path, follow=False)
 
-    def do_scan(self, path: str) -> list[Any] | None:
-        """Return every entry of a folder with its Stat and link text."""
+    def do_scan(self, path: str) -> dict[str, list[Any]]:
+        """Return every entry of a folder with its Stat and link text; below /etc and /boot also of those in it.
+
+        One request costs as much as a hundred entries, and detection looks at most of /etc.
+        """
+        found: dict[str, list[Any]] = {}
+        todo, budget = [path], AHEAD
+        while todo and budget > 0:
+            folder = todo.pop(0)
+            rows = self._entries(folder)
+            if rows is None:
+                continue
+            found[folder] = rows
+            budget -= len(rows)
+            if f"{path}/".startswith(("/etc/", "/boot/")):
+                todo += [f"{folder}/{name}" for name, stat, _ in rows if stat.kind == "dir"]
+        return found
+
+    def _entries(self, path: str) -> list[Any] | None:
         found = self.guest.stat(path, follow=False)
         if found is None or found.kind != "dir":
             return None

@@ -1,0 +1,72 @@
+"""The command line over disk images: backends, several disks, --root, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from guestfix.backends import split_uri, status
+from guestfix.cli import run
+from tests.backends.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+
+needs_tools = pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu missing")
+
+
+@pytest.fixture
+def two_systems(tmp_path: Path) -> Path:
+    parts = []
+    for index in (1, 2):
+        root = debian(tmp_path / f"root{index}", f"/dev/sda{index} / ext4 defaults 0 1\n", extra=False)
+        parts.append(PartSpec(filesystem("ext4", tmp_path / f"fs{index}", 16 * MIB, root)))
+    return convert(disk(tmp_path / "two.raw", parts), "qcow2")
+
+
+def test_backends_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["backends", "--format", "json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capfd.readouterr().out)["backends"]}
+    assert list(rows)[:4] == ["dir", "image", "uml", "libguestfs"]
+    assert rows["dir"]["usable"] and not rows["image"]["writes"]
+    assert all(row["command"] or row["usable"] for row in rows.values())
+    assert run(["backends"]) == 0
+    assert "reads and writes" in capfd.readouterr().out
+
+
+def test_one_command_makes_a_backend_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "find_program", lambda name: None)
+    monkeypatch.setattr(status, "_importable", lambda name: False)
+    found = {one.name: one for one in status.all_backends()}
+    assert found["uml"].missing == ("linux.uml", "qemu-img", "qemu-storage-daemon")
+    assert found["uml"].command == "apt-get install user-mode-linux qemu-utils"
+    assert found["libguestfs"].command == "apt-get install libguestfs-tools"
+    assert found["image"].usable and found["image"].command == "pip install 'guestfix[image]'"
+
+
+@needs_tools
+def test_root_is_chosen_and_never_asked_for(two_systems: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["report", str(two_systems)]) == 64
+    said = capfd.readouterr().err
+    assert "2 operating systems found" in said and "--root /dev/sda1" in said
+    assert run(["report", str(two_systems), "--root", "/dev/sda2", "--format", "json"]) == 1
+    plan = json.loads(capfd.readouterr().out)
+    assert "/etc/fstab" in [one["path"] for one in plan["changes"]]
+
+
+@needs_tools
+def test_what_goes_with_which_backend(two_systems: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["report", str(tmp_path / "root1"), "--root", "/dev/sda1"]) == 64
+    assert run(["report", str(two_systems), "--disks", "x.yaml"]) == 64
+    assert run(["apply", f"image:{two_systems}", "--root", "/dev/sda1"]) == 64
+    assert run(["report", f"nothing:{two_systems}"]) == 64
+    assert "there is no backend 'nothing'" in capfd.readouterr().err
+    assert run(["apply", str(tmp_path / "root1"), "--output", "x"]) == 64
+    assert "for disk images" in capfd.readouterr().err
+
+
+def test_schemes(tmp_path: Path) -> None:
+    (tmp_path / "a:b.raw").touch()
+    assert split_uri(str(tmp_path)) == ("dir", str(tmp_path))
+    assert split_uri(f"uml:{tmp_path}") == ("uml", str(tmp_path))
+    assert split_uri(str(tmp_path / "a:b.raw")) == ("image", str(tmp_path / "a:b.raw"))
+    assert split_uri("/nowhere/x") == ("dir", "/nowhere/x")
