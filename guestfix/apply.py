@@ -7,8 +7,6 @@ renamed into place; everything read back; the mark that says done. Any failure u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from guestfix import __version__
 from guestfix.digest import state_of
 from guestfix.errors import ApplyError, Blocked, GuestError, PlanError
@@ -27,6 +25,7 @@ from guestfix.journal import (
 from guestfix.names import backup_name, beside, fits, split
 from guestfix.plan import Change, Plan, new_chunks
 from guestfix.planner import Progress, identity_of
+from guestfix.record import frozen
 from guestfix.undo import undo
 
 SPARE_BYTES = 4 * 1024 * 1024
@@ -35,7 +34,7 @@ SPARE_BYTES = 4 * 1024 * 1024
 SPARE_INODES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Receipt:
     """What apply did. ``applied`` and ``backups`` name guest paths; no journal means nothing was to do."""
 

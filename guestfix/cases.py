@@ -12,7 +12,6 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from difflib import unified_diff
 from pathlib import Path
 
@@ -28,13 +27,14 @@ from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import parse
 from guestfix.plan import Plan, dump_plan
 from guestfix.planner import Options, make_plan
+from guestfix.record import field, frozen, mutable, replace
 from guestfix.report.text import render_case
 from guestfix.undo import revert
 
 CASE_KEYS = ("title", "target", "disks", "policy", "rules", "confidence", "payload")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Case:
     """One case folder. ``rules`` is empty where the whole pack runs (a case of a system)."""
 
@@ -50,7 +50,7 @@ class Case:
         return self.folder / "expect.txt"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """What became of a case: its report, and every law that it broke, by name."""
 
@@ -59,7 +59,7 @@ class Outcome:
     failures: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@mutable
 class _Checks:
     failures: list[str] = field(default_factory=list)
 

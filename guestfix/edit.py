@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from guestfix.record import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Link:
     """The content of a path that is a symbolic link with this target."""
 
     target: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Splice:
     """``length`` bytes at ``offset`` of the original are replaced by ``data`` (length 0: inserted)."""
 
@@ -23,7 +24,7 @@ class Splice:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Note:
     """What an editor has to say besides the bytes.
 
@@ -43,7 +44,7 @@ Content = bytes | Link | None
 """What a path holds: a file's bytes, a symbolic link, or nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edit:
     """An editor's result when it has notes; without notes it returns the bare content.
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from guestfix.record import frozen
 
 Value = Any
 """A fact's value: str, int, bool, None, or lists and string-keyed mappings of these (JSON)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unknown:
     """The value of a fact that could not be learned, and why. Unknown is not false."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """Where something was seen: guest path, 1-based line (0: the whole file), and the text there."""
 
@@ -30,7 +31,7 @@ class Evidence:
         return f"{place}: {self.text}" if self.text else place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fact:
     """One learned value."""
 
@@ -75,7 +76,7 @@ class Facts(Mapping[str, Fact]):
 SEVERITIES = ("info", "warning", "blocker")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """A problem that guestfix saw. ``blocker`` forbids apply; ``warning`` and ``info`` don't.
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from guestfix.guest import Stat
+from guestfix.patterns import regex
 
-_MAGIC = re.compile(r"[*?\[]")
+_MAGIC = regex(r"[*?\[]")
 
 
 class Tree(Protocol):

@@ -7,8 +7,9 @@ links inside the guest's root, as openat2(2) does with ``RESOLVE_IN_ROOT``.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import IO, Literal, Protocol
+
+from guestfix.record import frozen
 
 MAX_READ = 16 * 1024 * 1024
 """Bytes that :meth:`GuestFS.read` returns at most unless told otherwise."""
@@ -16,7 +17,7 @@ MAX_READ = 16 * 1024 * 1024
 Kind = Literal["file", "dir", "symlink", "other"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stat:
     """What lstat(2) or stat(2) says of a path. ``other`` is a FIFO, socket or device node."""
 
@@ -31,7 +32,7 @@ class Stat:
     device: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Meta:
     """What a rewritten file takes over from its original: mode bits, owner, times, extended attributes.
 
@@ -46,7 +47,7 @@ class Meta:
     xattrs: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Space:
     """Room on the filesystem that holds a path, in bytes and inodes; None where it can't be told.
 
@@ -60,7 +61,7 @@ class Space:
     own: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Volume:
     """A block device that can hold a filesystem: a partition, a logical volume, an md array.
 
@@ -77,7 +78,7 @@ class Volume:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Disk:
     """A whole disk with its partitions. ``size`` is in bytes.
 
@@ -90,7 +91,7 @@ class Disk:
     partitions: tuple[Volume, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Disks:
     """All disks of a guest, in the order of the old platform, and the volumes that lie above partitions."""
 

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from guestfix.guest import MAX_READ, Disks, GuestFS, Meta, Space, Stat, Volume
 from guestfix.names import parents
+from guestfix.record import names_of
 
 MAX_FILE = 1024 * 1024
 """A larger file (an initramfs, a hive) is left out of a case and named."""
@@ -138,7 +139,7 @@ def disks_plain(disks: Disks | None) -> dict[str, Any]:
 
 
 def _volume(volume: Volume) -> dict[str, Any]:
-    row = {name: getattr(volume, name) for name in volume.__slots__ if name != "aliases"}
+    row = {name: getattr(volume, name) for name in names_of(volume) if name != "aliases"}
     return {**_without_none(row), **({"aliases": list(volume.aliases)} if volume.aliases else {})}
 
 

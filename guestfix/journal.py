@@ -8,13 +8,13 @@ Without ``applied`` the apply was interrupted; revert undoes it in either case.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from guestfix.errors import GuestError, PlanError
 from guestfix.guest import GuestFS, GuestWriter, Meta
 from guestfix.labels import with_label
 from guestfix.names import parents
+from guestfix.record import asdict, frozen
 
 LINUX_HOME = "/var/lib/guestfix"
 WINDOWS_HOME = "/ProgramData/guestfix"
@@ -22,7 +22,7 @@ SCHEMA = 1
 MAX_JOURNAL = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One path of a plan: where its original is kept, and where its new content is staged."""
 
@@ -34,7 +34,7 @@ class Entry:
     staged: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FolderTimes:
     """The times of a folder before anything in it changed, in nanoseconds."""
 
@@ -43,7 +43,7 @@ class FolderTimes:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Journal:
     """What one apply did or was about to do."""
 

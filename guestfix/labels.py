@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from guestfix.errors import GuestError
 from guestfix.formats.selinux import XATTR, label_for, policy_type
 from guestfix.guest import GuestFS, Meta
 from guestfix.names import parents
+from guestfix.record import replace
 
 MAX_CONTEXTS = 32 * 1024 * 1024
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import IO
 
 from guestfix.edit import Content, Link, Splice, apply_splices
 from guestfix.errors import EditError, NotFound, Unreadable
 from guestfix.globs import glob, path_matches
 from guestfix.guest import MAX_READ, Disks, GuestFS, Meta, Space, Stat
+from guestfix.record import field, mutable, replace
 
 BIG = 512 * 1024 * 1024
 """No file above this size is ever held in memory by the overlay."""
 
 
-@dataclass(slots=True)
+@mutable
 class Draft:
     """One path's planned state. ``splices`` apply to the base's bytes; else ``content`` is all of it."""
 

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from guestfix.digest import chunks_of
@@ -18,12 +17,13 @@ from guestfix.edit import Splice
 from guestfix.errors import PlanError
 from guestfix.facts import Evidence, Fact, Finding, Unknown, evidence_list
 from guestfix.guest import GuestFS, Meta
+from guestfix.record import field, frozen
 
 SCHEMA = 1
 """Number of the JSON form. It rises when a reader of the older form could misread the newer one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """One path's change.
 
@@ -48,7 +48,7 @@ class Change:
         return (self.after or "").removeprefix("link:")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """What became of one rule: ``applied``, ``unchanged``, ``no``, ``undecided``, ``skipped`` or ``failed``."""
 
@@ -60,7 +60,7 @@ class Decision:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """Everything that a report shows and that apply does."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -25,6 +24,7 @@ from guestfix.pack.bind import MissingFact, bind
 from guestfix.pack.model import CONFIDENCES, Pack, Rule, Step, Target
 from guestfix.pack.when import evaluate, facts_of
 from guestfix.plan import Decision, Plan
+from guestfix.record import field, frozen, names_of, replace
 from guestfix.workbench import Workbench
 
 Progress = Callable[[str, int, int], None]
@@ -33,7 +33,7 @@ Progress = Callable[[str, int, int], None]
 IDENTITY_FILES = ("/etc/machine-id", "/etc/os-release", "/etc/redhat-release", "/etc/debian_version", "/etc/hostname")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """What the administrator chose. ``only``, ``skip`` and ``accept`` hold ids or globs.
 
@@ -93,7 +93,7 @@ def learn(guest: GuestFS, pack: Pack, target: Target, options: Options | None = 
 
 
 def _put_target(facts: Facts, target: Target) -> None:
-    for name in target.__slots__:
+    for name in names_of(target):
         value = getattr(target, name)
         if name in ("drivers", "windows_drivers"):
             for phase, drivers in value.items():
@@ -113,7 +113,7 @@ def _put_policies(facts: Facts, pack: Pack, given: Mapping[str, str]) -> None:
         facts.put(f"policy.{name}", given.get(name, policy.default))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inspection:
     """What is known about a guest, without any rule having run."""
 

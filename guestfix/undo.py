@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from guestfix.digest import state_of
 from guestfix.errors import ApplyError, Blocked, GuestError
 from guestfix.guest import GuestFS, GuestWriter
 from guestfix.journal import Entry, Journal, home_of, journal_homes, read_journal
 from guestfix.names import backup_name
+from guestfix.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reverted:
     """What revert did: the paths restored, and those whose later changes it set aside."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from guestfix.patterns import regex
 
-_PART = re.compile(r"\d+|[a-z]+")
+_PART = regex(r"\d+|[a-z]+")
 
 
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from guestfix.edit import Note
 from guestfix.facts import Evidence, Facts, Finding
 from guestfix.overlay import Overlay
 from guestfix.pack.model import Target
+from guestfix.record import field, mutable
 
 
-@dataclass(slots=True)
+@mutable
 class Workbench:
     """The context of one action step. Change files through ``fs``; say things through the methods."""
 

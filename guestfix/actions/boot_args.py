@@ -6,7 +6,6 @@ The places are the fact boot.sources; grub-mkconfig is never run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from guestfix.editors import bootargs
@@ -14,12 +13,13 @@ from guestfix.errors import EditError
 from guestfix.facts import Evidence
 from guestfix.formats import argplaces, cmdline, devices, shellvars
 from guestfix.formats.cmdline import ArgLine, Change, Rewrite
+from guestfix.record import frozen
 from guestfix.workbench import Workbench
 
 MAIN_DEFAULTS = "/etc/default/grub"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """A file with kernel arguments as it stands now."""
 

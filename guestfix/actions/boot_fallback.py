@@ -6,11 +6,11 @@ specification 3.5.1.1 "Removable Media Boot Behavior"; shim's README.fallback.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence
+from guestfix.record import frozen
 from guestfix.workbench import Workbench
 
 MAX_LOADER = 16 * 1024 * 1024
@@ -18,7 +18,7 @@ WRAPPER = 1024
 """Bytes below which a grub.cfg that names another one leads there and nowhere else."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arch:
     """File names of one architecture: the fallback, shims, GRUBs, helpers, systemd-boot; best first."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from typing import Any
 
 from guestfix.edit import Link, Splice, apply_splices
@@ -11,12 +9,14 @@ from guestfix.editors import bootmenu
 from guestfix.errors import EditError
 from guestfix.facts import Evidence
 from guestfix.formats import grubcfg, grubenv, grublegacy, shellvars
+from guestfix.patterns import regex
+from guestfix.record import replace
 from guestfix.versions import version_key
 from guestfix.workbench import Workbench
 
 Entry = dict[str, Any]
 
-_SAVED = re.compile(rb"set\s+default=[\"']?\$\{?saved_entry")
+_SAVED = regex(rb"set\s+default=[\"']?\$\{?saved_entry")
 
 
 def repair_default(bench: Workbench) -> None:

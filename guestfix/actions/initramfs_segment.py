@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import IO
 
 from guestfix.detect.initramfs_check import Verdict
@@ -18,13 +17,14 @@ from guestfix.formats.moddep import SUFFIX
 from guestfix.formats.modindex import Added, builtin_index, merge
 from guestfix.formats.streams import Source
 from guestfix.guest import GuestFS
+from guestfix.record import field, mutable
 
 _LINK = stat.S_IFLNK | 0o777
 _FILE, _DIR = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755
 _SYSTEMD_LOADER = ("usr/lib/systemd/systemd-modules-load", "lib/systemd/systemd-modules-load")
 
 
-@dataclass(slots=True)
+@mutable
 class Segment:
     """The members to append, by name in the image. ``early`` says how they get loaded, empty if by alias alone."""
 

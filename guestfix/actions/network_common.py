@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence
 from guestfix.formats.nic import MAX_CONFIG, Nic, from_fact, is_mac, norm_mac
 from guestfix.formats.wired import CARRIED, stands_on_wire, wires_of
+from guestfix.record import mutable
 from guestfix.workbench import Workbench
 
 
-@dataclass(slots=True)
+@mutable
 class Setup:
     """One stack's part of the network at work. ``own`` are the stack's NICs, ``nics`` all of them.
 

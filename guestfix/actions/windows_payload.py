@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 from guestfix.errors import GuestfixError, TooLarge, UsageError
 from guestfix.formats import inf as infs
+from guestfix.record import frozen
 
 MAX_FILES = 50_000
 MAX_FILE = 64 * 1024 * 1024
@@ -56,7 +56,7 @@ _ARCH_FOLDERS = {
 _SKIPPED = (".pdb",)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Payload:
     """The files of a payload: paths below its root with ``/``, and how to read one."""
 
@@ -69,7 +69,7 @@ class Payload:
         return self.reader(path)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Package:
     """One driver package that fits the guest: its .inf, the drivers in it and all files beside it."""
 

@@ -9,10 +9,11 @@ from guestfix.edit import Edit
 from guestfix.editors import unattend
 from guestfix.formats.regf import REG_DWORD, REG_MULTI_SZ, REG_SZ, Hive
 from guestfix.formats.winservices import AUTO, DEMAND, DISABLED, PRODUCTS, PROTECTED
+from guestfix.patterns import regex
 from guestfix.workbench import Workbench
 
 FIREWALL = r"Services\SharedAccess\Parameters\FirewallPolicy"
-RDP_RULE = re.compile(r"remotedesktop-(usermode-)?in-(tcp|udp)\Z", re.IGNORECASE)
+RDP_RULE = regex(r"remotedesktop-(usermode-)?in-(tcp|udp)\Z", re.IGNORECASE)
 OLD_PORT = "3389:TCP:*:Enabled:@xpsp2res.dll,-22009"
 DISK_CLASSES = (
     "{4d36e967-e325-11ce-bfc1-08002be10318}",

@@ -7,7 +7,6 @@ DriverDatabase key as Windows 8 and later keep it; stop code 0x7B, INACCESSIBLE_
 from __future__ import annotations
 
 import hashlib
-import re
 import struct
 from collections.abc import Sequence
 from datetime import date
@@ -27,9 +26,10 @@ from guestfix.formats.winservices import (
     image_path,
     read_service,
 )
+from guestfix.patterns import regex
 from guestfix.workbench import Workbench
 
-_SUBSYSTEM = re.compile(r"&(?:SUBSYS|REV)_")
+_SUBSYSTEM = regex(r"&(?:SUBSYS|REV)_")
 Version = tuple[tuple[int, ...], tuple[int, ...]]
 
 

@@ -10,11 +10,12 @@ import importlib
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from guestfix.errors import UsageError
 from guestfix.guest import Disks, GuestFS, GuestWriter
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 BACKENDS: dict[str, str] = {
     "dir": "directory:open_place",
@@ -30,7 +31,7 @@ WRITERS = ("uml", "libguestfs")
 GROUP = "guestfix.backends"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """What the user asked for besides the place.
 
@@ -44,7 +45,7 @@ class Request:
     root: str = ""
 
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+-]*):(.+)", re.DOTALL)
+_SCHEME = regex(r"([a-z][a-z0-9+-]*):(.+)", re.DOTALL)
 
 
 def open_guest(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat as st
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any, cast
 
@@ -12,13 +11,14 @@ from guestfix.backends.image_node import Xattrs, guarded, kind_of
 from guestfix.backends.layout_block import Block, DiskError, Window
 from guestfix.errors import NotFound, TooLarge, Unreadable
 from guestfix.guest import Space, Stat
+from guestfix.record import frozen
 
 MAX_NAMES = 100_000
 MAX_SUBVOLUMES = 4096
 _XATTR_ITEM, _TOP = 24, 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subvolume:
     """A subvolume: ``path`` from the top, whether it is read only, and whether it was made as a snapshot."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat as st
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import IO, cast
@@ -14,6 +13,7 @@ from guestfix.backends.image_node import MAX_DIR, MAX_RUNS, Run, RunFile, Xattrs
 from guestfix.backends.layout_block import Block, DiskError, read_exact
 from guestfix.errors import TooLarge, Unreadable
 from guestfix.guest import Space, Stat
+from guestfix.record import frozen
 
 _READABLE = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000
 _EXTENTS, _ENCRYPTED, _INLINE = 0x80000, 0x800, 0x10000000
@@ -21,7 +21,7 @@ _PREFIX = {1: "user.", 2: "system.posix_acl_access", 3: "system.posix_acl_defaul
 _PREFIX |= {7: "system.", 8: "system.richacl"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Geometry:
     block: int
     inodes: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, cast
 
@@ -13,11 +12,12 @@ from guestfix.backends.image_node import MAX_DIR, RunFile, Xattrs, guarded
 from guestfix.backends.layout_block import Block, DiskError, read_at, read_exact
 from guestfix.errors import Unreadable
 from guestfix.guest import Space, Stat
+from guestfix.record import frozen
 
 MAX_FAT = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     cluster: int
     size: int

@@ -10,10 +10,10 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from guestfix.backends.layout_block import Block, DiskError, FileBlock, Window, read_at, read_exact
+from guestfix.record import frozen
 
 MAX_CHAIN = 32
 """Images in one backing chain."""
@@ -26,7 +26,7 @@ Piece = int | bytes | None
 """Where a chunk's data is: offset in the data file, the bytes themselves, or None: not here (see parent)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenDisk:
     """One disk: its raw bytes, how QEMU would open it (a blockdev node), and every file it is read from."""
 
@@ -34,7 +34,7 @@ class OpenDisk:
     format: str
     block: Block
     node: Mapping[str, Any]
-    files: tuple[str, ...] = field(default=())
+    files: tuple[str, ...] = ()
 
 
 class Chunked(io.RawIOBase):
@@ -233,7 +233,7 @@ def open_vdi(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
 # qcow2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Qcow2:
     bits: int
     size: int

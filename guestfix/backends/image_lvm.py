@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from guestfix.backends.layout_block import Block, DiskError, Window, read_at, read_exact
 from guestfix.backends.layout_probe import lvm_id
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 MAX_METADATA = 16 << 20
 MAX_DEPTH = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Logical:
     """One logical volume; ``block`` is None where it can't be read, and ``problem`` says why."""
 
@@ -83,7 +83,7 @@ class _Striped(_Pieces):
 
 # the text metadata
 
-_TOKEN = re.compile(r'\s*(?:#[^\n]*|([{}=\[\],])|"((?:[^"\\]|\\.)*)"|([^\s{}=\[\],"#]+))')
+_TOKEN = regex(r'\s*(?:#[^\n]*|([{}=\[\],])|"((?:[^"\\]|\\.)*)"|([^\s{}=\[\],"#]+))')
 
 
 def parse_metadata(text: str) -> dict[str, Any]:
@@ -303,7 +303,7 @@ def logical_volumes(members: list[Block]) -> tuple[list[Logical], list[str]]:
 # md
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """A disk of a software RAID: where its data is, in bytes, and its place in the array."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from guestfix.backends.image_formats import OpenDisk
 from guestfix.backends.image_lvm import arrays, logical_volumes
@@ -15,6 +14,7 @@ from guestfix.backends.layout_names import lvm_names, md_names
 from guestfix.backends.layout_parts import read_table
 from guestfix.backends.layout_probe import Probe, probe
 from guestfix.errors import GuestError
+from guestfix.record import replace
 
 EXTRA = "pip install 'guestfix[image]'"
 

@@ -9,17 +9,18 @@ import os
 import re
 import struct
 import zlib
-from dataclasses import dataclass
 
 from guestfix.backends.image_formats import ZERO, Chunked, OpenDisk, Piece, disk, open_chain, open_file, table
 from guestfix.backends.layout_block import Block, DiskError, Window, read_at, read_exact
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
-_EXTENT = re.compile(r'^(?:RW|RDONLY|NOACCESS)\s+(\d+)\s+(\w+)(?:\s+"([^"]*)")?(?:\s+(\d+))?', re.M)
-_FIELD = re.compile(r'^\s*([\w.]+)\s*=\s*"?([^"\n]*)"?\s*$', re.M)
+_EXTENT = regex(r'^(?:RW|RDONLY|NOACCESS)\s+(\d+)\s+(\w+)(?:\s+"([^"]*)")?(?:\s+(\d+))?', re.M)
+_FIELD = regex(r'^\s*([\w.]+)\s*=\s*"?([^"\n]*)"?\s*$', re.M)
 MAX_EXTENTS = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """The text part of a VMDK: ``fields`` by name, extents as (sectors, type, file, first sector)."""
 

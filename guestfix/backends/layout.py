@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from guestfix.backends.layout_fstab import fstab_entries
@@ -17,12 +16,14 @@ from guestfix.backends.layout_probe import Probe
 from guestfix.backends.layout_windows import system_partitions
 from guestfix.errors import GuestError, NotAGuest, UsageError
 from guestfix.guest import Disk, Disks, Stat, Volume
+from guestfix.patterns import regex
+from guestfix.record import field, frozen, replace
 
 MAX_VOLUMES = 256
 MAX_MOUNTS = 64
 FILESYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "jfs", "reiserfs", "vfat", "ntfs", "exfat", "f2fs")
 _SKIPPED_TYPES = ("swap", "proc", "sysfs", "tmpfs", "devpts", "iso9660", "udf", "nfs", "nfs4", "cifs", "none", "ignore")
-_RESCUE = re.compile(r"\b(rescue|recovery|livecd|live-cd|systemrescue|memtest)", re.I)
+_RESCUE = regex(r"\b(rescue|recovery|livecd|live-cd|systemrescue|memtest)", re.I)
 
 
 class View(Protocol):
@@ -38,7 +39,7 @@ class View(Protocol):
         """See GuestFS."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A block device of the guest. ``disk`` and ``number`` are set for partitions (and 0 for a whole disk).
 
@@ -57,7 +58,7 @@ class Part:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiskInfo:
     """A whole disk as found: bytes, and the kind of its partition table."""
 
@@ -65,7 +66,7 @@ class DiskInfo:
     table: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subvolume:
     """A Btrfs subvolume: its path from the top, and whether it was made as a snapshot."""
 
@@ -74,7 +75,7 @@ class Subvolume:
     default: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Root:
     """A place that holds an operating system: a volume, for Btrfs with a subvolume."""
 
@@ -86,7 +87,7 @@ class Root:
     fstab: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     """What is mounted where; ``subvolume`` is a path or ``subvolid:N``, empty for the default one.
 
@@ -100,7 +101,7 @@ class Mount:
     added: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """The outcome: the root and all mounts (``/`` first), the disks under the guest's own names."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from guestfix.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """A line of /etc/fstab with its escapes undone."""
 

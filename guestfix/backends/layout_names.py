@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from guestfix.backends.layout_probe import Probe
+from guestfix.patterns import regex
 
-_DEVICE = re.compile(rb"/dev/(?:(sd|hd|vd|xvd)[a-z]{1,2}\d*|(nvme)\d+n\d+|(mmcblk)\d+|(cciss)/c\dd\d+)")
+_DEVICE = regex(rb"/dev/(?:(sd|hd|vd|xvd)[a-z]{1,2}\d*|(nvme)\d+n\d+|(mmcblk)\d+|(cciss)/c\dd\d+)")
 _LABELS = ("by-uuid", "by-label", "by-partuuid", "by-partlabel")
 
 

@@ -6,9 +6,9 @@ import itertools
 import struct
 import uuid
 import zlib
-from dataclasses import dataclass
 
 from guestfix.backends.layout_block import Block, read_at
+from guestfix.record import frozen
 
 MAX_LOGICAL = 128
 MAX_GPT = 1024
@@ -20,7 +20,7 @@ _LDM = ("42", "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3
 ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Partition:
     """One entry; ``start`` and ``size`` are in bytes, ``type`` is the GPT type GUID or the MBR type in hex."""
 
@@ -33,7 +33,7 @@ class Partition:
     active: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """A disk's partition table; kind is ``gpt``, ``mbr``, ``ldm`` (a Windows dynamic disk) or empty.
 

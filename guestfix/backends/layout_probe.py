@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from guestfix.backends.layout_block import Block, read_at
+from guestfix.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probe:
     """``type`` is blkid's TYPE; ``size`` the bytes that the filesystem claims, 0 where it doesn't say."""
 

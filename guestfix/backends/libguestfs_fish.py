@@ -14,14 +14,15 @@ from typing import Any
 
 from guestfix.backends.layout_block import DiskError
 from guestfix.backends.status import find_program
+from guestfix.patterns import regex
 
 _LISTS = ("ls", "readlinklist", "list_devices", "list_md_devices", "lvs", "list_partitions")
 _STRUCTS = ("lstatns", "statvfs", "md_detail")
 _STRUCT_LISTS = ("lstatnslist", "lgetxattrs", "btrfs_subvolume_list")
 _NUMBERS = ("blockdev_getsize64", "btrfs_subvolume_get_default")
 _BYTES = ("lgetxattr",)
-_STRUCT = re.compile(r"^\[\d+\] = \{\n(.*?)^\}$", re.M | re.S)
-_FIELD = re.compile(r"^\s*(\w+): (.*)$", re.M)
+_STRUCT = regex(r"^\[\d+\] = \{\n(.*?)^\}$", re.M | re.S)
+_FIELD = regex(r"^\s*(\w+): (.*)$", re.M)
 
 
 class Fish:

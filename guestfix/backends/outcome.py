@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from guestfix.backends import overlaydisk
 from guestfix.backends.overlaydisk import Overlays
+from guestfix.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """A filesystem check after writing. ``code`` is the checker's exit status, None where none was run."""
 
@@ -27,7 +27,7 @@ class Check:
         return None if self.code is None else self.code == 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Saved:
     """Where the changed disks are. ``how`` is ``overlay``, ``committed`` or ``converted``."""
 

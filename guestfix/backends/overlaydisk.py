@@ -18,20 +18,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from guestfix.backends.image_formats import OpenDisk
 from guestfix.backends.layout_block import DiskError
 from guestfix.backends.status import find_program
 from guestfix.errors import GuestError
+from guestfix.record import mutable
 
 START_SECONDS = 20.0
 FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
 SUFFIXES = {"vpc": "vhd"}
 
 
-@dataclass(slots=True)
+@mutable
 class Overlay:
     """One disk: the image, its overlay file, and the raw file that shows both together."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from typing import Any
 
 from guestfix import cache
@@ -11,6 +10,7 @@ from guestfix.errors import GuestfixError, PackError, Problem
 from guestfix.guest import Disk, Disks, Volume
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import MAX_BYTES, parse
+from guestfix.record import asdict
 
 FORMAT = 1
 VOLUME_KEYS = ("device", "aliases", "fstype", "uuid", "label", "partuuid", "partlabel", "size")

@@ -7,10 +7,11 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from guestfix.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Status:
     """One backend: what it is for, whether it works here, what is missing, and the command that mends it."""
 

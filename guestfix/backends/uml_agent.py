@@ -9,7 +9,6 @@ goes through files in a folder of the host.
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 import os
 import sys
@@ -78,9 +77,11 @@ def _send(line: int, exchange: str, count: int, answer: dict[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Turn dataclasses and bytes into JSON."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    """Turn records and bytes into JSON."""
+    from guestfix.record import names_of
+
+    if names := names_of(value):
+        return {name: getattr(value, name) for name in names}
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     raise TypeError(type(value).__name__)

@@ -19,6 +19,7 @@ from guestfix.backends.overlaydisk import Overlays, die_with_parent
 from guestfix.backends.status import find_program
 from guestfix.errors import GuestError
 from guestfix.guest import Meta
+from guestfix.record import names_of
 
 MEMORY = "256M"
 START_SECONDS, ANSWER_SECONDS = 60.0, 600.0
@@ -156,5 +157,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, Meta):
-        return {name: getattr(value, name) for name in value.__slots__}
+        return {name: getattr(value, name) for name in names_of(value)}
     raise TypeError(type(value).__name__)

@@ -6,7 +6,6 @@ import os
 import struct
 import subprocess
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from guestfix.backends.image_lvm import read_member
@@ -17,6 +16,7 @@ from guestfix.backends.layout_parts import read_table
 from guestfix.backends.layout_probe import Probe, probe
 from guestfix.backends.status import find_program
 from guestfix.errors import GuestError
+from guestfix.record import replace
 
 _LVM_CONFIG = (
     "activation{udev_sync=0 udev_rules=0 monitoring=0 verify_udev_operations=0}"

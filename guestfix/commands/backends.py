@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 
 from guestfix.backends.status import Status, all_backends
 from guestfix.commands.common import add_format, write, write_json
+from guestfix.record import asdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from guestfix.backends.outcome import Check, ImageWriter, Saved
 from guestfix.errors import ApplyError, GuestError, UsageError
 from guestfix.guest import GuestFS
+from guestfix.record import frozen
 from guestfix.report.text import clean
 
 FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
@@ -18,7 +18,7 @@ LENIENT = ("vfat",)
 """Filesystems whose checker calls a dirty bit or a stale backup sector an error; that is told, not fatal."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """Where the changed disks are, and what the filesystem checkers said of them."""
 

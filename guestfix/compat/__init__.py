@@ -7,13 +7,13 @@ mappings that ``Pack.systems`` holds and the facts about the guest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from guestfix.compat.kernel import describe, listed
 from guestfix.compat.match import Match, System, find_row, system_of
 from guestfix.compat.verdict import STATUSES, KernelVerdict, Verdict, worst
 from guestfix.facts import Facts, Finding
+from guestfix.record import field, mutable
 
 __all__ = ["KernelVerdict", "Verdict", "judge", "rows_of", "table_version"]
 
@@ -24,7 +24,7 @@ _X86 = ("i386", "i486", "i586", "i686", "x86")
 _WIDE = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-@dataclass(slots=True)
+@mutable
 class _Case:
     """What a judgement gathers on its way."""
 

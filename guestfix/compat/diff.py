@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from guestfix.record import frozen
 
 Row = Mapping[str, Any]
 _KEY = ("id", "version", "variant")
 _APART = (*_KEY, "table", "title", "family")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diff:
     """Rows by what became of them; ``changed`` has each row's name and its fields with old and new value.
 

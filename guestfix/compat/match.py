@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from guestfix.pack.model import CONFIDENCES
 from guestfix.pack.ranges import Key, Span, key_of, parse_span
+from guestfix.record import frozen
 
 System = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Match:
     """The row found and what it means for this version; ``why`` is empty where the row names it outright."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from guestfix.facts import Evidence, Finding, evidence_list
+from guestfix.record import frozen
 
 STATUSES = ("supported", "deprecated", "unlisted", "unknown", "unsupported")
 """From best to worst. ``unlisted``: the system or one related to it is known, this version is not listed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelVerdict:
     """What the table says of one installed kernel. ``default``: the boot loader starts this one."""
 
@@ -22,7 +22,7 @@ class KernelVerdict:
     default: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """The judgement of a guest: of its system, its architecture and the kernel that it boots by default.
 

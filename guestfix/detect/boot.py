@@ -11,7 +11,6 @@ kernel arguments, with its form).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from guestfix.detect import boot_menu, boot_others, boot_places, boot_sources
@@ -23,6 +22,7 @@ from guestfix.formats import grublegacy
 from guestfix.formats.bootentry import BootEntry, all_entries
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
+from guestfix.record import field, mutable
 
 MAX_FACT_ENTRIES = 2000
 """Entries that are listed in the facts; the default is found among all of them."""
@@ -31,7 +31,7 @@ WRAPPER_SIZE = 1024
 """Bytes below which a grub.cfg with a configfile command is taken for one that only leads to another."""
 
 
-@dataclass(slots=True)
+@mutable
 class Found:
     """All that was found, before it becomes facts."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from guestfix.detect.boot_places import CONFIG_LIMIT, Config
 from guestfix.detect.files import kind_of as kind
@@ -13,15 +12,17 @@ from guestfix.detect.files import read_small as read
 from guestfix.formats import bls, cmdline, grubargs, grubenv, grublegacy, grubrun
 from guestfix.formats.bootentry import BootEntry, choose
 from guestfix.guest import GuestFS
+from guestfix.patterns import regex
+from guestfix.record import field, mutable
 
 MAX_BLS = 2000
 MAX_FILLED = 300
 """Entries of a GRUB menu whose kernels are looked at, besides the default and the fallback."""
 
-_DEVICE = re.compile(r"\([^)]*\)")
+_DEVICE = regex(r"\([^)]*\)")
 
 
-@dataclass(slots=True)
+@mutable
 class Menu:
     """A loader's menu. ``default`` is what boots when nobody chooses; ``choice`` what the settings ask for.
 
@@ -43,7 +44,7 @@ class Menu:
     unfilled: dict[int, grubrun.MenuEntry] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@mutable
 class GrubHost:
     """The guest's files under the paths that GRUB uses. ``esp`` is where the EFI partition is mounted."""
 

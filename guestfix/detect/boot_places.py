@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from guestfix.detect.files import kind_of as kind
 from guestfix.detect.files import names_in as names
@@ -11,6 +10,7 @@ from guestfix.detect.files import read_small as read
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence
 from guestfix.guest import GuestFS
+from guestfix.record import field, frozen, mutable
 
 ESP_MOUNTS = ("/boot/efi", "/efi", "/boot", "/boot/EFI")
 CONFIG_LIMIT = 16 * 1024 * 1024
@@ -19,7 +19,7 @@ MAX_DIRS = 200
 _LOADERS = ("grubx64.efi", "shimx64.efi", "grubia32.efi", "shimia32.efi", "shim.efi", "grub.efi", "grubaa64.efi")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EfiDir:
     """One folder below EFI: its guest path and its files by lower-case name."""
 
@@ -36,7 +36,7 @@ class EfiDir:
         return any(name in self.files for name in _LOADERS)
 
 
-@dataclass(slots=True)
+@mutable
 class Places:
     """What was found. ``bios`` and ``uefi`` are the evidence that the guest can boot by that firmware."""
 
@@ -93,7 +93,7 @@ def _bios(guest: GuestFS, places: Places) -> None:
             places.bios.append(Evidence(path))
 
 
-@dataclass(slots=True)
+@mutable
 class Config:
     """A loader's configuration file: which loader reads it, and by which firmware path it is reached."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from guestfix.detect.boot_places import Config, Places
 from guestfix.detect.files import kind_of, names_in, read_small
@@ -12,6 +10,8 @@ from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Finding
 from guestfix.formats.bootentry import BootEntry
 from guestfix.guest import GuestFS
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 SYSLINUX = (
     "/boot/extlinux/extlinux.conf",
@@ -23,8 +23,8 @@ SYSLINUX = (
 )
 MAX_FILES = 2000
 
-_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
-_IN_NAME = re.compile(r"([0-9a-f]{32})-")
+_MACHINE_ID = regex(r"[0-9a-f]{32}")
+_IN_NAME = regex(r"([0-9a-f]{32})-")
 
 _FIXED = (
     ("/etc/default/grub", "default"),
@@ -44,7 +44,7 @@ _FOLDERS = (
 _FORMS = {"grub2": "grubcfg", "grub-legacy": "menu", "extlinux": "syslinux"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """A file with kernel arguments. ``form`` tells how they are written there."""
 

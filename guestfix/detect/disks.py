@@ -8,7 +8,6 @@ them has can be called missing), disks.complete (the volumes above partitions ar
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -16,13 +15,14 @@ from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding
 from guestfix.guest import Disk, Disks, GuestFS, Volume
 from guestfix.pack.model import Target
+from guestfix.patterns import regex
 
 MEMBERS = frozenset(
     ("LVM2_member", "crypto_LUKS", "linux_raid_member", "ddf_raid_member", "isw_raid_member", "zfs_member")
 )
 """What blkid(8) calls a partition whose content is a part or the container of another volume."""
 
-_PART = re.compile(r"p?([0-9]+)\Z")
+_PART = regex(r"p?([0-9]+)\Z")
 _MAX_VOLUMES = 4096
 
 

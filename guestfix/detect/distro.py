@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from guestfix.facts import Evidence
+from guestfix.record import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """What release files say. ``version`` is in the distribution's own writing; empty where unknown."""
 
@@ -17,7 +16,7 @@ class Identity:
     like: tuple[str, ...] = ()
     variant: str = ""
     codename: str = ""
-    evidence: tuple[Evidence, ...] = field(default=())
+    evidence: tuple[Evidence, ...] = ()
 
 
 # What one-line release files begin with, lower case -> ID; the first that fits counts.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 
 from guestfix.detect.files import lines_of, read_small
@@ -19,12 +18,13 @@ from guestfix.formats import shellvars
 from guestfix.formats.firewall import CLOSED, LIMITED, OPEN, port_in
 from guestfix.globs import glob
 from guestfix.guest import GuestFS
+from guestfix.record import frozen
 
 RULES_LIMIT = 1024 * 1024
 """Bytes of a rule file that is read; a larger one can't be judged."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filter:
     """One firewall that is switched on, and what it does with a new connection to the port."""
 

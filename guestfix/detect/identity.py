@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from guestfix.detect.distro import ALIASES, DEBIAN, LIKE, NAMES, Identity
 from guestfix.detect.files import lines_of, names_in, read_small
 from guestfix.facts import Evidence
 from guestfix.formats import shellvars
 from guestfix.guest import GuestFS
+from guestfix.patterns import regex
+from guestfix.record import replace
 
 OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 
-_RELEASE = re.compile(r"(?:\brelease|\bversion|\blinux|\bubuntu|\bmint|\bserver)\s+v?(\d+(?:\.\d+)*)", re.IGNORECASE)
-_UNHEARD_OF = re.compile(r"([A-Za-z][A-Za-z0-9]{1,30})\b[^\n]{0,200}?\brelease\s+v?\d", re.IGNORECASE)
-_UPDATE = re.compile(r"\bupdate (\d+)\b", re.IGNORECASE)
-_SUSE_FIELD = re.compile(r"(VERSION|PATCHLEVEL)\s*=\s*(\d[\d.]*)")
-_SERVICE_PACK = re.compile(r"\bSP\s*(\d+)\b")
+_RELEASE = regex(r"(?:\brelease|\bversion|\blinux|\bubuntu|\bmint|\bserver)\s+v?(\d+(?:\.\d+)*)", re.IGNORECASE)
+_UNHEARD_OF = regex(r"([A-Za-z][A-Za-z0-9]{1,30})\b[^\n]{0,200}?\brelease\s+v?\d", re.IGNORECASE)
+_UPDATE = regex(r"\bupdate (\d+)\b", re.IGNORECASE)
+_SUSE_FIELD = regex(r"(VERSION|PATCHLEVEL)\s*=\s*(\d[\d.]*)")
+_SERVICE_PACK = regex(r"\bSP\s*(\d+)\b")
 
 
 def identify(guest: GuestFS) -> Identity | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from guestfix.detect.initramfs_images import Boot, Contents, contents_of, scan_image, sealed, unreadable
@@ -23,9 +22,10 @@ from guestfix.formats.moddep import Closure, closure, load_index
 from guestfix.formats.modprobe import command_line_blocks
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
+from guestfix.record import field, mutable
 
 
-@dataclass(slots=True)
+@mutable
 class Verdict:
     """What was found out about one image. ``problem`` says why it couldn't be judged.
 

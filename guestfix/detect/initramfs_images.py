@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,6 +13,8 @@ from guestfix.formats.initramfs import Image, scan
 from guestfix.formats.moddep import is_module, module_name
 from guestfix.formats.pe import HEAD, Layout, layout
 from guestfix.guest import GuestFS
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 MAX_IMAGES = 40
 """Images of one guest that are read; /boot of a long-lived guest has four or five."""
@@ -27,8 +28,8 @@ _NAMES = (
     "initrd.img-{}.img",
     "initramfs-{}.gz",
 )
-_KERNELS = re.compile(r"(?:vmlinuz|vmlinux|bzImage|kernel|linux)-(.+)$")
-_WANTED = re.compile(
+_KERNELS = regex(r"(?:vmlinuz|vmlinux|bzImage|kernel|linux)-(.+)$")
+_WANTED = regex(
     r"(?:usr/)?lib/modules/[^/]+/modules\.[a-z.]+$"
     r"|(?:etc|run|usr/local/lib|usr/lib|lib)/modprobe\.d/[^/]+\.conf$|etc/modprobe\.conf$"
     r"|conf/(?:modules|[^/]+\.conf|conf\.d/[^/]+)$"
@@ -36,10 +37,10 @@ _WANTED = re.compile(
     r"|(?:usr/)?lib/(?:dracut/[^/]+\.txt|dracut/hostonly-[^/]+|initrd-release|modules-load\.d/[^/]+)$"
     r"|(?:init|linuxrc|config|buildconfig|VERSION|run_all\.sh|mkinitrd\.config|config/[^/]+)$"
 )
-_MODULE_FOLDER = re.compile(r"((?:usr/)?lib/modules)/([^/]+)(?:/|$)")
+_MODULE_FOLDER = regex(r"((?:usr/)?lib/modules)/([^/]+)(?:/|$)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Boot:
     """One kernel with its initramfs files (guest paths, in the order in which they are loaded)."""
 
@@ -50,7 +51,7 @@ class Boot:
     args: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contents:
     """What was learned of an image from its names. ``folder`` is that of the kernel's modules in it."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from guestfix.detect.files import names_in, read_small
 from guestfix.errors import GuestError, TooLarge
@@ -16,6 +15,7 @@ from guestfix.formats.moddep import Modules, is_module, load_index, module_name,
 from guestfix.formats.modinfo import depends, modinfo
 from guestfix.formats.streams import Source
 from guestfix.guest import GuestFS
+from guestfix.record import frozen
 
 LIMIT = 16 * 1024 * 1024
 """modules.alias of a distribution's kernel has 1.5 MB, modules.builtin.modinfo 100 kB."""
@@ -64,7 +64,7 @@ _OPTIONS = {
 """Kernel configuration symbols of the modules that matter, for kernels without modules.builtin (before 2.6.33)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelModules:
     """A kernel's modules. ``known`` is false where the guest has neither modules nor their lists.
 
@@ -154,7 +154,7 @@ def complete(guest: GuestFS, kernel: KernelModules, wanted: Iterable[str]) -> No
         todo += kernel.modules.needs[name]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """A directive or argument that keeps a module from being loaded. ``inside`` the image, or in the guest."""
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from guestfix.detect.files import lines_of, read_small
 from guestfix.facts import Facts
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
-_REMOTE = re.compile(r"(?:root=(?:nfs|nbd|iscsi|/dev/nfs)|netroot=|nfsroot=|ip=(?!off|none)|rd\.iscsi|boot=nfs)")
+_REMOTE = regex(r"(?:root=(?:nfs|nbd|iscsi|/dev/nfs)|netroot=|nfsroot=|ip=(?!off|none)|rd\.iscsi|boot=nfs)")
 _NOT_A_FILESYSTEM = {"", "auto", "none", "swap", "rootfs"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Need:
     """A module (or literal alias). ``target`` where the platform asks for it, else the guest's own layout does."""
 

@@ -6,22 +6,22 @@ Sources: systemd.unit(5) ([Install] becomes links in *.wants and *.requires), ch
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from guestfix.detect.files import exists, is_link, names_in, read_small
 from guestfix.errors import GuestError
 from guestfix.guest import GuestFS
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 MOST_TARGETS, MOST_UNITS = 512, 4096
 """Targets with wanted units, and units of one of them, that are looked at; real systems have tens."""
 
-_START = re.compile(r"S\d\d(.+)")
+_START = regex(r"S\d\d(.+)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Service:
     """``state`` is on, off, masked, or absent (nothing of it was seen); ``path`` shows it."""
 

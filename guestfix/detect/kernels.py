@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from guestfix.detect.files import exists, is_link, kind_of, lines_of, names_in, read_head, read_small, real_path
@@ -17,6 +16,8 @@ from guestfix.detect.lastboot import WTMP, last_booted
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
+from guestfix.patterns import regex
+from guestfix.record import field, mutable
 from guestfix.versions import version_key
 
 MOST = 256
@@ -26,11 +27,11 @@ MOST_NAMES = 4096
 """Names in /boot that are looked at."""
 
 MODULE_FOLDERS = ("/lib/modules", "/usr/lib/modules")
-_IMAGE = re.compile(r"(?:vmlinuz|vmlinux|bzImage|kernel|Image)(?:-(.+))?\Z")
-_NO_IMAGE = re.compile(r"(?:\.(?:old|bak|orig|hmac|sig|rpmsave|dpkg-\w+)|~)\Z")
-_RESCUE = re.compile(r"rescue|recovery")
-_SPECIAL = re.compile(r"debug|kdump|xen|trace")
-_RELEASE = re.compile(r"\d+\.\d+")
+_IMAGE = regex(r"(?:vmlinuz|vmlinux|bzImage|kernel|Image)(?:-(.+))?\Z")
+_NO_IMAGE = regex(r"(?:\.(?:old|bak|orig|hmac|sig|rpmsave|dpkg-\w+)|~)\Z")
+_RESCUE = regex(r"rescue|recovery")
+_SPECIAL = regex(r"debug|kdump|xen|trace")
+_RELEASE = regex(r"\d+\.\d+")
 
 _RED_HAT, _SUSE = (
     r"\.el\d+(?!.*elrepo)",
@@ -57,7 +58,7 @@ _OWN = {
 """How the distribution's own kernels are named, by os.id."""
 
 
-@dataclass(slots=True)
+@mutable
 class Kernel:
     """One installed kernel; a path is None where that part of it is missing."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from guestfix.detect.files import names_in
@@ -10,8 +9,9 @@ from guestfix.detect.programs import Programs
 from guestfix.facts import Evidence, Facts, Finding
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
+from guestfix.patterns import regex
 
-_XEN = re.compile(r"(?:el5|[-.])xen\Z")
+_XEN = regex(r"(?:el5|[-.])xen\Z")
 
 
 def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:

@@ -9,8 +9,6 @@ network.bindings, network.predictable_names, network.cloud_init, network.resolv_
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from guestfix.detect.files import exists, names_in, read_small
 from guestfix.detect.initsystem import Services
 from guestfix.detect.network_read import READERS, Read
@@ -24,6 +22,7 @@ from guestfix.formats.udevnet import pinned_primary
 from guestfix.formats.wired import route_of
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
+from guestfix.record import replace
 
 REPORT_ONLY = ("dhcpcd", "connman")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 
 from guestfix.detect.files import names_in, read_small
 from guestfix.errors import GuestError
@@ -13,6 +12,7 @@ from guestfix.formats import ifcfg, interfaces, keyfile, netplan, networkd
 from guestfix.formats.nic import MAX_CONFIG, MAX_NICS, Nic
 from guestfix.globs import glob
 from guestfix.guest import GuestFS
+from guestfix.record import field, mutable, replace
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 SUSE = "/etc/sysconfig/network"
@@ -23,7 +23,7 @@ INTERFACES = "/etc/network/interfaces"
 MAX_SOURCES = 256
 
 
-@dataclass(slots=True)
+@mutable
 class Read:
     """What a stack's files say, and what is wrong with them."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from guestfix.detect.files import exists
 from guestfix.detect.initsystem import Services
 from guestfix.detect.programs import Programs
 from guestfix.guest import GuestFS
+from guestfix.record import frozen
 
 UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system", "/etc/systemd/system")
 
@@ -23,7 +22,7 @@ SERVICES = {
 """Stack to its systemd unit and its SysV or upstart names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Service:
     """``state`` is on, off, masked, or absent (nothing of the service was seen).
 

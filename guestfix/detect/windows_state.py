@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from guestfix.detect.windows_os import VERSION
 from guestfix.facts import Evidence, Facts, Finding
 from guestfix.formats.winreg import Registry
 from guestfix.formats.winservices import ANTIVIRUS, DISABLED, PRODUCTS, read_service
+from guestfix.record import frozen
 
 WINLOGON = VERSION + r"\Winlogon"
 UNINSTALL = (
@@ -44,7 +44,7 @@ DISK_CLASSES = (
 """Setup classes whose filters stand between the system and its disks, volumes, keyboard and mouse."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """What every detector of this module is given."""
 

@@ -6,12 +6,12 @@ systemd-hibernate-resume-generator(8).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from guestfix.formats import devices
 from guestfix.formats.cmdline import ArgLine, Change, Rewrite, name_of, same_name, value_of
+from guestfix.patterns import regex
+from guestfix.record import field, mutable
 
 DEVICE_ARGUMENTS = ("root", "resume", "boot", "real_root", "real_resume", "rootdev", "swap")
 """Arguments whose value is a block device that early user space or the kernel opens."""
@@ -19,7 +19,7 @@ DEVICE_ARGUMENTS = ("root", "resume", "boot", "real_root", "real_resume", "rootd
 REPORTED_ARGUMENTS = ("cryptdevice", "cryptkey", "journal_async_commit_dev", "rd.luks.key", "md")
 """Arguments that may name a device in a form of their own; they are reported, not changed."""
 
-_NUMBERS = re.compile(r"(?:0x)?[0-9a-fA-F]{3,4}\Z|\d+:\d+\Z")
+_NUMBERS = regex(r"(?:0x)?[0-9a-fA-F]{3,4}\Z|\d+:\d+\Z")
 
 
 def is_gone(value: str, table: Mapping[str, str], specs: Sequence[str], complete: bool) -> bool:
@@ -33,7 +33,7 @@ def is_gone(value: str, table: Mapping[str, str], specs: Sequence[str], complete
     return (named or devices.normal(value)) not in known and (bool(named) or value.startswith("/dev/"))
 
 
-@dataclass(slots=True)
+@mutable
 class DeviceChange:
     """Turns device names in arguments into UUIDs, or PARTUUIDs where no initrd would find a UUID.
 
@@ -146,7 +146,7 @@ def remove(words: Sequence[str]) -> Change:
     return change
 
 
-_RELEASE = re.compile(r"(\d+)\.(\d+)")
+_RELEASE = regex(r"(\d+)\.(\d+)")
 
 
 def for_kernel(words: Sequence[str], release: str) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from guestfix.edit import Content
+from guestfix.patterns import regex
 
-_SETTING = re.compile(rb"[ \t]*redirect(?:baudrate)?[ \t]*=[^\r\n]*(?:\r?\n|\Z)", re.IGNORECASE)
-_SWITCH = re.compile(rb"[ \t]+/redirect(?=[ \t\r\n]|\Z)", re.IGNORECASE)
+_SETTING = regex(rb"[ \t]*redirect(?:baudrate)?[ \t]*=[^\r\n]*(?:\r?\n|\Z)", re.IGNORECASE)
+_SWITCH = regex(rb"[ \t]+/redirect(?=[ \t\r\n]|\Z)", re.IGNORECASE)
 
 
 def ems_off(src: bytes | None) -> Content:

@@ -13,10 +13,11 @@ from guestfix.edit import Content, Splice, apply_splices
 from guestfix.formats import grubcfg, grubenv, grublegacy
 from guestfix.formats.grubcfg import Node, Script
 from guestfix.formats.shellvars import assignments, decode, encode
+from guestfix.patterns import regex
 
-_TIMEOUT = re.compile(rb"[ \t]*+timeout=(?P<quote>[\"']?)(?P<value>-?\d{1,9})(?P=quote)[ \t]*+")
-_STYLE = re.compile(rb"[ \t]*+timeout_style=(?P<quote>[\"']?)(?P<value>hidden)(?P=quote)[ \t]*+")
-_NUMBER = re.compile(r"-?\d{1,9}\Z")
+_TIMEOUT = regex(rb"[ \t]*+timeout=(?P<quote>[\"']?)(?P<value>-?\d{1,9})(?P=quote)[ \t]*+")
+_STYLE = regex(rb"[ \t]*+timeout_style=(?P<quote>[\"']?)(?P<value>hidden)(?P=quote)[ \t]*+")
+_NUMBER = regex(r"-?\d{1,9}\Z")
 _OWN_CONDITIONS = (b"menu_auto_hide", b"menu_show_once", b"fastboot", b"recordfail", b"boot_once", b"$have_grubenv")
 """Conditions on a former boot or on the user, below which a timeout of its own makes sense."""
 
@@ -83,7 +84,7 @@ def legacy_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
     return apply_splices(src, splices)
 
 
-_LOADER = re.compile(rb"^[ \t]*timeout[ \t]+(?P<value>[^\s#]+)", re.MULTILINE)
+_LOADER = regex(rb"^[ \t]*timeout[ \t]+(?P<value>[^\s#]+)", re.MULTILINE)
 
 
 def loader_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
@@ -177,7 +178,7 @@ def disk_name(prefix: str, place: int) -> str:
     return f"/dev/nvme{place}n1" if prefix == "nvme" else f"/dev/{prefix}{chr(ord('a') + place)}"
 
 
-_BOOT_COMMENT = re.compile(rb"^#boot=(?P<device>/dev/\S+)", re.MULTILINE)
+_BOOT_COMMENT = regex(rb"^#boot=(?P<device>/dev/\S+)", re.MULTILINE)
 
 
 def legacy_boot_disk(src: bytes | None, *, prefix: str) -> Content:

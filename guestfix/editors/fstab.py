@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fnmatch import translate
 
 from guestfix.edit import Content, Edit, Note, Splice, Table, apply_splices
 from guestfix.formats import devices
 from guestfix.formats.fstab import MAX_LINE, VITAL, Entry, Span, entries, escape, number_of, readable, show
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
-_NO_DEVICE = re.compile(
+_NO_DEVICE = regex(
     "aufs|autofs|bind|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|efivarfs|fusectl|hugetlbfs|ignore|mqueue|"
     "nfsd|none|overlay(?:fs)?|proc|pstore|ramfs|rootfs|rpc_pipefs|securityfs|selinuxfs|sysfs|tmpfs|tracefs|usbdevfs|usbfs|zfs"
 )
@@ -155,7 +156,7 @@ def _wrong_type(entry: Entry, spec: str, known: str) -> Note:
 # volumes that no disk holds
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Known:
     """What is known of the guest's volumes; see :func:`guard_missing`."""
 

@@ -6,17 +6,16 @@ what is absent has a safe default already. Values that a shell would expand are 
 
 from __future__ import annotations
 
-import re
-
 from guestfix.edit import Content, Edit, Note, Splice, apply_splices
 from guestfix.errors import EditError
 from guestfix.formats.shellvars import Assignment, assignments, find, set_value
+from guestfix.patterns import regex
 
 MAX_BYTES = 256 * 1024
 """A larger file is refused before any time is spent on it."""
 
-_NUMBER = re.compile(r"\s*([+-]?[0-9]{1,9})(?:\.[0-9]*)?\s*\Z")
-_INDEX = re.compile(r"[0-9]+(?:>[0-9]+)*\Z")
+_NUMBER = regex(r"\s*([+-]?[0-9]{1,9})(?:\.[0-9]*)?\s*\Z")
+_INDEX = regex(r"[0-9]+(?:>[0-9]+)*\Z")
 
 
 def _check_size(src: bytes) -> None:

@@ -6,17 +6,16 @@ nm-settings-ifcfg-rh(5), ifcfg(5) of wicked.
 
 from __future__ import annotations
 
-import re
-
 from guestfix.edit import Splice, apply_splices
 from guestfix.formats.shellvars import Assignment, assignments, find, quote, set_value, unset
+from guestfix.patterns import regex
 
-_STATIC = re.compile(
+_STATIC = regex(
     r"(IPADDR|NETMASK|PREFIX|PREFIXLEN|GATEWAY|BROADCAST|NETWORK|REMOTE_IPADDR|DNS|LABEL)(_?\w{0,12}|\d*)\Z"
     r"|(DOMAIN|SEARCH|PEERDNS|PEERROUTES|IPV6ADDR|IPV6ADDR_SECONDARIES|IPADDR6|IPV6_DEFAULTGW|IPV6_DEFAULTDEV)\Z"
     r"|(IPV6_PEERDNS|IPV6_PEERROUTES|HWADDR|MACADDR|LLADDR|MTU|IPV6_MTU|GATEWAYDEV|SRCADDR)\Z"
 )
-_STRUCTURE = re.compile(
+_STRUCTURE = regex(
     r"(MASTER|SLAVE|BRIDGE|TEAM_MASTER|TEAM_PORT_CONFIG|MASTER_UUID|BRIDGE_UUID|TEAM_MASTER_UUID)\Z"
     r"|(DEVICETYPE|OVS_\w+|BONDING_\w+|ETHERDEVICE|PHYSDEV|VLAN_ID|BRIDGE_\w+)\Z"
 )

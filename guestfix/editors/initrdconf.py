@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from guestfix.edit import Content, Edit, Note
 from guestfix.errors import EditError
 from guestfix.formats import modprobe, shellvars
+from guestfix.patterns import regex
 
 _HEAD = b"# Added by guestfix: the drivers of the platform that this system was moved to.\n"
-_ARRAY = re.compile(rb"^(?P<lead>[ \t]*MODULES=)\((?P<body>[^()#'\"$`]*)\)", re.MULTILINE)
-_ADAPTER = re.compile(rb"^[ \t]*alias[ \t]+scsi_hostadapter(\d*)[ \t]+(\S+)", re.MULTILINE)
+_ARRAY = regex(rb"^(?P<lead>[ \t]*MODULES=)\((?P<body>[^()#'\"$`]*)\)", re.MULTILINE)
+_ADAPTER = regex(rb"^[ \t]*alias[ \t]+scsi_hostadapter(\d*)[ \t]+(\S+)", re.MULTILINE)
 
 
 def _names(modules: list[str]) -> list[str]:

@@ -9,14 +9,15 @@ from guestfix.edit import Splice, apply_splices
 from guestfix.formats.interfaces import Line, Stanza, parse, raised
 from guestfix.formats.nic import IFNAME, norm_mac
 from guestfix.formats.shellvars import encode, newline_of
+from guestfix.patterns import regex
 
-_STATIC = re.compile(
+_STATIC = regex(
     r"(address|netmask|gateway|broadcast|network|pointopoint|scope|metric|mtu|hwaddress|accept-ra|dns-[\w-]+"
     r"|dad-attempts|autoconf|privext)\Z"
 )
-_STRUCTURE = re.compile(r"(bridge|slaves|lacp-rate|(bond|bridge|vlan|ovs)-[\w-]+)\Z")
+_STRUCTURE = regex(r"(bridge|slaves|lacp-rate|(bond|bridge|vlan|ovs)-[\w-]+)\Z")
 _COMMANDS = ("up", "post-up", "pre-up", "down", "pre-down", "post-down")
-_OLD_NETWORK = re.compile(
+_OLD_NETWORK = regex(
     r"(?:^|[\s;&|/])(route|ifup|ifdown|ifenslave|brctl|vconfig)\s|\bip\s+(-\w+\s+)*(r|a|addr|add|route|rule|link)"
 )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from guestfix.formats.ini import Entry, Group, get, groups, remove, set_value
 from guestfix.formats.keyfile import WIRED
+from guestfix.patterns import regex
 
-_IP_KEYS = re.compile(
+_IP_KEYS = regex(
     r"(address(es)?\d*|gateway|dns|dns-search|route(s)?\d*(_options)?|routing-rule\d*|ignore-auto-dns|ignore-auto-routes"
     r"|never-default)\Z"
 )

@@ -11,8 +11,9 @@ import re
 from guestfix.edit import Content, Edit, Note, Splice, Table, apply_splices
 from guestfix.editors.bootargs import is_gone
 from guestfix.formats import devices, shellvars
+from guestfix.patterns import regex
 
-_LINE = re.compile(rb"^[ \t]*resume[ _]device[ \t]*[=:][ \t]*(?P<value>[^\s#]++)", re.MULTILINE)
+_LINE = regex(rb"^[ \t]*resume[ _]device[ \t]*[=:][ \t]*(?P<value>[^\s#]++)", re.MULTILINE)
 
 
 def set_resume(src: bytes | None, *, table: Table, specs: list[str], complete: bool) -> Content | Edit:

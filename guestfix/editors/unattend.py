@@ -6,13 +6,13 @@ Microsoft-Windows-International-Core and Microsoft-Windows-Shell-Setup).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from guestfix.edit import Content, Edit, Note, Splice, apply_splices
 from guestfix.errors import EditError
 from guestfix.formats.xmlspan import Document, Element, parse
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 SPACE = "urn:schemas-microsoft-com:unattend"
 TOKEN = "31bf3856ad364e35"
@@ -34,10 +34,10 @@ ARCHITECTURES = {
 PASSES = frozenset(
     ["windowsPE", "offlineServicing", "generalize", "specialize", "auditSystem", "auditUser", "oobeSystem"]
 )
-_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z")
+_LOCALE = regex(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Setting:
     """One value wanted: ``path`` below the component; ``forced`` where another value is replaced."""
 

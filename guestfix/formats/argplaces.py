@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from guestfix.formats import bls, cmdline, grubargs, grubenv, grublegacy, syslinux
 from guestfix.formats.cmdline import ArgLine, Change, Style, Word
 from guestfix.formats.shellvars import Assignment, assignments, decode, encode
+from guestfix.patterns import regex
 
-_LINE = re.compile(rb"^[^\n]*+$", re.MULTILINE)
-_ESCAPE = re.compile(r'\\([\\"$`])')
+_LINE = regex(rb"^[^\n]*+$", re.MULTILINE)
+_ESCAPE = regex(r'\\([\\"$`])')
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "default": (
         "GRUB_CMDLINE_LINUX",

@@ -10,12 +10,12 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from guestfix.errors import EditError
 from guestfix.formats.regf.hive import Hive
 from guestfix.formats.regf.keys import Key
 from guestfix.formats.regf.values import REG_BINARY, REG_MULTI_SZ, REG_SZ
+from guestfix.record import frozen
 
 DEVICE, STRING, GUID, GUID_LIST, INTEGER, BOOLEAN, INTEGER_LIST = range(1, 8)
 """Forms of an element, bits 24 to 27 of its number."""
@@ -93,7 +93,7 @@ IGNORE_ALL_FAILURES, IGNORE_SHUTDOWN_FAILURES = 1, 2
 Content = str | int | bool | list[str] | list[int] | bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Device:
     """What a device element names: ``kind`` is partition, boot, file or other.
 
@@ -107,7 +107,7 @@ class Device:
     partition: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Element:
     """One setting: its number, and its data decoded by the number's form; bytes where they don't fit it."""
 
@@ -120,7 +120,7 @@ class Element:
         return decode_device(self.value) if isinstance(self.value, bytes) and form(self.number) == DEVICE else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Object:
     """One object: an entry, or settings that entries inherit. ``id`` is its GUID in braces, in lower case."""
 

@@ -7,20 +7,20 @@ Source: the UAPI group's Boot Loader Specification, type 1; the blscfg module of
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from guestfix.formats import cmdline
 from guestfix.formats.cmdline import ArgLine
 from guestfix.formats.shellvars import decode
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
-_LINE = re.compile(rb"[ \t]*+(?P<key>[^\s#][^\s]*+)(?:[ \t]++(?P<value>[^\n]*+))?[ \t\r]*+(?:\n|\Z)")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_SEGMENT = re.compile(r"\d+|[A-Za-z]+|~")
+_LINE = regex(rb"[ \t]*+(?P<key>[^\s#][^\s]*+)(?:[ \t]++(?P<value>[^\n]*+))?[ \t\r]*+(?:\n|\Z)")
+_VARIABLE = regex(r"\$(?:\{(\w+)\}|(\w+))")
+_SEGMENT = regex(r"\d+|[A-Za-z]+|~")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """One ``key value`` line; ``start`` to ``end`` is the value in the file."""
 
@@ -31,7 +31,7 @@ class Field:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One file of loader/entries: its fields, in order."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
-_NUMBER = re.compile(r"\d{1,9}\Z")
+from guestfix.patterns import regex
+from guestfix.record import field, mutable
+
+_NUMBER = regex(r"\d{1,9}\Z")
 
 
-@dataclass(slots=True)
+@mutable
 class BootEntry:
     """One entry. ``id`` is its own; ``full_id`` has the submenus it lies in before it, as GRUB's default says it.
 

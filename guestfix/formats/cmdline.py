@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from guestfix.edit import Splice, apply_splices
 from guestfix.formats.shellvars import decode, encode, quote
+from guestfix.patterns import regex
+from guestfix.record import field, mutable
 
 Style = Literal["plain", "grub", "double", "single", "bare"]
 """How a word must be written: as it is, as a GRUB shell word, inside double or single quotes.
@@ -21,8 +22,8 @@ Style = Literal["plain", "grub", "double", "single", "bare"]
 ``bare`` is the value of a shell assignment without quotes, which gets them when it changes.
 """
 
-_WORD = re.compile(rb'(?:[^ \t\r\n"]++|"[^"\n]*+(?:"|(?=\n)|\Z))++')
-_GRUB_SAFE = re.compile(r"[A-Za-z0-9_@%+:,./=^~?*!\[\]#-]+\Z")
+_WORD = regex(rb'(?:[^ \t\r\n"]++|"[^"\n]*+(?:"|(?=\n)|\Z))++')
+_GRUB_SAFE = regex(r"[A-Za-z0-9_@%+:,./=^~?*!\[\]#-]+\Z")
 
 
 class Word(NamedTuple):
@@ -57,7 +58,7 @@ class ArgLine(NamedTuple):
         return [word.text for word in self.words]
 
 
-@dataclass(slots=True)
+@mutable
 class Rewrite:
     """What should become of a list of arguments: new text or None (remove) by index, and words to add."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from guestfix.formats.streams import Flow
+from guestfix.record import frozen
 
 MAGICS = (b"070701", b"070702")
 HEADER = 110
@@ -26,7 +26,7 @@ _FIELDS = struct.Struct(">13I")
 DIR, FILE, LINK, TYPE = 0o040000, 0o100000, 0o120000, 0o170000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """One header. ``name`` has no leading slash or ``./``; ``offset`` is where its header begins in the archive."""
 

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable
 
 from guestfix.edit import Table
+from guestfix.patterns import regex
 
-_UNSTABLE = re.compile(
+_UNSTABLE = regex(
     r"""/dev/(?:
       (?:sd|hd|vd|xvd|ubd|dasd|emcpower)[a-z]+[0-9]*        # SCSI, IDE, virtio, Xen, UML, s390, multipath products
     | nvme[0-9]+(?:n[0-9]+(?:p[0-9]+)?)?
@@ -25,19 +26,19 @@ _UNSTABLE = re.compile(
     )\Z""",
     re.VERBOSE,
 )
-_TAG = re.compile(r"(UUID|LABEL|PARTUUID|PARTLABEL)=(.*)\Z", re.DOTALL)
-_TAG_FOLDER = re.compile(r"/dev/disk/by-(uuid|label|partuuid|partlabel)/([^/]+)\Z")
-_LAYERED = re.compile(r"/dev/(?:mapper/[^/]+|md/[^/]+|md_?d?[0-9]+(?:p[0-9]+)?|disk/by-id/(?:dm|md|lvm)-[^/]+)\Z")
-_TWO_PARTS = re.compile(r"/dev/([^/]+)/([^/]+)\Z")
-_NO_VOLUME_GROUP = re.compile(
+_TAG = regex(r"(UUID|LABEL|PARTUUID|PARTLABEL)=(.*)\Z", re.DOTALL)
+_TAG_FOLDER = regex(r"/dev/disk/by-(uuid|label|partuuid|partlabel)/([^/]+)\Z")
+_LAYERED = regex(r"/dev/(?:mapper/[^/]+|md/[^/]+|md_?d?[0-9]+(?:p[0-9]+)?|disk/by-id/(?:dm|md|lvm)-[^/]+)\Z")
+_TWO_PARTS = regex(r"/dev/([^/]+)/([^/]+)\Z")
+_NO_VOLUME_GROUP = regex(
     "ataraid|block|bsg|bus|char|cciss|cdroms?|cpu|disk|dri|etherd|fd|floppy|hugepages|i2o|ida|input|loop|mapper|md|mqueue|"
     "net|pktcdvd|pts|raw|rd|shm|snd|usb|v4l|vfio|zvol"
 )
-_BARE_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
-_LETTERED = re.compile(r"/dev/(sd|hd|vd|xvd)([a-z]{1,2})([0-9]{1,3})\Z")
-_NUMBERED = re.compile(r"/dev/nvme([0-9]{1,4})n1p([0-9]{1,3})\Z")
-_PART_OF_ID = re.compile(r"(/dev/disk/by-(?:id|path)/)(.+)(-part[0-9]+)\Z")
-_HEX_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+_BARE_UUID = regex(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
+_LETTERED = regex(r"/dev/(sd|hd|vd|xvd)([a-z]{1,2})([0-9]{1,3})\Z")
+_NUMBERED = regex(r"/dev/nvme([0-9]{1,4})n1p([0-9]{1,3})\Z")
+_PART_OF_ID = regex(r"(/dev/disk/by-(?:id|path)/)(.+)(-part[0-9]+)\Z")
+_HEX_ESCAPE = regex(r"\\x([0-9a-fA-F]{2})")
 
 
 def normal(name: str) -> str:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from guestfix.formats.devices import is_bare_uuid, tag
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 MAX_LINE = 4095
 """Bytes of a line that getmntent(3), and so systemd's fstab generator, reads; the rest of the line is lost."""
@@ -23,15 +24,15 @@ NO_MOUNT_POINT = ("none", "swap", "-", "ignore")
 VITAL = ("/", "/usr", "/boot", "/boot/efi", "/efi", "/var")
 """Without these a guest boots into nothing, or (/var) with daemons that start over with empty databases."""
 
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+\Z")
-_FIELD = re.compile(rb"[^ \t]+")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+_LINE = regex(rb"[^\n]*\n|[^\n]+\Z")
+_FIELD = regex(rb"[^ \t]+")
+_CONTROL = regex(rb"[\x00-\x08\x0b-\x1f\x7f]")
 _HASH = ord("#")
-_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
-_ESCAPED = re.compile(rb"[\x00-\x20\x7f\\]")
+_OCTAL = regex(rb"\\([0-3][0-7]{2})")
+_ESCAPED = regex(rb"[\x00-\x20\x7f\\]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """Where a field is, in bytes of the file."""
 
@@ -39,7 +40,7 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One line that is neither blank nor a comment. ``start`` to ``end`` is the line without its ending.
 

@@ -7,6 +7,7 @@ import re
 from guestfix.formats.cmdline import ArgLine, Change, Style, Word, rewrite_lines, words_at
 from guestfix.formats.grubcfg import WORD, Node, literal, parse
 from guestfix.formats.shellvars import decode
+from guestfix.patterns import regex
 
 LINUX = frozenset((b"linux", b"linux16", b"linuxefi"))
 MODULE = frozenset((b"module", b"module2"))
@@ -15,12 +16,13 @@ INITRD = frozenset((b"initrd", b"initrd16", b"initrdefi"))
 ARGUMENT_VARIABLES = (b"kernelopts", b"default_kernelopts", b"tuned_params")
 """Variables of grub.cfg and grubenv that hold kernel arguments for BLS entries."""
 
-_LINUX_LINE = re.compile(
+_LINUX_LINE = regex(
     rb"\n[ \t]*+(?P<name>linux(?:16|efi)?)[ \t]++(?P<kernel>[^\s;{}'\"$#]++)(?=\s)(?P<args>[^\n;{}'\"]*+)\n"
 )
-_INITRD_LINE = re.compile(rb"\n[ \t]*+initrd(?:16|efi)?[ \t]++(?P<files>[^\n;{}'\"]*+)(?=\n)")
-_IF, _FI = re.compile(rb"(?<![\w$])if(?=[ \t])"), re.compile(rb"(?<![\w$])fi(?![\w])")
-_SET = re.compile(rb"[ \t]*+(?:" + b"|".join(ARGUMENT_VARIABLES) + rb")=(?P<quote>[\"'])")
+_INITRD_LINE = regex(rb"\n[ \t]*+initrd(?:16|efi)?[ \t]++(?P<files>[^\n;{}'\"]*+)(?=\n)")
+_IF = regex(rb"(?<![\w$])if(?=[ \t])")
+_FI = regex(rb"(?<![\w$])fi(?![\w])")
+_SET = regex(rb"[ \t]*+(?:" + b"|".join(ARGUMENT_VARIABLES) + rb")=(?P<quote>[\"'])")
 
 
 def _text(src: bytes, span: tuple[int, int]) -> str:

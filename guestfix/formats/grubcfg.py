@@ -14,9 +14,10 @@ import bisect
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from guestfix.formats.shellvars import decode
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 MAX_DEPTH = 64
 """Blocks within blocks that are followed; deeper ones are skipped as a problem."""
@@ -25,7 +26,7 @@ MAX_PROBLEMS = 100
 
 _WORD_PARTS = rb"""[^\s;{}'"\\$]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}\n]{0,200}+\} | \$"""
 _BORING = rb"insmod|echo|search|load_video|gfxmode|recordfail|savedefault|loadfont|true"
-_STEP = re.compile(
+_STEP = regex(
     rb"""(?:
         [\s;]++ | \\\n | \#[^\n]*+
         | (?:(?<=\n)|(?<=\n\t)|(?<=\n\t\t)|(?<=\n[ ]{2})|(?<=\n\t[ ]{2}))
@@ -40,15 +41,15 @@ _STEP = re.compile(
             | (?<=[^\s])\# )*+) )?""",
     re.VERBOSE,
 )
-WORD = re.compile(rb"(?:" + _WORD_PARTS + rb")++", re.VERBOSE)
-_TO_BRACE = re.compile(rb"(?:\s*+(?=\{))?+")
-_NEEDS_CARE = re.compile(rb"['\"\\$]")
-_PART = re.compile(
+WORD = regex(rb"(?:" + _WORD_PARTS + rb")++", re.VERBOSE)
+_TO_BRACE = regex(rb"(?:\s*+(?=\{))?+")
+_NEEDS_CARE = regex(rb"['\"\\$]")
+_PART = regex(
     rb"""(?P<bare>[^'"\\$]++) | '(?P<single>[^']*+)' | "(?P<double>(?:[^"\\]++|\\[\s\S])*+)" | \\(?P<escaped>[\s\S])
     | \$\{(?P<braced>[^}\n]{0,200}+)\} | \$(?P<name>[A-Za-z_]\w*+|[0-9?\#*@]) | (?P<odd>[\s\S])""",
     re.VERBOSE,
 )
-_IN_DOUBLE = re.compile(
+_IN_DOUBLE = regex(
     rb"""(?P<bare>[^\\$]++) | \\(?P<escaped>[$"\\]) | \\(?P<joined>\n) | \$\{(?P<braced>[^}\n]{0,200}+)\}
     | \$(?P<name>[A-Za-z_]\w*+|[0-9?\#*@]) | (?P<odd>[\s\S])""",
     re.VERBOSE,
@@ -100,7 +101,7 @@ class Node:
         return self._block
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Script:
     """A file's commands. ``problems`` has (line, what) for what GRUB would refuse."""
 

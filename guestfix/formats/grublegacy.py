@@ -7,20 +7,19 @@ Source: the GRUB Legacy 0.97 manual, "Configuration" and "Menu-specific commands
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from guestfix.formats.cmdline import ArgLine, words_at
 from guestfix.formats.shellvars import decode
+from guestfix.patterns import regex
+from guestfix.record import field, mutable
 
-_LINE = re.compile(
+_LINE = regex(
     rb"^[ \t]*+(?P<name>[A-Za-z]\w*+)(?:(?:[ \t]*+=[ \t]*+|[ \t]++)(?P<rest>[^\n]*+))?[ \t\r]*+$", re.MULTILINE
 )
-_SOURCE = re.compile(
-    rb"^#[ \t]*(?P<name>kopt(?:_[\w.]+)?|defoptions|altoptions|xenkopt)=(?P<rest>[^\n]*+)$", re.MULTILINE
-)
-_MAP = re.compile(rb"^[ \t]*(?P<drive>\([A-Za-z0-9]+\))[ \t]+(?P<device>\S+)", re.MULTILINE)
-_KERNEL_OPTION = re.compile(rb"--\S+")
+_SOURCE = regex(rb"^#[ \t]*(?P<name>kopt(?:_[\w.]+)?|defoptions|altoptions|xenkopt)=(?P<rest>[^\n]*+)$", re.MULTILINE)
+_MAP = regex(rb"^[ \t]*(?P<drive>\([A-Za-z0-9]+\))[ \t]+(?P<device>\S+)", re.MULTILINE)
+_KERNEL_OPTION = regex(rb"--\S+")
 
 
 class Command(NamedTuple):
@@ -34,7 +33,7 @@ class Command(NamedTuple):
     end: int
 
 
-@dataclass(slots=True)
+@mutable
 class Stanza:
     """A title with its commands."""
 
@@ -47,7 +46,7 @@ class Stanza:
         return next((one for one in self.commands if one.name == name), None)
 
 
-@dataclass(slots=True)
+@mutable
 class Menu:
     """The commands before the first title, and the titles."""
 
@@ -123,7 +122,7 @@ def fallback_index(menu: Menu) -> int | None:
     return int(text[0]) if text and re.fullmatch(r"[0-9]{1,6}", text[0]) else None
 
 
-_BLACK = re.compile(rb"\S+")
+_BLACK = regex(rb"\S+")
 
 
 def _arg_line(src: bytes, command: Command, initrd: bool) -> ArgLine | None:

@@ -9,13 +9,13 @@ Source: GRUB manual "Writing full configuration files directly"; grub-core/norma
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from guestfix.formats import grubcfg
 from guestfix.formats.grubcfg import Node, Script
 from guestfix.formats.grubtest import evaluate
 from guestfix.formats.shellvars import decode
+from guestfix.record import mutable
 
 MAX_STEPS = 200_000
 """Commands run for one menu."""
@@ -62,7 +62,7 @@ class Host(Protocol):
         """Return the variables of an environment block."""
 
 
-@dataclass(slots=True)
+@mutable
 class MenuEntry:
     """An entry or submenu as GRUB would list it. ``path`` names the file, ``line`` where it begins."""
 
@@ -76,7 +76,7 @@ class MenuEntry:
     is_submenu: bool = False
 
 
-@dataclass(slots=True)
+@mutable
 class BlsHere:
     """The place of the menu where ``blscfg`` puts the entries of loader/entries."""
 
@@ -88,7 +88,7 @@ class BlsHere:
 Item = MenuEntry | BlsHere
 
 
-@dataclass(slots=True)
+@mutable
 class Result:
     """The menu, and GRUB's variables at the end. ``reasons`` says what could not be followed."""
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from guestfix.formats.nic import Nic, cidr, kind_of_name, norm_mac, number
 from guestfix.formats.shellvars import assignments, decode
+from guestfix.patterns import regex
 
-IGNORED = re.compile(r"(~|\.(bak|orig|old|rpmnew|rpmorig|rpmsave|dpkg-.*|cfsaved|saved?|swp|scpmbackup|YaST2save))\Z")
+IGNORED = regex(r"(~|\.(bak|orig|old|rpmnew|rpmorig|rpmsave|dpkg-.*|cfsaved|saved?|swp|scpmbackup|YaST2save))\Z")
 """Names that Red Hat's and SUSE's scripts pass over (``__sed_discard_ignored_files``, wicked's blacklist)."""
 
 _TYPES = {
@@ -35,7 +36,7 @@ _TYPES = {
     "modem": "other",
     "dummy": "dummy",
 }
-_RANGE = re.compile(r"-range\d*\Z")
+_RANGE = regex(r"-range\d*\Z")
 _METHODS = {"dhcp": "dhcp", "bootp": "dhcp", "dhcp4": "dhcp", "autoip": "auto", "dhcp+autoip": "dhcp", "ibft": "dhcp"}
 
 

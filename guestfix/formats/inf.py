@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from guestfix.errors import TooLarge
+from guestfix.patterns import regex
+from guestfix.record import field, frozen, mutable
 
 MAX_SIZE = 4 * 1024 * 1024
 MAX_LINES = 100_000
 
-_TOKEN = re.compile(r"%([^%]*)%")
-_QUOTED = re.compile(r'"((?:[^"]|"")*)"?')
-_DECORATION = re.compile(
+_TOKEN = regex(r"%([^%]*)%")
+_QUOTED = regex(r'"((?:[^"]|"")*)"?')
+_DECORATION = regex(
     r"nt(?P<arch>x86|ia64|amd64|arm|arm64)?"
     r"(?:\.(?P<major>\d*)(?:\.(?P<minor>\d*)(?:\.(?P<product>\d*)(?:\.(?P<suite>\w*)(?:\.(?P<build>\d*))?)?)?)?)?\Z"
 )
@@ -31,7 +32,7 @@ DIRECTORIES = {
 """Directory ids whose place is known offline. 13 is the driver store; a copy among the drivers serves boot."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One entry: ``key = value, value`` or, with key None, ``value, value``. Tokens are still ``%name%``."""
 
@@ -40,7 +41,7 @@ class Line:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Platform:
     """The Windows that drivers are chosen for. ``product``: 1 workstation, 2 domain controller, 3 server."""
 
@@ -51,7 +52,7 @@ class Platform:
     product: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CopiedFile:
     """A file to place: guest directory, name there, and path below the .inf file's folder."""
 
@@ -60,7 +61,7 @@ class CopiedFile:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegistryValue:
     """A value below the service's key: sub-key (may be empty), name, REG_DWORD number or text."""
 
@@ -69,7 +70,7 @@ class RegistryValue:
     data: int | str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Driver:
     """What one install section makes of a package: a service, its file, and the devices it serves."""
 
@@ -85,7 +86,7 @@ class Driver:
     section: str
 
 
-@dataclass(slots=True)
+@mutable
 class Inf:
     """A parsed file. Section and key names are compared without regard to case."""
 

@@ -6,12 +6,11 @@ systemd.syntax(7). Reading never fails: a line that is neither group, entry nor 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from guestfix.formats.shellvars import decode, encode, newline_of
+from guestfix.record import field, frozen, mutable
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One ``key = value``, the value trimmed. ``start`` to ``end`` are its whole lines; ``line`` is 1-based."""
 
@@ -24,7 +23,7 @@ class Entry:
     value_end: int
 
 
-@dataclass(slots=True)
+@mutable
 class Group:
     """One ``[name]`` with its entries. ``start`` is its header's line, ``body`` the offset after it.
 

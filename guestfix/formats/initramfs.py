@@ -8,12 +8,12 @@ by their magic numbers and not read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import IO
 
 from guestfix.errors import Corrupt
 from guestfix.formats import cpio, decompress
 from guestfix.formats.streams import Chunks, Flow, Source
+from guestfix.record import field, frozen, mutable
 
 MAX_UNPACKED = 2 * 1024**3
 """Bytes that all segments of an image may unpack to; more is an error, not a hang."""
@@ -26,7 +26,7 @@ _FOREIGN = {b"hsqs": "squashfs", b"sqsh": "squashfs", b"\x45\x3d\xcd\x28": "cram
 _FRAME_LZ4 = b"\x04\x22\x4d\x18"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Segment:
     """One archive or compressed run of archives: ``offset`` up to ``end`` in the image, in bytes."""
 
@@ -37,7 +37,7 @@ class Segment:
     members: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """What an image holds under a name. ``target`` is a symbolic link's, ``segment`` counts from 0.
 
@@ -56,7 +56,7 @@ class Entry:
         return self.mode & cpio.TYPE == cpio.DIR
 
 
-@dataclass(slots=True)
+@mutable
 class Image:
     """What was read of an image. ``kind`` is ``cpio``, a foreign kind, ``empty`` or ``unknown``.
 

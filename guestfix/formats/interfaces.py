@@ -6,15 +6,14 @@ starts a comment only as the first thing on a line, and a comment is never conti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from guestfix.formats.nic import MAX_NICS, Nic, cidr, kind_of_name, norm_mac, number
 from guestfix.formats.shellvars import decode
+from guestfix.record import field, frozen, mutable
 
 _TOP = ("iface", "mapping", "auto", "source", "source-directory", "rename", "no-auto-down", "no-scripts", "template")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One logical line: its first word, the rest, its 1-based first line and its whole lines' offsets."""
 
@@ -26,7 +25,7 @@ class Line:
     folded: bool = False
 
 
-@dataclass(slots=True)
+@mutable
 class Stanza:
     """A line that opens a stanza, with the option lines that belong to it (iface and mapping only)."""
 
@@ -54,7 +53,7 @@ class Stanza:
         return next((one.value for one in self.options if one.keyword.replace("_", "-") in wanted), "")
 
 
-@dataclass(slots=True)
+@mutable
 class Interfaces:
     """A whole file: its stanzas and the lines that belong to none (ifupdown refuses a file with such a line)."""
 

@@ -9,6 +9,7 @@ import re
 
 from guestfix.formats.ini import Group, entries, get, groups
 from guestfix.formats.nic import Nic, norm_mac, number
+from guestfix.patterns import regex
 
 _KINDS = {
     "ethernet": "ethernet",
@@ -28,8 +29,8 @@ WIRED = ("ethernet", "802-3-ethernet", "wired")
 
 _METHODS = {"auto": "dhcp", "manual": "static", "disabled": "none", "ignore": "none", "link-local": "auto"}
 _METHODS6 = {"auto": "auto", "dhcp": "dhcp", "manual": "static", "ignore": "none", "disabled": "none"}
-_ADDRESS = re.compile(r"address(?:es)?\d*\Z")
-_ROUTE = re.compile(r"route(?:s)?\d*\Z")
+_ADDRESS = regex(r"address(?:es)?\d*\Z")
+_ROUTE = regex(r"route(?:s)?\d*\Z")
 
 
 def wired_value(found: list[Group], key: str) -> str:

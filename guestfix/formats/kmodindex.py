@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from guestfix.errors import Corrupt
+from guestfix.record import field, mutable
 
 MAGIC, VERSION = 0xB007F457, 0x00020001
 _PREFIX, _VALUES, _CHILDS, _MASK = 0x80000000, 0x40000000, 0x20000000, 0x0FFFFFFF
@@ -23,7 +23,7 @@ Row = tuple[str, int, str]
 """A key, its priority (the lower comes first), its value."""
 
 
-@dataclass(slots=True)
+@mutable
 class _Node:
     prefix: bytes = b""
     children: dict[int, _Node] = field(default_factory=dict)

@@ -5,17 +5,17 @@ Sources: depmod(8), modules.dep(5), modprobe.d(5), the kernel's Documentation/kb
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from guestfix.errors import Corrupt
 from guestfix.formats import kmodindex
+from guestfix.patterns import regex
+from guestfix.record import field, mutable
 
 T = TypeVar("T")
-SUFFIX = re.compile(r"\.ko(\.gz|\.xz|\.zst)?$")
+SUFFIX = regex(r"\.ko(\.gz|\.xz|\.zst)?$")
 MAX_CLOSURE = 2000
 
 
@@ -102,7 +102,7 @@ def alias_from_index(data: bytes) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in sorted(kmodindex.read(data), key=lambda row: row[1])]
 
 
-@dataclass(slots=True)
+@mutable
 class Modules:
     """The modules of one kernel. Names are normalised; ``builtin`` are in the kernel itself."""
 
@@ -126,7 +126,7 @@ class Modules:
         return list(dict.fromkeys(self._literal.get(name, [])))
 
 
-@dataclass(slots=True)
+@mutable
 class Closure:
     """What loading some modules takes. ``order`` has no built-in ones; a module comes after what it needs.
 

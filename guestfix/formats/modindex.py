@@ -6,14 +6,14 @@ What is there stays as it is; lines and rows for the added modules follow (modul
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from guestfix.errors import Corrupt
 from guestfix.formats import kmodindex
 from guestfix.formats.moddep import alias_key, module_name, parse_alias, parse_dep
+from guestfix.record import field, frozen, mutable
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Added:
     """A module that is put into an image. ``path`` and ``needs`` (all it depends on) count from the modules' folder."""
 
@@ -25,7 +25,7 @@ class Added:
     devname: str = ""
 
 
-@dataclass(slots=True)
+@mutable
 class _Tables:
     old: Mapping[str, bytes]
     new: dict[str, bytes] = field(default_factory=dict)

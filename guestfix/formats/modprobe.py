@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 FOLDERS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
 """Where modprobe(8) looks; a file name in an earlier folder hides the same name in a later one."""
 
-_NOTHING = re.compile(r"(?:exec\s+)?(?:/usr)?(?:/s?bin/)?(?:true|false|:|exit(?:\s+[0-9]+)?)\s*;?$")
+_NOTHING = regex(r"(?:exec\s+)?(?:/usr)?(?:/s?bin/)?(?:true|false|:|exit(?:\s+[0-9]+)?)\s*;?$")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Directive:
     """One directive. ``line`` counts from 1, ``start`` to ``end`` are its bytes, continued lines included."""
 

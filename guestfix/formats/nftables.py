@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from guestfix.formats.firewall import CLOSED, LIMITED, port_in
 from guestfix.formats.packetfilter import MAYBE, NO, YES, Answer, Chain, FilterRule, decide
+from guestfix.patterns import regex
+from guestfix.record import field, frozen, mutable
 
-_WORD = re.compile(r'"[^"\n]*"|[{};]|\n|[^\s{};"#]+|#[^\n]*|"')
+_WORD = regex(r'"[^"\n]*"|[{};]|\n|[^\s{};"#]+|#[^\n]*|"')
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": "", "queue": ""}
 _BLOCKS = ("table", "chain", "set", "map")
 _COMMANDS = ("add", "create", "insert")
@@ -23,13 +24,13 @@ MAX_SET = 4096
 """Characters of a named set that is looked into; ports take few, and only ports are asked for."""
 
 
-@dataclass(slots=True)
+@mutable
 class _Table:
     chains: dict[str, Chain] = field(default_factory=dict)
     sets: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Word:
     text: str
     line: int

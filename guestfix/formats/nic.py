@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from guestfix.patterns import regex
+from guestfix.record import frozen, names_of, replace
 
 MAX_CONFIG = 1024 * 1024
 """Bytes of one network configuration file; a larger one is not read."""
@@ -12,16 +14,16 @@ MAX_CONFIG = 1024 * 1024
 MAX_NICS = 1024
 """Interfaces that are looked at; a configuration that names more is cut there."""
 
-_MAC = re.compile(r"[0-9A-Fa-f]{1,2}(?:[:-][0-9A-Fa-f]{1,2}){5}\Z")
-_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}\Z")
-_KERNEL_NAME = re.compile(r"eth\d+\Z")
-IFNAME = re.compile(r"[A-Za-z0-9_.:@-]{1,15}\Z")
+_MAC = regex(r"[0-9A-Fa-f]{1,2}(?:[:-][0-9A-Fa-f]{1,2}){5}\Z")
+_IPV4 = regex(r"\d{1,3}(?:\.\d{1,3}){3}\Z")
+_KERNEL_NAME = regex(r"eth\d+\Z")
+IFNAME = regex(r"[A-Za-z0-9_.:@-]{1,15}\Z")
 
 VIRTUAL = frozenset({"bond", "vlan", "bridge", "team", "alias", "tunnel", "loopback", "dummy", "wifi", "other"})
 """Kinds that are not a wired NIC of their own."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nic:
     """One configured interface. ``name`` is the interface's name or, where the file has none, the profile's id.
 
@@ -56,11 +58,11 @@ class Nic:
     uuid: str = ""
     unmanaged: bool = False
     any_nic: bool = False
-    more: tuple[str, ...] = field(default=())
+    more: tuple[str, ...] = ()
 
     def as_fact(self) -> dict[str, Any]:
         """Return the fact's value: JSON types only."""
-        return {name: _json(getattr(self, name)) for name in self.__slots__}
+        return {name: _json(getattr(self, name)) for name in names_of(self)}
 
     def with_path(self, path: str) -> Nic:
         """Return the same interface, seen in the file at path."""

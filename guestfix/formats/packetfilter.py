@@ -7,9 +7,9 @@ anywhere on a network interface. Not judged: sets by name, marks, rates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from guestfix.formats.firewall import CLOSED, LIMITED, OPEN
+from guestfix.record import field, frozen, mutable
 
 YES, MAYBE, NO = 2, 1, 0
 MAX_STEPS = 20_000
@@ -18,7 +18,7 @@ MAX_STEPS = 20_000
 MAX_DEPTH = 32
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FilterRule:
     """One rule: whether the packet matches, what happens then, and where it stands."""
 
@@ -29,7 +29,7 @@ class FilterRule:
     text: str = ""
 
 
-@dataclass(slots=True)
+@mutable
 class Chain:
     """A chain's rules; a base chain has a policy (``accept`` or ``drop``)."""
 
@@ -39,7 +39,7 @@ class Chain:
     hooked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What a filter does with the packet, and the line that decides."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from guestfix.record import frozen
 
 HEAD = 4096
 """Bytes from a file's start that are enough for :func:`machine` in every file that a linker makes."""
@@ -30,7 +31,7 @@ def machine(head: bytes) -> str | None:
     return MACHINES.get(number)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """Where the sections of a PE file lie (offset, size in bytes), and whether it carries a signature."""
 

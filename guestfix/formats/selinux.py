@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from guestfix.patterns import regex
+
 XATTR = "security.selinux"
 MAX_PATTERN = 512
 MAX_LINES = 200_000
 
-_META = re.compile(r"[.^$?*+|(){\[\\]")
-_UNBOUNDED = re.compile(r"(?<!\\)[*+]|(?<!\\)\{\d*,\}")
-_REPEATED_GROUP = re.compile(r"\)(?:[*+]|\{)")
+_META = regex(r"[.^$?*+|(){\[\\]")
+_UNBOUNDED = regex(r"(?<!\\)[*+]|(?<!\\)\{\d*,\}")
+_REPEATED_GROUP = regex(r"\)(?:[*+]|\{)")
 _TYPES = {"--": "file", "-l": "symlink", "-d": "dir"}
 
 

@@ -7,16 +7,18 @@ byte. Names and values are text decoded as UTF-8 with surrogateescape, so any by
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-_START = re.compile(
+from guestfix.patterns import regex
+from guestfix.record import frozen
+
+_START = regex(
     rb"[ \t]*(?P<export>(?:export|declare|local|readonly)[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<op>\+?=)"
 )
-_PLAIN = re.compile(rb"[^\s'\"\\$`;&|<>()]+")
-_SAFE = re.compile(r"[A-Za-z0-9_@%+:,./=^~-]*\Z")
+_PLAIN = regex(rb"[^\s'\"\\$`;&|<>()]+")
+_SAFE = regex(r"[A-Za-z0-9_@%+:,./=^~-]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assignment:
     """One ``NAME=value``. Offsets count bytes of the file; ``line`` is the 1-based line it starts on.
 

@@ -6,16 +6,17 @@ Source: the Syslinux wiki, "Config" (KERNEL, LINUX, APPEND, INITRD, DEFAULT, MEN
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 from guestfix.formats import cmdline
 from guestfix.formats.cmdline import ArgLine
 from guestfix.formats.shellvars import decode
+from guestfix.patterns import regex
+from guestfix.record import field, mutable
 
-_LINE = re.compile(rb"^[ \t]*+(?P<name>[A-Za-z0-9]+)(?:[ \t]++(?P<rest>[^\n]*+))?$", re.MULTILINE)
+_LINE = regex(rb"^[ \t]*+(?P<name>[A-Za-z0-9]+)(?:[ \t]++(?P<rest>[^\n]*+))?$", re.MULTILINE)
 
 
-@dataclass(slots=True)
+@mutable
 class Label:
     """One LABEL: kernel, initrds, arguments and where it begins."""
 
@@ -27,7 +28,7 @@ class Label:
     initrd: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@mutable
 class Menu:
     """The whole file. ``default`` is the label that boots when nobody types."""
 

@@ -7,21 +7,21 @@ bond, VLAN or container link.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from guestfix.formats.nic import IFNAME, is_mac, kernel_name, norm_mac
 from guestfix.formats.shellvars import decode
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
-_KEY = re.compile(r'\s*,?\s*(?P<key>[A-Z]+(?:\{[^}"]*\})?)\s*(?P<op>==|!=|\+=|-=|:=|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"')
+_KEY = regex(r'\s*,?\s*(?P<key>[A-Z]+(?:\{[^}"]*\})?)\s*(?P<op>==|!=|\+=|-=|:=|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"')
 _HARDWARE = frozenset(
     ("ATTR{address}", "ATTRS{address}", "SYSFS{address}", "KERNELS", "ID", "DEVPATH", "ATTR{dev_port}", "ATTR{dev_id}")
 )
 _ADDRESS = ("ATTR{address}", "ATTRS{address}", "SYSFS{address}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NameRule:
     """A rule that names a NIC by its hardware address or its place. ``line`` is 1-based."""
 

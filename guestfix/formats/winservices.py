@@ -5,10 +5,9 @@ Source: "HKLM\SYSTEM\CurrentControlSet\Services Registry Tree" of the Windows dr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from guestfix.formats.regf import Key
 from guestfix.formats.winreg import Registry
+from guestfix.record import frozen
 
 BOOT, SYSTEM, AUTO, DEMAND, DISABLED = range(5)
 """Values of Start."""
@@ -167,7 +166,7 @@ PROTECTED = frozenset(
 """Services that come with Windows and are never disabled or removed, whatever a rule says."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Product:
     """Software of another platform. ``services`` are disabled when the guest leaves that platform."""
 
@@ -250,7 +249,7 @@ ANTIVIRUS = {
 """Services of antivirus and endpoint protection products (Windows' own Defender is not among them)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Service:
     """One service or driver. ``start`` is None where the key has no Start value."""
 

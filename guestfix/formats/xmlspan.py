@@ -6,24 +6,24 @@ reference that is not one of XML's own five (XML 1.0, 4.6).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from guestfix.errors import EditError
+from guestfix.patterns import regex
+from guestfix.record import field, frozen, mutable
 
 MAX_SIZE = 8 * 1024 * 1024
 MAX_DEPTH = 200
 XINCLUDE = "http://www.w3.org/2001/XInclude"
 
-_TAG = re.compile(rb"""<(?:[^>"']++|"[^"]*+"|'[^']*+')*+>""")
+_TAG = regex(rb"""<(?:[^>"']++|"[^"]*+"|'[^']*+')*+>""")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _BARE = ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
 _DECLARED = {"utf-8": "utf-8", "us-ascii": "ascii", "ascii": "ascii", "iso-8859-1": "latin-1", "windows-1252": "cp1252"}
 
 
-@dataclass(slots=True)
+@mutable
 class Element:
     """One element. Offsets count bytes of :attr:`Document.body`.
 
@@ -62,7 +62,7 @@ class Element:
             todo += reversed(one.children)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """A parsed document. ``body`` is its text in UTF-8, without a byte order mark."""
 

@@ -6,16 +6,16 @@ no tag can make an object. Depth and number of nodes are bounded; anchors and al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from guestfix.errors import EditError
+from guestfix.record import field, mutable
 
 MAX_DEPTH = 32
 MAX_NODES = 100_000
 
 
-@dataclass(slots=True)
+@mutable
 class Node:
     """A scalar (``value``), a sequence (``items``) or a mapping (``pairs``). Offsets count characters.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from guestfix.facts import Facts, Unknown
+from guestfix.patterns import regex
 
-FACT = re.compile(r"\{([a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)+)\}")
+FACT = regex(r"\{([a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)+)\}")
 """A fact's name in braces, in a rule's argument."""
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from typing import Any
 
 from guestfix import __version__, cache
 from guestfix.pack.files import default_pack_path, digest_of, pack_files
 from guestfix.pack.model import Pack, Policy, Rule, Step, Target
+from guestfix.record import asdict
 
 FORMAT = 2
 

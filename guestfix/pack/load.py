@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from guestfix.pack.steps import read_steps
 from guestfix.pack.systems import load_systems
 from guestfix.pack.when import Condition, ConditionError, compile_condition
 from guestfix.pack.yamlpos import Mark, Node, parse
+from guestfix.record import replace
 
 RULE_KEYS = ("id", "title", "why", "sources", "since", "confidence", "severity", "after", "when", "do", "history")
 TARGET_KEYS = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from guestfix.record import field, frozen
 
 CONFIDENCES = ("certain", "confident", "likely", "possible")
 """From the surest to the least sure."""
@@ -12,7 +13,7 @@ CONFIDENCES = ("certain", "confident", "likely", "possible")
 PHASES = ("storage", "network")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """A platform to boot on. Read from ``rules/targets/<id>.yaml``.
 
@@ -35,7 +36,7 @@ class Target:
     kernel_args: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """A choice that belongs to the administrator, with the value used where none is given."""
 
@@ -45,7 +46,7 @@ class Policy:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One step of a rule.
 
@@ -60,7 +61,7 @@ class Step:
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """One documented modification or check."""
 
@@ -77,7 +78,7 @@ class Rule:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pack:
     """A whole rule pack. ``digest`` is a SHA-256 over every file of it."""
 

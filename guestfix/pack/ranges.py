@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from guestfix.patterns import regex
+from guestfix.record import frozen
 from guestfix.versions import version_key
 
 Key = tuple[tuple[int, int, str], ...]
@@ -18,7 +19,7 @@ Key = tuple[tuple[int, int, str], ...]
 LONGEST = 64
 """Characters of a version that are compared."""
 
-_SERVICE_PACK = re.compile(r"(\d{1,2})(?:[ .-]*SP[ .-]*(\d{1,2})|\.(\d{1,2}))?\Z", re.IGNORECASE)
+_SERVICE_PACK = regex(r"(\d{1,2})(?:[ .-]*SP[ .-]*(\d{1,2})|\.(\d{1,2}))?\Z", re.IGNORECASE)
 
 
 class RangeError(ValueError):
@@ -65,7 +66,7 @@ def key_of(version: str, scheme: str, releases: Sequence[str] = ()) -> Key | Non
     return ((1, names.index(text.casefold()), ""),) if text.casefold() in names else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """The versions from ``low`` to ``high``, both with all that they begin; no high: open-ended."""
 
@@ -125,7 +126,7 @@ def _end(text: str, scheme: str, releases: Sequence[str]) -> Key:
     return found
 
 
-_ENUMERATED = re.compile(r"(?P<stem>.*?)(?P<first>\d+)\s+-\s+(?P=stem)(?P<last>\d+)\Z")
+_ENUMERATED = regex(r"(?P<stem>.*?)(?P<first>\d+)\s+-\s+(?P=stem)(?P<last>\d+)\Z")
 
 
 def expand(text: str) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from guestfix.errors import Problem
 from guestfix.pack.yamlpos import Mark, Node
+from guestfix.patterns import regex
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
+_DATE = regex(r"\d{4}-\d{2}-\d{2}\Z")
 
 
 class Reader:

@@ -8,7 +8,6 @@ two rows (a gap) or in two of them (an overlap, a tie where both rows say the sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,6 +16,7 @@ from guestfix.pack.model import CONFIDENCES
 from guestfix.pack.ranges import SCHEMES, Key, RangeError, Span, expand, key_of, parse_span
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import Mark, Node
+from guestfix.record import frozen
 
 VERDICTS = ("supported", "deprecated", "unlisted", "unsupported")
 TABLE_KEYS = ("version", "date", "title", "deprecated_arch")
@@ -29,7 +29,7 @@ ROW_KEYS = (
 System = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Row:
     span: Span
     mark: Mark

@@ -7,16 +7,16 @@ pack says what it means in one place.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from guestfix.errors import Problem
+from guestfix.record import field, frozen
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """A place in a file, 1-based."""
 
@@ -31,7 +31,7 @@ class Mark:
         return Problem(shown, where=f"{self.file}:{self.line}:{self.column}", remedy=remedy)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """A scalar (``text``), a sequence (``items``) or a mapping (``keys``); the other two are None."""
 

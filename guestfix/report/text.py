@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from guestfix.facts import Fact, Finding, Unknown
+from guestfix.patterns import regex
 from guestfix.plan import Change, Plan
+from guestfix.record import replace
 
 if TYPE_CHECKING:
     from guestfix.apply import Receipt
     from guestfix.planner import Inspection
     from guestfix.undo import Reverted
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff\u202a-\u202e\u2066-\u2069]")
+_CONTROL = regex(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff\u202a-\u202e\u2066-\u2069]")
 _HEADINGS = (("blocker", "Blockers: apply will refuse"), ("warning", "Warnings"), ("info", "Notes"))
 MAX_VALUE = 300
 

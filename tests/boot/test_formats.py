@@ -211,10 +211,10 @@ def test_problems_cost_a_line() -> None:
     ],
 )
 def test_hostile_files_take_linear_time(text: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for reader in READERS:
         reader(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 30
 
 
 # grubenv

@@ -67,9 +67,9 @@ def test_detector_and_rules(files: dict[str, bytes]) -> None:
 
 def timed(root: Path, files: dict[str, object]) -> float:
     build(root, {"etc/os-release": "ID=debian\n", **files})
-    start = time.perf_counter()
+    start = time.process_time()
     detect(root)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def test_scripts_that_never_end(tmp_path: Path) -> None:

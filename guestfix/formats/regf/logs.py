@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 from guestfix.formats.regf.store import BASE, MAX_DATA, PAGE, U32, BadHive, Buffer, Header, checksum, read_header
+from guestfix.record import frozen
 
 _SECTOR = 512
 _PIECE = 1 << 16
@@ -20,7 +20,7 @@ _SEED = (0x7A4E55C5, 0x82EF4D88)
 _FILE_TYPES_OLD, _FILE_TYPE_NEW = (1, 2), 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """``data`` is the recovered hive, or None; then ``refusal`` says why. ``sequence`` is the highest one met."""
 
@@ -29,7 +29,7 @@ class Outcome:
     sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     """One transaction of the new format. ``pages`` are (offset in the bins, bytes)."""
 
@@ -39,7 +39,7 @@ class _Entry:
     pages: tuple[tuple[int, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Log:
     data: Buffer
     header: Header

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from guestfix.formats.regf.keys import Key
 from guestfix.formats.regf.regtext import HEADER
 from guestfix.formats.regf.values import REG_BINARY, REG_DWORD, REG_SZ
 from guestfix.formats.regf.walk import Budget, walk
+from guestfix.patterns import regex
 
-_UNFIT = re.compile(r"[\r\n\0]")
+_UNFIT = regex(r"[\r\n\0]")
 _WIDTH = 80
 _DIGITS = 75
 """Characters of hex digits in a continued line: 25 bytes."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from guestfix.errors import UsageError
 from guestfix.formats.regf.hive import Hive
 from guestfix.formats.regf.values import REG_BINARY, REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ, REG_QWORD, REG_SZ, encode
+from guestfix.patterns import regex
+from guestfix.record import frozen
 
 HEADER = "Windows Registry Editor Version 5.00"
 _OLD_HEADER = "REGEDIT4"
@@ -23,18 +24,16 @@ _ROOTS = {
 }
 """How many names of a full path stand for the hive itself."""
 
-_NAME = re.compile(r'[ \t]*(?:@|"((?:[^"\\]|\\.)*)")[ \t]*=[ \t]*', re.DOTALL)
-_STRING = re.compile(
-    r'(?:str(?:\(([0-9a-fA-F]+)\))?:)?"((?:[^"\\]|\\.)*)"[ \t]*(?:;[^\n]*)?\r?$', re.DOTALL | re.MULTILINE
-)
-_HEX = re.compile(r"hex(?:\(([0-9a-fA-F]+)\))?:([0-9a-fA-F,\s\\]*)$")
-_NUMBER = re.compile(r"(dword|qword):[ \t]*([0-9a-fA-F]{1,16})$")
-_PAIRS = re.compile(r"[0-9a-fA-F]{1,2}")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_CONTINUED = re.compile(r"\\[ \t]*\r?\n[ \t]*")
+_NAME = regex(r'[ \t]*(?:@|"((?:[^"\\]|\\.)*)")[ \t]*=[ \t]*', re.DOTALL)
+_STRING = regex(r'(?:str(?:\(([0-9a-fA-F]+)\))?:)?"((?:[^"\\]|\\.)*)"[ \t]*(?:;[^\n]*)?\r?$', re.DOTALL | re.MULTILINE)
+_HEX = regex(r"hex(?:\(([0-9a-fA-F]+)\))?:([0-9a-fA-F,\s\\]*)$")
+_NUMBER = regex(r"(dword|qword):[ \t]*([0-9a-fA-F]{1,16})$")
+_PAIRS = regex(r"[0-9a-fA-F]{1,2}")
+_ESCAPE = regex(r"\\(.)", re.DOTALL)
+_CONTINUED = regex(r"\\[ \t]*\r?\n[ \t]*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """One thing that a text asks for.
 
