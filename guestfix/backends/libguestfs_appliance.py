@@ -98,7 +98,7 @@ class Appliance:
             number = subvolume.removeprefix("subvolid:")
             options += f",subvolid={number}" if number != subvolume else f",subvol=/{subvolume}"
         if part.probe is not None and part.probe.type == "vfat":
-            options += ",umask=022,utf8"
+            options += ",umask=022,utf8,quiet"
         if part.probe is not None and part.probe.type == "ntfs":
             options += ",streams_interface=none"
         try:

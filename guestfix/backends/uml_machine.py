@@ -19,7 +19,7 @@ from guestfix.guest import Meta, Space, Stat
 
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _NOATIME, _NODIRATIME = 1, 2, 4, 8, 1024, 2048
 _SAFE = _NOSUID | _NODEV | _NOEXEC | _NOATIME | _NODIRATIME
-_OPTIONS = {"xfs": "nouuid", "vfat": "umask=022,utf8=1", "reiserfs": "user_xattr,acl", "jfs": "", "btrfs": ""}
+_OPTIONS = {"xfs": "nouuid", "vfat": "umask=022,utf8=1,quiet", "reiserfs": "user_xattr,acl", "jfs": "", "btrfs": ""}
 _MODULES = {"vfat": ("vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"), "ntfs": ("fuse",)}
 _CHECKS: dict[str, tuple[str, ...]] = {
     "ext2": ("e2fsck", "-fn"),

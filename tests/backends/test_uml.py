@@ -21,7 +21,7 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from guestfix.errors import GuestfixError
-from guestfix.guest import GuestFS
+from guestfix.guest import GuestFS, Meta
 from guestfix.pack.cache import load_pack
 from guestfix.plan import plan_out
 from guestfix.planner import make_plan
@@ -122,7 +122,9 @@ def test_in_place_and_new_images(image: Path, tmp_path: Path) -> None:
     assert digest(image) == before
     assert b"UUID=" in open_image([str(out)]).read("/etc/fstab")
     assert "exists already" in refused("apply", f"uml:{image}", "--output", out, "--image-format", "vmdk")
-    guestfix("apply", f"uml:{image}", "--in-place")
+    plan = tmp_path / "plan.json"  # made through image, carried out through uml
+    plan.write_text(guestfix("report", image, "--format", "json", status=1))
+    guestfix("apply", "--plan", plan, f"uml:{image}", "--in-place")
     assert digest(image) != before
     assert b"UUID=" in open_image([str(image)]).read("/etc/fstab")
     assert json.loads(guestfix("apply", f"uml:{image}", "--format", "json"))["applied"] == []
@@ -303,6 +305,47 @@ def test_libguestfs_plans_and_applies_alike(image: Path, tmp_path: Path) -> None
     done = json.loads(guestfix("apply", f"libguestfs:{image}", "--output", out, "--format", "json"))
     assert [one["clean"] for one in done["image"]["checks"]] == [True]
     assert b"UUID=" in open_image([str(out)]).read("/etc/fstab")
+
+
+def test_a_uefi_stack_with_separate_boot(tmp_path: Path) -> None:
+    if not have("mkfs.vfat", "mcopy"):
+        pytest.skip("dosfstools or mtools missing")
+    esp, boot = tmp_path / "esp", tmp_path / "boot"
+    (esp / "EFI/debian").mkdir(parents=True)
+    (esp / "EFI/debian/shimx64.efi").write_bytes(b"MZ" * 5000)
+    (esp / "EFI/debian/grub.cfg").write_text("search --fs-uuid 1\n")
+    (boot / "grub").mkdir(parents=True)
+    entry = "menuentry 'Debian' {\n linux /vmlinuz-6.1.0-30-amd64 root=/dev/sda3 ro\n}\n"
+    (boot / "grub/grub.cfg").write_text("set timeout=5\n" + entry)
+    (boot / "efi").mkdir()
+    lines = "/dev/sda3 / ext4 defaults 0 1\n/dev/sda2 /boot ext4 defaults 0 2\n"
+    lines += "UUID=ABCD-1234 /boot/efi vfat umask=0077 0 1\n"
+    root = make_tree(tmp_path / "root", lines)
+    parts = [
+        PartSpec(filesystem("vfat", tmp_path / "p1", 40 * MIB, esp, "-F", "32", uuid="ABCD1234"), "uefi", "EFI"),
+        PartSpec(filesystem("ext4", tmp_path / "p2", 300 * MIB, boot), "linux", "boot"),
+        PartSpec(filesystem("ext4", tmp_path / "p3", 400 * MIB, root, uuid=ROOT_UUID), "linux", "root"),
+    ]
+    place = convert(disk(tmp_path / "uefi.raw", parts), "vhdx")
+    same_plans([place])
+    ours, uml = open_image([str(place)]), open_guest(f"uml:{place}")
+    try:
+        assert uml.disks() == ours.disks()
+        names = list(walk(ours, "/boot"))
+        assert names == list(walk(uml, "/boot")) and "/boot/efi/EFI/debian/shimx64.efi" in names
+        for path in names:
+            if "lost+found" not in path:
+                assert described(ours, path, times=True, xattrs=True) == described(uml, path, times=True, xattrs=True)
+        uml.mkdir("/boot/efi/EFI/BOOT", Meta(0o700))
+        uml.put("/boot/efi/EFI/BOOT/BOOTX64.EFI", [uml.read("/boot/efi/efi/DEBIAN/shimx64.efi")], Meta(0o644, 0, 0))
+        uml.keep("/boot/efi/EFI/debian/grub.cfg", "/boot/efi/EFI/debian/.grub.cfg.guestfix.orig")
+        assert {one.filesystem: one.clean for one in uml.check()}["ext4"] is True
+        saved = uml.save(output=str(tmp_path / "out.qcow2"))
+    finally:
+        uml.close()
+    after = open_image([saved.files[0]])
+    assert after.read("/boot/efi/EFI/BOOT/BOOTX64.EFI") == b"MZ" * 5000
+    assert after.read("/boot/efi/EFI/debian/.grub.cfg.guestfix.orig") == b"search --fs-uuid 1\n"
 
 
 def test_what_can_not_be_written(image: Path, tmp_path: Path) -> None:
