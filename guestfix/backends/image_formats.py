@@ -6,6 +6,7 @@ qcow2 after QEMU's docs/interop/qcow2.txt; VDI after VirtualBox's VDICore.h.
 from __future__ import annotations
 
 import io
+import json
 import os
 import struct
 import zlib
@@ -291,9 +292,29 @@ def open_qcow2(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
     if header.backing_at:
         raw = read_exact(block, header.backing_at, min(header.backing_length, 1023), "the backing file's name")
         fmt = extensions.get(0xE2792ACA, b"").decode("ascii", "replace")
-        below = open_chain(_beside(path, raw.decode("utf-8", "replace")), fmt, seen)
+        name = raw.decode("utf-8", "replace")
+        below = _inside(path, name, seen) if name.startswith("json:") else open_chain(_beside(path, name), fmt, seen)
         parent, files = Window(below.block, 0, max(header.size, below.block.size), pad=True), below.files + files
     return disk(path, "qcow2", _qcow2_disk(block, data, header, parent), tuple(dict.fromkeys(files)))
+
+
+def _inside(path: str, name: str, seen: tuple[str, ...]) -> OpenDisk:
+    """Open a disk inside another file, as guestfix's overlays over an OVA name it; no other JSON is followed."""
+    try:
+        node = json.loads(name.removeprefix("json:"))
+        span = node if "offset" in node else node["file"]
+        start, size, file = int(span["offset"]), int(span["size"]), str(span["file"]["filename"])
+        kind = str(node["driver"])
+        known = span["driver"] == "raw" and span["file"]["driver"] == "file" and start >= 0 < size
+    except (ValueError, KeyError, TypeError, RecursionError):
+        known = False
+    if not known or kind not in ("raw", "vmdk", "vpc", "vhdx"):
+        _beside(path, "json:")  # raises
+    outer = open_file(_beside(path, file))
+    if start + size > outer.size:
+        raise DiskError("the file that holds this disk was cut off or changed", where=file)
+    inner = _openers()[kind](file, Window(outer, start, size), (*seen, os.path.realpath(file)))
+    return OpenDisk(file, kind, inner.block, node, inner.files)
 
 
 def _beside(path: str, name: str) -> str:

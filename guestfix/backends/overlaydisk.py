@@ -136,8 +136,12 @@ def die_with_parent() -> None:
 def backing_of(image: OpenDisk) -> str:
     """Return how an overlay names its backing image: a path, or QEMU's JSON where the image is inside a file."""
     node: Mapping[str, Any] = image.node["file"]
-    plain = node["driver"] == "file"
-    return str(node["filename"]) if plain else "json:" + json.dumps(image.node)
+    return str(node["filename"]) if _is_plain(image) else "json:" + json.dumps(image.node)
+
+
+def _is_plain(image: OpenDisk) -> bool:
+    """Tell an image that is a file by itself from one inside another file, such as an OVA's disk."""
+    return bool(image.node["file"]["driver"] == "file") and "offset" not in image.node
 
 
 def _qemu_img(*args: str) -> None:
@@ -183,7 +187,7 @@ def can_commit(disks: Sequence[Overlay]) -> None:
     """Raise DiskError where an image can't be changed in place."""
     output_names(disks, "", "qcow2")
     for disk in disks:
-        if disk.image.node["file"]["driver"] != "file":
+        if not _is_plain(disk.image):
             raise DiskError("a disk inside an OVA can't be changed in place", where=disk.image.path, remedy=_OUTPUT)
         if not os.access(str(disk.image.node["file"]["filename"]), os.W_OK):
             raise DiskError("no permission to change the image", where=disk.image.path, remedy=_OUTPUT)

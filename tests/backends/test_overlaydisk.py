@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from guestfix.backends.image_ova import open_images
 from guestfix.backends.layout_block import DiskError
 from guestfix.backends.overlaydisk import Overlays, commit, convert, keep, output_names, remove_stale
 from tests.backends.images import MIB, have, run
+from tests.backends.test_image_formats import OVF
 
 pytestmark = pytest.mark.skipif(not have("qemu-img", "qemu-io"), reason="qemu-utils is not installed")
 
@@ -113,6 +115,45 @@ def test_kept_overlays_are_backed_by_their_images(tmp_path: Path) -> None:
     (kept,) = keep(made.disks, "")
     made.close()
     assert holds(kept, 1) and not holds(paths[0], 1)
+
+
+@pytest.mark.parametrize("fmt", ["raw", "vmdk"])
+def test_an_overlay_over_a_disk_inside_an_ova(fmt: str, tmp_path: Path) -> None:
+    inner = tmp_path / "inner.raw"
+    inner.write_bytes(b"first".ljust(4 * MIB, b"\7"))
+    if fmt == "vmdk":
+        run("qemu-img", "convert", "-O", "vmdk", "-o", "subformat=streamOptimized", inner, tmp_path / "inner.vmdk")
+    text = OVF.replace("data.vmdk", f"inner.{fmt}").replace("boot.vmdk", f"inner.{fmt}")
+    (tmp_path / "guest.ovf").write_text(text)
+    ova = tmp_path / "guest.ova"
+    with tarfile.open(ova, "w", format=tarfile.USTAR_FORMAT) as archive:
+        archive.add(tmp_path / "guest.ovf", "guest.ovf")
+        archive.add(tmp_path / f"inner.{fmt}", f"inner.{fmt}")
+    made = overlays([str(ova)])
+    with pytest.raises(DiskError, match="inside an OVA"):
+        commit(made.disks)
+    (kept,) = keep(made.disks, str(tmp_path / "out.qcow2"))
+    made.close()
+    assert holds(kept, 1)
+    block = open_images([kept])[0].block
+    block.seek(0)
+    assert block.read(6) == b"first\7"
+    again = overlays([kept])
+    assert holds(again.disks[0].file, 1)
+    again.close()
+    ova.write_bytes(ova.read_bytes()[:4096])
+    with pytest.raises(DiskError, match=r"cut off|beyond"):
+        open_images([kept])
+
+
+@pytest.mark.parametrize("name", ["json:", "json:{", 'json:{"driver":"nbd","host":"x"}', "json:[1]", "json:{}"])
+def test_other_json_is_not_followed(name: str, tmp_path: Path) -> None:
+    run("qemu-img", "create", "-q", "-f", "qcow2", tmp_path / "top.qcow2", MIB)
+    run("qemu-img", "rebase", "-u", "-F", "raw", "-b", "x" * len(name), tmp_path / "top.qcow2")
+    raw = (tmp_path / "top.qcow2").read_bytes()
+    (tmp_path / "top.qcow2").write_bytes(raw.replace(b"x" * len(name), name.encode(), 1))
+    with pytest.raises(DiskError, match="no local file"):
+        open_images([str(tmp_path / "top.qcow2")])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
