@@ -84,12 +84,14 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
     main = verdict.boot.role == "default"
     place = Evidence(verdict.path)
     if verdict.absent:
+        told = verdict.kernel is not None and verdict.kernel.builtin_known
         names = ", ".join(f"{name} ({verdict.reasons[name]})" for name in verdict.absent)
         found.append(
             Finding(
                 "GF-INITRAMFS-MODULE-ABSENT",
-                "blocker" if main else "warning",
-                f"Kernel {verdict.boot.kernel} has no module {names}, neither in its initramfs nor in the guest.",
+                "blocker" if main and told else "warning",
+                f"Kernel {verdict.boot.kernel} has no module {names}, neither in its initramfs nor in the guest"
+                + ("." if told else ", unless it is built in, which nothing here tells."),
                 (place, Evidence(f"/lib/modules/{verdict.boot.kernel}")),
                 remedy=f"Install {_package(facts, verdict.boot.kernel)} in the guest before the migration, "
                 "or choose another target disk bus.",

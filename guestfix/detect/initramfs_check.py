@@ -41,6 +41,7 @@ class Verdict:
     wanted: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    needs: list[dict[str, str]] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
     blocked: list[Block] = field(default_factory=list)
     problem: str = ""
@@ -66,6 +67,7 @@ class Verdict:
             "modules": sorted(contents.modules) if contents else [],
             "firmware": sum(1 for name in image.entries if "lib/firmware/" in name) if image else 0,
             "support": _support(image, contents, self.kernel),
+            "needs": self.needs,
             "missing": self.missing,
             "absent": self.absent,
             "reasons": self.reasons,
@@ -161,9 +163,10 @@ def _modules_of(guest: GuestFS, release: str, kernel: str, image: Image, content
     files = {name.removeprefix(prefix): data for name, data in image.files.items() if name.startswith(prefix)}
     inside = load_index(files)
     known.modules.builtin |= inside.builtin
+    known.builtin_known = known.builtin_known or bool(inside.builtin)
     if not known.modules.paths:
         inside.builtin |= known.modules.builtin
-        return KernelModules(inside, "", {}, bool(inside.paths), False)
+        return KernelModules(inside, "", {}, bool(inside.paths), False, known.builtin_known)
     return known
 
 
@@ -185,7 +188,23 @@ def _compare(guest: GuestFS, found: Verdict, needs: list[Need]) -> None:
         if need.target and (not name or name in needed.absent) and need.module not in present:
             found.absent.append(need.module)
             found.reasons[need.module] = need.reason
+    for need in needs:
+        state = _state(found, names[need.module] or need.module, need)
+        found.needs.append({"module": need.module, "reason": need.reason, "state": state})
     found.wanted = [names[need.module] for need in needs if need.target and names[need.module] in found.missing]
+
+
+def _state(found: Verdict, name: str, need: Need) -> str:
+    """Return what became of a need: builtin, present, missing (the guest has it), absent, unknown."""
+    assert found.contents is not None and found.kernel is not None
+    answers = found.kernel.modules.resolve(name) or [name]
+    if any(one in found.kernel.modules.builtin for one in answers):
+        return "builtin"
+    if any(one in found.missing for one in answers):
+        return "missing"
+    if any(one in found.contents.modules for one in answers):
+        return "present"
+    return "absent" if need.module in found.absent else "unknown"
 
 
 def _known_name(kernel: KernelModules, need: Need) -> str:

@@ -131,11 +131,16 @@ def boots(guest: GuestFS, facts: Facts) -> list[Boot]:
             role = "default" if is_default else ""
             found.setdefault((boot.image, boot.paths), Boot(boot.kernel, boot.image, boot.paths, role))
     for boot in unified(guest, facts):
-        found.setdefault((boot.image, boot.paths), boot)
+        found.setdefault((boot.image, boot.paths), _with_role(boot, marked))
     ordered = sorted(found.values(), key=lambda boot: ("default", "fallback", "").index(boot.role))
     if len(ordered) == 1 and not ordered[0].role:
         ordered = [Boot(ordered[0].kernel, ordered[0].image, ordered[0].paths, "default", ordered[0].args)]
     return ordered[:MAX_IMAGES]
+
+
+def _with_role(boot: Boot, marked: list[tuple[Any, str]]) -> Boot:
+    role = next((role for entry, role in marked if isinstance(entry, dict) and entry.get("kernel") == boot.image), "")
+    return Boot(boot.kernel, boot.image, boot.paths, role, boot.args)
 
 
 def _list(value: Any) -> list[Any]:

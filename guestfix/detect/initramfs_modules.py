@@ -69,6 +69,7 @@ class KernelModules:
     """A kernel's modules. ``known`` is false where the guest has neither modules nor their lists.
 
     Without ``indexed`` there is no modules.dep and ``modules`` has only names, see :func:`complete`.
+    Without ``builtin_known`` nothing says what is built in.
     """
 
     modules: Modules
@@ -76,6 +77,7 @@ class KernelModules:
     files: dict[str, bytes]
     known: bool
     indexed: bool
+    builtin_known: bool = True
 
     def place(self, name: str) -> str:
         """Return the guest path of a module that the guest has."""
@@ -103,7 +105,8 @@ def kernel_modules(guest: GuestFS, release: str) -> KernelModules:
     indexed = bool(modules.paths)
     if not indexed and "kernel" in names:
         modules.paths = {module_name(path): path for path in _walk(guest, folder, "kernel")}
-    return KernelModules(modules, folder, files, bool(modules.paths or modules.builtin), indexed)
+    told = bool(config) or any(name.startswith("modules.builtin") for name in files)
+    return KernelModules(modules, folder, files, bool(modules.paths or modules.builtin), indexed, told)
 
 
 def _read(guest: GuestFS, path: str) -> bytes | None:

@@ -106,8 +106,20 @@ def test_a_driver_that_the_guest_does_not_have(tmp_path):
     assert facts.value("initramfs.images")[0]["absent"] == ["virtio_blk"]
     absent = found["GF-INITRAMFS-MODULE-ABSENT"]
     assert absent.severity == "blocker" and "linux-image-amd64" in absent.remedy and "virtio_blk" in absent.summary
+    states = {one["module"]: one["state"] for one in facts.value("initramfs.images")[0]["needs"]}
+    assert states == {"virtio_pci": "missing", "virtio_blk": "absent", "ext4": "builtin"}
     facts, found = learn(tmp_path, os__id="x", os__id_like=["rhel"])
     assert f"kernel-core-{RELEASE}" in found["GF-INITRAMFS-MODULE-ABSENT"].remedy
+
+
+def test_a_driver_that_may_be_built_in_is_no_blocker(tmp_path):
+    data = inside(OLD)
+    del data[f"usr/lib/modules/{RELEASE}/modules.builtin"]
+    root = guest(tmp_path, compress("gzip", archive(data)), present=OLD)
+    (root / f"usr/lib/modules/{RELEASE}/modules.builtin").unlink()
+    _, found = learn(root)
+    assert found["GF-INITRAMFS-MODULE-ABSENT"].severity == "warning"
+    assert "unless it is built in" in found["GF-INITRAMFS-MODULE-ABSENT"].summary
 
 
 def test_only_the_default_kernels_lack_is_a_blocker(tmp_path):
@@ -168,6 +180,15 @@ def test_unified_kernel_images_are_judged_and_never_changed(tmp_path, signed):
     assert one["missing"] == list(VIRTIO) and one["sealed"].startswith("a signed" if signed else "a unified")
     assert found["GF-INITRAMFS-SEALED"].severity == "blocker" and "virtio_blk" in found["GF-INITRAMFS-SEALED"].summary
     assert one["blacklisted"][0]["text"] == "modprobe.blacklist=virtio_blk"
+
+
+def test_the_loaders_default_may_be_a_unified_kernel_image(tmp_path):
+    files = guest_files(image((*OLD, *VIRTIO))) | {"efi/EFI/Linux/debian.efi": unified_image(image(OLD))}
+    entry = {"kernel": "/efi/EFI/Linux/debian.efi", "initrd": [], "args": [], "loader": "uki"}
+    facts, found = learn(build(tmp_path, files), boot__default=entry, boot__entries=[entry])
+    roles = {one["path"]: one["role"] for one in facts.value("initramfs.images")}
+    assert roles == {"/efi/EFI/Linux/debian.efi": "default", f"/boot/initrd.img-{RELEASE}": ""}
+    assert found["GF-INITRAMFS-SEALED"].severity == "blocker"
 
 
 @given(st.binary(max_size=200), st.integers(0, 1500))
