@@ -114,7 +114,10 @@ class Modules:
     _literal: dict[str, list[str]] | None = None
 
     def resolve(self, name: str) -> list[str]:
-        """Return the modules that modprobe(8) would load for a name or a literal alias, as present or built in."""
+        """Return the modules that modprobe(8) would load for a name or a literal alias, as present or built in.
+
+        Where a built-in module answers to an alias, modprobe looks no further.
+        """
         name = name.replace("-", "_")
         if name in self.paths or name in self.builtin:
             return [name]
@@ -123,7 +126,8 @@ class Modules:
             for pattern, module in self.aliases:
                 if ":" not in pattern and "*" not in pattern:
                     self._literal.setdefault(alias_key(pattern), []).append(module)
-        return list(dict.fromkeys(self._literal.get(name, [])))
+        found = list(dict.fromkeys(self._literal.get(name, [])))
+        return [module for module in found if module in self.builtin] or found
 
 
 @mutable

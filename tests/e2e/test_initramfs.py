@@ -21,8 +21,8 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 LOGIN = r"debian login: "
 LOST = (
-    r"ALERT!  \S+ does not exist|Gave up waiting for root|Kernel panic|Warning: /dev/\S+ does not exist|"
-    r"Entering emergency mode|dracut Warning: Could not boot"
+    r"ALERT!  \S+ does not exist|Gave up waiting for root|Kernel panic|/dev/\S+ does not exist|Could not boot|"
+    r"[Ee]mergency [Mm]ode|initqueue.{0,40}timeout|Refusing to continue|reboot: "
 )
 ROWS = [
     Row("bookworm", "initramfs-tools MODULES=list", "ext4", "nvme"),
@@ -50,9 +50,9 @@ def guestfix(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def start(row: Row, disk: Path, kernel: Path, initrd: Path, until: list[str]) -> vm.Boot:
-    arguments = f"root={row.spec} ro console=ttyS0 rootdelay=5 rd.retry=20 rd.timeout=30 rd.shell=0 panic=5"
+    arguments = f"root={row.spec} ro console=ttyS0 rootdelay=5 rd.retry=20 rd.shell=0 rd.emergency=reboot panic=5"
     more = ["-kernel", str(kernel), "-initrd", str(initrd), "-append", arguments]
-    return vm.boot(disk, until, 600, row.bus, more)
+    return vm.boot(disk, until, 400, row.bus, more)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

@@ -1,0 +1,139 @@
+"""Images that initramfs-tools and dracut themselves make of a Debian guest, in every compression.
+
+The names that guestfix sees are those of lsinitramfs and lsinitrd; after injection those two still read the image,
+and modprobe finds the target's drivers in the unpacked tree.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from guestfix.formats import initramfs
+from tests.e2e import vm
+from tests.e2e.initramfs_guests import SPARE, root_tar
+from tests.initramfs.test_inject import Result, plan
+from tests.initramfs.tools import extract, run, unpack
+
+pytestmark = pytest.mark.e2e
+
+TOOLS = {"gzip": "gzip", "bzip2": "bzip2", "xz": "xz", "lzma": "lzma", "lzo": "lzop", "lz4": "lz4", "zstd": "zstd"}
+FSTAB = "/dev/vda1 / ext4 defaults 0 1\n"
+
+
+def _unpacked(maker: str, place: Path) -> Path:
+    place.mkdir()
+    spare = [f"--exclude=./{name}" for name in SPARE]
+    vm.run("tar", "-C", place, "--xattrs", "-xpf", root_tar("bookworm", maker), *spare)
+    (place / "etc/fstab").write_text(FSTAB)
+    return place
+
+
+@pytest.fixture(scope="module")
+def tools_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _unpacked("initramfs-tools", tmp_path_factory.mktemp("tools") / "root")
+
+
+@pytest.fixture(scope="module")
+def dracut_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _unpacked("dracut", tmp_path_factory.mktemp("dracut") / "root")
+
+
+def _inject(root: Path, release: str) -> Result:
+    result = plan(root, "aws-nitro", f"/boot/initrd.img-{release}")
+    assert result.image.problem is None and f"{release}/kernel/drivers/nvme/host/nvme.ko" in result.diff
+    return result
+
+
+def _check_modprobe(result: Result, kind: str, release: str, place: Path) -> None:
+    early = [one for one in result.image.segments if one.compression == "none"]
+    start = max((one.end for one in early), default=0) if kind != "lzma" else 0
+    if kind == "lzma":
+        first, rest = result.image.segments[0], result.data[result.image.segments[1].offset :]
+        extract(unpack("lzma", result.data[: first.end]) + rest, place)
+    else:
+        extract(unpack(kind, result.data[start:].lstrip(b"\0")), place)
+    for name in ("nvme", "pci:v00001D0Fd0000CD00sv00001D0Fsd0000CD00bc01sc08i02", "ext4"):
+        shown = run("modprobe", "-d", str(place), "-S", release, "--show-depends", name).decode()
+        files = [Path(word) for word in shown.split() if word.startswith("/")]
+        assert files and all(path.is_file() for path in files)
+
+
+@pytest.mark.parametrize("kind", TOOLS)
+def test_initramfs_tools(kind: str, tools_root: Path, tmp_path: Path) -> None:
+    release = vm.kernel_of(tools_root)
+    conf = tools_root / "etc/initramfs-tools/initramfs.conf"
+    lines = [line for line in conf.read_text().splitlines() if not line.startswith(("MODULES=", "COMPRESS="))]
+    conf.write_text("\n".join([*lines, "MODULES=list", f"COMPRESS={TOOLS[kind]}"]) + "\n")
+    (tools_root / "etc/initramfs-tools/modules").write_text("ata_piix\nsd_mod\next4\n")
+    vm.run("chroot", tools_root, "mkinitramfs", "-o", f"/boot/initrd.img-{release}", release)
+    data = (tools_root / f"boot/initrd.img-{release}").read_bytes()
+    image = initramfs.scan(io.BytesIO(data), lambda name: False)
+    assert image.problem is None and image.segments[-1].compression == kind
+    if kind != "lzma":  # which Debian 12's lsinitramfs doesn't know
+        listed = vm.run("chroot", tools_root, "lsinitramfs", f"/boot/initrd.img-{release}")
+        assert set(listed.splitlines()) - {"."} == set(image.entries)
+    result = _inject(tools_root, release)
+    if kind != "lzma":
+        (tmp_path / "image").write_bytes(result.data)
+        after = run("lsinitramfs", str(tmp_path / "image")).decode()
+        assert set(after.splitlines()) - {"."} == set(image.entries)
+    _check_modprobe(result, kind, release, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TOOLS if kind != "lzma"])
+def test_dracut(kind: str, dracut_root: Path, tmp_path: Path) -> None:
+    release = vm.kernel_of(dracut_root)
+    image_path = f"/boot/initrd.img-{release}"
+    more = ["--force", "--no-hostonly", "--omit-drivers", "nvme nvme_core", f"--{TOOLS[kind]}"]
+    done = subprocess.run(
+        ["chroot", str(dracut_root), "dracut", *more, image_path, release], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"dracut failed here: {done.stderr[-300:]}")
+    data = (dracut_root / image_path.lstrip("/")).read_bytes()
+    image = initramfs.scan(io.BytesIO(data), lambda name: False)
+    assert image.problem is None and image.segments[-1].compression == kind
+    assert _lsinitrd(dracut_root / image_path.lstrip("/")) == set(image.entries)
+    result = _inject(dracut_root, release)
+    assert "etc/modules-load.d/guestfix.conf" in result.image.entries or "rd.driver.pre" in str(result.image.files)
+    (tmp_path / "image").write_bytes(result.data)
+    assert _lsinitrd(tmp_path / "image") == set(image.entries)
+    _check_modprobe(result, kind, release, tmp_path / "out")
+
+
+def _lsinitrd(image: Path) -> set[str]:
+    text = run("lsinitrd", str(image)).decode()
+    found = set()
+    for line in text.splitlines():
+        place = 9 if line[:1] in ("c", "b") else 8  # a device has two numbers where others have a size
+        words = line.split(None, place)
+        if line[:1] in ("-", "d", "l", "c", "b") and len(words) > place and words[2] == "root":
+            found.add(words[place].split(" -> ")[0])
+    return found - {"."}
+
+
+def test_the_whole_closure_of_real_modules_agrees_with_modprobe(tools_root: Path) -> None:
+    """Every module that a target or a root filesystem may ask for, against modprobe --show-depends."""
+    from guestfix.formats import moddep
+
+    release = vm.kernel_of(tools_root)
+    folder = tools_root / f"usr/lib/modules/{release}"
+    modules = moddep.load_index({path.name: path.read_bytes() for path in folder.glob("modules.*")})
+    for name in (
+        "nvme",
+        "virtio_blk",
+        "virtio_scsi",
+        "hv_storvsc",
+        "xen-blkfront",
+        "vmw_pvscsi",
+        "ext4",
+        "xfs",
+        "btrfs",
+    ):
+        shown = run("modprobe", "-d", str(tools_root), "-S", release, "--show-depends", name).decode()
+        loaded = {moddep.module_name(word) for word in shown.split() if word.endswith(".ko")}
+        assert set(moddep.closure(modules, [name]).order) == loaded
