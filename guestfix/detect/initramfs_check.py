@@ -22,7 +22,7 @@ from guestfix.formats.moddep import Closure, closure, load_index
 from guestfix.formats.modprobe import command_line_blocks
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
-from guestfix.record import field, mutable
+from guestfix.record import field, mutable, replace
 
 
 @mutable
@@ -163,7 +163,7 @@ def _modules_of(guest: GuestFS, release: str, kernel: str, image: Image, content
     files = {name.removeprefix(prefix): data for name, data in image.files.items() if name.startswith(prefix)}
     inside = load_index(files)
     known.modules.builtin |= inside.builtin
-    known.builtin_known = known.builtin_known or bool(inside.builtin)
+    known = replace(known, builtin_known=known.builtin_known or bool(inside.builtin))
     if not known.modules.paths:
         inside.builtin |= known.modules.builtin
         return KernelModules(inside, "", {}, bool(inside.paths), False, known.builtin_known)
