@@ -59,7 +59,10 @@ def parse_alias(data: bytes) -> list[tuple[str, str]]:
 
 
 def parse_softdep(data: bytes) -> dict[str, tuple[list[str], list[str]]]:
-    """Return softdep lines as module -> (names before, names after); lines of one module add up."""
+    """Return softdep lines as module -> (names before, names after).
+
+    Lines of one module add up; modprobe(8) itself follows only the first of them.
+    """
     found: dict[str, tuple[list[str], list[str]]] = {}
     for line in _lines(data):
         parts = line.split("#", 1)[0].split()
@@ -114,10 +117,7 @@ class Modules:
     _literal: dict[str, list[str]] | None = None
 
     def resolve(self, name: str) -> list[str]:
-        """Return the modules that modprobe(8) would load for a name or a literal alias, as present or built in.
-
-        Where a built-in module answers to an alias, modprobe looks no further.
-        """
+        """Return the modules that modprobe(8) would load for a name or a literal alias, as present or built in."""
         name = name.replace("-", "_")
         if name in self.paths or name in self.builtin:
             return [name]
@@ -126,8 +126,7 @@ class Modules:
             for pattern, module in self.aliases:
                 if ":" not in pattern and "*" not in pattern:
                     self._literal.setdefault(alias_key(pattern), []).append(module)
-        found = list(dict.fromkeys(self._literal.get(name, [])))
-        return [module for module in found if module in self.builtin] or found
+        return list(dict.fromkeys(self._literal.get(name, [])))
 
 
 @mutable

@@ -136,4 +136,6 @@ def test_the_whole_closure_of_real_modules_agrees_with_modprobe(tools_root: Path
     ):
         shown = run("modprobe", "-d", str(tools_root), "-S", release, "--show-depends", name).decode()
         loaded = {moddep.module_name(word) for word in shown.split() if word.endswith(".ko")}
-        assert set(moddep.closure(modules, [name]).order) == loaded
+        found = moddep.closure(modules, [name])
+        # modprobe follows only the first softdep line of a module (btrfs has four); guestfix follows all.
+        assert loaded <= set(found.order) and set(found.order) - loaded <= found.soft

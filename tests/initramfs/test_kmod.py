@@ -92,18 +92,6 @@ def test_the_closure_knows_who_asked():
     assert again.soft == set()
 
 
-def test_a_builtin_module_that_answers_to_an_alias_is_enough():
-    files = {
-        "modules.dep": b"k/fast.ko:\nk/user.ko:\n",
-        "modules.alias": b"alias crypto-x fast\n",
-        "modules.softdep": b"softdep user pre: crypto-x\n",
-        "modules.builtin.modinfo": b"plain.alias=crypto-x\0plain.license=GPL\0",
-    }
-    assert moddep.closure(moddep.load_index(files), ["user"]).order == ["user"]
-    del files["modules.builtin.modinfo"]
-    assert moddep.closure(moddep.load_index(files), ["user"]).order == ["fast", "user"]
-
-
 def test_modinfo_reads_what_the_module_says():
     for name, (_, needs, aliases) in MODULES.items():
         pairs = modinfo(elf_module(name))
