@@ -5,7 +5,6 @@ qcow2 after QEMU's docs/interop/qcow2.txt; VDI after VirtualBox's VDICore.h.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import struct
@@ -13,7 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from guestfix.backends.layout_block import Block, DiskError, FileBlock, Window, read_at, read_exact
+from guestfix.backends.layout_block import Block, DiskError, FileBlock, SeekableBlock, Window, read_at, read_exact
 from guestfix.record import frozen
 
 MAX_CHAIN = 32
@@ -38,7 +37,7 @@ class OpenDisk:
     files: tuple[str, ...] = ()
 
 
-class Chunked(io.RawIOBase):
+class Chunked(SeekableBlock):
     """A disk kept in chunks of equal size. What ``find`` knows nothing of comes from the parent or is zero."""
 
     def __init__(
@@ -48,25 +47,7 @@ class Chunked(io.RawIOBase):
         if not 0 < size <= MAX_SIZE or not 512 <= chunk <= 1 << 32:
             raise DiskError(f"the image's header gives an impossible size: {size} bytes in chunks of {chunk}")
         self.data, self.size, self.chunk, self.find, self.parent = data, size, chunk, find, parent
-        self._at = 0
         self._last: tuple[int, Piece] = (-1, None)
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Tell that it can seek."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move the position and return it."""
-        self._at = max(0, (0, self._at, self.size)[whence] + offset)
-        return self._at
 
     def read(self, size: int | None = -1) -> bytes:
         """Return up to size bytes; all that remain where size is negative."""
@@ -80,12 +61,6 @@ class Chunked(io.RawIOBase):
             self._at += take
             count -= take
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill buffer and return how many bytes there were."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
     def _piece(self, index: int, within: int, take: int) -> bytes:
         if self._last[0] != index:

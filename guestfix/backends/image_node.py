@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import stat as st
 import struct
 from bisect import bisect_right
@@ -10,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Protocol
 
-from guestfix.backends.layout_block import Block, DiskError, read_at
+from guestfix.backends.layout_block import Block, DiskError, SeekableBlock, read_at
 from guestfix.errors import GuestfixError, Unreadable
 from guestfix.guest import Kind, Space, Stat
 
@@ -88,7 +87,7 @@ Run = tuple[int, int, int | None]
 """Start within the file, length, start on the device (None: zeros); all in bytes."""
 
 
-class RunFile(io.RawIOBase):
+class RunFile(SeekableBlock):
     """A file's data as pieces of a block device. What no run covers is zero."""
 
     def __init__(self, block: Block, runs: list[Run], size: int) -> None:
@@ -96,24 +95,6 @@ class RunFile(io.RawIOBase):
         self.block, self.size = block, size
         self.runs = sorted(runs, key=lambda run: run[0])
         self._starts = [run[0] for run in self.runs]
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Tell that it can seek."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move the position and return it."""
-        self._at = max(0, (0, self._at, self.size)[whence] + offset)
-        return self._at
 
     def read(self, size: int | None = -1) -> bytes:
         """Return up to size bytes; all that remain where size is negative."""
@@ -142,12 +123,6 @@ class RunFile(io.RawIOBase):
                 return data
         following = self._starts[index + 1] if index + 1 < len(self._starts) else self.size
         return bytes(min(count, max(1, following - self._at)))
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill buffer and return how many bytes there were."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def acl_xattr(entries: Sequence[tuple[int, int, int]]) -> bytes:

@@ -24,17 +24,11 @@ class Block(Protocol):
         """As io.RawIOBase.read; fewer bytes come only at the end."""
 
 
-class Window(io.RawIOBase):
-    """A part of a Block as a file of its own: ``size`` bytes from ``start``.
+class SeekableBlock(io.RawIOBase):
+    """What every Block that is computed has in common: its ``size``, its position and seeking."""
 
-    Reads beyond the parent's end give zeros up to ``size`` where ``pad`` is set, so that a short backing
-    file reads as QEMU reads it; otherwise they are short.
-    """
-
-    def __init__(self, parent: Block, start: int, size: int, *, pad: bool = False) -> None:
-        super().__init__()
-        self.parent, self.start, self.size, self.pad = parent, start, size, pad
-        self._at = 0
+    size: int
+    _at = 0
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -50,9 +44,26 @@ class Window(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move the position and return it."""
-        base = (0, self._at, self.size)[whence]
-        self._at = max(0, base + offset)
+        self._at = max(0, (0, self._at, self.size)[whence] + offset)
         return self._at
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill buffer and return how many bytes there were."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class Window(SeekableBlock):
+    """A part of a Block as a file of its own: ``size`` bytes from ``start``.
+
+    Reads beyond the parent's end give zeros up to ``size`` where ``pad`` is set, so that a short backing
+    file reads as QEMU reads it; otherwise they are short.
+    """
+
+    def __init__(self, parent: Block, start: int, size: int, *, pad: bool = False) -> None:
+        super().__init__()
+        self.parent, self.start, self.size, self.pad = parent, start, size, pad
 
     def read(self, size: int | None = -1) -> bytes:
         """Return up to size bytes; all that remain where size is negative."""
@@ -66,12 +77,6 @@ class Window(io.RawIOBase):
             data += bytes(count - len(data))
         self._at += len(data)
         return data
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill buffer and return how many bytes there were."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 class FileBlock(io.BufferedReader):

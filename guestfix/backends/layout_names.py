@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from guestfix.backends.layout_probe import Probe
+from guestfix.backends.naming import letters, partition_name
 from guestfix.patterns import regex
 
 _DEVICE = regex(rb"/dev/(?:(sd|hd|vd|xvd)[a-z]{1,2}\d*|(nvme)\d+n\d+|(mmcblk)\d+|(cciss)/c\dd\d+)")
@@ -28,25 +29,11 @@ def family_of(text: bytes) -> str:
     return seen.most_common(1)[0][0] if seen else ""
 
 
-def letters(index: int) -> str:
-    """Return the letters of disk number index: a to z, then aa, ab ..."""
-    text = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        text = chr(97 + rest) + text
-    return text
-
-
 def disk_names(index: int, number: int, family: str) -> tuple[str, ...]:
     """Return the device names of a disk (number 0) or of a partition in a family (``sd``, ``nvme`` ...)."""
-    if family == "nvme":
-        return (f"/dev/nvme{index}n1" + (f"p{number}" if number else ""),)
-    if family == "mmcblk":
-        return (f"/dev/mmcblk{index}" + (f"p{number}" if number else ""),)
-    if family == "cciss":
-        return (f"/dev/cciss/c0d{index}" + (f"p{number}" if number else ""),)
-    return (f"/dev/{family}{letters(index)}{number or ''}",)
+    numbered = {"nvme": f"/dev/nvme{index}n1", "mmcblk": f"/dev/mmcblk{index}", "cciss": f"/dev/cciss/c0d{index}"}
+    disk = numbered.get(family) or f"/dev/{family}{letters(index)}"
+    return (partition_name(disk, number) if number else disk,)
 
 
 def lvm_names(group: str, name: str) -> tuple[str, ...]:

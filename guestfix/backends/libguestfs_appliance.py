@@ -10,10 +10,11 @@ from typing import Any
 from guestfix.backends.image_lvm import read_member
 from guestfix.backends.layout import DiskInfo, Layout, Part, Subvolume, View
 from guestfix.backends.layout_block import Block, DiskError, Window
-from guestfix.backends.layout_names import letters, lvm_names, md_names
+from guestfix.backends.layout_names import lvm_names, md_names
 from guestfix.backends.layout_parts import read_table
 from guestfix.backends.layout_probe import Probe, probe
 from guestfix.backends.libguestfs_far import GuestfsFar, quoted
+from guestfix.backends.naming import letters
 from guestfix.backends.outcome import Check
 from guestfix.backends.remote import RemoteGuest
 from guestfix.errors import GuestError

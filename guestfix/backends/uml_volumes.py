@@ -11,9 +11,10 @@ from typing import Protocol
 from guestfix.backends.image_lvm import read_member
 from guestfix.backends.layout import DiskInfo, Part, Subvolume
 from guestfix.backends.layout_block import DiskError, FileBlock
-from guestfix.backends.layout_names import disk_names, letters, lvm_names, md_names
+from guestfix.backends.layout_names import disk_names, lvm_names, md_names
 from guestfix.backends.layout_parts import read_table
 from guestfix.backends.layout_probe import Probe, probe
+from guestfix.backends.naming import letters
 from guestfix.backends.status import find_program
 from guestfix.errors import GuestError
 from guestfix.record import replace
