@@ -73,9 +73,6 @@ class Facts(Mapping[str, Fact]):
         return len(self._facts)
 
 
-SEVERITIES = ("info", "warning", "blocker")
-
-
 @frozen
 class Finding:
     """A problem that guestfix saw. ``blocker`` forbids apply; ``warning`` and ``info`` don't.
@@ -89,12 +86,6 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     remedy: str = ""
     rule: str = ""
-
-
-def first_line(text: bytes, needle: bytes) -> int:
-    """Return the 1-based number of the first line that contains needle, or 0."""
-    at = text.find(needle)
-    return 0 if at < 0 else text.count(b"\n", 0, at) + 1
 
 
 def evidence_list(items: Sequence[Evidence]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from guestfix.actions.windows_registry import disable_service, editing, editing_system, hive_path, reader, seen
+from guestfix.detect.windows_state import DISK_CLASSES, FIREWALL
 from guestfix.edit import Edit
 from guestfix.editors import unattend
 from guestfix.formats.regf import REG_DWORD, REG_MULTI_SZ, REG_SZ, Hive
@@ -12,16 +13,8 @@ from guestfix.formats.winservices import AUTO, DEMAND, DISABLED, PRODUCTS, PROTE
 from guestfix.patterns import regex
 from guestfix.workbench import Workbench
 
-FIREWALL = r"Services\SharedAccess\Parameters\FirewallPolicy"
 RDP_RULE = regex(r"remotedesktop-(usermode-)?in-(tcp|udp)\Z", re.IGNORECASE)
 OLD_PORT = "3389:TCP:*:Enabled:@xpsp2res.dll,-22009"
-DISK_CLASSES = (
-    "{4d36e967-e325-11ce-bfc1-08002be10318}",
-    "{4d36e965-e325-11ce-bfc1-08002be10318}",
-    "{71a27cdd-812a-11d0-bec7-08002be2092f}",
-    "{4d36e96b-e325-11ce-bfc1-08002be10318}",
-    "{4d36e96f-e325-11ce-bfc1-08002be10318}",
-)
 
 
 def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:

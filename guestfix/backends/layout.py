@@ -17,7 +17,7 @@ from guestfix.backends.layout_windows import system_partitions
 from guestfix.errors import GuestError, NotAGuest, UsageError
 from guestfix.guest import Disk, Disks, Stat, Volume
 from guestfix.patterns import regex
-from guestfix.record import field, frozen, replace
+from guestfix.record import field, frozen
 
 MAX_VOLUMES = 256
 MAX_MOUNTS = 64
@@ -378,8 +378,3 @@ def _volume(part: Part, names: Names) -> Volume:
         part.partlabel,
         part.size or None,
     )
-
-
-def with_problem(part: Part, problem: str) -> Part:
-    """Return the part with what is wrong with it."""
-    return replace(part, problem=part.problem or problem)

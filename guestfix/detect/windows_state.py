@@ -11,10 +11,6 @@ from guestfix.formats.winservices import ANTIVIRUS, DISABLED, PRODUCTS, read_ser
 from guestfix.record import frozen
 
 WINLOGON = VERSION + r"\Winlogon"
-UNINSTALL = (
-    r"Microsoft\Windows\CurrentVersion\Uninstall",
-    r"WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall",
-)
 SETUP_STATE = r"Microsoft\Windows\CurrentVersion\Setup\State"
 NDP = r"Microsoft\NET Framework Setup\NDP\v4\Full"
 DOTNET = (

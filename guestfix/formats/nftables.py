@@ -237,10 +237,6 @@ class _Judge:
             value = self.sets.get(value[1:], "?")
         return value.strip("{} "), negated
 
-    def _compared(self, yes: int) -> int:
-        _, negated = self._value()
-        return {YES: NO, NO: YES}.get(yes, yes) if negated else yes
-
     def _expression(self, word: str) -> int:
         if word in ("tcp", "th"):
             if self.take() != "dport":

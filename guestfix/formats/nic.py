@@ -19,9 +19,6 @@ _IPV4 = regex(r"\d{1,3}(?:\.\d{1,3}){3}\Z")
 _KERNEL_NAME = regex(r"eth\d+\Z")
 IFNAME = regex(r"[A-Za-z0-9_.:@-]{1,15}\Z")
 
-VIRTUAL = frozenset({"bond", "vlan", "bridge", "team", "alias", "tunnel", "loopback", "dummy", "wifi", "other"})
-"""Kinds that are not a wired NIC of their own."""
-
 
 @frozen
 class Nic:

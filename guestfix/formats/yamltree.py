@@ -41,12 +41,6 @@ class Node:
         """Return the key node of the last pair with this key, or None."""
         return next((name for name, _ in reversed(self.pairs) if name.value == key), None)
 
-    def scalars(self) -> list[str]:
-        """Return the plain texts: of the sequence's scalars, or of the scalar itself where it says something."""
-        if self.kind == "seq":
-            return [one.value for one in self.items if one.kind == "scalar"]
-        return [self.value] if self.kind == "scalar" and self.value else []
-
     def data(self) -> Any:
         """Return the tree as dicts, lists and strings."""
         if self.kind == "map":

@@ -62,11 +62,6 @@ class Key:
         return found
 
     @property
-    def parent_offset(self) -> int:
-        """Return the offset of the parent's cell; it means nothing for the root."""
-        return self.field(PARENT)
-
-    @property
     def class_name(self) -> str:
         """Return the key's class name, which most keys don't have ("")."""
         cell, length = self.field(CLASS), self.field(NAME_LENGTH) >> 16
