@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from guestfix.digest import chunks_of, digest_bytes, state_of
+from guestfix.digest import digest_bytes, state_of
 from guestfix.edit import Link, Splice
 from guestfix.errors import GuestError
 from guestfix.guest import GuestFS, Meta
@@ -32,7 +32,7 @@ def _change(base: GuestFS, draft: Draft) -> Change | None:
     if draft.content is None:
         if before is None:
             return None
-        return Change(draft.path, "delete", rules, before, None, diff=_diff(base, draft, before, None))
+        return Change(draft.path, "delete", rules, before, None, diff=_diff_of_delete(base, draft, before))
     if isinstance(draft.content, Link):
         after = f"link:{draft.content.target}"
         if after == before:
@@ -51,7 +51,7 @@ def _change(base: GuestFS, draft: Draft) -> Change | None:
         after,
         tuple(make_splices(old, draft.content)),
         None if before is not None else _new_meta(base, draft, "file"),
-        _diff(base, draft, before, draft.content),
+        draft.diff or unified(draft.path, _file_bytes(before, old), draft.content, existed=before is not None),
         len(draft.content),
     )
 
@@ -110,16 +110,23 @@ def _common(one: bytes, other: bytes) -> int:
     return low
 
 
-def _diff(base: GuestFS, draft: Draft, before: str | None, new: bytes | None) -> str:
+def _diff_of_delete(base: GuestFS, draft: Draft, before: str) -> str:
+    """Show what is moved aside; a big file is neither shown nor read."""
+    stat = base.stat(draft.path)
     if draft.diff:
         return draft.diff
+    if stat is not None and stat.size > WHOLE:
+        return f"binary file of {stat.size} bytes, moved aside\n"
     try:
-        old = b"".join(chunks_of(base, draft.path)) if before and before.startswith("sha256:") else b""
+        old = base.read(draft.path, WHOLE) if before.startswith("sha256:") else b""
     except GuestError:
         old = b""
-    if new is None and len(old) > WHOLE:
-        return f"binary file of {len(old)} bytes, moved aside\n"
-    return unified(draft.path, old, new or b"", existed=before is not None, remains=new is not None)
+    return unified(draft.path, old, b"", remains=False)
+
+
+def _file_bytes(before: str | None, old: bytes) -> bytes:
+    """Return the old bytes where a file stood there, and none where a link did."""
+    return old if before and before.startswith("sha256:") else b""
 
 
 def unified(path: str, old: bytes, new: bytes, *, existed: bool = True, remains: bool = True) -> str:

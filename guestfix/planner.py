@@ -186,7 +186,7 @@ def make_plan(
         changes=changes_of(bench.fs),
         follow_ups=tuple(bench.follow_ups),
         versions=_versions(pack),
-        policies=_policies(facts, pack),
+        policies=bench.policy,
     )
 
 

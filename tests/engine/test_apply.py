@@ -8,10 +8,12 @@ import pytest
 
 from guestfix.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.changes import changes_of
 from guestfix.edit import Link
 from guestfix.errors import ApplyError, Blocked, PlanError
 from guestfix.facts import Finding
 from guestfix.guest import Space
+from guestfix.overlay import Overlay
 from guestfix.plan import Plan, dump_plan, load_plan
 from guestfix.record import replace
 from guestfix.undo import revert
@@ -298,3 +300,16 @@ def test_new_files_get_the_label_that_the_guest_policy_says(root):
     assert os.getxattr(new.parent, "security.selinux") == b"system_u:object_r:net_t:s0\0"
     link = root / "etc/systemd/system/multi-user.target.wants/ssh.service"
     assert os.getxattr(link, "security.selinux", follow_symlinks=False) == b"system_u:object_r:etc_t:s0\0"
+
+
+def test_a_big_file_that_is_moved_aside_is_not_held_in_memory(root, monkeypatch):
+    (root / "etc/big").write_bytes(b"x" * (3 << 20))
+
+    def read(self, path, limit=0):
+        raise AssertionError(f"{path} was read whole")
+
+    monkeypatch.setattr(DirectoryGuest, "read", read)
+    overlay = Overlay(DirectoryGuest(str(root)))
+    overlay.put("/etc/big", None)
+    (change,) = changes_of(overlay)
+    assert (change.kind, change.diff) == ("delete", f"binary file of {3 << 20} bytes, moved aside\n")
