@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 
 from guestfix.digest import digest_bytes, state_of
 from guestfix.edit import Link, Splice
@@ -16,6 +17,9 @@ from guestfix.plan import Change, new_chunks
 BLOCK = 4096
 WHOLE = 1 << 20
 """Files up to this size get one splice; larger ones are compared block by block."""
+PAIRED = 2000
+"""Files of more lines than this are compared line by line where the number of lines stays."""
+CONTEXT = 3
 
 
 def changes_of(overlay: Overlay) -> tuple[Change, ...]:
@@ -133,10 +137,38 @@ def unified(path: str, old: bytes, new: bytes, *, existed: bool = True, remains:
     """Return a unified diff with a/ and b/ prefixes; for binary content, its sizes."""
     if b"\0" in old[:8192] or b"\0" in new[:8192]:
         return f"binary file {path}: {len(old)} bytes before, {len(new)} after\n"
-    lines = difflib.unified_diff(
-        _lines(old), _lines(new), f"a{path}" if existed else "/dev/null", f"b{path}" if remains else "/dev/null"
-    )
+    names = (f"a{path}" if existed else "/dev/null", f"b{path}" if remains else "/dev/null")
+    before, after = _lines(old), _lines(new)
+    if len(before) == len(after) > PAIRED:
+        lines: Iterable[str] = _diff_of_pairs(before, after, *names)
+    else:
+        lines = difflib.unified_diff(before, after, *names)
     return "".join(_ended(lines))
+
+
+def _diff_of_pairs(before: list[str], after: list[str], old_name: str, new_name: str) -> Iterator[str]:
+    """Compare line n with line n, which is what editors leave of long files; difflib takes seconds for those."""
+    changed = [at for at, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+    if changed:
+        yield from (f"--- {old_name}\n", f"+++ {new_name}\n")
+    for first, last in _stretches(changed):
+        start, stop = max(0, first - CONTEXT), min(len(before), last + CONTEXT + 1)
+        where = f"{start + 1},{stop - start}"
+        yield f"@@ -{where} +{where} @@\n"
+        for same, run in itertools.groupby(range(start, stop), lambda at: before[at] == after[at]):
+            places = list(run)
+            yield from (f"{' ' if same else '-'}{before[at]}" for at in places)
+            if not same:
+                yield from (f"+{after[at]}" for at in places)
+
+
+def _stretches(changed: list[int]) -> Iterator[tuple[int, int]]:
+    """Join the changed lines whose context meets, and yield the first and last line of each stretch."""
+    start = 0
+    for at, line in enumerate(changed):
+        if at + 1 == len(changed) or changed[at + 1] - line > 2 * CONTEXT:
+            yield changed[start], line
+            start = at + 1
 
 
 def _lines(data: bytes) -> list[str]:
