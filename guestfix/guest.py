@@ -65,7 +65,8 @@ class Space:
 class Volume:
     """A block device that can hold a filesystem: a partition, a logical volume, an md array.
 
-    ``device`` is the name that the guest used on its old platform (``/dev/sda1``).
+    ``device`` is the name that the guest used on its old platform (``/dev/sda1``). ``unclean``: its filesystem
+    says that it was not unmounted (for NTFS: the volume's dirty flag).
     """
 
     device: str
@@ -76,6 +77,7 @@ class Volume:
     partuuid: str | None = None
     partlabel: str | None = None
     size: int | None = None
+    unclean: bool = False
 
 
 @frozen

@@ -26,6 +26,7 @@ from guestfix.formats.pe import HEAD, machine
 from guestfix.formats.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
 from guestfix.formats.regf.guestfile import open_guest_hive
 from guestfix.formats.regf.values import Value
+from guestfix.formats.winfiles import is_packed
 from guestfix.formats.winservices import AUTO, BOOT, STORAGE_DRIVERS, read_service
 from guestfix.workbench import Workbench
 
@@ -130,7 +131,9 @@ def _place_packages(bench: Workbench, payload: Payload, chosen: Iterable[Package
 
 
 def _put_new(bench: Workbench, path: str, data: bytes) -> None:
-    """Put a file, unless it holds just this already."""
+    """Put a file, unless it holds just this already, or Windows keeps its own packed there."""
+    if is_packed(bench.fs, path):
+        return
     known = bench.fs.stat(path)
     if known is None or known.size != len(data) or bench.fs.read(path, len(data)) != data:
         bench.fs.put(path, data, diff=f"driver file: {len(data)} bytes\n")

@@ -17,6 +17,7 @@ from guestfix.errors import EditError
 from guestfix.facts import Evidence
 from guestfix.formats.inf import Driver, RegistryValue
 from guestfix.formats.regf import REG_BINARY, REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ, REG_SZ, Hive
+from guestfix.formats.winfiles import has_program
 from guestfix.formats.winservices import (
     BOOT,
     KERNEL_DRIVER,
@@ -91,8 +92,7 @@ def serving(hive: Hive, control: str, devices: Sequence[str]) -> list[str]:
 def has_file(bench: Workbench, service: Service) -> bool:
     """Tell whether the driver's file is in the guest."""
     path = image_path(service, bench.facts.value("windows.root", "/Windows"))
-    found = bench.fs.stat(path) if path else None
-    return found is not None and found.kind == "file"
+    return path is not None and has_program(bench.fs, path)
 
 
 def _complete(hive: Hive, path: str, service: Service) -> None:

@@ -211,6 +211,8 @@ def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> 
     """Turn the state of disks, volumes and filesystems into findings."""
     found = [Finding("GF-DISK-TABLE", "warning", problem) for problem in dict.fromkeys(volumes.problems)]
     for mount in layout.mounts:
+        if layout.root.system == "Windows":
+            break  # its own detector says what hibernation and the dirty flag mean
         for text in trees[mount.path].warnings:
             found.append(
                 Finding(

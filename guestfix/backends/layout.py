@@ -377,4 +377,5 @@ def _volume(part: Part, names: Names) -> Volume:
         part.partuuid,
         part.partlabel,
         part.size or None,
+        probe.unclean,
     )

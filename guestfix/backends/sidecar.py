@@ -12,8 +12,8 @@ from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import MAX_BYTES, parse
 from guestfix.record import asdict
 
-FORMAT = 1
-VOLUME_KEYS = ("device", "aliases", "fstype", "uuid", "label", "partuuid", "partlabel", "size")
+FORMAT = 2
+VOLUME_KEYS = ("device", "aliases", "fstype", "uuid", "label", "partuuid", "partlabel", "size", "unclean")
 DISK_KEYS = ("device", "size", "table", "partitions")
 
 
@@ -77,7 +77,8 @@ def _volume(reader: Reader) -> Volume:
     reader.allow(VOLUME_KEYS)
     aliases = reader.texts("aliases")
     names = {name: reader.text(name, "") or None for name in ("fstype", "uuid", "label", "partuuid", "partlabel")}
-    return Volume(_device(reader), aliases, size=reader.number("size"), **names)
+    unclean = reader.text("unclean", "no", one_of=("yes", "no")) == "yes"
+    return Volume(_device(reader), aliases, size=reader.number("size"), unclean=unclean, **names)
 
 
 def _device(reader: Reader) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from guestfix.detect.windows_os import BINARIES
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.formats.regf import BadHive
 from guestfix.formats.regf.controlsets import control_sets
+from guestfix.formats.winfiles import has_program, is_packed, program_head
 from guestfix.formats.winreg import Registry
 from guestfix.formats.winservices import BOOT, STORAGE_DRIVERS, Service, image_path, read_service, services_starting
 from guestfix.guest import GuestFS
@@ -66,16 +68,8 @@ def _as_fact(guest: GuestFS, service: Service, root: str) -> dict[str, Any]:
         "start": service.start,
         "start_override": service.override,
         "file": path,
-        "present": bool(path) and _is_file(guest, path),
+        "present": path is not None and has_program(guest, path),
     }
-
-
-def _is_file(guest: GuestFS, path: str | None) -> bool:
-    try:
-        found = guest.stat(path) if path else None
-    except GuestError:
-        return False
-    return found is not None and found.kind == "file"
 
 
 def _missing(system: Registry, control: str, services: list[Service], root: str) -> Finding:
@@ -90,6 +84,34 @@ def _missing(system: Registry, control: str, services: list[Service], root: str)
         (*proofs[:4], critical),
         remedy="restore the files, or disable the services",
     )
+
+
+def learn_packed(guest: GuestFS, system: Registry, facts: Facts, root: str) -> list[Finding]:
+    """Put ``windows.compact_os`` and ``windows.packed_files``: programs that Windows packed and that can't be read here.
+
+    They are never rewritten. What they would tell (the processor, a driver's version) comes from elsewhere or
+    stays unknown.
+    """
+    compact = system.number("Setup", "Compact") == 1
+    proof = system.evidence("Setup", "Compact")
+    facts.put("windows.compact_os", compact, proof)
+    drivers = [one["file"] for one in facts.value("windows.boot_drivers", []) if one["present"]]
+    packed = [path for path in drivers if is_packed(guest, path)]
+    programs = [f"{root}/System32/{name}" for name in BINARIES]
+    packed += [path for path in programs if program_head(guest, path)[1]]
+    proofs = tuple(Evidence(path, 0, "its content is packed (WOF) and reads as nothing here") for path in packed)
+    facts.put("windows.packed_files", packed, *proofs[:8])
+    if not packed and not compact:
+        return []
+    if not packed:
+        text = "Windows keeps its programs packed (CompactOS); those that guestfix looked at can be read here"
+        return [Finding("GF-WINDOWS-COMPACT", "info", text, (proof,))]
+    text = (
+        f"Windows keeps programs packed (CompactOS), of which {len(packed)} can't be read here; they stay as they are"
+    )
+    remedy = "nothing is needed to boot; 'compact /compactos:never' on the old platform unpacks them"
+    evidence = (*proofs[:4], proof) if compact else proofs[:4]
+    return [Finding("GF-WINDOWS-COMPACT", "warning", text, evidence, remedy)]
 
 
 def learn_hibernation(guest: GuestFS, system: Registry, facts: Facts, control: str) -> list[Finding]:
@@ -118,6 +140,28 @@ def learn_hibernation(guest: GuestFS, system: Registry, facts: Facts, control: s
             "Windows is hibernated or was shut down by fast startup; writing to its disk would damage it",
             (proof,),
             remedy="start it on the old platform, run 'powercfg /h off', and shut it down with 'shutdown /s /t 0'",
+        )
+    ]
+
+
+def learn_dirty(guest: GuestFS, facts: Facts) -> list[Finding]:
+    """Put ``windows.dirty_volumes``: NTFS volumes whose flag says that Windows has not checked or closed them."""
+    disks = guest.disks()
+    if disks is None:
+        facts.put("windows.dirty_volumes", Unknown("nobody described the disks"))
+        return []
+    dirty = [one for one in disks.all_volumes() if one.unclean and (one.fstype or "").lower() == "ntfs"]
+    proofs = tuple(Evidence(one.device, 0, "the NTFS volume's dirty flag is set") for one in dirty)
+    facts.put("windows.dirty_volumes", [one.device for one in dirty], *proofs)
+    if not dirty or facts.value("windows.hibernated"):
+        return []  # a hibernated Windows leaves its volumes open; that finding says what to do
+    return [
+        Finding(
+            "GF-WINDOWS-VOLUME-DIRTY",
+            "warning",
+            f"{', '.join(one.device for one in dirty)}: Windows was not shut down cleanly, or wants to check the volume",
+            proofs,
+            remedy="start it on the old platform, run 'chkdsk C: /f' (and for each other volume), and shut it down",
         )
     ]
 
@@ -152,7 +196,7 @@ def learn_pending(
         proof = system.evidence(manager, "PendingFileRenameOperations")
         found.append(("files are to be renamed at the next start", proof))
     pending = f"{root}/WinSxS/pending.xml"
-    if _is_file(guest, pending):
+    if has_program(guest, pending):
         found.append(("updates are to be completed at the next start", Evidence(pending)))
     facts.put("windows.pending", [text for text, _ in found], *(proof for _, proof in found))
     serious = [one for one in found if "renamed" not in one[0]]

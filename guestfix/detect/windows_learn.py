@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from guestfix.detect.windows_boot import learn_boot_drivers, learn_control_sets, learn_hibernation, learn_pending
+from guestfix.detect.windows_boot import (
+    learn_boot_drivers,
+    learn_control_sets,
+    learn_dirty,
+    learn_hibernation,
+    learn_packed,
+    learn_pending,
+)
 from guestfix.detect.windows_boot_files import learn_boot_files
 from guestfix.detect.windows_hives import open_registry
 from guestfix.detect.windows_limits import judge_windows
@@ -26,7 +33,9 @@ def learn_windows(guest: GuestFS, facts: Facts, target: Target, root: str) -> li
     control = learn_control_sets(system, facts)
     learn_os(guest, facts, root, system, software, control)
     findings += learn_boot_drivers(guest, system, facts, target, root)
+    findings += learn_packed(guest, system, facts, root)
     findings += learn_hibernation(guest, system, facts, control)
+    findings += learn_dirty(guest, facts)
     findings += learn_pending(guest, system, software, facts, root, control)
     findings += learn_state(State(system, software, control, facts))
     findings += judge_windows(facts, target)

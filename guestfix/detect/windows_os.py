@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Unknown
-from guestfix.formats.pe import GUEST_ARCH, HEAD, machine
+from guestfix.formats.pe import GUEST_ARCH, machine
+from guestfix.formats.winfiles import program_head
 from guestfix.formats.winreg import Registry
 from guestfix.guest import GuestFS
 
@@ -102,7 +102,7 @@ LANGUAGES = {
     0x0C0C: "fr-CA",
 }
 """Language identifiers that Windows is or was sold in (MS-LCID)."""
-_BINARIES = ("ntoskrnl.exe", "cmd.exe", "smss.exe", "kernel32.dll")
+BINARIES = ("ntoskrnl.exe", "cmd.exe", "smss.exe", "kernel32.dll")
 _REGISTRY_ARCH = {"amd64": "x86_64", "x86": "i686", "arm64": "aarch64", "ia64": "ia64"}
 
 
@@ -209,15 +209,9 @@ def _put_service_pack(facts: Facts, system: Registry, software: Registry, contro
 
 
 def _put_arch(guest: GuestFS, facts: Facts, root: str, system: Registry, control: str) -> None:
-    for name in _BINARIES:
+    for name in BINARIES:
         path = f"{root}/System32/{name}"
-        try:
-            if guest.stat(path) is None:
-                continue
-            with guest.open(path) as stream:
-                word = machine(stream.read(HEAD))
-        except (GuestError, OSError):
-            continue
+        word = machine(program_head(guest, path)[0])
         if word:
             facts.put("os.arch", GUEST_ARCH[word], Evidence(path, 0, f"machine {word} in the PE header"))
             return

@@ -28,6 +28,8 @@ DOTNET = (
 )
 """The lowest Release number of each .NET Framework version (Microsoft, "How to determine which versions")."""
 PACKAGES = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages"
+IN_USE = (0x50, 0x70, 0x80)
+"""Values of a package's CurrentState that mean its files are in use: superseded, installed, permanent."""
 RDP_RULES = ("RemoteDesktop-In-TCP", "RemoteDesktop-UserMode-In-TCP", "RemoteDesktop-UserMode-In-UDP")
 FIREWALL = r"Services\SharedAccess\Parameters\FirewallPolicy"
 DISK_CLASSES = (
@@ -252,7 +254,9 @@ def _signatures(state: State) -> list[Finding]:
     """Put ``windows.sha2_signatures``: whether Windows 7 and Server 2008 R2 have the update for SHA-2."""
     if state.facts.value("os.id") not in ("windows-7", "windows-server-2008-r2"):
         return []
-    found = [name for name in state.software.names(PACKAGES) if "KB4474419" in name or "KB3033929" in name]
+    named = [name for name in state.software.names(PACKAGES) if "KB4474419" in name or "KB3033929" in name]
+    states = {name: state.software.number(rf"{PACKAGES}\{name}", "CurrentState") for name in named}
+    found = [name for name in named if states[name] in (None, *IN_USE)]
     proof = state.software.evidence(rf"{PACKAGES}\{found[0]}" if found else PACKAGES)
     state.facts.put("windows.sha2_signatures", bool(found), proof)
     return []

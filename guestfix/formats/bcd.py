@@ -149,11 +149,6 @@ def form(number: int) -> int:
     return number >> 24 & 0xF
 
 
-def is_bcd(hive: Hive) -> bool:
-    """Return whether the hive is boot configuration data."""
-    return hive.key("Objects") is not None and hive.key("Description") is not None
-
-
 def objects(hive: Hive) -> dict[str, Object]:
     """Return every object by its GUID (in braces, lower case), in the hive's order. Raises BadHive."""
     found = hive.key("Objects")
@@ -248,8 +243,3 @@ def set_element(hive: Hive, object_id: str, number: int, value: Content) -> bool
         raise EditError(f"there is no BCD object {object_id}")
     kind, data = encode(number, value)
     return hive.set_value(f"{path}\\Elements\\{number:08x}", "Element", kind, data)
-
-
-def delete_element(hive: Hive, object_id: str, number: int) -> bool:
-    """Remove an element of an object. Return whether there was one."""
-    return hive.delete_key(f"Objects\\{object_id}\\Elements\\{number:08x}", recursive=True)

@@ -70,6 +70,17 @@ def test_hibernation(tmp_path: Path, head: bytes, state: bool) -> None:
     assert ("GF-WINDOWS-HIBERNATED" in codes(findings)) is state
 
 
+def test_a_dirty_volume_is_said_once(tmp_path: Path) -> None:
+    disks = Disks((Disk("/dev/sda", partitions=(Volume("/dev/sda2", fstype="ntfs", unclean=True),)),))
+    facts, findings = learn(make(tmp_path), KVM, disks)
+    assert facts.value("windows.dirty_volumes") == ["/dev/sda2"]
+    assert "GF-WINDOWS-VOLUME-DIRTY" in codes(findings)
+    facts, findings = learn(make(tmp_path / "b", files={"hiberfil.sys": b"HIBR"}), KVM, disks)
+    assert [one.code for one in findings if "DIRTY" in one.code or "HIBER" in one.code] == ["GF-WINDOWS-HIBERNATED"]
+    facts, _ = learn(make(tmp_path / "c"))
+    assert isinstance(facts["windows.dirty_volumes"].value, Unknown)
+
+
 def test_no_hibernation_file(tmp_path: Path) -> None:
     text = f'[{C}\\Control\\Session Manager\\Power]\n"HiberbootEnabled"=dword:1\n'
     facts, _ = learn(make(tmp_path, text))
