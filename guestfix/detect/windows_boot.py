@@ -87,7 +87,7 @@ def _missing(system: Registry, control: str, services: list[Service], root: str)
 
 
 def learn_packed(guest: GuestFS, system: Registry, facts: Facts, root: str) -> list[Finding]:
-    """Put ``windows.compact_os`` and ``windows.packed_files``: programs that Windows packed and that can't be read here.
+    """Put ``windows.compact_os`` and ``windows.packed_files``: programs that are packed and unreadable here.
 
     They are never rewritten. What they would tell (the processor, a driver's version) comes from elsewhere or
     stays unknown.
@@ -106,9 +106,7 @@ def learn_packed(guest: GuestFS, system: Registry, facts: Facts, root: str) -> l
     if not packed:
         text = "Windows keeps its programs packed (CompactOS); those that guestfix looked at can be read here"
         return [Finding("GF-WINDOWS-COMPACT", "info", text, (proof,))]
-    text = (
-        f"Windows keeps programs packed (CompactOS), of which {len(packed)} can't be read here; they stay as they are"
-    )
+    text = f"Windows keeps programs packed (CompactOS): {len(packed)} can't be read here; they stay as they are"
     remedy = "nothing is needed to boot; 'compact /compactos:never' on the old platform unpacks them"
     evidence = (*proofs[:4], proof) if compact else proofs[:4]
     return [Finding("GF-WINDOWS-COMPACT", "warning", text, evidence, remedy)]
@@ -159,7 +157,7 @@ def learn_dirty(guest: GuestFS, facts: Facts) -> list[Finding]:
         Finding(
             "GF-WINDOWS-VOLUME-DIRTY",
             "warning",
-            f"{', '.join(one.device for one in dirty)}: Windows was not shut down cleanly, or wants to check the volume",
+            f"{', '.join(one.device for one in dirty)}: Windows did not shut down cleanly, or wants to check it",
             proofs,
             remedy="start it on the old platform, run 'chkdsk C: /f' (and for each other volume), and shut it down",
         )
