@@ -238,8 +238,7 @@ def _outcome(rule: Rule, bench: Workbench, options: Options, chosen: bool, level
     if undecided:
         return _undecided(bench, *undecided[0])
     if level > CONFIDENCES.index(options.confidence):
-        _offer(rule, bench, CONFIDENCES[level])
-        return "skipped", f"confidence is only {CONFIDENCES[level]}"
+        return _offer(rule, bench, CONFIDENCES[level])
     return _run(rule, bench)
 
 
@@ -289,17 +288,19 @@ def _fact_evidence(bench: Workbench, names: Iterable[str]) -> tuple[Evidence, ..
     return tuple(item for name in names for item in bench.facts.evidence(name))
 
 
-def _offer(rule: Rule, bench: Workbench, confidence: str) -> None:
-    bench.findings.append(
-        Finding(
-            "GF-RULE-OFFERED",
-            "info",
-            f"rule {rule.id} would apply but is only {confidence}: {rule.title}",
-            (),
-            f"to apply it: --confidence {confidence}",
-            rule.id,
-        )
-    )
+def _offer(rule: Rule, bench: Workbench, confidence: str) -> tuple[str, str]:
+    """Try a rule that is not sure enough, take its changes back, and say so where there were any."""
+    before = bench.fs.snapshot()
+    trial = replace(bench, findings=[], follow_ups=[])
+    outcome, because = _run(rule, trial)
+    bench.fs.restore(before)
+    if outcome != "applied":
+        bench.findings += trial.findings
+        return outcome, because
+    summary = f"rule {rule.id} would apply but is only {confidence}: {rule.title}"
+    remedy = f"to apply it: --confidence {confidence}"
+    bench.findings.append(Finding("GF-RULE-OFFERED", "info", summary, (), remedy, rule.id))
+    return "skipped", f"confidence is only {confidence}"
 
 
 def _run(rule: Rule, bench: Workbench) -> tuple[str, str]:

@@ -110,7 +110,7 @@ def _from_release_files(guest: GuestFS) -> Identity | None:
 
 def _other_release_files(guest: GuestFS) -> Iterator[str]:
     """Yield the release files of distributions that nobody here has heard of."""
-    known = {"/etc/os-release", "/etc/lsb-release", *RELEASE_FILES, *(path for path, _ in PLAIN_FILES)}
+    known = {"/etc/os-release", "/etc/lsb-release", *RELEASE_FILES, *(path for path, _, _ in PLAIN_FILES)}
     for name in names_in(guest, "/etc"):
         if name.endswith(("-release", "_release")) and f"/etc/{name}" not in known:
             yield f"/etc/{name}"
@@ -172,18 +172,18 @@ def _from_lsb(guest: GuestFS) -> Identity | None:
 
 
 PLAIN_FILES = (
-    ("/etc/debian_version", "debian"),
-    ("/etc/alpine-release", "alpine"),
-    ("/etc/arch-release", "arch"),
-    ("/etc/gentoo-release", "gentoo"),
-    ("/etc/slackware-version", "slackware"),
-    ("/etc/photon-release", "photon"),
+    ("/etc/debian_version", "debian", "Debian GNU/Linux"),
+    ("/etc/alpine-release", "alpine", "Alpine Linux"),
+    ("/etc/arch-release", "arch", "Arch Linux"),
+    ("/etc/gentoo-release", "gentoo", "Gentoo"),
+    ("/etc/slackware-version", "slackware", "Slackware"),
+    ("/etc/photon-release", "photon", "Photon"),
 )
 """Files whose being there names the distribution; the first number in them is the version."""
 
 
 def _from_plain(guest: GuestFS) -> Identity | None:
-    for path, ident in PLAIN_FILES:
+    for path, ident, name in PLAIN_FILES:
         data = read_small(guest, path)
         if data is None:
             continue
@@ -191,7 +191,8 @@ def _from_plain(guest: GuestFS) -> Identity | None:
         version = debian_version(line) if ident == "debian" else ""
         found = re.search(r"\d+(?:\.\d+)*", line)
         version = version or (found[0] if found else "")
-        return Identity(ident, version, line, LIKE.get(ident, ()), "", "", (Evidence(path, number, line),))
+        title = line if name.split()[0] in line else f"{name} {line}".rstrip()
+        return Identity(ident, version, title, LIKE.get(ident, ()), "", "", (Evidence(path, number, line),))
     return None
 
 

@@ -129,3 +129,11 @@ def test_what_detection_found_is_said_to_be_mended_where_its_rule_applies(tmp_pa
         told += [(one.severity, one.remedy) for one in plan.findings if one.code == "GF-X"]
     mended = ("warning", "nothing to do: the rule fstab/shares mends it in this plan")
     assert told == [mended, ("blocker", "take it out")]
+
+
+def test_a_rule_that_would_change_nothing_is_not_offered(tmp_path):
+    rule = RULE.format(id="fstab/shares").replace("certain", "likely").replace("/etc/fstab", "/etc/other")
+    plan, decision = decided(tmp_path, rule)
+    assert (decision.outcome, decision.because) == ("unchanged", "nothing to change")
+    assert not plan.changes
+    assert not [one for one in plan.findings if one.code == "GF-RULE-OFFERED"]
