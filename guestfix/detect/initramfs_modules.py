@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterable
 
 from guestfix.detect.files import names_in, read_small
 from guestfix.errors import GuestError, TooLarge
 from guestfix.formats import modprobe
-from guestfix.formats.decompress import chunks, kind_of
+from guestfix.formats.decompress import kind_of, unpacked
 from guestfix.formats.initramfs import Image
 from guestfix.formats.moddep import Modules, is_module, load_index, module_name, parse_softdep
 from guestfix.formats.modinfo import depends, modinfo
-from guestfix.formats.streams import Source
 from guestfix.guest import GuestFS
 from guestfix.record import frozen
 
@@ -128,13 +126,10 @@ def module_bytes(guest: GuestFS, path: str, *, unpack: bool = True) -> bytes:
     kind = kind_of(data)
     if not unpack or not kind:
         return data
-    out, size = [], 0
-    for chunk in chunks(kind, Source(io.BytesIO(data))):
-        size += len(chunk)
-        if size > MAX_MODULE:
-            raise TooLarge(f"the module unpacks to more than {MAX_MODULE} bytes", where=path)
-        out.append(chunk)
-    return b"".join(out)
+    try:
+        return unpacked(kind, data, MAX_MODULE)
+    except TooLarge as error:
+        raise TooLarge(f"the module {error.what}", where=path) from error
 
 
 def complete(guest: GuestFS, kernel: KernelModules, wanted: Iterable[str]) -> None:

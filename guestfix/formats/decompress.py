@@ -2,18 +2,19 @@
 
 Kinds and magic numbers are those of the kernel's lib/decompress.c. Each function consumes one
 compressed segment from a Source, leaves the source exactly behind it, and yields chunks of what it
-holds. All raise :class:`~guestfix.errors.Corrupt` with the offset in the file.
+holds; a chunk may be a view that only lasts until the next one is asked for. All raise :class:`~guestfix.errors.Corrupt` with the offset in the file.
 """
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from guestfix.errors import Corrupt
+from guestfix.errors import Corrupt, TooLarge
 from guestfix.formats import lzo
-from guestfix.formats.streams import Source
+from guestfix.formats.streams import Piece, Source
 
 if TYPE_CHECKING:
     import bz2
@@ -38,6 +39,9 @@ XZ_MEMORY = 100 * 1024 * 1024
 """What liblzma may take: enough for ``xz -9``."""
 
 ZSTD_WINDOW = 1 << 27
+ZSTD_OUT = 1 << 17
+"""Bytes unpacked at once: what the processor's second cache holds."""
+
 LZ4_BLOCK = 8 * 1024 * 1024
 
 
@@ -46,9 +50,19 @@ def kind_of(start: bytes) -> str:
     return next((kind for kind, magics in MAGICS.items() if start.startswith(magics)), "")
 
 
-def chunks(kind: str, src: Source) -> Iterator[bytes]:
+def chunks(kind: str, src: Source) -> Iterator[Piece]:
     """Yield what the segment at the source's offset holds."""
     return _ENGINES[kind](src)
+
+
+def unpacked(kind: str, data: bytes, limit: int) -> bytes:
+    """Return what the segment at the start of data holds. Raises Corrupt, TooLarge beyond ``limit`` bytes."""
+    out = bytearray()
+    for chunk in chunks(kind, Source(io.BytesIO(data))):
+        if len(out) + len(chunk) > limit:
+            raise TooLarge(f"unpacks to more than {limit} bytes")
+        out += chunk
+    return bytes(out)
 
 
 def _ended(kind: str, src: Source) -> Corrupt:
@@ -132,19 +146,34 @@ def _zstd_parts(src: Source) -> Iterator[bytes]:
         yield _need("zstd", src, 4)
 
 
-def _zstd(src: Source) -> Iterator[bytes]:
+class _Fed:
+    """A file of a frame's parts for zstandard, which tells where the part began that it read last."""
+
+    def __init__(self, src: Source) -> None:
+        self.at = src.offset
+        self._src = src
+        self._parts = _zstd_parts(src)
+
+    def read(self, _size: int = -1) -> bytes:
+        self.at = self._src.offset
+        return next(self._parts, b"")
+
+
+def _zstd(src: Source) -> Iterator[Piece]:
+    """Yield views of one buffer: a new chunk for each block would cost more than unpacking it."""
     import zstandard
 
-    engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
-    at = src.offset
-    for part in _zstd_parts(src):
+    fed = _Fed(src)
+    engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_reader(fed)  # type: ignore[arg-type]
+    view = memoryview(bytearray(ZSTD_OUT))
+    while True:
         try:
-            out = engine.decompress(part)
+            count = engine.readinto(view)
         except zstandard.ZstdError as error:
-            raise Corrupt(f"damaged zstd data: {error}", offset=at) from error
-        at = src.offset
-        if out:
-            yield out
+            raise Corrupt(f"damaged zstd data: {error}", offset=fed.at) from error
+        if not count:
+            return
+        yield view[:count]
 
 
 def _lz4(src: Source) -> Iterator[bytes]:
@@ -170,7 +199,7 @@ def _lz4(src: Source) -> Iterator[bytes]:
             raise Corrupt(f"damaged lz4 data: {error}", offset=at) from error
 
 
-_ENGINES: dict[str, Callable[[Source], Iterator[bytes]]] = {
+_ENGINES: dict[str, Callable[[Source], Iterator[Piece]]] = {
     "gzip": _gzip,
     "bzip2": _bzip2,
     "xz": _xz,

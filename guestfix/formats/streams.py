@@ -7,7 +7,8 @@ from typing import IO, Protocol
 
 from guestfix.errors import Corrupt, Unreadable
 
-STEP = 1 << 16
+Piece = bytes | memoryview
+"""What a decompressor yields: a view lasts until the next piece is asked for."""
 
 
 class Flow(Protocol):
@@ -96,11 +97,11 @@ class Chunks:
     Raises Corrupt once more than ``limit`` bytes came; ``origin`` tells the file's offset for that.
     """
 
-    def __init__(self, chunks: Iterator[bytes], limit: int, origin: Source) -> None:
+    def __init__(self, chunks: Iterator[Piece], limit: int, origin: Source) -> None:
         self._chunks = chunks
         self._limit = limit
         self._origin = origin
-        self._held = b""
+        self._held: Piece = b""
         self._pos = 0
         self._passed = 0
 
@@ -120,14 +121,14 @@ class Chunks:
 
     def read(self, count: int) -> bytes:
         """See :class:`Flow`."""
-        data = self._held[self._pos : self._pos + count]
+        data = bytes(self._held[self._pos : self._pos + count])
         self._pos += len(data)
         if len(data) == count:
             return data
         parts = [data]
         missing = count - len(data)
         while missing and self._next():
-            part = self._held[:missing]
+            part = bytes(self._held[:missing])
             self._pos = len(part)
             missing -= len(part)
             parts.append(part)
@@ -136,7 +137,7 @@ class Chunks:
     def peek(self, count: int) -> bytes:
         """See :class:`Flow`."""
         data = self.read(count)
-        rest = self._held[self._pos :]
+        rest = bytes(self._held[self._pos :])
         self._passed = self.offset - len(data)
         self._held, self._pos = data + rest, 0
         return data

@@ -64,7 +64,7 @@ def main() -> int:
         added, base = [], []
         for index in range(RUNS + 1):
             out = subprocess.run([sys.executable, "-c", ADDED, str(root)], cwd=ROOT, capture_output=True, check=True)
-            wall, _ = run_once(PASS)
+            wall = run_once(PASS)[0]
             if index:
                 added.append(float(out.stdout))
                 base.append(wall)

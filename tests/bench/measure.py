@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """An installed guestfix has its bytecode beside it; without it every run would compile the sources first."""
@@ -17,18 +17,24 @@ PASS = [sys.executable, "-c", "pass"]
 class Run:
     wall: list[float]
     peak_kib: int
+    used: list[float] = field(default_factory=list)
+
+    @property
+    def cpu(self) -> float:
+        """Median processor time of the process and of those that it waited for, in seconds."""
+        return statistics.median(self.used)
 
     @property
     def median(self) -> float:
         return statistics.median(self.wall)
 
 
-def run_once(command: list[str], env: dict[str, str] | None = None) -> tuple[float, int]:
-    """Return wall seconds and peak memory in KiB of one run."""
+def run_once(command: list[str], env: dict[str, str] | None = None) -> tuple[float, int, float]:
+    """Return wall seconds, peak memory in KiB and processor seconds of one run."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
     _, _, usage = os.wait4(process.pid, 0)
-    return time.perf_counter() - start, usage.ru_maxrss
+    return time.perf_counter() - start, usage.ru_maxrss, usage.ru_utime + usage.ru_stime
 
 
 def in_turn(commands: dict[str, list[str]], runs: int = 11, env: dict[str, str] | None = None) -> dict[str, Run]:
@@ -36,9 +42,10 @@ def in_turn(commands: dict[str, list[str]], runs: int = 11, env: dict[str, str] 
     results = {name: Run([], 0) for name in commands}
     for index in range(runs + 1):
         for name, command in commands.items():
-            wall, peak = run_once(command, env)
+            wall, peak, used = run_once(command, env)
             if index:
                 results[name].wall.append(wall)
+                results[name].used.append(used)
             results[name].peak_kib = max(results[name].peak_kib, peak)
     return results
 

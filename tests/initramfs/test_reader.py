@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from guestfix.errors import Corrupt, GuestfixError
+from guestfix.errors import Corrupt, GuestfixError, TooLarge
 from guestfix.formats import cpio, decompress, initramfs, lzo
 from guestfix.formats.compress import compress
 from guestfix.formats.streams import Chunks, Source
@@ -299,6 +299,26 @@ def test_chunks_and_source_read_alike(parts, steps):
         assert got[0] == got[1] == (len(wanted) if step == "s" else wanted)
         at += 0 if step == "p" else len(wanted)
         assert [flow.offset for flow in flows] == [at, at]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "none"])
+@given(steps=st.lists(st.tuples(st.sampled_from("rps"), st.integers(0, 150_000)), max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_what_a_decompressor_yields_outlives_the_next_piece(kind, steps):
+    """Views of a buffer that is used again must have been copied by whoever keeps them."""
+    whole = bytes(range(256)) * 1500 + bytes(range(255, -1, -1)) * 300
+    flow = Chunks(decompress.chunks(kind, Source(io.BytesIO(compress(kind, whole)))), 1 << 20, Source(io.BytesIO(b"")))
+    at, got = 0, []
+    for step, count in steps:
+        got.append((at, flow.read(count) if step == "r" else flow.peek(count) if step == "p" else b""))
+        at += flow.skip(count) if step == "s" else len(got[-1][1]) if step == "r" else 0
+    assert all(type(part) is bytes and part == whole[start : start + len(part)] for start, part in got)
+    assert flow.offset == at and decompress.unpacked(kind, compress(kind, whole), 1 << 20) == whole
+
+
+def test_what_unpacks_to_more_than_asked_for_is_refused():
+    with pytest.raises(TooLarge):
+        decompress.unpacked("zstd", compress("zstd", bytes(1000)), 999)
 
 
 def test_a_source_gives_bytes_back():
