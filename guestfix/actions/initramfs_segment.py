@@ -6,14 +6,15 @@ import stat
 from collections.abc import Iterable
 from typing import IO
 
+from guestfix.detect.files import read_small
 from guestfix.detect.initramfs_check import Verdict
-from guestfix.detect.initramfs_modules import KernelModules, module_bytes
+from guestfix.detect.initramfs_modules import LIMIT, KernelModules, module_bytes
 from guestfix.edit import Splice
 from guestfix.errors import GuestError
 from guestfix.formats import cpio, lzo, modprobe, shellvars
 from guestfix.formats.compress import compress
 from guestfix.formats.initramfs import Image
-from guestfix.formats.moddep import SUFFIX
+from guestfix.formats.moddep import SUFFIX, parse_alias
 from guestfix.formats.modindex import Added, builtin_index, merge
 from guestfix.formats.streams import Source
 from guestfix.guest import GuestFS
@@ -98,7 +99,18 @@ def _add_modules(guest: GuestFS, found: Verdict, segment: Segment) -> list[Added
     if flat:
         return []
     present = {name: _relative(path, found.boot.kernel) for name, path in contents.modules.items()}
-    return [_added(kernel, name, places[name], {**present, **places}) for name in places]
+    symbols = _symbols(guest, kernel, places)
+    return [_added(kernel, name, places[name], {**present, **places}, symbols.get(name, [])) for name in places]
+
+
+def _symbols(guest: GuestFS, kernel: KernelModules, names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the aliases that the guest's modules.symbols has for these modules."""
+    wanted: dict[str, list[str]] = {name: [] for name in names}
+    data = read_small(guest, f"{kernel.folder}/modules.symbols", LIMIT) if kernel.indexed else None
+    for alias, module in parse_alias(data or b""):
+        if module in wanted:
+            wanted[module].append(alias)
+    return wanted
 
 
 def _suffix(path: str) -> str:
@@ -112,7 +124,7 @@ def _relative(path: str, release: str) -> str:
     return path.split(marker, 1)[1] if marker in path else path.lstrip("/")
 
 
-def _added(kernel: KernelModules, name: str, path: str, places: dict[str, str]) -> Added:
+def _added(kernel: KernelModules, name: str, path: str, places: dict[str, str], symbols: list[str]) -> Added:
     modules = kernel.modules
     needs = [places[need] for need in modules.needs.get(name, []) if need in places]
     aliases = [pattern for pattern, module in modules.aliases if module == name]
@@ -120,7 +132,8 @@ def _added(kernel: KernelModules, name: str, path: str, places: dict[str, str]) 
     words = (["pre:", *before] if before else []) + (["post:", *after] if after else [])
     lines = kernel.files.get("modules.devname", b"").decode("utf-8", "surrogateescape").splitlines()
     devname = next((line for line in lines if line.split(" ", 1)[0].replace("-", "_") == name), "")
-    return Added(name, path, tuple(needs), tuple(aliases), (" ".join(words),) if words else (), devname)
+    lines_of_softdep = (" ".join(words),) if words else ()
+    return Added(name, path, tuple(needs), tuple(aliases), lines_of_softdep, devname, tuple(symbols))
 
 
 def _add_indexes(found: Verdict, segment: Segment, added: list[Added]) -> None:

@@ -2,7 +2,8 @@
 
 Kinds and magic numbers are those of the kernel's lib/decompress.c. Each function consumes one
 compressed segment from a Source, leaves the source exactly behind it, and yields chunks of what it
-holds; a chunk may be a view that only lasts until the next one is asked for. All raise :class:`~guestfix.errors.Corrupt` with the offset in the file.
+holds; a chunk may be a view that only lasts until the next one is asked for. All raise
+:class:`~guestfix.errors.Corrupt` with the offset in the file.
 """
 
 from __future__ import annotations

@@ -15,7 +15,10 @@ from guestfix.record import field, frozen, mutable
 
 @frozen
 class Added:
-    """A module that is put into an image. ``path`` and ``needs`` (all it depends on) count from the modules' folder."""
+    """A module that is put into an image. ``path`` and ``needs`` (all it depends on) count from the modules' folder.
+
+    ``symbols`` are the aliases in modules.symbols, which the kernel's symbol_request() asks for.
+    """
 
     name: str
     path: str
@@ -23,6 +26,7 @@ class Added:
     aliases: tuple[str, ...] = ()
     softdeps: tuple[str, ...] = ()
     devname: str = ""
+    symbols: tuple[str, ...] = ()
 
 
 @mutable
@@ -81,7 +85,8 @@ def _alias_rows(pairs: Iterable[tuple[str, str]]) -> list[kmodindex.Row]:
 def merge(old: Mapping[str, bytes], added: list[Added]) -> dict[str, bytes]:
     """Return the modules.* files that change or are new, by base name.
 
-    An image that has only the .bin or only the text of a table keeps it so; one that has neither gets both.
+    An image that has only the .bin or only the text of a table keeps it so; one that has neither gets both,
+    except modules.symbols, which nothing that mounts a root asks for.
     """
     tables = _Tables(old)
     dep_text, dep_bin = _forms(old, "modules.dep")
@@ -92,16 +97,21 @@ def merge(old: Mapping[str, bytes], added: list[Added]) -> dict[str, bytes]:
     if dep_bin:
         before = _dep_rows(parse_dep(old.get("modules.dep", b"")))
         tables.index("modules.dep.bin", before, _dep_rows({one.path: one.needs for one in added}), stale)
-    pairs = [(alias, one.name) for one in added for alias in one.aliases]
-    alias_text, alias_bin = _forms(old, "modules.alias")
-    if alias_text:
-        tables.text("modules.alias", [f"alias {pattern} {name}" for pattern, name in pairs])
-    if alias_bin:
-        before = _alias_rows(parse_alias(old.get("modules.alias", b"")))
-        tables.index("modules.alias.bin", before, _alias_rows(pairs))
+    _merge_aliases(tables, "modules.alias", [(alias, one.name) for one in added for alias in one.aliases])
+    if "modules.symbols" in old or "modules.symbols.bin" in old:
+        _merge_aliases(tables, "modules.symbols", [(alias, one.name) for one in added for alias in one.symbols])
     tables.text("modules.softdep", [f"softdep {one.name} {line}" for one in added for line in one.softdeps])
     tables.text("modules.devname", [one.devname for one in added if one.devname])
     return tables.new
+
+
+def _merge_aliases(tables: _Tables, name: str, pairs: list[tuple[str, str]]) -> None:
+    text, index = _forms(tables.old, name)
+    if text:
+        tables.text(name, [f"alias {pattern} {module}" for pattern, module in pairs])
+    if index:
+        before = _alias_rows(parse_alias(tables.old.get(name, b"")))
+        tables.index(f"{name}.bin", before, _alias_rows(pairs))
 
 
 def _forms(old: Mapping[str, bytes], name: str) -> tuple[bool, bool]:

@@ -134,6 +134,16 @@ def test_an_image_without_any_module_gets_a_folder_and_indexes(tmp_path):
     assert (tmp_path / "out" / f"usr/lib/modules/{RELEASE}/modules.builtin.bin").is_file()
 
 
+def test_symbols_are_merged_where_the_image_has_them(tmp_path):
+    where = f"usr/lib/modules/{RELEASE}/modules.symbols"
+    files = guest_files(compress("gzip", archive(inside(OLD) | {where: "alias symbol:scsi_api scsi_mod\n"})))
+    files[where] = "alias symbol:virtio_api virtio\nalias symbol:nvme_api nvme\n"
+    result = plan(build(tmp_path / "with", files))
+    assert result.image.files[where] == b"alias symbol:scsi_api scsi_mod\nalias symbol:virtio_api virtio\n"
+    files[f"boot/initrd.img-{RELEASE}"] = compress("gzip", archive(inside(OLD)))
+    assert where not in plan(build(tmp_path / "without", files)).image.entries
+
+
 def test_an_image_with_only_binary_indexes_keeps_it_so(tmp_path):
     files = inside(OLD, "mkinitcpio")
     for name in ("modules.dep", "modules.alias"):

@@ -103,7 +103,8 @@ def test_modinfo_reads_what_the_module_says():
 def merged_tree(root: Path, old, added) -> tuple[dict[str, bytes], dict[str, bytes]]:
     folder = depmod(root, old)
     before = files_of(folder)
-    guest = moddep.load_index(files_of(depmod(root.parent / "guest", MODULES)))
+    files = files_of(depmod(root.parent / "guest", MODULES))
+    guest, symbols = moddep.load_index(files), moddep.parse_alias(files["modules.symbols"])
     extra = [
         Added(
             name,
@@ -111,6 +112,7 @@ def merged_tree(root: Path, old, added) -> tuple[dict[str, bytes], dict[str, byt
             tuple(guest.paths[need] for need in guest.needs[name]),
             tuple(alias for alias, module in guest.aliases if module == name),
             tuple("pre: crc32c" for _ in [0] if name == "libcrc32c"),
+            symbols=tuple(alias for alias, module in symbols if module == name),
         )
         for name in added
     ]
@@ -123,11 +125,9 @@ def test_a_merge_is_what_depmod_makes_of_the_whole(tmp_path):
     before, new = merged_tree(tmp_path / "old", old, added)
     whole = files_of(depmod(tmp_path / "whole", (*old, *added)))
     result = {**before, **new}
-    for name in ("modules.dep.bin", "modules.alias.bin"):
-        assert {(k, v) for k, _, v in kmodindex.read(result[name])} == {
-            (k, v) for k, _, v in kmodindex.read(whole[name])
-        }
-    for name in ("modules.dep", "modules.alias", "modules.softdep"):
+    for name in ("modules.dep.bin", "modules.alias.bin", "modules.symbols.bin"):
+        assert _pairs(result[name]) == _pairs(whole[name])
+    for name in ("modules.dep", "modules.alias", "modules.softdep", "modules.symbols"):
         assert _lines(result[name]) == _lines(whole[name])
         assert result[name].startswith(before[name])
 
