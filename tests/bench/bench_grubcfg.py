@@ -69,8 +69,8 @@ def main() -> int:
             if turn:
                 taken[name].append(spent)
     base = statistics.median(taken["lines"])
-    print(f"{len(src)} bytes, {src.count(b'menuentry ')} entries; splitting lines: {base * 1000:.1f} ms")
     table = Table()
+    table.note(f"{len(src)} bytes, {src.count(b'menuentry ')} entries; splitting lines, the unit: {base * 1000:.1f} ms")
     for name, what in (
         ("parse", "parse"),
         ("arguments", "parse and find all arguments"),

@@ -62,12 +62,12 @@ def main() -> int:
             commands["hivex"] = [hivexregedit, "--export", str(hive), "\\"]
         found = in_turn(commands)
     base = found["pass"].median
-    print(f"hive: {size:.1f} MB; python -c pass: {base * 1000:.1f} ms; export: {found['export'].median:.2f} s")
+    table.note(f"hive: {size:.1f} MB; python -c pass: {base * 1000:.1f} ms; export: {found['export'].median:.2f} s")
     table.row("hive: open, read 20 values, set 5, write", found["edit"].median / base, 10)
     if hivexregedit:
         table.row("registry export / hivexregedit --export", found["export"].median / found["hivex"].median, 1)
     else:
-        print("hivexregedit is not installed: export is not compared")
+        table.note("hivexregedit is not installed: export is not compared")
     table.row("peak memory of export / size of the hive", found["export"].peak_kib / 1024 / size, 3)
     return table.status()
 

@@ -58,7 +58,7 @@ def main() -> int:
         check(commands)
         found = in_turn(commands)
     base = found["pass"].median
-    print(f"python -c pass: {base * 1000:.1f} ms")
+    table.note(f"python -c pass, the unit: {base * 1000:.1f} ms")
     table.row("guestfix --version", found["version"].median / base, 4)
     for guest in guests:
         table.row(f"guestfix report {guest.name}", found[guest.name].median / base, 15)

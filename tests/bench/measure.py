@@ -50,18 +50,53 @@ def in_turn(commands: dict[str, list[str]], runs: int = 11, env: dict[str, str] 
     return results
 
 
+def _short(number: float) -> str:
+    return f"{number:.2f}" if number >= 0.1 else f"{number:.2g}"
+
+
 class Table:
-    """Rows of measured figures against bounds; :meth:`status` is non-zero where one is over."""
+    """Rows of measured figures against bounds; :meth:`status` is non-zero where one is over.
+
+    Text for people, or Markdown where GUESTFIX_BENCH_MARKDOWN is set; notes then come after the table.
+    """
 
     def __init__(self) -> None:
         self.over = 0
-        print(f"{'what':<58} {'measured':>10} {'bound':>8}")
+        self.notes: list[str] = []
+        self.markdown = bool(os.environ.get("GUESTFIX_BENCH_MARKDOWN"))
+        self._head = "| what | measured | bound |\n|---|---|---|" if self.markdown else ""
+        if not self.markdown:
+            self._head = f"{'what':<58} {'measured':>10} {'bound':>8}"
+
+    def _line(self, what: str, measured: str, bound: str, mark: str = "") -> None:
+        if self._head:
+            print(self._head)
+            self._head = ""
+        if self.markdown:
+            print(f"| {what} | {measured}{mark} | {bound} |", flush=True)
+        else:
+            print(f"{what:<58} {measured:>10} {bound:>8}{mark}", flush=True)
 
     def row(self, what: str, measured: float, bound: float, unit: str = "x") -> None:
+        """Print a figure and the bound that it must not be over."""
         bad = measured > bound
         self.over += bad
-        mark = "  OVER" if bad else ""
-        print(f"{what:<58} {measured:>9.2f}{unit} {bound:>7.4g}{unit}{mark}", flush=True)
+        self._line(what, f"{_short(measured)}{unit}", f"{bound:.4g}{unit}", "  OVER" if bad else "")
+
+    def plain(self, what: str, measured: float, unit: str) -> None:
+        """Print a figure without a bound."""
+        self._line(what, f"{_short(measured)}{unit}", "")
+
+    def note(self, text: str) -> None:
+        """Print what a reader of the figures should know."""
+        if self.markdown:
+            self.notes.append(text.strip())
+        else:
+            print(text, flush=True)
 
     def status(self) -> int:
+        """Print the notes that are left; return 1 where a figure is over its bound."""
+        if self.notes:
+            print("\n" + "\n".join(f"- {text}" for text in self.notes), flush=True)
+            self.notes.clear()
         return 1 if self.over else 0
