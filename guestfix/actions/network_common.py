@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence
@@ -11,6 +11,8 @@ from guestfix.formats.nic import MAX_CONFIG, Nic, from_fact, is_mac, norm_mac
 from guestfix.formats.wired import CARRIED, stands_on_wire, wires_of
 from guestfix.record import mutable
 from guestfix.workbench import Workbench
+
+Editor = Callable[[bytes | None], bytes | None]
 
 
 @mutable
@@ -78,6 +80,24 @@ class Setup:
         if before is not None:
             self.bench.fs.put(path, None)
 
+    def each(self, dhcp: Editor, keep: Callable[[bytes | None, Nic], bytes | None]) -> None:
+        """Plan each of the stack's files: moved aside, changed to DHCP, or kept but tied to the new NIC."""
+        for nic in self.own:
+            if self.goes(nic):
+                self.aside(nic.path)
+                continue
+            before = after = self.read(nic.path)
+            if self.is_primary(nic) and self.policy != "preserve":
+                after = dhcp(after)
+            if self.wired(nic) and not (self.flat and self.is_primary(nic)):
+                after = keep(after, nic)
+            self.write(nic.path, before, after)
+
+    def added(self, path: str) -> None:
+        """Tell that no wired NIC was configured, and that a file now makes them use DHCP."""
+        summary = f"no wired NIC was configured for {self.stack}; {path} now makes one use DHCP"
+        self.bench.find("GF-NETWORK-ADDED", "info", summary, Evidence(path))
+
     def place(self, nic: Nic) -> str:
         """Return what the map says of the NIC: its new hardware address or name, or ""."""
         known: Mapping[str, str] = self.bench.facts.value("network.map", {}) or {}
@@ -111,7 +131,7 @@ def _tell(setup: Setup, nic: Nic) -> None:
     place = Evidence(nic.path, nic.line)
     if setup.goes(nic):
         what = _what(nic)
-        parts = f": {', '.join(what)}" if what else ""
+        parts = f": {what}" if what else ""
         kind = nic.kind if nic.kind != "ethernet" else "NIC"
         if setup.primary is not None and nic.name == setup.primary.name:
             _tell_lost(setup, nic, what, place)
@@ -126,30 +146,31 @@ def _tell(setup: Setup, nic: Nic) -> None:
             _tell_lost(setup, nic, what, place)
 
 
-def _tell_lost(setup: Setup, nic: Nic, what: list[str], place: Evidence) -> None:
+def _tell_lost(setup: Setup, nic: Nic, what: str, place: Evidence) -> None:
     severity = "warning" if _more_than_dhcp_gives(nic) else "info"
-    summary = f"{nic.name} will take its address by DHCP and loses {', '.join(what)}"
+    summary = f"{nic.name} will take its address by DHCP and loses {what}"
     remedy = "reserve the address at the DHCP server, or choose --policy network=preserve"
     setup.bench.find("GF-NETWORK-STATIC-LOST", severity, summary, place, remedy=remedy)
-    setup.bench.follow_up(f"{nic.name} had {', '.join(what)}: what is still needed must come from the DHCP server")
+    setup.bench.follow_up(f"{nic.name} had {what}: what is still needed must come from the DHCP server")
 
 
-def _what(nic: Nic, *, whole: bool = True) -> list[str]:
+def _what(nic: Nic, *, whole: bool = True) -> str:
     """Return what an interface has that DHCP may not give it, in words; ``whole``: with what it stands on."""
     four = [one for one in nic.addresses if ":" not in one]
     six = [one for one in nic.addresses if ":" in one]
     parts = (
-        ("address", four),
-        ("IPv6 address", six),
-        ("gateway", [one for one in (nic.gateway, nic.gateway6) if one]),
-        ("DNS server", list(nic.dns)),
-        ("search domain", list(nic.search)),
-        ("route", list(nic.routes)),
-        ("MTU", [str(nic.mtu)] if nic.mtu not in (None, 1500) else []),
-        ("member of", list(nic.more) if whole else []),
-        ("on", [one for one in nic.parents if nic.kind != "ethernet"] if whole else []),
+        ("address", "addresses", four),
+        ("IPv6 address", "IPv6 addresses", six),
+        ("gateway", "gateways", [one for one in (nic.gateway, nic.gateway6) if one]),
+        ("DNS server", "DNS servers", list(nic.dns)),
+        ("search domain", "search domains", list(nic.search)),
+        ("route", "routes", list(nic.routes)),
+        ("MTU", "", [str(nic.mtu)] if nic.mtu not in (None, 1500) else []),
+        ("its place in", "its place in", list(nic.more) if whole else []),
+        ("on", "on", [one for one in nic.parents if nic.kind != "ethernet"] if whole else []),
     )
-    return [f"{label} {' '.join(_short(value) for value in values)}" for label, values in parts if values]
+    said = [(one if len(values) == 1 else many, values) for one, many, values in parts if values]
+    return "; ".join(f"{label} {', '.join(_short(value) for value in values)}" for label, values in said)
 
 
 def _short(text: str) -> str:

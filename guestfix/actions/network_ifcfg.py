@@ -24,17 +24,24 @@ def suse(bench: Workbench, *, policy: str) -> None:
     """Apply the network policy to ifcfg files of SUSE's (wicked, or the older ifup scripts)."""
     setup = begin(bench, "ifcfg-suse", policy)
     _files(setup, any_nic=False, suse=True)
-    if policy != "preserve" and setup.in_charge:
-        path = f"{SUSE}/routes"
-        before = setup.read(path)
-        setup.write(path, before, ifcfg.no_default_route(before))
+    if policy == "preserve" or not setup.in_charge:
+        return
+    gone = {nic.name for nic in setup.own if setup.goes(nic) or setup.is_primary(nic)}
+    routes, config = f"{SUSE}/routes", f"{SUSE}/config"
+    before = setup.read(routes)
+    setup.write(routes, before, ifcfg.no_old_routes(before, devices=gone, loose=policy == "dhcp"))
+    if setup.primary is not None and setup.primary.method != "dhcp":
+        before = setup.read(config)
+        setup.write(config, before, ifcfg.no_fixed_dns(before))
 
 
 def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
-    for nic in setup.own:
+    for index, nic in enumerate(setup.own):
         if setup.goes(nic):
             setup.aside(nic.path)
             _routes_aside(setup, nic)
+        elif suse and not nic.bound_name:
+            _renamed(setup, nic, index)
         elif setup.is_primary(nic) and setup.policy != "preserve":
             before = setup.read(nic.path)
             setup.write(nic.path, before, ifcfg.dhcp(before, any_nic=any_nic, suse=suse, flat=setup.flat))
@@ -43,6 +50,21 @@ def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
             _keep(setup, nic, suse)
     if setup.primary is None and setup.in_charge and setup.policy == "dhcp":
         _fresh(setup, suse)
+
+
+def _renamed(setup: Setup, nic: Nic, index: int) -> None:
+    """Move a file that is named after old hardware (ifcfg-eth-id-MAC) to the new NIC's MAC, or a plain name."""
+    before = setup.read(nic.path)
+    mac = setup.new_mac(nic)
+    name = "eth0" if setup.is_primary(nic) else f"eth-id-{mac}" if mac else f"eth{index}"
+    path = f"{SUSE}/ifcfg-{name}"
+    if before is None or setup.read(path) is not None:
+        return
+    if setup.is_primary(nic) and setup.policy != "preserve":
+        before = ifcfg.dhcp(before, suse=True, flat=setup.flat)
+        _routes_aside(setup, nic)
+    setup.aside(nic.path)
+    setup.write(path, None, before)
 
 
 def _keep(setup: Setup, nic: Nic, suse: bool) -> None:
@@ -71,3 +93,4 @@ def _fresh(setup: Setup, suse: bool) -> None:
     if before is None:
         new = ifcfg.fresh("eth0", suse=suse)
         setup.write(path, None, ifcfg.dhcp(new, any_nic=setup.manager == "networkmanager", suse=suse))
+        setup.added(path)

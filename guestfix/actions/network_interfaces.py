@@ -35,14 +35,29 @@ def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
     drop = list(dict.fromkeys(nic.name for nic in setup.own if setup.goes(nic) and nic.name != logical))
     drop += [logical] if name != logical else []
     drop += [one for one in how if one.startswith(f"{name}:") and one not in {nic.name for nic in setup.own}]
+    bases = _bases(files, name, {*drop, *how})
     defined = False
     for path, before in files.items():
-        after = edit.dhcp(before, name=name, drop=drop, up=name in how, flat=setup.flat)
+        after = edit.dhcp(before, name=name, drop=drop, up=name in how, flat=setup.flat, bases=bases)
         defined = defined or _defines(after, name)
         setup.write(path, before, after)
     if not defined:
         now = setup.read(INTERFACES)
         setup.write(INTERFACES, now, edit.add(now, name=name))
+        if setup.primary is None:
+            setup.added(INTERFACES)
+
+
+def _bases(files: dict[str, bytes | None], name: str, others: set[str]) -> set[str]:
+    """Return the stanzas that ``name`` inherits from, at any depth, and nothing else does."""
+    parsed = [interfaces.parse(src or b"") for src in files.values()]
+    heirs: dict[str, set[str]] = {}
+    for one in (stanza for file in parsed for stanza in file.stanzas if stanza.keyword == "iface"):
+        heirs.setdefault(one.terms[2], set()).add(one.name)
+    found = {name}
+    for _ in heirs:
+        found |= {base for base, names in heirs.items() if base and names <= found and base not in others}
+    return found - {name}
 
 
 def _defines(src: bytes | None, name: str) -> bool:

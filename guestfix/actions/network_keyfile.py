@@ -15,17 +15,11 @@ UUID = "5c2a9d0e-6b1f-5f39-9d55-9d4f1f0a7c11"
 def apply(bench: Workbench, *, policy: str) -> None:
     """Apply the network policy to NetworkManager's keyfiles."""
     setup = begin(bench, "networkmanager", policy)
-    for nic in setup.own:
-        if setup.goes(nic):
-            setup.aside(nic.path)
-            continue
-        before = setup.read(nic.path)
-        after = before
-        if setup.is_primary(nic) and policy != "preserve":
-            after = keyfile.dhcp(before, any_nic=policy == "dhcp", flat=setup.flat)
-        if setup.wired(nic) and not (policy == "dhcp" and setup.is_primary(nic)):
-            after = keyfile.rebind(after, mac=setup.new_mac(nic))
-        setup.write(nic.path, before, after)
+    setup.each(
+        lambda src: keyfile.dhcp(src, any_nic=setup.flat, flat=setup.flat),
+        lambda src, nic: keyfile.rebind(src, mac=setup.new_mac(nic)),
+    )
     lonely = setup.primary is None and setup.in_charge and policy == "dhcp"
     if lonely and bench.facts.value("network.no_auto_default"):
         setup.write(NEW, setup.read(NEW), keyfile.fresh(UUID), mode=0o600)
+        setup.added(NEW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network_common import Setup, begin
+from guestfix.actions.network_mentions import mentions
 from guestfix.detect.network_state import PIN
 from guestfix.formats.nic import IFNAME, Nic, kernel_name, norm_mac
 from guestfix.formats.udevnet import pin_rules
@@ -25,6 +26,7 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     if policy != "dhcp":
         _any(setup, bench)
     wanted = _wanted(setup)
+    mentions(bench, _without_nic(setup, {nic.name for nic in wanted}))
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
         return
@@ -36,11 +38,19 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
         _tell(bench, wanted, places, policy)
 
 
+def _without_nic(setup: Setup, kept: set[str]) -> list[str]:
+    """Return the names of configured NICs that no new NIC is given, and that the kernel doesn't give by itself."""
+    own = setup.bench.facts.value("network.predictable_names", True) is False
+    ours = [nic for nic in setup.nics if nic.bound_name or (nic.stack == "netplan" and nic.bound_mac)]
+    wired = dict.fromkeys(nic.name for nic in ours if nic.kind == "ethernet")
+    return [name for name in wired if name not in kept and not (own and kernel_name(name))]
+
+
 def _wanted(setup: Setup) -> list[Nic]:
     if setup.policy == "dhcp":
         if setup.manager not in BY_NAME:
             return []
-        return [setup.primary or Nic("eth0")]
+        return [setup.primary if setup.primary is not None and setup.primary.bound_name else Nic("eth0")]
     wired = [nic for nic in setup.own if nic.kind == "ethernet" and IFNAME.match(nic.name) and _by_name(setup, nic)]
     unique = {nic.name: nic for nic in reversed(wired)}
     return sorted(unique.values(), key=lambda nic: natural(nic.name))

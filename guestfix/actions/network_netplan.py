@@ -41,6 +41,7 @@ def _dhcp(setup: Setup, paths: list[str]) -> None:
     if setup.primary is None:
         if setup.in_charge and not wired and setup.manager != "networkmanager":
             _fresh(setup)
+            setup.added(NEW)
         return
     if len(wired) == 1 and len(_holders(setup, paths)) == 1:
         path = setup.primary.path

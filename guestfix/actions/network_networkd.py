@@ -6,6 +6,7 @@ from guestfix.actions.network_common import Setup, begin
 from guestfix.detect.network_read import NETWORKD
 from guestfix.editors import networkd
 from guestfix.formats.networkd import netdev
+from guestfix.formats.nic import Nic
 from guestfix.workbench import Workbench
 
 NEW = f"{NETWORKD}/80-guestfix-wired.network"
@@ -14,23 +15,20 @@ NEW = f"{NETWORKD}/80-guestfix-wired.network"
 def apply(bench: Workbench, *, policy: str) -> None:
     """Apply the network policy to systemd-networkd's files."""
     setup = begin(bench, "networkd", policy)
-    for nic in setup.own:
-        if setup.goes(nic):
-            setup.aside(nic.path)
-            continue
-        before = setup.read(nic.path)
-        after = before
-        if setup.is_primary(nic) and policy != "preserve":
-            after = networkd.dhcp(before, any_nic=policy == "dhcp", flat=setup.flat)
-        if setup.wired(nic) and (policy != "dhcp" or not setup.is_primary(nic)):
-            after = networkd.rebind(after, mac=setup.new_mac(nic), name=nic.name)
-            if setup.optional(nic):
-                after = networkd.optional(after)
-        setup.write(nic.path, before, after)
+    setup.each(
+        lambda src: networkd.dhcp(src, any_nic=setup.flat, flat=setup.flat),
+        lambda src, nic: _keep(setup, src, nic),
+    )
     if policy == "dhcp":
         _devices_aside(setup)
         if setup.primary is None and setup.in_charge:
             setup.write(NEW, setup.read(NEW), networkd.FRESH)
+            setup.added(NEW)
+
+
+def _keep(setup: Setup, src: bytes | None, nic: Nic) -> bytes | None:
+    bound = networkd.rebind(src, mac=setup.new_mac(nic), name=nic.name)
+    return networkd.optional(bound) if setup.optional(nic) else bound
 
 
 def _devices_aside(setup: Setup) -> None:

@@ -66,6 +66,14 @@ def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:
     elif policy == "clean":
         for path in bench.fs.glob("/var/lib/cloud/instances/*/obj.pkl"):
             bench.fs.put(path, None)
+    elif policy == "auto":
+        bench.find(
+            "GF-NETWORK-CLOUD-INIT",
+            "info",
+            "cloud-init is on: if the new platform's data source names a new instance, it writes the network anew",
+            *bench.facts.evidence("network.cloud_init"),
+            remedy="nothing, if that is wanted; --policy cloud_init_network=disable keeps what guestfix makes",
+        )
 
 
 DUIDS = (

@@ -193,7 +193,7 @@ def _accepts(text: str, port: int) -> bool:
 
 
 _PERSISTENT = ("netfilter-persistent", "iptables-persistent")
-_SAVED = (
+SAVED = (
     (["iptables.service"], ["iptables"], "/etc/sysconfig/iptables"),
     ([f"{name}.service" for name in _PERSISTENT], _PERSISTENT, "/etc/iptables/rules.v4"),
     (["iptables.service"], ["iptables"], "/etc/iptables/iptables.rules"),
@@ -202,7 +202,7 @@ _SAVED = (
 
 
 def _iptables(guest: GuestFS, services: Services, port: int) -> Filter | None:
-    for units, names, path in _SAVED:
+    for units, names, path in SAVED:
         data = _read(guest, path)
         if data is None or services.find(units, names).state != "on":
             continue

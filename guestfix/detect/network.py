@@ -11,20 +11,28 @@ from __future__ import annotations
 
 from guestfix.detect.files import exists, names_in, read_small
 from guestfix.detect.initsystem import Services
+from guestfix.detect.network_firewall import dhcp_findings
 from guestfix.detect.network_read import READERS, Read
 from guestfix.detect.network_services import SERVICES, Service, dhcp_client, look
 from guestfix.detect.network_state import PIN, put_state
 from guestfix.detect.programs import Programs
+from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.formats.keyfile import no_auto_default
-from guestfix.formats.nic import MAX_NICS, Nic, number
+from guestfix.formats.nic import MAX_CONFIG, MAX_NICS, Nic, number
 from guestfix.formats.udevnet import pinned_primary
 from guestfix.formats.wired import route_of
+from guestfix.globs import glob
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
+from guestfix.patterns import regex
 from guestfix.record import replace
 
-REPORT_ONLY = ("dhcpcd", "connman")
+REPORT_ONLY = {
+    "dhcpcd": ("/etc/dhcpcd.conf", regex(r"\s*static\s+(ip6?_address|routers|domain_name_servers)")),
+    "connman": ("/var/lib/connman/*/settings", regex(r"IPv[46]\.(method=manual|local_address=|gateway=)")),
+}
+"""Programs that guestfix only reports: their files, and the lines that are static in them."""
 
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
@@ -45,7 +53,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     _put_nics(facts, nics, route)
     findings += _service(guest, facts, services, stack, manager)
     facts.put("network.no_auto_default", _no_auto_default(guest))
-    findings += put_state(guest, facts, [nic.name for nic in nics])
+    findings += put_state(guest, facts, [nic.name for nic in nics]) + dhcp_findings(guest, index)
     return findings + _report_only(guest, active)
 
 
@@ -157,13 +165,7 @@ def _no_auto_default(guest: GuestFS) -> bool:
 
 
 def _report_only(guest: GuestFS, active: list[str]) -> list[Finding]:
-    found = []
-    for stack, path in (("dhcpcd", "/etc/dhcpcd.conf"), ("connman", "/var/lib/connman")):
-        if stack in active:
-            static = b"static ip_address" in (read_small(guest, path) or b"")
-            what = "has static addresses, which are not changed" if static else "is left as it is"
-            summary = f"{stack} configures the network; it {what}"
-            found.append(Finding("GF-NETWORK-REPORT-ONLY", "warning" if static else "info", summary, (Evidence(path),)))
+    found = [_reported(guest, stack) for stack in REPORT_ONLY if stack in active]
     found += _left_alone(guest)
     if not active and exists(guest, "/etc"):
         found.append(
@@ -176,6 +178,28 @@ def _report_only(guest: GuestFS, active: list[str]) -> list[Finding]:
             )
         )
     return found
+
+
+def _reported(guest: GuestFS, stack: str) -> Finding:
+    """Return the finding that names the static addresses of dhcpcd or connman, which guestfix does not change."""
+    home, pattern = REPORT_ONLY[stack]
+    places = []
+    for path in _paths(guest, home):
+        lines = (read_small(guest, path, MAX_CONFIG) or b"").decode("utf-8", "replace").splitlines()
+        places += [Evidence(path, n, line.strip()) for n, line in enumerate(lines, 1) if pattern.match(line)]
+    if not places:
+        summary = f"{stack} configures the network; no static address was found, and it is left as it is"
+        return Finding("GF-NETWORK-REPORT-ONLY", "info", summary, (Evidence(home.partition("*")[0].rstrip("/")),))
+    summary = f"{stack} configures the network; its static addresses are not changed"
+    remedy = "take these lines out before the migration, unless the guest keeps its addresses"
+    return Finding("GF-NETWORK-REPORT-ONLY", "warning", summary, tuple(places[:8]), remedy)
+
+
+def _paths(guest: GuestFS, pattern: str) -> tuple[str, ...]:
+    try:
+        return glob(guest, pattern)[:MAX_NICS]
+    except GuestError:
+        return ()
 
 
 def _left_alone(guest: GuestFS) -> list[Finding]:

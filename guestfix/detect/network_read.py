@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from guestfix.detect.files import names_in, read_small
 from guestfix.errors import GuestError
@@ -59,7 +59,9 @@ def red_hat(guest: GuestFS) -> Read:
         if _no_variables(found, path, data):
             continue
         one = ifcfg.nic(data, path.rpartition("/")[2]).with_path(path)
-        found.nics.append(_with_routes(guest, one, SCRIPTS, ("route-", "route6-"), path.rpartition("ifcfg-")[2]))
+        suffix = path.rpartition("ifcfg-")[2]
+        one = _with_routes(guest, one, SCRIPTS, ("route-", "route6-"), suffix)
+        found.nics.append(replace(one, routes=one.routes + _rules(guest, suffix)))
     common = ifcfg.values(read_small(guest, "/etc/sysconfig/network", MAX_CONFIG) or b"")
     return _with_gateway(found, common.get("GATEWAY", ""))
 
@@ -86,6 +88,12 @@ def _with_routes(guest: GuestFS, one: Nic, folder: str, starts: tuple[str, ...],
             gateway6=one.gateway6 or gateway if six else one.gateway6,
         )
     return one
+
+
+def _rules(guest: GuestFS, suffix: str) -> tuple[str, ...]:
+    """Return the lines of the routing rules (rule-*, rule6-*) that go with an interface."""
+    texts = [read_small(guest, f"{SCRIPTS}/{start}{suffix}", MAX_CONFIG) or b"" for start in ("rule-", "rule6-")]
+    return tuple(f"rule {line}" for text in texts for line in ifcfg.routes(text))
 
 
 def _with_gateway(found: Read, gateway: str) -> Read:
@@ -119,7 +127,25 @@ def suse(guest: GuestFS) -> Read:
         one = ifcfg.nic(data, name, suse=True).with_path(path)
         found.nics.append(_with_routes(guest, one, SUSE, ("ifroute-",), one.name))
     lines = ifcfg.routes(read_small(guest, f"{SUSE}/routes", MAX_CONFIG) or b"")
-    return _with_gateway(found, ifcfg.default_gateway(lines))
+    _with_gateway(found, ifcfg.default_gateway(lines))
+    _with_common(found, lines, ifcfg.values(read_small(guest, f"{SUSE}/config", MAX_CONFIG) or b""))
+    return found
+
+
+def _with_common(found: Read, lines: tuple[str, ...], config: Mapping[str, str]) -> None:
+    """Give the routes and DNS servers of SUSE's files for all interfaces to the ones that use them."""
+    main = next((one for one in found.nics if one.gateway), None) or next(
+        (one for one in found.nics if one.method == "static" and one.kind != "loopback"), None
+    )
+    rows = [(line, (line.split()[3:4] or ["-"])[0]) for line in lines if not ifcfg.default_gateway((line,))]
+    for index, one in enumerate(found.nics):
+        own = tuple(line for line, device in rows if device == one.name or (device == "-" and one is main))
+        now = replace(one, routes=one.routes + own)
+        if one is main and one.method == "static":
+            servers = config.get("NETCONFIG_DNS_STATIC_SERVERS", "")
+            search = config.get("NETCONFIG_DNS_STATIC_SEARCHLIST", "")
+            now = replace(now, dns=one.dns + tuple(servers.split()), search=one.search + tuple(search.split()))
+        found.nics[index] = now
 
 
 def debian(guest: GuestFS) -> Read:
@@ -127,15 +153,16 @@ def debian(guest: GuestFS) -> Read:
     found, texts = Read(), []
     for path, data in _sourced(guest):
         parsed = interfaces.parse(data)
-        texts.append((path, data, interfaces.raised(parsed)))
+        texts.append((path, data, parsed))
         found.files.append(path)
         for line in parsed.misplaced[:1]:
             found.findings.append(_unreadable(path, "an option stands outside any stanza", line.line, line.keyword))
     how: dict[str, str] = {}
-    for _, _, raised in texts:
-        how |= {name: kind for name, kind in raised.items() if how.get(name) != "auto"}
+    for _, _, parsed in texts:
+        how |= {name: kind for name, kind in interfaces.raised(parsed).items() if how.get(name) != "auto"}
+    bases = interfaces.bases_of([parsed for _, _, parsed in texts])
     for path, data, _ in texts:
-        found.nics += [one.with_path(path) for one in interfaces.nics(data, how)]
+        found.nics += [one.with_path(path) for one in interfaces.nics(data, how, bases)]
     return found
 
 

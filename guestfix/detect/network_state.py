@@ -178,32 +178,6 @@ def _resolved(guest: GuestFS) -> bool:
     return any(unit in names_in(guest, folder) for folder in wants)
 
 
-_TABLES = ("/etc/sysconfig/iptables", "/etc/iptables/rules.v4", "/etc/iptables.rules", "/etc/iptables/iptables.rules")
-
-
-def dhcp_firewall(guest: GuestFS) -> list[Finding]:
-    """Return a finding for each saved iptables table that drops what a DHCP server answers to a renewal.
-
-    The first lease is taken by a raw socket that the filter table never sees; renewals are ordinary UDP.
-    """
-    found = []
-    for path in _TABLES:
-        lines = (read_small(guest, path, MAX_CONFIG) or b"").decode("utf-8", "replace").splitlines()
-        shut = next((n for n, line in enumerate(lines, 1) if line.startswith((":INPUT DROP", ":INPUT REJECT"))), 0)
-        open_ = any("ESTABLISHED" in line or re.search(r"--dport (68|67:68|bootpc)\b", line) for line in lines)
-        if shut and not open_:
-            found.append(
-                Finding(
-                    "GF-NETWORK-FIREWALL-DHCP",
-                    "warning",
-                    f"{path} drops the answers by which a DHCP lease is renewed",
-                    (Evidence(path, shut, lines[shut - 1]),),
-                    "accept UDP to port 68, or packets of established connections",
-                )
-            )
-    return found
-
-
 def put_state(guest: GuestFS, facts: Facts, names: list[str]) -> list[Finding]:
     """Record naming, bindings, cloud-init and resolver facts; return what is wrong with them."""
     bound = bindings(guest)
@@ -216,4 +190,4 @@ def put_state(guest: GuestFS, facts: Facts, names: list[str]) -> list[Finding]:
     facts.put("network.cloud_init_datasource", "none" if none else "any", *((none,) if none else ()))
     resolv = resolv_conf(guest)
     facts.put("network.resolv_conf", resolv, Evidence("/etc/resolv.conf"))
-    return [*resolver_findings(guest, resolv), *fixed_servers(guest, facts, resolv), *dhcp_firewall(guest)]
+    return [*resolver_findings(guest, resolv), *fixed_servers(guest, facts, resolv)]

@@ -6,15 +6,18 @@ nm-settings-ifcfg-rh(5), ifcfg(5) of wicked.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from guestfix.edit import Splice, apply_splices
-from guestfix.formats.shellvars import Assignment, assignments, find, quote, set_value, unset
+from guestfix.formats.shellvars import Assignment, assignments, decode, find, quote, set_value, unset
 from guestfix.patterns import regex
 
 _STATIC = regex(
     r"(IPADDR|NETMASK|PREFIX|PREFIXLEN|GATEWAY|BROADCAST|NETWORK|REMOTE_IPADDR|DNS|LABEL)(_?\w{0,12}|\d*)\Z"
-    r"|(DOMAIN|SEARCH|PEERDNS|PEERROUTES|IPV6ADDR|IPV6ADDR_SECONDARIES|IPADDR6|IPV6_DEFAULTGW|IPV6_DEFAULTDEV)\Z"
-    r"|(IPV6_PEERDNS|IPV6_PEERROUTES|HWADDR|MACADDR|LLADDR|MTU|IPV6_MTU|GATEWAYDEV|SRCADDR)\Z"
+    r"|(DOMAIN|SEARCH|IPV6ADDR|IPV6ADDR_SECONDARIES|IPADDR6|IPV6_DEFAULTGW|IPV6_DEFAULTDEV)\Z"
+    r"|(HWADDR|MACADDR|LLADDR|MTU|IPV6_MTU|GATEWAYDEV|SRCADDR)\Z"
 )
+_FROM_PEER = regex(r"(IPV6_)?PEER(DNS|ROUTES)\Z")
 _STRUCTURE = regex(
     r"(MASTER|SLAVE|BRIDGE|TEAM_MASTER|TEAM_PORT_CONFIG|MASTER_UUID|BRIDGE_UUID|TEAM_MASTER_UUID)\Z"
     r"|(DEVICETYPE|OVS_\w+|BONDING_\w+|ETHERDEVICE|PHYSDEV|VLAN_ID|BRIDGE_\w+)\Z"
@@ -27,7 +30,19 @@ def _drop(src: bytes, wanted: list[Assignment]) -> bytes:
 
 def _says_something(src: bytes, flat: bool) -> list[Assignment]:
     found = [one for one in assignments(src) if one.value]
-    return [one for one in found if _STATIC.match(one.name) or (flat and _STRUCTURE.match(one.name))]
+    six = any(one.name in ("IPV6ADDR", "IPV6ADDR_SECONDARIES") for one in found)
+    return [
+        one
+        for one in found
+        if _STATIC.match(one.name)
+        or (flat and _STRUCTURE.match(one.name))
+        or (_FROM_PEER.match(one.name) and _no(one))
+        or (six and one.name == "IPV6_AUTOCONF" and _no(one))
+    ]
+
+
+def _no(one: Assignment) -> bool:
+    return one.value.lower() in ("no", "false", "f", "n", "off", "0")
 
 
 def dhcp(src: bytes | None, *, any_nic: bool = False, suse: bool = False, flat: bool = True) -> bytes | None:
@@ -104,17 +119,39 @@ def networking_on(src: bytes | None) -> bytes | None:
     return set_value(src, "NETWORKING", "yes")
 
 
-def no_default_route(src: bytes | None) -> bytes | None:
-    """Comment out the default routes of SUSE's /etc/sysconfig/network/routes and ifroute-* files."""
+def no_old_routes(src: bytes | None, *, devices: Collection[str] = (), loose: bool = False) -> bytes | None:
+    """Comment out routes of SUSE's /etc/sysconfig/network/routes that lead to the old network.
+
+    These are default routes and those of ``devices``; with ``loose`` also those that name no device.
+    """
     if src is None:
         return None
     splices, at = [], 0
     for line in src.splitlines(keepends=True):
-        words = line.split()
-        if words and words[0] in (b"default", b"0.0.0.0/0", b"0/0", b"::/0"):
+        if _old_route(decode(line).split(), devices, loose):
             splices.append(Splice(at, 0, b"# guestfix: "))
         at += len(line)
     return apply_splices(src, splices)
+
+
+def _old_route(words: list[str], devices: Collection[str], loose: bool) -> bool:
+    if not words or words[0].startswith("#"):
+        return False
+    if words[0] in ("default", "0.0.0.0/0", "0/0", "::/0"):
+        return True
+    device = (words[3:4] or ["-"])[0]
+    return len(words) > 1 and (device in devices or (loose and device == "-"))
+
+
+def no_fixed_dns(src: bytes | None) -> bytes | None:
+    """Empty the name servers and search domains that SUSE's /etc/sysconfig/network/config sets beside DHCP's."""
+    if src is None:
+        return None
+    for name in ("NETCONFIG_DNS_STATIC_SERVERS", "NETCONFIG_DNS_STATIC_SEARCHLIST"):
+        found = find(src, name)
+        if found is not None and found.value:
+            src = set_value(src, name, "")
+    return src
 
 
 def fresh(name: str, *, suse: bool = False) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 
 from guestfix.edit import Splice, apply_splices
@@ -69,19 +70,42 @@ def _whole(stanza: Stanza) -> list[Splice]:
 
 
 def _to_dhcp(src: bytes, stanza: Stanza, flat: bool) -> list[Splice]:
+    splices = _without_static(stanza, flat)
     words = _word_spans(src, stanza.head)
-    splices = [_gone(line.start, line.end) for line in stanza.options if _is_static(line, flat)]
-    if len(words) > 3 and words[3][0] != "dhcp":
+    family, method, _ = stanza.terms
+    if method and method != "dhcp":
         splices.append(Splice(words[3][1], words[3][2] - words[3][1], b"dhcp"))
+    elif not method:
+        splices.append(Splice(words[2 if family else 1][2], 0, b" dhcp" if family else b" inet dhcp"))
     return splices
 
 
-def dhcp(src: bytes | None, *, name: str, drop: list[str], up: bool = True, flat: bool = True) -> bytes | None:
+def _without_static(stanza: Stanza, flat: bool) -> list[Splice]:
+    return [_gone(line.start, line.end) for line in stanza.options if _is_static(line, flat)]
+
+
+def _parted(src: bytes, stanza: Stanza) -> list[Splice]:
+    """Take ``inherits BASE`` off a stanza: ifupdown refuses all files for a base that is nowhere."""
+    words = _word_spans(src, stanza.head)
+    at = next(index for index, word in enumerate(words) if index > 1 and word[0] == "inherits")
+    return [_gone(words[at - 1][2], words[at + 1][2])]
+
+
+def dhcp(
+    src: bytes | None,
+    *,
+    name: str,
+    drop: list[str],
+    up: bool = True,
+    flat: bool = True,
+    bases: Collection[str] = (),
+) -> bytes | None:
     """Make the interface ``name`` take its address by DHCP, and take the interfaces in ``drop`` out.
 
     Its further stanzas (more addresses, inet6 static) and the mappings to another logical name go. ``up``:
     some file raises it already; else an ``auto`` line is put before it. A line that belongs to no stanza,
     for which ifupdown refuses the whole file, is commented out. ``flat``: it stops being a bond, bridge or VLAN.
+    ``bases``: what only it inherits from; these stay, without what is static in them.
     """
     if src is None:
         return None
@@ -96,8 +120,13 @@ def dhcp(src: bytes | None, *, name: str, drop: list[str], up: bool = True, flat
         elif _goes(stanza, name, gone):
             splices += _whole(stanza)
         elif stanza.keyword == "iface" and stanza.name == name:
-            splices += _one_of(src, stanza, first, up, flat)
+            now = _one_of(src, stanza, first, up, flat)
+            splices += now + (_parted(src, stanza) if stanza.terms[2] in gone and now != _whole(stanza) else [])
             first = first and not _is_inet(stanza)
+        elif stanza.keyword == "iface" and stanza.name in bases:
+            splices += _without_static(stanza, flat)
+        elif stanza.keyword == "iface" and stanza.terms[2] in gone:
+            splices += _parted(src, stanza)
     splices += [_commented(line) for line in found.misplaced]
     return apply_splices(src, splices)
 
@@ -114,13 +143,13 @@ def _goes(stanza: Stanza, name: str, gone: set[str]) -> bool:
 
 
 def _is_inet(stanza: Stanza) -> bool:
-    return len(stanza.words) > 2 and stanza.words[1] == "inet"
+    return stanza.terms[0] in ("inet", "")
 
 
 def _one_of(src: bytes, stanza: Stanza, first: bool, up: bool, flat: bool) -> list[Splice]:
     """Return the change for one stanza of the interface that is to use DHCP."""
     if not _is_inet(stanza):
-        return _whole(stanza) if stanza.words[2:3] == ["static"] else []
+        return _whole(stanza) if stanza.terms[0] == "inet6" and stanza.terms[1] in ("static", "") else []
     if not first:
         return _whole(stanza)
     splices = _to_dhcp(src, stanza, flat)

@@ -36,6 +36,9 @@ _TYPES = {
     "modem": "other",
     "dummy": "dummy",
 }
+_BY_HARDWARE = regex(r"(?:eth-)?(?:id-(?P<mac>[0-9A-Fa-f:]{17})|bus-\w+-.+)\Z")
+"""How SUSE's files of before version 11 could be named: after a MAC or a place on a bus, not an interface."""
+
 _RANGE = regex(r"-range\d*\Z")
 _METHODS = {"dhcp": "dhcp", "bootp": "dhcp", "dhcp4": "dhcp", "autoip": "auto", "dhcp+autoip": "dhcp", "ibft": "dhcp"}
 
@@ -111,7 +114,9 @@ def nic(src: bytes, file_name: str, *, suse: bool = False) -> Nic:
     own = file_name.partition("-")[2]
     name = own if suse else known.get("DEVICE", "") or ""
     mac = norm_mac(known.get("LLADDR" if suse else "HWADDR", ""))
-    kind, found = kind_of(known, name or own), addresses(known)
+    placed = _BY_HARDWARE.match(own) if suse else None
+    mac = norm_mac(placed["mac"] or "") if placed else mac
+    kind, found = "ethernet" if placed else kind_of(known, name or own), addresses(known)
     method, method6 = _methods(known, found)
     return Nic(
         name=name or own,
@@ -131,8 +136,8 @@ def nic(src: bytes, file_name: str, *, suse: bool = False) -> Nic:
         auto=known.get("STARTMODE", "manual") in ("auto", "boot", "onboot", "on", "nfsroot", "hotplug", "ifplugd")
         if suse
         else yes(known.get("ONBOOT", "yes")),
-        bound_name=suse or bool(known.get("DEVICE")),
-        bound_mac=bool(mac) and not suse,
+        bound_name=(suse and not placed) or bool(known.get("DEVICE")),
+        bound_mac=bool(mac) and (not suse or bool(placed)),
         id=known.get("NAME", ""),
         uuid=known.get("UUID", ""),
         unmanaged=known.get("NM_CONTROLLED", "yes").lower() in ("no", "false", "0", "n"),

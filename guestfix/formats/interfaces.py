@@ -6,11 +6,18 @@ starts a comment only as the first thing on a line, and a comment is never conti
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from guestfix.formats.nic import MAX_NICS, Nic, cidr, kind_of_name, norm_mac, number
 from guestfix.formats.shellvars import decode
+from guestfix.patterns import regex
 from guestfix.record import field, frozen, mutable
 
 _TOP = ("iface", "mapping", "auto", "source", "source-directory", "rename", "no-auto-down", "no-scripts", "template")
+_MAX_DEPTH = 16
+_ROUTE = regex(
+    r"\b(?:ip\s+(?:-\w+\s+)*)?(?:route|r)\s+(?:add|a|append|replace)\s+(?:-net\s+|-host\s+)?([^\s;&|][^;&|]*)"
+)
 
 
 @frozen
@@ -46,6 +53,14 @@ class Stanza:
     def name(self) -> str:
         """The first word after the keyword: an iface stanza's logical interface."""
         return self.words[0] if self.words else ""
+
+    @property
+    def terms(self) -> tuple[str, str, str]:
+        """Address family, method and base of an iface stanza; "" for what it takes from its base (``inherits``)."""
+        words = self.words[1:]
+        at = words.index("inherits") if "inherits" in words else len(words)
+        own, base = words[:at], words[at + 1 : at + 2]
+        return (own[0] if own else ""), (own[1] if len(own) > 1 else ""), (base[0] if base else "")
 
     def option(self, *names: str) -> str:
         """Return the value of the first option with one of these names (``_`` and ``-`` are the same)."""
@@ -122,7 +137,7 @@ def kind_of(stanza: Stanza) -> str:
         return "bridge"
     if stanza.option("vlan-raw-device", "vlan_raw_device"):
         return "vlan"
-    method = stanza.words[2] if len(stanza.words) > 2 else ""
+    method = stanza.terms[1]
     if method == "loopback":
         return "loopback"
     if method in ("ppp", "tunnel", "v4tunnel", "6to4", "wvdial"):
@@ -139,16 +154,17 @@ def _parents(stanza: Stanza, kind: str) -> tuple[str, ...]:
     return tuple(word for word in ports.split() if word not in ("none", "all", "regex"))
 
 
-def nic_of(stanza: Stanza, how: dict[str, str]) -> Nic:
-    """Return what one iface stanza says."""
-    words = stanza.words
-    inet6 = len(words) > 1 and words[1] == "inet6"
-    method = {"loopback": "none"}.get(words[2], words[2]) if len(words) > 2 else ""
-    kind, address, gateway = kind_of(stanza), stanza.option("address"), stanza.option("gateway")
-    routes = [one.value for one in stanza.options if one.keyword in ("up", "post-up") and "route" in one.value]
+def nic_of(stanza: Stanza, how: dict[str, str], bases: Mapping[str, Stanza] | None = None) -> Nic:
+    """Return what one iface stanza says, with what it takes from its ``bases``."""
+    stanza, family, method = _inherited(stanza, bases or {})
+    inet6, name = family == "inet6", stanza.name
+    method = {"loopback": "none"}.get(method, method)
+    kind, address = kind_of(stanza), stanza.option("address")
+    default, routes = _routes(stanza)
+    gateway = stanza.option("gateway") or default
     mac = norm_mac(stanza.option("hwaddress").removeprefix("ether").strip())
     return Nic(
-        name=words[0] if words else "",
+        name=name,
         line=stanza.head.line,
         stack="ifupdown",
         kind=kind,
@@ -160,16 +176,58 @@ def nic_of(stanza: Stanza, how: dict[str, str]) -> Nic:
         gateway6=gateway if inet6 else "",
         dns=tuple(stanza.option("dns-nameservers", "dns-nameserver").split()),
         search=tuple(stanza.option("dns-search", "dns-domain").split()),
-        routes=tuple(routes),
+        routes=routes,
         mtu=number(stanza.option("mtu")),
         parents=_parents(stanza, kind),
-        auto=bool(words) and words[0] in how,
+        auto=name in how,
     )
 
 
-def nics(src: bytes, how: dict[str, str] | None = None) -> list[Nic]:
-    """Return one Nic an iface stanza. ``how`` is what :func:`raised` says over all files; default: this file's."""
+def _routes(stanza: Stanza) -> tuple[str, tuple[str, ...]]:
+    """Return the default gateway and the other routes that the stanza's commands set."""
+    gateway, routes = "", []
+    for one in stanza.options:
+        if one.keyword not in ("up", "post-up", "pre-up"):
+            continue
+        for found in _ROUTE.finditer(one.value):
+            words = found[1].split()
+            at = next((index for index, word in enumerate(words) if word in ("via", "gw")), len(words))
+            if words[0] == "default" and not gateway:
+                gateway = next(iter(words[at + 1 :]), "")
+            elif words[0] != "default":
+                routes.append(" ".join(words))
+    return gateway, tuple(routes)
+
+
+def _inherited(stanza: Stanza, bases: Mapping[str, Stanza]) -> tuple[Stanza, str, str]:
+    """Return the stanza with its bases' options behind its own, and the family and method that hold for it."""
+    options = list(stanza.options)
+    family, method, base = stanza.terms
+    for _ in range(_MAX_DEPTH):
+        below = bases.get(base)
+        if below is None:
+            break
+        options += below.options
+        above, base = below.terms[:2], below.terms[2]
+        family, method = family or above[0], method or above[1]
+    return Stanza(stanza.head, options), family, method
+
+
+def bases_of(found: Iterable[Interfaces]) -> dict[str, Stanza]:
+    """Return, by name, the iface stanzas that others inherit from, over all files."""
+    ifaces = [one for file in found for one in file.stanzas if one.keyword == "iface"]
+    wanted = {one.terms[2] for one in ifaces} - {""}
+    return {one.name: one for one in reversed(ifaces) if one.name in wanted}
+
+
+def nics(src: bytes, how: dict[str, str] | None = None, bases: Mapping[str, Stanza] | None = None) -> list[Nic]:
+    """Return one Nic an iface stanza; none for a mere base of others, which nothing raises.
+
+    ``how`` is what :func:`raised` says over all files, ``bases`` what :func:`bases_of` says; default: this file's.
+    """
     found = parse(src)
     known = raised(found) if how is None else how
+    below = bases_of([found]) if bases is None else bases
     stanzas = [one for one in found.stanzas if one.keyword == "iface" and one.words]
-    return [nic_of(one, known) for one in stanzas[:MAX_NICS]]
+    real = [one for one in stanzas if one.name not in below or one.name in known]
+    return [nic_of(one, known, below) for one in real[:MAX_NICS]]

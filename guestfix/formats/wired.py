@@ -75,12 +75,6 @@ def route_of(nics: Sequence[Nic], chosen: str = "") -> tuple[Nic, Nic] | None:
     return None
 
 
-def primary_of(nics: Sequence[Nic], chosen: str = "") -> Nic | None:
-    """Return the wired NIC that carries the default route; see :func:`route_of`."""
-    found = route_of(nics, chosen)
-    return found[1] if found else None
-
-
 def natural(name: str) -> list[tuple[int, str]]:
     """Return a sort key by which ens9 comes before ens10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,9})", name)]

@@ -5,7 +5,6 @@ GUESTFIX_BOOT_TABLE names a file to which each row's result is appended, for doc
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -80,18 +79,5 @@ def test_the_root_is_found_after_apply_and_not_before(row: Row, tmp_path: Path) 
 
 
 def _tell(row: Row, release: str, lost: vm.Boot, added: int) -> None:
-    """Append the row's result to the table, where one is asked for."""
-    table = os.environ.get("GUESTFIX_BOOT_TABLE")
-    if table:
-        cells = (
-            row.suite,
-            release,
-            row.maker,
-            row.root,
-            row.bus,
-            lost.seen.strip(),
-            "login prompt",
-            f"{added / 1e3:.0f} kB",
-        )
-        with open(table, "a", encoding="utf-8") as stream:
-            stream.write(f"| {' | '.join(cells)} |\n")
+    came = (lost.seen.strip(), "login prompt", f"{added / 1e3:.0f} kB")
+    vm.tell(row.suite, release, row.maker, row.root, row.bus, *came)

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -97,23 +98,30 @@ def guest(root: Path, stack: str) -> Path:
     return root
 
 
-def disk_of(root: Path, disk: Path) -> list[str]:
-    """Make a disk that is one ext4 filesystem, and return QEMU's arguments to boot its kernel with a NIC."""
+def disk_of(root: Path, disk: Path, nics: Sequence[str] = ("mac=52:54:00:12:34:56",)) -> list[str]:
+    """Make a disk that is one ext4 filesystem, and return QEMU's arguments to boot its kernel with these NICs."""
     release = vm.kernel_of(root)
     kernel, initrd = disk.with_suffix(".kernel"), disk.with_suffix(".initrd")
     shutil.copy(root / f"boot/vmlinuz-{release}", kernel)
     shutil.copy(root / f"boot/initrd.img-{release}", initrd)
     vm.run("mke2fs", "-q", "-t", "ext4", "-d", root, disk, "2500M")
-    return [
-        *("-kernel", str(kernel), "-initrd", str(initrd), "-append", "root=/dev/vda ro console=ttyS0 quiet"),
-        *("-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56"),
-    ]
+    args = ["-kernel", str(kernel), "-initrd", str(initrd), "-append", "root=/dev/vda ro console=ttyS0 quiet"]
+    for number, nic in enumerate(nics):
+        args += ["-netdev", f"user,id=net{number}", "-device", f"virtio-net-pci,netdev=net{number},{nic}"]
+    return args
 
 
-def apply(root: Path) -> None:
+def apply(root: Path, *words: object) -> None:
     command = [sys.executable, "-m", "guestfix", "apply", str(root), "--only", "network/*", "--target", "kvm-virtio"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    done = subprocess.run([*command, *map(str, words)], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def start(disk: Path, more: list[str]) -> str:
+    boot = vm.boot(disk, [END], timeout=900, bus="virtio-blk", more=more)
+    assert boot.seen, f"no end in time:\n{boot.text[-3000:]}"
+    assert "LINK" in boot.text
+    return boot.text
 
 
 @pytest.mark.parametrize("stack", list(STACKS))
@@ -123,19 +131,62 @@ def test_takes_a_lease_after_apply(stack: str, tmp_path: Path) -> None:
     apply(root)
     more = disk_of(root, tmp_path / "disk.raw")
     shutil.rmtree(root)
-    boot = vm.boot(tmp_path / "disk.raw", [END], timeout=900, bus="virtio-blk", more=more)
-    assert boot.seen, f"no end in time:\n{boot.text[-3000:]}"
-    found = LEASE.search(boot.text)
-    assert found, boot.text[-3000:]
+    text = start(tmp_path / "disk.raw", more)
+    found = LEASE.search(text)
+    assert found, text[-3000:]
     # ifupdown works by name and keeps it; the others' profiles take the NIC under whatever name it has
-    assert (found[1] == "ens192") is stack.startswith("ifupdown"), boot.text[-3000:]
+    assert (found[1] == "ens192") is stack.startswith("ifupdown"), text[-3000:]
+    vm.tell(stack, "dhcp", "one", f"{found[1]} has 10.0.2.15/24 by DHCP")
 
 
-def test_takes_none_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stack", ["ifupdown", "netplan", "networkmanager"])
+def test_takes_none_before(stack: str, tmp_path: Path) -> None:
+    vm.need("qemu-system-x86_64", "mke2fs")
+    root = guest(tmp_path / "root", stack)
+    text = start(tmp_path / "disk.raw", disk_of(root, tmp_path / "disk.raw"))
+    assert not re.search(r"PROBE \d+: (?!lo)", text), text[-3000:]
+    vm.tell(stack, "not applied", "one", "no address")
+
+
+TWO = ("mac=52:54:00:12:34:56,addr=0x8", "mac=52:54:00:12:34:57,addr=0x9")
+PAIR = LO + (
+    "\nauto ens192\niface ens192 inet static\n  address 192.0.2.10/24\n"
+    "\nauto ens224\niface ens224 inet static\n  address 198.51.100.10/24\n"
+)
+
+
+def test_preserve_gives_the_names_by_the_map(tmp_path: Path) -> None:
+    """Each address is where the map says, though the NICs come up in the other order."""
     vm.need("qemu-system-x86_64", "mke2fs")
     root = guest(tmp_path / "root", "ifupdown")
-    more = disk_of(root, tmp_path / "disk.raw")
-    boot = vm.boot(tmp_path / "disk.raw", [END], timeout=900, bus="virtio-blk", more=more)
-    assert boot.seen, f"no end in time:\n{boot.text[-3000:]}"
-    assert "LINK" in boot.text
-    assert not LEASE.search(boot.text), boot.text[-3000:]
+    (root / "etc/network/interfaces").write_text(PAIR)
+    table = tmp_path / "map.yaml"
+    table.write_text('ens192: "52:54:00:12:34:57"\nens224: ens8\n')
+    apply(root, "--policy", "network=preserve", "--network-map", table)
+    text = start(tmp_path / "disk.raw", disk_of(root, tmp_path / "disk.raw", TWO))
+    assert re.search(r"PROBE \d+: ens192 +inet 192\.0\.2\.10/24", text), text[-3000:]
+    assert re.search(r"PROBE \d+: ens224 +inet 198\.51\.100\.10/24", text), text[-3000:]
+    assert re.search(r"LINK \d+: ens192: .*52:54:00:12:34:57", text), text[-3000:]
+    assert re.search(r"LINK \d+: ens224: .*52:54:00:12:34:56", text), text[-3000:]
+    vm.tell("ifupdown", "preserve, with a map", "two, crossed", "ens192 and ens224 as mapped, addresses kept")
+
+
+def test_dhcp_first_gives_the_names_by_order(tmp_path: Path) -> None:
+    """The NIC with the default route takes a lease, the other keeps its address; matched by old MACs before."""
+    vm.need("qemu-system-x86_64", "mke2fs")
+    root = guest(tmp_path / "root", "netplan")
+    both = "".join(
+        f"    lan{n}:\n      match: {{macaddress: '00:50:56:aa:bb:c{n}'}}\n      set-name: lan{n}\n"
+        f"      addresses: [{address}]\n"
+        for n, address in enumerate(("192.0.2.10/24", "198.51.100.10/24"))
+    )
+    route = "      routes: [{to: default, via: 192.0.2.1}]\n"
+    text = f"network:\n  version: 2\n  ethernets:\n{both}".replace("24]\n", f"24]\n{route}", 1)
+    (root / "etc/netplan/01-netcfg.yaml").write_text(text)
+    apply(root, "--policy", "network=dhcp-first")
+    text = start(tmp_path / "disk.raw", disk_of(root, tmp_path / "disk.raw", TWO))
+    found = LEASE.search(text)
+    assert found and found[1] == "lan0", text[-3000:]
+    assert re.search(r"PROBE \d+: lan1 +inet 198\.51\.100\.10/24", text), text[-3000:]
+    assert re.search(r"LINK \d+: lan0: .*52:54:00:12:34:56", text), text[-3000:]
+    vm.tell("netplan", "dhcp-first", "two", "lan0 has 10.0.2.15/24 by DHCP, lan1 keeps its address")

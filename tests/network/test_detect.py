@@ -12,7 +12,7 @@ from guestfix.detect.initsystem import Services
 from guestfix.errors import PackError
 from guestfix.facts import Facts, Unknown
 from guestfix.formats.nic import Nic, from_fact
-from guestfix.formats.wired import primary_of, wires_of
+from guestfix.formats.wired import route_of, wires_of
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
 from guestfix.planner import Options, make_plan
@@ -251,14 +251,11 @@ NICS = [
 
 def test_the_default_route_is_followed_down() -> None:
     assert [one.name for one in wires_of(NICS[0], NICS)] == ["ens10", "ens9"]
-    found = primary_of(NICS)
-    assert found is not None and found.name == "ens10"
-    chosen = primary_of(NICS, "ens3")
-    assert chosen is not None and chosen.name == "ens3"
-    loop = [Nic("a", kind="bridge", parents=("b",)), Nic("b", kind="bridge", parents=("a",))]
-    assert primary_of(loop) is None
-    named = primary_of([Nic("vmbr0", kind="bridge", parents=("enp1s0",), gateway="192.0.2.1")])
-    assert named is not None and named.name == "enp1s0"
+    assert [one.name for one in route_of(NICS) or ()] == ["bond0.7", "ens10"]
+    assert [one.name for one in route_of(NICS, "ens3") or ()] == ["ens3", "ens3"]
+    assert route_of([Nic("a", kind="bridge", parents=("b",)), Nic("b", kind="bridge", parents=("a",))]) is None
+    named = route_of([Nic("vmbr0", kind="bridge", parents=("enp1s0",), gateway="192.0.2.1")])
+    assert [one.name for one in named or ()] == ["vmbr0", "enp1s0"]
     assert from_fact(NICS[0].as_fact()) == NICS[0]
 
 
@@ -341,3 +338,65 @@ def test_networkd_by_mac_alone_gets_a_name(tmp_path: Path) -> None:
     changes = plan(tmp_path, {"etc/systemd/network/a.network": text, **on("systemd-networkd.service")}, "preserve", {})
     assert "+Name=lan0" in changes["/etc/systemd/network/a.network"]
     assert 'NAME="lan0"' in changes["/etc/udev/rules.d/70-guestfix-net.rules"]
+
+
+TABLE = "*filter\n:INPUT DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\n"
+NFT = "table inet filter {\n chain input {\n  type filter hook input priority 0; policy drop;\n  tcp dport 22 accept\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "places"),
+    [
+        ({"etc/iptables/rules.v4": TABLE}, ["/etc/iptables/rules.v4:2"]),
+        ({"etc/iptables/rules.v4": TABLE + "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n"}, []),
+        ({"etc/iptables/rules.v4": TABLE + "-A OUTPUT -m state --state ESTABLISHED -j ACCEPT\n"}, [":2"]),
+        ({"etc/iptables/rules.v4": TABLE + "-A INPUT -p udp --dport 68 -j ACCEPT\n"}, []),
+        ({"etc/iptables/rules.v4": TABLE + "-A INPUT -i eth0 -j ACCEPT\n"}, []),
+        ({"etc/iptables/rules.v4": TABLE.replace("DROP", "ACCEPT") + "-A INPUT -j REJECT --reject-with x\n"}, [":5"]),
+        (
+            {
+                "etc/iptables/rules.v4": TABLE.replace("INPUT DROP", "INPUT ACCEPT").replace(
+                    "OUTPUT ACC", "OUTPUT DROP "
+                )
+            },
+            [":3"],
+        ),
+        (
+            {
+                "etc/iptables/rules.v4": TABLE,
+                "etc/init.d/netfilter-persistent": "",
+                "etc/rc3.d/K10netfilter-persistent": (LINK, "../init.d/netfilter-persistent"),
+            },
+            [],
+        ),
+        ({"etc/nftables.conf": NFT + " }\n}\n", **on("nftables.service")}, ["/etc/nftables.conf:3"]),
+        ({"etc/nftables.conf": NFT + " }\n}\n"}, []),
+        ({"etc/nftables.conf": NFT + "  ct state established,related accept\n }\n}\n", **on("nftables.service")}, []),
+        ({"etc/nftables.conf": NFT + "  # established\n }\n}\n", **on("nftables.service")}, [":3"]),
+    ],
+)
+def test_firewalls_that_shut_dhcp_out(files: dict[str, Any], places: list[str], tmp_path: Path) -> None:
+    _, found = learn(tmp_path, files)
+    hits = [one for one in found if one.code == "GF-NETWORK-FIREWALL-DHCP"]
+    assert len(hits) == len(places)
+    for hit, place in zip(hits, places, strict=True):
+        assert f"{hit.evidence[0].path}:{hit.evidence[0].line}".endswith(place)
+
+
+DHCPCD = "#static ip_address=192.0.2.1/24\ninterface eth0\n"
+CONNMAN = {"var/lib/connman/ethernet_1_cable/settings": "[x]\nIPv4.method=manual\n", **on("connman.service")}
+
+
+@pytest.mark.parametrize(
+    ("files", "severity", "line"),
+    [
+        ({"etc/dhcpcd.conf": DHCPCD, **on("dhcpcd.service")}, "info", 0),
+        ({"etc/dhcpcd.conf": DHCPCD + " static ip_address=192.0.2.1/24\n", **on("dhcpcd.service")}, "warning", 3),
+        (CONNMAN, "warning", 2),
+        (on("connman.service"), "info", 0),
+    ],
+)
+def test_dhcpcd_and_connman_are_reported(files: dict[str, Any], severity: str, line: int, tmp_path: Path) -> None:
+    _, found = learn(tmp_path, files)
+    (hit,) = [one for one in found if one.code == "GF-NETWORK-REPORT-ONLY"]
+    assert (hit.severity, hit.evidence[0].line) == (severity, line)

@@ -25,9 +25,11 @@ CALLS: list[tuple[Op, dict[str, Any]]] = [
     (ifcfg.optional, {}),
     (ifcfg.no_gateway, {}),
     (ifcfg.networking_on, {}),
-    (ifcfg.no_default_route, {}),
+    (ifcfg.no_old_routes, {"devices": ["eth0"], "loose": True}),
+    (ifcfg.no_fixed_dns, {}),
     (interfaces.dhcp, {"name": "eth0", "drop": ["eth1", "eth0:1"]}),
     (interfaces.dhcp, {"name": "eth0", "drop": []}),
+    (interfaces.dhcp, {"name": "eth0", "drop": ["eth1"], "bases": ["base"], "up": False}),
     (interfaces.add, {"name": "eth0"}),
     (interfaces.optional, {"names": ["eth0", "eth1"]}),
     (interfaces.rebind, {"name": "eth0"}),
@@ -55,6 +57,9 @@ NOOP: list[tuple[Op, dict[str, Any], bytes]] = [
     (ifcfg.dhcp, {}, b"DEVICE=eth0\nBOOTPROTO=dhcp\nONBOOT=yes\nTYPE=Ethernet\n"),
     (ifcfg.dhcp, {"suse": True}, b"BOOTPROTO='dhcp'\nIPADDR=''\nMTU=''\nSTARTMODE='auto'\n"),
     (ifcfg.dhcp, {}, b"BOOTPROTO=dhcp\nONBOOT=yes\n# IPADDR=1.2.3.4\n"),
+    (ifcfg.dhcp, {}, b"BOOTPROTO=dhcp\nONBOOT=yes\nPEERDNS=yes\nIPV6_AUTOCONF=no\n"),
+    (ifcfg.no_fixed_dns, {}, b'NETCONFIG_DNS_STATIC_SERVERS=""\n'),
+    (ifcfg.no_old_routes, {"devices": ["eth0"], "loose": True}, b"# default 1.2.3.1 - -\n10.2.0.0/16 1.2.3.2 - eth1\n"),
     (ifcfg.rebind, {}, b"DEVICE=eth0\n#HWADDR=00:11:22:33:44:55\n"),
     (ifcfg.optional, {}, b"STARTMODE='manual'\n"),
     (ifcfg.no_gateway, {}, b"NETWORKING=yes\nHOSTNAME=a\n"),
@@ -119,10 +124,51 @@ CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
     (ifcfg.no_gateway, {}, b"NETWORKING=yes\nGATEWAY=1.2.3.1\n", b"NETWORKING=yes\n"),
     (ifcfg.networking_on, {}, b"NETWORKING=no\n", b"NETWORKING=yes\n"),
     (
-        ifcfg.no_default_route,
+        ifcfg.no_old_routes,
+        {"devices": ["eth0"]},
+        b"default 1.2.3.1 - -\n10.0.0.0/8 1.2.3.2 - -\n# x\n\n10.1.0.0/16 1.2.3.2 - eth0\n10.2.0.0/16 1.2.3.2 - eth1\n",
+        b"# guestfix: default 1.2.3.1 - -\n10.0.0.0/8 1.2.3.2 - -\n# x\n\n"
+        b"# guestfix: 10.1.0.0/16 1.2.3.2 - eth0\n10.2.0.0/16 1.2.3.2 - eth1\n",
+    ),
+    (
+        ifcfg.no_old_routes,
+        {"loose": True},
+        b"::/0 fe80::1 - eth0\n10.0.0.0/8 1.2.3.2 - -\n10.1.0.0/16 1.2.3.2\n10.2.0.0/16 1.2.3.2 - eth1\n",
+        b"# guestfix: ::/0 fe80::1 - eth0\n# guestfix: 10.0.0.0/8 1.2.3.2 - -\n"
+        b"# guestfix: 10.1.0.0/16 1.2.3.2\n10.2.0.0/16 1.2.3.2 - eth1\n",
+    ),
+    (
+        ifcfg.no_fixed_dns,
         {},
-        b"default 1.2.3.1 - -\n10.0.0.0/8 1.2.3.2 - -\n",
-        b"# guestfix: default 1.2.3.1 - -\n10.0.0.0/8 1.2.3.2 - -\n",
+        b"# c\nNETCONFIG_DNS_STATIC_SEARCHLIST=\"a b\"\nX=1\nNETCONFIG_DNS_STATIC_SERVERS='9.9.9.9'\n",
+        b"# c\nNETCONFIG_DNS_STATIC_SEARCHLIST=\"\"\nX=1\nNETCONFIG_DNS_STATIC_SERVERS=''\n",
+    ),
+    (
+        ifcfg.dhcp,
+        {},
+        b"BOOTPROTO=none\nONBOOT=yes\nTYPE=Ethernet\nIPV6INIT=yes\nIPV6_AUTOCONF=no\nIPV6ADDR=2001:db8::1/64\n"
+        b"IPV6_PEERDNS=no\n",
+        b"BOOTPROTO=dhcp\nONBOOT=yes\nTYPE=Ethernet\nIPV6INIT=yes\n",
+    ),
+    (
+        interfaces.dhcp,
+        {"name": "eth0", "drop": [], "bases": ["base"]},
+        b"auto eth0\niface base inet static\n netmask 255.0.0.0\n pre-up echo\niface eth0 inet static inherits base\n"
+        b" address 1.2.3.4\n",
+        b"auto eth0\niface base inet static\n pre-up echo\niface eth0 inet dhcp inherits base\n",
+    ),
+    (
+        interfaces.dhcp,
+        {"name": "eth0", "drop": ["eth1"]},
+        b"auto eth0 eth1\niface eth1 inet static\n netmask 255.0.0.0\niface eth0 inet inherits eth1\n address 1.2.3.4\n"
+        b"iface eth2 inherits eth1\n mtu 1400\n",
+        b"auto eth0\niface eth0 inet dhcp\niface eth2\n mtu 1400\n",
+    ),
+    (
+        interfaces.dhcp,
+        {"name": "eth0", "drop": []},
+        b"auto eth0\niface eth0 inherits base\n address 1.2.3.4\niface eth0 inet6 inherits six\n",
+        b"auto eth0\niface eth0 inet dhcp inherits base\n",
     ),
     (
         interfaces.dhcp,
@@ -339,6 +385,9 @@ TOKENS = [
     *(
         b'SUBSYSTEM=="net", NAME="eth0"\n',
         b"default 1.2.3.4\n",
+        b" inherits ",
+        b"base",
+        b"NETCONFIG_DNS_STATIC_SERVERS=",
         b"hwaddress ether 00:11:22:33:44:55\n",
         b"address1=1.2.3.4/24\n",
     ),

@@ -99,7 +99,7 @@ def test_interfaces_stanzas() -> None:
     found = {one.name: one for one in interfaces.nics(src)}
     assert found["ens192"].addresses == ("10.0.0.5/24",)
     assert found["ens192"].dns == ("1.1.1.1", "8.8.8.8")
-    assert found["ens192"].routes == ("route add -net 10.1.0.0",)
+    assert found["ens192"].routes == ("10.1.0.0",)
     assert found["ens192"].line == 4
     assert (found["ens192.7"].kind, found["ens192.7"].parents) == ("vlan", ("ens192",))
     assert (found["bond0"].kind, found["bond0"].parents) == ("bond", ("ens1", "ens2"))

@@ -1,0 +1,71 @@
+"""Where else an interface's name is said that no NIC of the new platform will have."""
+
+from __future__ import annotations
+
+import re
+
+from guestfix.errors import GuestError
+from guestfix.facts import Evidence
+from guestfix.formats.nic import IFNAME, MAX_CONFIG
+from guestfix.workbench import Workbench
+
+_PLACES = (
+    "/etc/sysconfig/ip*tables",
+    "/etc/iptables/*",
+    "/etc/iptables.rules",
+    "/etc/nftables.conf",
+    "/etc/sysconfig/nftables.conf",
+    "/etc/nftables/*.nft",
+    "/etc/ufw/user*.rules",
+    "/etc/ufw/*fore*.rules",
+    "/etc/firewalld/zones/*.xml",
+    "/etc/firewalld/direct.xml",
+    "/etc/shorewall/interfaces",
+    "/etc/sysconfig/SuSEfirewall2",
+    "/etc/sysctl.conf",
+    "/etc/sysctl.d/*.conf",
+    "/etc/dnsmasq.conf",
+    "/etc/dnsmasq.d/*",
+    "/etc/default/isc-dhcp-server",
+    "/etc/keepalived/keepalived.conf",
+    "/etc/rc.local",
+    "/etc/rc.d/rc.local",
+)
+"""Firewall rules, kernel settings and services that go by an interface's name."""
+
+MAX_PLACES = 12
+
+
+def mentions(bench: Workbench, names: list[str]) -> None:
+    """Record where these names are still said."""
+    known = [re.escape(name) for name in names if IFNAME.match(name)]
+    if not known:
+        return
+    wanted = re.compile(rf"(?<![\w-])(?:in_|out_)?({'|'.join(known)})(?![\w-])")
+    found = [place for pattern in _PLACES for path in _paths(bench, pattern) for place in _said(bench, path, wanted)]
+    if found:
+        used = [name for name in names if any(name in wanted.findall(place.text) for place in found)]
+        more = f" ({len(found) - MAX_PLACES} more places)" if len(found) > MAX_PLACES else ""
+        bench.find(
+            "GF-NETWORK-NAME-USED",
+            "warning",
+            f"{', '.join(used)}: also named elsewhere{more}, but the NICs of the new platform get other names",
+            *found[:MAX_PLACES],
+            remedy="write these without the name, or keep names with --policy network=preserve (or dhcp-first)",
+        )
+
+
+def _paths(bench: Workbench, pattern: str) -> tuple[str, ...]:
+    try:
+        return bench.fs.glob(pattern)[:64]
+    except GuestError:
+        return ()
+
+
+def _said(bench: Workbench, path: str, wanted: re.Pattern[str]) -> list[Evidence]:
+    try:
+        text = bench.fs.read(path, MAX_CONFIG).decode("utf-8", "replace")
+    except GuestError:
+        return []
+    lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
+    return [Evidence(path, n, line[:200]) for n, line in lines if not line.startswith("#") and wanted.search(line)]
