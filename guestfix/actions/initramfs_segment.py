@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterable
 from typing import IO
@@ -18,11 +19,13 @@ from guestfix.formats.moddep import SUFFIX, parse_alias
 from guestfix.formats.modindex import Added, builtin_index, merge
 from guestfix.formats.streams import Source
 from guestfix.guest import GuestFS
+from guestfix.patterns import regex
 from guestfix.record import field, mutable
 
 _LINK = stat.S_IFLNK | 0o777
 _FILE, _DIR = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755
 _SYSTEMD_LOADER = ("usr/lib/systemd/systemd-modules-load", "lib/systemd/systemd-modules-load")
+_START_MODULES = regex(rb'^[ \t]*modules="\$RESOLVED_INITRD_MODULES"[ \t]*\n', re.MULTILINE)
 
 
 @mutable
@@ -162,6 +165,8 @@ def _load_early(found: Verdict, segment: Segment) -> None:
         _early(segment, "config", _with_words(segment.text("config"), "MODULES", names))
     elif maker == "mkinitrd-rh":
         _insmod(found, segment)
+    elif maker == "mkinitrd-suse":
+        _modules_of_start(segment, names)
     if found.image.has(*_SYSTEMD_LOADER):
         _early(segment, "etc/modules-load.d/guestfix.conf", _with_lines(b"", names))
     elif maker == "dracut" and found.image.has("etc/cmdline.d", "lib/dracut-lib.sh", "usr/lib/dracut-lib.sh"):
@@ -196,6 +201,15 @@ def _insmod(found: Verdict, segment: Segment) -> None:
     files = [SUFFIX.sub(".ko", found.kernel.modules.paths[one].rsplit("/", 1)[-1]) for one in found.missing]
     fresh = [f'echo "Loading {one}"\ninsmod /lib/{one}\n'.encode() for one in files]
     _early(segment, name, b"".join([*lines[:at], *fresh, *lines[at:]]))
+
+
+def _modules_of_start(segment: Segment, names: Iterable[str]) -> None:
+    """Add to what SUSE's mkinitrd loads in its first step: run_all.sh sets ``modules`` from INITRD_MODULES there."""
+    script = segment.text("run_all.sh")
+    match = _START_MODULES.search(script)
+    if match is not None:
+        line = f'modules="$modules {" ".join(names)}"\n'.encode()
+        _early(segment, "run_all.sh", script[: match.end()] + line + script[match.end() :])
 
 
 def pack(image: Image, members: list[tuple[str, int, bytes]], stream: IO[bytes]) -> tuple[Splice, str]:

@@ -20,7 +20,8 @@ _REBUILD = {
     "dracut": 'dracut --force --add-drivers "{drivers}" {path} {kernel}',
     "initramfs-tools": "update-initramfs -u -k {kernel}",
     "mkinitcpio": "mkinitcpio -P",
-    "mkinitrd-suse": "mkinitrd -k {kernel}",
+    "mkinitrd-suse": "mkinitrd -k vmlinuz-{kernel} -i initrd-{kernel}, with {drivers} in INITRD_MODULES",
+    "booster": "booster build --force --kernel-version {kernel} {path}, with {drivers} in modules of /etc/booster.yaml",
     "mkinitrd-rh": "mkinitrd -f {path} {kernel}",
 }
 
@@ -116,7 +117,9 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 f"{verdict.path} is {verdict.sealed}, which is never changed, and it lacks "
                 f"{', '.join(verdict.missing)} for the boot on {target.id}.",
                 (place,),
-                remedy="Rebuild it in the guest with these modules (kernel-install add, ukify, dracut --uefi), and "
+                remedy=_remedy(verdict)
+                if verdict.contents and verdict.contents.generator == "booster"
+                else "Rebuild it in the guest with these modules (kernel-install add, ukify, dracut --uefi), and "
                 "sign it again where Secure Boot is used.",
             )
         )
@@ -168,7 +171,7 @@ def _remedy(verdict: Verdict) -> str:
     if command is None:
         return "Rebuild the image in the guest with the target's drivers in it, before the migration."
     text = command.format(drivers=" ".join(verdict.wanted), path=verdict.path, kernel=verdict.boot.kernel)
-    return f"Or rebuild it in the guest: {text}"
+    return f"{'Rebuild' if verdict.sealed else 'Or rebuild'} it in the guest: {text}"
 
 
 def _package(facts: Facts, kernel: str) -> str:

@@ -109,6 +109,8 @@ def judge(guest: GuestFS, facts: Facts, target: Target, boot: Boot) -> Verdict:
         found.problem = error.what
     if found.image is not None:
         found.contents = contents_of(found.image, boot.kernel)
+        if found.contents.generator == "booster":
+            found.sealed = "a booster image, whose init reads lists of its own,"
         found.kernel = _modules_of(guest, found.contents.release, boot.kernel, found.image, found.contents)
         found.problem = found.problem or _why_not(found, found.image, found.kernel)
         if not found.problem:

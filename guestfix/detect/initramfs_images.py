@@ -37,7 +37,7 @@ _WANTED = regex(
     r"|(?:usr/)?lib/(?:dracut/[^/]+\.txt|dracut/hostonly-[^/]+|initrd-release|modules-load\.d/[^/]+)$"
     r"|(?:init|linuxrc|config|buildconfig|VERSION|run_all\.sh|mkinitrd\.config|config/[^/]+)$"
 )
-_MODULE_FOLDER = regex(r"((?:usr/)?lib/modules)/([^/]+)(?:/|$)")
+_MODULE_FOLDER = regex(r"((?:usr/)?lib/modules)/([^/]+)/")
 
 
 @frozen

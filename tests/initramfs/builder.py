@@ -31,6 +31,23 @@ MODULES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 
 SOFTDEPS = {"libcrc32c": "pre: crc32c"}
 
+SUSE_START = "[ \"$RESOLVED_INITRD_MODULES\" ] || RESOLVED_INITRD_MODULES=' ata_piix processor'\n"
+SUSE_RUN_ALL = f"""[ "$debug" ] && echo preping 01-devfunctions.sh
+[ "$debug" ] && echo running 01-devfunctions.sh
+source boot/01-devfunctions.sh
+[ "$modules" ] && load_modules
+[ "$debug" ] && echo preping 11-start.sh
+{SUSE_START}modules="$RESOLVED_INITRD_MODULES"
+[ "$debug" ] && echo running 11-start.sh
+source boot/11-start.sh
+[ "$modules" ] && load_modules
+[ "$debug" ] && echo preping 12-udev.sh
+[ "$debug" ] && echo running 12-udev.sh
+source boot/12-udev.sh
+[ "$modules" ] && load_modules
+"""
+"""What SUSE's mkinitrd writes of three of its steps: the configuration of a step stands before it."""
+
 
 def elf_module(name: str) -> bytes:
     """Return an ELF object that modinfo and depmod read as they read a kernel module.
@@ -133,7 +150,7 @@ def inside(names: Sequence[str], generator: str = "initramfs-tools", suffix: str
             "config": 'EARLYHOOKS="udev"\nMODULES="ata_piix"\n',
             "buildconfig": "HOOKS=(base udev autodetect block filesystems)\n",
         },
-        "mkinitrd-suse": {"init": "#!/bin/bash\n", "run_all.sh": "for i in boot/*.sh; do . $i; done\n"},
+        "mkinitrd-suse": {"init": "#!/bin/bash\n", "run_all.sh": SUSE_RUN_ALL, "config/start.sh": SUSE_START},
     }
     return files | makers.get(generator, {})
 

@@ -25,6 +25,7 @@ from tests.initramfs.build_cases import NASH
 from tests.initramfs.builder import (
     MODULES,
     RELEASE,
+    SUSE_START,
     archive,
     elf_module,
     guest,
@@ -38,6 +39,7 @@ from tests.tree import build
 
 OLD = ("scsi_mod", "sd_mod", "ata_piix")
 VIRTIO = ("virtio", "virtio_ring", "virtio_pci", "virtio_blk")
+SUSE_STEPS = ("01-devfunctions", "11-start", "12-udev")
 MICROCODE = archive({"kernel/x86/microcode/GenuineIntel.bin": "m" * 99})
 Result = namedtuple("Result", "data image findings diff bench")
 
@@ -100,7 +102,53 @@ def test_each_generators_own_way_of_loading_early(tmp_path, generator):
         assert result.image.files["etc/modules-load.d/guestfix.conf"] == b"nvme\n"
     if generator == "mkinitcpio":
         assert result.image.files["config"] == b'EARLYHOOKS="udev"\nMODULES="ata_piix nvme"\n'
-    assert ("GF-INITRAMFS-NOT-EARLY" in result.findings) == (generator == "mkinitrd-suse")
+    if generator == "mkinitrd-suse":
+        assert b'\nmodules="$RESOLVED_INITRD_MODULES"\nmodules="$modules nvme"\n' in result.image.files["run_all.sh"]
+    assert "GF-INITRAMFS-NOT-EARLY" not in result.findings
+
+
+SUSE_INIT = """#!/bin/bash
+load_modules() { for one in $(eval echo $modules); do echo "modprobe $one"; done; modules=""; }
+source run_all.sh
+exit 0
+"""
+
+
+@pytest.mark.parametrize("listed", ["ata_piix processor", ""])
+def test_suses_first_step_loads_the_drivers_after_its_own(tmp_path, listed):
+    need("bash")
+    files = inside(OLD, "mkinitrd-suse") | {f"boot/{name}.sh": f"echo {name}\n" for name in SUSE_STEPS}
+    if not listed:
+        files["run_all.sh"] = files["run_all.sh"].replace(SUSE_START, "")
+    root = guest(tmp_path / "guest", compress("gzip", archive(files)), initrd=f"initrd-{RELEASE}")
+    extract(unpack("gzip", plan(root, path=f"/boot/initrd-{RELEASE}").data), tmp_path / "out")
+    (tmp_path / "out/init").write_text(SUSE_INIT)
+    told = run("bash", "init", cwd=tmp_path / "out").decode()
+    loads = [f"modprobe {name}" for name in (*listed.split(), "virtio_pci", "virtio_blk")]
+    assert told.splitlines() == ["01-devfunctions", "11-start", *loads, "12-udev"]
+
+
+def test_a_suse_script_of_another_form_is_told(tmp_path):
+    files = inside(OLD, "mkinitrd-suse") | {"run_all.sh": "for i in boot/*.sh; do . $i; done\n"}
+    result = plan(guest(tmp_path, compress("gzip", archive(files))))
+    assert "mkinitrd-suse" in result.findings["GF-INITRAMFS-NOT-EARLY"].summary
+
+
+def test_a_booster_image_is_judged_and_left_alone(tmp_path):
+    """Its init reads no modules.dep but lists of its own in booster.init.yaml and booster.alias."""
+    files = {f"usr/lib/modules/{name}.ko": elf_module(name) for name in OLD}
+    files |= {"init": "program\n", "etc/booster.init.yaml": f"kernel: {RELEASE}\n", "usr/lib/modules/booster.alias": ""}
+    old = compress("zstd", archive(files))
+    root = guest(tmp_path, old)
+    result = plan(root)
+    image = result.bench.facts.value("initramfs.images")[0]
+    assert result.data == old and image["modules"] == sorted(OLD) and image["generator"] == "booster"
+    assert image["missing"] == list(VIRTIO)
+    facts = Facts()
+    facts.put("os.family", "linux")
+    found = detector.detect(DirectoryGuest(str(root)), facts, load_pack().targets["kvm-virtio"])
+    sealed = {one.code: one for one in found}["GF-INITRAMFS-SEALED"]
+    assert sealed.severity == "blocker" and "booster build" in sealed.remedy and "virtio_blk" in sealed.remedy
 
 
 def test_a_dracut_without_systemd_gets_an_argument(tmp_path):
