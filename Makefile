@@ -1,4 +1,4 @@
-# make check   lint, types, every test that ends within minutes, and one boot (installs what they need)
+# make check   lint, types, every test that ends within minutes, and two guests' boots (installs what they need)
 # make e2e     boots whole guests; long
 # make bench   speed and memory as ratios, medians of several runs
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
@@ -32,7 +32,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
 
 boot: $(STAMP)
-	$(BIN)/python -m pytest -m e2e tests/e2e/test_boot.py -k root_by_device_name
+	$(BIN)/python -m pytest -m boot --durations 0 tests/e2e
 
 e2e: packages $(STAMP)
 	$(BIN)/python -m pytest -m e2e tests

@@ -29,6 +29,7 @@ def guestfix(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
+@pytest.mark.boot
 def test_root_by_device_name_boots_on_nvme_after_apply(tmp_path: Path) -> None:
     disk, disks = tmp_path / "debian.raw", tmp_path / "disks.yaml"
     release = vm.debian_disk(disk, FILES, tmp_path)
