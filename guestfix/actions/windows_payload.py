@@ -193,7 +193,7 @@ def packages(payload: Payload, os_id: str, platform: infs.Platform) -> list[Pack
         if not path.lower().endswith(".inf"):
             continue
         closeness = _closeness(path, wanted, platform.arch)
-        package = None if closeness is None else _package(payload, path, platform)
+        package = None if closeness is None else read_package(payload, path, platform)
         if package is None:
             continue
         rank = (closeness, package.version, package.inf)
@@ -215,7 +215,8 @@ def _closeness(path: str, wanted: Sequence[str], arch: str) -> int | None:
     return max(found) if found else None
 
 
-def _package(payload: Payload, path: str, platform: infs.Platform) -> Package | None:
+def read_package(payload: Payload, path: str, platform: infs.Platform) -> Package | None:
+    """Return the package of an .inf file, or None where that is broken or has no models for the platform."""
     try:
         inf = infs.parse(payload.read(path))
     except GuestfixError:

@@ -36,8 +36,14 @@ def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
                 disabled.append(name)
     if disabled:
         folded = {name.lower() for name in disabled}
-        products = ", ".join(one.name for one in PRODUCTS if folded & set(one.services))
-        bench.follow_up(f"disabled {', '.join(disabled)} ({products}); uninstall the software when the guest runs")
+        for product in (one for one in PRODUCTS if folded & set(one.services)):
+            names = ", ".join(name for name in disabled if name.lower() in product.services)
+            done = f"disabled {names} ({product.name})"
+            bench.follow_up(done if product.first else f"{done}; uninstall the software when the guest runs")
+            if product.first:
+                text = f"{product.name}: {product.first}; its files and its entry among the programs stay"
+                remedy = "uninstall it on the old platform before the guest moves, or remove it by hand afterwards"
+                bench.find("GF-WINDOWS-UNINSTALL-FIRST", "info", text, *seen(bench, "windows.agents"), remedy=remedy)
 
 
 def _filters(hive: Hive, control: str) -> set[str]:

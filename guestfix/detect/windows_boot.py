@@ -11,7 +11,8 @@ from guestfix.formats.regf import BadHive
 from guestfix.formats.regf.controlsets import control_sets
 from guestfix.formats.winfiles import has_program, is_packed, program_head
 from guestfix.formats.winreg import Registry
-from guestfix.formats.winservices import BOOT, STORAGE_DRIVERS, Service, image_path, read_service, services_starting
+from guestfix.formats.winservices import BOOT, Service, image_path, read_service, services_starting
+from guestfix.formats.winstorage import STORAGE_DRIVERS, all_names
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 
@@ -55,7 +56,7 @@ def learn_boot_drivers(guest: GuestFS, system: Registry, facts: Facts, target: T
 
 def _learn_storage(guest: GuestFS, system: Registry, facts: Facts, target: Target, root: str, control: str) -> None:
     """Put the state of every storage driver that guestfix or the target knows."""
-    names = dict.fromkeys([*target.windows_drivers.get("storage", ()), *STORAGE_DRIVERS])
+    names = dict.fromkeys([*all_names(target.windows_drivers.get("storage", ())), *STORAGE_DRIVERS])
     services = [read_service(system, control, name) for name in names]
     there = [_as_fact(guest, service, root) for service in services if service is not None]
     facts.put("windows.storage_drivers", there, system.evidence(rf"{control}\Services"))

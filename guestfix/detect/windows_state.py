@@ -8,6 +8,7 @@ from guestfix.detect.windows_os import VERSION
 from guestfix.facts import Evidence, Facts, Finding
 from guestfix.formats.winreg import Registry
 from guestfix.formats.winservices import ANTIVIRUS, DISABLED, PRODUCTS, read_service
+from guestfix.pack.model import Target
 from guestfix.record import frozen
 
 WINLOGON = VERSION + r"\Winlogon"
@@ -50,6 +51,7 @@ class State:
     software: Registry
     control: str
     facts: Facts
+    target: Target
 
     def key(self, rest: str) -> str:
         """Return a key of the current control set."""
@@ -116,7 +118,8 @@ def _agents(state: State) -> list[Finding]:
             continue
         products.append(product.name)
         proofs.append(state.system.evidence(state.key(rf"Services\{seen[0]}")))
-        for name in (names[one] for one in product.services if one in names):
+        leaving = product.services if product.platform != state.target.hypervisor else ()
+        for name in (names[one] for one in leaving if one in names):
             service = read_service(state.system, state.control, name)
             if service is not None and service.start not in (None, DISABLED):
                 leftovers.append(name)

@@ -15,30 +15,6 @@ KERNEL_DRIVER, FILE_SYSTEM_DRIVER = 1, 2
 STORAGE_GROUP = "SCSI miniport"
 """Load order group of storage port drivers."""
 
-STORAGE_DRIVERS = {
-    "storahci": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_010601",)),
-    "msahci": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_010601",)),
-    "stornvme": (
-        "{4d36e97b-e325-11ce-bfc1-08002be10318}",
-        ("PCI\\CC_010802", "PCI\\VEN_1D0F&DEV_8061", "PCI\\VEN_1D0F&DEV_0061"),
-    ),
-    "lsi_sas": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_1000&DEV_0054",)),
-    "lsi_scsi": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_1000&DEV_0030",)),
-    "symc8xx": ("{4d36e97b-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_1000&DEV_0012",)),
-    "intelide": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\VEN_8086&DEV_7010", "PCI\\VEN_8086&DEV_7111")),
-    "pciide": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("PCI\\CC_0101",)),
-    "atapi": ("{4d36e96a-e325-11ce-bfc1-08002be10318}", ("primary_ide_channel", "secondary_ide_channel")),
-    "viostor": (
-        "{4d36e97b-e325-11ce-bfc1-08002be10318}",
-        ("PCI\\VEN_1AF4&DEV_1001", "PCI\\VEN_1AF4&DEV_1042"),
-    ),
-    "vioscsi": (
-        "{4d36e97b-e325-11ce-bfc1-08002be10318}",
-        ("PCI\\VEN_1AF4&DEV_1004", "PCI\\VEN_1AF4&DEV_1048"),
-    ),
-}
-"""Storage drivers: their setup class and the devices that they serve on the platforms guestfix knows."""
-
 PROTECTED = frozenset(
     [
         "acpi",
@@ -168,16 +144,23 @@ PROTECTED = frozenset(
 
 @frozen
 class Product:
-    """Software of another platform. ``services`` are disabled when the guest leaves that platform."""
+    """Software of another platform. ``services`` are disabled when the guest leaves that platform.
+
+    ``platform`` is the hypervisor that it belongs to, as a target profile names it. ``first`` is what has to be
+    done before the guest leaves, where the software can't be removed afterwards.
+    """
 
     name: str
+    platform: str
     services: tuple[str, ...]
     marks: tuple[str, ...] = ()
+    first: str = ""
 
 
 PRODUCTS = (
     Product(
         "VMware Tools",
+        "vmware",
         (
             "vmtools",
             "vgauthservice",
@@ -193,23 +176,29 @@ PRODUCTS = (
             "giappdef",
         ),
         ("vmci", "vsock", "vm3dmp", "vmmouse", "vmusbmouse"),
+        "its uninstaller refuses to run outside VMware",
     ),
     Product(
-        "VirtualBox Guest Additions", ("vboxservice", "vboxsf"), ("vboxguest", "vboxmouse", "vboxvideo", "vboxwddm")
+        "VirtualBox Guest Additions",
+        "virtualbox",
+        ("vboxservice", "vboxsf"),
+        ("vboxguest", "vboxmouse", "vboxvideo", "vboxwddm"),
     ),
     Product(
         "Xen guest agent",
+        "xen",
         ("xensvc", "xenagent", "xeninstall", "xenbus_monitor", "xenlite", "xs-guest-agent", "rhelscsi", "rhelnet"),
         ("xenbus", "xenvbd", "xennet", "xenvif", "xenfilt", "xeniface"),
     ),
     Product(
         "Parallels Tools",
+        "parallels",
         ("prl_tools_service", "prl_tools_tray", "prl_fs", "prl_fs_freeze", "prl_memdev", "prl_uprof", "prl_time"),
         ("prl_tg", "prl_strg", "prl_eth5", "prl_boot"),
     ),
-    Product("Nutanix Guest Tools", ("nutanix guest agent", "nutanix self service restore gateway")),
-    Product("Hyper-V integration services", (), ("vmicheartbeat",)),
-    Product("QEMU guest agent", (), ("qemu-ga",)),
+    Product("Nutanix Guest Tools", "ahv", ("nutanix guest agent", "nutanix self service restore gateway")),
+    Product("Hyper-V integration services", "hyperv", (), ("vmicheartbeat",)),
+    Product("QEMU guest agent", "kvm", (), ("qemu-ga",)),
 )
 """Guest agents by their services, all in lower case. Those of Hyper-V are part of Windows and stay."""
 

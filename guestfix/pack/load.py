@@ -20,7 +20,7 @@ from guestfix.record import replace
 RULE_KEYS = ("id", "title", "why", "sources", "since", "confidence", "severity", "after", "when", "do", "history")
 TARGET_KEYS = (
     "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
-    "console", "clock", "kernel_args",
+    "console", "clock", "kernel_args", "hypervisor",
 )  # fmt: skip
 
 
@@ -95,6 +95,7 @@ def _target(node: Node, name: str, problems: list[Problem]) -> Target:
         reader.text("console", ""),
         reader.text("clock", "utc", one_of=("utc", "localtime")),
         reader.texts("kernel_args"),
+        reader.text("hypervisor", "", one_of=("", "kvm", "xen", "vmware", "hyperv")),
     )
 
 

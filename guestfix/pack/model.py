@@ -18,7 +18,9 @@ class Target:
     """A platform to boot on. Read from ``rules/targets/<id>.yaml``.
 
     ``drivers`` names the Linux kernel modules per boot phase: ``storage`` must be there when the
-    root filesystem is mounted, ``network`` once it is. ``windows_drivers`` likewise with service names.
+    root filesystem is mounted, ``network`` once it is. ``windows_drivers`` likewise with service names, where
+    ``pvscsi | lsi_sas`` means that either will do. ``hypervisor`` is kvm, xen, vmware or hyperv: the guest software
+    that belongs to it stays.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Target:
     console: str = ""
     clock: str = "utc"
     kernel_args: tuple[str, ...] = ()
+    hypervisor: str = ""
 
 
 @frozen

@@ -1,0 +1,95 @@
+r"""Installing a driver offline: its files among the guest's drivers, its service, its devices in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guestfix.actions.windows_database import (
+    critical_devices,
+    database_label,
+    devices_of,
+    driver_database,
+    install_service,
+)
+from guestfix.actions.windows_payload import Package, Payload, locate
+from guestfix.errors import EditError
+from guestfix.formats.inf import CopiedFile, Driver, Platform, parse
+from guestfix.formats.pe import HEAD, machine
+from guestfix.formats.regf import Hive
+from guestfix.formats.winfiles import has_program, is_packed
+from guestfix.formats.winservices import BOOT, Service, image_path
+from guestfix.workbench import Workbench
+
+DRIVERS = "/Windows/System32/drivers"
+_ARCH = {"x86_64": "amd64", "i686": "x86", "aarch64": "arm64"}
+_PRODUCT = {"winnt": 1, "lanmannt": 2, "servernt": 3}
+
+
+def root_of(bench: Workbench) -> str:
+    """Return the guest path of the Windows folder."""
+    return str(bench.facts.value("windows.root", "/Windows"))
+
+
+def has_file(bench: Workbench, service: Service) -> bool:
+    """Tell whether the driver's file is in the guest."""
+    path = image_path(service, root_of(bench))
+    return path is not None and has_program(bench.fs, path)
+
+
+def guest_platform(bench: Workbench) -> Platform:
+    """Return what packages are chosen for. Raises EditError where version or architecture isn't known."""
+    version = str(bench.facts.value("os.version", "")).split(".")
+    arch = _ARCH.get(bench.facts.value("os.arch", ""), "")
+    if not arch or len(version) < 2:
+        raise EditError("no driver can be chosen: the guest's Windows version or architecture is not known")
+    kind = bench.facts.value("windows.product_type", "")
+    numbers = [int(part) for part in (*version, "0")[:3]]
+    return Platform(arch, numbers[0], numbers[1], numbers[2], _PRODUCT.get(kind, 1))
+
+
+def put_new(bench: Workbench, path: str, data: bytes) -> None:
+    """Put a file, unless it holds just this already, or Windows keeps its own packed there."""
+    if is_packed(bench.fs, path):
+        return
+    known = bench.fs.stat(path)
+    if known is None or known.size != len(data) or bench.fs.read(path, len(data)) != data:
+        bench.fs.put(path, data, diff=f"driver file: {len(data)} bytes\n")
+
+
+def place_driver(bench: Workbench, payload: Payload, package: Package, driver: Driver, platform: Platform) -> None:
+    """Put the driver's file, and the libraries that it is installed with, among the guest's drivers.
+
+    Raises EditError where the package lacks one, or it is for another processor.
+    """
+    others = [one for one in driver.files if one.directory == DRIVERS and one.name.lower().endswith(".sys")]
+    own = next((one for one in others if one.name.lower() == driver.binary.lower()), None)
+    placed: dict[str, bytes] = {}
+    for one in (own or CopiedFile(DRIVERS, driver.binary, driver.binary), *(one for one in others if one != own)):
+        source = locate(payload, package, one.source) or locate(payload, package, one.name)
+        if source is None:
+            raise EditError(f"the package lacks its driver file {one.name}", where=package.inf)
+        data = payload.read(source)
+        found = machine(data[:HEAD])
+        if found != platform.arch:
+            text = f"{one.name} is for {found or 'no known processor'}, the guest is {platform.arch}"
+            raise EditError(text, where=source)
+        placed[f"{root_of(bench)}/System32/drivers/{one.name}"] = data
+    for path, data in placed.items():
+        put_new(bench, path, data)
+
+
+def enter_driver(
+    hive: Hive, controls: Sequence[str], payload: Payload, package: Package, driver: Driver, platform: Platform
+) -> None:
+    """Enter a driver so that it starts at boot, in every control set, and bind its devices to it."""
+    guid = package.class_guid
+    for control in controls:
+        install_service(hive, control, driver, start=BOOT, class_guid=guid)
+        if hive.key("DriverDatabase") is None:
+            critical_devices(hive, control, driver.service, guid, devices_of(driver))
+    if hive.key("DriverDatabase") is not None:
+        raw = payload.read(package.inf)
+        name = f"gf{package.name}.inf"
+        label = database_label(raw, name, platform.arch)
+        provider = parse(raw).value("Version", "Provider") or "guestfix"
+        driver_database(hive, driver, inf=name, label=label, guid=guid, version=package.version, provider=provider)
