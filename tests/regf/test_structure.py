@@ -12,7 +12,6 @@ from guestfix.errors import EditError
 from guestfix.formats.regf import REG_BINARY, REG_DWORD, REG_MULTI_SZ, REG_QWORD, REG_SZ, TYPES, Hive, empty_hive
 from guestfix.formats.regf.keys import SECURITY, SUBKEY_LIST
 from guestfix.formats.regf.lists import leaves, root_entries
-from guestfix.formats.regf.names import name_hash, name_hint, sort_key, upcase
 from guestfix.formats.regf.new import DEFAULT_SECURITY
 from guestfix.formats.regf.values import decode, encode
 from tests.regf.oracles import corpus_hive, hivex, listing
@@ -101,41 +100,6 @@ def _big_keys(hive: Hive) -> list[str]:
     from guestfix.formats.regf.walk import walk
 
     return [place for place, key in walk(hive.root) if key.field(20) > 1012]
-
-
-def test_upper_case_is_that_of_windows() -> None:
-    pairs = {
-        "a": "A",
-        "\u00e9": "\u00c9",
-        "\u00ff": "\u0178",
-        "\u03c2": "\u03a3",
-        "\u03c3": "\u03a3",
-        "\u1fb3": "\u1fbc",
-    }
-    kept = "\u00df\u0131\u017f\u00b5\u0149\u10d0\u4e2d\U00010428"
-    pairs |= dict(zip(kept, kept, strict=True))
-    assert {name: upcase(name) for name in pairs} == pairs
-    assert sort_key("\U0001f4be") < sort_key("\uff21")  # by code units, not by characters
-
-
-def test_hashes_are_those_of_real_lists() -> None:
-    hive = Hive.open(corpus_hive("SYSTEM"))
-    key = hive.key("ControlSet001\\services")
-    assert key is not None
-    for leaf in leaves(hive.store, key.field(SUBKEY_LIST)):
-        words = struct.unpack_from(f"<{leaf.length * 2}I", hive.store.data, leaf.start)
-        names = [one.name for one in key.subkeys()]
-        assert [name_hash(name) for name in names] == list(words[1::2]) and len(names) > 300
-
-
-def test_hints_are_those_of_real_lists() -> None:
-    hive = Hive.open(corpus_hive("BCD"))
-    key = hive.key("Objects")
-    assert key is not None
-    leaf = next(leaves(hive.store, key.field(SUBKEY_LIST)))
-    words = struct.unpack_from(f"<{leaf.length * 2}I", hive.store.data, leaf.start)
-    assert [name_hint(one.name) for one in key.subkeys()] == list(words[1::2])
-    assert name_hint("\u00e9a") == 0x61E9 and name_hint("\u4e2da") == 0
 
 
 def test_keys_that_others_hashed_wrongly_are_found() -> None:

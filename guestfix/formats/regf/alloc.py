@@ -1,7 +1,8 @@
 """Space for cells: free ones are reused, split and joined, and bins are added when none fits.
 
-Bins are looked into only as far as needed. Before a cell is freed, its bin's cells must be seen to fill
-the bin exactly and to have a boundary there, so that a lying size can't take a neighbour's bytes along.
+Bins are looked into only as far as needed. Before a cell is freed or written in place, its bin's cells must
+be seen to fill the bin exactly and to have a boundary there, so that a lying size can't take a neighbour's
+bytes along. What was seen is kept, so that each further change costs the same whatever the size of the bin.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import struct
 from bisect import bisect_left, bisect_right, insort
 
 from guestfix.errors import EditError
-from guestfix.formats.regf.store import BASE, I32, MAX_DATA, PAGE, BadHive, Buffer, Store, words_of
+from guestfix.formats.regf.store import BASE, I32, MAX_DATA, PAGE, BadHive, Buffer, Store, map_bin, words_of
 
 _BIN_HEADER = 32
 
@@ -38,12 +39,15 @@ def _free_cells(data: Buffer, start: int, end: int) -> list[tuple[int, int]]:
 
 
 class Allocator:
-    """The free cells of a hive that were seen so far."""
+    """The free cells of a hive that were seen so far, and the starts of cells in use."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._free: list[tuple[int, int]] = []  # (size, offset), sorted
+        self._sizes: dict[int, int] = {}  # of the free cells, by offset
+        self._ends: dict[int, int] = {}  # their offsets, by where they end
         self._seen: set[int] = set()
+        self._starts: dict[int, bytearray] = {}  # by bin: one byte for every eight of it, 1 where a cell in use starts
         self._small: list[int] = []  # bins of one page that were not looked into, and larger ones
         self._large: list[int] = []
         for index in range(len(store.bins)):
@@ -54,30 +58,25 @@ class Allocator:
         bins = self.store.bins
         return bins[index], bins[index + 1] if index + 1 < len(bins) else self.store.size
 
-    def _cells(self, index: int) -> list[tuple[int, int]]:
-        """Return offset and size of every cell in a bin; the size is negative where the cell is in use."""
-        start, end = self._bounds(index)
-        cells, at, data = [], start + _BIN_HEADER, self.store.data
-        while at < end:
-            size = I32.unpack_from(data, BASE + at)[0]
-            if not size or size & 7 or at + abs(size) > end:
-                raise BadHive(f"damaged hive: impossible cell size at byte {BASE + at:#x}")
-            cells.append((at, size))
-            at += abs(size)
-        return cells
-
     def _look(self, index: int) -> None:
         """Take note of a bin's free cells."""
         if index not in self._seen:
             self._seen.add(index)
             start, end = self._bounds(index)
             for offset, size in _free_cells(self.store.data, BASE + start, BASE + end):
-                insort(self._free, (size, offset))
+                self._note(offset, size)
 
-    def _forget(self, size: int, offset: int) -> None:
-        at = bisect_left(self._free, (size, offset))
-        if at < len(self._free) and self._free[at] == (size, offset):
-            del self._free[at]
+    def _note(self, offset: int, size: int) -> None:
+        """Take note of one free cell."""
+        insort(self._free, (size, offset))
+        self._sizes[offset], self._ends[offset + size] = size, offset
+
+    def _forget(self, offset: int) -> int:
+        """Drop a free cell that was noted; return its size."""
+        size = self._sizes.pop(offset)
+        del self._ends[offset + size]
+        del self._free[bisect_left(self._free, (size, offset))]
+        return size
 
     def _bin_of(self, offset: int) -> int:
         return bisect_right(self.store.bins, offset) - 1
@@ -88,7 +87,7 @@ class Allocator:
         while True:
             at = bisect_left(self._free, (size, 0))
             if at < len(self._free):
-                return at
+                return self._free[at][1]
             unseen = self._small if self._small and size <= PAGE - _BIN_HEADER else self._large
             if unseen:
                 self._look(unseen.pop())
@@ -102,18 +101,18 @@ class Allocator:
         where the hive can't grow any more.
         """
         size = (len(content) + 4 + 7) & ~7
-        at = self._fitting(size, near)
-        found, offset = self._free.pop(at)
-        if found > size:
-            self._mark(offset + size, found - size)
-            insort(self._free, (found - size, offset + size))
+        offset = self._fitting(size, near)
+        found = self._forget(offset)
         data = self.store.own()
+        if found > size:
+            I32.pack_into(data, BASE + offset + size, found - size)
+            self._note(offset + size, found - size)
         I32.pack_into(data, BASE + offset, -size)
         data[BASE + offset + 4 : BASE + offset + size] = content.ljust(size - 4, b"\0")
+        index = self._bin_of(offset)
+        if index in self._starts:
+            self._starts[index][offset - self.store.bins[index] >> 3] = 1
         return offset
-
-    def _mark(self, offset: int, size: int) -> None:
-        I32.pack_into(self.store.own(), BASE + offset, size)
 
     def _grow(self, size: int) -> None:
         """Add a bin at the end that has room for a cell of this size."""
@@ -129,38 +128,39 @@ class Allocator:
         store.end += length
         store.put32(40, store.size)
         self._seen.add(len(store.bins) - 1)
-        insort(self._free, (length - _BIN_HEADER, start + _BIN_HEADER))
+        self._note(start + _BIN_HEADER, length - _BIN_HEADER)
 
     def free(self, offset: int) -> None:
         """Give a cell back. Its content is wiped, and it is joined with free neighbours in its bin."""
+        self.check(offset)
         index = self._bin_of(offset)
         self._look(index)
-        cells = self._cells(index)
-        at = bisect_left(cells, (offset, -MAX_DATA))
-        if at == len(cells) or cells[at][0] != offset or cells[at][1] > 0:
-            raise BadHive(f"damaged hive: byte {BASE + offset:#x} is not the start of a cell in use")
-        start, size = offset, -cells[at][1]
-        if at + 1 < len(cells) and cells[at + 1][1] > 0:
-            self._join(cells[at + 1])
-            size += cells[at + 1][1]
-        if at and cells[at - 1][1] > 0:
-            self._forget(cells[at - 1][1], cells[at - 1][0])
-            start, size = cells[at - 1][0], size + cells[at - 1][1]
-            I32.pack_into(self.store.own(), BASE + offset, 0)
-        first = BASE + offset + (4 if start == offset else 0)
-        self.store.put(first, bytes(BASE + offset - cells[at][1] - first))
-        self._mark(start, size)
-        insort(self._free, (size, start))
-
-    def _join(self, following: tuple[int, int]) -> None:
-        """Drop the free cell that follows one being freed."""
-        offset, size = following
-        self._forget(size, offset)
-        self.store.put32(BASE + offset, 0)
+        self._starts[index][offset - self.store.bins[index] >> 3] = 0
+        size = -I32.unpack_from(self.store.data, BASE + offset)[0]
+        start, end = offset, offset + size
+        if end in self._sizes:
+            size += self._forget(end)
+        if offset in self._ends:
+            start = self._ends[offset]
+            size += self._forget(start)
+        # what is left of the sizes of the joined cells is wiped too
+        self.store.put(BASE + offset, bytes(min(end + 4, start + size) - offset))
+        I32.pack_into(self.store.own(), BASE + start, size)
+        self._note(start, size)
 
     def check(self, offset: int) -> None:
         """Raise BadHive unless a cell in use starts at offset: what is written in place must be a cell."""
-        cells = self._cells(self._bin_of(offset))
-        at = bisect_left(cells, (offset, -MAX_DATA))
-        if at == len(cells) or cells[at][0] != offset or cells[at][1] > 0:
+        index = self._bin_of(offset)
+        start, end = self._bounds(index)
+        if index not in self._starts:
+            self._starts[index] = self._map(start, end)
+        if offset & 7 or not start <= offset < end or not self._starts[index][offset - start >> 3]:
             raise BadHive(f"damaged hive: byte {BASE + offset:#x} is not the start of a cell in use")
+
+    def _map(self, start: int, end: int) -> bytearray:
+        """Return where the cells in use of a bin start. Raises BadHive where its cells don't fill it."""
+        starts = bytearray(end - start >> 3)
+        with memoryview(self.store.data) as whole, whole[BASE + start : BASE + end] as part, words_of(part) as words:
+            if map_bin(words, starts, 0) != len(words):
+                raise BadHive(f"damaged hive: the cells of the bin at byte {BASE + start:#x} don't fill it")
+        return starts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -46,8 +47,8 @@ class Hive:
 
         The logs are used only where the hive is dirty; they are replayed in memory. Dirty without usable
         logs: it opens as it is and ``refusal`` says so. ``timestamp`` (FILETIME) becomes the
-        last-written time of every key that is changed or made; by default changed keys keep theirs and
-        new ones take their parent's, so that the same edits give the same bytes. Raises BadHive.
+        last-written time of a changed hive and of every key that is changed or made; by default these keep
+        theirs and new keys take their parent's, so that the same edits give the same bytes. Raises BadHive.
         """
         hive = cls(data, Store(data, read_header(data))) if is_clean(data) else cls._recover(data, logs)
         hive.timestamp = timestamp
@@ -200,6 +201,9 @@ class Hive:
         number = (self.sequence + 1) & 0xFFFFFFFF or 1
         self.store.put32(4, number)
         self.store.put32(8, number)
+        if self.timestamp is not None:
+            for place in (12, BASE + 20):  # the first bin has a copy of the base block's
+                self.store.put(place, struct.pack("<Q", self.timestamp))
         self.store.put32(508, checksum(self.store.data))
         return bytes(self.store.data)
 

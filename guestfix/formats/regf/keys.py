@@ -127,13 +127,18 @@ class Key:
 
     def value(self, name: str) -> Value | None:
         """Return the value with this name, case ignored, or None. "" is the default value."""
-        wanted, store = upcase(name), self.store
-        lengths = (wide_length(name) // 2, wide_length(name))  # in bytes, as stored in one or two a character
+        wanted, store, wide = upcase(name), self.store, wide_length(name)
+        narrow, ascii_name = wide // 2, name.encode("ascii", "replace").upper() if name.isascii() else None
         for offset in self.value_offsets():
-            if U16.unpack_from(store.data, store.cell(offset)[0] + 2)[0] in lengths:
-                value = Value(store, offset)
-                if upcase(value.name) == wanted:
-                    return value
+            at = store.cell(offset)[0]
+            length = U16.unpack_from(store.data, at + 2)[0]
+            if length != wide and (
+                length != narrow or ascii_name not in (None, store.data[at + 20 : at + 20 + length].upper())
+            ):
+                continue  # most others differ in length; for ASCII the bytes decide
+            value = Value(store, offset)
+            if upcase(value.name) == wanted:
+                return value
         return None
 
 

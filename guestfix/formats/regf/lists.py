@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from guestfix.formats.regf.names import load_name, name_hash, upcase
-from guestfix.formats.regf.store import NONE, U16, BadHive, Store
+from guestfix.formats.regf.store import NONE, U16, U32, BadHive, Store
 
 WIDTH = {b"li": 4, b"lf": 8, b"lh": 8}
 """Bytes of one entry in each kind of leaf."""
@@ -87,6 +87,15 @@ def key_name(store: Store, offset: int) -> str:
     return load_name(store.data[start + 76 : start + 76 + length], bool(flags & 0x20))
 
 
+def _hashed(store: Store, leaf: Leaf, wanted: bytes) -> Iterator[int]:
+    """Yield the key offsets of the entries of a hash leaf that have this hash."""
+    at, end = leaf.start, leaf.start + leaf.length * 8
+    while (at := store.data.find(wanted, at, end)) >= 0:
+        if (at - leaf.start) & 7 == 4:
+            yield store.u32(at - 4)
+        at += 1
+
+
 def find(store: Store, head: int, name: str) -> int | None:
     """Return the offset of the subkey with this name, case ignored, or None.
 
@@ -94,13 +103,12 @@ def find(store: Store, head: int, name: str) -> int | None:
     where that finds nothing, since other tools have hashed these wrongly.
     """
     wanted, found = upcase(name), list(leaves(store, head))
-    hashed = name_hash(name)
+    hashed = U32.pack(name_hash(name))
     for leaf in found:
         if leaf.kind == b"lh":
-            words = struct.unpack_from(f"<{leaf.length * 2}I", store.data, leaf.start)
-            for offset, entry in zip(words[::2], words[1::2], strict=True):
-                if entry == hashed and upcase(key_name(store, offset)) == wanted:
-                    return int(offset)
+            for offset in _hashed(store, leaf, hashed):
+                if upcase(key_name(store, offset)) == wanted:
+                    return offset
     for leaf in found:
         for offset in () if leaf.kind == b"lh" and name.isascii() else entries(store, leaf):
             if upcase(key_name(store, offset)) == wanted:

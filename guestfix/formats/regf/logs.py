@@ -81,7 +81,7 @@ def recover(data: Buffer, logs: Sequence[Buffer]) -> Outcome:
     """Replay the logs over a hive whose last write was not finished."""
     present = [log for log in logs if len(log) >= _SECTOR]
     usable = [log for log in map(_usable, present) if log]
-    sequence = max((log.header.sequence1 for log in usable), default=0)
+    sequence = max(map(_highest, usable), default=0)
     if not present:
         return Outcome(None, "its last write was not finished, and there are no logs to finish it from", sequence)
     try:
@@ -95,7 +95,19 @@ def recover(data: Buffer, logs: Sequence[Buffer]) -> Outcome:
         outcome = _replay_old(data, primary, [log for log in usable if log not in new])
     if outcome is None:
         return Outcome(None, "its last write was not finished, and none of its logs can be applied to it", sequence)
-    return outcome
+    return Outcome(outcome.data, "", max(outcome.sequence, sequence))
+
+
+def _highest(log: _Log) -> int:
+    """Return the highest sequence number in a log, remnants included: what is written must be above it."""
+    found, at = log.header.sequence1, 0
+    while (at := log.data.find(b"HvLE", at + _SECTOR)) >= 0:
+        if at % _SECTOR == 0 and at + 40 <= len(log.data):
+            entry = _ENTRY.unpack_from(log.data, at)
+            if entry[7] == marvin32(bytes(log.data[at : at + 32])):
+                found = max(found, entry[3])
+        at -= at % _SECTOR
+    return found
 
 
 def _start(data: Buffer, primary: Header | None, log: _Log) -> bytearray:

@@ -12,20 +12,20 @@ MAX_KEY_NAME = 255
 MAX_VALUE_NAME = 16383
 """Characters (UTF-16 code units) that Windows allows in a value's name."""
 
-# Letters that got their capitals in Unicode 8 and 11, later than the table that Windows compares names with.
-_LATE = ((0x10D0, 0x10FF), (0x13F8, 0x13FD), (0xAB70, 0xABBF))
+# Capitals that are younger than the table that Windows compares names with (the one in NTFS' $UpCase).
+_LATE = (
+    *((0x037F, 0x037F), (0x0524, 0x052F), (0x10C7, 0x10CD), (0x13A0, 0x13F5), (0x1C89, 0x1CBF), (0x2C2F, 0x2C2F)),
+    *((0x2C70, 0x2C70), (0x2C7E, 0x2C7F), (0x2CEB, 0x2CFF), (0xA660, 0xA661), (0xA698, 0xA69B), (0xA78D, 0xA7FF)),
+)
 
 
 @functools.cache
 def _upcase_char(char: str) -> str:
-    """Return the capital of one code unit: only a one-to-one pair counts, and the final sigma."""
-    code = ord(char)
-    if code > 0xFFFF or any(low <= code <= high for low, high in _LATE):
-        return char
+    """Return the capital of one code unit: only a one-to-one pair counts."""
     for upper in (char.upper(), char.title()):
         if len(upper) == 1 and ord(upper) <= 0xFFFF and upper.lower() == char:
-            return upper
-    return "\u03a3" if code == 0x03C2 else char
+            return char if any(low <= ord(upper) <= high for low, high in _LATE) else upper
+    return char
 
 
 def upcase(name: str) -> str:
@@ -54,13 +54,11 @@ def name_hash(name: str) -> int:
 
 
 def name_hint(name: str) -> int:
-    """Return a fast leaf's hint as a 32-bit number: the first four characters that are below 256."""
-    hint = b""
-    for unit in _units(name)[:4]:
-        if unit > 255:
-            return 0 if not hint else int.from_bytes(hint.ljust(4, b"\0"), "little")
-        hint += bytes((unit,))
-    return int.from_bytes(hint.ljust(4, b"\0"), "little")
+    """Return a fast leaf's hint as a 32-bit number: the first four characters, up to the last one above 255 zero."""
+    hint = 0
+    for place, unit in enumerate(_units(name)[:4]):
+        hint = 0 if unit > 255 else hint | unit << 8 * place
+    return hint
 
 
 def store_name(name: str) -> tuple[bytes, bool]:

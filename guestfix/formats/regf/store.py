@@ -104,18 +104,22 @@ def words_of(part: memoryview) -> memoryview:
     return memoryview(swapped)
 
 
-def _map_bin(words: memoryview, starts: bytearray, first: int) -> None:
-    """Mark the starts of a bin's cells in use; ``first`` is the bin's own place in ``starts``."""
+def map_bin(words: memoryview, starts: bytearray, first: int) -> int:
+    """Mark the starts of a bin's cells in use; ``first`` is the bin's own place in ``starts``.
+
+    Return the word after the last cell: not the end of the bin where its cells don't fill it.
+    """
     at, last = 8, len(words)
     while at < last:
         size = words[at]
         if size & 7 or not size:
-            return
+            return at
         if size < 0:
             starts[first + (at >> 1)] = 1
             at -= size >> 2
         else:
             at += size >> 2
+    return at
 
 
 class Store:
@@ -170,7 +174,7 @@ class Store:
         with memoryview(self.data) as whole:
             for start, end in zip(self.bins, [*self.bins[1:], self.size], strict=True):
                 with whole[BASE + start : BASE + end] as part, words_of(part) as words:
-                    _map_bin(words, starts, start >> 3)
+                    map_bin(words, starts, start >> 3)
         self._starts = starts
 
     def record(self, offset: int, signature: bytes, length: int) -> tuple[int, int]:

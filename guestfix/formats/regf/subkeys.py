@@ -45,10 +45,10 @@ def _raw(store: Store, leaf: Leaf) -> bytes:
 
 def _write_leaf(hive: Hive, cell: int, kind: bytes, raw: bytes, near: int) -> int:
     """Store a leaf, in its old cell where it fits; return its cell."""
-    from guestfix.formats.regf.writer import rewrite
+    from guestfix.formats.regf.writer import rewrite, spare
 
     content = struct.pack("<2sH", kind, len(raw) // WIDTH[kind]) + raw
-    return rewrite(hive, cell, content, near)
+    return rewrite(hive, cell, content, near, spare(content))
 
 
 def _place(store: Store, leaf: Leaf, wanted: bytes) -> int:
@@ -100,7 +100,11 @@ def _leaf_for(store: Store, found: list[Leaf], wanted: bytes) -> int:
 
 
 def _insert_into(hive: Hive, parent: Key, leaf: Leaf, wanted: bytes, entry: bytes) -> int:
-    """Put an entry into a leaf, splitting it where it is full; return the head of the list."""
+    """Put an entry into a leaf, splitting it where it is full; return the head of the list.
+
+    A fast leaf becomes an index leaf instead, as in Windows, which takes every leaf of an index root for an
+    index leaf in hives of the versions that have fast leaves.
+    """
     index = _place(hive.store, leaf, wanted)
     if index < leaf.length and sort_key(lists.key_name(hive.store, lists.entries(hive.store, leaf)[index])) == wanted:
         raise BadHive(f"damaged hive: key {parent.name!r} has that subkey already, under a wrong hash")
@@ -108,11 +112,15 @@ def _insert_into(hive: Hive, parent: Key, leaf: Leaf, wanted: bytes, entry: byte
     old = _raw(hive.store, leaf)
     raw = old[:at] + entry + old[at:]
     head = parent.field(keys.SUBKEY_LIST)
-    if leaf.length != LEAF_FULL[leaf.kind] and leaf.length < LEAF_MAX:
-        return _replace_cells(hive, head, leaf.cell, [_write_leaf(hive, leaf.cell, leaf.kind, raw, parent.offset)])
-    middle = len(raw) // 2 // WIDTH[leaf.kind] * WIDTH[leaf.kind]
-    second = _write_leaf(hive, NONE, leaf.kind, raw[middle:], parent.offset)
-    first = _write_leaf(hive, leaf.cell, leaf.kind, raw[:middle], parent.offset)
+    kind, full = leaf.kind, leaf.length == LEAF_FULL[leaf.kind]
+    if kind == b"lf" and leaf.length >= LEAF_FULL[kind]:
+        kind, full = b"li", False
+        raw = b"".join(raw[one : one + 4] for one in range(0, len(raw), WIDTH[b"lf"]))
+    if not full and leaf.length < LEAF_MAX:
+        return _replace_cells(hive, head, leaf.cell, [_write_leaf(hive, leaf.cell, kind, raw, parent.offset)])
+    middle = len(raw) // 2 // WIDTH[kind] * WIDTH[kind]
+    second = _write_leaf(hive, NONE, kind, raw[middle:], parent.offset)
+    first = _write_leaf(hive, leaf.cell, kind, raw[:middle], parent.offset)
     return _replace_cells(hive, head, leaf.cell, [first, second])
 
 

@@ -35,6 +35,8 @@ SEGMENT = 16344
 """Bytes of data in one cell at most; more than this is stored as big data from hive version 1.4 on."""
 INLINE = 0x80000000
 """Bit of a data size that says that the data is in the offset field itself."""
+FLAG_TOMBSTONE = 2
+"""Flag of a value that hides one of the same name in the layer below (differencing hives of containers)."""
 VK = struct.Struct("<2sHIIIH")
 
 Data = bytes | str | int | Sequence[str]

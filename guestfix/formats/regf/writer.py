@@ -13,7 +13,7 @@ from guestfix.errors import EditError
 from guestfix.formats.regf import keys, security, subkeys, values
 from guestfix.formats.regf.keys import Key
 from guestfix.formats.regf.names import MAX_KEY_NAME, MAX_VALUE_NAME, store_name, wide_length
-from guestfix.formats.regf.store import NONE, Store
+from guestfix.formats.regf.store import NONE, PAGE, U16, Store
 from guestfix.formats.regf.values import INLINE, SEGMENT, VK, Value
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 512
 """Levels of keys that Windows allows."""
 MAX_VALUE_SIZE = 65535 * SEGMENT
+LINK_VALUE = "symboliclinkvalue"
+VIRTUAL_FLAGS, VIRTUAL_RECURSE = 0xF0000, 0x80000
+"""Bits beside the longest subkey name that control virtualization, and the one that passes them on to new subkeys."""
 
 
 def touch(hive: Hive, key: Key) -> None:
@@ -48,6 +51,8 @@ def set_value(hive: Hive, key: Key, name: str, kind: int, raw: bytes) -> bool:
     value = key.value(name)
     if value is not None and value.type == kind and value.size == len(raw) and value.data == raw:
         return False
+    if key.flags & keys.FLAG_LINK and name.lower() != LINK_VALUE:
+        raise EditError(f"key {key.name!r} is a link to {link_target(key)}; change that key")
     touch(hive, key)
     if value is None:
         _add_value(hive, key, name, kind, raw)
@@ -76,7 +81,7 @@ def _append_value(hive: Hive, key: Key, cell: int) -> None:
 def _write_value_list(hive: Hive, key: Key, old: int, offsets: list[int]) -> None:
     """Store the list of values, in its old cell where it fits."""
     raw = struct.pack(f"<{len(offsets)}I", *offsets)
-    cell = rewrite(hive, old, raw, key.offset) if offsets else NONE
+    cell = rewrite(hive, old, raw, key.offset, spare(raw)) if offsets else NONE
     if not offsets:
         hive.allocator.free(old)
         hive.store.put(key.at + keys.MAX_VALUE_NAME, bytes(8))
@@ -84,8 +89,13 @@ def _write_value_list(hive: Hive, key: Key, old: int, offsets: list[int]) -> Non
     hive.store.put32(key.at + keys.VALUE_LIST, cell)
 
 
-def rewrite(hive: Hive, cell: int, raw: bytes, near: int) -> int:
-    """Return the cell that holds raw now: the old one where there is room in it, else a new one."""
+def spare(raw: bytes) -> int:
+    """Return the bytes that a list's new cell gets beyond what it holds: an eighth, but no second page for them."""
+    return min(len(raw) >> 3, -(len(raw) + 36) % PAGE)
+
+
+def rewrite(hive: Hive, cell: int, raw: bytes, near: int, spare: int = 0) -> int:
+    """Return the cell that holds raw now: the old one where there is room in it, else a new one with room to spare."""
     if cell == NONE:
         return hive.allocator.alloc(raw, near)
     start, end = hive.store.cell(cell)
@@ -93,7 +103,7 @@ def rewrite(hive: Hive, cell: int, raw: bytes, near: int) -> int:
         hive.allocator.check(cell)
         hive.store.put(start, raw.ljust(end - start, b"\0"))
         return cell
-    fresh = hive.allocator.alloc(raw, near)
+    fresh = hive.allocator.alloc(raw + bytes(spare), near)
     hive.allocator.free(cell)
     return fresh
 
@@ -131,6 +141,7 @@ def _replace_data(hive: Hive, value: Value, kind: int, raw: bytes) -> None:
         for cell in cells:
             hive.allocator.free(cell)
     store.put(at + 4, struct.pack("<III", *fresh, kind))
+    store.put16(at + 16, U16.unpack_from(store.data, at + 16)[0] & ~values.FLAG_TOMBSTONE)
 
 
 def store_position(hive: Hive, offset: int) -> int:
@@ -169,15 +180,25 @@ def make_key(hive: Hive, path: str) -> Key:
     return key
 
 
+def link_target(key: Key) -> str:
+    """Return where a key that is a link points to."""
+    value = key.value(LINK_VALUE)
+    return "another key" if value is None else repr(value.text)
+
+
 def _new_key(hive: Hive, parent: Key, name: str, depth: int) -> Key:
     if not name or "\0" in name or wide_length(name) > MAX_KEY_NAME * 2 or depth >= MAX_DEPTH:
         raise EditError(f"no key can be named {name[:40]!r} at this depth")
+    if parent.flags & keys.FLAG_LINK:
+        raise EditError(f"key {parent.name!r} is a link to {link_target(parent)}; name that key")
     time, shared = parent.timestamp if hive.timestamp is None else hive.timestamp, parent.field(keys.SECURITY)
+    virtual = parent.field(keys.MAX_SUBKEY_NAME) & VIRTUAL_FLAGS
     touch(hive, parent)
     stored, compressed = store_name(name)
     node = keys.NK.pack(
         *(b"nk", keys.FLAG_COMPRESSED if compressed else 0, time, 0, parent.offset),
-        *(0, 0, NONE, NONE, 0, NONE, shared, NONE, 0, 0, 0, 0, 0, len(stored), 0),
+        *(0, 0, NONE, NONE, 0, NONE, shared, NONE, virtual if virtual & VIRTUAL_RECURSE else 0),
+        *(0, 0, 0, 0, len(stored), 0),
     )
     offset = hive.allocator.alloc(node + stored, parent.offset)
     security.share(hive, shared)
