@@ -65,6 +65,7 @@ class Verdict:
             "compression": [one.compression for one in image.segments] if image else [],
             "size": image.size if image else 0,
             "modules": sorted(contents.modules) if contents else [],
+            "builtin": sorted(self.kernel.modules.builtin) if self.kernel else [],
             "firmware": sum(1 for name in image.entries if "lib/firmware/" in name) if image else 0,
             "support": _support(image, contents, self.kernel),
             "needs": self.needs,

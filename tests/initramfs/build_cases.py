@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from guestfix.formats.compress import compress
-from tests.initramfs.builder import RELEASE, archive, guest_files, inside
+from tests.initramfs.builder import RELEASE, ROOT, archive, guest_files, inside
 from tests.tree import build
 
 RULES = Path(__file__).resolve().parents[2] / "rules" / "fix" / "initramfs"
@@ -45,6 +45,20 @@ def _nash() -> dict[str, object]:
     }
 
 
+def _loader_entry(old: bytes) -> dict[str, object]:
+    """Return a guest that systemd-boot starts from an EFI system partition at /efi."""
+    files = guest_files(old)
+    folder = f"efi/abc/{RELEASE}"
+    files[f"{folder}/linux"] = files.pop(f"boot/vmlinuz-{RELEASE}")
+    files[f"{folder}/initrd"] = files.pop(f"boot/initrd.img-{RELEASE}")
+    entry = f"title Debian\nlinux /abc/{RELEASE}/linux\ninitrd /abc/{RELEASE}/initrd\noptions root=UUID={ROOT} ro\n"
+    return files | {
+        f"efi/loader/entries/abc-{RELEASE}.conf": entry,
+        "efi/loader/loader.conf": "default abc-*\n",
+        "efi/EFI/systemd/systemd-bootx64.efi": "",
+    }
+
+
 def cases() -> dict[str, dict[str, object]]:
     """Return every case's tree by ``rule/case``."""
     old, both = _gzip(inside(OLD)), _gzip(inside((*OLD, *NEW)))
@@ -65,6 +79,7 @@ def cases() -> dict[str, dict[str, object]]:
         "target-drivers/kernel-without-driver": guest_files(old, present=(*OLD, "virtio", "virtio_ring", "virtio_pci")),
         "target-drivers/squashfs": guest_files(squash, initrd=f"initramfs-{RELEASE}.img", os_release=RHEL),
         "target-drivers/depmod-never-ran": unlisted,
+        "target-drivers/loader-entry": _loader_entry(old),
         "target-drivers/nash": _nash(),
         "target-drivers/suse-run-all": guest_files(suse, initrd=f"initrd-{RELEASE}", os_release=SUSE),
         "target-drivers/blocked-inside": guest_files(_gzip(inside_blocked)),
@@ -92,6 +107,7 @@ TITLES = {
     "target-drivers/kernel-without-driver": ("A driver that the guest doesn't have is a blocker", "kvm-virtio"),
     "target-drivers/squashfs": ("dracut's squashfs images are left alone, with the remedy", "kvm-virtio"),
     "target-drivers/depmod-never-ran": ("Without modules.dep the modules themselves are asked", "kvm-virtio"),
+    "target-drivers/loader-entry": ("An initrd on an EFI system partition at /efi, for systemd-boot", "kvm-virtio"),
     "target-drivers/nash": ("A nash script of Red Hat's old mkinitrd loads the modules by hand", "kvm-virtio"),
     "target-drivers/suse-run-all": ("SUSE's old mkinitrd loads the drivers in its first step", "kvm-virtio"),
     "target-drivers/blocked-inside": ("A blacklist inside the initramfs is lifted there", "kvm-virtio"),

@@ -11,6 +11,7 @@ from guestfix.formats.compress import compress
 from tests.tree import build
 
 RELEASE = "6.1.0-10-amd64"
+ROOT = "6a3c12fd-17ab-4f25-a5b6-3c1c0f2e7a11"
 
 MODULES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "virtio": ("virtio/virtio", (), ()),
@@ -169,7 +170,7 @@ def guest_files(
     files: dict[str, object] = {
         "lib": ("link", "usr/lib"),
         "etc/os-release": os_release,
-        "etc/fstab": f"UUID=6a3c12fd-17ab-4f25-a5b6-3c1c0f2e7a11 / {fstype} defaults 0 1\n",
+        "etc/fstab": f"UUID={ROOT} / {fstype} defaults 0 1\n",
         f"boot/vmlinuz-{RELEASE}": "a kernel\n",
         f"boot/{initrd}": image,
     }

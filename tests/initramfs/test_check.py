@@ -49,6 +49,7 @@ def test_missing_with_reasons(tmp_path):
     }
     assert (one["generator"], one["hostonly"], one["role"]) == ("initramfs-tools", True, "default")
     assert one["modules"] == ["ata_piix", "scsi_mod", "sd_mod"] and one["compression"] == ["gzip"]
+    assert one["builtin"] == ["ext4"] and one["firmware"] == 0
     assert found["GF-INITRAMFS-LACKS"].severity == "info"
     assert str(facts.evidence("initramfs.images")[0]) == f"/boot/initrd.img-{RELEASE}"
 
