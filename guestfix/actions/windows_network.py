@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 
 from guestfix.actions.windows_registry import editing_system, hive_path, reader, seen
+from guestfix.detect.windows_state import NET_CLASS
 from guestfix.formats.regf import REG_DWORD, Hive
 from guestfix.workbench import Workbench
 
 INTERFACES = r"Services\Tcpip\Parameters\Interfaces"
 ROUTES = r"Services\Tcpip\Parameters\PersistentRoutes"
-NET_CLASS = "{4d36e972-e325-11ce-bfc1-08002be10318}"
 STATIC = (
     "IPAddress",
     "SubnetMask",
@@ -32,7 +32,8 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
 
     With the policy ``dhcp-first`` only interfaces that have a default gateway change.
 
-    The addresses go, since Windows keeps them for the adapter that is gone and then calls them in use.
+    The addresses go, since Windows keeps them for the adapter that is gone and then calls them in use; so do the
+    persistent default routes to their gateways, which Windows (since Vista) writes beside a static gateway.
     The hive's original and ``guestfix\network-before.txt`` in the Windows folder keep them.
     """
     first = policy == "dhcp-first"
@@ -40,8 +41,9 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
     with editing_system(bench) as (hive, controls):
         for control in controls:
             for guid in reader(hive).names(rf"{control}\{INTERFACES}"):
-                if not first or reader(hive).texts(rf"{control}\{INTERFACES}\{guid}", "DefaultGateway"):
-                    _to_dhcp(hive, rf"{control}\{INTERFACES}\{guid}")
+                gateways = reader(hive).texts(rf"{control}\{INTERFACES}\{guid}", "DefaultGateway")
+                if (gateways or not first) and _to_dhcp(hive, rf"{control}\{INTERFACES}\{guid}"):
+                    _drop_default_routes(hive, control, gateways)
     if not records:
         return
     lines = [_record(nic) for nic in records]
@@ -55,12 +57,21 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
     bench.find("GF-WINDOWS-STATIC-REPLACED", "info", f"{len(lines)} static address setup(s) became DHCP", *proofs)
 
 
-def _to_dhcp(hive: Hive, path: str) -> None:
+def _to_dhcp(hive: Hive, path: str) -> bool:
     if hive.get(path, "EnableDHCP") != 0:
-        return
+        return False
     hive.set_value(path, "EnableDHCP", REG_DWORD, 1)
     for name in STATIC:
         hive.delete_value(path, name)
+    return True
+
+
+def _drop_default_routes(hive: Hive, control: str, gateways: list[str]) -> None:
+    path = rf"{control}\{ROUTES}"
+    for name in reader(hive).value_names(path):
+        fields = [field.strip() for field in name.split(",")]
+        if fields[:2] == ["0.0.0.0", "0.0.0.0"] and len(fields) > 2 and fields[2] in gateways:
+            hive.delete_value(path, name)
 
 
 def _record(nic: dict[str, object]) -> str:
@@ -70,7 +81,8 @@ def _record(nic: dict[str, object]) -> str:
 
     addresses, masks = (str(joined(name)).split() for name in ("addresses", "masks"))
     pairs = [f"{one}/{masks[index] if index < len(masks) else '?'}" for index, one in enumerate(addresses)]
-    parts = [f"interface {nic['guid']}", f"address {' '.join(pairs)}"]
+    name = f"{nic['name']} {nic['guid']}" if nic["name"] else f"{nic['guid']}"
+    parts = [f"interface {name}", f"address {' '.join(pairs)}"]
     parts += [f"gateway {joined('gateways')}"] if joined("gateways") else []
     parts += [f"dns {joined('dns')}"] if joined("dns") else []
     return ", ".join(parts)
@@ -140,7 +152,7 @@ def _adapters(hive: Hive, control: str) -> list[tuple[str, str]]:
         for device in view.names(rf"{control}\Enum\{bus}"):
             for instance in view.names(rf"{control}\Enum\{bus}\{device}"):
                 path = rf"{control}\Enum\{bus}\{device}\{instance}"
-                if view.text(path, "ClassGUID").lower() == NET_CLASS:
+                if view.text(path, "ClassGUID").lower() == NET_CLASS.lower():
                     found.append((path, rf"{bus}\{device}"))
     return found
 

@@ -32,6 +32,7 @@ PACKAGES = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages
 IN_USE = (0x50, 0x70, 0x80)
 """Values of a package's CurrentState that mean its files are in use: superseded, installed, permanent."""
 RDP_RULES = ("RemoteDesktop-In-TCP", "RemoteDesktop-UserMode-In-TCP", "RemoteDesktop-UserMode-In-UDP")
+NET_CLASS = "{4D36E972-E325-11CE-BFC1-08002BE10318}"
 FIREWALL = r"Services\SharedAccess\Parameters\FirewallPolicy"
 DISK_CLASSES = (
     "{4d36e967-e325-11ce-bfc1-08002be10318}",
@@ -144,6 +145,7 @@ def _antivirus(state: State) -> list[Finding]:
 def _network(state: State) -> list[Finding]:
     """Put ``windows.nics``: every interface of TCP/IP with its way of getting an address."""
     base = state.key(r"Services\Tcpip\Parameters\Interfaces")
+    names = state.key(rf"Control\Network\{NET_CLASS}")
     nics, proofs = [], []
     for guid in state.system.names(base):
         path = rf"{base}\{guid}"
@@ -153,6 +155,8 @@ def _network(state: State) -> list[Finding]:
         nics.append(
             {
                 "guid": guid,
+                "name": state.system.text(rf"{names}\{guid}\Connection", "Name"),
+                "device": state.system.text(rf"{names}\{guid}\Connection", "PnpInstanceID"),
                 "static": static,
                 "addresses": addresses,
                 "masks": state.system.texts(path, "SubnetMask"),

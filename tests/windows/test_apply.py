@@ -74,7 +74,7 @@ def test_a_real_hive_gets_just_the_planned_changes(windows_7: Path, tmp_path: Pa
     after = keys_of(system)
     changed = {key for key in {*before, *after} if before.get(key) != after.get(key)}
     allowed = re.compile(
-        r"ControlSet00[12]\\(services\\(viostor|guestfix-firstboot|VMTools|VMUpgradeHelper|VMware\w+|vm\w+|Tcpip\\Parameters\\Interfaces|partmgr)"
+        r"ControlSet00[12]\\(services\\(viostor|guestfix-firstboot|VMTools|VMUpgradeHelper|VMware\w+|vm\w+|Tcpip\\Parameters\\(Interfaces|PersistentRoutes)|partmgr)"
         r"|Control\\(CriticalDeviceDatabase|TimeZoneInformation|CrashControl))",
         re.IGNORECASE,
     )

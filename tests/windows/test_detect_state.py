@@ -137,19 +137,33 @@ def test_interfaces(tmp_path: Path) -> None:
 [{base}\\{{B}}]
 "EnableDHCP"=dword:1
 "IPAddress"=str(7):"0.0.0.0\\0"
+[{C}\\Control\\Network\\{{4D36E972-E325-11CE-BFC1-08002BE10318}}\\{{A}}\\Connection]
+"Name"="Ethernet"
+"PnpInstanceID"="PCI\\\\VEN_15AD&DEV_07B0\\\\1"
 """
     facts, _ = learn(make(tmp_path, text))
     assert facts.value("windows.static_addresses") is True
     assert facts.value("windows.nics") == [
         {
             "guid": "{A}",
+            "name": "Ethernet",
+            "device": "PCI\\VEN_15AD&DEV_07B0\\1",
             "static": True,
             "addresses": ["192.0.2.10", "192.0.2.11"],
             "masks": ["255.255.255.0", "255.255.255.0"],
             "gateways": ["192.0.2.1"],
             "dns": ["192.0.2.53", "192.0.2.54"],
         },
-        {"guid": "{B}", "static": False, "addresses": [], "masks": [], "gateways": [], "dns": []},
+        {
+            "guid": "{B}",
+            "name": "",
+            "device": "",
+            "static": False,
+            "addresses": [],
+            "masks": [],
+            "gateways": [],
+            "dns": [],
+        },
     ]
 
 
