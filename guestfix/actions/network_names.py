@@ -99,10 +99,10 @@ def _any(setup: Setup, bench: Workbench) -> None:
 
 def _tell(bench: Workbench, wanted: list[Nic], places: list[str], policy: str) -> None:
     by_order = [nic.name for nic, place in zip(wanted, places, strict=True) if not place]
-    if policy == "preserve" and by_order:
+    if by_order and (policy == "preserve" or len(wanted) > 1):
         bench.find(
             "GF-NETWORK-NO-MAP",
-            "warning",
+            "warning" if policy == "preserve" else "info",
             f"no new NIC is given for {', '.join(by_order)}: the names go to the new NICs in the kernel's order",
             remedy="give --network-map a file with old name (or MAC): new MAC (or name)",
         )

@@ -15,31 +15,37 @@ def enable(bench: Workbench) -> None:
     service = bench.facts.value("network.service", {})
     if not service or service["state"] not in ("off", "masked"):
         return
-    name, unit, seen = service["name"], service["unit"], Evidence(service["unit"])
+    name, unit = service["name"], service["unit"]
+    done = False
     if service["system"] == "systemd" and unit:
         if service["state"] == "masked":
             bench.fs.put(f"{OWN}/{name}", Link(unit))
         bench.fs.put(f"{OWN}/multi-user.target.wants/{name}", Link(unit))
+        done = True
     elif service["system"] == "upstart":
         bench.fs.put(f"/etc/init/{name}.override", None)
+        done = True
     elif service["system"] == "sysv":
-        _sysv(bench, name, unit)
-    bench.find(
-        "GF-NETWORK-SERVICE-OFF",
-        "warning",
-        f"{name} does not start at boot",
-        seen,
-        remedy="nothing: this plan makes it start",
-    )
+        done = _sysv(bench, name)
+    how = " (it is masked)" if service["state"] == "masked" else ""
+    remedy = "nothing: this plan makes it start" if done else f"enable it before the migration (chkconfig {name} on)"
+    summary = f"{name} does not start at boot{how}"
+    bench.find("GF-NETWORK-SERVICE-OFF", "warning", summary, Evidence(unit), remedy=remedy)
 
 
-def _sysv(bench: Workbench, name: str, script: str) -> None:
-    """Add start links where a SysV init looks for them: run levels 2 to 5, or rcS on Debian."""
-    base = script.rpartition("/init.d/")[0]
+def _sysv(bench: Workbench, name: str) -> bool:
+    """Add start links where a SysV init looks for them: run levels 2 to 5, or rcS on Debian; tell if there are any."""
     levels = ("rcS.d",) if name == "networking" else tuple(f"rc{level}.d" for level in range(2, 6))
+    made = False
     for level in levels:
-        if bench.fs.stat(f"{base}/{level}") is not None:
-            bench.fs.put(f"{base}/{level}/S10{name}", Link(f"../init.d/{name}"))
+        for base, scripts in (("/etc/rc.d", "../init.d"), ("/etc", "../init.d"), ("/etc/init.d", "..")):
+            if bench.fs.stat(f"{base}/{level}") is not None:
+                home = bench.fs.realpath(f"{base}/{level}")
+                scripts = ".." if home.startswith("/etc/init.d/") else scripts
+                bench.fs.put(f"{home}/S10{name}", Link(f"{scripts}/{name}"))
+                made = True
+                break
+    return made
 
 
 def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:

@@ -14,7 +14,7 @@ from guestfix.detect.initsystem import Services
 from guestfix.detect.network_firewall import dhcp_findings
 from guestfix.detect.network_read import READERS, Read
 from guestfix.detect.network_services import SERVICES, Service, dhcp_client, look
-from guestfix.detect.network_state import PIN, put_state
+from guestfix.detect.network_state import PIN, bindings, put_state, with_old_macs
 from guestfix.detect.programs import Programs
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding, Unknown
@@ -43,17 +43,19 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     index = Services(guest)
     services = {stack: look(guest, index, stack) for stack in SERVICES}
     active = _active(reads, services, facts)
-    nics = [nic for stack in active if stack in reads for nic in reads[stack].nics][:MAX_NICS]
+    bound = bindings(guest)
+    nics = with_old_macs([nic for stack in active if stack in reads for nic in reads[stack].nics][:MAX_NICS], bound)
     findings = [finding for read in reads.values() for finding in read.findings]
-    route = route_of(nics, pinned_primary(read_small(guest, PIN) or b""))
+    chosen = pinned_primary(read_small(guest, PIN) or b"")
+    route, gated = route_of(nics, chosen), route_of(nics, chosen, wild=False)
     main = route[1] if route else None
     stack = main.stack if main is not None else next(iter(active), "")
     manager = _manager(stack, main, reads, services, _modern_red_hat(facts))
     _put_stacks(facts, reads, services, active, stack, manager)
-    _put_nics(facts, nics, route)
+    _put_nics(facts, nics, gated[0] if gated else None, main)
     findings += _service(guest, facts, services, stack, manager)
     facts.put("network.no_auto_default", _no_auto_default(guest))
-    findings += put_state(guest, facts, [nic.name for nic in nics]) + dhcp_findings(guest, index)
+    findings += put_state(guest, facts, [nic.name for nic in nics], bound) + dhcp_findings(guest, index)
     return findings + _report_only(guest, active)
 
 
@@ -125,9 +127,9 @@ def _put_stacks(
     facts.put("network.manager", manager)
 
 
-def _put_nics(facts: Facts, nics: list[Nic], route: tuple[Nic, Nic] | None) -> None:
+def _put_nics(facts: Facts, nics: list[Nic], carrier: Nic | None, primary: Nic | None) -> None:
     facts.put("network.interfaces", [nic.as_fact() for nic in nics], *(Evidence(nic.path, nic.line) for nic in nics))
-    for name, nic in zip(("network.carrier", "network.primary"), route or (None, None), strict=True):
+    for name, nic in (("network.carrier", carrier), ("network.primary", primary)):
         facts.put(name, nic.as_fact() if nic else {}, *((Evidence(nic.path, nic.line),) if nic else ()))
 
 

@@ -10,8 +10,9 @@ from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.formats import networkd, udevnet
 from guestfix.formats.ini import get
-from guestfix.formats.nic import MAX_CONFIG, kernel_name
+from guestfix.formats.nic import MAX_CONFIG, Nic, kernel_name, norm_mac
 from guestfix.guest import GuestFS
+from guestfix.record import replace
 
 RULES = "/etc/udev/rules.d"
 PIN = f"{RULES}/70-guestfix-net.rules"
@@ -36,8 +37,15 @@ def bindings(guest: GuestFS) -> list[dict[str, Any]]:
             bound = networkd.link_binding(data)
             if bound:
                 new = get(networkd.parse(data), "Link", "Name") or ""
-                found.append(_binding("link", f"{LINKS}/{name}", 1, new, "", bound))
+                mac = norm_mac(bound.partition("=")[2]) if "MACAddress=" in bound else ""
+                found.append(_binding("link", f"{LINKS}/{name}", 1, new, mac, bound))
     return found
+
+
+def with_old_macs(nics: list[Nic], bound: list[dict[str, Any]]) -> list[Nic]:
+    """Return the NICs with the hardware addresses that udev rules and .link files gave their names to."""
+    known = {one["name"]: one["mac"] for one in reversed(bound) if one["mac"]}
+    return [replace(one, mac=known.get(one.name, "")) if not one.mac else one for one in nics]
 
 
 def _binding(kind: str, path: str, line: int, name: str, mac: str, text: str) -> dict[str, Any]:
@@ -178,9 +186,8 @@ def _resolved(guest: GuestFS) -> bool:
     return any(unit in names_in(guest, folder) for folder in wants)
 
 
-def put_state(guest: GuestFS, facts: Facts, names: list[str]) -> list[Finding]:
+def put_state(guest: GuestFS, facts: Facts, names: list[str], bound: list[dict[str, Any]]) -> list[Finding]:
     """Record naming, bindings, cloud-init and resolver facts; return what is wrong with them."""
-    bound = bindings(guest)
     facts.put("network.bindings", bound, *(Evidence(one["path"], one["line"], one["text"]) for one in bound))
     naming = predictable(guest, facts, names)
     facts.put("network.predictable_names", Unknown("no udev rules were seen") if naming is None else naming)

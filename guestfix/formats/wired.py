@@ -49,17 +49,17 @@ def stands_on_wire(nic: Nic, nics: Sequence[Nic]) -> bool:
     return bool(wires_of(nic, nics))
 
 
-def route_of(nics: Sequence[Nic], chosen: str = "") -> tuple[Nic, Nic] | None:
+def route_of(nics: Sequence[Nic], chosen: str = "", *, wild: bool = True) -> tuple[Nic, Nic] | None:
     """Return the interface that carries the default route, and the wired NIC that it is or stands on.
 
-    That is the one that an earlier run chose; else one that serves any NIC by DHCP, one with a gateway; else the
-    first that uses DHCP and comes up at boot, then the first with an address, the first that comes up, the
+    That is the one that an earlier run chose; else (``wild``) one that serves any NIC by DHCP, one with a gateway;
+    else the first that uses DHCP and comes up at boot, then the first with an address, the first that comes up, the
     first at all. First is by name (eth2 before eth10).
     """
     reachable = sorted((one for one in nics if stands_on_wire(one, nics)), key=lambda one: natural(one.name))
     for test in (
         lambda one: chosen and one.name == chosen,
-        lambda one: one.any_nic and one.method == "dhcp",
+        lambda one: wild and one.any_nic and one.method == "dhcp",
         lambda one: one.gateway and one.auto,
         lambda one: one.gateway,
         lambda one: one.gateway6,

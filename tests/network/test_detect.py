@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from guestfix.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.commands.networkmap import read_map
 from guestfix.detect import network, network_services
@@ -280,6 +284,41 @@ def test_preserve_with_a_map(table: dict[str, str], rule: str, tmp_path: Path) -
     assert list(changes) == ["/etc/udev/rules.d/70-guestfix-net.rules"]
     assert rule in changes["/etc/udev/rules.d/70-guestfix-net.rules"]
     assert 'KERNEL=="eth0"' not in changes["/etc/udev/rules.d/70-guestfix-net.rules"]
+
+
+def test_preserve_by_the_mac_of_the_old_udev_rule(tmp_path: Path) -> None:
+    """SUSE's files name no MAC: the rule or .link file that named the NIC does."""
+    rule = 'SUBSYSTEM=="net", ATTR{address}=="00:50:56:aa:bb:cc", NAME="eth0"\n'
+    link = "[Match]\nMACAddress=00:50:56:AA:BB:DD\n[Link]\nName=eth1\n"
+    static = "BOOTPROTO='static'\nSTARTMODE='auto'\nIPADDR='192.0.2.10/24'\n"
+    files = {
+        "etc/os-release": 'ID=sles\nVERSION_ID="15.5"\n',
+        "etc/udev/rules.d/70-persistent-net.rules": rule,
+        "etc/systemd/network/10-eth1.link": link,
+        **{f"etc/sysconfig/network/ifcfg-eth{n}": static for n in (0, 1)},
+        **on("wicked.service"),
+    }
+    table = {"00:50:56:aa:bb:cc": "52:54:00:00:00:02", "00:50:56:AA:BB:DD": "52:54:00:00:00:01"}
+    new = plan(tmp_path, files, "preserve", table)["/etc/udev/rules.d/70-guestfix-net.rules"]
+    assert 'ATTR{address}=="52:54:00:00:00:02", NAME="eth0"' in new
+    assert 'ATTR{address}=="52:54:00:00:00:01", NAME="eth1"' in new
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("chattr") is None, reason="needs root and chattr")
+def test_an_immutable_resolv_conf_is_left_alone(tmp_path: Path) -> None:
+    """F39: the file can't be changed, and apply does not fail for it."""
+    text = "nameserver 192.0.2.53\n"
+    build(tmp_path, {**DEBIAN, "etc/network/interfaces": STATIC, "etc/resolv.conf": text})
+    file = tmp_path / "etc/resolv.conf"
+    if subprocess.run(["chattr", "+i", file], check=False, capture_output=True).returncode:
+        pytest.skip("this filesystem has no immutable files")
+    try:
+        guest = DirectoryGuest(str(tmp_path))
+        apply_plan(guest, make_plan(guest, load_pack(), "kvm-virtio", Options(only=("network/*",))))
+    finally:
+        subprocess.run(["chattr", "-i", file], check=True)
+    assert file.read_text() == text
+    assert "inet dhcp" in (tmp_path / "etc/network/interfaces").read_text()
 
 
 def test_preserve_by_the_old_mac(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_ifupdown_reads_the_file(folder: Path, tmp_path: Path) -> None:
     listed = run(program, "--interfaces", str(file), "--list", "--allow", "auto")
     assert listed.returncode == 0 and b"misplaced" not in listed.stderr, listed.stderr
     names = {"debian12-allow-hotplug": "ens192", "bridge-alias-vlan": "enp45s0", "preserve-hwaddress": "ens192"}
-    names |= {"dhcp-first-bridge": "vmbr0", "inherits-source-directory": "ens192"}
+    names |= {"dhcp-first-bridge": "vmbr0", "inherits-source-directory": "ens192", "resolv-conf-link": "ens192"}
     name = names.get(folder.name, "eth0")
     asked = run(program, "--interfaces", str(file), "--no-mappings", name)
     assert asked.returncode == 0, asked.stderr
