@@ -18,16 +18,16 @@ def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
 
 
 def _ssh(facts: Facts) -> Iterator[Finding]:
-    console = "else the guest can be reached by its console only"
+    console = "the guest can be reached by its console only"
     if facts.value("ssh.installed") is False:
-        summary = f"the guest has no SSH server; {console}"
+        summary = f"the guest has no SSH server, so that {console}"
         remedy = "install openssh-server before the migration"
         yield Finding("GF-SSH-MISSING", "warning", summary, facts.evidence("ssh.installed"), remedy)
     elif facts.value("ssh.enabled") is False:
         service = facts.value("ssh.service")
         how = "masked" if service["state"] == "masked" else "not enabled"
         summary = f"the SSH server is installed but its service {service['name']} is {how}"
-        remedy = f"enable it before the migration: systemctl enable {service['name']} (or chkconfig on); {console}"
+        remedy = f"enable it before the migration: systemctl enable {service['name']} (or chkconfig on); else {console}"
         yield Finding("GF-SSH-DISABLED", "warning", summary, facts.evidence("ssh.service"), remedy)
 
 

@@ -86,8 +86,8 @@ def _system(get: Callable[[str], Any]) -> str:
         return "" if value is None or isinstance(value, Unknown) else str(value)
 
     identity = " ".join(text for text in (known("os.id"), known("os.version"), known("os.arch")) if text)
-    title = known("os.name")
-    return f"{title} ({identity})" if title and identity else title or identity or "unknown"
+    title = known("os.name") or ("" if known("os.id") else "unknown")
+    return f"{title} ({identity})" if title and identity else title or identity
 
 
 def _verdict(verdict: str, compat: Any) -> str:
