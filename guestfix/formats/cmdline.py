@@ -162,8 +162,12 @@ def rewrite_all(src: bytes, lines: Iterable[ArgLine], change: Change) -> bytes:
     return rewrite_lines(src, lines, change)[0]
 
 
-def rewrite_lines(src: bytes, lines: Iterable[ArgLine], change: Change) -> tuple[bytes, list[tuple[ArgLine, bytes]]]:
-    """Do one change at every place; return the new bytes, and each line at its new place with its new text.
+Moved = tuple[ArgLine, int, bytes]
+"""A place as it was, how many bytes further down it is now, and its new text."""
+
+
+def rewrite_lines(src: bytes, lines: Iterable[ArgLine], change: Change) -> tuple[bytes, list[Moved]]:
+    """Do one change at every place; return the new bytes, and where each place is now.
 
     Places that share their words (the same object), initrd and kernel are asked about once. Without a
     change src itself comes back, and the list is empty.
@@ -171,7 +175,7 @@ def rewrite_lines(src: bytes, lines: Iterable[ArgLine], change: Change) -> tuple
     asks = per_kernel(change)
     known: dict[tuple[int, bool | None, bool, str], bytes | None] = {}
     out: list[bytes] = []
-    moved: list[tuple[ArgLine, bytes]] = []
+    moved: list[Moved] = []
     at = grown = 0
     changed = False
     for line in lines:
@@ -184,7 +188,7 @@ def rewrite_lines(src: bytes, lines: Iterable[ArgLine], change: Change) -> tuple
             out += (src[at : line.base], after)
             at = end
         new = src[line.base : end] if after is None else after
-        moved.append((line._replace(base=line.base + grown, at=line.at + grown), new))
+        moved.append((line, grown, new))
         grown += len(new) - line.insert_at
     return (b"".join([*out, src[at:]]), moved) if changed else (src, [])
 

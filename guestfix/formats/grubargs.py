@@ -160,16 +160,16 @@ def rewrite(src: bytes, change: Change) -> bytes:
     after, moved = rewrite_lines(src, arg_lines(src), change)
     if after is not src:
         shared: dict[bytes, tuple[Word, ...]] = {}
-        _remember(after, [_moved(line, text, shared) for line, text in moved])
+        _remember(after, [_moved(*one, shared) for one in moved])
     return after
 
 
-def _moved(line: ArgLine, text: bytes, shared: dict[bytes, tuple[Word, ...]]) -> ArgLine:
-    if line.style != "grub":
-        words = words_at(text)
-        return line._replace(words=words, insert_at=words[-1].end if words else 0)
-    words = shared.get(text) or shared.setdefault(text, _words(text))
-    return line._replace(words=words, insert_at=words[-1].end if words else 0)
+def _moved(line: ArgLine, by: int, text: bytes, shared: dict[bytes, tuple[Word, ...]]) -> ArgLine:
+    words = shared.get(text) if line.style == "grub" else words_at(text)
+    if words is None:
+        words = shared[text] = _words(text)
+    end = words[-1].end if words else 0
+    return ArgLine(words, line.base + by, end, line.at + by, line.style, line.initrd, line.kernel, line.takes_more)
 
 
 def _words(raw: bytes) -> tuple[Word, ...]:
