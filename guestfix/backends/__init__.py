@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from guestfix.errors import UsageError
+from guestfix.errors import GuestError, UsageError
 from guestfix.guest import Disks, GuestFS, GuestWriter
 from guestfix.patterns import regex
 from guestfix.record import frozen
@@ -65,7 +65,11 @@ def open_guest(
         return open_directory(place, disks)
     if scheme == "dir" and (more or root):
         raise UsageError("a folder is one guest by itself: neither further disks nor --root go with it")
-    return _function(scheme)(place, Request(disks, writable, tuple(more), root))
+    try:
+        return _function(scheme)(place, Request(disks, writable, tuple(more), root))
+    except GuestError as error:
+        error.where = error.where or ", ".join([place, *more])
+        raise
 
 
 def open_writable(uri: str | Sequence[str], *, disks: str | Disks | None = None, root: str = "") -> GuestWriter:

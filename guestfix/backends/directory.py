@@ -19,6 +19,7 @@ from guestfix.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadabl
 from guestfix.guest import MAX_READ, Disks, Kind, Meta, Space, Stat
 
 MAX_NAMES = 100_000
+_PLACE = "name the folder that holds the guest's root, or the guest's disk images"
 """Names in one directory that are looked at; a larger directory is an error, not a hang."""
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -66,9 +67,9 @@ class DirectoryGuest:
         try:
             mode = os.stat(self.root).st_mode
         except OSError as error:
-            raise NotAGuest(f"can't open the guest's root: {error.strerror}", where=root) from error
+            raise NotAGuest(f"can't open the guest: {error.strerror}", where=root, remedy=_PLACE) from error
         if not st.S_ISDIR(mode):
-            raise NotAGuest("not a directory", where=root, remedy="name the directory that holds the guest's root")
+            raise NotAGuest("not a directory", where=root, remedy=_PLACE)
         self.case_insensitive = self._looks_like_windows()
 
     def _looks_like_windows(self) -> bool:

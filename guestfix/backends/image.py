@@ -11,10 +11,12 @@ from collections import OrderedDict
 from typing import IO
 
 from guestfix.backends import Request
+from guestfix.backends.image_formats import OpenDisk
 from guestfix.backends.image_node import Node, Tree, guarded
 from guestfix.backends.image_open import Volumes
 from guestfix.backends.image_ova import open_images
-from guestfix.backends.layout import Layout, Mount, Part, View, lay_out
+from guestfix.backends.inuse import in_use
+from guestfix.backends.layout import Layout, Mount, Part, View, device_title, lay_out
 from guestfix.backends.resolve import resolve
 from guestfix.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
 from guestfix.facts import Finding
@@ -182,7 +184,14 @@ class ImageGuest(MountedTree):
     def __init__(self, paths: list[str], root: str = "") -> None:
         self.images = open_images(paths)
         self.volumes = Volumes(self.images)
-        self.layout: Layout = lay_out(self.volumes.disks, self.volumes.parts, self._view, self.volumes.subvolumes, root)
+        self.layout: Layout = lay_out(
+            self.volumes.disks,
+            self.volumes.parts,
+            self._view,
+            self.volumes.subvolumes,
+            root,
+            self.volumes.problems,
+        )
         mounts = {mount.path: self._mounted(mount) for mount in self.layout.mounts}
         super().__init__("image:" + ",".join(paths), mounts)
 
@@ -195,7 +204,7 @@ class ImageGuest(MountedTree):
             tree = self.volumes.tree(part)
             return MountedTree("", {"/": (tree, tree.root(subvolume))})
         except GuestError as error:
-            self.volumes.problems.append(f"{(part.probe.uuid if part.probe else None) or part.key}: {error.what}")
+            self.volumes.problems.append(f"{device_title(part)}: {error.what}")
             return None
 
     def disks(self) -> Disks | None:
@@ -204,7 +213,23 @@ class ImageGuest(MountedTree):
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what is wrong with the disks, in a form that the report shows."""
-        return image_findings(self.layout, self.volumes, {m.path: self._mounts[m.path][0] for m in self.layout.mounts})
+        trees = {mount.path: self._mounts[mount.path][0] for mount in self.layout.mounts}
+        return used_findings(self.images) + image_findings(self.layout, self.volumes, trees)
+
+
+def used_findings(images: list[OpenDisk]) -> tuple[Finding, ...]:
+    """Return a finding for each image that something writes to while it is read."""
+    return tuple(
+        Finding(
+            "GF-DISK-IN-USE",
+            "warning",
+            f"{file}: a running QEMU may write to it, so what was read may be half of two states",
+            remedy="shut the guest down, then run guestfix again",
+        )
+        for image in images
+        for file in image.files
+        if in_use(file)
+    )
 
 
 def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> tuple[Finding, ...]:

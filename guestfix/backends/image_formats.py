@@ -1,10 +1,11 @@
 """Disk image containers as block devices: which format a file has, and the whole chain behind it.
 
-qcow2 after QEMU's docs/interop/qcow2.txt; VDI after VirtualBox's VDICore.h.
+VDI after VirtualBox's VDICore.h.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -88,13 +89,22 @@ def table(block: Block, offset: int, count: int, code: str) -> tuple[int, ...]:
     return struct.unpack(f"{code[0]}{count}{code[1]}", raw)
 
 
+def holds(block: Block, end: int) -> None:
+    """DiskError where an image's file ends before ``end``, the last byte that its tables give a place."""
+    if end > block.size:
+        raise DiskError(
+            f"the image is truncated: its data goes up to byte {end}, but the file has {block.size}",
+            remedy="copy or export it again",
+        )
+
+
 # which format
 
 
 def detect(block: Block) -> str:
     """Return qcow2, vmdk, vmdk-text, vhdx, vpc, vdi, ova or raw. DiskError for packed or foreign containers."""
     head = read_at(block, 0, 512)
-    for magic, name in ((b"QFI\xfb", "qcow2"), (b"KDMV", "vmdk"), (b"COWD", "vmdk"), (b"vhdxfile", "vhdx")):
+    for magic, name in _MAGICS:
         if head.startswith(magic):
             return name
     if head.lstrip().startswith(b"# Disk DescriptorFile"):
@@ -108,9 +118,14 @@ def detect(block: Block) -> str:
     for magic, name in _FOREIGN:
         if head.startswith(magic):
             raise DiskError(f"the file is {name}", remedy="unpack it or convert it with qemu-img convert first")
+    if read_at(block, 16 * 2048 + 1, 5) == b"CD001":
+        raise DiskError(
+            "the file is an ISO 9660 image, a CD or DVD", remedy="leave it out, and give the disks of the guest"
+        )
     return "raw"
 
 
+_MAGICS = ((b"QFI\xfb", "qcow2"), (b"KDMV", "vmdk"), (b"COWD", "vmdk"), (b"vhdxfile", "vhdx"))
 _FOREIGN = (
     (b"\x1f\x8b", "compressed with gzip"),
     (b"\xfd7zXZ", "compressed with xz"),
@@ -133,12 +148,12 @@ def open_chain(path: str, fmt: str = "", seen: tuple[str, ...] = ()) -> OpenDisk
     """
     real = os.path.realpath(path)
     if real in seen:
-        raise DiskError("the backing chain runs in a circle: this file is its own ancestor", where=path)
+        raise DiskError("the backing chain runs in a circle: this file is its own ancestor", where=path, remedy=_REBASE)
     if len(seen) >= MAX_CHAIN:
         raise DiskError(f"the backing chain has more than {MAX_CHAIN} images", where=path)
     block = open_file(path)
     try:
-        kind = fmt or detect(block)
+        kind = _kind(block, fmt, seen)
         opener = _openers().get(kind)
         if opener is None:
             raise DiskError(f"images of format {kind} can't be read", remedy="convert it with qemu-img convert")
@@ -149,25 +164,54 @@ def open_chain(path: str, fmt: str = "", seen: tuple[str, ...] = ()) -> OpenDisk
         raise DiskError(f"the image is damaged: {error}", where=path, remedy="run qemu-img check on it") from error
 
 
+def _kind(block: Block, fmt: str, seen: tuple[str, ...]) -> str:
+    """Return the format to read an image as: ``fmt``, which the image above it names, where that can be.
+
+    An image that is named as raw is read as raw whatever its first bytes say, for a guest may have written
+    them (CVE-2006-3597 and its like); but then nothing is found on it, so the likely mistake is told.
+    """
+    if fmt in ("", "vmdk"):
+        found = detect(block)
+        if fmt and not found.startswith("vmdk"):
+            raise DiskError(f"this should be a vmdk image, as {seen[-1]} says, but it is {found}", remedy=_REBASE)
+        return found
+    magic = next((name for head, name in _MAGICS if read_at(block, 0, 8).startswith(head)), "raw")
+    if (fmt == "raw") != (magic == "raw") and fmt in ("raw", "qcow2", "vhdx"):
+        raise DiskError(f"this should be a {fmt} image, as {seen[-1]} says, but it is {magic}", remedy=_REBASE)
+    return fmt
+
+
+_REBASE = "give the image above it the right backing file and format: qemu-img rebase -u -F FORMAT -b FILE"
+
+
 def open_file(path: str) -> FileBlock:
     """Open a host file or block device for reading. DiskError where it can't be opened or is empty."""
     try:
         block = FileBlock(path)
     except OSError as error:
-        raise DiskError(f"can't open the image: {error.strerror}", where=path) from error
+        raise DiskError(
+            f"can't open the image: {error.strerror}", where=path, remedy=_OPENING.get(error.errno or 0, "")
+        ) from error
     if not block.size:
-        raise DiskError("the image file is empty", where=path)
+        raise DiskError("the image file is empty", where=path, remedy="copy or export it again")
     return block
+
+
+_OPENING = {
+    errno.EACCES: "make it readable for this user, or run guestfix as one who may read it",
+    errno.ENOENT: "check its name and folder",
+    errno.EISDIR: "give the image files in it, all disks of the guest in their order",
+}
 
 
 Opener = Callable[[str, Block, tuple[str, ...]], OpenDisk]
 
 
 def _openers() -> dict[str, Opener]:
-    from guestfix.backends import image_hyperv, image_vmdk
+    from guestfix.backends import image_hyperv, image_qcow2, image_vmdk
 
     vmdk = {"vmdk": image_vmdk.open_sparse, "vmdk-text": image_vmdk.open_text}
-    return {"raw": _open_raw, "qcow2": open_qcow2, "vdi": open_vdi, **vmdk, **image_hyperv.OPENERS}
+    return {"raw": _open_raw, "qcow2": image_qcow2.open_qcow2, "vdi": open_vdi, **vmdk, **image_hyperv.OPENERS}
 
 
 def file_node(path: str) -> dict[str, Any]:
@@ -198,6 +242,8 @@ def open_vdi(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
     if count * chunk < size:
         raise DiskError("the VDI header's block count doesn't cover the disk")
     blocks = table(block, map_at, count, "<I")
+    last = max((place for place in blocks if place < 0xFFFFFFFE), default=-1)
+    holds(block, data_at + (last + 1) * (chunk + extra))
 
     def find(index: int) -> Piece:
         place = blocks[index]
@@ -206,74 +252,10 @@ def open_vdi(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
     return disk(path, "vdi", Chunked(block, size, chunk, find), seen)
 
 
-# qcow2
+# other files that an image names
 
 
-@frozen
-class _Qcow2:
-    bits: int
-    size: int
-    l1_at: int
-    l1_count: int
-    backing_at: int
-    backing_length: int
-    features: int
-    zstd: bool
-    header_length: int
-
-
-def _qcow2_header(block: Block) -> _Qcow2:
-    head = read_at(block, 0, 112).ljust(112, b"\0")
-    version, backing_at, backing_length, bits, size, crypt, l1_count, l1_at = struct.unpack_from(">IQIIQIIQ", head, 4)
-    features, length = struct.unpack_from(">Q", head, 72)[0], struct.unpack_from(">I", head, 100)[0]
-    if version not in (2, 3):
-        raise DiskError(f"qcow version {version} can't be read", remedy="convert it with qemu-img convert")
-    if version == 2:
-        features, length = 0, 72
-    if not 9 <= bits <= 21:
-        raise DiskError(f"the qcow2 header gives clusters of 2^{bits} bytes, which can't be")
-    if crypt:
-        raise DiskError("the qcow2 image is encrypted", remedy="decrypt it with qemu-img convert and its secret")
-    if features & 2:
-        raise DiskError("the qcow2 image is marked corrupt", remedy="run qemu-img check -r all on a copy of it")
-    if features & ~0x1D:
-        raise DiskError(f"unknown qcow2 features {features:#x}", remedy="convert it with qemu-img convert")
-    zstd = bool(features & 8) and length > 104 and head[104] == 1
-    return _Qcow2(bits, size, l1_at, l1_count, backing_at, backing_length, features, zstd, length)
-
-
-def _extensions(block: Block, header: _Qcow2) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    at, end = header.header_length, header.backing_at or 1 << header.bits
-    while at + 8 <= end:
-        kind, length = struct.unpack(">II", read_at(block, at, 8).ljust(8, b"\0"))
-        if not kind or at + 8 + length > end:
-            break
-        found[kind] = read_at(block, at + 8, min(length, 4096))
-        at += 8 + (length + 7 & ~7)
-    return found
-
-
-def open_qcow2(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
-    """Open a qcow2 image (version 2 or 3) with its backing chain and external data file."""
-    header = _qcow2_header(block)
-    extensions = _extensions(block, header)
-    data, files = block, seen
-    if header.features & 4:
-        name = extensions.get(0x44415441, b"").decode("utf-8", "replace")
-        data = open_file(_beside(path, name))
-        files += (os.path.realpath(_beside(path, name)),)
-    parent: Block | None = None
-    if header.backing_at:
-        raw = read_exact(block, header.backing_at, min(header.backing_length, 1023), "the backing file's name")
-        fmt = extensions.get(0xE2792ACA, b"").decode("ascii", "replace")
-        name = raw.decode("utf-8", "replace")
-        below = _inside(path, name, seen) if name.startswith("json:") else open_chain(_beside(path, name), fmt, seen)
-        parent, files = Window(below.block, 0, max(header.size, below.block.size), pad=True), below.files + files
-    return disk(path, "qcow2", _qcow2_disk(block, data, header, parent), tuple(dict.fromkeys(files)))
-
-
-def _inside(path: str, name: str, seen: tuple[str, ...]) -> OpenDisk:
+def open_inside(path: str, name: str, seen: tuple[str, ...]) -> OpenDisk:
     """Open a disk inside another file, as guestfix's overlays over an OVA name it; no other JSON is followed."""
     try:
         node = json.loads(name.removeprefix("json:"))
@@ -284,15 +266,15 @@ def _inside(path: str, name: str, seen: tuple[str, ...]) -> OpenDisk:
     except (ValueError, KeyError, TypeError, RecursionError):
         known = False
     if not known or kind not in ("raw", "vmdk", "vpc", "vhdx"):
-        _beside(path, "json:")  # raises
-    outer = open_file(_beside(path, file))
+        beside(path, "json:")  # raises
+    outer = open_file(beside(path, file))
     if start + size > outer.size:
         raise DiskError("the file that holds this disk was cut off or changed", where=file)
     inner = _openers()[kind](file, Window(outer, start, size), (*seen, os.path.realpath(file)))
     return OpenDisk(file, kind, inner.block, node, inner.files)
 
 
-def _beside(path: str, name: str) -> str:
+def beside(path: str, name: str) -> str:
     """Return the host path of a file that an image names: absolute, or beside the image."""
     name = name.removeprefix("file:")
     if not name or name.startswith(("json:", "nbd:", "http:", "https:", "ssh:", "rbd:")) or "\0" in name:
@@ -309,60 +291,3 @@ def _beside(path: str, name: str) -> str:
             remedy="copy it there, or name the right one with qemu-img rebase -u",
         )
     return found
-
-
-def _qcow2_disk(block: Block, data: Block, header: _Qcow2, parent: Block | None) -> Chunked:
-    cluster = 1 << header.bits
-    wide = bool(header.features & 16)
-    entries = cluster // (16 if wide else 8)
-    if header.l1_count * entries * cluster < header.size:
-        raise DiskError("the qcow2 table of level 1 doesn't cover the disk")
-    level1 = table(block, header.l1_at, header.l1_count, ">Q") if header.l1_count else ()
-    level2: dict[int, tuple[int, ...]] = {}
-    sub = cluster // 32 if wide else cluster
-
-    def entry(index: int) -> tuple[int, int]:
-        first, second = divmod(index, entries)
-        at = level1[first] & 0x00FFFFFFFFFFFE00
-        if not at:
-            return 0, 0
-        if at not in level2:
-            if len(level2) > 256:
-                level2.clear()
-            level2[at] = table(block, at, cluster // 8, ">Q")
-        return (level2[at][2 * second], level2[at][2 * second + 1]) if wide else (level2[at][second], 0)
-
-    def find(index: int) -> Piece:
-        number, part = divmod(index * sub, cluster)
-        word, bitmap = entry(number)
-        if word >> 62 & 1:
-            return _unpack(block, word, header)[part : part + sub]
-        place = word & 0x00FFFFFFFFFFFE00
-        if wide:
-            bit = part // sub
-            if bitmap >> 32 + bit & 1:
-                return ZERO
-            return place + part if bitmap >> bit & 1 else None
-        if word & 1:
-            return ZERO
-        return place if place or (data is not block and word >> 63) else None
-
-    return Chunked(data, header.size, sub, find, parent)
-
-
-def _unpack(block: Block, word: int, header: _Qcow2) -> bytes:
-    shift = 62 - (header.bits - 8)
-    at = word & (1 << shift) - 1
-    length = ((word >> shift & (1 << header.bits - 8) - 1) + 1) * 512 - (at & 511)
-    raw = read_at(block, at, length)
-    if header.zstd:
-        import zstandard
-
-        try:
-            return zstandard.ZstdDecompressor().decompressobj().decompress(raw)[: 1 << header.bits]
-        except zstandard.ZstdError as error:
-            raise DiskError(f"a compressed cluster is damaged: {error}") from error
-    try:
-        return zlib.decompressobj(-12).decompress(raw, 1 << header.bits)
-    except zlib.error as error:
-        raise DiskError(f"a compressed cluster is damaged: {error}") from error

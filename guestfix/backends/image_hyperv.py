@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import uuid
 
-from guestfix.backends.image_formats import ZERO, Chunked, OpenDisk, Opener, Piece, disk, table
+from guestfix.backends.image_formats import ZERO, Chunked, OpenDisk, Opener, Piece, disk, holds, table
 from guestfix.backends.layout_block import Block, DiskError, Window, read_at, read_exact
 
 _MERGE = "merge the chain first with Hyper-V's Merge-VHD"
@@ -17,15 +17,14 @@ def open_vhd(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
     if footer[:8] != b"conectix":
         footer = read_at(block, 0, 512)  # a dynamic disk keeps a copy at its start
     if footer[:8] != b"conectix":
-        raise DiskError("the VHD has no footer: it was cut off")
+        raise DiskError("the VHD has no footer: it was cut off", remedy="copy or export it again")
     data_at, size, kind = (
         struct.unpack_from(">Q", footer, 16)[0],
         struct.unpack_from(">Q", footer, 48)[0],
         struct.unpack_from(">I", footer, 60)[0],
     )
     if kind == 2:
-        if block.size < size:
-            raise DiskError(f"the VHD should hold {size} bytes, but the file has {block.size}: it was cut off")
+        holds(block, size)
         return disk(path, "vpc", Window(block, 0, size), seen)
     if kind != 3:
         raise DiskError("a differencing VHD can't be read by itself", remedy=_MERGE)
@@ -41,6 +40,8 @@ def _dynamic(block: Block, data_at: int, size: int) -> Chunked:
         raise DiskError("the VHD's block table doesn't cover the disk")
     blocks = table(block, table_at, count, ">I")
     bitmap = -(-(chunk // 512) // 4096) * 512
+    last = max((place for place in blocks if place != 0xFFFFFFFF), default=0)
+    holds(block, last and last * 512 + bitmap + chunk)
 
     def find(index: int) -> Piece:
         place = blocks[index]
@@ -108,6 +109,8 @@ def _payload(block: Block, bat_at: int, size: int, chunk: int, sector: int) -> C
     ratio = (1 << 23) * sector // chunk
     count = -(-size // chunk)
     entries = table(block, bat_at, count + (count - 1) // ratio, "<Q")
+    last = max((entry for entry in entries if entry & 7 == 6), default=0)
+    holds(block, last and ((last >> 20) << 20) + chunk)
 
     def find(index: int) -> Piece:
         entry = entries[index + index // ratio]

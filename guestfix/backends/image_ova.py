@@ -7,28 +7,36 @@ import tarfile
 import xml.etree.ElementTree as ET  # DTDs are refused before it sees them
 from collections.abc import Callable
 
-from guestfix.backends.image_formats import OpenDisk, detect, file_node, open_chain
+from guestfix.backends.image_formats import OpenDisk, detect, file_node, open_chain, open_file
 from guestfix.backends.layout_block import Block, DiskError, FileBlock, Window
+from guestfix.errors import UsageError
 
 MAX_OVF = 8 << 20
 MAX_MEMBERS = 1000
+_AGAIN = "copy or export it again"
 
 
 def disk_files(ovf: bytes) -> tuple[str, ...]:
     """Return the disk files that an OVF descriptor names, in the order in which the machine sees them."""
     if len(ovf) > MAX_OVF or b"<!DOCTYPE" in ovf or b"<!ENTITY" in ovf:
-        raise DiskError("the OVF descriptor is too large or has a document type, which no OVF needs")
+        raise DiskError("the OVF descriptor is too large or has a document type, which no OVF needs", remedy=_AGAIN)
     try:
         root = ET.fromstring(ovf)
     except (ET.ParseError, ValueError, LookupError) as error:
-        raise DiskError(f"the OVF descriptor is no XML: {error}") from error
+        raise DiskError(f"the OVF descriptor is no XML: {error}", remedy=_AGAIN) from error
     files = {_get(item, "id"): _checked(item) for item in _all(root, "File")}
     disks = {_get(item, "diskId"): files.get(_get(item, "fileRef"), "") for item in _all(root, "Disk")}
     ordered = [disks.get(ref, files.get(ref, "")) for ref in _attached(root)]
-    named = dict.fromkeys(name for name in (*ordered, *disks.values()) if name)
+    named = tuple(dict.fromkeys(name for name in (*ordered, *disks.values()) if name))
     if not named:
-        raise DiskError("the OVF descriptor names no disk file")
-    return tuple(named)
+        raise DiskError("the OVF descriptor names no disk file", remedy="export the machine again, with its disks")
+    for name in named:
+        if name.startswith("/") or ".." in name.split("/") or ":" in name or "\0" in name:
+            raise DiskError(f"the OVF descriptor names a file that is not beside it: {name}", remedy=_BESIDE)
+    return named
+
+
+_BESIDE = "if you trust it, mend the href in the descriptor"
 
 
 def _local(tag: str) -> str:
@@ -75,18 +83,24 @@ def open_ova(path: str, block: FileBlock) -> list[OpenDisk]:
             stream = archive.extractfile(descriptor) if descriptor is not None else None
             text = stream.read(MAX_OVF + 1) if stream is not None else b""
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise DiskError(f"the OVA can't be read: {error}", where=path) from error
+        raise DiskError(f"the OVA can't be read, perhaps cut off: {error}", where=path, remedy=_AGAIN) from error
     if descriptor is None:
-        raise DiskError("the tar archive holds no .ovf descriptor: it is no OVA", where=path)
+        raise DiskError("the tar archive holds no .ovf descriptor: it is no OVA", where=path, remedy=_UNPACK)
     return [_member(path, block, name, members.get(os.path.normpath(name))) for name in disk_files(text)]
+
+
+_UNPACK = "unpack it, and give the disk images in it, in their order"
 
 
 def _member(path: str, block: FileBlock, name: str, member: tarfile.TarInfo | None) -> OpenDisk:
     where = f"{path}:{name}"
-    if member is None or not member.isreg():
-        raise DiskError("the OVA's descriptor names this disk, but the archive doesn't hold it", where=where)
+    if member is None:
+        what = "the OVA's descriptor names this disk, but the archive doesn't hold it"
+        raise DiskError(what, where=where, remedy=_AGAIN)
+    if not member.isreg():
+        raise DiskError("this disk is a link or another special file in the OVA", where=where, remedy=_UNPACK)
     if member.offset_data + member.size > block.size:
-        raise DiskError("the OVA was cut off: this disk goes beyond the end of the file", where=where)
+        raise DiskError("the OVA was cut off: this disk goes beyond its end", where=where, remedy=_AGAIN)
     part = Window(block, member.offset_data, member.size)
     node = {"driver": "raw", "offset": member.offset_data, "size": member.size, "file": file_node(path)}
     return _inner(where, part, node, path)
@@ -109,16 +123,24 @@ def _inner(where: str, part: Block, node: dict[str, object], path: str) -> OpenD
 
 def open_images(paths: list[str]) -> list[OpenDisk]:
     """Open disk images in the order given; an OVA or OVF stands for all of its disks."""
-    from guestfix.backends.image_formats import open_file
-
     found: list[OpenDisk] = []
     for path in paths:
-        block = open_file(path)
-        if path.lower().endswith(".ovf"):
-            folder = os.path.dirname(os.path.abspath(path))
-            found += [open_chain(os.path.join(folder, name)) for name in disk_files(block.read(MAX_OVF + 1))]
-        elif detect(block) == "ova":
-            found += open_ova(path, block)
-        else:
-            found.append(open_chain(path))
+        try:
+            found += _opened(path, open_file(path))
+        except DiskError as error:
+            error.where = error.where or path
+            raise
+    files = [file for disk in found for file in disk.files[-1:] if not file.lower().endswith(".ova")]
+    for file in files:
+        if files.count(file) > 1:
+            raise UsageError("the same image is given twice", where=file, remedy="give each disk once")
     return found
+
+
+def _opened(path: str, block: FileBlock) -> list[OpenDisk]:
+    if path.lower().endswith(".ovf"):
+        folder = os.path.dirname(os.path.abspath(path))
+        return [open_chain(os.path.join(folder, name)) for name in disk_files(block.read(MAX_OVF + 1))]
+    if detect(block) == "ova":
+        return open_ova(path, block)
+    return [open_chain(path)]

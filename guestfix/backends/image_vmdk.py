@@ -9,8 +9,20 @@ import os
 import re
 import struct
 import zlib
+from array import array
 
-from guestfix.backends.image_formats import ZERO, Chunked, OpenDisk, Piece, disk, open_chain, open_file, table
+from guestfix.backends.image_formats import (
+    MAX_TABLE,
+    ZERO,
+    Chunked,
+    OpenDisk,
+    Piece,
+    disk,
+    holds,
+    open_chain,
+    open_file,
+    table,
+)
 from guestfix.backends.layout_block import Block, DiskError, Window, read_at, read_exact
 from guestfix.patterns import regex
 from guestfix.record import frozen
@@ -103,7 +115,11 @@ def _extent(path: str, kind: str, size: int, first: int, parent: Block | None) -
     block = open_file(path)
     if kind in ("FLAT", "VMFS"):
         if block.size < first + size:
-            raise DiskError(f"the extent has {block.size} bytes, but {first + size} were promised", where=path)
+            raise DiskError(
+                f"the extent is truncated: it has {block.size} bytes, but {first + size} were promised",
+                where=path,
+                remedy="copy it again",
+            )
         return Window(block, first, size)
     if kind in ("SPARSE", "VMFSSPARSE"):
         return _sparse(block, parent)
@@ -176,6 +192,7 @@ def _grains(block: Block, parent: Block | None, shape: tuple[int, int, int, int,
     if not grain or per_table > 65536:
         raise DiskError("the VMDK header is damaged")
     directory = table(block, gd_at * 512, gd_count, "<I")
+    holds(block, _end(block, directory, shape))
     tables: dict[int, tuple[int, ...]] = {}
 
     def find(index: int) -> Piece:
@@ -193,6 +210,25 @@ def _grains(block: Block, parent: Block | None, shape: tuple[int, int, int, int,
         return _inflate(block, place * 512, grain * 512, bool(flags & 1 << 17)) if flags & 1 << 16 else place * 512
 
     return Chunked(block, capacity * 512, grain * 512, find, parent)
+
+
+def _end(block: Block, directory: tuple[int, ...], shape: tuple[int, int, int, int, int, int]) -> int:
+    """Return where the data that lies last in an extent ends, or begins where it is compressed."""
+    _, grain, _, _, per_table, flags = shape
+    last = 0
+    tables = set(directory) - {0}
+    if len(tables) * per_table * 4 > MAX_TABLE:
+        return 0
+    for at in tables:
+        places = array("I", read_exact(block, at * 512, per_table * 4, "a mapping table of the image"))
+        last = max(last, *places)
+    if last < 2:
+        return 0
+    if not flags & 1 << 16:
+        return (last + grain) * 512
+    skip = 12 if flags & 1 << 17 else 4
+    head = read_at(block, last * 512 + skip - 4, 4)
+    return last * 512 + skip + (struct.unpack("<I", head)[0] if len(head) == 4 else 1)
 
 
 def _inflate(block: Block, at: int, size: int, marked: bool) -> bytes:

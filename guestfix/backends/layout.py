@@ -13,6 +13,7 @@ from guestfix.backends.layout_fstab import fstab_entries
 from guestfix.backends.layout_names import Names, disk_names, family_of, spec_names
 from guestfix.backends.layout_parts import ESP_TYPES, LDM_TYPES
 from guestfix.backends.layout_probe import Probe
+from guestfix.backends.layout_system import system_of
 from guestfix.backends.layout_windows import system_partitions
 from guestfix.errors import GuestError, NotAGuest, UsageError
 from guestfix.guest import Disk, Disks, Stat, Volume
@@ -117,13 +118,21 @@ SubvolumesOf = Callable[[Part], Sequence[Subvolume]]
 
 
 def lay_out(
-    disks: Sequence[DiskInfo], parts: Sequence[Part], view: ViewOf, subvolumes: SubvolumesOf, wanted: str = ""
+    disks: Sequence[DiskInfo],
+    parts: Sequence[Part],
+    view: ViewOf,
+    subvolumes: SubvolumesOf,
+    wanted: str = "",
+    problems: Sequence[str] = (),
 ) -> Layout:
-    """Find the root and what its fstab mounts.
+    """Find the root and what its fstab mounts. ``problems`` is what the backend, by then, found wrong.
 
     Raises NotAGuest where no volume holds a system, UsageError where several do and ``wanted`` names none.
     """
-    roots = list(_roots(parts, view, subvolumes))
+    failed: list[str] = []
+    roots = list(_roots(parts, view, subvolumes, failed))
+    if not roots:
+        raise _nothing(parts, _named(parts, len(disks), ""), [*problems, *failed])
     root = _choose(roots, parts, disks, wanted)
     names = _named(parts, len(disks), family_of(root.fstab) or _family_elsewhere(view(root.part, root.subvolume)))
     mounts, missing = _mounts(root, parts, names, view)
@@ -133,14 +142,15 @@ def lay_out(
 # roots
 
 
-def _roots(parts: Sequence[Part], view: ViewOf, subvolumes: SubvolumesOf) -> Iterator[Root]:
+def _roots(parts: Sequence[Part], view: ViewOf, subvolumes: SubvolumesOf, failed: list[str]) -> Iterator[Root]:
+    """Yield what holds a system; ``failed`` gets a sentence for each filesystem that can't be read."""
     for part in parts[:MAX_VOLUMES]:
         if part.probe is None or part.probe.type not in FILESYSTEMS or part.problem:
             continue
         found = []
         for one in _places(part, subvolumes):
             seen = view(part, one.path)
-            root = _root(part, one, seen) if seen is not None else None
+            root = _root(part, one, seen, failed) if seen is not None else None
             if root is not None:
                 found.append((one, root))
         yield from _without_snapshots(found)
@@ -175,46 +185,19 @@ def _fstab_subvolume(fstab: bytes) -> str:
     return ""
 
 
-def _root(part: Part, place: Subvolume, view: View) -> Root | None:
+def _root(part: Part, place: Subvolume, view: View, failed: list[str]) -> Root | None:
     try:
-        system = _linux(view) or _windows(view)
+        system = system_of(view)
         if not system:
             return None
         fstab = view.read("/etc/fstab") if view.stat("/etc/fstab") else b""
-    except GuestError:
+    except GuestError as error:
+        failed.append(f"{device_title(part)}: {error.what}")
         return None
     label = (part.probe.label or "") if part.probe else ""
     rescue = bool(_RESCUE.search(" ".join((system, label, *part.names))))
     own = any(entry.mount == "/" and _same(entry.spec, part) for entry in fstab_entries(fstab))
     return Root(part, place.path, system, own, rescue, fstab)
-
-
-def _linux(view: View) -> str:
-    """Return the system's name where this is the root of a Linux: /etc with what only a root has."""
-    if view.stat("/etc") is None:
-        return ""
-    for path in ("/etc/os-release", "/usr/lib/os-release"):
-        found = view.stat(path)
-        if found is not None and found.kind == "file":
-            text = view.read(path).decode("utf-8", "replace")
-            match = re.search(r'^PRETTY_NAME=["\']?([^"\'\n]+)', text, re.M)
-            variant = re.search(r"^VARIANT_ID=(.*)", text, re.M)
-            return (match[1] if match else "Linux") + (f" ({variant[1]})" if variant else "")
-    marks = ("redhat-release", "SuSE-release", "debian_version", "system-release", "lsb-release", "fstab", "inittab")
-    return "Linux" if any(view.stat(f"/etc/{name}") for name in marks) and _has_usr(view) else ""
-
-
-def _has_usr(view: View) -> bool:
-    """Tell a root from a copied /etc: the folders that every root has, if only as mount points."""
-    return all(view.stat(f"/{name}") is not None for name in ("usr", "var"))
-
-
-def _windows(view: View) -> str:
-    for path in ("/Windows/System32/config/SYSTEM", "/WINNT/system32/config/system"):
-        found = view.stat(path)
-        if found is not None and found.kind == "file":
-            return "Windows"
-    return ""
 
 
 def _same(spec: str, part: Part) -> bool:
@@ -225,8 +208,6 @@ def _choose(roots: list[Root], parts: Sequence[Part], disks: Sequence[DiskInfo],
     names = _named(parts, len(disks), "")
     if wanted:
         return _wanted(roots, names, wanted)
-    if not roots:
-        raise _nothing(parts, names)
     usual = [root for root in roots if not root.rescue] or roots
     unique = {(root.part.probe.uuid if root.part.probe else None, root.subvolume): root for root in reversed(usual)}
     if len(unique) < len(usual) and len(unique) == 1:  # a snapshot of the whole volume has the same UUID
@@ -275,15 +256,26 @@ def _aliases(device: str, family: str) -> Iterator[str]:
         yield f"/dev/sd{chr(97 + int(nvme[1]))}{nvme[2] or ''}"
 
 
-def _nothing(parts: Sequence[Part], names: Names) -> NotAGuest:
-    seen = [f"{names.primary(part.key)}: {part.probe.type if part.probe else 'nothing known'}" for part in parts[:21]]
-    problems = [f"{names.primary(part.key)}: {part.problem}" for part in parts if part.problem]
+def _nothing(parts: Sequence[Part], names: Names, problems: Sequence[str]) -> NotAGuest:
     text = "no operating system was found on the disks"
-    if not parts:
-        return NotAGuest(f"{text}: there is neither a partition table nor a filesystem on them")
-    if problems:
-        return NotAGuest("; ".join([text, *problems]), remedy="try another backend: guestfix backends lists them")
-    return NotAGuest(f"{text} ({', '.join(seen)})", remedy="give all disks of the guest, in their order")
+    told = [f"{names.primary(part.key)}: {part.problem}" for part in parts if part.problem]
+    told = list(dict.fromkeys([*told, *problems]))
+    if told:
+        elsewhere = any("can't be read by the backend" in one for one in told)
+        remedy = "see which backends can be used here: guestfix backends" if elsewhere else _ALL
+        return NotAGuest("; ".join([text, *told]), remedy="copy the image again" if "trunc" in str(told) else remedy)
+    if not any(part.probe for part in parts):
+        return NotAGuest(f"{text}: there is neither a partition table nor a filesystem on them", remedy=_ALL)
+    seen = [f"{names.primary(part.key)}: {part.probe.type if part.probe else 'nothing known'}" for part in parts[:21]]
+    return NotAGuest(f"{text} ({', '.join(seen)})", remedy=_ALL)
+
+
+_ALL = "see that these are disk images, all of the guest's, in their order"
+
+
+def device_title(part: Part) -> str:
+    """Return a volume's name for messages, before the guest's own names are known."""
+    return part.names[0] if part.names else disk_names(part.disk, part.number, "sd")[0]
 
 
 # names and mounts

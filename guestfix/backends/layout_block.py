@@ -100,5 +100,8 @@ def read_exact(block: Block, offset: int, count: int, what: str) -> bytes:
     """Return count bytes at offset; DiskError where the block ends before, with ``what`` in the message."""
     data = read_at(block, offset, count)
     if len(data) < count:
-        raise DiskError(f"{what} lies beyond the end: byte {offset + count} of {block.size}; the image is truncated")
+        raise DiskError(
+            f"{what} lies beyond the end: byte {offset + count} of {block.size}; the image is truncated",
+            remedy="copy or export it again",
+        )
     return data

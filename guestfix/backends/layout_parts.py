@@ -16,7 +16,6 @@ _EXTENDED = (0x05, 0x0F, 0x85)
 LDM_TYPES = ("42", "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad")
 """Partitions of a Windows dynamic disk (logical disk manager): the MBR type, and data and metadata on GPT."""
 
-_LDM = ("42", "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad")
 ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef")
 
 
@@ -119,19 +118,27 @@ def _gpt(block: Block, *, strict: bool) -> Table:
         for place in (sector, block.size - sector):
             found = _gpt_at(block, place, sector)
             if found is not None:
+                partitions, backup = found
                 if place != sector:
                     problems.append("the first GPT header is damaged; its backup at the end of the disk was used")
-                return _checked("gpt", found, problems, block)
+                elif backup >= block.size:
+                    problems.append(
+                        f"the image is truncated: the backup of its GPT belongs at byte {backup}, "
+                        f"but the disk has {block.size}"
+                    )
+                return _checked("gpt", partitions, problems, block)
     if strict:
         return Table("")
     return Table("gpt", (), ("the disk has a protective MBR, but neither GPT header can be read",))
 
 
-def _gpt_at(block: Block, place: int, sector: int) -> list[Partition] | None:
+def _gpt_at(block: Block, place: int, sector: int) -> tuple[list[Partition], int] | None:
+    """Return the entries that the header at a place describes, and where the other header should be."""
     header = read_at(block, place, sector)
     if len(header) < 92 or header[:8] != b"EFI PART":
         return None
     length, checksum = struct.unpack_from("<II", header, 12)
+    backup = struct.unpack_from("<Q", header, 32)[0] * sector
     entries_at, count, size, entries_sum = struct.unpack_from("<QIII", header, 72)
     if not 92 <= length <= sector or not 128 <= size <= 4096 or count > MAX_GPT:
         return None
@@ -141,7 +148,7 @@ def _gpt_at(block: Block, place: int, sector: int) -> list[Partition] | None:
     if zlib.crc32(table) != entries_sum:
         return None
     entries = (table[i * size : i * size + 128] for i in range(count))
-    return [_gpt_entry(i + 1, entry, sector) for i, entry in enumerate(entries) if any(entry[:16])]
+    return [_gpt_entry(i + 1, entry, sector) for i, entry in enumerate(entries) if any(entry[:16])], backup
 
 
 def _gpt_entry(number: int, entry: bytes, sector: int) -> Partition:
@@ -167,5 +174,5 @@ def _checked(kind: str, found: list[Partition], problems: list[str], block: Bloc
     for (_, end, one), (start, _, other) in itertools.pairwise(spans):
         if start < end:
             problems.append(f"partitions {one} and {other} overlap")
-    dynamic = any(part.type in _LDM for part in kept)
+    dynamic = any(part.type in LDM_TYPES for part in kept)
     return Table("ldm" if dynamic else kind, tuple(kept), tuple(problems))

@@ -37,7 +37,8 @@ class LibguestfsGuest(RemoteGuest, ImageWriter):
             os.mkdir(folder, 0o700)
             self._appliance = Appliance(self._handle, [image.block for image in images], folder)
             parts, disks = self._appliance.parts, self._appliance.disks
-            self._layout = lay_out(disks, parts, self._appliance.view, self._appliance.subvolumes, root)
+            look = self._appliance
+            self._layout = lay_out(disks, parts, look.view, look.subvolumes, root, look.problems)
             self._appliance.mount_all(self._layout)
         except RuntimeError as error:
             self.close()

@@ -21,9 +21,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestfix.backends.image_formats import OpenDisk
+from guestfix.backends.inuse import in_use
 from guestfix.backends.layout_block import DiskError
 from guestfix.backends.status import find_program
-from guestfix.errors import GuestError
+from guestfix.errors import GuestError, UsageError
 from guestfix.record import mutable
 
 START_SECONDS = 20.0
@@ -44,6 +45,10 @@ class Overlays:
     """Overlays for all disks of a guest, below one private folder. Close ends the export."""
 
     def __init__(self, images: Sequence[OpenDisk], *, export: bool = True) -> None:
+        for file in (file for image in images for file in image.files):
+            if in_use(file):
+                what = "the image is in use: a running QEMU may write to it"
+                raise DiskError(what, where=file, remedy="shut the guest down first")
         remove_stale()
         self.folder = tempfile.mkdtemp(prefix=f"guestfix-{os.getpid()}-")
         self.disks: list[Overlay] = []
@@ -88,9 +93,10 @@ class Overlays:
             time.sleep(0.002)
         with open(f"{self.folder}/daemon.log", "rb") as log:
             said = log.read(2000).decode("utf-8", "replace").strip()
+        fuse = "FUSE is needed: /dev/fuse and, for an ordinary user, the package fuse3"
+        what = said.rpartition("}: ")[2] or "no answer from qemu-storage-daemon"
         raise DiskError(
-            f"the image can't be shown as a raw file: {said or 'no answer from qemu-storage-daemon'}",
-            remedy="FUSE is needed: /dev/fuse and, for an ordinary user, the package fuse3",
+            f"the image can't be shown as a raw file: {what}", remedy=_hint(said) if "Could not open" in said else fuse
         )
 
     def stop(self) -> None:
@@ -155,7 +161,9 @@ def _qemu_img(*args: str) -> None:
 
 
 def _hint(said: str) -> str:
-    return "free space on the host" if "No space left" in said else ""
+    if "No space left" in said:
+        return "free space on the host, or name another place: --output FILE"
+    return "shut the guest down, and end what else has the image open" if " lock" in said else ""
 
 
 # keeping the outcome
@@ -171,7 +179,7 @@ def commit(disks: Sequence[Overlay]) -> list[str]:
     places = keep(disks, "")
     for place in places:
         try:
-            _qemu_img("commit", "-q", "-d", "-f", "qcow2", place)
+            _qemu_img("commit", "-q", "-d", "-f", "qcow2", os.path.abspath(place))
         except DiskError as error:
             raise DiskError(
                 f"{error.what}; the changes of all disks are kept in {', '.join(places)}",
@@ -207,7 +215,7 @@ def convert(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
     try:
         for disk, place in zip(disks, places, strict=True):
             made.append(f"{place}.part")
-            _qemu_img("convert", "-f", "qcow2", "-O", fmt, disk.file, made[-1])
+            _qemu_img("convert", "-f", "qcow2", "-O", fmt, disk.file, os.path.abspath(made[-1]))
     except DiskError:
         for place in made:
             if os.path.exists(place):
@@ -235,17 +243,42 @@ def output_names(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
     """
     suffix = SUFFIXES.get(fmt, fmt)
     stem, dot, tail = output.rpartition(".") if "." in os.path.basename(output) else (output, "", "")
+    other = next((name for name in FORMATS if SUFFIXES.get(name, name) == tail.lower() and name != fmt), "")
+    if other:
+        raise UsageError(
+            f"{output} would hold {fmt}, not {other}",
+            remedy=f"make a new image: --image-format {other}; or name it {stem}.{suffix}",
+        )
     names = []
     for index, disk in enumerate(disks):
         if not output:
-            path = disk.image.path.replace(":", "-") if ":" in disk.image.path else disk.image.path
-            base = os.path.basename(path) if path.startswith("/dev/") else os.path.splitext(path)[0]
-            names.append(f"{base}.guestfix.{suffix}")
+            names.append(f"{_stem(disk.image)}.guestfix.{suffix}")
         else:
             names.append(output if not index else f"{stem}-{index + 1}{dot}{tail}")
     for name in names:
-        if os.path.lexists(name) and not stat.S_ISBLK(os.lstat(name).st_mode):
-            raise DiskError("this file exists already", where=name, remedy="name another one: --output FILE")
-        if not os.access(os.path.dirname(os.path.abspath(name)), os.W_OK):
-            raise DiskError("no permission to write there", where=name, remedy="name another place: --output FILE")
+        _can_be_made(name)
     return names
+
+
+def _stem(image: OpenDisk) -> str:
+    """Return where the outcome of an image goes, without suffix: beside it, or here where it is a device.
+
+    A disk inside an OVA is called OVA:NAME, and NAME may have folders.
+    """
+    if image.path.startswith("/dev/"):
+        return os.path.basename(image.path)
+    outer, _, name = image.path.rpartition(":")
+    if not _is_plain(image) and os.path.isfile(outer):
+        return f"{outer}-{os.path.splitext(os.path.basename(name))[0]}"
+    folder, name = os.path.split(os.path.splitext(image.path)[0])
+    return os.path.join(folder, name.replace(":", "-"))
+
+
+def _can_be_made(name: str) -> None:
+    folder = os.path.dirname(os.path.abspath(name))
+    if os.path.lexists(name) and not stat.S_ISBLK(os.lstat(name).st_mode):
+        raise DiskError("this file exists already", where=name, remedy="name another one: --output FILE")
+    if not os.path.isdir(folder):
+        raise DiskError("its folder does not exist", where=name, remedy="make it, or name another one: --output FILE")
+    if not os.access(folder, os.W_OK):
+        raise DiskError("no permission to write there", where=name, remedy="name another place: --output FILE")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from guestfix.backends.directory import DirectoryGuest
-from guestfix.backends.layout import Layout, Mount, Part, Subvolume, View, lay_out
+from guestfix.backends.layout import Layout, Mount, Part, Subvolume, View, device_title, lay_out
 from guestfix.backends.layout_block import DiskError
 from guestfix.backends.status import find_program
 from guestfix.backends.uml_volumes import Devices, btrfs_subvolumes
@@ -115,7 +115,7 @@ class Machine:
         self.modules = Modules()
         self.devices = Devices(int(settings["disks"]), self.modules)
         self.layout: Layout | None = None
-        self.problems: list[str] = []
+        self.problems = self.devices.problems
         self._views: dict[tuple[int, str], str | None] = {}
         self._mounted: list[str] = []
         self.guest: DirectoryGuest
@@ -156,7 +156,7 @@ class Machine:
                 self._views[key] = target
             except (OSError, GuestError) as error:
                 text = error.what if isinstance(error, GuestError) else f"can't be mounted: {error.strerror}"
-                self.problems.append(f"{self.devices.title(part)}: {text}")
+                self.problems.append(f"{device_title(part)}: {text}")
                 self._views[key] = None
         place = self._views[key]
         return DirectoryGuest(place) if place else None
@@ -169,14 +169,19 @@ class Machine:
     def do_open(self) -> dict[str, Any]:
         """Find the root and mount the guest; return the disks, the mounts and what is wrong."""
         self.layout = lay_out(
-            self.devices.disks, self.devices.parts, self._view, self._subvolumes, self.settings["root"]
+            self.devices.disks,
+            self.devices.parts,
+            self._view,
+            self._subvolumes,
+            self.settings["root"],
+            self.problems,
         )
         self._unmount_all()
         for one in self.layout.mounts:
             self._mount_final(one)
         added = {one.path: f"{BASE}/added{one.path}" for one in self.layout.mounts if one.added}
         self.guest = _Guest(f"{BASE}/root", added)
-        problems = [*self.devices.problems, *dict.fromkeys(self.problems)]
+        problems = list(dict.fromkeys(self.problems))
         return {
             "disks": self.layout.disks,
             "mounts": [

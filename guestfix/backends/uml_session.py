@@ -53,7 +53,7 @@ class Session:
         os.mkdir(f"{self.overlays.folder}/uml", 0o700)
         agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "uml_agent.py")
         command = [program, f"mem={MEMORY}", "quiet", "selinux=0", "rootfstype=hostfs", "root=/dev/root", "rootflags=/"]
-        command += ["ro", "con=null", "con0=null,fd:1", f"con1=fd:{requests},fd:{answers}"]
+        command += ["ro", "gpt", "con=null", "con0=null,fd:1", f"con1=fd:{requests},fd:{answers}"]
         command += [f"uml_dir={self.overlays.folder}/uml", f"umid=guestfix{os.getpid()}", "lpj=10000000"]
         if not raid:  # measuring parity code takes half of the start, and nothing here will use it
             command.append("initcall_blacklist=raid6_select_algo,calibrate_xor_blocks")

@@ -11,7 +11,7 @@ from typing import Protocol
 from guestfix.backends.image_lvm import read_member
 from guestfix.backends.layout import DiskInfo, Part, Subvolume
 from guestfix.backends.layout_block import DiskError, FileBlock
-from guestfix.backends.layout_names import disk_names, lvm_names, md_names
+from guestfix.backends.layout_names import lvm_names, md_names
 from guestfix.backends.layout_parts import read_table
 from guestfix.backends.layout_probe import Probe, probe
 from guestfix.backends.naming import letters
@@ -63,10 +63,6 @@ class Devices:
         if part.problem or part.key not in self._paths:
             raise DiskError(part.problem or "the kernel does not show this volume")
         return self._paths[part.key]
-
-    def title(self, part: Part) -> str:
-        """Return a name for messages."""
-        return part.names[0] if part.names else disk_names(part.disk, part.number, "sd")[0]
 
     def _add_disk(self, index: int) -> None:
         device = f"/dev/ubd{letters(index)}"

@@ -107,4 +107,4 @@ def _what_next(guest: GuestFS) -> str:
     nested = [name for name in sorted(names)[:32] if kind_of(guest, f"/{name}/etc") == "dir"]
     if nested:
         return f"the root seems to be one level below, in {', '.join(nested[:4])}; name that folder"
-    return "name the directory where the guest's root filesystem is mounted or unpacked"
+    return "name the directory where the guest's root filesystem is mounted or unpacked, or the guest's disk images"

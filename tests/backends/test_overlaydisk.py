@@ -104,7 +104,7 @@ def test_names_of_the_outcome(tmp_path: Path) -> None:
     (tmp_path / "disk1.guestfix.qcow2").touch()
     with pytest.raises(DiskError, match="exists already"):
         output_names(made.disks, "", "qcow2")
-    with pytest.raises(DiskError, match="no permission"):
+    with pytest.raises(DiskError, match="folder does not exist"):
         output_names(made.disks, "/nowhere/x.qcow2", "qcow2")
     made.close()
 
