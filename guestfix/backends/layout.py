@@ -112,6 +112,11 @@ class Layout:
     names: Names = field(default_factory=Names)
     missing: tuple[str, ...] = ()
 
+    def replayed(self) -> tuple[str, ...]:
+        """Return where mounting replays a journal; on NTFS the driver only looks whether it may write."""
+        unclean = (one for one in self.mounts if one.part.probe is not None and one.part.probe.unclean)
+        return tuple(one.path for one in unclean if one.part.probe and one.part.probe.type != "ntfs")
+
 
 ViewOf = Callable[[Part, str], View | None]
 SubvolumesOf = Callable[[Part], Sequence[Subvolume]]

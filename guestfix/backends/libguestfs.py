@@ -15,12 +15,11 @@ from guestfix.backends.image_ova import open_images
 from guestfix.backends.layout import lay_out
 from guestfix.backends.layout_block import DiskError
 from guestfix.backends.libguestfs_appliance import Appliance
-from guestfix.backends.libguestfs_far import GuestfsFar, launch
+from guestfix.backends.libguestfs_far import launch
 from guestfix.backends.outcome import Check, ImageWriter
 from guestfix.backends.overlaydisk import Overlays
-from guestfix.backends.remote import RemoteGuest
+from guestfix.backends.remote import RemoteGuest, disk_findings
 from guestfix.errors import GuestError, UsageError
-from guestfix.facts import Finding
 
 
 class LibguestfsGuest(RemoteGuest, ImageWriter):
@@ -39,7 +38,7 @@ class LibguestfsGuest(RemoteGuest, ImageWriter):
             parts, disks = self._appliance.parts, self._appliance.disks
             look = self._appliance
             self._layout = lay_out(disks, parts, look.view, look.subvolumes, root, look.problems)
-            self._appliance.mount_all(self._layout)
+            far = self._appliance.mount_all(self._layout)
         except RuntimeError as error:
             self.close()
             raise DiskError(f"libguestfs: {error}") from error
@@ -50,19 +49,13 @@ class LibguestfsGuest(RemoteGuest, ImageWriter):
         folding = [one.path for one in mounts if one.part.probe and one.part.probe.type in ("vfat", "ntfs")]
         super().__init__(
             "libguestfs:" + ",".join(paths),
-            GuestfsFar(self._handle),
+            far,
             folder,
             self._layout.disks,
             windows=self._layout.root.system == "Windows",
             folding=lambda path: any(path == one or path.startswith(one + "/") for one in folding),
-            findings=self._found(),
+            findings=disk_findings(self._appliance.problems, self._layout.replayed(), self._layout.missing),
         )
-
-    def _found(self) -> tuple[Finding, ...]:
-        rows = [Finding("GF-DISK-TABLE", "warning", text) for text in dict.fromkeys(self._appliance.problems)]
-        for text in self._layout.missing:
-            rows.append(Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}"))
-        return tuple(rows)
 
     def check(self) -> tuple[Check, ...]:
         """Unmount, check every filesystem without repairing it, and end the appliance."""

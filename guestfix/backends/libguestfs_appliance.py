@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from guestfix.backends.image_lvm import read_member
-from guestfix.backends.layout import DiskInfo, Layout, Part, Subvolume, View
+from guestfix.backends.layout import DiskInfo, Layout, Mount, Part, Subvolume, View
 from guestfix.backends.layout_block import Block, DiskError, Window
 from guestfix.backends.layout_names import lvm_names, md_names
 from guestfix.backends.layout_parts import read_table
@@ -23,6 +23,7 @@ from guestfix.guest import Disks
 _CHECKS = {"ext2": "e2fsck -fn", "ext3": "e2fsck -fn", "ext4": "e2fsck -fn", "xfs": "xfs_repair -n"}
 _CHECKS |= {"btrfs": "btrfs check --readonly", "ntfs": "ntfsfix -n", "jfs": "jfs_fsck -n", "vfat": "fsck.vfat -n"}
 _ENCRYPTED = ("crypto_LUKS", "BitLocker")
+_ROOT, _ADDED = "/guest", "/added"
 
 
 class Appliance:
@@ -137,20 +138,38 @@ class Appliance:
             found.append(Subvolume(row["btrfssubvolume_path"], snapshot, row["btrfssubvolume_id"] == default))
         return found
 
-    def mount_all(self, layout: Layout) -> None:
-        """Replace the views by the guest's own mounts."""
+    def mount_all(self, layout: Layout) -> GuestfsFar:
+        """Replace the views by the guest's own mounts; return the files of the mounted guest.
+
+        The root is mounted below a folder, so that what has no place in its tree can lie beside it.
+        """
         self.g.umount_all()
         for place in self._views.values():
             if place is not None:
                 self.g.rmmountpoint(place)
         self._views.clear()
+        added: dict[str, str] = {}
+        self.g.mkmountpoint(_ROOT)
         for one in layout.mounts:
-            if one.added:  # the guest has no folder to mount it on; only the other backends show it
-                continue
-            target = one.path
-            if target != "/":
-                target = RemoteGuest("", GuestfsFar(self.g), self.folder, Disks()).realpath(target)
-            self.mount(one.part, one.subvolume, target, readonly=False)
+            target = self._target(one, added)
+            if target:
+                self.mount(one.part, one.subvolume, target, readonly=False)
+        return GuestfsFar(self.g, _ROOT, added)
+
+    def _target(self, one: Mount, added: dict[str, str]) -> str:
+        """Return where to mount, or nothing where the guest has no folder there."""
+        if one.path == "/":
+            return _ROOT
+        if one.added:
+            added[one.path] = f"{_ADDED}{len(added)}"
+            self.g.mkmountpoint(added[one.path])
+            return added[one.path]
+        guest = RemoteGuest("", GuestfsFar(self.g, _ROOT), self.folder, Disks())
+        found = guest.stat(one.path)
+        if found is None or found.kind != "dir":
+            self.problems.append(f"{one.path}: its mount point is no folder")
+            return ""
+        return _ROOT + guest.realpath(one.path)
 
     def checks(self, layout: Layout) -> Iterator[Check]:
         """Unmount all and check every filesystem, without repairing."""

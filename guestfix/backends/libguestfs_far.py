@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestfix.backends.image_node import kind_of
@@ -55,12 +55,18 @@ def launch(images: Sequence[str]) -> Any:
 
 
 class GuestfsFar:
-    """The far side of a RemoteGuest, below one folder of the appliance."""
+    """The far side of a RemoteGuest, below one folder of the appliance.
 
-    def __init__(self, handle: Any, prefix: str = "") -> None:
-        self.g, self.prefix = handle, prefix
+    ``added`` are folders beside that one which are shown in the guest's root: guest path to where they are.
+    """
+
+    def __init__(self, handle: Any, prefix: str = "", added: Mapping[str, str] | None = None) -> None:
+        self.g, self.prefix, self.added = handle, prefix, added or {}
 
     def _at(self, path: str) -> str:
+        for shown, place in self.added.items():
+            if path == shown or path.startswith(shown + "/"):
+                return place + path[len(shown) :]
         return f"{self.prefix}{path}".rstrip("/") or "/"
 
     def _read(self, path: str, name: str, *args: Any) -> Any:
@@ -101,6 +107,9 @@ class GuestfsFar:
             some = links[at : at + BATCH]
             for name, text in zip(some, self._read(path, "readlinklist", place, some), strict=True):
                 listing[name] = (listing[name][0], text)
+        if path == "/":
+            shown = {one[1:]: self.lstat(one) for one in self.added}
+            listing |= {name: (stat, None) for name, stat in shown.items() if stat is not None}
         return listing
 
     def fetch(self, path: str, to: str) -> None:

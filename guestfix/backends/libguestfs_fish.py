@@ -41,6 +41,7 @@ class Fish:
         if match is None:
             raise DiskError("guestfish does not start")
         self.pid = int(match[1])
+        self._guard = end_with_us(self.pid)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -76,8 +77,20 @@ class Fish:
 
     def close(self) -> None:
         """End the server and the appliance."""
+        self._guard.kill()
+        self._guard.communicate()
         with contextlib.suppress(RuntimeError, OSError):
             self._call("exit", (), {})
+
+
+def end_with_us(pid: int) -> subprocess.Popen[bytes]:
+    """Start a process that ends another one when this one is gone, however that comes about.
+
+    A guestfish server is nobody's child; without this it and its appliance would outlive a guestfix that was
+    killed. Ending the guard first leaves the other process alone.
+    """
+    command = ["/bin/sh", "-c", f"cat; kill {pid}"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def _word(value: Any) -> str:

@@ -280,3 +280,13 @@ class RemoteGuest:
         real = self._place(path)
         self.far.set_times(real, atime_ns, mtime_ns)
         self._forget(real)
+
+
+def disk_findings(problems: Iterable[str], unclean: Iterable[str], missing: Iterable[str]) -> tuple[Finding, ...]:
+    """Turn what a machine that mounts filesystems said of the disks into findings."""
+    rows = [Finding("GF-DISK-TABLE", "warning", text) for text in dict.fromkeys(problems)]
+    for path in unclean:
+        text = f"{path}: the guest was not shut down cleanly; the journal was replayed into the overlay"
+        rows.append(Finding("GF-DISK-UNCLEAN-FILESYSTEM", "info", text))
+    rows += [Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}") for text in missing]
+    return tuple(rows)

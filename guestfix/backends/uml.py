@@ -19,10 +19,9 @@ from guestfix.backends.layout_parts import read_table
 from guestfix.backends.layout_probe import probe
 from guestfix.backends.outcome import Check, ImageWriter
 from guestfix.backends.overlaydisk import Overlays
-from guestfix.backends.remote import Listing, RemoteGuest
+from guestfix.backends.remote import Listing, RemoteGuest, disk_findings
 from guestfix.backends.uml_session import Session
 from guestfix.errors import GuestError, Unreadable, UsageError
-from guestfix.facts import Finding
 from guestfix.guest import Disk, Disks, Meta, Space, Stat, Volume
 
 MAX_DISKS = 16
@@ -122,7 +121,7 @@ class UmlGuest(RemoteGuest, ImageWriter):
             disks_in(found["disks"]),
             windows=found["windows"],
             folding=lambda path: any(path == one or path.startswith(one + "/") for one in folding),
-            findings=uml_findings(found),
+            findings=disk_findings(found["problems"], found["unclean"], found["missing"]),
         )
 
     def check(self) -> tuple[Check, ...]:
@@ -168,16 +167,6 @@ def disks_in(data: dict[str, Any]) -> Disks:
 
 def _volume(data: dict[str, Any]) -> Volume:
     return Volume(**{**data, "aliases": tuple(data["aliases"])})
-
-
-def uml_findings(found: dict[str, Any]) -> tuple[Finding, ...]:
-    """Turn what the machine said of the disks into findings."""
-    rows = [Finding("GF-DISK-TABLE", "warning", text) for text in found["problems"]]
-    for path in found["unclean"]:
-        text = f"{path}: the guest was not shut down cleanly; the journal was replayed into the overlay"
-        rows.append(Finding("GF-DISK-UNCLEAN-FILESYSTEM", "info", text))
-    rows += [Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}") for text in found["missing"]]
-    return tuple(rows)
 
 
 def open_place(place: str, request: Request) -> UmlGuest:

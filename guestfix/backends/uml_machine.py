@@ -190,7 +190,7 @@ class Machine:
             ],
             "missing": self.layout.missing,
             "problems": problems,
-            "unclean": [one.path for one in self.layout.mounts if _had_journal(one)],
+            "unclean": self.layout.replayed(),
             "windows": self.guest.case_insensitive,
         }
 
@@ -337,11 +337,6 @@ class Machine:
         """End User-mode Linux."""
         os.sync()
         _libc.reboot(0x4321FEDC)
-
-
-def _had_journal(one: Mount) -> bool:
-    """Tell whether mounting replayed a journal; on NTFS the driver only looks whether it may write."""
-    return one.part.probe is not None and one.part.probe.unclean and one.part.probe.type != "ntfs"
 
 
 def _windows_remedy(said: str) -> str:

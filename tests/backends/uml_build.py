@@ -43,7 +43,7 @@ _libc.reboot(0x4321FEDC)
 """
 
 LVM = "--config 'activation{udev_sync=0 udev_rules=0 verify_udev_operations=0} backup{backup=0 archive=0}'"
-COPY = "tar -xpf /run/in/tree.tar --numeric-owner --xattrs --xattrs-include='*' -C /run/mnt"
+COPY = "tar -xpf /run/in/tree.tar --numeric-owner --acls --xattrs --xattrs-include='*' -C /run/mnt"
 DM = ("dm-mod", "dm-mirror", "dm-thin-pool", "dm-raid", "raid1")
 MD = ("md-mod", "raid0", "raid1", "raid456")
 
@@ -61,7 +61,9 @@ def build(disks: Sequence[Path], commands: Sequence[str], tree: Path | None = No
         }
         told.write_text(json.dumps(data))
         if tree:  # hostfs hands over no extended attributes; tar does
-            run("tar", "-cpf", f"{folder}/tree.tar", "--posix", "--numeric-owner", "--xattrs", "-C", tree, ".")
+            run(
+                "tar", "-cpf", f"{folder}/tree.tar", "--posix", "--numeric-owner", "--acls", "--xattrs", "-C", tree, "."
+            )
         command = [
             find_program("linux.uml") or "", "mem=256M", "quiet", "selinux=0", "rootfstype=hostfs", "root=/dev/root",
             "rootflags=/", "ro", "con=null", "con0=null,fd:1", f"uml_dir={folder}", *(

@@ -1,0 +1,189 @@
+"""What each cell of the disk image matrix does: plan through every backend, apply, read again, revert."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from guestfix.backends import open_guest
+from guestfix.guest import Disks, GuestFS, Volume
+from tests.backends.images import convert
+from tests.backends.test_image import described, walk
+from tests.backends.test_image_formats import OVF
+
+REPO = Path(__file__).resolve().parents[2]
+ENV = {**os.environ, "PYTHONPATH": str(REPO)}
+TARGET = "kvm-virtio"
+
+
+def guestfix(*args: object, status: tuple[int, ...] = (0,)) -> str:
+    """Run guestfix and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "guestfix", *map(str, args)], capture_output=True, text=True, env=ENV, check=False
+    )
+    assert done.returncode in status, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def as_format(disks: list[Path], fmt: str, folder: Path) -> list[Path]:
+    """Return the disks in another format, below folder."""
+    folder.mkdir(exist_ok=True)
+    if fmt != "ova":
+        return [convert_to(one, fmt, folder) for one in disks]
+    names = ["boot.vmdk", "data.vmdk"][: len(disks)]
+    text = OVF if len(disks) == 2 else OVF.replace("data.vmdk", "boot.vmdk")
+    place = folder / "guest.ova"
+    (folder / "guest.ovf").write_text(text)
+    with tarfile.open(place, "w", format=tarfile.USTAR_FORMAT) as archive:
+        archive.add(folder / "guest.ovf", "guest.ovf")
+        for name, one in zip(names, disks, strict=True):
+            made = convert_to(one, "vmdk:streamOptimized", folder)
+            archive.add(made, name)
+            made.unlink()
+    return [place]
+
+
+def convert_to(disk: Path, fmt: str, folder: Path) -> Path:
+    link = folder / disk.name
+    link.symlink_to(disk)
+    made = convert(link, fmt)
+    if made != link:
+        link.unlink()
+    return made
+
+
+def uris(backend: str, paths: list[Path]) -> list[str]:
+    return [f"{backend}:{paths[0]}", *map(str, paths[1:])]
+
+
+@contextmanager
+def opened(backend: str, paths: list[Path]) -> Iterator[Any]:
+    guest = open_guest(uris(backend, paths))
+    try:
+        yield guest
+    finally:
+        if hasattr(guest, "close"):
+            guest.close()
+
+
+# plans
+
+
+RECEIPT = ("applied", "backups", "journal", "image")
+
+
+def plan_of(text: str) -> dict[str, Any]:
+    """Return a plan without how the guest was named, and without what apply adds."""
+    plan = json.loads(text)
+    plan["guest"].pop("uri")
+    return {key: value for key, value in plan.items() if key not in RECEIPT}
+
+
+def report(*words: object) -> dict[str, Any]:
+    return plan_of(guestfix("report", *words, "--target", TARGET, "--format", "json", status=(0, 1, 2)))
+
+
+def disks_file(disks: Disks, place: Path) -> Path:
+    """Write what is known of the disks as a description for ``--disks``."""
+
+    def row(one: Volume) -> dict[str, Any]:
+        names = ("fstype", "uuid", "label", "partuuid", "partlabel", "size")
+        values = {name: str(getattr(one, name)) for name in names if getattr(one, name) is not None}
+        return {"device": one.device, "aliases": list(one.aliases), **values}
+
+    whole = [
+        {"device": one.device, "size": str(one.size), **({"table": one.table} if one.table else {}),
+         "partitions": [row(part) for part in one.partitions]}
+        for one in disks.disks
+    ]  # fmt: skip
+    place.write_text(yaml.safe_dump({"disks": whole, "volumes": [row(one) for one in disks.volumes]}))
+    return place
+
+
+def differences(one: Any, other: Any, where: str = "") -> list[str]:
+    """Return where two JSON values differ, for a message that can be read."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = [*one, *(key for key in other if key not in one)]
+        return [text for key in keys for text in differences(one.get(key), other.get(key), f"{where}/{key}")]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [text for index, (a, b) in pairs for text in differences(a, b, f"{where}/{index}")]
+    return [] if one == other else [f"{where}: {str(one)[:300]} != {str(other)[:300]}"]
+
+
+# content
+
+
+def contents(guest: GuestFS) -> dict[str, tuple[Any, ...]]:
+    """Return everything that can be seen of a guest: names, kinds, modes, owners, times, bytes, attributes."""
+    found = {}
+    for path in walk(guest):
+        if "lost+found" in path or path.startswith("/.snapshots"):
+            continue
+        rows = described(guest, path, times=True, xattrs=False)
+        found[path] = (*rows, guest.meta(path).xattrs if rows[0] in ("file", "dir") else ())
+    return found
+
+
+def kept(guest: GuestFS, path: str) -> tuple[Any, ...]:
+    """Return what a rewritten file takes over from its original."""
+    meta = guest.meta(path)
+    return meta.mode, meta.uid, meta.gid, meta.mtime_ns, meta.xattrs
+
+
+# killed
+
+
+def kill_after(seconds: float, *args: object) -> int:
+    """Start guestfix, kill it with SIGKILL after some seconds, and return its process id."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "guestfix", *map(str, args)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV,
+    ) as process:  # fmt: skip
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return process.pid
+
+
+def wait_until(done: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        time.sleep(0.1)
+    return done()
+
+
+def left_running(pid: int) -> list[str]:
+    """Return the command lines of processes that still work in the folder of a guestfix that was killed."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                line = Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                environ = Path(f"/proc/{name}/environ").read_bytes().decode("utf-8", "replace")
+            except OSError:
+                continue
+            if f"/guestfix-{pid}-" in line + environ:
+                found.append(f"{name}: {line[:200]}")
+    return found
+
+
+def mounts_left(pid: int) -> list[str]:
+    return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"/guestfix-{pid}-" in line]

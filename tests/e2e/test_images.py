@@ -1,0 +1,182 @@
+"""One Debian 12 in every disk format, on every filesystem and stack, for BIOS and UEFI: planned alike by every backend.
+
+Each layout meets each format, and each of both meets both firmwares. GUESTFIX_IMAGE_TABLE names a file to which
+each cell's result is appended, for docs/images.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guestfix.backends.status import usable
+from guestfix.digest import state_of
+from guestfix.guest import GuestFS
+from tests.e2e import image_cells as cells
+from tests.e2e.image_guest import Built, build_guest, skip_without_tools
+
+pytestmark = pytest.mark.e2e
+
+LAYOUTS = ("ext4", "xfs", "jfs", "btrfs", "lvm", "md")
+FORMATS = ("raw", "qcow2", "vmdk", "vhdx", "ova")
+CELLS = sorted(
+    (layout, ("bios", "uefi")[(row + column) % 2], fmt)
+    for row, layout in enumerate(LAYOUTS)
+    for column, fmt in enumerate(FORMATS)
+)
+WRITERS = ("uml", "libguestfs")
+
+
+@dataclass
+class Source:
+    """A guest with what is true of it whatever reads it."""
+
+    guest: Built
+    folder: Path
+    contents: dict[str, tuple[Any, ...]]
+    plan: dict[str, Any]
+
+
+class Sources:
+    """Builds guests, and keeps the last one: they are large."""
+
+    def __init__(self, base: Path) -> None:
+        self.base, self.key = base, ("", "")
+        self.source: Source | None = None
+
+    def get(self, layout: str, firmware: str) -> Source:
+        if self.key != (layout, firmware):
+            self.drop()
+            folder = self.base / f"{layout}-{firmware}"
+            folder.mkdir()
+            guest = build_guest(layout, firmware, folder)
+            described = cells.disks_file(guest.disks, folder / "disks.yaml")
+            with cells.opened(reader(layout), guest.paths) as seen:
+                contents = cells.contents(seen)
+            plan = cells.report(guest.tree, "--disks", described)
+            self.key, self.source = (layout, firmware), Source(guest, folder, contents, plan)
+        assert self.source is not None
+        return self.source
+
+    def drop(self) -> None:
+        if self.source is not None:
+            shutil.rmtree(self.source.folder)
+        self.key, self.source = ("", ""), None
+
+
+def reader(layout: str) -> str:
+    return "uml" if layout == "jfs" else "image"
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
+    skip_without_tools()
+    found = Sources(tmp_path_factory.mktemp("guests"))
+    yield found
+    found.drop()
+
+
+@pytest.mark.parametrize(("layout", "firmware", "fmt"), CELLS)
+def test_planned_alike_applied_and_reverted(
+    sources: Sources, layout: str, firmware: str, fmt: str, tmp_path: Path
+) -> None:
+    source = sources.get(layout, firmware)
+    paths = cells.as_format(source.guest.paths, fmt, tmp_path / "image")
+    before = [cells.digest(path) for path in paths]
+    assert {one["path"] for one in source.plan["changes"]} >= {"/etc/fstab", "/boot/grub/grub.cfg"}
+    took = {}
+    with cells.opened(reader(layout), paths) as guest:
+        assert guest.disks() == source.guest.disks
+    for backend in ("image", *WRITERS):
+        if (backend == "image" and layout == "jfs") or not usable(backend):
+            continue
+        start = time.monotonic()
+        if backend == "image":
+            assert cells.differences(cells.report(*paths), source.plan) == []
+        else:
+            _applied_and_reverted(backend, source, layout, fmt, paths, tmp_path / backend)
+        took[backend] = time.monotonic() - start
+    assert [cells.digest(path) for path in paths] == before
+    _tell(layout, firmware, fmt, took)
+    shutil.rmtree(tmp_path)
+
+
+def _applied_and_reverted(writer: str, source: Source, layout: str, fmt: str, paths: list[Path], folder: Path) -> None:
+    folder.mkdir()
+    first, *more = cells.uris(writer, paths)
+    words = (first, *more, "--target", cells.TARGET, "--output", folder / "out.qcow2", "--format", "json")
+    text = cells.guestfix("apply", *words)
+    done = json.loads(text)
+    assert cells.differences(cells.plan_of(text), source.plan) == []
+    assert done["applied"] == [one["path"] for one in source.plan["changes"]]
+    checks = done["image"]["checks"]
+    assert [one for one in checks if one["clean"] is not True] == [] and checks
+    files = [Path(one) for one in done["image"]["files"]]
+    with cells.opened(reader(layout), files) as guest:
+        _as_planned(guest, source, done["backups"])
+    undoer = writer if fmt == "qcow2" else "uml"  # with libguestfs once for each layout: it takes long
+    cells.guestfix("revert", *cells.uris(undoer, files), "--in-place")
+    with cells.opened(reader(layout), files) as guest:
+        after = cells.contents(guest)
+    changed = [path for path in {*after, *source.contents} if after.get(path) != source.contents.get(path)]
+    assert [(path, source.contents.get(path), after.get(path)) for path in sorted(changed)] == []
+
+
+def _as_planned(guest: GuestFS, source: Source, backups: dict[str, str]) -> None:
+    for change in source.plan["changes"]:
+        path = change["path"]
+        assert state_of(guest, path) == change["after"], path
+        if change["before"] is None:
+            continue
+        assert state_of(guest, backups[path]) == change["before"], path
+        mode, uid, gid, mtime, xattrs = cells.kept(guest, path)
+        kind, old_mode, old_uid, old_gid, old_mtime, *_, old_xattrs = source.contents[path]
+        assert (kind, old_mode, old_uid, old_gid, old_xattrs) == ("file", oct(mode), uid, gid, xattrs), path
+        assert mtime // 10**9 == old_mtime, path
+    names = [name for name, _ in guest.meta("/etc/fstab").xattrs]
+    wanted = ["security.capability", "security.selinux", "system.posix_acl_access", "user.note"]
+    assert names == wanted == [name for name, _ in guest.meta("/usr/bin/true").xattrs]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(("layout", "firmware"), [("btrfs", "uefi"), ("md", "bios")])
+def test_killed_at_random_moments(sources: Sources, layout: str, firmware: str, writer: str, tmp_path: Path) -> None:
+    if not usable(writer):
+        pytest.skip(f"{writer} is not installed")
+    source, rng = sources.get(layout, firmware), random.Random(f"{layout} {writer}")
+    paths = cells.as_format(source.guest.paths, "qcow2", tmp_path / "image")
+    before = [cells.digest(path) for path in paths]
+    words = ("apply", *cells.uris(writer, paths), "--target", cells.TARGET, "--format", "json")
+    start = time.monotonic()
+    cells.guestfix(*words)
+    whole = time.monotonic() - start
+    for one in (tmp_path / "image").glob("*.guestfix.qcow2"):
+        one.unlink()
+    for _ in range(8 if writer == "uml" else 4):
+        pid = cells.kill_after(rng.uniform(0.1, whole), *words)
+        assert cells.wait_until(lambda pid=pid: not cells.left_running(pid), 15), cells.left_running(pid)
+        assert cells.mounts_left(pid) == []
+        assert [cells.digest(path) for path in paths] == before
+        for one in (tmp_path / "image").glob("*.guestfix.qcow2*"):
+            one.unlink()
+    cells.guestfix(*words)
+    assert [cells.digest(path) for path in paths] == before
+
+
+def _tell(layout: str, firmware: str, fmt: str, took: dict[str, float]) -> None:
+    """Append the cell's result to the table, where one is asked for."""
+    table = os.environ.get("GUESTFIX_IMAGE_TABLE")
+    if table:
+        row = [layout, firmware, fmt]
+        row += [f"{took[one]:.1f} s" if one in took else "-" for one in ("image", "uml", "libguestfs")]
+        with open(table, "a", encoding="utf-8") as stream:
+            stream.write(f"| {' | '.join(row)} |\n")
