@@ -89,8 +89,11 @@ def _device(reader: Reader) -> str:
 
 
 def _refuse_twice(reader: Reader, disks: tuple[Disk, ...], volumes: tuple[Volume, ...]) -> None:
+    """Note names that stand for two things. A disk without partitions may be a volume itself (LVM on it)."""
+    bare = {disk.device for disk in disks if disk.table is None and not disk.partitions}
+    whole = {volume.device for volume in volumes} & bare
     seen: set[str] = set()
-    every = [disk.device for disk in disks] + [
+    every = [disk.device for disk in disks if disk.device not in whole] + [
         name for volume in Disks(disks, volumes).all_volumes() for name in (volume.device, *volume.aliases)
     ]
     for name in every:

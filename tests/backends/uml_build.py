@@ -61,9 +61,8 @@ def build(disks: Sequence[Path], commands: Sequence[str], tree: Path | None = No
         }
         told.write_text(json.dumps(data))
         if tree:  # hostfs hands over no extended attributes; tar does
-            run(
-                "tar", "-cpf", f"{folder}/tree.tar", "--posix", "--numeric-owner", "--acls", "--xattrs", "-C", tree, "."
-            )
+            kept = ("--posix", "--numeric-owner", "--acls", "--xattrs")
+            run("tar", "-cpf", f"{folder}/tree.tar", *kept, "-C", tree, ".")
         command = [
             find_program("linux.uml") or "", "mem=256M", "quiet", "selinux=0", "rootfstype=hostfs", "root=/dev/root",
             "rootflags=/", "ro", "con=null", "con0=null,fd:1", f"uml_dir={folder}", *(

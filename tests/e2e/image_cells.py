@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -150,11 +152,40 @@ def kept(guest: GuestFS, path: str) -> tuple[Any, ...]:
 # killed
 
 
-def kill_after(seconds: float, *args: object) -> int:
-    """Start guestfix, kill it with SIGKILL after some seconds, and return its process id."""
+def killed_at_random(writer: str, paths: list[Path], rng: random.Random, times: int) -> None:
+    """Kill apply at random moments: the images stay as they are, nothing goes on, and the next apply works."""
+    before = [digest(path) for path in paths]
+    words = ("apply", *uris(writer, paths), "--target", TARGET, "--format", "json")
+    start = time.monotonic()
+    guestfix(*words)
+    whole = time.monotonic() - start
+    _drop_outcomes(paths)
+    for _ in range(times):
+        pid = _kill_after(rng.uniform(0.1, whole), *words)
+        end = time.monotonic() + 15
+        while (left := _left_running(pid)) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert left == []
+        assert [
+            line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"guestfix-{pid}-" in line
+        ] == []
+        assert [digest(path) for path in paths] == before
+        _drop_outcomes(paths)
+    guestfix(*words)
+    assert [digest(path) for path in paths] == before
+    assert [name for name in os.listdir(tempfile.gettempdir()) if name.startswith(f"guestfix-{pid}-")] == []
+
+
+def _drop_outcomes(paths: list[Path]) -> None:
+    for path in paths:
+        for one in path.parent.glob("*.guestfix.qcow2*"):
+            one.unlink()
+
+
+def _kill_after(seconds: float, *args: object) -> int:
     with subprocess.Popen(
         [sys.executable, "-m", "guestfix", *map(str, args)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV, start_new_session=True,
     ) as process:  # fmt: skip
         try:
             process.wait(seconds)
@@ -163,27 +194,15 @@ def kill_after(seconds: float, *args: object) -> int:
         return process.pid
 
 
-def wait_until(done: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not done() and time.monotonic() < end:
-        time.sleep(0.1)
-    return done()
-
-
-def left_running(pid: int) -> list[str]:
-    """Return the command lines of processes that still work in the folder of a guestfix that was killed."""
+def _left_running(pid: int) -> list[str]:
+    """Return the processes that still work in the folder or the session of a guestfix that was killed."""
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            try:
-                line = Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                environ = Path(f"/proc/{name}/environ").read_bytes().decode("utf-8", "replace")
-            except OSError:
-                continue
-            if f"/guestfix-{pid}-" in line + environ:
-                found.append(f"{name}: {line[:200]}")
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            text = b"".join((folder / name).read_bytes() for name in ("cmdline", "environ"))
+            session = (folder / "stat").read_text().rpartition(")")[2].split()[3]
+        except OSError:
+            continue
+        if session == str(pid) or b"/guestfix-%d-" % pid in text:
+            found.append(f"{folder.name}: {text[:200]!r}")
     return found
-
-
-def mounts_left(pid: int) -> list[str]:
-    return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"/guestfix-{pid}-" in line]

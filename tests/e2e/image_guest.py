@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from guestfix.guest import Disk, Disks, Volume
+from guestfix.record import replace
 from tests import debian
 from tests.backends.images import run
 from tests.backends.uml_build import COPY, DM, LVM, MD, blank, build
@@ -43,7 +44,7 @@ SWAP = "6b1f1a52-8d0b-4f6e-9a57-0d6f6a1a0014"
 ARRAY = "6b1f1a52:8d0b4f6e:9a570d6f:6a1a0015"
 ESP, ESP2 = "0AB1-0AB1", "0AB2-0AB2"
 
-SMALL, LARGE = 16, 760
+SMALL, LARGE = 16, 900
 """MiB of a swap area, and of a root filesystem: more than 250 MiB of it stay free, as guestfix asks for."""
 
 
@@ -128,7 +129,7 @@ def _lvm(first: list[tuple[str, int]], offset: int, more: list[str]) -> Layout:
     boot, pv = f"/dev/ubda{offset + 1}", f"/dev/ubda{offset + 2}"
     commands = [*_make("ext4", boot, BOOT), f"lvm pvcreate {LVM} {pv} /dev/ubdb"]
     commands += [f"lvm vgcreate {LVM} vg-x {pv} /dev/ubdb"]
-    sizes = {"root": 560, "usr": 500, "var": 320}
+    sizes = {"root": 560, "usr": 560, "var": 320}
     commands += [f"lvm lvcreate {LVM} -Zn -Wn -L {size}M -n {name} vg-x" for name, size in sizes.items()]
     made = {"root": ("ext4", ROOT), "usr": ("ext4", USR), "var": ("xfs", VAR)}
     for name, (kind, uuid) in made.items():
@@ -142,9 +143,12 @@ def _lvm(first: list[tuple[str, int]], offset: int, more: list[str]) -> Layout:
         Volume(f"/dev/mapper/vg--x-{name}", (f"/dev/vg-x/{name}",), *made[name], size=size << 20)
         for name, size in sizes.items()
     ]
-    parts = [[*first, ("ext4", 140), ("pv", 700)], [("pv", 720)]]
+    parts = [[*first, ("ext4", 140), ("pv", 760)], [("pv", 760)]]
     release = ["umount /run/mnt/boot /run/mnt/usr /run/mnt/var /run/mnt", f"lvm vgchange {LVM} -an"]
     return Layout("lvm", "/dev/mapper/vg--x-root", lines + more, parts, commands, volumes, release)
+
+
+MD_SIZE = "blockdev --getsize64 /dev/md0"
 
 
 def _md(first: list[tuple[str, int]], offset: int, more: list[str]) -> Layout:
@@ -153,7 +157,7 @@ def _md(first: list[tuple[str, int]], offset: int, more: list[str]) -> Layout:
     commands = [
         f"mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --metadata=1.2 --uuid={ARRAY} --homehost=debian "
         f"--name=0 --assume-clean {members}",
-        *_make("ext4", "/dev/md0", ROOT, "the root"), "mount /dev/md0 /run/mnt",
+        *_make("ext4", "/dev/md0", ROOT, "the root"), "mount /dev/md0 /run/mnt", MD_SIZE,
     ]  # fmt: skip
     names = ("/dev/md/0", "/dev/md/debian:0", "/dev/disk/by-id/md-name-debian:0")
     volume = Volume("/dev/md0", names, "ext4", ROOT, "the root")
@@ -186,11 +190,10 @@ def make_tree(root: Path, plan: Layout, firmware: str) -> None:
     if firmware == "uefi":
         folder = root / "boot/efi/EFI/debian"
         folder.mkdir(parents=True)
-        for name, data in vm.signed_loaders().items():
+        text = f"search.fs_uuid {ROOT} root\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n"
+        for name, data in {**vm.signed_loaders(), "grub.cfg": text.encode()}.items():
             (folder / name).write_bytes(data)
-        (folder / "grub.cfg").write_text(
-            f"search.fs_uuid {ROOT} root\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n"
-        )
+            os.chmod(folder / name, 0o755)  # as every file on FAT is shown
     _attributes(root)
 
 
@@ -244,7 +247,9 @@ def build_guest(name: str, firmware: str, folder: Path) -> Built:
         shutil.copytree(tree / "boot/efi/EFI", folder / "EFI")
         shutil.rmtree(tree / "boot/efi/EFI")
         (folder / "EFI").rename(tree / "EFI")
-    build(paths, [*plan.commands, COPY, *efi, *plan.release], tree, (*DM, *MD))
+    said = build(paths, [*plan.commands, COPY, *efi, *plan.release], tree, (*DM, *MD, "nls-iso8859-1"))
+    if name == "md":
+        plan.volumes[0] = replace(plan.volumes[0], size=int(said.partition(f"{MD_SIZE} -> 0 ")[2].split()[0]))
     if firmware == "uefi":
         (tree / "EFI").rename(tree / "boot/efi/EFI")
     return Built(paths, tree, plan, _disks(paths, plan, firmware))

@@ -152,24 +152,10 @@ def _as_planned(guest: GuestFS, source: Source, backups: dict[str, str]) -> None
 def test_killed_at_random_moments(sources: Sources, layout: str, firmware: str, writer: str, tmp_path: Path) -> None:
     if not usable(writer):
         pytest.skip(f"{writer} is not installed")
-    source, rng = sources.get(layout, firmware), random.Random(f"{layout} {writer}")
+    source = sources.get(layout, firmware)
     paths = cells.as_format(source.guest.paths, "qcow2", tmp_path / "image")
-    before = [cells.digest(path) for path in paths]
-    words = ("apply", *cells.uris(writer, paths), "--target", cells.TARGET, "--format", "json")
-    start = time.monotonic()
-    cells.guestfix(*words)
-    whole = time.monotonic() - start
-    for one in (tmp_path / "image").glob("*.guestfix.qcow2"):
-        one.unlink()
-    for _ in range(8 if writer == "uml" else 4):
-        pid = cells.kill_after(rng.uniform(0.1, whole), *words)
-        assert cells.wait_until(lambda pid=pid: not cells.left_running(pid), 15), cells.left_running(pid)
-        assert cells.mounts_left(pid) == []
-        assert [cells.digest(path) for path in paths] == before
-        for one in (tmp_path / "image").glob("*.guestfix.qcow2*"):
-            one.unlink()
-    cells.guestfix(*words)
-    assert [cells.digest(path) for path in paths] == before
+    cells.killed_at_random(writer, paths, random.Random(f"{layout} {writer}"), 8 if writer == "uml" else 4)
+    shutil.rmtree(tmp_path)
 
 
 def _tell(layout: str, firmware: str, fmt: str, took: dict[str, float]) -> None:

@@ -34,6 +34,15 @@ def test_every_key_but_device_is_optional():
     assert parse_disks(b"volumes:\n- device: /dev/md0\n", "d").disks == ()
 
 
+def test_a_disk_without_partitions_is_a_volume_itself():
+    whole = b"disks:\n- device: /dev/sdb\nvolumes:\n- {device: /dev/sdb, fstype: LVM2_member}\n"
+    disks = parse_disks(whole, "d")
+    assert (disks.disks[0].device, disks.volumes[0].fstype) == ("/dev/sdb", "LVM2_member")
+    for more in (b"- device: /dev/sdb\n", b"- {device: /dev/sdc, aliases: [/dev/sdb]}\n"):
+        with pytest.raises(PackError, match="described twice"):
+            parse_disks(whole + more, "d")
+
+
 MISTAKES = {
     b"disks: x\n": "d:1:8: 'disks' must be a list",
     b"disks:\n- size: 1\n": "d:2:3: a disk lacks the key 'device'",
