@@ -61,7 +61,7 @@ class Sources:
             guest = build_guest(layout, firmware, folder)
             described = cells.disks_file(guest.disks, folder / "disks.yaml")
             with cells.opened(reader(layout), guest.paths) as seen:
-                contents = cells.contents(seen)
+                contents = cells.contents(seen, whole=reader(layout) == "image")
             plan = cells.report(guest.tree, "--disks", described)
             self.key, self.source = (layout, firmware), Source(guest, folder, contents, plan)
         assert self.source is not None
@@ -126,7 +126,7 @@ def _applied_and_reverted(writer: str, source: Source, layout: str, fmt: str, pa
     undoer = writer if fmt == "qcow2" else "uml"  # with libguestfs once for each layout: it takes long
     cells.guestfix("revert", *cells.uris(undoer, files), "--in-place")
     with cells.opened(reader(layout), files) as guest:
-        after = cells.contents(guest)
+        after = cells.contents(guest, whole=reader(layout) == "image")
     changed = [path for path in {*after, *source.contents} if after.get(path) != source.contents.get(path)]
     assert [(path, source.contents.get(path), after.get(path)) for path in sorted(changed)] == []
 
