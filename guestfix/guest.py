@@ -6,6 +6,7 @@ links inside the guest's root, as openat2(2) does with ``RESOLVE_IN_ROOT``.
 
 from __future__ import annotations
 
+import stat as st
 from collections.abc import Iterable
 from typing import IO, Literal, Protocol
 
@@ -15,6 +16,15 @@ MAX_READ = 16 * 1024 * 1024
 """Bytes that :meth:`GuestFS.read` returns at most unless told otherwise."""
 
 Kind = Literal["file", "dir", "symlink", "other"]
+
+
+def kind_of(mode: int) -> Kind:
+    """Return the Kind that the type bits of a mode stand for."""
+    if st.S_ISREG(mode):
+        return "file"
+    if st.S_ISDIR(mode):
+        return "dir"
+    return "symlink" if st.S_ISLNK(mode) else "other"
 
 
 @frozen

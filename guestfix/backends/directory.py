@@ -16,7 +16,7 @@ from typing import IO, cast
 from guestfix.backends import Request
 from guestfix.backends.resolve import resolve
 from guestfix.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadable
-from guestfix.guest import MAX_READ, Disks, Kind, Meta, Space, Stat
+from guestfix.guest import MAX_READ, Disks, Meta, Space, Stat, kind_of
 
 MAX_NAMES = 100_000
 _PLACE = "name the folder that holds the guest's root, or the guest's disk images"
@@ -25,17 +25,9 @@ _PLACE = "name the folder that holds the guest's root, or the guest's disk image
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-def _kind(mode: int) -> Kind:
-    if st.S_ISREG(mode):
-        return "file"
-    if st.S_ISDIR(mode):
-        return "dir"
-    return "symlink" if st.S_ISLNK(mode) else "other"
-
-
 def _as_stat(found: os.stat_result) -> Stat:
     return Stat(
-        _kind(found.st_mode),
+        kind_of(found.st_mode),
         found.st_size,
         st.S_IMODE(found.st_mode),
         found.st_uid,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import stat as st
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import IO, Any, cast
 
-from guestfix.backends.image_node import Xattrs, guarded, kind_of
+from guestfix.backends.image_node import EntryNode, Xattrs, guarded, not_replayed
 from guestfix.backends.layout_block import Block, DiskError, Window
-from guestfix.errors import NotFound, TooLarge, Unreadable
-from guestfix.guest import Space, Stat
+from guestfix.errors import NotFound, Unreadable
+from guestfix.guest import Space, Stat, kind_of
 from guestfix.record import frozen
 
 MAX_NAMES = 100_000
@@ -82,11 +82,7 @@ class BtrfsTree:
                 raise DiskError(f"the Btrfs filesystem has {self.sb.num_devices} devices, {len(blocks)} are here")
             unclean = bool(self.sb.log_root)
             self.default = int(self.fs.default_subvolume.objectid)
-        self.warnings: tuple[str, ...] = (
-            ("its log tree was not replayed: the guest was not shut down cleanly, so what was last fsynced is missing",)
-            if unclean
-            else ()
-        )
+        self.warnings = not_replayed("log tree", unclean, "what was last fsynced is missing")
 
     @cached_property
     def subvolumes(self) -> tuple[Subvolume, ...]:
@@ -154,62 +150,50 @@ class BtrfsTree:
         return Space("", max(0, int(self.sb.total_bytes) - int(self.sb.bytes_used)), int(self.sb.total_bytes))
 
 
-class BtrfsNode:
+class BtrfsNode(EntryNode[Any]):
     """One inode. See Node."""
 
-    def __init__(self, tree: BtrfsTree, node: Any) -> None:
-        self.tree, self.node = tree, node
+    most_names = MAX_NAMES
+
+    def __init__(self, tree: BtrfsTree, inode: Any) -> None:
+        self.tree, self.inode = tree, inode
 
     def stat(self) -> Stat:
         """See Node."""
         with guarded("a Btrfs inode"):
-            raw = self.node.inode
+            raw = self.inode.inode
             mode = int(raw.mode)
-            times = int(self.node.mtime_ns), int(self.node.atime_ns)
+            times = int(self.inode.mtime_ns), int(self.inode.atime_ns)
             return Stat(
                 kind_of(mode), int(raw.size), st.S_IMODE(mode), int(raw.uid), int(raw.gid), *times, int(raw.nlink)
             )
 
-    @cached_property
-    def _entries(self) -> dict[str, Any]:
-        with guarded("a directory"):
-            if not st.S_ISDIR(int(self.node.inode.mode)):
-                return {}
-            found: dict[str, Any] = {}
-            for name, node in self.node.iterdir():
-                if name not in (".", ".."):
-                    found[name] = node
-                if len(found) > MAX_NAMES:
-                    raise TooLarge(f"more than {MAX_NAMES} names in this directory")
-            return found
+    def read_entries(self) -> Iterable[tuple[str, Any]]:
+        """See EntryNode."""
+        return self.inode.iterdir() if st.S_ISDIR(int(self.inode.inode.mode)) else ()
 
-    def names(self) -> Sequence[str]:
-        """See Node."""
-        return list(self._entries)
-
-    def child(self, name: str) -> BtrfsNode | None:
-        """See Node."""
-        node = self._entries.get(name)
-        return None if node is None else BtrfsNode(self.tree, node)
+    def node(self, entry: Any) -> BtrfsNode:
+        """See EntryNode."""
+        return BtrfsNode(self.tree, entry)
 
     def link(self) -> str:
         """See Node."""
         with guarded("a symbolic link"):
-            return str(self.node.link)
+            return str(self.inode.link)
 
     def open(self) -> IO[bytes]:
         """See Node."""
         if self.stat().kind != "file":
             raise Unreadable("not a regular file")
         with guarded("the file's extents"):
-            return cast("IO[bytes]", self.node.open())
+            return cast("IO[bytes]", self.inode.open())
 
     def xattrs(self) -> Xattrs:
         """See Node."""
         with guarded("the extended attributes"):
             found = []
-            cursor = self.node.subvolume.tree.cursor()
-            for _, data in cursor.iter(self.node.inum, _XATTR_ITEM, 0, ignore_offset=True):
+            cursor = self.inode.subvolume.tree.cursor()
+            for _, data in cursor.iter(self.inode.inum, _XATTR_ITEM, 0, ignore_offset=True):
                 raw = bytes(data)
                 while len(raw) >= 30:
                     size, length = int.from_bytes(raw[25:27], "little"), int.from_bytes(raw[27:29], "little")

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import stat as st
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import IO, cast
 
-from guestfix.backends.image_node import MAX_DIR, MAX_RUNS, Run, RunFile, Xattrs, acl_xattr, guarded, kind_of
+from guestfix.backends.image_node import (
+    MAX_DIR,
+    MAX_RUNS,
+    EntryNode,
+    Run,
+    RunFile,
+    Xattrs,
+    acl_xattr,
+    guarded,
+    not_replayed,
+)
 from guestfix.backends.layout_block import Block, DiskError, read_exact
 from guestfix.errors import TooLarge, Unreadable
-from guestfix.guest import Space, Stat
+from guestfix.guest import Space, Stat, kind_of
 from guestfix.record import frozen
 
 _READABLE = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000
@@ -49,12 +59,7 @@ class ExtTree:
                 remedy="use the backend uml",
             )
         self.geometry = self._read_geometry(sb)
-        unclean = self.incompat & 4
-        self.warnings: tuple[str, ...] = (
-            ("its journal was not replayed: the guest was not shut down cleanly, so the newest changes are missing",)
-            if unclean
-            else ()
-        )
+        self.warnings = not_replayed("journal", bool(self.incompat & 4))
         self.inode = lru_cache(4096)(self._inode)
 
     def _read_geometry(self, sb: bytes) -> _Geometry:
@@ -101,7 +106,7 @@ class ExtTree:
         return read_exact(self.block, table * geo.block + index * geo.inode_size, geo.inode_size, "an inode")
 
 
-class ExtNode:
+class ExtNode(EntryNode[int]):
     """One inode. See Node."""
 
     def __init__(self, tree: ExtTree, number: int) -> None:
@@ -222,33 +227,23 @@ class ExtNode:
 
     # directories
 
-    @cached_property
-    def _entries(self) -> dict[str, int]:
+    def read_entries(self) -> Iterator[tuple[str, int]]:
+        """See EntryNode."""
         if not st.S_ISDIR(struct.unpack_from("<H", self.raw)[0]):
-            return {}
+            return
         if self._size > MAX_DIR:
             raise TooLarge(f"the directory has more than {MAX_DIR} bytes")
-        with guarded("a directory"):
-            if self._flags & _INLINE:
-                blocks = [self.raw[44:100], self._inline_rest()]
-            else:
-                data, size = self._data().read(), self.tree.geometry.block
-                blocks = [data[at : at + size] for at in range(0, len(data), size)]
-            found: dict[str, int] = {}
-            for block in blocks:
-                found.update(_dirents(block))
-            found.pop(".", None)
-            found.pop("..", None)
-            return found
+        if self._flags & _INLINE:
+            blocks = [self.raw[44:100], self._inline_rest()]
+        else:
+            data, size = self._data().read(), self.tree.geometry.block
+            blocks = [data[at : at + size] for at in range(0, len(data), size)]
+        for block in blocks:
+            yield from _dirents(block)
 
-    def names(self) -> Sequence[str]:
-        """See Node."""
-        return list(self._entries)
-
-    def child(self, name: str) -> ExtNode | None:
-        """See Node."""
-        number = self._entries.get(name)
-        return None if number is None else ExtNode(self.tree, number)
+    def node(self, entry: int) -> ExtNode:
+        """See EntryNode."""
+        return ExtNode(self.tree, entry)
 
     # extended attributes
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import calendar
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from typing import IO, cast
 
-from guestfix.backends.image_node import MAX_DIR, RunFile, Xattrs, guarded
+from guestfix.backends.image_node import MAX_DIR, EntryNode, RunFile, Xattrs, guarded
 from guestfix.backends.layout_block import Block, DiskError, read_at, read_exact
 from guestfix.errors import Unreadable
 from guestfix.guest import Space, Stat
@@ -92,7 +92,7 @@ class FatTree:
         return Space("", free * self.cluster, self.clusters * self.cluster)
 
 
-class FatNode:
+class FatNode(EntryNode[_Entry]):
     """A file or directory. See Node. Owner and mode are those of the kernel's vfat with umask 022."""
 
     def __init__(self, tree: FatTree, entry: _Entry, *, is_root: bool = False) -> None:
@@ -127,25 +127,17 @@ class FatNode:
             raise Unreadable("not a regular file")
         return self._data(self.entry.size)
 
-    @cached_property
-    def _entries(self) -> dict[str, _Entry]:
+    def read_entries(self) -> Iterator[tuple[str, _Entry]]:
+        """See EntryNode."""
         if not self.entry.folder:
-            return {}
-        with guarded("a FAT directory"):
-            if self.is_root and self.tree.bits != 32:
-                raw = read_at(self.tree.block, self.tree.root_at, self.tree.root_size)
-            else:
-                raw = self._data(0).read(MAX_DIR)
-            return dict(_parse(raw))
+            return iter(())
+        if self.is_root and self.tree.bits != 32:
+            return _parse(read_at(self.tree.block, self.tree.root_at, self.tree.root_size))
+        return _parse(self._data(0).read(MAX_DIR))
 
-    def names(self) -> Sequence[str]:
-        """See Node."""
-        return list(self._entries)
-
-    def child(self, name: str) -> FatNode | None:
-        """See Node."""
-        entry = self._entries.get(name)
-        return None if entry is None else FatNode(self.tree, entry)
+    def node(self, entry: _Entry) -> FatNode:
+        """See EntryNode."""
+        return FatNode(self.tree, entry)
 
     def link(self) -> str:
         """See Node; FAT has none."""
@@ -175,8 +167,7 @@ def _parse(raw: bytes) -> Iterator[tuple[str, _Entry]]:
         else:
             name = _long_name(long) if long and check == _checksum(entry[:11]) else _short_name(entry)
             long = {}
-            if name not in (".", ".."):
-                yield name, _entry(entry)
+            yield name, _entry(entry)
 
 
 def _long_name(parts: dict[int, bytes]) -> str:

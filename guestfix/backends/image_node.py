@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import stat as st
 import struct
+from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Protocol
+from functools import cached_property
+from typing import IO, Generic, Protocol, TypeVar
 
 from guestfix.backends.layout_block import Block, DiskError, SeekableBlock, read_at
-from guestfix.errors import GuestfixError, Unreadable
-from guestfix.guest import Kind, Space, Stat
+from guestfix.errors import GuestfixError, TooLarge, Unreadable
+from guestfix.guest import Space, Stat
 
 MAX_DIR = 64 << 20
 """Bytes of one directory that are looked at."""
@@ -62,15 +63,6 @@ class Tree(Protocol):
         """Return the room on it."""
 
 
-def kind_of(mode: int) -> Kind:
-    """Return the Kind that the type bits of a mode stand for."""
-    if st.S_ISREG(mode):
-        return "file"
-    if st.S_ISDIR(mode):
-        return "dir"
-    return "symlink" if st.S_ISLNK(mode) else "other"
-
-
 @contextmanager
 def guarded(what: str) -> Iterator[None]:
     """Turn whatever a reader trips over in a damaged image into Unreadable; guestfix's own errors pass."""
@@ -81,6 +73,54 @@ def guarded(what: str) -> Iterator[None]:
     except Exception as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise Unreadable(f"{what} can't be read, it looks damaged ({text[:200]})") from error
+
+
+Entry = TypeVar("Entry")
+
+
+class EntryNode(ABC, Generic[Entry]):
+    """What the nodes of every filesystem share: names and children, from one table of a directory's entries.
+
+    ``most_names`` bounds the table; where entries are read from blocks, MAX_DIR does already.
+    """
+
+    most_names = MAX_DIR
+
+    @abstractmethod
+    def read_entries(self) -> Iterable[tuple[str, Entry]]:
+        """Yield names and entries of this directory; nothing where it is none. May raise whatever damage raises."""
+
+    @abstractmethod
+    def node(self, entry: Entry) -> Node:
+        """Return what an entry stands for."""
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """The directory's entries by name, without ``.`` and ``..``."""
+        found: dict[str, Entry] = {}
+        with guarded("a directory"):
+            for name, entry in self.read_entries():
+                if name not in (".", ".."):
+                    found[name] = entry
+                if len(found) > self.most_names:
+                    raise TooLarge(f"more than {self.most_names} names in this directory")
+        return found
+
+    def names(self) -> Sequence[str]:
+        """See Node."""
+        return list(self.entries)
+
+    def child(self, name: str) -> Node | None:
+        """See Node."""
+        if name not in self.entries:
+            return None
+        with guarded("a directory entry"):
+            return self.node(self.entries[name])
+
+
+def not_replayed(log: str, unclean: bool, lost: str = "the newest changes are missing") -> tuple[str, ...]:
+    """Return the warning about a filesystem that was not unmounted, and whose log nobody replays here."""
+    return (f"its {log} was not replayed: the guest was not shut down cleanly, so {lost}",) if unclean else ()
 
 
 Run = tuple[int, int, int | None]

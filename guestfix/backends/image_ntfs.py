@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from typing import IO, Any, cast
 
-from guestfix.backends.image_node import Xattrs, guarded
+from guestfix.backends.image_node import EntryNode, Xattrs, guarded
 from guestfix.backends.layout_block import Block, Window
 from guestfix.backends.layout_probe import probe
-from guestfix.errors import TooLarge, Unreadable
+from guestfix.errors import Unreadable
 from guestfix.guest import Kind, Space, Stat
 
 MAX_NAMES = 100_000
@@ -57,8 +57,10 @@ class NtfsTree:
             return Space("", (clusters - used.bit_count()) * self.fs.cluster_size, total)
 
 
-class NtfsNode:
+class NtfsNode(EntryNode[Any]):
     """One MFT record. See Node. Owner and mode are those of ntfs-3g without a user mapping: root, 0777."""
+
+    most_names = MAX_NAMES
 
     def __init__(self, tree: NtfsTree, record: Any) -> None:
         self.tree, self.record = tree, record
@@ -98,33 +100,17 @@ class NtfsNode:
                 raise Unreadable(f"the file is kept behind a reparse point ({self._reparse:#x}) that isn't understood")
             return cast("IO[bytes]", self.record.open())
 
-    @cached_property
-    def _entries(self) -> dict[str, Any]:
-        with guarded("a directory on NTFS"):
-            if not self.record.is_dir():
-                return {}
-            found: dict[str, Any] = {}
-            for entry in self.record.iterdir():
-                name = entry.attribute
-                segment = int(entry.header.FileReference.SegmentNumberLowPart)
-                if name is None or int(name.flags) == _DOS_ONLY or segment < 24:
-                    continue
-                found[str(name.file_name)] = entry
-                if len(found) > MAX_NAMES:
-                    raise TooLarge(f"more than {MAX_NAMES} names in this directory")
-            return found
+    def read_entries(self) -> Iterator[tuple[str, Any]]:
+        """See EntryNode. The filesystem's own files and names that only DOS sees are left out."""
+        for entry in self.record.iterdir() if self.record.is_dir() else ():
+            name = entry.attribute
+            segment = int(entry.header.FileReference.SegmentNumberLowPart)
+            if name is not None and int(name.flags) != _DOS_ONLY and segment >= 24:
+                yield str(name.file_name), entry
 
-    def names(self) -> Sequence[str]:
-        """See Node."""
-        return list(self._entries)
-
-    def child(self, name: str) -> NtfsNode | None:
-        """See Node."""
-        entry = self._entries.get(name)
-        if entry is None:
-            return None
-        with guarded("an MFT record"):
-            return NtfsNode(self.tree, entry.dereference())
+    def node(self, entry: Any) -> NtfsNode:
+        """See EntryNode."""
+        return NtfsNode(self.tree, entry.dereference())
 
     def xattrs(self) -> Xattrs:
         """See Node; none, as ntfs-3g with streams_interface=none."""

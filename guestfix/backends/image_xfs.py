@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import stat as st
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from io import BytesIO
 from typing import IO, Any, cast
 
-from guestfix.backends.image_node import MAX_DIR, MAX_RUNS, Run, RunFile, Xattrs, acl_xattr, guarded, kind_of
+from guestfix.backends.image_node import (
+    MAX_DIR,
+    MAX_RUNS,
+    EntryNode,
+    Run,
+    RunFile,
+    Xattrs,
+    acl_xattr,
+    guarded,
+    not_replayed,
+)
 from guestfix.backends.layout_block import Block, DiskError, read_exact
 from guestfix.errors import TooLarge, Unreadable
-from guestfix.guest import Space, Stat
+from guestfix.guest import Space, Stat, kind_of
 
 _LOCAL, _EXTENTS, _BTREE = 1, 2, 3
 _ROOT, _SECURE = 2, 4
@@ -44,11 +54,7 @@ class XfsTree:
             self._log = int(sb.sb_logstart), int(sb.sb_logblocks)
         if self.dir_block > 65536:
             raise DiskError("the XFS directory block size can't be")
-        self.warnings: tuple[str, ...] = (
-            ("its log was not replayed: the guest was not shut down cleanly, so the newest changes are missing",)
-            if self._dirty()
-            else ()
-        )
+        self.warnings = not_replayed("log", self._dirty())
 
     def _dirty(self) -> bool:
         """Tell whether the newest log record is something else than an unmount record."""
@@ -89,7 +95,7 @@ class XfsTree:
         return Space("", max(0, free - kept) * self.block_size, total * self.block_size)
 
 
-class XfsNode:
+class XfsNode(EntryNode[int]):
     """One inode. See Node."""
 
     def __init__(self, tree: XfsTree, number: int) -> None:
@@ -195,23 +201,23 @@ class XfsNode:
 
     # directories
 
-    @cached_property
-    def _entries(self) -> dict[str, int]:
+    def read_entries(self) -> Iterator[tuple[str, int]]:
+        """See EntryNode."""
         if not st.S_ISDIR(self._mode):
-            return {}
-        with guarded("a directory"):
-            fork = self._fork()
-            if fork[0] == _LOCAL:
-                return dict(self._short_form(fork[1]))
-            if self._size > MAX_DIR:
-                raise TooLarge(f"the directory has more than {MAX_DIR} bytes")
-            data, step = self._data().read(), self.tree.dir_block
-            found: dict[str, int] = {}
-            for at in range(0, len(data), step):
-                found.update(self._dir_block(data[at : at + step]))
-            found.pop(".", None)
-            found.pop("..", None)
-            return found
+            return
+        fork = self._fork()
+        if fork[0] == _LOCAL:
+            yield from self._short_form(fork[1])
+            return
+        if self._size > MAX_DIR:
+            raise TooLarge(f"the directory has more than {MAX_DIR} bytes")
+        data, step = self._data().read(), self.tree.dir_block
+        for at in range(0, len(data), step):
+            yield from self._dir_block(data[at : at + step])
+
+    def node(self, entry: int) -> XfsNode:
+        """See EntryNode."""
+        return XfsNode(self.tree, entry)
 
     def _short_form(self, raw: bytes) -> Iterator[tuple[str, int]]:
         count, wide = raw[0], raw[1]
@@ -242,15 +248,6 @@ class XfsNode:
             number, length = struct.unpack_from(">QB", raw, at)
             yield raw[at + 9 : at + 9 + length].decode("utf-8", "surrogateescape"), number
             at += (9 + length + (1 if self.tree.ftype else 0) + 2 + 7) & ~7
-
-    def names(self) -> Sequence[str]:
-        """See Node."""
-        return list(self._entries)
-
-    def child(self, name: str) -> XfsNode | None:
-        """See Node."""
-        number = self._entries.get(name)
-        return None if number is None else XfsNode(self.tree, number)
 
     # extended attributes
 

@@ -7,11 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from guestfix.backends.image_node import kind_of
 from guestfix.backends.layout_block import DiskError
 from guestfix.backends.remote import Listing
 from guestfix.errors import Unreadable
-from guestfix.guest import Meta, Space, Stat
+from guestfix.guest import Meta, Space, Stat, kind_of
 
 BATCH = 500
 _ERRNO = {
