@@ -172,20 +172,24 @@ def _enter(
             for driver in boot:
                 place_driver(bench, payload, package, driver, platform)
                 enter_driver(hive, controls, payload, package, driver, platform)
-        if not _ran(bench):
+        if _runs_at_first_start(bench):
             for control in controls:
                 _first_boot_service(hive, control)
-    if not _ran(bench):
+    if _runs_at_first_start(bench):
         script = SCRIPT.format(marker=MARKER, service=SERVICE).replace("\n", "\r\n").encode("ascii")
         path = f"{root_of(bench)}/{FOLDER}/firstboot.cmd"
         if bench.fs.stat(path) is None or bench.fs.read(path) != script:
             bench.fs.put(path, script)
         bench.follow_up(f"the drivers are installed at the first start; see \\Windows\\{FOLDER}\\firstboot.log")
+    elif platform.major < 6:
+        place = rf"\Windows\{FOLDER}\drivers"
+        bench.follow_up(f"log on at the console: Windows asks for the drivers of new devices, which are in {place}")
 
 
-def _ran(bench: Workbench) -> bool:
-    """Tell whether the first start has already happened: its marker is there."""
-    return bench.fs.stat(f"{root_of(bench)}/{FOLDER}/{MARKER}") is not None
+def _runs_at_first_start(bench: Workbench) -> bool:
+    """Tell whether a service is to install the drivers: pnputil came with Vista, and once is enough."""
+    old = str(bench.facts.value("os.version", "")).startswith("5.")
+    return not old and bench.fs.stat(f"{root_of(bench)}/{FOLDER}/{MARKER}") is None
 
 
 def _first_boot_service(hive: Hive, control: str) -> None:

@@ -12,15 +12,17 @@ from guestfix.actions.windows_database import (
     install_service,
 )
 from guestfix.actions.windows_payload import Package, Payload, locate
+from guestfix.actions.windows_registry import seen
 from guestfix.errors import EditError
-from guestfix.formats.inf import CopiedFile, Driver, Platform, parse
-from guestfix.formats.pe import HEAD, machine
+from guestfix.formats.inf import CopiedFile, Driver, Platform, parse, safe_name
+from guestfix.formats.pe import HEAD, imports, machine
 from guestfix.formats.regf import Hive
 from guestfix.formats.winfiles import has_program, is_packed
 from guestfix.formats.winservices import BOOT, Service, image_path
 from guestfix.workbench import Workbench
 
 DRIVERS = "/Windows/System32/drivers"
+_KERNEL = frozenset(("ntoskrnl.exe", "hal.dll", "bootvid.dll", "kdcom.dll"))
 _ARCH = {"x86_64": "amd64", "i686": "x86", "aarch64": "arm64"}
 _PRODUCT = {"winnt": 1, "lanmannt": 2, "servernt": 3}
 
@@ -57,25 +59,53 @@ def put_new(bench: Workbench, path: str, data: bytes) -> None:
 
 
 def place_driver(bench: Workbench, payload: Payload, package: Package, driver: Driver, platform: Platform) -> None:
-    """Put the driver's file, and the libraries that it is installed with, among the guest's drivers.
+    """Put the driver's file, and the libraries that it needs, among the guest's drivers.
 
-    Raises EditError where the package lacks one, or it is for another processor.
+    Libraries are those that its .inf copies, and what lies beside it. One that neither the package nor the guest
+    has is a finding. Raises EditError where the package lacks a file, or it is for another processor.
     """
     others = [one for one in driver.files if one.directory == DRIVERS and one.name.lower().endswith(".sys")]
     own = next((one for one in others if one.name.lower() == driver.binary.lower()), None)
-    placed: dict[str, bytes] = {}
-    for one in (own or CopiedFile(DRIVERS, driver.binary, driver.binary), *(one for one in others if one != own)):
-        source = locate(payload, package, one.source) or locate(payload, package, one.name)
-        if source is None:
-            raise EditError(f"the package lacks its driver file {one.name}", where=package.inf)
-        data = payload.read(source)
-        found = machine(data[:HEAD])
-        if found != platform.arch:
-            text = f"{one.name} is for {found or 'no known processor'}, the guest is {platform.arch}"
-            raise EditError(text, where=source)
-        placed[f"{root_of(bench)}/System32/drivers/{one.name}"] = data
-    for path, data in placed.items():
-        put_new(bench, path, data)
+    wanted = [own or CopiedFile(DRIVERS, driver.binary, driver.binary), *(one for one in others if one != own)]
+    placed: dict[str, tuple[str, bytes]] = {}
+    lacking: list[str] = []
+    while wanted:
+        one = wanted.pop(0)
+        data = _driver_file(payload, package, one, platform)
+        placed[one.name.lower()] = one.name, data
+        for name in imports(data):
+            if name.lower() in placed or _has_library(bench, name) or not safe_name(name):
+                continue
+            if locate(payload, package, name) is not None:
+                wanted.append(CopiedFile(DRIVERS, name, name))
+            else:
+                lacking.append(name)
+    for name, data in placed.values():
+        put_new(bench, f"{root_of(bench)}/System32/drivers/{name}", data)
+    if lacking and bench.fs.stat(f"{root_of(bench)}/System32/ntoskrnl.exe") is not None:
+        text = (
+            f"{driver.binary} needs {', '.join(dict.fromkeys(lacking))}, which the guest lacks; Windows can't load it"
+        )
+        remedy = f"put the file beside {package.inf.rpartition('/')[2]} in the payload, or take an older driver"
+        bench.find("GF-WINDOWS-DRIVER-LIBRARY", "blocker", text, *seen(bench, "os.id"), remedy=remedy)
+
+
+def _driver_file(payload: Payload, package: Package, wanted: CopiedFile, platform: Platform) -> bytes:
+    source = locate(payload, package, wanted.source) or locate(payload, package, wanted.name)
+    if source is None:
+        raise EditError(f"the package lacks its driver file {wanted.name}", where=package.inf)
+    data = payload.read(source)
+    found = machine(data[:HEAD])
+    if found != platform.arch:
+        text = f"{wanted.name} is for {found or 'no known processor'}, the guest is {platform.arch}"
+        raise EditError(text, where=source)
+    return data
+
+
+def _has_library(bench: Workbench, name: str) -> bool:
+    """Tell whether the guest has a module that drivers are linked with; those of the kernel always are there."""
+    folders = (f"{root_of(bench)}/System32", f"{root_of(bench)}/System32/drivers")
+    return name.lower() in _KERNEL or any(has_program(bench.fs, f"{folder}/{name}") for folder in folders)
 
 
 def enter_driver(

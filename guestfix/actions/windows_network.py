@@ -46,15 +46,20 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
                     _drop_default_routes(hive, control, gateways)
     if not records:
         return
-    lines = [_record(nic) for nic in records]
-    path = f"{bench.facts.value('windows.root', '/Windows')}/guestfix/network-before.txt"
-    text = "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
-    if bench.fs.stat(path) is None:
-        bench.fs.put(path, text)
+    lines = _write_down(bench, records)
     for line in lines:
         bench.follow_up(f"static address replaced by DHCP: {line}; give it out as a reservation if it is still wanted")
     proofs = seen(bench, "windows.nics")
     bench.find("GF-WINDOWS-STATIC-REPLACED", "info", f"{len(lines)} static address setup(s) became DHCP", *proofs)
+
+
+def _write_down(bench: Workbench, nics: list[dict[str, object]]) -> list[str]:
+    r"""Keep what interfaces had in ``guestfix\network-before.txt``, unless that is there; return its lines."""
+    lines = [_record(nic) for nic in nics]
+    path = f"{bench.facts.value('windows.root', '/Windows')}/guestfix/network-before.txt"
+    if lines and bench.fs.stat(path) is None:
+        bench.fs.put(path, "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace"))
+    return lines
 
 
 def _to_dhcp(hive: Hive, path: str) -> bool:
@@ -141,6 +146,7 @@ def remove_adapters(bench: Workbench) -> None:
                     hive.delete_key(rf"{control}\{INTERFACES}\{guid}", recursive=True)
                     hive.delete_key(rf"{control}\Control\Network\{NET_CLASS}\{guid}", recursive=True)
     if removed:
+        _write_down(bench, [nic for nic in bench.facts.value("windows.nics", []) if nic["static"]])
         text = f"network adapters removed: {', '.join(removed)}"
         bench.find("GF-WINDOWS-ADAPTERS", "info", text, *seen(bench, "windows.nics"))
 

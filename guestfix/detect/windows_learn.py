@@ -38,7 +38,7 @@ def learn_windows(guest: GuestFS, facts: Facts, target: Target, root: str) -> li
     findings += learn_dirty(guest, facts)
     findings += learn_pending(guest, system, software, facts, root, control)
     findings += learn_state(State(system, software, control, facts, target))
-    findings += judge_windows(facts, target)
+    findings += judge_windows(guest, facts, target)
     for hive in (system, software):
         if hive.damage:
             findings.append(_damaged(hive.name, hive.path, hive.damage))

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guestfix.facts import Evidence, Facts, Finding
+from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 from guestfix.versions import version_key
 
 
-def judge_windows(facts: Facts, target: Target) -> list[Finding]:
+def judge_windows(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Return findings about language, firmware and .NET Framework."""
     return [
         *_language(facts),
         *_firmware(facts, target),
         *_framework(facts),
         *_letters(facts),
+        *_dynamic(guest, facts),
         *_old_sysprep(facts),
         *_dns(facts),
     ]
@@ -80,6 +82,33 @@ def _letters(facts: Facts) -> Iterator[Finding]:
             f"drive letters besides C: are kept as they are: {shown}",
             facts.evidence("windows.drive_letters"),
             "bring all disks along with their signatures, and compare the letters after the first start",
+        )
+
+
+def _dynamic(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
+    """Dynamic disks as the registry shows them; what the disks themselves show is found elsewhere.
+
+    A letter that hangs on a volume's id stands for a GPT partition or a dynamic volume. It is the latter where no
+    GPT partition has that id, and for C: of a guest that starts by BIOS.
+    """
+    disks = guest.disks()
+    if disks is not None and any(disk.table == "ldm" for disk in disks.disks):
+        return
+    proofs = facts.evidence("windows.disk_group") if facts.value("windows.disk_group") else ()
+    letters = facts.value("windows.drive_letters") or {}
+    volumes = {letter: text.removeprefix("volume ") for letter, text in letters.items() if text.startswith("volume ")}
+    known = {(part.partuuid or "").lower() for part in disks.all_volumes()} if disks is not None else set()
+    odd = [letter for letter, ident in volumes.items() if known - {""} and ident not in known]
+    if "C:" in volumes and facts.value("boot.firmware") == "bios" and volumes["C:"] not in known:
+        odd = sorted({*odd, "C:"})
+    if odd or proofs:
+        which = f"{', '.join(odd)} seem to lie" if odd else "Windows starts from a volume"
+        yield Finding(
+            "GF-WINDOWS-DYNAMIC-DISK",
+            "warning",
+            f"{which} on dynamic disks, which may not come up on other hardware and which importers refuse",
+            (*proofs, *facts.evidence("windows.drive_letters")[: 1 if odd else 0]),
+            "convert them to basic disks on the old platform, or bring all disks of the group along together",
         )
 
 

@@ -308,7 +308,11 @@ def _filters(state: State) -> list[Finding]:
 
 
 def _mounted_devices(state: State) -> list[Finding]:
-    r"""Put ``windows.drive_letters``: each letter with the MBR disk id and offset, or GPT partition id."""
+    r"""Put ``windows.drive_letters``: each letter with the MBR disk id and offset, or the id of a volume.
+
+    That is a GPT partition's, or that of a volume on dynamic disks. ``windows.disk_group`` is the name of the
+    dynamic disks' group where Windows 2000 to Server 2003 starts from one.
+    """
     letters = {}
     for name in state.system.value_names("MountedDevices"):
         data = state.system.get("MountedDevices", name)
@@ -317,6 +321,9 @@ def _mounted_devices(state: State) -> list[Finding]:
         letters[name[12:].upper()] = _device(data)
     proof = state.system.evidence("MountedDevices")
     state.facts.put("windows.drive_letters", letters, proof)
+    group = state.key(r"Services\dmio\Boot Info\Primary Disk Group")
+    name = state.system.text(group, "Name")
+    state.facts.put("windows.disk_group", name, state.system.evidence(group, "Name"))
     return []
 
 
@@ -326,6 +333,6 @@ def _device(data: bytes) -> str:
     if data[:8] == b"DMIO:ID:" and len(data) == 24:
         from uuid import UUID
 
-        return f"gpt {UUID(bytes_le=data[8:])}"
+        return f"volume {UUID(bytes_le=data[8:])}"
     text = data[: len(data) & ~1].decode("utf-16-le", "replace")
     return f"device {text.split('#{')[0][:80]}"

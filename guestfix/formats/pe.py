@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from guestfix.record import frozen
 
@@ -64,3 +65,42 @@ def _layout(head: bytes) -> Layout:
         name, virtual, _address, raw, offset = struct.unpack_from("<8sIIII", head, at + 24 + optional + 40 * number)
         sections[name.rstrip(b"\0").decode("latin-1")] = (offset, min(virtual, raw) if virtual else raw)
     return Layout(sections, signature > 0)
+
+
+MAX_IMPORTS = 256
+
+
+def imports(data: bytes) -> list[str]:
+    """Return the names of the modules that a program or driver is linked with; empty where they can't be told.
+
+    The whole file's bytes are wanted. Source: PE Format, 6.4 (the .idata section).
+    """
+    try:
+        return list(_imports(data)) if machine(data[:HEAD]) else []
+    except (struct.error, ValueError):
+        return []
+
+
+def _imports(data: bytes) -> Iterator[str]:
+    (at,) = struct.unpack_from("<I", data, 0x3C)
+    count, optional = struct.unpack_from("<H", data, at + 6)[0], struct.unpack_from("<H", data, at + 20)[0]
+    wide = struct.unpack_from("<H", data, at + 24)[0] == 0x20B
+    entry = at + 24 + (112 if wide else 96) + 8
+    if optional < (128 if wide else 112):
+        return
+    rows = [struct.unpack_from("<IIII", data, at + 24 + optional + 40 * one + 8) for one in range(min(count, 96))]
+    table = _place(rows, struct.unpack_from("<I", data, entry)[0])
+    for number in range(MAX_IMPORTS):
+        row = struct.unpack_from("<5I", data, table + 20 * number)
+        if not row[3]:
+            return
+        name = _place(rows, row[3])
+        yield data[name : data.index(b"\0", name, name + 260)].decode("latin-1")
+
+
+def _place(rows: list[tuple[int, ...]], virtual: int) -> int:
+    """Return the offset in the file of a virtual address; ValueError where no section holds it."""
+    for size, start, raw, offset in rows:
+        if start <= virtual < start + max(size, raw) and virtual:
+            return virtual - start + offset
+    raise ValueError("an address outside of every section")

@@ -283,7 +283,7 @@ def test_drive_letters(tmp_path: Path) -> None:
     facts, _ = learn(make(tmp_path, text))
     assert facts.value("windows.drive_letters") == {
         "C:": "mbr 1234abcd offset 1048576",
-        "D:": "gpt 03020100-0504-0706-0809-0a0b0c0d0e0f",
+        "D:": "volume 03020100-0504-0706-0809-0a0b0c0d0e0f",
         "E:": "device \\??\\SCSI#CdRom&Ven_X#4&1",
     }
 
