@@ -1,4 +1,4 @@
-"""netplan: edited in place where one device is all there is, else one new file in place of the old ones."""
+"""netplan: edited in place; where that can't be done surely, a new file in place of the old one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from guestfix.actions.network_common import Setup, begin
 from guestfix.detect.network_read import netplan_files
 from guestfix.editors import netplan
 from guestfix.errors import EditError
+from guestfix.facts import Evidence
 from guestfix.formats.netplan import devices
 from guestfix.formats.yamltree import parse
 from guestfix.workbench import Workbench
@@ -43,31 +44,40 @@ def _dhcp(setup: Setup, paths: list[str]) -> None:
             _fresh(setup)
             setup.added(NEW)
         return
-    if len(wired) == 1 and len(_holders(setup, paths)) == 1:
-        path = setup.primary.path
+    gone = {nic.id for nic in setup.own if setup.goes(nic)}
+    kept = False
+    for path in paths:
         before = setup.read(path)
         try:
-            setup.write(path, before, netplan.dhcp(before, name=setup.primary.id, any_nic=True))
-            return
+            after = _edited(before, setup.primary.id, gone)
+            kept = kept or _defines(after, setup.primary.id)
+            setup.write(path, before, after)
         except EditError:
-            pass
-    for path in _holders(setup, paths):
-        setup.aside(path)
-    _fresh(setup)
+            _tell_beside(setup, path)
+            setup.aside(path)
+    if not kept:
+        _fresh(setup)
 
 
-def _holders(setup: Setup, paths: list[str]) -> list[str]:
-    """Return the files that define a wired NIC or something on one, or that can't be read at all."""
+def _defines(src: bytes | None, name: str) -> bool:
+    return src is not None and any(known == name for _, known, _, _ in devices(parse(src)))
+
+
+def _edited(before: bytes | None, name: str, gone: set[str]) -> bytes | None:
+    return netplan.dhcp(netplan.without(before, names=gone), name=name, any_nic=True)
+
+
+def _tell_beside(setup: Setup, path: str) -> None:
+    """Name what a file that is moved aside sets up beside wired NICs."""
     names = {nic.id for nic in setup.own if setup.wired(nic)}
-    found = []
-    for path in paths:
-        try:
-            holds = any(name in names for _, name, _, _ in devices(parse(setup.read(path) or b"")))
-        except EditError:
-            holds = True
-        if holds:
-            found.append(path)
-    return found
+    try:
+        others = [name for _, name, _, _ in devices(parse(setup.read(path) or b"")) if name not in names]
+    except EditError:
+        return
+    if others:
+        summary = f"{path} can't be changed in place and is moved aside, with {', '.join(others[:20])} in it"
+        remedy = "set these up again after the migration"
+        setup.bench.find("GF-NETWORK-DEVICE-LOST", "warning", summary, Evidence(path), remedy=remedy)
 
 
 def _fresh(setup: Setup) -> None:

@@ -7,11 +7,12 @@ The text is never printed from a model. Both styles are known, block (one pair a
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 
 from guestfix.edit import Splice, apply_splices
 from guestfix.errors import EditError
-from guestfix.formats.netplan import devices, yes
+from guestfix.formats.netplan import GROUPS, devices, needs, network_of, yes
 from guestfix.formats.nic import norm_mac
 from guestfix.formats.yamltree import Node, parse
 
@@ -177,6 +178,42 @@ def dhcp(src: bytes | None, *, name: str, any_nic: bool = False) -> bytes | None
         work.drop(body, gone & {key.value for key, _ in body.pairs})
         out = work.result(src)
     return _again(out, name, "match", f'{{name: "{ANY_NIC}"}}') if any_nic else out
+
+
+def without(src: bytes | None, *, names: Collection[str]) -> bytes | None:
+    """Take these devices out, and a group (``vlans:``) with its last one; None where nothing would be left.
+
+    EditError where a device that stays needs one of them, for netplan would refuse all files then.
+    """
+    if src is None:
+        return None
+    work, gone = _Text(src), set(names)
+    for _, name, key, value in devices(work.root):
+        if name not in gone and needs(value) & gone:
+            raise EditError(f"{name} needs a device that is taken out", where=f"line {key.line}")
+    groups = _groups(work, gone)
+    for members, hit in groups.values():
+        if len(hit) < len(members.pairs):
+            work.drop(members, hit)
+    out = work.result(src)
+    work = _Text(out)
+    empty = {name for name, (members, hit) in groups.items() if len(hit) == len(members.pairs)}
+    network = network_of(work.root)
+    if network is not None and empty:
+        if {key.value for key, _ in network.pairs} <= empty | {"version", "renderer"}:
+            return None
+        work.drop(network, empty)
+    return work.result(out)
+
+
+def _groups(work: _Text, gone: AbstractSet[str]) -> dict[str, tuple[Node, set[str]]]:
+    network = network_of(work.root)
+    found = {}
+    for key, members in network.pairs if network is not None else []:
+        hit = {name.value for name, _ in members.pairs if name.value in gone} if members.kind == "map" else set()
+        if key.value in GROUPS and hit:
+            found[key.value] = (members, hit)
+    return found
 
 
 def optional(src: bytes | None, *, names: list[str]) -> bytes | None:

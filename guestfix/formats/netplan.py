@@ -48,6 +48,12 @@ def devices(root: Node | None) -> list[tuple[str, str, Node, Node]]:
     return found[:MAX_NICS]
 
 
+def needs(device: Node) -> set[str]:
+    """Return the ids that a device definition names: its ports, its link, its VRF's interfaces."""
+    data = _map(device.data())
+    return {*_texts(data.get("interfaces")), _str(data.get("link"))} - {""}
+
+
 def _merge(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{key: _merge(old[key], value) if key in old else value for key, value in new.items()}}

@@ -46,6 +46,8 @@ CALLS: list[tuple[Op, dict[str, Any]]] = [
     (networkd.unbind_link, {}),
     (netplan.dhcp, {"name": "eth0"}),
     (netplan.dhcp, {"name": "eth0", "any_nic": True}),
+    (netplan.without, {"names": ["eth0"]}),
+    (netplan.without, {"names": ["eth1", "a"]}),
     (netplan.optional, {"names": ["eth0"]}),
     (netplan.rebind, {"name": "eth0"}),
     (netplan.rebind, {"name": "eth0", "mac": "52:54:00:00:00:01"}),
@@ -79,6 +81,7 @@ NOOP: list[tuple[Op, dict[str, Any], bytes]] = [
     (netplan.dhcp, {"name": "eth0"}, b"network:\n  ethernets:\n    eth0:\n      dhcp4: yes\n"),
     (netplan.dhcp, {"name": "eth0"}, b"network:\n  ethernets:\n    eth1:\n      addresses: [1.2.3.4/24]\n"),
     (netplan.dhcp, {"name": "x", "any_nic": True}, netplan.FRESH.replace(b"guestfix-wired", b"x")),
+    (netplan.without, {"names": ["b"]}, b"network:\n  ethernets:\n    a: {optional: true}\n"),
     (netplan.optional, {"names": ["a"]}, b"network:\n  ethernets:\n    a: {optional: true}\n"),
     (netplan.rebind, {"name": "a"}, b"network:\n  ethernets:\n    a: {match: {name: b}}\n"),
     (networkd.dhcp, {"any_nic": True}, networkd.FRESH),
@@ -274,6 +277,20 @@ CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
         b"network:\n  ethernets:\n    a:\n      dhcp4: true\n",
     ),
     (
+        netplan.without,
+        {"names": ["b", "v"]},
+        b"network:\n  version: 2\n  ethernets:\n    a: {}\n    # b\n    b:\n      dhcp4: true  # x\n"
+        b"  vlans:\n    v:\n      id: 7\n      link: a\n  tunnels:\n    w: {mode: sit}\n",
+        b"network:\n  version: 2\n  ethernets:\n    a: {}\n    # b\n  tunnels:\n    w: {mode: sit}\n",
+    ),
+    (
+        netplan.without,
+        {"names": ["b", "v"]},
+        b"network: {version: 2, ethernets: {a: {}, b: {dhcp4: true}}, vlans: {v: {id: 7, link: a}}}\n",
+        b"network: {version: 2, ethernets: {a: {}}}\n",
+    ),
+    (netplan.without, {"names": ["a"]}, b"network:\n  version: 2\n  ethernets:\n    a: {}\n", None),
+    (
         netplan.rebind,
         {"name": "lan", "mac": "52:54:00:00:00:01"},
         b"network:\n  ethernets:\n    lan:\n      match: {macaddress: '00:11:22:33:44:55'}\n      set-name: lan0\n",
@@ -456,3 +473,9 @@ def dump(yaml: Any, tree: Any) -> bytes:
     stream = io.BytesIO()
     yaml.dump(tree, stream)
     return stream.getvalue()
+
+
+def test_netplan_does_not_take_out_what_others_need() -> None:
+    src = b"network:\n  ethernets:\n    a: {}\n  bridges:\n    br0: {interfaces: [a]}\n"
+    with pytest.raises(EditError, match="br0"):
+        netplan.without(src, names=["a"])

@@ -12,7 +12,7 @@ import pytest
 from guestfix.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.cases import Case, copy_guest, read_case
-from guestfix.editors import interfaces, keyfile, netplan
+from guestfix.editors import interfaces, keyfile, netplan, networkd
 from guestfix.pack.cache import load_pack
 from guestfix.planner import make_plan
 from tests.corpus import corpus_files, corpus_params
@@ -52,6 +52,9 @@ def test_netplan_generates(folder: Path, tmp_path: Path) -> None:
     done = run(program, "generate", "--root-dir", str(root))
     assert done.returncode == 0, done.stderr
     made = "".join(path.read_text() for path in root.glob("run/systemd/network/*.network"))
+    if folder.name == "tunnel-and-wifi-beside":
+        assert "Name=wg0" in made and "Name=br0" in made
+        made = made.replace("Address=10.1.0.1/24", "")
     if folder.name == "dhcp-first-on-a-bond":
         assert "DHCP=ipv4" in made and "Bond=bond0" in made and "Address=" not in made
     if folder.name not in ("desktop-untouched", "preserve", "dhcp-first", "dhcp-first-on-a-bond"):
@@ -151,3 +154,33 @@ def test_the_corpus_has_a_file_that_ifupdown_refuses(tmp_path: Path) -> None:
     fixed = tmp_path / "interfaces"
     fixed.write_bytes(interfaces.dhcp(refused[0].read_bytes(), name="eth0", drop=[]) or b"")
     assert b"misplaced" not in run(program, "--interfaces", str(fixed), "--list").stderr
+
+
+NETWORKD = "/lib/systemd/systemd-networkd"
+START = 'mount --bind "$1" /etc/systemd/network && mount -t tmpfs tmpfs /run && exec timeout 3 ' + NETWORKD
+
+
+def networkd_says(folder: Path) -> str:
+    """Start systemd-networkd with these files, in a network and a mount namespace of its own, and return its log."""
+    if os.geteuid() != 0 or not Path(NETWORKD).exists():
+        pytest.skip(f"needs root and {NETWORKD}")
+    env = {**os.environ, "SYSTEMD_LOG_LEVEL": "debug", "SYSTEMD_LOG_TARGET": "console"}
+    command = [tool("unshare"), "-nm", "--propagation", "private", "sh", "-c", START, "sh", str(folder)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60, env=env)
+    if b"Enumeration completed" not in done.stderr:
+        pytest.skip(f"systemd-networkd does not run here: {done.stderr[-300:]!r}")
+    return done.stderr.decode("utf-8", "replace")
+
+
+def test_networkd_reads_what_is_written(tmp_path: Path) -> None:
+    """systemd-networkd names each file with a line it does not know; it names none of those that guestfix changed."""
+    folder = tmp_path / "network"
+    folder.mkdir()
+    for case in cases("networkd"):
+        for path in applied(case, tmp_path / case.name).glob("etc/systemd/network/*.net*"):
+            shutil.copy(path, folder / f"{case.name}-{path.name}")
+    (folder / "bad.network").write_text("[Match]\nName=x\n[Network]\nBogus=1\n")
+    (folder / "fresh.network").write_bytes(networkd.FRESH)
+    assert len(list(folder.iterdir())) > len(cases("networkd"))
+    told = [line for line in networkd_says(folder).splitlines() if line.startswith("/etc/systemd/network/")]
+    assert [line.partition(":")[0] for line in told] == ["/etc/systemd/network/bad.network"], told
