@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,10 @@ TOOLS = {"gzip": "gzip", "bzip2": "bzip2", "xz": "xz", "lzma": "lzma", "lzo": "l
 FSTAB = "/dev/vda1 / ext4 defaults 0 1\n"
 
 
-def _unpacked(maker: str, place: Path) -> Path:
+def _unpacked(maker: str, place: Path, suite: str = "bookworm") -> Path:
     place.mkdir()
     spare = [f"--exclude=./{name}" for name in SPARE]
-    vm.run("tar", "-C", place, "--xattrs", "-xpf", root_tar("bookworm", maker), *spare)
+    vm.run("tar", "-C", place, "--xattrs", "-xpf", root_tar(suite, maker), *spare)
     (place / "etc/fstab").write_text(FSTAB)
     return place
 
@@ -40,6 +41,18 @@ def tools_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def dracut_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _unpacked("dracut", tmp_path_factory.mktemp("dracut") / "root")
+
+
+@pytest.fixture(scope="module")
+def other_root(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    made: dict[str, Path] = {}
+
+    def root_of(suite: str) -> Path:
+        if suite not in made:
+            made[suite] = _unpacked("initramfs-tools", tmp_path_factory.mktemp(suite) / "root", suite)
+        return made[suite]
+
+    return root_of
 
 
 def _inject(root: Path, release: str) -> Result:
@@ -62,17 +75,23 @@ def _check_modprobe(result: Result, kind: str, release: str, place: Path) -> Non
         assert files and all(path.is_file() for path in files)
 
 
-@pytest.mark.parametrize("kind", TOOLS)
-def test_initramfs_tools(kind: str, tools_root: Path, tmp_path: Path) -> None:
-    release = vm.kernel_of(tools_root)
-    conf = tools_root / "etc/initramfs-tools/initramfs.conf"
+def _mkinitramfs(root: Path, kind: str) -> tuple[str, initramfs.Image]:
+    """Build an initramfs without the target's drivers; return the kernel's release and what guestfix reads of it."""
+    release = vm.kernel_of(root)
+    conf = root / "etc/initramfs-tools/initramfs.conf"
     lines = [line for line in conf.read_text().splitlines() if not line.startswith(("MODULES=", "COMPRESS="))]
     conf.write_text("\n".join([*lines, "MODULES=list", f"COMPRESS={TOOLS[kind]}"]) + "\n")
-    (tools_root / "etc/initramfs-tools/modules").write_text("ata_piix\nsd_mod\next4\n")
-    vm.run("chroot", tools_root, "mkinitramfs", "-o", f"/boot/initrd.img-{release}", release)
-    data = (tools_root / f"boot/initrd.img-{release}").read_bytes()
-    image = initramfs.scan(io.BytesIO(data), lambda name: False)
+    (root / "etc/initramfs-tools/modules").write_text("ata_piix\nsd_mod\next4\n")
+    vm.run("chroot", root, "mkinitramfs", "-o", f"/boot/initrd.img-{release}", release)
+    with (root / f"boot/initrd.img-{release}").open("rb") as stream:
+        image = initramfs.scan(stream, lambda name: False)
     assert image.problem is None and image.segments[-1].compression == kind
+    return release, image
+
+
+@pytest.mark.parametrize("kind", TOOLS)
+def test_initramfs_tools(kind: str, tools_root: Path, tmp_path: Path) -> None:
+    release, image = _mkinitramfs(tools_root, kind)
     if kind != "lzma":  # which Debian 12's lsinitramfs doesn't know
         listed = vm.run("chroot", tools_root, "lsinitramfs", f"/boot/initrd.img-{release}")
         assert set(listed.splitlines()) - {"."} == set(image.entries)
@@ -81,6 +100,33 @@ def test_initramfs_tools(kind: str, tools_root: Path, tmp_path: Path) -> None:
         (tmp_path / "image").write_bytes(result.data)
         after = run("lsinitramfs", str(tmp_path / "image")).decode()
         assert set(after.splitlines()) - {"."} == set(image.entries)
+    _check_modprobe(result, kind, release, tmp_path / "out")
+
+
+@pytest.mark.parametrize("suite", ["bullseye", "trixie"])
+@pytest.mark.parametrize("kind", ["gzip", "lz4", "lzo", "xz", "zstd"])
+def test_the_listers_of_other_releases_show_the_images_own_archive(
+    kind: str, suite: str, other_root: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Debian 11's is a script as that of 12. Debian 13's is a program that minds a decompressor without a reader.
+
+    cpio ends at the first trailer; of what comes then, a pipe takes 64 KiB (docs/decisions/061).
+    """
+    if (suite, kind) == ("bullseye", "zstd"):
+        pytest.skip("initramfs-tools of Debian 11 knows no zstd")
+    root = other_root(suite)
+    release, image = _mkinitramfs(root, kind)
+    place = f"/boot/initrd.img-{release}"
+    before = vm.run("chroot", root, "lsinitramfs", place)
+    assert set(before.splitlines()) - {"."} == set(image.entries)
+    result = _inject(root, release)
+    (root / place.lstrip("/")).write_bytes(result.data)
+    after = subprocess.run(["chroot", root, "lsinitramfs", place], capture_output=True, text=True, check=False)
+    assert after.stdout == before
+    if suite == "trixie" and sum(one.unpacked for one in result.image.segments[len(image.segments) :]) > 1 << 16:
+        assert after.returncode == 1 and after.stderr.rstrip().endswith("failed"), after.stderr
+    else:
+        assert (after.returncode, after.stderr) == (0, "")
     _check_modprobe(result, kind, release, tmp_path / "out")
 
 
