@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import IO
+
 from guestfix.actions.initramfs_segment import Segment, build, pack
+from guestfix.detect.files import read_small
 from guestfix.detect.initramfs_check import Verdict, judge
 from guestfix.detect.initramfs_images import boots
+from guestfix.edit import Splice
 from guestfix.facts import Evidence
 from guestfix.formats import cpio
+from guestfix.formats.initramfs import MAX_UNPACKED
+from guestfix.patterns import regex
 from guestfix.workbench import Workbench
 
 _BY_ALIAS = ("dracut", "mkosi", "initramfs-tools", "mkinitcpio")
 """Generators whose images run udev over every device, so that modules load by their aliases anyway."""
+
+_SUMS = "/var/lib/initramfs-tools"
 
 
 def inject(bench: Workbench) -> None:
@@ -47,6 +56,7 @@ def _append(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, 
         splice, kind = pack(found.image, members, stream)
     if not _has_room(bench, found, len(splice.data), free):
         return
+    _keep_sum(bench, found, splice)
     bench.fs.splice(found.path, [splice], diff=_diff(found, members, kind))
     _tell_links(bench, found)
     maker = found.contents.generator if found.contents else ""
@@ -59,6 +69,45 @@ def _append(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, 
             Evidence(found.path),
             remedy="Rebuild the image in the guest with these modules before the migration.",
         )
+
+
+def _keep_sum(bench: Workbench, found: Verdict, splice: Splice) -> None:
+    """Let ``update-initramfs -u`` of older Debian and Ubuntu accept the image: it notes each one's SHA-1.
+
+    Without that it takes the image for one that the admin made and refuses to update it (update-initramfs(8), -t).
+    A sum that was wrong before stays wrong.
+    """
+    path = f"{_SUMS}/{found.boot.kernel}"
+    noted = read_small(bench.fs, path, 4096) or b""
+    if not regex(rb"[0-9a-f]{40}  ?/boot/[^\n]+\n?$").match(noted):
+        return
+    with bench.fs.open(found.path) as stream:
+        before, after = _sums(stream, splice)
+    if noted.startswith(before.encode()):
+        bench.fs.put(path, after.encode() + noted[40:])
+
+
+def _sums(stream: IO[bytes], splice: Splice) -> tuple[str, str]:
+    """Return the SHA-1 of a file and of what a splice makes of it."""
+    from hashlib import sha1
+
+    old = sha1(usedforsecurity=False)
+    for piece in _pieces(stream, splice.offset):
+        old.update(piece)
+    new = old.copy()
+    for piece in _pieces(stream, splice.length):
+        old.update(piece)
+    new.update(splice.data)
+    for piece in _pieces(stream, MAX_UNPACKED):
+        old.update(piece)
+        new.update(piece)
+    return old.hexdigest(), new.hexdigest()
+
+
+def _pieces(stream: IO[bytes], count: int) -> Iterator[bytes]:
+    while count > 0 and (piece := stream.read(min(count, 1 << 20))):
+        count -= len(piece)
+        yield piece
 
 
 def _has_room(bench: Workbench, found: Verdict, added: int, free: dict[str, int]) -> bool:

@@ -52,7 +52,7 @@ def plan(root: Path, target: str = "kvm-virtio", path: str = f"/boot/initrd.img-
     profile = load_pack().targets[target]
     detect_all(base, facts, profile)
     bench = Workbench(Overlay(base), facts, profile)
-    with bench.fs.acting("initramfs/target-drivers", ["/boot/**"]):
+    with bench.fs.acting("initramfs/target-drivers", ["/boot/**", "/var/lib/initramfs-tools/*"]):
         inject(bench)
     data = bench.fs.read(path, 1 << 28)
     diff = "".join(draft.diff for draft in bench.fs.drafts())
@@ -253,6 +253,20 @@ def test_room_is_counted_once_for_all_images(tmp_path):
     result = plan(root, space=3 * len(old) + 200)
     assert len(result.bench.fs.drafts()) == 1 and "GF-INITRAMFS-NO-ROOM" in result.findings
     assert len(plan(root, space=100 * len(old)).bench.fs.drafts()) == 2
+
+
+@pytest.mark.parametrize("kind", ["gzip", "lzo"])
+def test_the_sum_that_update_initramfs_noted_follows(tmp_path, kind):
+    """sha1sum(1) wrote it; a sum that did not fit before tells of an image of the admin's own."""
+    need("sha1sum")
+    old, state = compress(kind, archive(inside(OLD))) + bytes(99), f"var/lib/initramfs-tools/{RELEASE}"
+    line = f"  /boot/initrd.img-{RELEASE}\n"
+    noted = {"right": run("sha1sum", data=old).decode()[:40] + line, "wrong": "0" * 40 + line, "odd": "yes\n"}
+    for name, text in noted.items():
+        result = plan(build(tmp_path / name, guest_files(old) | {state: text}))
+        assert result.data != old
+        told = result.bench.fs.read(f"/{state}").decode()
+        assert told == (run("sha1sum", data=result.data).decode()[:40] + line if name == "right" else text)
 
 
 def test_another_name_of_the_image_is_told(tmp_path):
