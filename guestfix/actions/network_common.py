@@ -20,7 +20,8 @@ class Setup:
     """One stack's part of the network at work. ``own`` are the stack's NICs, ``nics`` all of them.
 
     ``primary`` is the interface that is to use DHCP: the wired NIC below the default route, which then stands
-    alone, or (``dhcp-first``) the interface with the default route itself.
+    alone, or (``dhcp-first``) the interface with the default route itself. ``bare``: no file configures it, only
+    something on it, such as a VLAN.
     """
 
     bench: Workbench
@@ -30,6 +31,12 @@ class Setup:
     own: list[Nic]
     primary: Nic | None
     manager: str
+    bare: bool = False
+
+    @property
+    def lonely(self) -> bool:
+        """Whether policy ``dhcp`` must add a file, for no file of the stack in charge configures the NIC."""
+        return self.policy == "dhcp" and self.in_charge and (self.primary is None or self.bare)
 
     @property
     def in_charge(self) -> bool:
@@ -80,9 +87,13 @@ class Setup:
         if before is not None:
             self.bench.fs.put(path, None)
 
+    def files(self) -> list[Nic]:
+        """Return the stack's NICs that have a file."""
+        return [nic for nic in self.own if not (self.bare and self.is_primary(nic))]
+
     def each(self, dhcp: Editor, keep: Callable[[bytes | None, Nic], bytes | None]) -> None:
         """Plan each of the stack's files: moved aside, changed to DHCP, or kept but tied to the new NIC."""
-        for nic in self.own:
+        for nic in self.files():
             if self.goes(nic):
                 self.aside(nic.path)
                 continue
@@ -95,7 +106,8 @@ class Setup:
 
     def added(self, path: str) -> None:
         """Tell that no wired NIC was configured, and that a file now makes them use DHCP."""
-        summary = f"no wired NIC was configured for {self.stack}; {path} now makes one use DHCP"
+        missing = f"no file configured {self.primary.name} itself" if self.primary else "no wired NIC was configured"
+        summary = f"{missing} for {self.stack}; {path} now makes one use DHCP"
         self.bench.find("GF-NETWORK-ADDED", "info", summary, Evidence(path))
 
     def place(self, nic: Nic) -> str:
@@ -116,11 +128,12 @@ def begin(bench: Workbench, stack: str, policy: str) -> Setup:
     primary = bench.facts.value("network.carrier" if policy == "dhcp-first" else "network.primary", {})
     own = [one for one in nics if one.stack == stack]
     main = from_fact(primary) if primary and primary["stack"] == stack else None
-    if main is not None and main not in own:
+    bare = main is not None and main not in own
+    if main is not None and bare:
         nics.append(main)
         own.append(main)
     manager = bench.facts.value("network.manager", "")
-    setup = Setup(bench, stack, policy, nics, own, main, manager)
+    setup = Setup(bench, stack, policy, nics, own, main, manager, bare)
     for nic in own:
         _tell(setup, nic)
     return setup

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestfix.actions.network_common import Setup, begin
 from guestfix.detect.network_read import SCRIPTS, SUSE
 from guestfix.editors import ifcfg
-from guestfix.formats.nic import Nic
+from guestfix.formats.nic import IFNAME, Nic
 from guestfix.workbench import Workbench
 
 
@@ -36,7 +36,7 @@ def suse(bench: Workbench, *, policy: str) -> None:
 
 
 def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
-    for index, nic in enumerate(setup.own):
+    for index, nic in enumerate(setup.files()):
         if setup.goes(nic):
             setup.aside(nic.path)
             _routes_aside(setup, nic)
@@ -48,7 +48,7 @@ def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
             _routes_aside(setup, nic)
         elif setup.wired(nic):
             _keep(setup, nic, suse)
-    if setup.primary is None and setup.in_charge and setup.policy == "dhcp":
+    if setup.lonely:
         _fresh(setup, suse)
 
 
@@ -86,11 +86,13 @@ def _routes_aside(setup: Setup, nic: Nic) -> None:
 
 def _fresh(setup: Setup, suse: bool) -> None:
     """Add a file where no NIC has one; NetworkManager makes a DHCP profile of its own unless told not to."""
-    if setup.manager == "networkmanager" and not setup.bench.facts.value("network.no_auto_default"):
+    by_itself = setup.manager == "networkmanager" and not setup.bench.facts.value("network.no_auto_default")
+    if by_itself and not setup.bare:
         return
-    path = f"{SUSE if suse else SCRIPTS}/ifcfg-eth0"
+    name = setup.primary.name if setup.primary is not None else "eth0"
+    path = f"{SUSE if suse else SCRIPTS}/ifcfg-{name}"
     before = setup.read(path)
-    if before is None:
-        new = ifcfg.fresh("eth0", suse=suse)
+    if before is None and IFNAME.match(name):
+        new = ifcfg.fresh(name, suse=suse)
         setup.write(path, None, ifcfg.dhcp(new, any_nic=setup.manager == "networkmanager", suse=suse))
         setup.added(path)

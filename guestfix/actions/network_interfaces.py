@@ -44,7 +44,7 @@ def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
     if not defined:
         now = setup.read(INTERFACES)
         setup.write(INTERFACES, now, edit.add(now, name=name))
-        if setup.primary is None:
+        if setup.lonely:
             setup.added(INTERFACES)
 
 

@@ -19,7 +19,6 @@ def apply(bench: Workbench, *, policy: str) -> None:
         lambda src: keyfile.dhcp(src, any_nic=setup.flat, flat=setup.flat),
         lambda src, nic: keyfile.rebind(src, mac=setup.new_mac(nic)),
     )
-    lonely = setup.primary is None and setup.in_charge and policy == "dhcp"
-    if lonely and bench.facts.value("network.no_auto_default"):
+    if setup.lonely and (setup.bare or bench.facts.value("network.no_auto_default")):
         setup.write(NEW, setup.read(NEW), keyfile.fresh(UUID), mode=0o600)
         setup.added(NEW)

@@ -21,7 +21,7 @@ def apply(bench: Workbench, *, policy: str) -> None:
     )
     if policy == "dhcp":
         _devices_aside(setup)
-        if setup.primary is None and setup.in_charge:
+        if setup.lonely:
             setup.write(NEW, setup.read(NEW), networkd.FRESH)
             setup.added(NEW)
 

@@ -9,7 +9,7 @@ from guestfix.detect.files import names_in, read_small
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Finding
 from guestfix.formats import ifcfg, interfaces, keyfile, netplan, networkd
-from guestfix.formats.nic import MAX_CONFIG, MAX_NICS, Nic
+from guestfix.formats.nic import MAX_CONFIG, MAX_NICS, Nic, named
 from guestfix.globs import glob
 from guestfix.guest import GuestFS
 from guestfix.record import field, mutable, replace
@@ -62,6 +62,7 @@ def red_hat(guest: GuestFS) -> Read:
         suffix = path.rpartition("ifcfg-")[2]
         one = _with_routes(guest, one, SCRIPTS, ("route-", "route6-"), suffix)
         found.nics.append(replace(one, routes=one.routes + _rules(guest, suffix)))
+    found.nics = named(found.nics)
     common = ifcfg.values(read_small(guest, "/etc/sysconfig/network", MAX_CONFIG) or b"")
     return _with_gateway(found, common.get("GATEWAY", ""))
 
@@ -223,7 +224,8 @@ def profiles(guest: GuestFS) -> Read:
     """Read NetworkManager's keyfiles."""
     names = [name for name in names_in(guest, PROFILES) if keyfile.readable_name(name)]
     pairs = list(_files(guest, PROFILES, names))
-    return Read([keyfile.nic(data).with_path(path) for path, data in pairs], files=[path for path, _ in pairs])
+    nics = named([keyfile.nic(data).with_path(path) for path, data in pairs])
+    return Read(nics, files=[path for path, _ in pairs])
 
 
 def networkd_read(guest: GuestFS) -> Read:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from guestfix.patterns import regex
@@ -80,6 +81,16 @@ def from_fact(value: dict[str, Any]) -> Nic:
     """Return the Nic that :meth:`Nic.as_fact` made this value from."""
     known: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in value.items()}
     return Nic(**known)
+
+
+def named(nics: Sequence[Nic]) -> list[Nic]:
+    """Return the same interfaces, with ports and masters that were given by a profile's UUID by name."""
+    names = {one.uuid.lower(): one.name for one in nics if one.uuid}
+
+    def known(words: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(names.get(word.lower(), word) for word in words)
+
+    return [replace(one, parents=known(one.parents), more=known(one.more)) for one in nics]
 
 
 def is_mac(text: str) -> bool:

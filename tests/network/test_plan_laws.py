@@ -40,11 +40,12 @@ def nics() -> st.SearchStrategy[list[Nic]]:
 
 def _with_more(wired: list[Nic]) -> st.SearchStrategy[list[Nic]]:
     names = [nic.name for nic in wired]
+    bare = Nic("ens9.7", kind="vlan", method="static", gateway="192.0.2.1", parents=("ens9",))
     if not names:
-        return st.just(wired)
+        return st.sampled_from([[], [bare]])
     bridge = Nic("br0", kind="bridge", method="static", gateway="192.0.2.1", parents=(names[0],))
     vlan = Nic(f"{names[-1]}.7", kind="vlan", method="static", gateway="192.0.2.1", parents=(names[-1],))
-    return st.lists(st.sampled_from([bridge, vlan]), max_size=2, unique_by=lambda nic: nic.name).map(
+    return st.lists(st.sampled_from([bridge, vlan, bare]), max_size=2, unique_by=lambda nic: nic.name).map(
         lambda x: wired + x
     )
 
@@ -162,6 +163,8 @@ def learn(root: Path) -> Facts:
 )
 @given(found=nics(), predictable=st.booleans())
 def test_one_run_is_enough(stack: str, policy: str, found: list[Nic], predictable: bool) -> None:
+    if stack in ("netplan", "networkd"):  # there a VLAN's own NIC is always in a file
+        found = [nic for nic in found if nic.name != "ens9.7"]
     files: dict[str, Any] = {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', **WRITERS[stack](found)}
     files[f"usr/lib/udev/rules.d/{'80-net-setup-link' if predictable else '50-default'}.rules"] = "x\n"
     options = Options(only=("network/*",), confidence="possible", policies={"network": policy})
