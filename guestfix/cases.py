@@ -19,7 +19,7 @@ from guestfix.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.sidecar import read_disks_node
 from guestfix.digest import CHUNK, digest_bytes
-from guestfix.errors import GuestfixError, PackError, Problem
+from guestfix.errors import EditError, GuestfixError, PackError, Problem, UsageError
 from guestfix.globs import glob, path_matches
 from guestfix.guest import Disks
 from guestfix.pack.model import Pack
@@ -189,13 +189,16 @@ def copy_guest(source: Path, root: Path) -> None:
     """Copy a case's guest tree; a case without ``in/`` gets an empty guest. Registry texts become hives."""
     if source.is_dir():
         shutil.copytree(source, root, symlinks=True)
-        _build_hives(root)
+        _build_hives(root, source)
     else:
         root.mkdir()
 
 
-def _build_hives(root: Path) -> None:
-    """Turn ``config/SYSTEM.reg`` and ``Boot/BCD.reg`` into the hives that they describe, SYSTEM and BCD."""
+def _build_hives(root: Path, source: Path) -> None:
+    """Turn ``config/SYSTEM.reg`` and ``Boot/BCD.reg`` into the hives that they describe, SYSTEM and BCD.
+
+    Raises UsageError where a text can't be used, with its path below ``source`` and the line.
+    """
     for path in sorted(root.rglob("*.reg")):
         if path.parent.name.lower() not in ("config", "boot"):
             continue
@@ -203,7 +206,11 @@ def _build_hives(root: Path) -> None:
         from guestfix.formats.regf.regtext import apply
 
         hive = Hive.open(empty_hive(path.stem))
-        apply(hive, path.read_bytes())
+        try:
+            apply(hive, path.read_bytes())
+        except (EditError, UsageError) as error:
+            where = f"{source / path.relative_to(root)}:{error.where.removeprefix('line ')}".rstrip(":")
+            raise UsageError(error.what, where=where, remedy=error.remedy) from error
         path.with_suffix("").write_bytes(hive.to_bytes())
         path.unlink()
 

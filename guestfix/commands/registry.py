@@ -8,14 +8,29 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
-from guestfix.errors import NotFound, Unreadable
+from guestfix.errors import NotFound, Unreadable, UsageError
 from guestfix.formats.regf.controlsets import expand
 from guestfix.formats.regf.hive import Hive, is_clean
 from guestfix.formats.regf.keys import Key, split_path
+from guestfix.formats.regf.roots import hive_root, inner_path
 from guestfix.formats.regf.store import BASE, BadHive, Buffer
+from guestfix.globs import glob
+from guestfix.patterns import regex
 
 LOGS = (".log1", ".log2", ".log")
-FOLDERS = ("", "/Windows/System32/config", "/WINNT/system32/config", "/Boot", "/EFI/Microsoft/Boot")
+FOLDERS = (
+    "",
+    *("/Windows/System32/config", "/WINNT/system32/config"),
+    *(
+        "/EFI/Microsoft/Boot",
+        "/efi/EFI/Microsoft/Boot",
+        "/boot/efi/EFI/Microsoft/Boot",
+        "/Boot",
+        "/system-reserved/Boot",
+    ),
+    *("/Users/*", "/Documents and Settings/*", "/Users/*/AppData/Local/Microsoft/Windows"),
+    "/Documents and Settings/*/Local Settings/Application Data/Microsoft/Windows",
+)
 """Where a guest's hive that is given by its name alone is looked for."""
 BATCH = 1 << 16
 
@@ -43,20 +58,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_DRIVE = regex(r"\A[A-Za-z]:")
+_NO_HIVE = "give SYSTEM, SOFTWARE, SAM, SECURITY, DEFAULT, BCD, NTUSER.DAT, or the path of a hive in the guest"
 _DAMAGED = "let Windows repair the hive, or take the one of a backup or a restore point"
-_KEY_HELP = "path of a key, with backslashes, from the hive's root; CurrentControlSet is the one that Select names"
+_KEY_HELP = (
+    r"path of a key, with backslashes, from the hive's root or in full (HKLM\SYSTEM\...), in any letter case;"
+    " CurrentControlSet is the one that Select names"
+)
 
 
 def _add_hive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "hive", metavar="HIVE", help="hive file; with --guest a path inside the guest, or just SYSTEM, SOFTWARE ..."
+        "hive",
+        metavar="HIVE",
+        help="hive file; with --guest a path inside the guest, or just SYSTEM, SOFTWARE, BCD, NTUSER.DAT ...",
     )
     parser.add_argument("--guest", metavar="GUEST", help="directory or URI of the guest that holds the hive")
     parser.add_argument(
         "--log",
         metavar="FILE",
         action="append",
-        help="transaction log of a host hive (default: .LOG1, .LOG2)",
+        help="transaction log of a hive file that was not written to its end (default: .LOG1, .LOG2 beside it)",
     )
 
 
@@ -72,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             {"ls": _list, "get": _get}[args.action](key, args)
     except BadHive as error:
-        raise BadHive(error.what, where=args.hive, remedy=_DAMAGED) from error
+        raise BadHive(error.what, where=args.hive, remedy=error.remedy or _DAMAGED) from error
     return 0
 
 
@@ -81,10 +103,16 @@ def _open_in_guest(uri: str, path: str) -> Hive:
     from guestfix.formats.regf.guestfile import open_guest_hive
 
     guest = open_guest(uri)
-    place = "/" + path.replace("\\", "/").lstrip("/")
-    if "/" not in place[1:]:
-        place = next((found for one in FOLDERS if guest.stat(found := f"{one}{place}") is not None), place)
-    return open_guest_hive(guest, place)
+    place = _DRIVE.sub("", path.replace("\\", "/")).strip("/")
+    if "/" in place:
+        return open_guest_hive(guest, f"/{place}")
+    patterns = (f"{folder}/{place.replace('[', '[[]')}" for folder in FOLDERS)
+    found = next((paths for pattern in patterns if (paths := glob(guest, pattern))), ())
+    if len(found) > 1:
+        raise UsageError(f"there are several hives named {path}", where=uri, remedy=f"name one: {', '.join(found)}")
+    if not found:
+        raise NotFound(f"no hive {path} in this guest", where=uri, remedy=_NO_HIVE)
+    return open_guest_hive(guest, found[0])
 
 
 def _map(path: str) -> Buffer:
@@ -93,6 +121,9 @@ def _map(path: str) -> Buffer:
             if os.fstat(stream.fileno()).st_size < BASE:
                 return stream.read()
             return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except IsADirectoryError as error:
+        remedy = f"for a hive inside a guest: --guest {path} and the hive's name, such as SYSTEM"
+        raise Unreadable("is a directory, not a hive", where=path, remedy=remedy) from error
     except (OSError, ValueError) as error:
         raise Unreadable(f"can't be read: {getattr(error, 'strerror', error)}", where=path) from error
 
@@ -111,21 +142,51 @@ def _logs_beside(path: str) -> list[str]:
     return [os.path.join(folder, one) for one in found if one]
 
 
+_Found = tuple[Key, list[str], str | None]
+"""The last key of a path that exists, the names on the way to it, and the name that it has no subkey of."""
+
+
 def _find(hive: Hive, path: str, where: str) -> tuple[Key, list[str]]:
     """Return the key at path, and the names on the way to it as the hive spells them.
 
-    Slashes serve as backslashes where there is no key with slashes in its name.
+    Slashes serve as backslashes where there is no key with slashes in its name. A path may start with the
+    hive's full name. Raises NotFound, which names the first key that is not there.
     """
-    for one in (path, path.replace("/", "\\")):
-        for place in expand(hive, one)[:1]:
-            key: Key | None = hive.root
-            names = []
-            for name in split_path(place):
-                key = key and key.subkey(name)
-                names.append(key.name if key else "")
-            if key is not None:
-                return key, names
-    raise NotFound(f"no key {path!r} in this hive", where=where)
+    inner = inner_path(path, hive_root(hive.header.file_name, where))
+    tried = [_follow(hive, place) for one in (inner, inner.replace("/", "\\")) for place in expand(hive, one)[:1]]
+    for key, names, missing in tried:
+        if missing is None:
+            return key, names
+    raise _no_key(path, tried, where)
+
+
+def _follow(hive: Hive, path: str) -> _Found:
+    key, names = hive.root, list[str]()
+    for name in split_path(path):
+        below = key.subkey(name)
+        if below is None:
+            return key, names, name
+        key = below
+        names.append(key.name)
+    return key, names, None
+
+
+def _no_key(path: str, tried: list[_Found], where: str) -> NotFound:
+    """Return the error for a key that is not there."""
+    from difflib import get_close_matches
+
+    if not tried:
+        return NotFound(f"no key {path}: Select names no control set that exists", where=where)
+    key, names, missing = max(tried, key=lambda found: len(found[1]))
+    subkeys = {one.name.lower(): one.name for one in key.subkeys()}
+    near = get_close_matches(str(missing).lower(), subkeys, n=1)
+    hint = f"is {subkeys[near[0]]} meant? " if near else ""
+    parent = "\\".join(names) or "the root"
+    return NotFound(
+        f"no key {path}: {parent} has no subkey {missing}",
+        where=where,
+        remedy=f"{hint}guestfix registry ls prints the subkeys of a key",
+    )
 
 
 def _out(pieces: Iterable[str], encoding: str = "utf-8") -> None:
@@ -142,13 +203,10 @@ def _out(pieces: Iterable[str], encoding: str = "utf-8") -> None:
     sys.stdout.buffer.flush()
 
 
-def shown(name: str) -> str:
-    """Return a name for a line of its own: what can't be printed is escaped."""
-    return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
-
-
 def _list(key: Key, args: argparse.Namespace) -> None:
-    _out(f"{shown(one.name)}\n" for one in key.subkeys())
+    from guestfix.formats.regf.diff import printable
+
+    _out(f"{printable(one.name)}\n" for one in key.subkeys())
 
 
 def _get(key: Key, args: argparse.Namespace) -> None:
@@ -159,12 +217,21 @@ def _get(key: Key, args: argparse.Namespace) -> None:
         return
     value = key.value("" if args.value == "@" else args.value)
     if value is None:
-        raise NotFound(f"no value {args.value!r} in key {args.key!r}", where=args.hive)
-    _out([f"{value.text}\n"])
+        remedy = "without VALUE, guestfix registry get prints all values of a key"
+        raise NotFound(f"no value {args.value!r} in key {args.key}", where=args.hive, remedy=remedy)
+    text = value.text
+    # a terminal must not be told what to do by a guest's data; a file or another program gets it as it is
+    _out([f"{_shown(text) if sys.stdout.isatty() else text}\n"])
+
+
+def _shown(text: str) -> str:
+    from guestfix.formats.regf.diff import printable
+
+    return "\n".join(map(printable, text.splitlines()))
 
 
 def _export(hive: Hive, key: Key, names: list[str], args: argparse.Namespace) -> None:
-    from guestfix.formats.regf.regexport import export, hive_root
+    from guestfix.formats.regf.regexport import export
 
     path = "\\".join([args.prefix or hive_root(hive.header.file_name, args.hive), *names])
     wide = args.encoding == "utf-16"

@@ -15,6 +15,7 @@ from guestfix.errors import EditError, UsageError
 from guestfix.formats.regf import regtext
 from guestfix.formats.regf.controlsets import expand
 from guestfix.formats.regf.hive import Hive
+from guestfix.formats.regf.roots import hive_root, inner_path
 from guestfix.formats.regf.store import BadHive
 from guestfix.formats.regf.values import REG_MULTI_SZ, STRINGS, TYPES, Data
 
@@ -104,7 +105,7 @@ def merge(src: bytes | None, *, text: str) -> Content | Edit:
 
     def change(hive: Hive) -> None:
         for setting in settings:
-            for path in expand(hive, regtext.inner_path(setting.key)):
+            for path in expand(hive, inner_path(setting.key, hive_root(hive.header.file_name))):
                 regtext.apply_one(hive, path, setting)
 
     return _edit(src, change)

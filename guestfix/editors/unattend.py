@@ -173,7 +173,7 @@ class _Merge:
             for settings in passes
             for one in settings.children
             if (one.name, one.space) == ("component", SPACE)
-            and one.attributes.get("name") == name
+            and one.attributes.get("name", "").lower() == name.lower()
             and one.attributes.get("processorArchitecture", "").lower() == self.arch
         ]
 

@@ -93,12 +93,18 @@ IGNORE_ALL_FAILURES, IGNORE_SHUTDOWN_FAILURES = 1, 2
 Content = str | int | bool | list[str] | list[int] | bytes
 
 
+DEVICE_KINDS = {2: "partition", 3: "serial", 4: "network", 5: "boot", 6: "partition", 8: "locate"}
+DISK_KINDS = {0: "disk", 1: "floppy", 2: "cdrom", 3: "ramdisk", 5: "file", 6: "vhd"}
+"""What the record of a device element is of, by its type; type 0 is told apart by a second number."""
+
+
 @frozen
 class Device:
-    """What a device element names: ``kind`` is partition, boot, file or other.
+    """What a device element names: ``kind`` is one of DEVICE_KINDS or DISK_KINDS, or other.
 
-    A partition is told by ``disk`` and ``partition``: GUIDs on a GPT disk; the disk's signature (eight
-    hex digits) and the partition's offset in bytes on an MBR one.
+    ``boot`` is the device that the boot manager came from, ``locate`` any that holds the file that is wanted
+    (what sysprep makes of every device). A partition is told by ``disk`` and ``partition``: GUIDs on a GPT
+    disk; the disk's signature (eight hex digits) and the partition's offset in bytes on an MBR one.
     """
 
     kind: str
@@ -213,12 +219,10 @@ def decode_device(data: bytes) -> Device:
     if len(data) < 32:
         return Device("other")
     kind, _, length = struct.unpack_from("<III", data, 16)
-    if kind == 5:
-        return Device("boot")
-    if kind == 0 and length > 40:
-        return Device("file")
+    if kind == 0 and length > 40 and len(data) >= 36:
+        return Device(DISK_KINDS.get(struct.unpack_from("<I", data, 32)[0], "other"))
     if kind != 6 or len(data) < 72:
-        return Device("other")
+        return Device(DEVICE_KINDS.get(kind, "other"))
     style = struct.unpack_from("<I", data, 52)[0]
     if style == 0:
         disk, part = (str(uuid.UUID(bytes_le=data[at : at + 16])) for at in (56, 32))

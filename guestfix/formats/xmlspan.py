@@ -15,6 +15,7 @@ from guestfix.record import field, frozen, mutable
 
 MAX_SIZE = 8 * 1024 * 1024
 MAX_DEPTH = 200
+MAX_ELEMENTS = 100_000
 XINCLUDE = "http://www.w3.org/2001/XInclude"
 
 _TAG = regex(rb"""<(?:[^>"']++|"[^"]*+"|'[^']*+')*+>""")
@@ -108,6 +109,7 @@ class _Builder:
         self.body = body
         self.root: Element | None = None
         self.open: list[Element] = []
+        self.count = 0
         self.parser = expat.ParserCreate("utf-8", "\n")
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.finish
@@ -126,6 +128,9 @@ class _Builder:
         at, line = self.parser.CurrentByteIndex, self.parser.CurrentLineNumber
         if len(self.open) >= MAX_DEPTH:
             raise EditError(f"elements nested deeper than {MAX_DEPTH}", where=f"line {line}")
+        self.count += 1
+        if self.count > MAX_ELEMENTS:
+            raise EditError(f"more than {MAX_ELEMENTS} elements", where=f"line {line}")
         space, _, local = name.rpartition("\n")
         if space == XINCLUDE:
             raise EditError("an external reference (XInclude) is not edited", where=f"line {line}")
@@ -160,7 +165,8 @@ def parse(src: bytes) -> Document:
     """Return the document's elements with their places.
 
     Raises EditError where it is not well-formed XML, has a DOCTYPE, is larger than MAX_SIZE, nested
-    deeper than MAX_DEPTH, or is in an encoding other than UTF-8, UTF-16, ASCII, Latin-1, Windows-1252.
+    deeper than MAX_DEPTH, of more than MAX_ELEMENTS, or in an encoding other than UTF-8, UTF-16, ASCII,
+    Latin-1 and Windows-1252.
     """
     if len(src) > MAX_SIZE:
         raise EditError(f"larger than {MAX_SIZE} bytes")
@@ -169,6 +175,8 @@ def parse(src: bytes) -> Document:
         body = src[len(bom) :].decode(codec).encode("utf-8")
     except UnicodeError as error:
         raise EditError(f"not valid {codec}") from error
+    if b"\0" in body:  # which expat would take for UTF-16, whatever it is told
+        raise EditError(f"not valid {codec} text: it has a NUL character", remedy="save the file as UTF-8")
     builder = _Builder(body)
     try:
         builder.parser.Parse(body, True)

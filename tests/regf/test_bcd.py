@@ -7,7 +7,8 @@ import pytest
 from guestfix.errors import EditError
 from guestfix.formats import bcd
 from guestfix.formats.regf import REG_BINARY, REG_SZ, Hive, empty_hive, regtext
-from tests.regf.oracles import corpus_hive
+from tests.regf.oracles import corpus_hive, hivex, listing
+from tests.regf.soundness import check
 
 LOADER = "{11111111-2222-3333-4444-555555555555}"
 TEXT = rf"""
@@ -102,7 +103,13 @@ def test_devices() -> None:
     mbr = gpt[:32] + (0x100000).to_bytes(16, "little") + bytes(4) + b"\1\0\0\0" + b"\xef\xbe\xad\xde" + bytes(28)
     assert bcd.decode_device(mbr) == bcd.Device("partition", "mbr", "deadbeef", "1048576")
     assert bcd.decode_device(bytes(16) + b"\5" + bytes(15)).kind == "boot"
-    for odd in (b"", bytes(40), bytes(16) + b"\6" + bytes(20)):
+    locate = bytes(16) + bytes.fromhex("08000000 00000000 3c000000 00000000 00000000 02000012") + bytes(40)
+    assert bcd.decode_device(locate).kind == "locate"
+    disks = {number: bytes(24) + b"\x48" + bytes(7) + bytes([number]) + bytes(60) for number in (0, 3, 5, 6, 9)}
+    assert [bcd.decode_device(one).kind for one in disks.values()] == ["disk", "ramdisk", "file", "vhd", "other"]
+    short = bytes(16) + b"\6" + bytes(20)
+    assert bcd.decode_device(short) == bcd.Device("partition")
+    for odd in (b"", bytes(31), bytes(40), bytes(16) + b"\7" + bytes(20)):
         assert bcd.decode_device(odd).kind == "other"
 
 
@@ -114,10 +121,41 @@ def test_real_store() -> None:
     assert device == bcd.Device(
         "partition", "gpt", "0b2394a9-095e-487d-8d48-719ecd4d78ca", "8e0f2c38-e4ea-47ba-b7fc-9d8c74dccf0b"
     )
-    assert named[1].elements[bcd.OS_DEVICE].device.kind == "file"
+    assert named[1].elements[bcd.OS_DEVICE].device.kind == "ramdisk"
     assert found[bcd.EMS_SETTINGS].value(bcd.BOOT_EMS) is False
     assert found[bcd.BOOTMGR].value(bcd.TIMEOUT) == 30
     assert found[bcd.BOOTMGR].alias == "bootmgr" and named[0].alias == named[0].id
+
+
+def test_real_store_is_edited_without_loss() -> None:
+    before = corpus_hive("BCD")
+    hive = Hive.open(before)
+    loader = bcd.loaders(hive)[0].id
+    assert not bcd.set_element(hive, bcd.EMS_SETTINGS, bcd.BOOT_EMS, False)
+    assert bcd.set_element(hive, loader, bcd.EMS, False)
+    assert bcd.set_element(hive, loader, bcd.BOOT_STATUS_POLICY, bcd.IGNORE_ALL_FAILURES)
+    after = hive.to_bytes()
+    assert len(after) == len(before) and check(after).problems == []
+    was, now = dict(listing(Hive.open(before))), dict(hivex().read(after))
+    elements = f"Objects\\{loader}\\Elements"
+    assert {place: now[place] for place in now if now[place] != was.get(place)} == {
+        f"{elements}\\250000e0": [("Element", REG_BINARY, "0100000000000000")],
+        f"{elements}\\260000b0": [("Element", REG_BINARY, "00")],
+    }
+    assert all(place in now for place in was)
+
+
+@pytest.mark.parametrize("path", [r"\Windows\system32\winload.exe", r"\Windows\system32\winload.efi"])
+def test_every_element_of_a_store_survives_being_set_again(path: str) -> None:
+    hive = store()
+    bcd.set_element(hive, LOADER, bcd.APPLICATION_PATH, path)
+    for source in (hive.to_bytes(), corpus_hive("BCD")):
+        hive = Hive.open(source)
+        found = bcd.objects(hive)
+        for one in found.values():
+            for number, element in one.elements.items():
+                bcd.set_element(hive, one.id, number, element.value)
+        assert bcd.objects(Hive.open(hive.to_bytes())) == found and len(found) > 2
 
 
 def test_other_hives_are_no_store() -> None:

@@ -107,6 +107,99 @@ def test_hive_in_a_guest(hive: str, tmp_path: Path, capfd: pytest.CaptureFixture
         assert "ControlSet001\n" in printed(capfd, "ls", "--guest", str(tmp_path / "guest"), path)
 
 
+def test_keys_may_be_named_in_full(hive: str, capfd: pytest.CaptureFixture[str]) -> None:
+    for root in ("HKLM", "HKEY_LOCAL_MACHINE", "hklm:", "Computer\\HKEY_LOCAL_MACHINE", "\\HKLM"):
+        assert printed(capfd, "ls", hive, rf"{root}\system\CurrentControlSet\SERVICES") == "atapi\nviostor\n"
+        assert printed(capfd, "get", hive, rf"{root}\SYSTEM\Select", "current") == "1\n"
+    assert "ControlSet001\n" in printed(capfd, "ls", hive, r"HKLM\SYSTEM")
+
+
+WRONG_KEYS = {
+    r"HKLM\SOFTWARE\Microsoft": (64, "this is the hive of HKEY_LOCAL_MACHINE\\SYSTEM"),
+    r"HKCR\.txt": (64, "HKEY_CLASSES_ROOT has no hive of its own"),
+    r"ControlSet001\Services\vioscsi": (2, r"ControlSet001\Services has no subkey vioscsi"),
+    r"ControlSet001\Servces\viostor": (2, "is Services meant?"),
+    "Selct": (2, "the root has no subkey Selct"),
+    r"Select\\Current": (2, "Select has no subkey"),
+}
+
+
+@pytest.mark.parametrize("key", WRONG_KEYS)
+def test_a_wrong_key_is_told_what_is_there(key: str, hive: str, capfd: pytest.CaptureFixture[str]) -> None:
+    status, text = WRONG_KEYS[key]
+    assert run(["registry", "ls", hive, key]) == status
+    caught = capfd.readouterr()
+    assert text in caught.err and "remedy" in caught.err and caught.out == ""
+
+
+ODD = r"""
+[Key]
+"Group Name"="with spaces"
+"Number"=hex(b):05,00,00,00,00,00,00,80
+"Empty"=hex:
+"None"=hex(0):01,02
+"Vendor's"=hex(ffff0012):6f,64,64
+"Big endian"=hex(5):00,00,01,02
+"Größe"="中文 💾"
+"No NUL"=hex(1):61,00,62,00
+"Lines"=hex(1):61,00,0d,00,0a,00,62,00,00,00
+"""
+
+
+def test_get_prints_every_type(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    made = Hive.open(empty_hive("X"))
+    regtext.apply(made, ODD)
+    made.set_value("Key", "two\nlines", 4, 7)
+    path = str(tmp_path / "hive")
+    Path(path).write_bytes(made.to_bytes())
+    for name, data in {
+        "group name": "with spaces",
+        "Number": "9223372036854775813",
+        "Empty": "",
+        "None": "0102",
+        "vendor's": "6f6464",
+        "Big Endian": "258",
+        "GRÖSSE": None,
+        "grÖße": "中文 💾",
+        "No NUL": "ab",
+        "Lines": "a\r\nb",
+        "two\nlines": "7",
+    }.items():
+        assert printed(capfd, "get", path, "Key", name, status=2 if data is None else 0) == (
+            "" if data is None else f"{data}\n"
+        )
+    listed = printed(capfd, "get", path, "KEY").splitlines()
+    assert len(listed) == 10 and listed[-1] == '"two\\\\nlines"=dword:00000007'
+    assert '"Größe"="中文 💾"' in listed
+
+
+def test_hives_of_a_guest_are_found_by_name(hive: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    guest = tmp_path / "guest"
+    (guest / "Windows" / "System32" / "config").mkdir(parents=True)
+    (guest / "EFI" / "Microsoft" / "Boot").mkdir(parents=True)
+    shutil.copy(hive, guest / "EFI" / "Microsoft" / "Boot" / "BCD")
+    for user in ("Jörg", "admin"):
+        (guest / "Users" / user).mkdir(parents=True)
+        shutil.copy(hive, guest / "Users" / user / "NTUSER.DAT")
+    assert "Select\n" in printed(capfd, "ls", "--guest", str(guest), "bcd")
+    assert "Select\n" in printed(capfd, "ls", "--guest", str(guest), r"C:\Users\jörg\ntuser.dat")
+    for name, status, text in (
+        ("NTUSER.DAT", 64, "/Users/Jörg/NTUSER.DAT"),
+        ("SYSTEMS", 2, "give SYSTEM, SOFTWARE"),
+        (r"C:\Windows\System32\config\SAM", 2, "no such file"),
+    ):
+        assert run(["registry", "ls", "--guest", str(guest), name]) == status
+        assert text in capfd.readouterr().err
+    assert run(["registry", "ls", str(guest)]) == 2
+    assert f"--guest {guest}" in capfd.readouterr().err
+
+
+def test_a_log_is_no_hive(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = dirty_hive(tmp_path).with_name("ntuser.dat.LOG1")
+    assert run(["registry", "ls", str(path)]) == 2
+    assert "a transaction log, not a hive" in capfd.readouterr().err
+
+
 def dirty_hive(folder: Path) -> Path:
     before, after = two_states()
     (folder / "NTUSER.DAT").write_bytes(sealed(before, first=21, second=20))

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guestfix.errors import GuestfixError, UsageError
+from guestfix.cases import copy_guest
+from guestfix.errors import EditError, GuestfixError, UsageError
 from guestfix.formats.regf import Hive, empty_hive, regexport, regtext
+from guestfix.formats.regf.roots import hive_root, inner_path
 from tests.regf.oracles import corpus_hive, listing, tool
 from tests.regf.test_model import Node, act, steps
 
@@ -69,9 +71,7 @@ def test_deletions() -> None:
     assert listing(hive) == [("", []), ("A", []), ("A\\B", [("y", 4, "02000000")])]
 
 
-@pytest.mark.parametrize(
-    "root", ["HKLM\\SYSTEM", "HKEY_LOCAL_MACHINE\\SYSTEM", "hkey_users\\S-1-5", "HKEY_CURRENT_USER", ""]
-)
+@pytest.mark.parametrize("root", ["HKLM\\SYSTEM", "HKEY_LOCAL_MACHINE\\SYSTEM", "hkey_users\\S-1-5", ""])
 def test_the_name_of_the_hive_is_dropped(root: str) -> None:
     assert imported(f"[{root}\\Key]\n" if root else "[Key]\n").key("Key") is not None
 
@@ -183,7 +183,69 @@ def test_we_read_what_hivexregedit_exports(tmp_path: Path) -> None:
     ],
 )
 def test_hive_root(names: tuple[str, ...], root: str) -> None:
-    assert regexport.hive_root(*names) == root
+    assert hive_root(*names) == root
+
+
+WRONG = {
+    '[Key\n"a"=dword:1': ("line 1", "no closing bracket"),
+    '"a"=dword:1': ("line 1", "belongs to no key"),
+    '[Key] junk\n"a"=dword:1': ("line 1", "follows a key"),
+    '[Key]\r"a"=dword:1\r': ("line 1", "follows a key"),
+    '[Key]\n\n"a"=dword:zz': ("line 3", "can't be understood"),
+    '[Key]\n"a"=dword:123456789': ("line 2", "can't be understood"),
+    '[Key]\n"a"=hex:123': ("line 2", "can't be understood"),
+    '[Key]\n"a"=hex:0011': ("line 2", "can't be understood"),
+    '[Key]\n"a"=hex:00,\\': ("line 2", "can't be understood"),
+    '[Key]\n"a"=hex:00,\\\n[Other]\n': ("line 2", "can't be understood"),
+    '[Key]\n"a"=hex(1ffffffff):00': ("line 2", "can't be understood"),
+    '[Key]\n"a"=str(4):"1"': ("line 2", "no type of text"),
+    '[Key]\n"a"="b\n"c"=dword:1': ("line 2", "can't be understood"),
+    '[Key]\n"a"="b" junk': ("line 2", "can't be understood"),
+    '[Key]\n"a" dword:1': ("line 2", "neither a key nor a value"),
+    '[Key]\n"a"=dword:1\n[a\\\\b]': ("line 3", "no key can be named"),
+    "[Key]\n[-]": ("line 2", "root key"),
+    "[Key]\n[HKEY_CLASSES_ROOT\\.txt]": ("line 2", "no hive of its own"),
+    "[Key]\n[HKLM\\SOFTWARE\\X]": ("line 2", "not in this hive"),
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_wrong_text_is_refused_with_its_line(text: str) -> None:
+    where, reason = WRONG[text]
+    with pytest.raises((UsageError, EditError), match=reason) as caught:
+        imported(text)
+    assert caught.value.where == where
+
+
+def test_cut_text_is_refused() -> None:
+    with pytest.raises(UsageError, match="half a character"):
+        imported("[Key]\n".encode("utf-16") + b"x")
+
+
+def test_wrong_text_of_a_case_is_named_with_file_and_line(tmp_path: Path) -> None:
+    place = tmp_path / "in" / "Windows" / "System32" / "config"
+    place.mkdir(parents=True)
+    (place / "SYSTEM.reg").write_text('[Select]\n"Current"=dword:one\n')
+    with pytest.raises(UsageError) as caught:
+        copy_guest(tmp_path / "in", tmp_path / "root")
+    assert caught.value.where == f"{place / 'SYSTEM.reg'}:2"
+
+
+@pytest.mark.parametrize(
+    ("path", "own", "inner"),
+    [
+        (r"HKLM\SYSTEM\Select", r"HKEY_LOCAL_MACHINE\SYSTEM", "Select"),
+        (r"HKEY_LOCAL_MACHINE\OFFLINE\Select", r"HKEY_LOCAL_MACHINE\SYSTEM", "Select"),
+        (r"HKU\S-1-5-21-1\Console", "HKEY_CURRENT_USER", "Console"),
+        (r"HKCU\Software\Classes\x", r"HKEY_CURRENT_USER\Software\Classes", "x"),
+        (r"HKCU\Software\x", "HKEY_CURRENT_USER", r"Software\x"),
+        (r"SYSTEM\Select", r"HKEY_LOCAL_MACHINE\SYSTEM", r"SYSTEM\Select"),
+        ("HKLM", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_inner_path(path: str, own: str, inner: str) -> None:
+    assert inner_path(path, own) == inner
 
 
 PIECES = (

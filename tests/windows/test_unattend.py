@@ -99,6 +99,7 @@ NOOP = {
     "complete, utf-16": COMPLETE.encode("utf-16"),
     "complete, cdata": COMPLETE.replace(">true<", "><![CDATA[true]]><").encode(),
     "complete, prefixed": COMPLETE.replace("xmlns=", "xmlns:u=").replace("<", "<u:").replace("<u:/", "</u:").encode(),
+    "complete, other letter case": COMPLETE.replace("Shell-Setup", "shell-setup").replace("amd64", "AMD64").encode(),
     "complete, upper-case value": COMPLETE.replace(">true<", ">TRUE<").encode(),
 }
 
@@ -178,6 +179,15 @@ REFUSED = {
     "a component without a name": COMPLETE.replace("component name", "component nom").encode(),
     "utf-7": HEAD.replace("utf-8", "utf-7").encode() + b"</unattend>",
     "latin-1 bytes in utf-8": COMPLETE.replace("de-DE", "d\xe9").encode("latin-1"),
+    "utf-32": COMPLETE.encode("utf-32"),
+    "utf-16 behind a NUL": b"\xef\xbb\xbf" + COMPLETE.encode("utf-16-be"),
+    "utf-16 behind another mark": b"\xef\xbb\xbf" + COMPLETE.encode("utf-16-le"),
+    "many elements": COMPLETE.replace("<OOBE>", "<x/>" * 100_001 + "<OOBE>").encode(),
+    "billion laughs": (
+        '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+        + COMPLETE.replace("de-DE", "&b;")
+    ).encode("utf-16"),
+    "too large": COMPLETE.replace("de-DE", "x" * (8 << 20)).encode(),
     "deep": (HEAD + "<a>" * 5000 + "</a>" * 5000 + "</unattend>").encode(),
     "cut utf-16": COMPLETE.encode("utf-16")[:-1],
 }

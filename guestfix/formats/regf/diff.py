@@ -109,8 +109,14 @@ def _values_difference(path: str, old: Key, new: Key) -> list[str]:
     return [f" [{path}]", *lines] if lines else []
 
 
+def printable(text: str) -> str:
+    """Return a name or text for a line of its own: where it has what can't be printed, all such is escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
 def show(name: str, kind: int, data: bytes) -> str:
     """Return a value as one line, in the form that :func:`guestfix.formats.regf.regtext.parse` reads."""
+    name = printable(name)
     lead = f"{quote(name)}=" if name else "@="
     if kind == REG_EXPAND_SZ and (text := plain_text(data)) is not None:
         return f"{lead}str(2):{quote(text[: MAX_SHOWN * 4])}"

@@ -10,14 +10,25 @@ import struct
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from guestfix.formats.regf.store import BASE, MAX_DATA, PAGE, U32, BadHive, Buffer, Header, checksum, read_header
+from guestfix.formats.regf.store import (
+    BASE,
+    LOG_TYPES,
+    MAX_DATA,
+    PAGE,
+    U32,
+    BadHive,
+    Buffer,
+    Header,
+    checksum,
+    read_header,
+)
 from guestfix.record import frozen
 
 _SECTOR = 512
 _PIECE = 1 << 16
 _ENTRY = struct.Struct("<4sIIIIIQQ")
 _SEED = (0x7A4E55C5, 0x82EF4D88)
-_FILE_TYPES_OLD, _FILE_TYPE_NEW = (1, 2), 6
+_FILE_TYPE_NEW = 6
 
 
 @frozen
@@ -72,9 +83,8 @@ def _usable(log: Buffer) -> _Log | None:
         header = read_header(log)
     except BadHive:
         return None
-    known = header.file_type in _FILE_TYPES_OLD or header.file_type == _FILE_TYPE_NEW
     sized = header.size and header.size % PAGE == 0 and header.size <= MAX_DATA
-    return _Log(log, header) if known and sized and not header.dirty else None
+    return _Log(log, header) if header.file_type in LOG_TYPES and sized and not header.dirty else None
 
 
 def recover(data: Buffer, logs: Sequence[Buffer]) -> Outcome:

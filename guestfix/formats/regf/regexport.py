@@ -15,33 +15,6 @@ _WIDTH = 80
 _DIGITS = 75
 """Characters of hex digits in a continued line: 25 bytes."""
 
-_HIVE_ROOTS = {
-    "system": r"HKEY_LOCAL_MACHINE\SYSTEM",
-    "software": r"HKEY_LOCAL_MACHINE\SOFTWARE",
-    "sam": r"HKEY_LOCAL_MACHINE\SAM",
-    "security": r"HKEY_LOCAL_MACHINE\SECURITY",
-    "components": r"HKEY_LOCAL_MACHINE\COMPONENTS",
-    "drivers": r"HKEY_LOCAL_MACHINE\DRIVERS",
-    "bcd": r"HKEY_LOCAL_MACHINE\BCD00000000",
-    "default": r"HKEY_USERS\.DEFAULT",
-    "ntuser.dat": "HKEY_CURRENT_USER",
-    "usrclass.dat": r"HKEY_CURRENT_USER\Software\Classes",
-}
-
-
-def hive_root(*file_names: str) -> str:
-    """Return the full name under which Windows has a hive with one of these file names.
-
-    The first name that is known decides; the last part of a path counts. Unknown ones give
-    ``HKEY_LOCAL_MACHINE`` and the last name's file name in capitals.
-    """
-    names = [name.replace("/", "\\").rpartition("\\")[2].rstrip("\0 ") for name in file_names]
-    for name in names:
-        if name.lower() in _HIVE_ROOTS:
-            return _HIVE_ROOTS[name.lower()]
-    last = next((name for name in reversed(names) if name), "HIVE")
-    return f"HKEY_LOCAL_MACHINE\\{last.upper()}"
-
 
 def export(key: Key, path: str, *, ascii_data: bool = False) -> Iterator[str]:
     """Yield the text for key and all below it; ``path`` is the key's full name. Lines end with CR LF.

@@ -10,23 +10,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from guestfix.errors import UsageError
+from guestfix.errors import EditError, UsageError
 from guestfix.formats.regf.hive import Hive
-from guestfix.formats.regf.values import REG_BINARY, REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ, REG_QWORD, REG_SZ, encode
+from guestfix.formats.regf.roots import hive_root, inner_path
+from guestfix.formats.regf.values import (
+    REG_BINARY,
+    REG_DWORD,
+    REG_EXPAND_SZ,
+    REG_MULTI_SZ,
+    REG_QWORD,
+    REG_SZ,
+    STRINGS,
+    encode,
+)
 from guestfix.patterns import regex
 from guestfix.record import frozen
 
 HEADER = "Windows Registry Editor Version 5.00"
 _OLD_HEADER = "REGEDIT4"
-_ROOTS = {
-    **dict.fromkeys(("HKEY_LOCAL_MACHINE", "HKLM", "HKEY_USERS", "HKU"), 2),
-    **dict.fromkeys(("HKEY_CURRENT_USER", "HKCU"), 1),
-}
-"""How many names of a full path stand for the hive itself."""
-
 _NAME = regex(r'[ \t]*(?:@|"((?:[^"\\]|\\.)*)")[ \t]*=[ \t]*', re.DOTALL)
 _STRING = regex(r'(?:str(?:\(([0-9a-fA-F]+)\))?:)?"((?:[^"\\]|\\.)*)"[ \t]*(?:;[^\n]*)?\r?$', re.DOTALL | re.MULTILINE)
-_HEX = regex(r"hex(?:\(([0-9a-fA-F]+)\))?:([0-9a-fA-F,\s\\]*)$")
+_HEX = regex(r"hex(?:\(([0-9a-fA-F]{1,8})\))?:\s*+((?:[0-9a-fA-F]{1,2}\s*+(?:,\s*+|$))*+)$")
 _NUMBER = regex(r"(dword|qword):[ \t]*([0-9a-fA-F]{1,16})$")
 _PAIRS = regex(r"[0-9a-fA-F]{1,2}")
 _ESCAPE = regex(r"\\(.)", re.DOTALL)
@@ -52,6 +56,8 @@ class Setting:
 def decode_text(raw: bytes) -> str:
     """Return the text of a .reg file: UTF-16 with a byte order mark, UTF-8, or else the Windows code page 1252."""
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        if len(raw) & 1:
+            raise UsageError("the text is cut: it is UTF-16 and ends in half a character")
         return raw.decode("utf-16", "surrogatepass")
     try:
         return raw.decode("utf-8-sig", "surrogatepass")
@@ -92,6 +98,9 @@ def _section(one: str, line: int) -> str:
     close = one.rfind("]")
     if close < 0:
         raise UsageError(f"this key has no closing bracket: {one[:60]!r}", where=f"line {line}")
+    rest = one[close + 1 :].strip()
+    if rest and not rest.startswith(";"):
+        raise UsageError(f"this follows a key on its line: {rest[:60]!r}", where=f"line {line}")
     return one[1:close]
 
 
@@ -105,6 +114,8 @@ def _value(text: str, at: int, end: int, key: str, line: int, ansi: bool) -> tup
     string = _STRING.match(text, start)
     if string:
         kind = int(string[1] or "1", 16)
+        if kind not in (*STRINGS, REG_MULTI_SZ):
+            raise UsageError(f"str({kind:x}) is no type of text", where=f"line {line}", remedy="write it as hex")
         return Setting(key, line, name, kind, _string_data(kind, string[2])), _line_end(text, string.end())
     end = _line_end(text, start)
     while text[start:end].rstrip().endswith("\\") and end < len(text):
@@ -143,22 +154,17 @@ def _data(body: str, line: int) -> tuple[int, bytes]:
     raise UsageError(f"this data can't be understood: {body[:60]!r}", where=f"line {line}")
 
 
-def inner_path(path: str) -> str:
-    r"""Return the path inside a hive of a full path such as ``HKEY_LOCAL_MACHINE\SYSTEM\Select``.
-
-    The names that stand for the hive are dropped; a path without a root name is returned as it is.
-    """
-    names = path.split("\\")
-    return "\\".join(names[_ROOTS.get(names[0].upper(), 0) :])
-
-
 def apply(hive: Hive, text: str | bytes) -> None:
-    """Do to the hive what the text asks for. Raises UsageError for the text, EditError for the hive.
+    """Do to the hive what the text asks for. Raises UsageError for the text, EditError for the hive, with the line.
 
-    A path may start with the hive's full name, which is dropped (see :func:`inner_path`).
+    A path may start with the hive's full name, which is dropped (see :mod:`guestfix.formats.regf.roots`).
     """
+    own = hive_root(hive.header.file_name)
     for setting in parse(text):
-        apply_one(hive, inner_path(setting.key), setting)
+        try:
+            apply_one(hive, inner_path(setting.key, own), setting)
+        except (EditError, UsageError) as error:
+            raise type(error)(error.what, where=f"line {setting.line}", remedy=error.remedy) from error
 
 
 def apply_one(hive: Hive, path: str, setting: Setting) -> None:

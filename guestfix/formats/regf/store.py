@@ -28,6 +28,9 @@ NONE = 0xFFFFFFFF
 MAX_DATA = 0x7FFFF000
 """Bytes of bins that a hive may have: bit 31 of an offset tells volatile cells apart."""
 
+LOG_TYPES = (1, 2, 6)
+"""File types of transaction logs: the old format's two, and the new one's."""
+
 U16 = struct.Struct("<H")
 U32 = struct.Struct("<I")
 I32 = struct.Struct("<i")
@@ -130,6 +133,8 @@ class Store:
     def __init__(self, data: Buffer, header: Header) -> None:
         if header.major != 1 or header.minor < 2:
             raise BadHive(f"hive version {header.major}.{header.minor} is not known")
+        if header.file_type in LOG_TYPES and data[BASE : BASE + 4] != b"hbin":
+            raise BadHive("a transaction log, not a hive", remedy="give the hive itself; its logs are found beside it")
         if header.size % PAGE or not header.size or header.size > MAX_DATA:
             raise BadHive(f"damaged hive: impossible size {header.size:#x} in the base block")
         if BASE + header.size > len(data):
