@@ -40,6 +40,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     if facts.value("os.family") != "linux":
         return []
     reads = {stack: read(guest) for stack, read in READERS.items()}
+    reads["ifcfg"] = _still_read(reads["ifcfg"], facts)
     index = Services(guest)
     services = {stack: look(guest, index, stack) for stack in SERVICES}
     active = _active(reads, services, facts)
@@ -92,10 +93,25 @@ def _fits(stack: str, facts: Facts) -> bool:
     return suse == (stack == "ifcfg-suse") if stack in ("ifcfg", "ifcfg-suse") else True
 
 
+def _still_read(found: Read, facts: Facts) -> Read:
+    """Return what ifcfg files say; nothing but a finding on a Red Hat system of version 10 or later."""
+    family = {facts.value("os.id"), *(facts.value("os.id_like") or [])}
+    left = [nic for nic in found.nics if nic.kind != "loopback"]
+    if not left or not family & {"rhel", "centos"} or facts.value("os.id") == "amzn" or _major(facts) < 10:
+        return found
+    places = tuple(Evidence(nic.path) for nic in left[:8])
+    remedy = "nmcli connection migrate makes profiles of them, before the migration"
+    summary = "NetworkManager of this version reads no ifcfg files, so these do nothing and are left as they are"
+    return Read(findings=[Finding("GF-NETWORK-CONFIG-UNREADABLE", "warning", summary, places, remedy)])
+
+
+def _major(facts: Facts) -> int:
+    return number((facts.value("os.version") or "").partition(".")[0]) or 0
+
+
 def _modern_red_hat(facts: Facts) -> bool:
     """Tell whether NetworkManager applies ifcfg files by default: Red Hat's family from 7 on, Fedora."""
-    major = number((facts.value("os.version") or "").partition(".")[0])
-    return facts.value("os.id") not in ("amzn", "sles", "opensuse-leap") and (major or 0) >= 7
+    return facts.value("os.id") not in ("amzn", "sles", "opensuse-leap") and _major(facts) >= 7
 
 
 def _manager(stack: str, main: Nic | None, reads: dict[str, Read], services: dict[str, Service], modern: bool) -> str:

@@ -56,9 +56,7 @@ def _binding(kind: str, path: str, line: int, name: str, mac: str, text: str) ->
 
 def predictable(guest: GuestFS, facts: Facts, names: list[str]) -> bool | None:
     """Tell whether udev renames a new NIC by its place (enp1s0); None where nothing shows it."""
-    default = facts.value("boot.default")
-    args = default.get("args", []) if isinstance(default, dict) else []
-    if "net.ifnames=0" in args:
+    if "net.ifnames=0" in _kernel_args(facts):
         return False
     masked = [f"{RULES}/{name}" for name in _NAMING] + [f"{LINKS}/99-default.link"]
     if _emptied(guest, masked):
@@ -69,6 +67,11 @@ def predictable(guest: GuestFS, facts: Facts, names: list[str]) -> bool | None:
     if any(shipped):
         return False
     return True if any(name.startswith("en") and not kernel_name(name) for name in names) else None
+
+
+def _kernel_args(facts: Facts) -> list[str]:
+    default = facts.value("boot.default")
+    return list(default.get("args", [])) if isinstance(default, dict) else []
 
 
 def _emptied(guest: GuestFS, paths: list[str]) -> bool:
@@ -87,12 +90,23 @@ def _emptied(guest: GuestFS, paths: list[str]) -> bool:
     return False
 
 
-def cloud_init(guest: GuestFS) -> tuple[str, Evidence | None]:
-    """Return absent, disabled (all of it), network-disabled, or enabled (it writes the network at first boot)."""
+def cloud_init(guest: GuestFS, facts: Facts) -> tuple[str, Evidence | None]:
+    """Return absent, disabled (all of it), network-disabled, or enabled (it writes the network at first boot).
+
+    Source: cloud-init's documents "How to disable cloud-init", "Network configuration".
+    """
     if not exists(guest, "/etc/cloud/cloud.cfg") and not exists(guest, "/etc/cloud/cloud.cfg.d"):
         return "absent", None
     if exists(guest, "/etc/cloud/cloud-init.disabled"):
         return "disabled", Evidence("/etc/cloud/cloud-init.disabled")
+    identify = read_small(guest, "/etc/cloud/ds-identify.cfg") or b""
+    for number, line in enumerate(identify.splitlines(), 1):
+        if re.match(rb"policy\s*:\s*disabled\b", line):
+            return "disabled", Evidence("/etc/cloud/ds-identify.cfg", number, line.decode("utf-8", "replace"))
+    for word, state in (("cloud-init=disabled", "disabled"), ("network-config=disabled", "network-disabled")):
+        if word in _kernel_args(facts):
+            entry = facts.value("boot.default")
+            return state, Evidence(entry.get("path", ""), entry.get("line", 0), word)
     folder = "/etc/cloud/cloud.cfg.d"
     paths = ["/etc/cloud/cloud.cfg"] + [f"{folder}/{name}" for name in names_in(guest, folder) if name.endswith(".cfg")]
     for path in paths:
@@ -191,7 +205,7 @@ def put_state(guest: GuestFS, facts: Facts, names: list[str], bound: list[dict[s
     facts.put("network.bindings", bound, *(Evidence(one["path"], one["line"], one["text"]) for one in bound))
     naming = predictable(guest, facts, names)
     facts.put("network.predictable_names", Unknown("no udev rules were seen") if naming is None else naming)
-    state, where = cloud_init(guest)
+    state, where = cloud_init(guest, facts)
     facts.put("network.cloud_init", state, *((where,) if where else ()))
     none = no_datasource(guest) if state == "enabled" else None
     facts.put("network.cloud_init_datasource", "none" if none else "any", *((none,) if none else ()))

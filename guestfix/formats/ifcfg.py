@@ -73,7 +73,9 @@ def addresses(known: Mapping[str, str]) -> tuple[str, ...]:
     """Return every IPv4 and IPv6 address with its prefix: IPADDR, IPADDR0 to n, IPADDR_x, IPV6ADDR and the rest."""
     found = []
     for name in known:
-        if name.startswith("IPADDR") and name != "IPADDR6" and "IPADDR_START" not in name:
+        if name.startswith("IPADDR_START"):
+            found.append(f"{known[name]}-{known.get(name.replace('START', 'END'), '')}")
+        elif name.startswith("IPADDR") and name != "IPADDR6" and not name.startswith("IPADDR_END"):
             suffix = name[len("IPADDR") :]
             mask = known.get(f"PREFIX{suffix}") or known.get(f"PREFIXLEN{suffix}") or known.get(f"NETMASK{suffix}", "")
             found += [cidr(word, mask) for word in known[name].split()]

@@ -105,6 +105,15 @@ def test_who_applies_ifcfg(files: dict[str, Any], version: str, os_id: str, mana
     assert facts.value("network.manager") == manager
 
 
+def test_version_10_reads_no_ifcfg(tmp_path: Path) -> None:
+    files = {**IFCFG, "etc/NetworkManager/system-connections/a.nmconnection": PROFILE, **on("NetworkManager.service")}
+    facts, found = learn(tmp_path, files, "rhel", "9.6")
+    assert facts.value("network.active") == ["ifcfg", "networkmanager"]
+    facts, found = learn(tmp_path / "b", files, "rhel", "10.1")
+    assert (facts.value("network.active"), facts.value("network.stack")) == (["networkmanager"], "networkmanager")
+    assert "GF-NETWORK-CONFIG-UNREADABLE" in [one.code for one in found]
+
+
 @pytest.mark.parametrize(
     ("files", "state", "system"),
     [
@@ -377,6 +386,42 @@ def test_networkd_by_mac_alone_gets_a_name(tmp_path: Path) -> None:
     changes = plan(tmp_path, {"etc/systemd/network/a.network": text, **on("systemd-networkd.service")}, "preserve", {})
     assert "+Name=lan0" in changes["/etc/systemd/network/a.network"]
     assert 'NAME="lan0"' in changes["/etc/udev/rules.d/70-guestfix-net.rules"]
+
+
+CLOUD = {"etc/cloud/cloud.cfg": "users: [default]\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "args", "state", "place"),
+    [
+        ({}, [], "absent", ""),
+        (CLOUD, [], "enabled", "/etc/cloud/cloud.cfg"),
+        ({**CLOUD, "etc/cloud/cloud-init.disabled": ""}, [], "disabled", "/etc/cloud/cloud-init.disabled"),
+        ({**CLOUD, "etc/cloud/ds-identify.cfg": "policy: disabled\n"}, [], "disabled", "/etc/cloud/ds-identify.cfg:1"),
+        ({**CLOUD, "etc/cloud/ds-identify.cfg": "policy: search,notfound=disabled\n"}, [], "enabled", ""),
+        (CLOUD, ["ro", "cloud-init=disabled"], "disabled", "/boot/grub/grub.cfg:7: cloud-init=disabled"),
+        (CLOUD, ["network-config=disabled"], "network-disabled", "/boot/grub/grub.cfg:7"),
+        (
+            {**CLOUD, "etc/cloud/cloud.cfg.d/99.cfg": "network: {config: disabled}\n"},
+            [],
+            "network-disabled",
+            "/etc/cloud/cloud.cfg.d/99.cfg:1",
+        ),
+        (
+            {"etc/cloud/cloud.cfg.d/99.cfg": "network:\n  config: disabled  # x\n"},
+            [],
+            "network-disabled",
+            "/etc/cloud/cloud.cfg.d/99.cfg:2",
+        ),
+    ],
+)
+def test_cloud_init(files: dict[str, Any], args: list[str], state: str, place: str, tmp_path: Path) -> None:
+    facts = Facts()
+    facts.put("os.family", "linux")
+    facts.put("boot.default", {"args": args, "path": "/boot/grub/grub.cfg", "line": 7})
+    network.detect(DirectoryGuest(str(build(tmp_path, {**DEBIAN, **files}))), facts, Target("t", "t"))
+    assert facts.value("network.cloud_init") == state
+    assert "".join(str(one) for one in facts.evidence("network.cloud_init")).startswith(place)
 
 
 TABLE = "*filter\n:INPUT DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\n"
