@@ -24,7 +24,8 @@ from guestfix.backends.image_node import (
     guarded,
     not_replayed,
 )
-from guestfix.backends.layout_block import Block, DiskError, read_exact
+from guestfix.backends.layout_block import Block, DiskError, read_at, read_exact
+from guestfix.backends.layout_xfslog import is_dirty
 from guestfix.errors import TooLarge, Unreadable
 from guestfix.guest import Space, Stat, kind_of
 
@@ -51,30 +52,9 @@ class XfsTree:
             self.ftype = bool(self.fs._has_ftype)
             self.counts = int(sb.sb_fdblocks), int(sb.sb_dblocks) - int(sb.sb_logblocks)
             self.root_inode = int(sb.sb_rootino)
-            self._log = int(sb.sb_logstart), int(sb.sb_logblocks)
         if self.dir_block > 65536:
             raise DiskError("the XFS directory block size can't be")
-        self.warnings = not_replayed("log", self._dirty())
-
-    def _dirty(self) -> bool:
-        """Tell whether the newest log record is something else than an unmount record."""
-        start, count = self._log
-        if not start:
-            return False
-        at, length = self.place(start), count * self.block_size
-        newest, where = (0, 0), -1
-        raw = read_exact(self.block, at, min(length, 128 << 20), "the XFS log")
-        offset = raw.find(b"\xfe\xed\xba\xbe")
-        while offset >= 0:
-            if offset % 512 == 0:
-                lsn = struct.unpack_from(">II", raw, offset + 16)
-                if lsn > newest:
-                    newest, where = lsn, offset
-            offset = raw.find(b"\xfe\xed\xba\xbe", offset + 4)
-        if where < 0:
-            return False
-        header = max(1, min(8, struct.unpack_from(">I", raw.ljust(where + 324, b"\0"), where + 320)[0] // 32768)) * 512
-        return raw[where + header + 9 : where + header + 10] != b"\x20"
+        self.warnings = not_replayed("log", is_dirty(block, read_at(block, 0, 512).ljust(512, b"\0")))
 
     def place(self, fsblock: int) -> int:
         """Return the byte offset of a filesystem block number."""

@@ -271,8 +271,16 @@ def _nothing(parts: Sequence[Part], names: Names, problems: Sequence[str]) -> No
         return NotAGuest("; ".join([text, *told]), remedy="copy the image again" if "trunc" in str(told) else remedy)
     if not any(part.probe for part in parts):
         return NotAGuest(f"{text}: there is neither a partition table nor a filesystem on them", remedy=_ALL)
-    seen = [f"{names.primary(part.key)}: {part.probe.type if part.probe else 'nothing known'}" for part in parts[:21]]
-    return NotAGuest(f"{text} ({', '.join(seen)})", remedy=_ALL)
+    seen = [f"{names.primary(part.key)}: {_content(part)}" for part in parts[:21]]
+    open_journal = any(part.probe and part.probe.unclean for part in parts)
+    remedy = "read it through uml:, which replays journals, or shut the guest down cleanly" if open_journal else _ALL
+    return NotAGuest(f"{text} ({', '.join(seen)})", remedy=remedy)
+
+
+def _content(part: Part) -> str:
+    if part.probe is None:
+        return "nothing known"
+    return f"{part.probe.type}{', with a journal that was not closed' if part.probe.unclean else ''}"
 
 
 _ALL = "see that these are disk images, all of the guest's, in their order"

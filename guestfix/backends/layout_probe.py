@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from guestfix.backends.layout_block import Block, read_at
+from guestfix.backends.layout_xfslog import is_dirty
 from guestfix.record import frozen
 
 
@@ -87,7 +88,7 @@ def _xfs(block: Block, head: bytes) -> Probe | None:
     if head[:4] != b"XFSB":
         return None
     block_size, blocks = struct.unpack_from(">IQ", head, 4)
-    return Probe("xfs", _uuid(head[32:48]), _text(head[108:120]), block_size * blocks)
+    return Probe("xfs", _uuid(head[32:48]), _text(head[108:120]), block_size * blocks, is_dirty(block, head))
 
 
 def _btrfs(block: Block, head: bytes) -> Probe | None:

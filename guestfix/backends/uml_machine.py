@@ -118,6 +118,7 @@ class Machine:
         self.problems = self.devices.problems
         self._views: dict[tuple[int, str], str | None] = {}
         self._mounted: list[str] = []
+        self._replayed: set[int] = set()
         self.guest: DirectoryGuest
 
     # mounting
@@ -129,12 +130,29 @@ class Machine:
         if kind == "ntfs":
             self._mount_ntfs(device, target, bool(flags & _RDONLY))
         else:
+            if kind == "jfs":
+                self._replay_jfs(part, device)
             options = _OPTIONS.get(kind, "")
             if kind == "btrfs" and subvolume:
                 number = subvolume.removeprefix("subvolid:")
                 options = f"subvolid={number}" if number != subvolume else f"subvol=/{subvolume}"
             mount(device, target, kind, flags | _SAFE, options)
         self._mounted.append(target)
+
+    def _replay_jfs(self, part: Part, device: str) -> None:
+        """Replay a journal as jfs_fsck(8) does before a mount, for the kernel itself never does."""
+        if part.probe is None or not part.probe.unclean or part.key in self._replayed:
+            return
+        program = find_program("jfs_fsck")
+        if program is None:
+            remedy = "apt-get install jfsutils"
+            raise DiskError("the JFS journal was not closed, and jfs_fsck is missing on the host", remedy=remedy)
+        command = [program, "-a", device]  # a replay alone leaves a log that the kernel refuses
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode not in (0, 1):
+            said = " ".join(done.stdout.split())[-300:]
+            raise DiskError(f"jfs_fsck can't replay the journal: {said}", remedy="repair it in a copy: jfs_fsck -f")
+        self._replayed.add(part.key)
 
     def _mount_ntfs(self, device: str, target: str, readonly: bool) -> None:
         program = find_program("ntfs-3g")
