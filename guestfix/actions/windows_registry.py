@@ -55,15 +55,19 @@ def reader(hive: Hive, name: str = "SYSTEM", path: str = "") -> Registry:
     return Registry(hive, name, path)
 
 
-def set_value(bench: Workbench, *, hive: str, key: str, name: str, type: str = "REG_SZ", data: str = "") -> None:
+def set_value(
+    bench: Workbench, *, hive: str, key: str, name: str, type: str = "REG_SZ", data: str = "", note: str = ""
+) -> None:
     r"""Make a key of SYSTEM or SOFTWARE have this value; ``CurrentControlSet\...`` means every control set.
 
-    ``type`` is REG_DWORD and the like, ``data`` text or a number, as for the editor registry.set_value.
+    ``type`` is REG_DWORD and the like, ``data`` text or a number, as for the editor registry.set_value. ``note``
+    is told to the administrator for after the migration, where something changed.
     """
     kind, content = registry.value_of(type, data, [])
     with editing(bench, hive_path(bench, hive)) as opened:
-        for path in expand(opened, key):
-            opened.set_value(path, name, kind, content)
+        done = [opened.set_value(path, name, kind, content) for path in expand(opened, key)]
+    if note and any(done):
+        bench.follow_up(note)
 
 
 def delete_value(bench: Workbench, *, hive: str, key: str, name: str) -> None:

@@ -3,18 +3,26 @@ r"""Windows settings that decide whether a guest comes up alone and can be reach
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from guestfix.actions.windows_registry import disable_service, editing, editing_system, hive_path, reader, seen
-from guestfix.detect.windows_state import DISK_CLASSES, FIREWALL
+from guestfix.detect.windows_access import FIREWALL, rdp_port, rdp_profiles
+from guestfix.detect.windows_state import DISK_CLASSES
 from guestfix.edit import Edit
 from guestfix.editors import unattend
 from guestfix.formats.regf import REG_DWORD, REG_MULTI_SZ, REG_SZ, Hive
-from guestfix.formats.winservices import AUTO, DEMAND, DISABLED, PRODUCTS, PROTECTED
+from guestfix.formats.winfiles import has_driver
+from guestfix.formats.winservices import AUTO, DEMAND, DISABLED, PRODUCTS, PROTECTED, is_orphan
 from guestfix.patterns import regex
 from guestfix.workbench import Workbench
 
 RDP_RULE = regex(r"remotedesktop-(usermode-)?in-(tcp|udp)\Z", re.IGNORECASE)
-OLD_PORT = "3389:TCP:*:Enabled:@xpsp2res.dll,-22009"
+OLD_PORT = "{port}:TCP:*:Enabled:@xpsp2res.dll,-22009"
+OWN_RULE = "guestfix-RemoteDesktop-In-TCP"
+OWN_TEXT = (
+    r"v2.0|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort={port}|App=%SystemRoot%\system32\svchost.exe"
+    r"|Svc=termservice|Name=Remote Desktop (guestfix)|"
+)
 
 
 def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
@@ -56,21 +64,25 @@ def _filters(hive: Hive, control: str) -> set[str]:
 
 
 def remove_orphan_filters(bench: Workbench) -> None:
-    """Take filters whose service is gone off the classes of disks, volumes, CD drives, keyboard and mouse."""
+    """Take filters whose driver is gone off the classes of disks, volumes, CD drives, keyboard and mouse."""
     removed: dict[str, None] = {}
     with editing_system(bench) as (hive, controls):
         for control in controls:
             for guid in DISK_CLASSES:
                 for kind in ("UpperFilters", "LowerFilters"):
-                    removed |= dict.fromkeys(_clean_filters(hive, control, rf"{control}\Control\Class\{guid}", kind))
+                    removed |= dict.fromkeys(
+                        _clean_filters(bench, hive, control, rf"{control}\Control\Class\{guid}", kind)
+                    )
     if removed:
-        text = f"filters without a service removed: {', '.join(removed)}"
+        text = f"filters without a driver removed: {', '.join(removed)}"
         bench.find("GF-WINDOWS-FILTERS", "info", text, *seen(bench, "windows.orphan_filters"))
 
 
-def _clean_filters(hive: Hive, control: str, path: str, kind: str) -> list[str]:
-    names = reader(hive).texts(path, kind)
-    orphans = [name for name in names if hive.key(rf"{control}\Services\{name}") is None]
+def _clean_filters(bench: Workbench, hive: Hive, control: str, path: str, kind: str) -> list[str]:
+    view = reader(hive)
+    root = str(bench.facts.value("windows.root", "/Windows"))
+    names, there = view.texts(path, kind), partial(has_driver, bench.fs, root)
+    orphans = [name for name in names if is_orphan(view, control, name, there, root)]
     if not orphans:
         return []
     left = [name for name in names if name not in orphans]
@@ -102,16 +114,21 @@ def allow_rdp(bench: Workbench) -> None:
 
 
 def _open_firewall(hive: Hive, control: str) -> None:
+    """Switch on the rules that come with Windows; where they don't open the port everywhere, add one that does."""
     rules = rf"{control}\{FIREWALL}\FirewallRules"
-    view = reader(hive)
+    view, port = reader(hive), rdp_port(reader(hive), control)
     for name in view.value_names(rules):
         text = view.text(rules, name)
         if RDP_RULE.match(name) and "|Active=FALSE|" in text:
             hive.set_value(rules, name, REG_SZ, text.replace("|Active=FALSE|", "|Active=TRUE|"))
+    if view.has(rules):
+        if "Public" not in rdp_profiles(view, control, port):
+            hive.set_value(rules, OWN_RULE, REG_SZ, OWN_TEXT.format(port=port))
+        return
     for profile in ("StandardProfile", "DomainProfile"):
-        if view.has(rf"{control}\{FIREWALL}\{profile}") and not view.has(rules):
+        if view.has(rf"{control}\{FIREWALL}\{profile}"):
             ports = rf"{control}\{FIREWALL}\{profile}\GloballyOpenPorts\List"
-            hive.set_value(ports, "3389:TCP", REG_SZ, OLD_PORT)
+            hive.set_value(ports, f"{port}:TCP", REG_SZ, OLD_PORT.format(port=port))
 
 
 def answer_file(bench: Workbench, *, arch: str, locale: str) -> None:

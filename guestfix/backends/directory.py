@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import IO, cast
 
 from guestfix.backends import Request
+from guestfix.backends.naming import fold
 from guestfix.backends.resolve import resolve
 from guestfix.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadable
 from guestfix.guest import MAX_READ, Disks, Meta, Space, Stat, kind_of
@@ -94,8 +95,8 @@ class DirectoryGuest:
         base = folder.rstrip("/")
         if self.case_insensitive and not os.path.lexists(self._host(f"{base}/{name}")):
             if folder not in self._names:
-                self._names[folder] = {found.casefold(): found for found in self._scan(folder)}
-            name = self._names[folder].get(name.casefold(), name)
+                self._names[folder] = {fold(found): found for found in self._scan(folder)}
+            name = self._names[folder].get(fold(name), name)
         return f"{base}/{name}"
 
     def _link_target(self, real: str) -> str | None:

@@ -17,6 +17,7 @@ from guestfix.backends.image_open import Volumes
 from guestfix.backends.image_ova import open_images
 from guestfix.backends.inuse import in_use
 from guestfix.backends.layout import Layout, Mount, Part, View, device_title, lay_out
+from guestfix.backends.naming import fold
 from guestfix.backends.resolve import resolve
 from guestfix.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
 from guestfix.facts import Finding
@@ -89,8 +90,8 @@ class MountedTree:
             if folder not in self._folded:
                 node = self._node(folder)
                 names = node.names() if node is not None else ()
-                self._folded[folder] = {found.casefold(): found for found in names}
-            name = self._folded[folder].get(name.casefold(), name)
+                self._folded[folder] = {fold(found): found for found in names}
+            name = self._folded[folder].get(fold(name), name)
         return f"{base}/{name}"
 
     def _link_target(self, real: str) -> str | None:

@@ -27,3 +27,12 @@ def partition_name(disk: str, number: int) -> str:
 def partition_names(index: int, number: int) -> tuple[str, ...]:
     """Return the names of the number-th partition (from 1) of the index-th disk on every platform."""
     return tuple(partition_name(disk, number) for disk in disk_names(index))
+
+
+def fold(name: str) -> str:
+    """Return a file's name as NTFS compares it: capitals one for one, so that no two names of a folder are alike."""
+    if name.isascii():
+        return name.upper()
+    from guestfix.formats.regf.names import upcase  # costly, and most names are plain
+
+    return upcase(name)

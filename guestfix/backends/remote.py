@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import IO, Protocol
 
+from guestfix.backends.naming import fold
 from guestfix.backends.resolve import resolve
 from guestfix.errors import NotFound, TooLarge, Unreadable
 from guestfix.facts import Finding
@@ -118,8 +119,8 @@ class RemoteGuest:
         base = folder.rstrip("/")
         if (self.case_insensitive or self._folding(folder)) and self._entry(f"{base}/{name}") is None:
             if folder not in self._folded:
-                self._folded[folder] = {found.casefold(): found for found in self._listing(folder) or {}}
-            name = self._folded[folder].get(name.casefold(), name)
+                self._folded[folder] = {fold(found): found for found in self._listing(folder) or {}}
+            name = self._folded[folder].get(fold(name), name)
         return f"{base}/{name}"
 
     def _link_target(self, real: str) -> str | None:

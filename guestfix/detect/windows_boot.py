@@ -11,7 +11,7 @@ from guestfix.formats.regf import BadHive
 from guestfix.formats.regf.controlsets import control_sets
 from guestfix.formats.winfiles import has_program, is_packed, program_head
 from guestfix.formats.winreg import Registry
-from guestfix.formats.winservices import BOOT, Service, image_path, read_service, services_starting
+from guestfix.formats.winservices import AUTO, BOOT, Service, image_path, read_service, services_starting
 from guestfix.formats.winstorage import STORAGE_DRIVERS, all_names
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
@@ -41,15 +41,20 @@ def learn_control_sets(system: Registry, facts: Facts) -> str:
 
 
 def learn_boot_drivers(guest: GuestFS, system: Registry, facts: Facts, target: Target, root: str) -> list[Finding]:
-    """Put ``windows.boot_drivers`` and ``windows.storage_drivers``; find what would end in stop code 7B."""
+    """Put facts on boot drivers, storage drivers and automatic services; find what would end in stop code 7B."""
     control = facts.value("windows.control_set", "ControlSet001")
     missing: list[Service] = []
     found: list[dict[str, Any]] = []
-    for service in services_starting(system, control, BOOT):
+    automatic: list[str] = []
+    for service in services_starting(system, control, (BOOT, AUTO)):
+        if service.start == AUTO:
+            automatic.append(service.name)
+            continue
         found.append(_as_fact(guest, service, root))
         if not found[-1]["present"] and service.error_control == 3:
             missing.append(service)
     facts.put("windows.boot_drivers", found, system.evidence(rf"{control}\Services"))
+    facts.put("windows.auto_services", automatic, system.evidence(rf"{control}\Services"))
     _learn_storage(guest, system, facts, target, root, control)
     return [_missing(system, control, missing, root)] if missing else []
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from guestfix.detect.windows_access import learn_access
 from guestfix.detect.windows_boot import (
     learn_boot_drivers,
     learn_control_sets,
@@ -16,6 +19,7 @@ from guestfix.detect.windows_limits import judge_windows
 from guestfix.detect.windows_os import learn_os
 from guestfix.detect.windows_state import State, learn_state
 from guestfix.facts import Evidence, Facts, Finding
+from guestfix.formats.winfiles import has_driver
 from guestfix.formats.winreg import Registry
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
@@ -37,7 +41,9 @@ def learn_windows(guest: GuestFS, facts: Facts, target: Target, root: str) -> li
     findings += learn_hibernation(guest, system, facts, control)
     findings += learn_dirty(guest, facts)
     findings += learn_pending(guest, system, software, facts, root, control)
-    findings += learn_state(State(system, software, control, facts, target))
+    state = State(system, software, control, facts, target, root, partial(has_driver, guest, root))
+    findings += learn_state(state)
+    findings += learn_access(state)
     findings += judge_windows(guest, facts, target)
     for hive in (system, software):
         if hive.damage:

@@ -102,7 +102,8 @@ def _dynamic(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
     if "C:" in volumes and facts.value("boot.firmware") == "bios" and volumes["C:"] not in known:
         odd = sorted({*odd, "C:"})
     if odd or proofs:
-        which = f"{', '.join(odd)} seem to lie" if odd else "Windows starts from a volume"
+        verb = "seems" if len(odd) == 1 else "seem"
+        which = f"{', '.join(odd)} {verb} to lie" if odd else "Windows starts from a volume"
         yield Finding(
             "GF-WINDOWS-DYNAMIC-DISK",
             "warning",

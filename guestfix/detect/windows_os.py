@@ -50,7 +50,9 @@ _SERVER_BUILDS = (
 
 _EDITIONS = (
     ("datacenter", "Datacenter"),
+    ("turbine", "Datacenter"),  # Azure Edition
     ("enterprise", "Enterprise"),
+    ("serverrdsh", "Enterprise"),  # Windows 10 and 11 Enterprise multi-session
     ("serverweb", "Web Server"),
     ("blade", "Web Server"),
     ("essentials", "Essentials"),
@@ -146,6 +148,8 @@ def _version(software: Registry) -> tuple[str, int]:
 
 
 def _is_server(system: Registry, software: Registry, control: str) -> tuple[bool, Evidence]:
+    if software.text(VERSION, "EditionID").lower() == "serverrdsh":  # a client that calls itself a server
+        return False, software.evidence(VERSION, "EditionID")
     key = rf"{control}\Control\ProductOptions"
     kind = system.text(key, "ProductType").lower()
     if kind:
@@ -186,6 +190,8 @@ def _put_edition(facts: Facts, system: Registry, software: Registry, control: st
         raw = _old_edition(system.texts(key, "ProductSuite"), server) if system.text(key, "ProductType") else ""
     folded = raw.lower()
     known = next((name for word, name in _EDITIONS if word in folded), "")
+    if server and known in ("Home", "Starter", "Business"):
+        known = ""  # such as ServerHyperCore
     if server and folded.startswith("serverstandard"):
         known = "Standard"
     facts.put("os.edition", known or Unknown(f"the edition {raw!r} is not known"), proof)

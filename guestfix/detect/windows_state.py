@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from guestfix.detect.windows_os import VERSION
 from guestfix.facts import Evidence, Facts, Finding
 from guestfix.formats.winreg import Registry
-from guestfix.formats.winservices import ANTIVIRUS, DISABLED, PRODUCTS, read_service
+from guestfix.formats.winservices import ANTIVIRUS, DISABLED, PRODUCTS, is_orphan, read_service
 from guestfix.pack.model import Target
 from guestfix.record import frozen
 
-WINLOGON = VERSION + r"\Winlogon"
 SETUP_STATE = r"Microsoft\Windows\CurrentVersion\Setup\State"
 NDP = r"Microsoft\NET Framework Setup\NDP\v4\Full"
 DOTNET = (
@@ -31,9 +30,7 @@ DOTNET = (
 PACKAGES = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages"
 IN_USE = (0x50, 0x70, 0x80)
 """Values of a package's CurrentState that mean its files are in use: superseded, installed, permanent."""
-RDP_RULES = ("RemoteDesktop-In-TCP", "RemoteDesktop-UserMode-In-TCP", "RemoteDesktop-UserMode-In-UDP")
 NET_CLASS = "{4D36E972-E325-11CE-BFC1-08002BE10318}"
-FIREWALL = r"Services\SharedAccess\Parameters\FirewallPolicy"
 DISK_CLASSES = (
     "{4d36e967-e325-11ce-bfc1-08002be10318}",
     "{4d36e965-e325-11ce-bfc1-08002be10318}",
@@ -53,6 +50,8 @@ class State:
     control: str
     facts: Facts
     target: Target
+    root: str
+    has_file: Callable[[str], bool]
 
     def key(self, rest: str) -> str:
         """Return a key of the current control set."""
@@ -68,8 +67,6 @@ def learn_state(state: State) -> list[Finding]:
         _antivirus,
         _network,
         _clock_and_disks,
-        _remote_access,
-        _logon,
         _sysprep,
         _framework,
         _signatures,
@@ -183,55 +180,6 @@ def _clock_and_disks(state: State) -> list[Finding]:
     return []
 
 
-def _remote_access(state: State) -> list[Finding]:
-    system, facts = state.system, state.facts
-    terminal = state.key(r"Control\Terminal Server")
-    service = read_service(system, state.control, "TermService")
-    denied = system.number(terminal, "fDenyTSConnections")
-    policy = state.software.number(r"Policies\Microsoft\Windows NT\Terminal Services", "fDenyTSConnections")
-    denied = policy if policy is not None else denied
-    enabled = denied == 0 and service is not None and service.start != DISABLED
-    proof = system.evidence(terminal, "fDenyTSConnections")
-    facts.put("windows.rdp.enabled", enabled, proof)
-    rules = state.key(FIREWALL + r"\FirewallRules")
-    texts = {name: system.text(rules, name) for name in RDP_RULES}
-    open_ = any("|active=true|" in text.lower() and "|action=allow|" in text.lower() for text in texts.values())
-    legacy = any("enabled" in text.lower() for text in _legacy_ports(state))
-    off = all(
-        system.number(state.key(rf"{FIREWALL}\{name}"), "EnableFirewall") == 0
-        for name in ("StandardProfile", "PublicProfile")
-        if system.has(state.key(rf"{FIREWALL}\{name}"))
-    )
-    known = system.has(state.key(FIREWALL))
-    rule_proof = system.evidence(rules, RDP_RULES[0]) if system.has(rules) else system.evidence(state.key(FIREWALL))
-    facts.put("windows.rdp.firewall", open_ or legacy or not known or off, rule_proof)
-    if enabled and facts.value("windows.rdp.firewall"):
-        return []
-    lack = "Remote Desktop is off" if not enabled else "the firewall doesn't let Remote Desktop through"
-    remedy = "the policy windows_rdp=on switches it on"
-    return [
-        Finding("GF-WINDOWS-RDP", "warning", f"{lack}: the guest may not be reachable", (proof, rule_proof), remedy)
-    ]
-
-
-def _legacy_ports(state: State) -> list[str]:
-    """Return the entries for port 3389 of the firewall of Windows XP and Server 2003."""
-    paths = [state.key(rf"{FIREWALL}\{name}\GloballyOpenPorts\List") for name in ("StandardProfile", "DomainProfile")]
-    return [text for path in paths if (text := state.system.text(path, "3389:TCP"))]
-
-
-def _logon(state: State) -> list[Finding]:
-    on = state.software.number(WINLOGON, "AutoAdminLogon") == 1
-    proof = state.software.evidence(WINLOGON, "AutoAdminLogon")
-    state.facts.put("windows.autologon", on, proof)
-    if not on:
-        return []
-    user = state.software.text(WINLOGON, "DefaultUserName")
-    text = f"Windows logs on as {user or 'a user'} by itself at each start; whoever sees the console has a session"
-    remedy = "the policy windows_autologon=off switches it off"
-    return [Finding("GF-WINDOWS-AUTOLOGON", "warning", text, (proof,), remedy)]
-
-
 def _sysprep(state: State) -> list[Finding]:
     """Put ``windows.sysprepped``: whether the next start is the first of a generalised image."""
     image = state.software.text(SETUP_STATE, "ImageState")
@@ -282,13 +230,13 @@ def _page_file(state: State) -> list[Finding]:
 
 
 def _filters(state: State) -> list[Finding]:
-    """Put ``windows.orphan_filters``: class filters whose service is not there, so the device can't start."""
+    """Put ``windows.orphan_filters``: class filters whose driver is not there, so the device can't start."""
     orphans, proofs = [], []
     for guid in DISK_CLASSES:
         path = state.key(rf"Control\Class\{guid}")
         for kind in ("UpperFilters", "LowerFilters"):
             for name in state.system.texts(path, kind):
-                if not state.system.has(state.key(rf"Services\{name}")):
+                if is_orphan(state.system, state.control, name, state.has_file, state.root):
                     orphans.append(name)
                     proofs.append(state.system.evidence(path, kind))
     state.facts.put("windows.orphan_filters", orphans, *proofs)

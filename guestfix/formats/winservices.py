@@ -5,6 +5,8 @@ Source: "HKLM\SYSTEM\CurrentControlSet\Services Registry Tree" of the Windows dr
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from guestfix.formats.regf import Key
 from guestfix.formats.winreg import Registry
 from guestfix.record import frozen
@@ -257,17 +259,17 @@ def read_service(system: Registry, control: str, name: str) -> Service | None:
     return None if key is None else _service(system, key)
 
 
-def services_starting(system: Registry, control: str, start: int) -> list[Service]:
-    """Return the services of a control set whose Start has this value."""
-    found = (_service(system, key, start) for key in system.keys(rf"{control}\Services"))
+def services_starting(system: Registry, control: str, starts: Sequence[int]) -> list[Service]:
+    """Return the services and drivers of a control set whose Start is one of these values."""
+    found = (_service(system, key, starts) for key in system.keys(rf"{control}\Services"))
     return [service for service in found if service is not None]
 
 
-def _service(system: Registry, key: Key, start: int | None = None) -> Service | None:
+def _service(system: Registry, key: Key, starts: Sequence[int] = ()) -> Service | None:
     """Read a service's key; None where another start is wanted than it has, or where it is damaged."""
     values = system.content(key)
     name = system.name_of(key)
-    if not name or (start is not None and values.get("start") != start):
+    if not name or (starts and values.get("start") not in starts):
         return None
     override = system.subkey(key, "StartOverride")
     overrides = [one for one in system.content(override).values() if isinstance(one, int)] if override else []
@@ -315,3 +317,15 @@ def image_path(service: Service, root: str) -> str | None:
 def _join(root: str, rest: str) -> str | None:
     parts = [part for part in rest.split("\\") if part not in ("", ".")]
     return None if ".." in parts or not parts else "/".join([root, *parts])
+
+
+def is_orphan(system: Registry, control: str, name: str, has_file: Callable[[str], bool], root: str) -> bool:
+    """Tell whether a class filter's driver is gone: its key, or, for one that is not Windows' own, its file.
+
+    ``has_file`` tells whether a guest path exists.
+    """
+    service = read_service(system, control, name)
+    if service is None:
+        return True
+    path = image_path(service, root)
+    return name.lower() not in PROTECTED and path is not None and not has_file(path)

@@ -40,7 +40,9 @@ ROWS = [
     (SERVER, "10.0", 17763, "ServerStandardACor", "Windows Server Standard", "windows-server-1809", "Standard"),
     (SERVER, "10.0", 19042, "ServerStandardACor", "", "windows-server-20h2", "Standard"),
     (SERVER, "10.0", 20348, "ServerDatacenter", "", "windows-server-2022", "Datacenter"),
+    (SERVER, "10.0", 20348, "ServerTurbine", "", "windows-server-2022", "Datacenter"),
     (SERVER, "10.0", 26100, "ServerStandard", "", "windows-server-2025", "Standard"),
+    (SERVER, "10.0", 22631, "ServerRdsh", "Windows 11 Enterprise multi-session", "windows-11", "Enterprise"),
     (CLIENT, "5.1", 2600, "", "Microsoft Windows XP", "windows-xp", "Professional"),
     (CLIENT, "6.0", 6002, "Business", "", "windows-vista", "Business"),
     (CLIENT, "6.1", 7601, "HomePremium", "", "windows-7", "Home"),
@@ -140,3 +142,8 @@ def test_an_upgraded_windows_in_winnt_with_small_letters(tmp_path: Path) -> None
     facts, _ = learn(tmp_path / "x")
     assert facts.value("os.id") == "windows-server-2003"
     assert facts.value("windows.root") == "/WINNT"
+
+
+def test_a_hypervisor_server_is_no_home_edition(tmp_path: Path) -> None:
+    facts, _ = learn(make(tmp_path, SERVER, version("10.0", 17763, "ServerHyperCore")))
+    assert isinstance(facts["os.edition"].value, Unknown)

@@ -56,6 +56,13 @@ def test_boot_drivers_and_their_files(tmp_path: Path) -> None:
     assert codes(findings) >= {"GF-WINDOWS-BOOT-DRIVER-MISSING"}
 
 
+def test_automatic_services(tmp_path: Path) -> None:
+    text = service("Dnscache", 2, 32) + service("later", 3, 32) + service("off", 4, 32) + service("disk", 0)
+    facts, _ = learn(make(tmp_path, text))
+    assert facts.value("windows.auto_services") == ["Dnscache"]
+    assert [one["service"] for one in facts.value("windows.boot_drivers")] == ["disk"]
+
+
 def test_a_start_override_is_seen(tmp_path: Path) -> None:
     text = service("storahci", 0) + f'[{SERVICES}\\storahci\\StartOverride]\n"0"=dword:3\n'
     facts, _ = learn(make(tmp_path, text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,23 @@ def test_an_image_is_read_and_written(tmp_path: Path, maker, store: str, firmwar
 def test_a_folder_of_the_guest_with_that_name_stays(tmp_path: Path) -> None:
     facts, _ = learn(make(tmp_path, files={"efi/note.txt": b"mine", "Boot/BCD": hive("[Objects]")}))
     assert facts.value("windows.bcd") == ["/Boot/BCD"]
+
+
+def test_hibernation_and_a_dirty_volume_are_told_once(tmp_path: Path) -> None:
+    pytest.importorskip("dissect.ntfs")
+    root = windows(tmp_path)
+    (root / "hiberfil.sys").write_bytes(b"HIBR".ljust(4096, b"\0"))
+    place = ntfs(tmp_path / "c.ntfs", root)
+    record = bytearray(place.read_bytes())
+    flags = record.index(struct.pack("<II", 0x70, 0x28), _mft(record) + 3 * 1024) + 24 + 10
+    record[flags] |= 1
+    place.write_bytes(record)
+    plan = make_plan(open_guest(f"image:{place}"), load_pack(RULES), "kvm-virtio", Options(("windows/boot-ini",)))
+    found = [one.code for one in plan.findings if "HIBER" in one.code or "DIRTY" in one.code or "UNCLEAN" in one.code]
+    assert found == ["GF-WINDOWS-HIBERNATED"]
+    assert {one.name: one.value for one in plan.facts}["windows.dirty_volumes"] == ["/dev/sda"]
+
+
+def _mft(volume: bytes) -> int:
+    """Return where the MFT begins: sectors of a cluster, then the cluster's number, in the boot sector."""
+    return struct.unpack_from("<Q", volume, 48)[0] * volume[13] * struct.unpack_from("<H", volume, 11)[0]

@@ -91,3 +91,16 @@ def test_a_packed_driver_is_started_and_never_rewritten(tmp_path: Path) -> None:
     extra = {"payload.dir": payload(tmp_path, "w10")}
     plan = make_plan(host, pack, "kvm-virtio", Options(("windows/*",), extra=extra))
     assert [one.path for one in plan.changes if "System32/drivers" in one.path] == []
+
+
+def test_names_are_found_whatever_their_case(tmp_path: Path) -> None:
+    root = make(
+        tmp_path, files={"Windows/System32/drivers/ÄÖ.sys": b"1", "Windows/Straße": b"2", "Windows/STRASSE": b"3"}
+    )
+    guest = DirectoryGuest(str(root))
+    assert guest.read("/WINDOWS/system32/DRIVERS/äö.SYS") == b"1"
+    assert guest.read("/windows/STRAßE") == b"2"
+    assert guest.read("/windows/strasse") == b"3"
+    assert guest.stat("/windows/ſtrasse") is None
+    assert guest.realpath("/windows/system32/drivers/äö.sys") == "/Windows/System32/drivers/ÄÖ.sys"
+    assert guest.stat("/windows/none") is None
