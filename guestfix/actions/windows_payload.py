@@ -37,8 +37,19 @@ PREFERENCE: dict[str, tuple[str, ...]] = {
     "windows-server-2016": ("2k16", "w10"),
     "windows-server-1709": ("2k16", "w10"),
     "windows-server-1803": ("2k16", "w10"),
+    **dict.fromkeys(
+        (
+            "windows-server-1809",
+            "windows-server-1903",
+            "windows-server-1909",
+            "windows-server-2004",
+            "windows-server-20h2",
+        ),
+        ("2k19", "2k16", "w10"),
+    ),
     "windows-server-2019": ("2k19", "2k16", "w10"),
     "windows-server-2022": ("2k22", "2k19", "2k16", "w11"),
+    "windows-server-23h2": ("2k22", "2k19", "2k16", "w11"),
     "windows-server-2025": ("2k25", "2k22", "2k19", "w11"),
 }
 """virtio-win's folder names for each ``os.id``, best first."""
@@ -155,21 +166,27 @@ def _open_iso(path: str) -> Payload:
         iso.open(path)
         facade = {"joliet_path": iso.has_joliet(), "rr_path": iso.has_rock_ridge(), "udf_path": iso.has_udf()}
         kind = next((name for name, there in facade.items() if there), "iso_path")
-        names = tuple(sorted(_iso_files(iso, kind)))
+        places = {_plain(name) if kind == "iso_path" else name: name for name in _iso_files(iso, kind)}
     except (PyCdlibException, OSError, ValueError, KeyError, IndexError) as error:
         raise UsageError(f"not a readable ISO image: {error}", where=path) from error
 
     def read(name: str) -> bytes:
         out = BytesIO()
         try:
-            if iso.get_record(**{kind: "/" + name}).get_data_length() > MAX_FILE:
+            place = {kind: "/" + places.get(name, name)}
+            if iso.get_record(**place).get_data_length() > MAX_FILE:
                 raise TooLarge(f"a file of the payload is larger than {MAX_FILE} bytes", where=name)
-            iso.get_file_from_iso_fp(out, **{kind: "/" + name})
+            iso.get_file_from_iso_fp(out, **place)
         except (PyCdlibException, OSError) as error:
             raise UsageError(f"can't read a file of the ISO image: {error}", where=name) from error
         return out.getvalue()
 
-    return Payload(path, names, read)
+    return Payload(path, tuple(sorted(places)), read)
+
+
+def _plain(name: str) -> str:
+    """Return a name of plain ISO 9660 (``VIOSTOR.INF;1``) without its version (7.5.1)."""
+    return name.partition(";")[0].rstrip(".")
 
 
 def _iso_files(iso: Any, kind: str) -> Iterator[str]:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from guestfix.actions import windows_payload
-from guestfix.actions.windows_payload import Payload, locate, open_payload, packages
+from guestfix.actions.windows_payload import PREFERENCE, Payload, locate, open_payload, packages
 from guestfix.errors import TooLarge, UsageError
 from guestfix.formats.inf import Platform
 
@@ -147,7 +149,32 @@ def test_an_iso_image(tmp_path: Path) -> None:
     assert [package.name for package in packages(payload, "windows-10", W10)] == ["viostor"]
 
 
+@pytest.mark.skipif(shutil.which("genisoimage") is None, reason="genisoimage is not installed")
+@pytest.mark.parametrize("options", [(), ("-J",), ("-r",), ("-udf",), ("-J", "-r", "-udf")])
+def test_an_iso_image_of_every_kind(tmp_path: Path, options: tuple[str, ...]) -> None:
+    folder(tmp_path / "p", virtio_win())
+    image = tmp_path / "v.iso"
+    subprocess.run(["genisoimage", "-quiet", *options, "-o", image, tmp_path / "p"], check=True, capture_output=True)
+    payload = open_payload(str(image))
+    (package,) = packages(payload, "windows-10", W10)
+    assert package.inf.lower() == "viostor/w10/amd64/viostor.inf"
+    place = locate(payload, package, "viostor.sys")
+    assert place is not None and payload.read(place) == b"w10 amd64"
+    with pytest.raises(UsageError):
+        payload.read("none")
+
+
 def test_a_broken_iso_image(tmp_path: Path) -> None:
     (tmp_path / "x.iso").write_bytes(b"no image" * 9000)
     with pytest.raises(UsageError):
         open_payload(str(tmp_path / "x.iso"))
+
+
+def test_every_windows_that_can_be_told_has_its_folders() -> None:
+    from guestfix.detect import windows_os
+
+    told = {*windows_os._SERVERS.values(), *windows_os._CLIENTS.values()} | {
+        one for _, one in windows_os._SERVER_BUILDS
+    }
+    told |= {"windows-10", "windows-11", "windows-server-1809", "windows-server-2003-r2"}
+    assert told - PREFERENCE.keys() == {"windows-2000", "windows-2000-server"}
