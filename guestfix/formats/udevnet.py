@@ -15,6 +15,9 @@ from guestfix.patterns import regex
 from guestfix.record import frozen
 
 _KEY = regex(r'\s*,?\s*(?P<key>[A-Z]+(?:\{[^}"]*\})?)\s*(?P<op>==|!=|\+=|-=|:=|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"')
+_HELPER = regex(r"/rename_netiface\s+%k\s+([\w.:-]{1,15})\Z")
+"""The program that SUSE's rules of before version 11 call to rename a NIC."""
+
 _HARDWARE = frozenset(
     ("ATTR{address}", "ATTRS{address}", "SYSFS{address}", "KERNELS", "ID", "DEVPATH", "ATTR{dev_port}", "ATTR{dev_id}")
 )
@@ -66,6 +69,8 @@ def name_rules(src: bytes) -> list[NameRule]:
 def _name_rule(text: str, line: int, start: int, end: int) -> NameRule | None:
     parts = keys(text)
     name = next((value for key, op, value in parts if key == "NAME" and op in ("=", ":=")), "")
+    helped = (_HELPER.search(value) for key, _, value in parts if key.partition("{")[0] in ("IMPORT", "PROGRAM", "RUN"))
+    name = name or next((match[1] for match in helped if match), "")
     mac = next((value for key, op, value in parts if key in _ADDRESS and op == "=="), "")
     is_net = any(key in ("SUBSYSTEM", "SUBSYSTEMS") and value == "net" for key, _, value in parts)
     tied = any(key in _HARDWARE or key.startswith("ENV{ID_PATH") for key, op, _ in parts if op == "==")

@@ -307,6 +307,13 @@ CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
     (
         udevnet.unbind,
         {},
+        b'SUBSYSTEM=="net", ACTION=="add", SYSFS{address}=="00:11:22:33:44:55", '
+        b'IMPORT="/lib/udev/rename_netiface %k eth0"\n',
+        None,
+    ),
+    (
+        udevnet.unbind,
+        {},
         b'KERNEL=="sda", MODE="0600"\nSUBSYSTEM=="net", ATTR{address}=="00:11:22:33:44:55", NAME="eth0"\n',
         b'KERNEL=="sda", MODE="0600"\n',
     ),
