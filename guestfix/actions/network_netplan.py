@@ -23,16 +23,22 @@ def apply(bench: Workbench, *, policy: str) -> None:
         return
     for path in paths:
         before = setup.read(path)
-        after = before
-        for nic in setup.own:
-            if setup.is_primary(nic) and policy == "dhcp-first":
-                after = netplan.dhcp(after, name=nic.id)
-            if nic.kind == "ethernet":
-                after = netplan.rebind(after, name=nic.id, mac=setup.new_mac(nic), real=nic.name)
-        if policy == "dhcp-first":
-            others = [nic.id for nic in setup.own if setup.optional(nic)]
-            after = netplan.optional(after, names=others)
-        setup.write(path, before, after)
+        try:
+            setup.write(path, before, _kept(setup, before))
+        except EditError as error:
+            summary = f"{path} is not changed: {error}"
+            bench.find("GF-NETWORK-CONFIG-UNREADABLE", "warning", summary, Evidence(path), remedy="correct the file")
+
+
+def _kept(setup: Setup, src: bytes | None) -> bytes | None:
+    """Return the file with the devices tied to the new NICs; policy ``dhcp-first``: with DHCP on the main one."""
+    first = setup.policy == "dhcp-first"
+    for nic in setup.own:
+        if first and setup.is_primary(nic):
+            src = netplan.dhcp(src, name=nic.id)
+        if nic.kind == "ethernet":
+            src = netplan.rebind(src, name=nic.id, mac=setup.new_mac(nic), real=nic.name)
+    return netplan.optional(src, names=[nic.id for nic in setup.own if setup.optional(nic)]) if first else src
 
 
 def _dhcp(setup: Setup, paths: list[str]) -> None:

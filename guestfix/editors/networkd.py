@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.formats.ini import Entry, entries, get, remove, set_value
+from guestfix.formats.ini import entries, get, remove, set_value
 from guestfix.formats.networkd import link_binding, nic, parse
 
 ANY_NIC = "en* eth*"
@@ -17,10 +17,6 @@ _MATCH = ("MACAddress", "PermanentMACAddress", "Path", "Driver", "OriginalName",
 
 FRESH = f"# Written by guestfix: any wired NIC.\n[Match]\nName={ANY_NIC}\n\n[Network]\nDHCP=yes\n".encode()
 """A .network file for any wired NIC."""
-
-
-def _flag(one: Entry) -> str:
-    return one.value.lower()
 
 
 def dhcp(src: bytes | None, *, any_nic: bool = False, flat: bool = True) -> bytes | None:
