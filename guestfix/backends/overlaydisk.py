@@ -28,8 +28,17 @@ from guestfix.errors import GuestError, UsageError
 from guestfix.record import mutable
 
 START_SECONDS = 20.0
+FULL = 1 << 20
+"""Bytes of room below which a write to the overlays may have failed for want of it."""
+
+NO_ROOM = "no space is left on the host for the overlay"
+MORE_ROOM = "free some, or set TMPDIR to a folder with more"
 FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
 SUFFIXES = {"vpc": "vhd"}
+
+
+class HalfWritten(DiskError):
+    """Some images are changed and others not; the overlays are kept, so that it can be finished."""
 
 
 @mutable
@@ -99,6 +108,10 @@ class Overlays:
             f"the image can't be shown as a raw file: {what}", remedy=_hint(said) if "Could not open" in said else fuse
         )
 
+    def full(self) -> bool:
+        """Tell whether the host may have had no room for what was written to the overlays."""
+        return room(self.folder) < FULL
+
     def stop(self) -> None:
         """End the export; all data is in the overlay files when it returns."""
         if self._daemon is not None:
@@ -114,6 +127,12 @@ class Overlays:
         """End the export and remove the folder with whatever overlay is still in it."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def room(folder: str) -> int:
+    """Return the bytes that this user may still write where a host folder lies."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 def remove_stale() -> None:
@@ -181,7 +200,7 @@ def commit(disks: Sequence[Overlay]) -> list[str]:
         try:
             _qemu_img("commit", "-q", "-d", "-f", "qcow2", os.path.abspath(place))
         except DiskError as error:
-            raise DiskError(
+            raise HalfWritten(
                 f"{error.what}; the changes of all disks are kept in {', '.join(places)}",
                 where=place,
                 remedy="mend the cause, then run qemu-img commit on each of them",
@@ -229,8 +248,16 @@ def convert(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
 def keep(disks: Sequence[Overlay], output: str) -> list[str]:
     """Keep the overlays themselves as the outcome, each backed by its untouched image."""
     places = output_names(disks, output, "qcow2")
-    for disk, place in zip(disks, places, strict=True):
-        shutil.move(disk.file, f"{place}.part")
+    try:
+        for disk, place in zip(disks, places, strict=True):
+            shutil.move(disk.file, f"{place}.part")
+    except OSError as error:
+        for place in places:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{place}.part")
+        raise DiskError(
+            f"the overlay can't be kept: {error.strerror}", where=place, remedy=_hint(error.strerror or "")
+        ) from error
     for place in places:
         os.rename(f"{place}.part", place)
     return places

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import json
 import os
 import select
@@ -15,13 +16,15 @@ from typing import Any
 
 from guestfix import errors
 from guestfix.backends.layout_block import DiskError
-from guestfix.backends.overlaydisk import Overlays, die_with_parent
+from guestfix.backends.overlaydisk import MORE_ROOM, NO_ROOM, Overlays, die_with_parent, room
 from guestfix.backends.status import find_program
 from guestfix.errors import GuestError
 from guestfix.guest import Meta
 from guestfix.record import names_of
 
-MEMORY = "256M"
+MEMORY = 256
+"""Megabytes that the machine has; it seldom uses half of it."""
+
 START_SECONDS, ANSWER_SECONDS = 60.0, 600.0
 MAX_LINE = 1500
 
@@ -52,8 +55,16 @@ class Session:
         self._read, answers = os.pipe()
         os.mkdir(f"{self.overlays.folder}/uml", 0o700)
         agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "uml_agent.py")
-        command = [program, f"mem={MEMORY}", "quiet", "selinux=0", "rootfstype=hostfs", "root=/dev/root", "rootflags=/"]
-        command += ["ro", "gpt", "con=null", "con0=null,fd:1", f"con1=fd:{requests},fd:{answers}"]
+        command = [
+            program,
+            f"mem={MEMORY}M",
+            "quiet",
+            "selinux=0",
+            "rootfstype=hostfs",
+            "root=/dev/root",
+            "rootflags=/",
+        ]
+        command += ["rootflags=/", "ro", "gpt", "con=null", "con0=null,fd:1", f"con1=fd:{requests},fd:{answers}"]
         command += [f"uml_dir={self.overlays.folder}/uml", f"umid=guestfix{os.getpid()}", "lpj=10000000"]
         if not raid:  # measuring parity code takes half of the start, and nothing here will use it
             command.append("initcall_blacklist=raid6_select_algo,calibrate_xor_blocks")
@@ -63,7 +74,7 @@ class Session:
             json.dump(settings, stream)
         command += [f"init={os.path.realpath(sys.executable)}", "--", "-I", "-S", agent, told]
         environment = {"HOME": self.overlays.folder, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-        environment["TMPDIR"] = self.overlays.folder
+        environment["TMPDIR"] = _memory_folder(self.overlays.folder)
         with open(f"{self.overlays.folder}/console.log", "wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
@@ -93,6 +104,8 @@ class Session:
             lines = [line for line in log.read()[-6000:].decode("utf-8", "replace").splitlines() if line.strip()]
             said = next((line for line in lines if "panic" in line.lower() or "Error" in line), "".join(lines[-1:]))
         self.kill()
+        if self.overlays.full():
+            return DiskError(NO_ROOM, where=self.overlays.folder, remedy=MORE_ROOM)
         return DiskError(f"User-mode Linux: {what}{': ' + said.strip() if said else ''}")
 
     def call(self, op: str, **args: Any) -> Any:
@@ -117,6 +130,8 @@ class Session:
 
     def _value(self, answer: dict[str, Any]) -> Any:
         if "errno" in answer:
+            if answer["errno"] in (errno.EIO, errno.EROFS) and self.overlays.full():
+                raise OSError(errno.ENOSPC, f"{NO_ROOM}; {MORE_ROOM}", answer["where"])
             raise OSError(answer["errno"], os.strerror(answer["errno"]), answer["where"])
         if "error" in answer:
             name, what, where, remedy = answer["error"]
@@ -151,6 +166,15 @@ class Session:
         for descriptor in (self._read, self._write):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+def _memory_folder(folder: str) -> str:
+    """Return where the machine's memory, which it maps as a file, has room. DiskError where there is none."""
+    for place in (folder, "/dev/shm"):
+        usable = os.access(place, os.W_OK | os.X_OK) and not os.statvfs(place).f_flag & os.ST_NOEXEC
+        if usable and room(place) > MEMORY << 20:
+            return place
+    raise DiskError(f"User-mode Linux needs {MEMORY} MB of room for its memory", where=folder, remedy=MORE_ROOM)
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from guestfix.backends.outcome import Check, ImageWriter, Saved
+from guestfix.backends.overlaydisk import MORE_ROOM, NO_ROOM, HalfWritten
 from guestfix.errors import ApplyError, GuestError, UsageError
 from guestfix.guest import GuestFS
 from guestfix.record import frozen
@@ -76,6 +77,9 @@ def finish(args: argparse.Namespace, guest: GuestFS, changed: bool) -> Outcome |
     if not isinstance(guest, ImageWriter) or not changed:
         return None
     checks = guest.check()
+    if guest.overlays.full():
+        what = f"{NO_ROOM}; the images are as they were"
+        raise ApplyError(what, restored=True, where=guest.overlays.folder, remedy=MORE_ROOM)
     bad = [one for one in checks if one.clean is False and one.filesystem not in LENIENT]
     if bad:
         raise ApplyError(
@@ -87,7 +91,8 @@ def finish(args: argparse.Namespace, guest: GuestFS, changed: bool) -> Outcome |
     try:
         return Outcome(guest.save(in_place=args.in_place, output=args.output, fmt=args.image_format), checks)
     except GuestError as error:
-        raise ApplyError(error.what, restored=not args.in_place, where=error.where, remedy=error.remedy) from error
+        whole = not isinstance(error, HalfWritten)
+        raise ApplyError(error.what, restored=whole, where=error.where, remedy=error.remedy) from error
 
 
 def outcome_out(outcome: Outcome | None) -> dict[str, Any]:
