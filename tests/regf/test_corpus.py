@@ -91,6 +91,19 @@ def test_edits_of_a_real_hive_are_read_back_by_reged(tmp_path: Path) -> None:
     assert f'"ImagePath"=hex(2):{wanted}' in text
 
 
+def test_edits_of_a_real_hive_are_read_back_by_python_registry(tmp_path: Path) -> None:
+    _, after = edited_system()
+    (tmp_path / "hive").write_bytes(after)
+    theirs = dict(python_registry(tmp_path / "hive"))
+    ours = dict(listing(Hive.open(after)))
+    assert {place: [value[0] for value in values] for place, values in theirs.items()} == {
+        place: [value[0] for value in values] for place, values in ours.items()
+    }
+    for place in (SERVICE, r"ControlSet001\services\atapi", r"ControlSet001\Control"):
+        for (name, kind, raw), (_, other_kind, other) in zip(ours[place], theirs[place], strict=True):
+            assert kind == other_kind and (kind == REG_MULTI_SZ or other[: len(raw)] == raw), name
+
+
 def test_edit_grows_a_full_hive_by_what_it_needs() -> None:
     before, after = edited_system()
     big = 256 * 200
