@@ -94,7 +94,7 @@ def test_export_says_that_names_need_utf_16(tmp_path: Path, capfd: pytest.Captur
     assert run(["registry", "export", str(tmp_path / "hive"), "--encoding", "utf-8"]) == 0
     assert "--encoding utf-16" in capfd.readouterr().err
     assert run(["registry", "ls", str(tmp_path / "hive")]) == 0
-    assert capfd.readouterr().out == "\\u4e2d\\ud800\n"
+    assert capfd.readouterr().out == "\u4e2d\\ud800\n"
 
 
 def test_hive_in_a_guest(hive: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +169,7 @@ def test_get_prints_every_type(tmp_path: Path, capfd: pytest.CaptureFixture[str]
             "" if data is None else f"{data}\n"
         )
     listed = printed(capfd, "get", path, "KEY").splitlines()
-    assert len(listed) == 10 and listed[-1] == '"two\\\\nlines"=dword:00000007'
+    assert len(listed) == 10 and listed[-1] == '"two\\nlines"=dword:00000007'
     assert '"Größe"="中文 💾"' in listed
 
 

@@ -94,6 +94,40 @@ def test_long_data_is_cut() -> None:
     assert show("a", REG_EXPAND_SZ, "x\0".encode("utf-16-le")) == '"a"=str(2):"x"'
     assert show("a", REG_MULTI_SZ, b"\0\0") == '"a"=str(7):""'
     assert show("a", REG_MULTI_SZ, b"x") == '"a"=hex(7):78'
+    for kind, form in ((REG_SZ, ""), (REG_EXPAND_SZ, "str(2):")):
+        text = show("a", kind, ("x" * 257 + "\0").encode("utf-16-le"))
+        assert text == f'"a"={form}"{"x" * 256}"... (257 characters)'
+
+
+def test_long_data_is_shown_where_it_differs() -> None:
+    hive = Hive.open(empty_hive("X"))
+    hive.set_value("Key", "Path", REG_EXPAND_SZ, "C:\\x;" * 100)
+    hive.set_value("Key", "List", REG_MULTI_SZ, ["abc"] * 100)
+    hive.set_value("Key", "Bytes", REG_BINARY, bytes(100) + b"\1" + bytes(100))
+    hive = Hive.open(hive.to_bytes())
+    hive.set_value("Key", "Path", REG_EXPAND_SZ, "C:\\x;" * 100 + "C:\\y")
+    hive.set_value("Key", "List", REG_MULTI_SZ, ["abc"] * 99 + ["abd"])
+    hive.set_value("Key", "Bytes", REG_BINARY, bytes(100) + b"\2" + bytes(100))
+    before, after = (",".join(["00"] * 32 + [one] + ["00"] * 31) for one in ("01", "02"))
+    assert hive.diff() == [
+        " [Key]",
+        '-"Path"=str(2):...";C:\\\\x;C:\\\\x;C:\\\\x;"... (500 characters)',
+        '+"Path"=str(2):...";C:\\\\x;C:\\\\x;C:\\\\x;C:\\\\y"... (504 characters)',
+        '-"List"=str(7):..."c\\0abc\\0abc\\0abc\\0abc"... (399 characters)',
+        '+"List"=str(7):..."c\\0abc\\0abc\\0abc\\0abd"... (399 characters)',
+        f'-"Bytes"=hex:...{before},... (201 bytes)',
+        f'+"Bytes"=hex:...{after},... (201 bytes)',
+    ]
+
+
+def test_a_hostile_name_makes_no_line_of_its_own() -> None:
+    hive = Hive.open(empty_hive("X"))
+    hive.set_value("evil\n+[Fake]", "x\r\n-y\x1b[0m", REG_DWORD, 1)
+    assert hive.diff() == ["+[evil\\n+[Fake]]", '+"x\\r\\n-y\\x1b[0m"=dword:00000001']
+    before = hive.to_bytes()
+    hive = Hive.open(before)
+    hive.set_value("evil\n+[Fake]", "x\r\n-y\x1b[0m", REG_DWORD, 2)
+    assert len(hive.diff()) == 3 and all("\n" not in line for line in hive.diff())
 
 
 def test_long_differences_are_cut() -> None:

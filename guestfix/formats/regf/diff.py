@@ -9,7 +9,8 @@ r"""What changed between two states of a hive, as lines for the report.
     +"ImagePath"=str(2):"system32\\drivers\\new.sys"
     -[ControlSet001\Services\old]
 
-A key that is new or gone is listed with its values and subkeys. Long data is cut, with its length.
+A key that is new or gone is listed with its values and subkeys. Long data is cut, with its length, and shown from
+shortly before where it differs.
 """
 
 from __future__ import annotations
@@ -19,16 +20,28 @@ from typing import TYPE_CHECKING
 
 from guestfix.formats.regf.keys import Key, split_path
 from guestfix.formats.regf.names import sort_key, upcase
-from guestfix.formats.regf.regexport import plain_text, quote, value_line
+from guestfix.formats.regf.regexport import plain_text, quote
 from guestfix.formats.regf.store import PAGE, BadHive, Store
-from guestfix.formats.regf.values import REG_EXPAND_SZ, REG_MULTI_SZ, SEGMENT, decode, encode
+from guestfix.formats.regf.values import (
+    REG_BINARY,
+    REG_DWORD,
+    REG_EXPAND_SZ,
+    REG_MULTI_SZ,
+    REG_SZ,
+    SEGMENT,
+    decode,
+    encode,
+)
 from guestfix.formats.regf.walk import Budget, walk
 
 if TYPE_CHECKING:
     from guestfix.formats.regf.hive import Hive
 
 MAX_SHOWN = 64
-"""Bytes of binary data, and characters of text, that a line shows."""
+"""Bytes of binary data that a line shows."""
+MAX_TEXT = 256
+"""Characters of text that a line shows."""
+_TEXTS = {REG_SZ: "", REG_EXPAND_SZ: "str(2):", REG_MULTI_SZ: "str(7):"}
 MAX_LINES = 2000
 """Lines of one diff; the rest is counted."""
 
@@ -88,7 +101,7 @@ def _whole(sign: str, path: str, key: Key) -> list[str]:
     """Return the lines for a key that is new or gone, and all below it."""
     lines, budget = [], Budget(key.store)
     for place, one in walk(key, path):
-        lines.append(f"{sign}[{place}]")
+        lines.append(f"{sign}[{printable(place)}]")
         lines += [sign + show(value.name, value.type, data) for value, data in budget.values(one)]
     return lines
 
@@ -100,33 +113,61 @@ def _values_difference(path: str, old: Key, new: Key) -> list[str]:
     lines = []
     for name in [*was, *(name for name in now if name not in was)]:
         if was.get(name) != now.get(name):
-            lines += [f"-{show(*was[name])}"] if name in was else []
-            lines += [f"+{show(*now[name])}"] if name in now else []
+            both = name in was and name in now and was[name][1] == now[name][1]
+            skip = _skip(now[name][1], was[name][2], now[name][2]) if both else 0
+            lines += [f"-{show(*was[name], skip)}"] if name in was else []
+            lines += [f"+{show(*now[name], skip)}"] if name in now else []
     if old.class_name != new.class_name:
-        lines += [f"-class {quote(old.class_name)}", f"+class {quote(new.class_name)}"]
+        lines += [f"-class {printable(quote(old.class_name))}", f"+class {printable(quote(new.class_name))}"]
     if old.security != new.security:
         lines.append(" security descriptor changed")
-    return [f" [{path}]", *lines] if lines else []
+    return [f" [{printable(path)}]", *lines] if lines else []
 
 
 def printable(text: str) -> str:
-    """Return a name or text for a line of its own: where it has what can't be printed, all such is escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    """Return a name or text for a line of its own: what can't be printed is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
-def show(name: str, kind: int, data: bytes) -> str:
-    """Return a value as one line, in the form that :func:`guestfix.formats.regf.regtext.parse` reads."""
-    name = printable(name)
-    lead = f"{quote(name)}=" if name else "@="
-    if kind == REG_EXPAND_SZ and (text := plain_text(data)) is not None:
-        return f"{lead}str(2):{quote(text[: MAX_SHOWN * 4])}"
+def show(name: str, kind: int, data: bytes, skip: int = 0) -> str:
+    """Return a value as one line, in the form that :func:`guestfix.formats.regf.regtext.parse` reads.
+
+    Long data is cut, with its length; ``skip`` is how many bytes at its start are left out as well.
+    """
+    lead = f"{printable(quote(name))}=" if name else "@="
+    cut = "..." if skip else ""
+    text = _text(kind, data)
+    if text is not None:
+        part = text[skip // 2 :]
+        quoted = quote(part[:MAX_TEXT]).replace("\0", "\\0")
+        end = f"... ({len(text)} characters)" if cut or len(part) > MAX_TEXT else ""
+        return f"{lead}{_TEXTS[kind]}{cut}{quoted}{end}"
+    if kind == REG_DWORD and len(data) == 4:
+        return f"{lead}dword:{int.from_bytes(data, 'little'):08x}"
+    digits = data[skip : skip + MAX_SHOWN].hex(",")
+    end = f",... ({len(data)} bytes)" if cut or len(data) > MAX_SHOWN else ""
+    return f"{lead}hex{'' if kind == REG_BINARY else f'({kind:x})'}:{cut}{digits}{end}"
+
+
+def _text(kind: int, data: bytes) -> str | None:
+    """Return a string's text, or a list's texts with NULs between them, where that tells all of the data."""
     if kind == REG_MULTI_SZ:
         texts = decode(kind, data)
-        if isinstance(texts, list) and encode(kind, texts) == data and all(map(str.isprintable, texts)):
-            return f"{lead}str(7):{quote(chr(0).join(texts)).replace(chr(0), chr(92) + '0')}"
-    if len(data) > MAX_SHOWN and plain_text(data) is None:
-        return f"{value_line(name, kind, data[:MAX_SHOWN], wrap=False)},... ({len(data)} bytes)"
-    return value_line(name, kind, data, wrap=False)
+        exact = isinstance(texts, list) and encode(kind, texts) == data and all(map(str.isprintable, texts))
+        return "\0".join(texts) if exact and isinstance(texts, list) else None
+    return plain_text(data) if kind in _TEXTS else None
+
+
+def _skip(kind: int, old: bytes, new: bytes) -> int:
+    """Return how many bytes two data of a value have in common at the start and need not be shown."""
+    longest = max(len(old), len(new))
+    if longest <= (MAX_TEXT * 2 if kind in _TEXTS else MAX_SHOWN):
+        return 0
+    pairs = enumerate(zip(old, new, strict=False))
+    same = next((at for at, (one, other) in pairs if one != other), min(len(old), len(new)))
+    return max(0, same - MAX_SHOWN // 2) & ~1
 
 
 class _Same:

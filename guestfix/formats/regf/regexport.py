@@ -39,8 +39,8 @@ def quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def value_line(name: str, kind: int, data: bytes, *, ascii_data: bool = False, wrap: bool = True) -> str:
-    """Return the line (continued on further ones, unless ``wrap`` is off) for a value."""
+def value_line(name: str, kind: int, data: bytes, *, ascii_data: bool = False) -> str:
+    """Return the line for a value, continued on further ones where it is long."""
     shown = quote(name) if name else "@"
     if _UNFIT.search(name):
         return f"; a value whose name has a line break is left out: {name!a}"
@@ -51,7 +51,7 @@ def value_line(name: str, kind: int, data: bytes, *, ascii_data: bool = False, w
         if text is not None and (text.isascii() or not ascii_data):
             return f"{shown}={quote(text)}"
     lead = f"{shown}=hex:" if kind == REG_BINARY else f"{shown}=hex({kind:x}):"
-    return _wrap(lead, data.hex(",")) if wrap else lead + data.hex(",")
+    return _wrap(lead, data.hex(","))
 
 
 def plain_text(data: bytes) -> str | None:
