@@ -9,9 +9,10 @@ from guestfix.detect.files import exists, is_link, names_in, read_small
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.formats import networkd, udevnet
-from guestfix.formats.ini import get
+from guestfix.formats.ini import entries, get
 from guestfix.formats.nic import MAX_CONFIG, Nic, kernel_name, norm_mac
 from guestfix.guest import GuestFS
+from guestfix.patterns import regex
 from guestfix.record import replace
 
 RULES = "/etc/udev/rules.d"
@@ -200,6 +201,39 @@ def _resolved(guest: GuestFS) -> bool:
     return any(unit in names_in(guest, folder) for folder in wants)
 
 
+_EARLY = regex(r"(ip|ifname|nameserver|rd\.route|vlan|bond|bridge|team|BOOTIF)=")
+_ANY = regex(r"ip=(|dhcp6?|auto6?|either6|link6|ibft|on|any|both|off|none|:+(dhcp6?|on|any|off|none))\Z")
+"""``ip=`` without an address or an interface (dracut.cmdline(7), nfsroot.rst of the kernel)."""
+
+
+def early_network(facts: Facts) -> list[Finding]:
+    """Return a finding where the kernel's arguments make an initramfs set up the network of the old hardware."""
+    bound = [arg for arg in _kernel_args(facts) if _EARLY.match(arg) and not _ANY.match(arg)]
+    if not bound:
+        return []
+    entry = facts.value("boot.default")
+    place = Evidence(entry.get("path", ""), entry.get("line", 0), " ".join(bound)[:300])
+    summary = f"the kernel's arguments set up a network for the initramfs: {' '.join(bound)[:300]}"
+    remedy = "ip=dhcp, or nothing where no file system is on the network, suits any NIC"
+    return [Finding("GF-NETWORK-KERNEL-ARGS", "warning", summary, (place,), remedy)]
+
+
+def fixed_resolved(guest: GuestFS) -> list[Finding]:
+    """Return a finding where systemd-resolved is told name servers that hold beside those of any NIC."""
+    if not _resolved(guest):
+        return []
+    folder = "/etc/systemd/resolved.conf.d"
+    paths = [f"{folder}/{name}" for name in names_in(guest, folder) if name.endswith(".conf")]
+    for path in ["/etc/systemd/resolved.conf", *paths]:
+        for one in entries(networkd.parse(read_small(guest, path, MAX_CONFIG) or b""), "Resolve", "DNS"):
+            if one.value:
+                summary = f"{path} keeps the name servers {one.value[:200]} for all NICs"
+                remedy = "see that they can be reached from the new network, or take the line out"
+                place = Evidence(path, one.line, f"DNS={one.value[:200]}")
+                return [Finding("GF-NETWORK-RESOLV-FIXED", "warning", summary, (place,), remedy)]
+    return []
+
+
 def put_state(guest: GuestFS, facts: Facts, names: list[str], bound: list[dict[str, Any]]) -> list[Finding]:
     """Record naming, bindings, cloud-init and resolver facts; return what is wrong with them."""
     facts.put("network.bindings", bound, *(Evidence(one["path"], one["line"], one["text"]) for one in bound))
@@ -211,4 +245,5 @@ def put_state(guest: GuestFS, facts: Facts, names: list[str], bound: list[dict[s
     facts.put("network.cloud_init_datasource", "none" if none else "any", *((none,) if none else ()))
     resolv = resolv_conf(guest)
     facts.put("network.resolv_conf", resolv, Evidence("/etc/resolv.conf"))
-    return [*resolver_findings(guest, resolv), *fixed_servers(guest, facts, resolv)]
+    found = [*resolver_findings(guest, resolv), *fixed_servers(guest, facts, resolv), *fixed_resolved(guest)]
+    return found + early_network(facts)

@@ -388,6 +388,37 @@ def test_networkd_by_mac_alone_gets_a_name(tmp_path: Path) -> None:
     assert 'NAME="lan0"' in changes["/etc/udev/rules.d/70-guestfix-net.rules"]
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ("ro quiet ip=dhcp", ""),
+        ("ip=:::::dhcp ip=on", ""),
+        (
+            "ip=192.0.2.10::192.0.2.1:255.255.255.0:a:ens192:none ro",
+            "ip=192.0.2.10::192.0.2.1:255.255.255.0:a:ens192:none",
+        ),
+        ("ip=ens192:dhcp ifname=ens192:00:50:56:aa:bb:cc", "ip=ens192:dhcp ifname=ens192:00:50:56:aa:bb:cc"),
+    ],
+)
+def test_networks_of_the_initramfs(args: str, said: str, tmp_path: Path) -> None:
+    facts = Facts()
+    facts.put("os.family", "linux")
+    facts.put("boot.default", {"args": args.split(), "path": "/boot/grub/grub.cfg", "line": 7})
+    found = network.detect(DirectoryGuest(str(build(tmp_path, DEBIAN))), facts, Target("t", "t"))
+    assert [str(one.evidence[0]) for one in found if one.code == "GF-NETWORK-KERNEL-ARGS"] == (
+        [f"/boot/grub/grub.cfg:7: {said}"] if said else []
+    )
+
+
+def test_name_servers_of_resolved(tmp_path: Path) -> None:
+    files = {"etc/systemd/resolved.conf": "[Resolve]\n#DNS=9.9.9.9\nDNS=192.0.2.53\n"}
+    _, found = learn(tmp_path / "a", files)
+    assert "GF-NETWORK-RESOLV-FIXED" not in [one.code for one in found]
+    _, found = learn(tmp_path / "b", {**files, **on("systemd-resolved.service")})
+    (hit,) = [one for one in found if one.code == "GF-NETWORK-RESOLV-FIXED"]
+    assert str(hit.evidence[0]) == "/etc/systemd/resolved.conf:3: DNS=192.0.2.53"
+
+
 CLOUD = {"etc/cloud/cloud.cfg": "users: [default]\n"}
 
 
