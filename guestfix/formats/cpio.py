@@ -20,7 +20,9 @@ MAX_NAME = 4096
 MAX_PADDING = 16 * 1024 * 1024
 """Zero bytes between or behind archives; boot loaders pad by a few KiB at most."""
 
-MAX_MEMBERS = 500_000
+MAX_MEMBERS = 200_000
+"""Members of one archive; an initramfs has some thousand."""
+
 _FIELDS = struct.Struct(">13I")
 
 DIR, FILE, LINK, TYPE = 0o040000, 0o100000, 0o120000, 0o170000

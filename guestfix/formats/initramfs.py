@@ -21,6 +21,11 @@ MAX_UNPACKED = 2 * 1024**3
 MAX_KEPT_FILE = 8 * 1024 * 1024
 MAX_KEPT = 64 * 1024 * 1024
 MAX_LINK = 4096
+MAX_NAMES = 16 * 1024 * 1024
+"""Bytes of names and link targets, and MAX_ENTRIES how many, that are held of one image."""
+
+MAX_ENTRIES = 200_000
+MAX_SEGMENTS = 1000
 _EXT2_MAGIC, _EXT2_AT = b"\x53\xef", 1080
 _FOREIGN = {b"hsqs": "squashfs", b"sqsh": "squashfs", b"\x45\x3d\xcd\x28": "cramfs", b"-rom1fs-": "romfs"}
 _FRAME_LZ4 = b"\x04\x22\x4d\x18"
@@ -113,6 +118,7 @@ class _Reader:
         self.want = want
         self.kept = 0
         self.unpacked = 0
+        self.names = 0
         self._linked: dict[tuple[int, int, tuple[int, int]], tuple[list[str], bytes]] = {}
 
     def run(self) -> Image:
@@ -139,6 +145,8 @@ class _Reader:
             if not start:
                 return
             kind = decompress.kind_of(start)
+            if len(self.image.segments) >= MAX_SEGMENTS:
+                raise Corrupt(f"more than {MAX_SEGMENTS} archives one after the other", offset=at)
             if start[:6] in cpio.MAGICS:
                 self._plain(at)
             elif kind:
@@ -180,6 +188,9 @@ class _Reader:
                 number = len(self.image.segments)
                 self.image.entries[member.name] = Entry(member.mode, member.size, number, target, _shared(member))
                 self.image.files.pop(member.name, None)
+                self.names += len(member.name) + len(target)
+                if self.names > MAX_NAMES or len(self.image.entries) > MAX_ENTRIES:
+                    raise flow.fail(f"more than {MAX_ENTRIES} names, or {MAX_NAMES} bytes of them", member.offset)
             if member.kind == cpio.FILE:
                 self._store(member, data)
         return count

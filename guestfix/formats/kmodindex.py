@@ -18,6 +18,12 @@ MAGIC, VERSION = 0xB007F457, 0x00020001
 _PREFIX, _VALUES, _CHILDS, _MASK = 0x80000000, 0x40000000, 0x20000000, 0x0FFFFFFF
 MAX_DEPTH = 512
 MAX_VALUES = 500_000
+MAX_TEXT = 32 * 1024 * 1024
+"""Characters of all keys and values; those of a distribution's modules.alias.bin come to 2 MB."""
+
+MAX_SLOTS = 10_000_000
+"""Places for children in all nodes, used or not: nodes may be shared, so the file's size does not bound them."""
+
 
 Row = tuple[str, int, str]
 """A key, its priority (the lower comes first), its value."""
@@ -39,6 +45,8 @@ class _Parser:
         self.data = data
         self.rows: list[Row] = []
         self.nodes = 0
+        self.slots = 0
+        self.text = 0
 
     def word(self, at: int) -> int:
         if at + 4 > len(self.data):
@@ -63,6 +71,9 @@ class _Parser:
         if offset & _CHILDS:
             first, last = self.data[at : at + 2] if at + 2 <= len(self.data) else (1, 0)
             at += 2
+            self.slots += max(0, last - first)
+            if self.slots > MAX_SLOTS:
+                raise Corrupt("a kmod index has too many nodes", offset=at)
             children = [(char, self.word(at + 4 * (char - first))) for char in range(first, last + 1)]
             at += 4 * len(children)
         else:
@@ -77,10 +88,14 @@ class _Parser:
         count, at = self.word(at), at + 4
         if len(self.rows) + count > MAX_VALUES:
             raise Corrupt(f"a kmod index has more than {MAX_VALUES} values", offset=at)
+        name = _text(key)
         for _ in range(count):
             priority = self.word(at)
             value, at = self.string(at + 4)
-            self.rows.append((_text(key), priority, _text(value)))
+            self.text += len(key) + len(value)
+            if self.text > MAX_TEXT:
+                raise Corrupt(f"a kmod index has more than {MAX_TEXT} bytes of text", offset=at)
+            self.rows.append((name, priority, _text(value)))
 
 
 def read(data: bytes) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,26 @@ def test_damaged_indexes_are_corrupt(data):
 
 
 names = st.text("abcxyz_*:[]-.0", min_size=1, max_size=12)
+
+
+def index_of_shared_nodes(depth: int, prefix: bytes, value: bytes) -> bytes:
+    """Return an index whose every node has the next one as all of its 127 children: 127**depth paths."""
+    out = bytearray(struct.pack(">III", 0xB007F457, 0x00020001, 0))
+    child = len(out) | 0xC0000000
+    out += prefix + b"\0" + struct.pack(">II", 1, 0) + value + b"\0"
+    for _ in range(depth):
+        at = len(out)
+        out += bytes([1, 127]) + struct.pack(">I", child) * 127
+        child = at | 0x20000000
+    struct.pack_into(">I", out, 8, child)
+    return bytes(out)
+
+
+@pytest.mark.parametrize(("prefix", "value"), [(b"p" * 3000, b""), (b"p", b"v" * 100_000), (b"p", b"v")])
+def test_an_index_whose_nodes_are_shared_ends(prefix, value):
+    assert len(kmodindex.read(index_of_shared_nodes(1, b"p", b"v"))) == 127
+    with pytest.raises(Corrupt):
+        kmodindex.read(index_of_shared_nodes(6, prefix, value))
 
 
 @given(st.lists(st.tuples(names, st.integers(0, 9), names), max_size=40))

@@ -204,6 +204,23 @@ def test_each_step_is_bounded(kind):
     assert largest <= 17 * 1024 * 1024
 
 
+def test_names_and_segments_are_bounded(monkeypatch):
+    names = cpio.write([(f"{number:04}", 0o100644, b"") for number in range(400)])
+    links = cpio.write([(f"{number:04}", 0o120777, b"n" * 4000) for number in range(400)])
+    assert scan(compress("gzip", names)).problem is None
+    monkeypatch.setattr(initramfs, "MAX_ENTRIES", 300)
+    problem = scan(MICROCODE + compress("gzip", names)).problem
+    assert problem is not None and "more than 300 names" in problem.what and problem.offset > len(MICROCODE)
+    monkeypatch.setattr(initramfs, "MAX_NAMES", 1_000_000)
+    problem = scan(compress("gzip", links)).problem
+    assert problem is not None and "1000000 bytes of them" in problem.what
+    monkeypatch.setattr(initramfs, "MAX_SEGMENTS", 10)
+    one = compress("gzip", cpio.write([("a", 0o100644, b"")]))
+    assert scan(one * 10).problem is None
+    problem = scan(one * 11).problem
+    assert problem is not None and "10 archives" in problem.what and problem.offset == 10 * len(one)
+
+
 def test_sizes_that_lie_keep_nothing():
     head = b"070701" + b"".join(b"%08X" % n for n in (1, 0o100644, 0, 0, 1, 0, 0xFFFFFFF0, 0, 0, 0, 0, 5, 0))
     image = scan(head + b"init\0\0" + b"short")
