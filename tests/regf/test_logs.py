@@ -127,6 +127,25 @@ def test_old_log_is_replayed() -> None:
     assert hivex().read(written) == listing(hive)
 
 
+def test_old_log_is_replayed_as_an_independent_reader_replays_it(tmp_path: Path) -> None:
+    recovery = pytest.importorskip("regipy.recovery", reason="regipy is not installed")
+    before, _ = two_states()
+    hive = Hive.open(before)
+    for number in range(0, 200, 3):
+        hive.set_value(f"Key{number}", "Value", REG_DWORD, 77 + number)
+    after = hive.to_bytes()
+    assert len(after) == len(before)
+    dirty, log = sealed(before, first=11, second=10), old_log(before, after, 11)
+    (tmp_path / "hive").write_bytes(dirty)
+    (tmp_path / "log").write_bytes(log)
+    restored, pages = recovery.apply_transaction_logs(
+        str(tmp_path / "hive"), str(tmp_path / "log"), restored_hive_path=str(tmp_path / "out")
+    )
+    ours = Hive.open(dirty, (log,))
+    assert pages > 10 and ours.recovered
+    assert bytes(ours.store.data)[4096:] == Path(restored).read_bytes()[4096:] == after[4096:]
+
+
 def test_old_log_of_another_time_is_not_replayed() -> None:
     before, after = two_states()
     log = bytearray(old_log(before, after, 11))
