@@ -20,7 +20,7 @@ from guestfix.formats.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
 from guestfix.formats.regf.guestfile import open_guest_hive
 from guestfix.formats.regf.values import Value
 from guestfix.formats.winservices import AUTO, read_service
-from guestfix.formats.winstorage import BOOT_CLASSES, STORAGE_DRIVERS, all_names, alternatives
+from guestfix.formats.winstorage import BOOT_CLASSES, STORAGE_DRIVERS, all_names, alternatives, is_optional
 from guestfix.workbench import Workbench
 
 FOLDER = "guestfix"
@@ -81,8 +81,8 @@ def inject(bench: Workbench, *, payload: str, storage: list[str], network: list[
     fitting = packages(source, str(bench.facts.value("os.id", "")), platform)
     offered = {name for one in fitting for name in one.services()}
     known = _installed(bench, {*all_names([*storage, *network]), *offered})
-    needed = {item: _needed(item, known, fitting) for item in (*storage, *network)}
-    boot = _with_buses(fitting, {name for item in storage for name in needed[item]}, known)
+    needed = {item: _needed(item, known, fitting) for item in (*storage, *network) if not is_optional(item)}
+    boot = _with_buses(fitting, {name for item in storage for name in needed.get(item, ())}, known)
     wanted = _with_buses(fitting, {name for names in needed.values() for name in names}, known)
     chosen = [one for one in fitting if choice == "all" or wanted & set(one.services())]
     lacking = wanted - offered - known

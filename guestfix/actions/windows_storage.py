@@ -14,22 +14,26 @@ from guestfix.actions.windows_store import install_staged
 from guestfix.facts import Evidence
 from guestfix.formats.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
 from guestfix.formats.winservices import BOOT, KERNEL_DRIVER, STORAGE_GROUP, Service, read_service
-from guestfix.formats.winstorage import SCSI, STORAGE_DRIVERS, alternatives
+from guestfix.formats.winstorage import SCSI, STORAGE_DRIVERS, alternatives, is_optional
 from guestfix.workbench import Workbench
 
 
 def boot_start(bench: Workbench, *, services: list[str]) -> None:
     """Make these storage drivers start at boot, where they and their files are there.
 
-    An item may name several, ``pvscsi | lsi_sas``: any will do, the first is what the target has by itself. In
-    place of one that is not there, another driver that the guest has for the same devices will do, such as a
-    vendor's, or one that is ready in its driver store. Where there is none at all that is a blocker: the guest
-    would stop with code 7B. ``StartOverride`` goes, since Windows puts it over Start when it last ran without
-    such a disk.
+    An item may name several, ``pvscsi | lsi_sas``: any will do, the first is what the target has by itself. One
+    that ends in a question mark is no loss where it is missing. In place of one that is not there, another driver
+    that the guest has for the same devices will do, such as a vendor's, or one that is ready in its driver store.
+    Where there is none at all that is a blocker: the guest would stop with code 7B. ``StartOverride`` goes, since
+    Windows puts it over Start when it last ran without such a disk.
     """
     missing = []
     with editing_system(bench) as (hive, controls):
         for item in services:
+            if is_optional(item):
+                for name in alternatives(item):
+                    _start_everywhere(bench, hive, controls, name)
+                continue
             first, *others = alternatives(item)
             own = _make_ready(bench, hive, controls, first)
             there = [name for name in others if _start_everywhere(bench, hive, controls, name)]

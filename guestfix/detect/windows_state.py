@@ -88,6 +88,9 @@ def _roles(state: State) -> list[Finding]:
     hyperv = vmms is not None and vmms.start != DISABLED
     vmms_proof = system.evidence(state.key(r"Services\vmms"), "Start")
     facts.put("windows.hyperv_role", hyperv, vmms_proof)
+    cluster = read_service(system, state.control, "ClusSvc")
+    cluster_proof = system.evidence(state.key(r"Services\ClusSvc"), "Start")
+    facts.put("windows.cluster", cluster is not None and cluster.start != DISABLED, cluster_proof)
     nano = facts.value("os.installation_type") == "Nano Server"
     nano_proof = state.software.evidence(VERSION + r"\Server\ServerLevels", "NanoServer")
     facts.put("windows.nano", nano, nano_proof)
@@ -100,6 +103,10 @@ def _roles(state: State) -> list[Finding]:
         text = "this is Nano Server, which can't run the services that a migrated guest needs"
         remedy = "install the workload on Server Core and migrate that"
         found.append(Finding("GF-WINDOWS-NANO", "blocker", text, (nano_proof,), remedy))
+    if facts.value("windows.cluster"):
+        text = "this is a node of a failover cluster: its shared disks must not be written to from two places"
+        remedy = "evict the node before the move, or move the whole cluster; its SAN policy stays as it is"
+        found.append(Finding("GF-WINDOWS-CLUSTER", "warning", text, (cluster_proof,), remedy))
     if facts.value("windows.domain_controller"):
         text = "this is a domain controller: never run its original and its copy at the same time"
         remedy = "shut the original down for good first; with several controllers, prefer a fresh one and replication"

@@ -46,7 +46,12 @@ STORAGE_DRIVERS = {
 
 def alternatives(item: str) -> tuple[str, ...]:
     """Return the services of an item of a target's list, the preferred one first: ``pvscsi | lsi_sas``."""
-    return tuple(name for name in (part.strip() for part in item.split("|")) if name)
+    return tuple(name for name in (part.strip() for part in item.rstrip(" ?").split("|")) if name)
+
+
+def is_optional(item: str) -> bool:
+    """Tell whether an item is of use where it is there, but nothing to miss: ``storflt?``."""
+    return item.rstrip().endswith("?")
 
 
 def all_names(items: list[str] | tuple[str, ...]) -> list[str]:

@@ -119,6 +119,13 @@ def test_roles(tmp_path: Path) -> None:
     assert facts.value("windows.hyperv_role") is False
 
 
+def test_a_cluster_node(tmp_path: Path) -> None:
+    facts, findings = learn(make(tmp_path, service("ClusSvc", 2, 16)))
+    assert facts.value("windows.cluster") is True and "GF-WINDOWS-CLUSTER" in codes(findings)
+    facts, findings = learn(make(tmp_path / "b", service("ClusSvc", 4, 16)))
+    assert facts.value("windows.cluster") is False and "GF-WINDOWS-CLUSTER" not in codes(findings)
+
+
 def test_agents_and_antivirus(tmp_path: Path) -> None:
     text = service("VMTools", 2, 16) + service("vmci", 0) + service("vmicheartbeat", 3, 32) + service("ekrn", 2, 16)
     text += service("VBoxService", 4, 16) + service("vgauthservice", 2, 16)

@@ -10,13 +10,13 @@ import pytest
 from guestfix.actions.windows_database import is_bound, packages_serving, serving
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.formats.regf import Hive
-from guestfix.formats.winstorage import STORAGE_DRIVERS, all_names, alternatives
+from guestfix.formats.winstorage import STORAGE_DRIVERS, all_names, alternatives, is_optional
 from guestfix.pack.cache import load_pack
 from guestfix.plan import Plan
 from guestfix.planner import Options, make_plan
 from tests.windows.guests import CONFIG, hive, make, pe
 from tests.windows.test_apply import CORPUS, RULES, SEVEN, TEN, made_clean
-from tests.windows.test_detect_state import service
+from tests.windows.test_detect_state import SERVICES, service
 from tests.windows.test_payload import inf
 
 DRIVERS = "Windows/System32/drivers"
@@ -29,7 +29,9 @@ def plan(root: Path, target: str) -> Plan:
 
 def test_alternatives() -> None:
     assert alternatives(" pvscsi | lsi_sas|") == ("pvscsi", "lsi_sas")
-    assert all_names(["a | b", "b", "c"]) == ["a", "b", "c"]
+    assert all_names(["a | b", "b", "c?"]) == ["a", "b", "c"]
+    assert is_optional("a?") and is_optional("a | b ?") and not is_optional("a")
+    assert alternatives("a | b ?") == ("a", "b")
     assert all(name == name.lower() for name in STORAGE_DRIVERS)
 
 
@@ -126,3 +128,22 @@ def test_the_store_of_another_processor_installs_nothing(tmp_path: Path) -> None
 def test_a_database_that_binds_a_part_of_the_device(tmp_path: Path) -> None:
     opened = Hive.open(hive(r"[DriverDatabase\DeviceIds\PCI\VEN_1AF4&DEV_10010]"))
     assert not is_bound(opened, "ControlSet001", "viostor", STORAGE_DRIVERS["viostor"])
+
+
+def test_azure_starts_what_either_generation_needs(tmp_path: Path) -> None:
+    names = ("vmbus", "storvsc", "storflt", "intelide", "atapi")
+    override = "".join(f'[{SERVICES}\\{name}\\StartOverride]\n"0"=dword:3\n' for name in names)
+    files = {f"{DRIVERS}/{name}.sys": pe() for name in names}
+    root = make(tmp_path, "".join(service(name, 3) for name in names) + override, SEVEN, files)
+    done = plan(root, "azure")
+    assert [one.code for one in done.findings if one.rule] == []
+    assert done.changes[0].diff.count('+"Start"=dword:00000000') == len(names)
+    assert done.changes[0].diff.count("StartOverride]") == len(names)
+
+
+def test_azure_needs_no_ide_of_the_second_generation(tmp_path: Path) -> None:
+    files = {f"{DRIVERS}/{name}.sys": pe() for name in ("vmbus", "storvsc")}
+    root = make(tmp_path, service("vmbus", 0) + service("storvsc", 0), SEVEN, files)
+    assert [one.code for one in plan(root, "azure").findings if one.rule] == []
+    root = make(tmp_path / "b", service("vmbus", 0), SEVEN, {f"{DRIVERS}/vmbus.sys": pe()})
+    assert [one.code for one in plan(root, "azure").findings if one.rule] == ["GF-WINDOWS-STORAGE-DRIVER"]
