@@ -9,7 +9,7 @@ from guestfix.errors import GuestError
 from guestfix.facts import Evidence
 from guestfix.formats.nic import MAX_CONFIG, Nic, from_fact, is_mac, norm_mac
 from guestfix.formats.wired import CARRIED, stands_on_wire, wires_of
-from guestfix.record import mutable
+from guestfix.record import mutable, replace
 from guestfix.workbench import Workbench
 
 Editor = Callable[[bytes | None], bytes | None]
@@ -103,6 +103,15 @@ class Setup:
             if self.wired(nic) and not (self.flat and self.is_primary(nic)):
                 after = keep(after, nic)
             self.write(nic.path, before, after)
+
+    def renamed(self, nic: Nic) -> Nic:
+        """Return how a SUSE file that is named after old hardware (ifcfg-eth-id-MAC) will be named."""
+        if self.stack != "ifcfg-suse" or nic.bound_name:
+            return nic
+        mac = self.new_mac(nic)
+        if mac and not self.is_primary(nic):
+            return replace(nic, name=f"eth-id-{mac}")
+        return replace(nic, name="eth0" if self.is_primary(nic) else f"eth{self.own.index(nic)}", bound_name=True)
 
     def added(self, path: str) -> None:
         """Tell that no wired NIC was configured, and that a file now makes them use DHCP."""

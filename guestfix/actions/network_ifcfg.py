@@ -36,12 +36,12 @@ def suse(bench: Workbench, *, policy: str) -> None:
 
 
 def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
-    for index, nic in enumerate(setup.files()):
+    for nic in setup.files():
         if setup.goes(nic):
             setup.aside(nic.path)
             _routes_aside(setup, nic)
         elif suse and not nic.bound_name:
-            _renamed(setup, nic, index)
+            _renamed(setup, nic)
         elif setup.is_primary(nic) and setup.policy != "preserve":
             before = setup.read(nic.path)
             setup.write(nic.path, before, ifcfg.dhcp(before, any_nic=any_nic, suse=suse, flat=setup.flat))
@@ -52,12 +52,10 @@ def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
         _fresh(setup, suse)
 
 
-def _renamed(setup: Setup, nic: Nic, index: int) -> None:
-    """Move a file that is named after old hardware (ifcfg-eth-id-MAC) to the new NIC's MAC, or a plain name."""
+def _renamed(setup: Setup, nic: Nic) -> None:
+    """Move a file that is named after old hardware to the new NIC's MAC, or a plain name."""
     before = setup.read(nic.path)
-    mac = setup.new_mac(nic)
-    name = "eth0" if setup.is_primary(nic) else f"eth-id-{mac}" if mac else f"eth{index}"
-    path = f"{SUSE}/ifcfg-{name}"
+    path = f"{SUSE}/ifcfg-{setup.renamed(nic).name}"
     if before is None or setup.read(path) is not None:
         return
     if setup.is_primary(nic) and setup.policy != "preserve":

@@ -22,6 +22,9 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     """
     stack = bench.facts.value("network.stack", "")
     setup = begin(Workbench(bench.fs, bench.facts, bench.target), stack, policy)
+    own = [setup.renamed(nic) for nic in setup.own]
+    setup.primary = setup.renamed(setup.primary) if setup.primary is not None else None
+    setup.own = own
     _unused(Setup(bench, stack, policy, setup.nics, setup.own, setup.primary, setup.manager))
     if policy != "dhcp":
         _any(setup, bench)
@@ -50,7 +53,7 @@ def _wanted(setup: Setup) -> list[Nic]:
     if setup.policy == "dhcp":
         if setup.manager not in BY_NAME:
             return []
-        return [setup.primary if setup.primary is not None and setup.primary.bound_name else Nic("eth0")]
+        return [setup.primary or Nic("eth0")]
     wired = [nic for nic in setup.own if nic.kind == "ethernet" and IFNAME.match(nic.name) and _by_name(setup, nic)]
     unique = {nic.name: nic for nic in reversed(wired)}
     return sorted(unique.values(), key=lambda nic: natural(nic.name))
