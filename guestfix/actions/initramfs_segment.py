@@ -169,13 +169,21 @@ def _load_early(found: Verdict, segment: Segment) -> None:
         _modules_of_start(segment, names)
     if found.image.has(*_SYSTEMD_LOADER):
         _early(segment, "etc/modules-load.d/guestfix.conf", _with_lines(b"", names))
-    elif maker == "dracut" and found.image.has("etc/cmdline.d", "lib/dracut-lib.sh", "usr/lib/dracut-lib.sh"):
+    elif maker == "dracut" and found.image.has("etc/cmdline.d"):
         _early(segment, "etc/cmdline.d/99-guestfix.conf", f" rd.driver.pre={','.join(names)} \n".encode())
+    elif maker == "dracut" and found.image.has("lib/dracut-lib.sh", "usr/lib/dracut-lib.sh"):
+        _early(segment, "etc/cmdline", _with_arguments(segment.text("etc/cmdline"), names))
 
 
 def _early(segment: Segment, name: str, data: bytes) -> None:
     segment.put(name, data)
     segment.early.append(name)
+
+
+def _with_arguments(old: bytes, names: Iterable[str]) -> bytes:
+    """Return /etc/cmdline for dracut before 014, which has no cmdline.d and takes one module an argument."""
+    line = " ".join(f"{argument}={name}" for argument in ("rd.driver.pre", "rdloaddriver") for name in names)
+    return old + (b"\n" if old and not old.endswith(b"\n") else b"") + line.encode() + b"\n"
 
 
 def _with_lines(old: bytes, names: Iterable[str]) -> bytes:

@@ -158,6 +158,20 @@ def test_a_dracut_without_systemd_gets_an_argument(tmp_path):
     assert result.image.files["etc/cmdline.d/99-guestfix.conf"] == b" rd.driver.pre=nvme \n"
 
 
+@pytest.mark.parametrize("known", ["", "rd.lvm=0"])
+def test_dracut_of_red_hat_6_reads_arguments_from_one_file(tmp_path, known):
+    files = {name: data for name, data in inside(OLD, "dracut").items() if "lib/dracut" not in name}
+    del files["usr/lib/systemd/systemd-modules-load"], files["etc/cmdline.d/95root.conf"]
+    files |= {"lib/dracut-lib.sh": "getarg() { :; }\n"} | ({"etc/cmdline": known} if known else {})
+    result = plan(guest(tmp_path, compress("gzip", archive(files))))
+    lines = result.image.files["etc/cmdline"].decode().splitlines()
+    assert lines[:-1] == known.splitlines()
+    words = [
+        f"{name}={module}" for name in ("rd.driver.pre", "rdloaddriver") for module in ("virtio_pci", "virtio_blk")
+    ]
+    assert lines[-1].split() == words and "GF-INITRAMFS-NOT-EARLY" not in result.findings
+
+
 def test_a_list_of_modules_is_kept(tmp_path):
     files = inside(OLD) | {"conf/modules": "# mine\nloop max_loop=8\nvirtio-blk"}
     result = plan(guest(tmp_path, compress("gzip", archive(files))))
