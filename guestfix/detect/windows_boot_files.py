@@ -32,8 +32,7 @@ def learn_boot_files(guest: GuestFS, facts: Facts, root: str) -> list[Finding]:
     stores = [path for path in [*stores, *LEGACY] if _there(guest, path)]
     facts.put("windows.bcd", stores, *(Evidence(path) for path in stores))
     if _there(guest, "/boot.ini"):
-        _boot_ini(guest, facts)
-        return findings
+        return findings + _boot_ini(guest, facts)
     registries = []
     for path in stores:
         registry, problem = open_registry(guest, path, "BCD")
@@ -106,20 +105,32 @@ def _objects(registry: Registry) -> list[bcd.Object]:
         return []
 
 
-def _boot_ini(guest: GuestFS, facts: Facts) -> None:
-    """Windows before Vista: EMS is ``/redirect`` on an entry or ``redirect=`` in [boot loader]."""
+def _boot_ini(guest: GuestFS, facts: Facts) -> list[Finding]:
+    """Windows before Vista: EMS is ``/redirect`` on an entry or ``redirect=`` in [boot loader].
+
+    A path that begins with ``scsi(`` is read through the driver NTBOOTDD.SYS beside it, that of the old controller;
+    ``multi(`` and ``signature(`` go through the firmware.
+    """
     facts.put("boot.firmware", "bios", Evidence("/boot.ini"))
     try:
         text = guest.read("/boot.ini", 65536).decode("latin-1")
     except GuestError as error:
         facts.put("windows.ems", Unknown(f"can't read /boot.ini: {error.what}"), Evidence("/boot.ini"))
-        return
-    for number, line in enumerate(text.splitlines(), 1):
-        folded = line.strip().lower()
-        if folded.startswith(("redirect=", "redirectbaudrate=")) or "/redirect" in folded:
-            facts.put("windows.ems", True, Evidence("/boot.ini", number, line.strip()[:200]))
-            return
-    facts.put("windows.ems", False, Evidence("/boot.ini"))
+        return []
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    ems = [Evidence("/boot.ini", number, line[:200]) for number, line in lines if _redirects(line.lower())]
+    facts.put("windows.ems", bool(ems), *(ems[:1] or [Evidence("/boot.ini")]))
+    paths = [(number, line) for number, line in lines if line.lower().removeprefix("default=").startswith("scsi(")]
+    if not paths:
+        return []
+    proofs = tuple(Evidence("/boot.ini", number, line[:200]) for number, line in paths[:4])
+    text = "boot.ini names its disk by scsi(): the loader would read it with the old controller's driver NTBOOTDD.SYS"
+    remedy = "name it by multi(0)disk(0)rdisk(0)partition(N), which goes through the firmware"
+    return [Finding("GF-WINDOWS-BOOT-INI-SCSI", "warning", text, proofs, remedy)]
+
+
+def _redirects(line: str) -> bool:
+    return line.startswith(("redirect=", "redirectbaudrate=")) or "/redirect" in line
 
 
 def _bitlocker(guest: GuestFS, facts: Facts) -> list[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guestfix.facts import Evidence, Facts, Finding
+from guestfix.formats.winfiles import has_program
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 from guestfix.versions import version_key
@@ -18,7 +19,7 @@ def judge_windows(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]
         *_framework(facts),
         *_letters(facts),
         *_dynamic(guest, facts),
-        *_old_sysprep(facts),
+        *_old_sysprep(guest, facts),
         *_dns(facts),
     ]
 
@@ -113,8 +114,9 @@ def _dynamic(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _old_sysprep(facts: Facts) -> Iterator[Finding]:
-    if facts.value("windows.sysprepped") and str(facts.value("os.version", "")).startswith("5."):
+def _old_sysprep(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
+    old = facts.value("windows.sysprepped") and str(facts.value("os.version", "")).startswith("5.")
+    if old and not has_program(guest, "/sysprep/sysprep.inf"):
         yield Finding(
             "GF-WINDOWS-SYSPREP-INF",
             "warning",

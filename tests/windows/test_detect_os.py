@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from guestfix.facts import Unknown
-from tests.windows.guests import learn, make, pe
+from tests.windows.guests import codes, learn, make, pe
 
 NT = r"[Microsoft\Windows NT\CurrentVersion]"
 SERVER = '[ControlSet001\\Control\\ProductOptions]\n"ProductType"="ServerNT"\n'
@@ -147,3 +147,12 @@ def test_an_upgraded_windows_in_winnt_with_small_letters(tmp_path: Path) -> None
 def test_a_hypervisor_server_is_no_home_edition(tmp_path: Path) -> None:
     facts, _ = learn(make(tmp_path, SERVER, version("10.0", 17763, "ServerHyperCore")))
     assert isinstance(facts["os.edition"].value, Unknown)
+
+
+def test_an_answer_file_of_before_vista(tmp_path: Path) -> None:
+    system = SERVER + '[Setup]\n"SetupType"=dword:1\n"CmdLine"="setup -newsetup -mini"\n'
+    _, findings = learn(make(tmp_path, system, version("5.2", 3790)))
+    assert "GF-WINDOWS-SYSPREP-INF" in codes(findings)
+    files = {"Sysprep/Sysprep.inf": b"[Unattended]\r\n"}
+    _, findings = learn(make(tmp_path / "b", system, version("5.2", 3790), files))
+    assert "GF-WINDOWS-SYSPREP-INF" not in codes(findings)

@@ -352,6 +352,21 @@ def test_boot_ini(tmp_path: Path, text: str, ems: bool) -> None:
     assert facts.value("boot.firmware") == "bios"
 
 
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("multi(0)disk(0)rdisk(0)partition(1)", False),
+        ("signature(1a2b)disk(0)rdisk(0)partition(1)", False),
+        ("SCSI(0)disk(1)rdisk(0)partition(1)", True),
+    ],
+)
+def test_a_disk_behind_its_own_driver_in_boot_ini(tmp_path: Path, path: str, found: bool) -> None:
+    text = f'[boot loader]\r\ntimeout=30\r\ndefault={path}\\WINDOWS\r\n[operating systems]\r\n{path}\\WINDOWS="x"\r\n'
+    _, findings = learn(make(tmp_path, files={"boot.ini": text.encode()}))
+    proofs = [one.evidence for one in findings if one.code == "GF-WINDOWS-BOOT-INI-SCSI"]
+    assert [[item.line for item in one] for one in proofs] == ([[3, 5]] if found else [])
+
+
 def test_two_windows_are_a_blocker(tmp_path: Path) -> None:
     files = {"WINNT/System32/config/SYSTEM": hive(SELECT)}
     _, findings = learn(make(tmp_path, files=files))

@@ -50,6 +50,17 @@ SYSTEM_VALUES = [
     ("Setup", "CmdLine"),
     ("Setup", "UnattendFile"),
     ("DriverDatabase", "Version"),
+    ("DriverDatabase\\DeviceIds\\PCI\\VEN_1AF4&DEV_1001", "oem1.inf"),
+    ("DriverDatabase\\DriverInfFiles\\oem1.inf", "Active"),
+    ("DriverDatabase\\DriverPackages\\x\\Descriptors\\PCI\\VEN_1AF4&DEV_1001", "Configuration"),
+    (f"{C}\\Control\\CriticalDeviceDatabase\\pci#ven_1af4&dev_1001", "DriverPackageId"),
+    (f"{C}\\Control\\CriticalDeviceDatabase\\pci#ven_1af4&dev_1001", "Service"),
+    (f"{C}\\Control\\Terminal Server\\WinStations\\RDP-Tcp", "PortNumber"),
+    (f"{C}\\Control\\Network\\{{4D36E972-E325-11CE-BFC1-08002BE10318}}\\x\\Connection", "Name"),
+    (f"{C}\\Services\\Tcpip\\Parameters\\Interfaces\\x", "DefaultGateway"),
+    (f"{C}\\Services\\dmio\\Boot Info\\Primary Disk Group", "Name"),
+    (f"{C}\\Services\\ClusSvc", "Start"),
+    ("Setup", "Compact"),
 ]
 NT = "Microsoft\\Windows NT\\CurrentVersion"
 SOFTWARE_VALUES = [
@@ -103,8 +114,14 @@ POLICIES = {"windows_ghost_adapters": "remove", "windows_rdp": "on", "windows_au
 
 
 @settings(max_examples=40, deadline=None)
-@given(some(SYSTEM_VALUES), some(SOFTWARE_VALUES), some(BCD_VALUES), st.sampled_from([b"", b"HIBR", b"\xff"]))
-def test_law_any_values(system: list, software: list, bcd: list, suspended: bytes) -> None:
+@given(
+    some(SYSTEM_VALUES),
+    some(SOFTWARE_VALUES),
+    some(BCD_VALUES),
+    st.sampled_from([b"", b"HIBR", b"\xff"]),
+    st.sampled_from(["kvm-virtio", "vmware", "azure", "aws-xen", "aws-nitro"]),
+)
+def test_law_any_values(system: list, software: list, bcd: list, suspended: bytes, target: str) -> None:
     root = Path(tempfile.mkdtemp())
     try:
         files = {
@@ -117,7 +134,7 @@ def test_law_any_values(system: list, software: list, bcd: list, suspended: byte
         }
         make(root / "guest", files=files)
         options = Options(confidence="possible", policies=POLICIES, extra={"payload.dir": payload(root, "w10")})
-        plan = make_plan(DirectoryGuest(str(root / "guest")), PACK, "kvm-virtio", options)
+        plan = make_plan(DirectoryGuest(str(root / "guest")), PACK, target, options)
         assert plan.findings
     finally:
         shutil.rmtree(root)
