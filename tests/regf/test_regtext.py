@@ -161,6 +161,18 @@ def test_hivexregedit_reads_an_export(tmp_path: Path) -> None:
     }
 
 
+def test_reged_imports_an_export(tmp_path: Path) -> None:
+    hive = Hive.open(corpus_hive("BCD"))
+    (tmp_path / "in.reg").write_text("".join(regexport.export(hive.root, "HKEY_LOCAL_MACHINE\\X", ascii_data=True)))
+    (tmp_path / "hive").write_bytes(empty_hive("X"))
+    command = [tool("reged"), "-I", "-C", str(tmp_path / "hive"), "HKEY_LOCAL_MACHINE\\X", str(tmp_path / "in.reg")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2  # changed
+    merged = Hive.open((tmp_path / "hive").read_bytes())
+    assert {place: sorted(values) for place, values in listing(merged)} == {
+        place: sorted(values) for place, values in listing(hive)
+    }
+
+
 def test_we_read_what_hivexregedit_exports(tmp_path: Path) -> None:
     data = corpus_hive("BCD")
     (tmp_path / "hive").write_bytes(data)

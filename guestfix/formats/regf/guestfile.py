@@ -7,7 +7,9 @@ from guestfix.formats.regf.hive import Hive
 from guestfix.guest import GuestFS
 
 MAX_HIVE = 1024 * 1024 * 1024
-"""Bytes of a hive or log in a guest that are read at most."""
+"""Bytes of a hive in a guest that are read at most."""
+MAX_LOG = 128 * 1024 * 1024
+"""Bytes of a log that are read at most: hashing this much takes about twenty seconds."""
 LOGS = (".LOG1", ".LOG2", ".LOG")
 
 
@@ -28,14 +30,14 @@ def _needs_logs(data: bytes) -> bool:
 
 
 def read_logs(guest: GuestFS, path: str) -> list[bytes]:
-    """Return the bytes of the transaction logs beside a hive, in their order; absent and empty ones are left out."""
+    """Return the bytes of the transaction logs beside a hive, in their order; absent, empty and too large ones are left out."""
     folder, _, name = path.rpartition("/")
     names = {one.lower(): one for one in guest.list(folder or "/")}
     logs = []
     for suffix in LOGS:
         found = names.get(f"{name}{suffix}".lower())
         try:
-            logs.append(guest.read(f"{folder}/{found}", MAX_HIVE) if found else b"")
+            logs.append(guest.read(f"{folder}/{found}", MAX_LOG) if found else b"")
         except (NotFound, TooLarge):
             continue
     return [log for log in logs if log]
