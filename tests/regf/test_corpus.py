@@ -11,6 +11,7 @@ import pytest
 from guestfix.errors import EditError
 from guestfix.formats.regf import REG_BINARY, REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ, REG_SZ, BadHive, Hive
 from guestfix.formats.regf.controlsets import control_sets
+from guestfix.formats.regf.keys import SECURITY, SUBKEY_LIST
 from tests.regf.oracles import corpus_hive, hivex, listing, python_registry, tool
 from tests.regf.soundness import check
 
@@ -119,6 +120,32 @@ def test_a_small_edit_touches_few_bytes() -> None:
     assert len(after) == len(data)
     assert [at for at in changed if at < 4096] == [4, 8]  # equal steps of both numbers cancel in the checksum
     assert len([at for at in changed if at >= 4096]) == 1
+
+
+@pytest.mark.parametrize("name", ["SYSTEM", "BCD"])
+def test_an_edit_touches_only_the_cells_it_must(name: str) -> None:
+    """A new key with a value: its parent's node and list and the shared descriptor change, nothing else."""
+    data = corpus_hive(name)
+    hive = Hive.open(data)
+    parent = r"ControlSet001\services" if name == "SYSTEM" else "Objects"
+    inline = (r"ControlSet001\services\atapi", "Start") if name == "SYSTEM" else ("Objects", "none")
+    key = hive.key(parent)
+    assert key is not None
+    touched = {key.offset, key.field(SUBKEY_LIST), key.field(SECURITY)}
+    if (value := hive.value(*inline)) is not None:
+        touched.add(value.offset)
+        hive.set_value(*inline, REG_DWORD, 3)
+    hive.set_value(rf"{parent}\guestfix", "ImagePath", REG_EXPAND_SZ, r"system32\drivers\x.sys")
+    after = hive.to_bytes()
+    before = check(data)
+    assert before.leaked < 100 and check(after).problems == []
+    changed = {
+        offset
+        for offset, size in before.used.items()
+        if data[4096 + offset : 4096 + offset + size] != after[4096 + offset : 4096 + offset + size]
+    }
+    assert changed <= touched and key.offset in changed
+    assert data[48:508] == after[48:508] and data[12:40] == after[12:40]
 
 
 def test_control_sets_are_those_that_select_names() -> None:

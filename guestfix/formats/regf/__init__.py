@@ -24,7 +24,8 @@ A new hive is ``Hive.open(empty_hive("SYSTEM"))``. Text in regedit's form is rea
 :mod:`guestfix.formats.regf.regtext`; :mod:`guestfix.formats.regf.diff` tells what changed.
 
 Nothing depends on the time of day: changed keys keep their timestamps unless ``Hive.open`` is given one.
-Bytes outside the cells that a change touches, and outside the base block's counters, stay as they are.
+Keys that are links are not written through. Bytes outside the cells that a change touches, and outside the
+base block's counters, stay as they are.
 Paths are names joined by backslashes, without the name of the root. An offline hive has no
 ``CurrentControlSet``: read ``Select\Current`` and use ``ControlSet%03d``.
 """

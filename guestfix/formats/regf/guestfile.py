@@ -30,7 +30,7 @@ def _needs_logs(data: bytes) -> bool:
 
 
 def read_logs(guest: GuestFS, path: str) -> list[bytes]:
-    """Return the bytes of the transaction logs beside a hive, in their order; absent, empty and too large ones are left out."""
+    """Return the bytes of the transaction logs beside a hive, in their order, but absent, empty and huge ones."""
     folder, _, name = path.rpartition("/")
     names = {one.lower(): one for one in guest.list(folder or "/")}
     logs = []
