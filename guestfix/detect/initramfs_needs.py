@@ -23,7 +23,6 @@ class Need:
     module: str
     reason: str
     target: bool
-    package: str = ""
 
 
 def needs_of(guest: GuestFS, facts: Facts, target: Target, args: tuple[str, ...]) -> list[Need]:
@@ -79,17 +78,17 @@ def _layout(guest: GuestFS, facts: Facts, args: tuple[str, ...]) -> list[Need]:
     for spec, why in specs:
         name = spec.removeprefix("/dev/mapper/") if spec.startswith("/dev/mapper/") else ""
         if name in encrypted and name:
-            needs.append(Need("dm_crypt", f"{spec}: {why}", False, "cryptsetup"))
+            needs.append(Need("dm_crypt", f"{spec}: {why}", False))
         elif name or _is_logical(spec):
-            needs.append(Need("dm_mod", f"{spec}: {why}", False, "lvm2"))
+            needs.append(Need("dm_mod", f"{spec}: {why}", False))
         elif re.match(r"/dev/md[/0-9]", spec):
-            needs.append(Need("md_mod", f"{spec}: {why}", False, "mdadm"))
+            needs.append(Need("md_mod", f"{spec}: {why}", False))
     if any(arg.startswith("rd.lvm.") for arg in args):
-        needs.append(Need("dm_mod", "the rd.lvm arguments name logical volumes", False, "lvm2"))
+        needs.append(Need("dm_mod", "the rd.lvm arguments name logical volumes", False))
     if any(arg.startswith("rd.md.uuid") for arg in args):
-        needs.append(Need("md_mod", "the rd.md arguments name an array", False, "mdadm"))
+        needs.append(Need("md_mod", "the rd.md arguments name an array", False))
     if any(arg.startswith(("rd.luks.uuid", "cryptdevice=")) for arg in args):
-        needs.append(Need("dm_crypt", "the kernel arguments name an encrypted volume", False, "cryptsetup"))
+        needs.append(Need("dm_crypt", "the kernel arguments name an encrypted volume", False))
     return needs
 
 

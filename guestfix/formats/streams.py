@@ -136,6 +136,8 @@ class Chunks:
 
     def peek(self, count: int) -> bytes:
         """See :class:`Flow`."""
+        if count <= len(self._held) - self._pos:
+            return bytes(self._held[self._pos : self._pos + count])
         data = self.read(count)
         rest = bytes(self._held[self._pos :])
         self._passed = self.offset - len(data)
