@@ -19,6 +19,9 @@ MAX_ELEMENTS = 100_000
 XINCLUDE = "http://www.w3.org/2001/XInclude"
 
 _TAG = regex(rb"""<(?:[^>"']++|"[^"]*+"|'[^']*+')*+>""")
+_ENCODING = regex(rb"""\A(?:\xff\xfe|\xfe\xff)?<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"']*)""")
+_SAME = {"utf-8": ("utf-8",), "utf-16": ("utf-16", "utf-16le", "utf-16be", "utf-16-le", "utf-16-be", "iso-10646-ucs-2")}
+_SAVE = "save the file as UTF-8"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _BARE = ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
 _DECLARED = {"utf-8": "utf-8", "us-ascii": "ascii", "ascii": "ascii", "iso-8859-1": "latin-1", "windows-1252": "cp1252"}
@@ -81,25 +84,23 @@ class Document:
 
 
 def _split_bom(src: bytes) -> tuple[bytes, str]:
-    for bom, codec in _BOMS:
-        if src.startswith(bom):
-            return bom, codec
-    for start, codec in _BARE:
+    """Return the byte order mark and the codec. Raises EditError where the XML declaration names another one."""
+    declared = _declared(src)
+    for start, codec in (*_BOMS, *_BARE):
         if src.startswith(start):
-            return b"", codec
-    return b"", _declared_codec(src)
+            if declared and declared not in _SAME[codec[:6].rstrip("-")]:
+                raise EditError(f"not XML: it is {codec} and says that it is {declared}", remedy=_SAVE)
+            return (start if (start, codec) in _BOMS else b""), codec
+    if declared and declared not in _DECLARED:
+        raise EditError(f"XML in the encoding {declared} is not edited", remedy=_SAVE)
+    return b"", _DECLARED.get(declared, "utf-8")
 
 
-def _declared_codec(src: bytes) -> str:
-    """Return the codec of the XML declaration's ``encoding``, or UTF-8 (XML 1.0, 4.3.3)."""
-    head = src[:200].split(b"?>", 1)[0]
-    if not head.startswith(b"<?xml") or b"encoding" not in head:
-        return "utf-8"
-    value = head.split(b"encoding", 1)[1].lstrip(b" \t\r\n=").replace(b'"', b"'").split(b"'")
-    name = value[1].decode("latin-1").lower() if len(value) > 1 else ""
-    if name not in _DECLARED:
-        raise EditError(f"XML in the encoding {name or '?'} is not edited", remedy="save the file as UTF-8")
-    return _DECLARED[name]
+def _declared(src: bytes) -> str:
+    """Return the encoding that the XML declaration names, in lower case, or "" (XML 1.0, 4.3.3)."""
+    head = src[:400].replace(b"\0", b"").removeprefix(b"\xef\xbb\xbf").split(b"?>", 1)[0]
+    found = _ENCODING.search(head)
+    return found[1].decode("latin-1").lower() if found else ""
 
 
 class _Builder:
@@ -176,7 +177,7 @@ def parse(src: bytes) -> Document:
     except UnicodeError as error:
         raise EditError(f"not valid {codec}") from error
     if b"\0" in body:  # which expat would take for UTF-16, whatever it is told
-        raise EditError(f"not valid {codec} text: it has a NUL character", remedy="save the file as UTF-8")
+        raise EditError(f"not valid {codec} text: it has a NUL character", remedy=_SAVE)
     builder = _Builder(body)
     try:
         builder.parser.Parse(body, True)

@@ -97,6 +97,12 @@ NOOP = {
     "complete, another locale": COMPLETE.encode(),
     "complete, utf-8 with BOM": b"\xef\xbb\xbf" + COMPLETE.encode(),
     "complete, utf-16": COMPLETE.encode("utf-16"),
+    "complete, utf-16 that says so": COMPLETE.replace("<una", "<?xml version='1.0' encoding='UTF-16'?><una").encode(
+        "utf-16"
+    ),
+    "complete, latin-1": COMPLETE.replace(
+        "<una", '<?xml version="1.0" encoding="ISO-8859-1"?><!-- \xe9 --><una'
+    ).encode("latin-1"),
     "complete, cdata": COMPLETE.replace(">true<", "><![CDATA[true]]><").encode(),
     "complete, prefixed": COMPLETE.replace("xmlns=", "xmlns:u=").replace("<", "<u:").replace("<u:/", "</u:").encode(),
     "complete, other letter case": COMPLETE.replace("Shell-Setup", "shell-setup").replace("amd64", "AMD64").encode(),
@@ -179,6 +185,12 @@ REFUSED = {
     "a component without a name": COMPLETE.replace("component name", "component nom").encode(),
     "utf-7": HEAD.replace("utf-8", "utf-7").encode() + b"</unattend>",
     "latin-1 bytes in utf-8": COMPLETE.replace("de-DE", "d\xe9").encode("latin-1"),
+    "utf-8 that says utf-16": b"\xef\xbb\xbf" + (HEAD.replace("utf-8", "utf-16") + "</unattend>").encode(),
+    "utf-16 that says utf-8": (HEAD + "</unattend>").encode("utf-16"),
+    "utf-16 without a mark that says latin-1": (HEAD.replace("utf-8", "iso-8859-1") + "</unattend>").encode(
+        "utf-16-le"
+    ),
+    "an unknown encoding": (HEAD.replace("utf-8", "x") + "</unattend>").encode(),
     "utf-32": COMPLETE.encode("utf-32"),
     "utf-16 behind a NUL": b"\xef\xbb\xbf" + COMPLETE.encode("utf-16-be"),
     "utf-16 behind another mark": b"\xef\xbb\xbf" + COMPLETE.encode("utf-16-le"),
