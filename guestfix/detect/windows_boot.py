@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from guestfix.detect.windows_os import BINARIES
@@ -170,40 +171,20 @@ def learn_dirty(guest: GuestFS, facts: Facts) -> list[Finding]:
     ]
 
 
-PENDING = (
-    (
-        "SOFTWARE",
-        r"Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending",
-        "servicing wants a reboot",
-    ),
-    (
-        "SOFTWARE",
-        r"Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootInProgress",
-        "servicing is at work",
-    ),
-    ("SOFTWARE", r"Microsoft\Windows\CurrentVersion\Component Based Servicing\PackagesPending", "packages are pending"),
-    (
-        "SOFTWARE",
-        r"Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired",
-        "an update wants a reboot",
-    ),
-)
+SERVICING = r"Microsoft\Windows\CurrentVersion\Component Based Servicing"
+UPDATE = r"Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update"
 
 
 def learn_pending(
     guest: GuestFS, system: Registry, software: Registry, facts: Facts, root: str, control: str
 ) -> list[Finding]:
     """Put ``windows.pending``: why the next start would do more than start."""
-    found = [(text, software.evidence(key)) for _, key, text in PENDING if software.has(key)]
+    serious = list(_unfinished(guest, system, software, root))
     manager = rf"{control}\Control\Session Manager"
-    if system.texts(manager, "PendingFileRenameOperations"):
-        proof = system.evidence(manager, "PendingFileRenameOperations")
-        found.append(("files are to be renamed at the next start", proof))
-    pending = f"{root}/WinSxS/pending.xml"
-    if has_program(guest, pending):
-        found.append(("updates are to be completed at the next start", Evidence(pending)))
+    renames = system.texts(manager, "PendingFileRenameOperations")
+    proof = system.evidence(manager, "PendingFileRenameOperations")
+    found = [*serious, *([("files are to be renamed at the next start", proof)] if renames else [])]
     facts.put("windows.pending", [text for text, _ in found], *(proof for _, proof in found))
-    serious = [one for one in found if "renamed" not in one[0]]
     if not serious:
         return []
     return [
@@ -215,3 +196,24 @@ def learn_pending(
             remedy="restart it on the old platform until no update is pending, then migrate",
         )
     ]
+
+
+def _unfinished(guest: GuestFS, system: Registry, software: Registry, root: str) -> Iterator[tuple[str, Evidence]]:
+    """Yield what servicing, updates or setup left to be done, with where that shows."""
+    keys = (
+        (rf"{SERVICING}\RebootPending", "servicing wants a reboot"),
+        (rf"{SERVICING}\RebootInProgress", "servicing is at work"),
+        (rf"{UPDATE}\RebootRequired", "an update wants a reboot"),
+    )
+    for key, text in keys:
+        if software.has(key):
+            yield text, software.evidence(key)
+    waiting = software.names(rf"{SERVICING}\PackagesPending")  # the key itself stays when its packages are done
+    if waiting:
+        yield "packages are pending", software.evidence(rf"{SERVICING}\PackagesPending\{waiting[0]}")
+    pending = f"{root}/WinSxS/pending.xml"
+    if has_program(guest, pending):
+        yield "updates are to be completed at the next start", Evidence(pending)
+    command = system.text("Setup", "CmdLine").lower()
+    if system.number("Setup", "SystemSetupInProgress") == 1 and "windeploy" not in command and "-mini" not in command:
+        yield "setup or an upgrade is not finished", system.evidence("Setup", "SystemSetupInProgress")

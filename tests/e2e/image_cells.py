@@ -107,7 +107,8 @@ def disks_file(disks: Disks, place: Path) -> Path:
     def row(one: Volume) -> dict[str, Any]:
         names = ("fstype", "uuid", "label", "partuuid", "partlabel", "size")
         values = {name: str(getattr(one, name)) for name in names if getattr(one, name) is not None}
-        return {"device": one.device, "aliases": list(one.aliases), **values}
+        unclean = {"unclean": "yes"} if one.unclean else {}
+        return {"device": one.device, "aliases": list(one.aliases), **values, **unclean}
 
     whole = [
         {"device": one.device, "size": str(one.size), **({"table": one.table} if one.table else {}),

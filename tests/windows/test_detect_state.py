@@ -100,6 +100,16 @@ def test_pending_work(tmp_path: Path) -> None:
     facts, findings = learn(make(tmp_path, "", software, {"Windows/WinSxS/pending.xml": b"<x/>"}))
     assert len(facts.value("windows.pending")) == 2
     assert "GF-WINDOWS-REBOOT-PENDING" in codes(findings)
+    servicing = r"[Microsoft\Windows\CurrentVersion\Component Based Servicing\PackagesPending"
+    facts, _ = learn(make(tmp_path / "empty", "", f"{servicing}]"))
+    assert facts.value("windows.pending") == []
+    facts, _ = learn(make(tmp_path / "one", "", servicing + "\\Package_for_KB1]"))
+    assert facts.value("windows.pending") == ["packages are pending"]
+    upgrade = '[Setup]\n"SystemSetupInProgress"=dword:1\n"CmdLine"="{0}"\n'
+    facts, _ = learn(make(tmp_path / "up", upgrade.format("setup.exe")))
+    assert facts.value("windows.pending") == ["setup or an upgrade is not finished"]
+    facts, _ = learn(make(tmp_path / "sys", upgrade.format("oobe\\\\windeploy.exe")))
+    assert facts.value("windows.pending") == []
     rename = f'[{C}\\Control\\Session Manager]\n"PendingFileRenameOperations"=str(7):"a\\0"\n'
     facts, findings = learn(make(tmp_path / "b", rename))
     assert len(facts.value("windows.pending")) == 1
