@@ -6,7 +6,8 @@ import struct
 from collections.abc import Callable, Sequence
 
 from guestfix.backends.image_formats import OpenDisk
-from guestfix.backends.image_lvm import arrays, logical_volumes
+from guestfix.backends.image_lvm import logical_volumes
+from guestfix.backends.image_md import arrays
 from guestfix.backends.image_node import Tree
 from guestfix.backends.layout import DiskInfo, Part, Subvolume
 from guestfix.backends.layout_block import Block, DiskError, Window

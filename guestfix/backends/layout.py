@@ -44,7 +44,8 @@ class View(Protocol):
 class Part:
     """A block device of the guest. ``disk`` and ``number`` are set for partitions (and 0 for a whole disk).
 
-    ``names`` are the names of volumes above partitions; ``key`` is the backend's own handle.
+    ``names`` are the names of volumes above partitions; ``key`` is the backend's own handle. ``snapshot``: a
+    logical volume that was made from another one, and so has that one's UUID and label.
     """
 
     key: int
@@ -57,6 +58,7 @@ class Part:
     partlabel: str | None = None
     type: str = ""
     problem: str = ""
+    snapshot: bool = False
 
 
 @frozen
@@ -83,7 +85,6 @@ class Root:
     part: Part
     subvolume: str
     system: str
-    own: bool
     rescue: bool
     fstab: bytes = b""
 
@@ -201,12 +202,7 @@ def _root(part: Part, place: Subvolume, view: View, failed: list[str]) -> Root |
         return None
     label = (part.probe.label or "") if part.probe else ""
     rescue = bool(_RESCUE.search(" ".join((system, label, *part.names))))
-    own = any(entry.mount == "/" and _same(entry.spec, part) for entry in fstab_entries(fstab))
-    return Root(part, place.path, system, own, rescue, fstab)
-
-
-def _same(spec: str, part: Part) -> bool:
-    return spec in spec_names(part.probe, part.partuuid, part.partlabel) or spec in part.names
+    return Root(part, place.path, system, rescue, fstab)
 
 
 def _choose(roots: list[Root], parts: Sequence[Part], disks: Sequence[DiskInfo], wanted: str) -> Root:
@@ -214,9 +210,7 @@ def _choose(roots: list[Root], parts: Sequence[Part], disks: Sequence[DiskInfo],
     if wanted:
         return _wanted(roots, names, wanted)
     usual = [root for root in roots if not root.rescue] or roots
-    unique = {(root.part.probe.uuid if root.part.probe else None, root.subvolume): root for root in reversed(usual)}
-    if len(unique) < len(usual) and len(unique) == 1:  # a snapshot of the whole volume has the same UUID
-        return usual[0]
+    usual = [root for root in usual if not root.part.snapshot] or usual
     if len(usual) == 1:
         return usual[0]
     lines = "\n  ".join(f"{_title(root, names)}: {root.system}" for root in usual)
@@ -301,6 +295,7 @@ def _named(parts: Sequence[Part], disks: int, family: str) -> Names:
             names.add(part.key, disk_names(part.disk, part.number, family or "sd"))
         else:
             names.add(part.key, part.names)
+    for part in sorted(parts, key=lambda part: part.snapshot):  # a snapshot does not answer for its origin
         names.add_specs(part.key, spec_names(part.probe, part.partuuid, part.partlabel))
     return names
 

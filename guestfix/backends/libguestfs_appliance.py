@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from guestfix.backends.image_lvm import read_member
+from guestfix.backends.image_md import read_member
 from guestfix.backends.layout import DiskInfo, Layout, Mount, Part, Subvolume, View
 from guestfix.backends.layout_block import Block, DiskError, Window
 from guestfix.backends.layout_names import lvm_names, md_names
@@ -19,6 +19,7 @@ from guestfix.backends.outcome import Check
 from guestfix.backends.remote import RemoteGuest
 from guestfix.errors import GuestError
 from guestfix.guest import Disks
+from guestfix.record import replace
 
 _CHECKS = {"ext2": "e2fsck -fn", "ext3": "e2fsck -fn", "ext4": "e2fsck -fn", "xfs": "xfs_repair -n"}
 _CHECKS |= {"btrfs": "btrfs check --readonly", "ntfs": "ntfsfix -n", "jfs": "jfs_fsck -n", "vfat": "fsck.vfat -n"}
@@ -40,9 +41,10 @@ class Appliance:
         for index, block in enumerate(blocks):
             self._add_disk(index, block)
         self._add_arrays()
+        snapshots = self._snapshots()
         for path in self.g.lvs():
             _, _, group, name = path.split("/", 3)
-            self._add_device(path, lvm_names(group, name))
+            self._add_device(path, lvm_names(group, name), path in snapshots)
 
     def _add_disk(self, index: int, block: Block) -> None:
         table, device = read_table(block), f"/dev/sd{letters(index)}"
@@ -70,8 +72,7 @@ class Appliance:
     def _keep(self, device: str, part: Part) -> None:
         key = len(self.parts)
         self.devices[key] = device
-        fields = (part.probe, part.disk, part.number, part.names, part.size, part.partuuid, part.partlabel, part.type)
-        self.parts.append(Part(key, *fields, part.problem))
+        self.parts.append(replace(part, key=key))
 
     def _add_arrays(self) -> None:
         by_uuid = {}
@@ -86,10 +87,17 @@ class Appliance:
             unnamed -= 1 if f"/dev/md{unnamed}" in names else 0
             self._add_device(device, names)
 
-    def _add_device(self, device: str, names: tuple[str, ...]) -> None:
+    def _snapshots(self) -> set[str]:
+        """Return the logical volumes that were made from others."""
+        rows = str(self.g.debug("sh", ["lvm lvs --noheadings --separator / -o vg_name,lv_name,origin 2>/dev/null"]))
+        words = [row.strip().split("/") for row in rows.splitlines()]
+        return {f"/dev/{word[0]}/{word[1]}" for word in words if len(word) == 3 and word[2]}
+
+    def _add_device(self, device: str, names: tuple[str, ...], snapshot: bool = False) -> None:
         kind, uuid, label = (getattr(self.g, f"vfs_{what}")(device) for what in ("type", "uuid", "label"))
         found = Probe(kind, uuid or None, label or None) if kind else None
-        self._keep(device, Part(0, found, names=names, size=int(self.g.blockdev_getsize64(device))))
+        size = int(self.g.blockdev_getsize64(device))
+        self._keep(device, Part(0, found, names=names, size=size, snapshot=snapshot))
 
     # mounting
 

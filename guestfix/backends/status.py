@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib
 import importlib.util
 import os
@@ -73,10 +74,20 @@ def _uml() -> Status:
     return Status("uml", title, True, not missing, missing, command, notes)
 
 
+_SUPERMIN = "/usr/lib*/*/guestfs/supermin.d/*packages*"
+"""What the appliance is made from; JFS's and XFS's programs are packages of their own."""
+
+
 def _libguestfs() -> Status:
     missing = () if _importable("guestfs") else _programs("guestfish")
     command = "apt-get install libguestfs-tools" if missing else ""
-    notes = () if os.access("/dev/kvm", os.R_OK | os.W_OK) else ("without /dev/kvm a start takes about 20 s",)
+    notes: tuple[str, ...] = ()
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        notes += ("without /dev/kvm a start takes about 20 s",)
+    parts = {os.path.basename(path).rpartition("-")[2] for path in glob.glob(_SUPERMIN)}
+    absent = [f"libguestfs-{kind}" for kind in ("jfs", "xfs") if kind not in parts]
+    if parts and absent:
+        notes += (f"to check every filesystem after writing also: apt-get install {' '.join(absent)}",)
     return Status(
         "libguestfs", "disk images through the libguestfs appliance", True, not missing, missing, command, notes
     )

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Protocol
 
-from guestfix.backends.image_lvm import read_member
+from guestfix.backends.image_md import read_member
 from guestfix.backends.layout import DiskInfo, Part, Subvolume
 from guestfix.backends.layout_block import DiskError, FileBlock
 from guestfix.backends.layout_names import lvm_names, md_names
@@ -130,16 +130,17 @@ class Devices:
         code, _, said = _run(program, "vgchange", "-ay", "--config", _LVM_CONFIG)
         if code:
             self.problems.append(f"a volume group does not activate: {' '.join(said.split())[:300]}")
-        fields = "vg_name,lv_name,lv_size,lv_active"
+        fields = "vg_name,lv_name,lv_size,lv_active,origin"
         _, rows, _ = _run(
             program, "lvs", "--config", _LVM_CONFIG, "--noheadings", "--nosuffix", "--units", "b", "--separator", "|",
             "-o", fields,
         )  # fmt: skip
         for row in rows.splitlines():
-            group, name, size, active = (row.strip().split("|") + ["", "", ""])[:4]
+            group, name, size, active, origin = (row.strip().split("|") + [""] * 4)[:5]
             names = lvm_names(group, name)
             problem = "" if active == "active" else f"the logical volume {group}/{name} does not activate"
-            self._add(names[0], Part(0, names=names, size=int(size) if size.isdecimal() else 0, problem=problem))
+            part = Part(0, names=names, size=int(size) if size.isdecimal() else 0, problem=problem)
+            self._add(names[0], replace(part, snapshot=bool(origin)))
 
     def release(self) -> None:
         """Deactivate LVM and stop RAID arrays, so that their metadata is written out."""

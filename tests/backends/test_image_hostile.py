@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestfix.backends.image import open_image
-from guestfix.backends.image_lvm import logical_volumes, parse_metadata, read_member
+from guestfix.backends.image_lvm import logical_volumes, parse_metadata
+from guestfix.backends.image_md import read_member
 from guestfix.backends.layout_block import Block, Window
 from guestfix.backends.layout_fstab import fstab_entries
 from guestfix.backends.layout_names import family_of, md_names

@@ -1,7 +1,8 @@
 """One Debian 12 in every disk format, on every filesystem and stack, for BIOS and UEFI: planned alike by every backend.
 
-Each layout meets each format, and each of both meets both firmwares. GUESTFIX_IMAGE_TABLE names a file to which
-each cell's result is appended, for docs/images.md.
+Each layout meets each format, and each of both meets both firmwares. libguestfs, which takes long, takes part once for
+each layout and firmware, and with each format: beneath its overlay QEMU reads the image, as it does for uml.
+GUESTFIX_IMAGE_TABLE names a file to which each cell's result is appended, for docs/images.md.
 """
 
 from __future__ import annotations
@@ -34,6 +35,16 @@ CELLS = sorted(
     for column, fmt in enumerate(FORMATS)
 )
 WRITERS = ("uml", "libguestfs")
+
+
+def _with_libguestfs(row: int, layout: str, firmware: str) -> tuple[str, str, str]:
+    formats = [fmt for one, other, fmt in CELLS if (one, other) == (layout, firmware)]
+    return layout, firmware, formats[row % len(formats)]
+
+
+WITH_LIBGUESTFS = {_with_libguestfs(row, name, fw) for row, name in enumerate(LAYOUTS) for fw in ("bios", "uefi")}
+REVERTED_WITH_IT = ("qcow2", "vhdx")
+"""Formats with which libguestfs also reverts: once for each layout."""
 
 
 @dataclass
@@ -99,6 +110,8 @@ def test_planned_alike_applied_and_reverted(
     for backend in ("image", *WRITERS):
         if (backend == "image" and layout == "jfs") or not usable(backend):
             continue
+        if backend == "libguestfs" and (layout, firmware, fmt) not in WITH_LIBGUESTFS:
+            continue
         start = time.monotonic()
         if backend == "image":
             assert cells.differences(cells.report(*paths), source.plan) == []
@@ -123,7 +136,7 @@ def _applied_and_reverted(writer: str, source: Source, layout: str, fmt: str, pa
     files = [Path(one) for one in done["image"]["files"]]
     with cells.opened(reader(layout), files) as guest:
         _as_planned(guest, source, done["backups"])
-    undoer = writer if fmt == "qcow2" else "uml"  # with libguestfs once for each layout: it takes long
+    undoer = writer if fmt in REVERTED_WITH_IT else "uml"
     cells.guestfix("revert", *cells.uris(undoer, files), "--in-place")
     with cells.opened(reader(layout), files) as guest:
         after = cells.contents(guest, whole=reader(layout) == "image")
