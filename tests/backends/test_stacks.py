@@ -161,7 +161,7 @@ def test_a_snapshot_of_the_root_is_not_the_root(tmp_path: Path) -> None:
     steps += ["mount /dev/mapper/vg-root /run/mnt", COPY, "umount /run/mnt"]
     steps += [f"lvm lvcreate {LVM} -s -L 40M -n before vg/root", "mount /dev/mapper/vg-root /run/mnt"]
     steps += ["echo newer > /run/mnt/etc/hostname", "umount /run/mnt", f"lvm vgchange {LVM} -an"]
-    build([place], steps, tree, DM)
+    build([place], steps, tree, (*DM, "dm-snapshot"))
     ours = open_image([str(place)])
     assert ours.read("/etc/hostname") == b"newer\n"
     assert any("snapshot of root; uml and libguestfs can read it" in one.summary for one in ours.findings())

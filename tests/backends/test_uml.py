@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import time
 from pathlib import Path
 
@@ -36,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOT_UUID = "11111111-2222-3333-4444-555555555555"
 FSTAB = "/dev/sda1 / ext4 errors=remount-ro 0 1\n/dev/sdb9 /gone ext4 defaults 0 2\n"
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+NOBODY = 65534
 
 
 def guestfix(*args: object, status: int = 0) -> str:
@@ -217,3 +220,39 @@ def test_windows_with_hives(tmp_path: Path) -> None:
     finally:
         uml.close()
     clear(root)
+
+
+def python_for_all() -> str:
+    """Return an interpreter of this version that every user may run."""
+    for found in (sys.executable, "/usr/bin/python3"):
+        try:
+            done = subprocess.run([found, "--version"], capture_output=True, text=True, user=NOBODY, check=False)
+        except PermissionError:
+            continue
+        if done.stdout.split()[1:] and done.stdout.split()[1].startswith("%d.%d." % sys.version_info[:2]):
+            return found
+    pytest.skip("there is no interpreter of this version that other users may run")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(not have("fusermount3"), reason="fuse3 is not installed")
+def test_as_an_ordinary_user(image: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="guest-") as folder:
+        place = shutil.copy(image, folder)
+        os.chown(folder, NOBODY, NOBODY)
+        os.chown(place, NOBODY, NOBODY)
+        python = python_for_all()
+        env = {**ENV, "HOME": folder, "PYTHONPATH": f"{ROOT}{os.pathsep}{sysconfig.get_path('purelib')}"}
+        done = subprocess.run(
+            [python, "-m", "guestfix", "apply", f"uml:{place}", "--format", "json"],
+            capture_output=True, text=True, env=env, cwd="/", check=False,
+            user=NOBODY, group=NOBODY, extra_groups=[],
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        answer = json.loads(done.stdout)
+        assert "/etc/fstab" in answer["applied"] and answer["image"]["checks"][0]["clean"]
+        (overlay,) = answer["image"]["files"]
+        assert os.stat(overlay).st_uid == NOBODY
+        changed, before = open_image([overlay]), open_image([str(image)])
+        assert changed.meta("/etc/fstab") == before.meta("/etc/fstab")
+        assert digest(Path(place)) == digest(image)

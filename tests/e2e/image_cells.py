@@ -44,8 +44,10 @@ def digest(path: Path) -> str:
 
 
 def as_format(disks: list[Path], fmt: str, folder: Path) -> list[Path]:
-    """Return the disks in another format, below folder."""
+    """Return the disks in another format, below folder; the raw ones are the disks themselves."""
     folder.mkdir(exist_ok=True)
+    if fmt == "raw":
+        return disks
     if fmt != "ova":
         return [convert_to(one, fmt, folder) for one in disks]
     names = ["boot.vmdk", "data.vmdk"][: len(disks)]
@@ -62,11 +64,10 @@ def as_format(disks: list[Path], fmt: str, folder: Path) -> list[Path]:
 
 
 def convert_to(disk: Path, fmt: str, folder: Path) -> Path:
-    link = folder / disk.name
+    link = folder / disk.with_suffix("").name
     link.symlink_to(disk)
     made = convert(link, fmt)
-    if made != link:
-        link.unlink()
+    link.unlink()
     return made
 
 
