@@ -192,24 +192,19 @@ class _Group:
 
     def visible(self) -> Iterator[Logical]:
         """Yield every volume that a guest would see in /dev."""
-        snapshots = self._snapshots()
         for name, volume in self.volumes.items():
             if not isinstance(volume, dict) or "VISIBLE" not in volume.get("status", []):
                 continue
-            size = sum(_number(part, "extent_count") for part in _segments(volume)) * self.extent
-            if name in snapshots:
-                yield Logical(self.name, name, size, None, f"a snapshot of {snapshots[name]}; {_ELSEWHERE}")
+            parts = _segments(volume)
+            size = sum(_number(part, "extent_count") for part in parts) * self.extent
+            if parts and parts[0].get("type") == "snapshot":  # its name is that of the volume with its changes
+                problem = f"a snapshot of {parts[0].get('origin')}; {_ELSEWHERE}"
+                yield Logical(self.name, str(parts[0].get("cow_store")), size, None, problem)
                 continue
             try:
                 yield Logical(self.name, name, size, self.open(name, 0))
             except DiskError as error:
                 yield Logical(self.name, name, size, None, error.what)
-
-    def _snapshots(self) -> dict[str, str]:
-        """Return the volumes that hold what a snapshot keeps of its origin, and that origin's name."""
-        volumes = [volume for volume in self.volumes.values() if isinstance(volume, dict)]
-        parts = [part for volume in volumes for part in _segments(volume) if part.get("type") == "snapshot"]
-        return {str(part.get("cow_store")): str(part.get("origin")) for part in parts}
 
     def open(self, name: str, depth: int) -> Block:
         """Return a volume's data. DiskError where a disk is missing or its type is not understood."""

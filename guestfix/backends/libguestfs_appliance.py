@@ -25,6 +25,8 @@ _CHECKS = {"ext2": "e2fsck -fn", "ext3": "e2fsck -fn", "ext4": "e2fsck -fn", "xf
 _CHECKS |= {"btrfs": "btrfs check --readonly", "ntfs": "ntfsfix -n", "jfs": "jfs_fsck -n", "vfat": "fsck.vfat -n"}
 _ENCRYPTED = ("crypto_LUKS", "BitLocker")
 _ROOT, _ADDED = "/guest", "/added"
+_SETTLE = "udevadm settle; for n in 1 2 3 4 5 6 7 8 9; do test -e {} && break; sleep 1; done"
+"""udev reads the partition table again when a disk was written to; the partitions are gone for a moment."""
 
 
 class Appliance:
@@ -185,7 +187,9 @@ class Appliance:
         for part in {one.part.key: one.part for one in layout.mounts}.values():
             kind = part.probe.type if part.probe else ""
             device, command = layout.names.primary(part.key), _CHECKS.get(kind, "")
-            script = f"{command} {self.devices[part.key]} 2>&1; echo status=$?"
+            script = (
+                f"{_SETTLE.format(self.devices[part.key])}; {command} {self.devices[part.key]} 2>&1; echo status=$?"
+            )
             try:
                 said = str(self.g.debug("sh", [script])) if command else ""
             except RuntimeError as error:

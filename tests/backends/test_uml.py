@@ -229,7 +229,7 @@ def python_for_all() -> str:
             done = subprocess.run([found, "--version"], capture_output=True, text=True, user=NOBODY, check=False)
         except PermissionError:
             continue
-        if done.stdout.split()[1:] and done.stdout.split()[1].startswith("%d.%d." % sys.version_info[:2]):
+        if done.stdout.split()[1:] and done.stdout.split()[1].startswith("{}.{}.".format(*sys.version_info[:2])):
             return found
     pytest.skip("there is no interpreter of this version that other users may run")
 

@@ -149,7 +149,8 @@ def contents(guest: GuestFS, *, whole: bool = True) -> dict[str, tuple[Any, ...]
         else:
             stat = guest.stat(path, follow=False)
             assert stat is not None
-            found[path] = (stat.kind, stat.size, stat.mode, stat.uid, stat.gid, stat.mtime_ns)
+            size = 0 if stat.kind == "dir" else stat.size  # a folder may stay larger than it was
+            found[path] = (stat.kind, size, stat.mode, stat.uid, stat.gid, stat.mtime_ns)
     return found
 
 
