@@ -111,6 +111,10 @@ def _function(scheme: str) -> Callable[[str, Request], GuestFS]:
     from importlib.metadata import entry_points
 
     for point in entry_points(group=GROUP, name=scheme):
-        loaded: Callable[[str, Request], GuestFS] = point.load()
+        try:
+            loaded: Callable[[str, Request], GuestFS] = point.load()
+        except (ImportError, AttributeError) as error:
+            package = point.dist.name if point.dist else point.value
+            raise UsageError(f"the backend {scheme} of the package {package} can't be loaded: {error}") from error
         return loaded
     raise UsageError(f"there is no backend {scheme!r}", remedy=f"one of: {', '.join(BACKENDS)}")

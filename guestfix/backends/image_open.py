@@ -98,7 +98,7 @@ class Volumes:
             try:
                 self._trees[part.key] = opener(self, part)
             except ImportError as error:
-                raise DiskError(f"reading {part.probe.type} needs an extra", remedy=EXTRA) from error
+                raise DiskError(f"reading {part.probe.type} needs an extra: {EXTRA}", remedy=EXTRA) from error
         return self._trees[part.key]
 
     def same_filesystem(self, part: Part) -> list[Block]:

@@ -22,6 +22,7 @@ from guestfix.record import field, frozen
 
 MAX_VOLUMES = 256
 MAX_MOUNTS = 64
+TABLE_REMEDY = "compare the disk with the old platform's, and copy it again where it differs"
 FILESYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "jfs", "reiserfs", "vfat", "ntfs", "exfat", "f2fs")
 _SKIPPED_TYPES = ("swap", "proc", "sysfs", "tmpfs", "devpts", "iso9660", "udf", "nfs", "nfs4", "cifs", "none", "ignore")
 _RESCUE = regex(r"\b(rescue|recovery|livecd|live-cd|systemrescue|memtest)", re.I)

@@ -78,7 +78,7 @@ class Overlays:
         if program is None:
             raise DiskError(
                 "qemu-storage-daemon is missing, which shows an image as a raw file",
-                remedy="apt-get install qemu-utils",
+                remedy="apt-get install qemu-system-common",
             )
         command = [program]
         for index, disk in enumerate(self.disks):
@@ -212,7 +212,6 @@ def commit(disks: Sequence[Overlay]) -> list[str]:
 
 def can_commit(disks: Sequence[Overlay]) -> None:
     """Raise DiskError where an image can't be changed in place."""
-    output_names(disks, "", "qcow2")
     for disk in disks:
         if not _is_plain(disk.image):
             raise DiskError("a disk inside an OVA can't be changed in place", where=disk.image.path, remedy=_OUTPUT)
@@ -220,6 +219,7 @@ def can_commit(disks: Sequence[Overlay]) -> None:
             raise DiskError("no permission to change the image", where=disk.image.path, remedy=_OUTPUT)
         if disk.image.format not in ("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx"):
             raise DiskError(f"{disk.image.format} can't be changed in place", where=disk.image.path, remedy=_OUTPUT)
+    output_names(disks, "", "qcow2")
 
 
 _OUTPUT = "write to a new image instead: --output FILE"

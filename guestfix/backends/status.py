@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable
 
 from guestfix.record import frozen
@@ -29,6 +30,7 @@ def _directory() -> Status:
     return Status("dir", "a guest's root as a folder", True, True)
 
 
+FUSE = "/dev/fuse"
 _EXTRA = {"dissect.xfs": "XFS", "dissect.btrfs": "Btrfs", "dissect.ntfs": "NTFS"}
 
 
@@ -37,7 +39,7 @@ def _image() -> Status:
     notes: tuple[str, ...] = ("raw, qcow2, VMDK, VHD, VHDX, VDI, OVA; MBR, GPT, LVM, RAID 0 and 1; ext2/3/4, FAT",)
     if missing:
         notes += (f"{', '.join(_EXTRA[name] for name in missing)} can't be read without the extra",)
-    command = "pip install 'guestfix[image]'" if missing else ""
+    command = f"{sys.executable} -m pip install 'guestfix[image]'" if missing else ""
     return Status("image", "disk images, read only", False, True, missing, command, notes)
 
 
@@ -61,17 +63,21 @@ _CHECKERS = {"e2fsck": "e2fsprogs", "xfs_repair": "xfsprogs", "btrfs": "btrfs-pr
 _CHECKERS |= {"fsck.vfat": "dosfstools", "jfs_fsck": "jfsutils", "lvm": "lvm2", "mdadm": "mdadm", "ntfs-3g": "ntfs-3g"}
 
 
+_UML = {"linux.uml": "user-mode-linux", "qemu-img": "qemu-utils", "qemu-storage-daemon": "qemu-system-common"}
+
+
 def _uml() -> Status:
-    missing = _programs("linux.uml", "qemu-img", "qemu-storage-daemon")
-    command = "apt-get install user-mode-linux qemu-utils" if missing else ""
-    if not missing and not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        missing, command = ("/dev/fuse",), "modprobe fuse"
-    elif not missing and os.geteuid() and find_program("fusermount3") is None:
-        missing, command = ("fusermount3",), "apt-get install fuse3"
+    wanted = _UML if os.geteuid() == 0 else {**_UML, "fusermount3": "fuse3"}
+    missing = _programs(*wanted)
+    steps = [f"apt-get install {' '.join(dict.fromkeys(wanted[name] for name in missing))}"] if missing else []
+    if not os.path.exists(FUSE):
+        missing, steps = (*missing, FUSE), [*steps, "modprobe fuse"]
+    elif not os.access(FUSE, os.R_OK | os.W_OK):
+        missing, steps = (*missing, f"permission for {FUSE}"), [*steps, f"chmod a+rw {FUSE}"]
     absent = {package for name, package in _CHECKERS.items() if find_program(name) is None}
     notes = (f"for every filesystem also: apt-get install {' '.join(sorted(absent))}",) if absent else ()
     title = "disk images through User-mode Linux, as an ordinary user"
-    return Status("uml", title, True, not missing, missing, command, notes)
+    return Status("uml", title, True, not missing, missing, " && ".join(steps), notes)
 
 
 _SUPERMIN = "/usr/lib*/*/guestfs/supermin.d/*packages*"
@@ -81,6 +87,12 @@ _SUPERMIN = "/usr/lib*/*/guestfs/supermin.d/*packages*"
 def _libguestfs() -> Status:
     missing = () if _importable("guestfs") else _programs("guestfish")
     command = "apt-get install libguestfs-tools" if missing else ""
+    kernels = glob.glob("/boot/vmlinuz-*")
+    if not missing and not os.environ.get("LIBGUESTFS_PATH"):  # a fixed appliance has a kernel of its own
+        if not kernels:
+            missing, command = ("a kernel in /boot for its appliance",), "apt-get install linux-image-amd64"
+        elif not any(os.access(path, os.R_OK) for path in kernels):  # as on Ubuntu
+            missing, command = ("permission to read /boot/vmlinuz-*",), "chmod a+r /boot/vmlinuz-*"
     notes: tuple[str, ...] = ()
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         notes += ("without /dev/kvm a start takes about 20 s",)
@@ -113,6 +125,9 @@ def all_backends() -> list[Status]:
     from guestfix.backends import GROUP
 
     found = [check() for check in _BUILT_IN.values()]
-    others = {point.name: point.value for point in entry_points(group=GROUP)}
+    others = {
+        point.name: f"from the package {point.dist.name if point.dist else point.value}"
+        for point in entry_points(group=GROUP)
+    }
     found += [Status(name, value, False, True) for name, value in sorted(others.items()) if name not in _BUILT_IN]
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from guestfix.apply import Receipt, apply_plan
 from guestfix.backends import open_writable
@@ -17,7 +18,7 @@ from guestfix.commands.common import (
     write,
     write_json,
 )
-from guestfix.commands.outcome import add_outcome, finish, outcome_out, render_outcome, untouched, using
+from guestfix.commands.outcome import Outcome, add_outcome, finish, outcome_out, render_outcome, untouched, using
 from guestfix.errors import GuestfixError
 from guestfix.guest import GuestWriter
 from guestfix.plan import Plan, load_plan, plan_out
@@ -64,7 +65,17 @@ def _run(args: argparse.Namespace, guest: GuestWriter) -> int:
         write_json({**plan_out(plan), **done, **outcome_out(outcome)})
     else:
         write(render_plan(plan) + render_receipt(receipt) + render_outcome(outcome))
+        if receipt.journal is not None:
+            write(f"To undo it: {_undoing(args, outcome)}\n")
     return 0
+
+
+def _undoing(args: argparse.Namespace, outcome: Outcome | None) -> str:
+    """Return the command that undoes the apply: a new image is dropped, or reverted where it must stay."""
+    if outcome is None:
+        return shlex.join(["guestfix", "revert", *args.guest])
+    command = shlex.join(["guestfix", "revert", *outcome.saved.files, "--in-place"])
+    return command if outcome.saved.how == "committed" else f"delete what was written, or: {command}"
 
 
 def _plan(args: argparse.Namespace, guest: GuestWriter) -> Plan:

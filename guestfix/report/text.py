@@ -165,7 +165,7 @@ def render_receipt(receipt: Receipt) -> str:
         f"  {path}" + (f"  (original: {receipt.backups[path]})" if path in receipt.backups else "")
         for path in receipt.applied
     ]
-    return clean("\n".join(["\nApplied", *lines, f"Journal: {receipt.journal}", "To undo it: guestfix revert", ""]))
+    return clean("\n".join(["\nApplied", *lines, f"Journal: {receipt.journal}", ""]))
 
 
 def render_reverted(uri: str, done: Reverted) -> str:

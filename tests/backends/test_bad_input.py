@@ -199,15 +199,6 @@ def test_the_same_image_twice(raw: Path, tmp_path: Path, guestfix: Report) -> No
     assert status == 64 and "the same image is given twice" in said
 
 
-def test_an_image_that_may_not_be_read(raw: Path, tmp_path: Path, guestfix: Report, request: object) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything; tests/backends/test_users.py has this as an ordinary user")
-    image = tmp_path / "disk.raw"
-    shutil.copy(raw, image)
-    os.chmod(image, 0)
-    refused(guestfix, image, "Permission denied", "make it readable")
-
-
 @pytest.mark.skipif(not have("qemu-io"), reason="qemu-utils is not installed")
 @pytest.mark.parametrize("fmt", ["raw", "qcow2"])
 def test_an_image_that_a_running_guest_has_open(fmt: str, raw: Path, tmp_path: Path, guestfix: Report) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,10 +39,57 @@ def test_one_command_makes_a_backend_usable(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(status, "find_program", lambda name: None)
     monkeypatch.setattr(status, "_importable", lambda name: False)
     found = {one.name: one for one in status.all_backends()}
-    assert found["uml"].missing == ("linux.uml", "qemu-img", "qemu-storage-daemon")
-    assert found["uml"].command == "apt-get install user-mode-linux qemu-utils"
+    assert found["uml"].missing[:3] == ("linux.uml", "qemu-img", "qemu-storage-daemon")
+    assert found["uml"].command.startswith("apt-get install user-mode-linux qemu-utils qemu-system-common")
     assert found["libguestfs"].command == "apt-get install libguestfs-tools"
-    assert found["image"].usable and found["image"].command == "pip install 'guestfix[image]'"
+    assert found["image"].usable and found["image"].command.endswith("-m pip install 'guestfix[image]'")
+    assert "XFS, Btrfs, NTFS can't be read without the extra" in found["image"].notes
+
+
+def test_one_command_where_only_a_part_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing but what is missing is named, and steps that belong together are one command."""
+    there = {"linux.uml", "qemu-img", "qemu-storage-daemon", "fusermount3", "guestfish"}
+    monkeypatch.setattr(status, "find_program", lambda name: name if name in there else None)
+    monkeypatch.setattr(status, "FUSE", str(tmp_path / "fuse"))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+    def uml() -> tuple[tuple[str, ...], str]:
+        found = status._uml()
+        assert found.usable == (not found.missing)
+        return found.missing, found.command
+
+    assert uml() == ((str(tmp_path / "fuse"),), "modprobe fuse")
+    (tmp_path / "fuse").touch()
+    assert uml() == ((), "")
+    there.discard("fusermount3")
+    assert uml() == (("fusermount3",), "apt-get install fuse3")
+    there.discard("qemu-storage-daemon")
+    assert uml()[1] == "apt-get install qemu-system-common fuse3"
+    (tmp_path / "fuse").unlink()
+    assert uml()[1] == "apt-get install qemu-system-common fuse3 && modprobe fuse"
+
+
+def test_libguestfs_needs_a_kernel_that_can_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(status, "find_program", lambda name: name)
+    monkeypatch.delenv("LIBGUESTFS_PATH", raising=False)
+    monkeypatch.setattr("glob.glob", lambda pattern: [])
+    assert status._libguestfs().command == "apt-get install linux-image-amd64"
+    monkeypatch.setattr("glob.glob", lambda pattern: [str(tmp_path / "vmlinuz-gone")])
+    assert status._libguestfs().command == "chmod a+r /boot/vmlinuz-*"
+    monkeypatch.setenv("LIBGUESTFS_PATH", "/opt/appliance")
+    assert status._libguestfs().usable
+
+
+def test_without_the_extra_a_report_names_it(tmp_path: Path) -> None:
+    if not have("mkfs.xfs"):
+        pytest.skip("mkfs.xfs is not installed")
+    image = filesystem("xfs", tmp_path / "xfs.raw", 320 * MIB)
+    code = "import sys; sys.modules['dissect'] = None; from guestfix.cli import run; sys.exit(run(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, "report", image], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "/dev/sda: reading xfs needs an extra: pip install 'guestfix[image]'" in done.stderr
+    done = subprocess.run([sys.executable, "-c", code, "backends"], capture_output=True, text=True, check=False)
+    assert f"to change that: {sys.executable} -m pip install 'guestfix[image]'" in done.stdout
 
 
 @needs_tools
