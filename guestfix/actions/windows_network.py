@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from guestfix.actions.windows_registry import editing_system, hive_path, reader, seen
 from guestfix.detect.windows_state import NET_CLASS
 from guestfix.formats.regf import REG_DWORD, Hive
+from guestfix.formats.winservices import AUTO, DISABLED
 from guestfix.workbench import Workbench
 
 INTERFACES = r"Services\Tcpip\Parameters\Interfaces"
+CLIENT = r"Services\Dhcp"
 ROUTES = r"Services\Tcpip\Parameters\PersistentRoutes"
 STATIC = (
     "IPAddress",
@@ -33,7 +35,8 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
     With the policy ``dhcp-first`` only interfaces that have a default gateway change.
 
     The addresses go, since Windows keeps them for the adapter that is gone and then calls them in use; so do the
-    persistent default routes to their gateways, which Windows (since Vista) writes beside a static gateway.
+    persistent default routes to their gateways, which Windows (since Vista) writes beside a static gateway. A DHCP
+    client that was switched off, as on hardened servers, is switched on.
     The hive's original and ``guestfix\network-before.txt`` in the Windows folder keep them.
     """
     first = policy == "dhcp-first"
@@ -41,6 +44,8 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
     with editing_system(bench) as (hive, controls):
         for control in controls:
             for guid in reader(hive).names(rf"{control}\{INTERFACES}"):
+                if records and hive.get(rf"{control}\{CLIENT}", "Start") == DISABLED:
+                    hive.set_value(rf"{control}\{CLIENT}", "Start", REG_DWORD, AUTO)
                 gateways = reader(hive).texts(rf"{control}\{INTERFACES}\{guid}", "DefaultGateway")
                 if (gateways or not first) and _to_dhcp(hive, rf"{control}\{INTERFACES}\{guid}"):
                     _drop_default_routes(hive, control, gateways)

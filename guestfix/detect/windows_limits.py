@@ -21,6 +21,7 @@ def judge_windows(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]
         *_dynamic(guest, facts),
         *_old_sysprep(guest, facts),
         *_dns(facts),
+        *_kept_addresses(facts),
     ]
 
 
@@ -74,7 +75,7 @@ def _framework(facts: Facts) -> Iterator[Finding]:
 def _letters(facts: Facts) -> Iterator[Finding]:
     """Letters of other volumes hang on disk signatures, partition ids and, for drives, on the bus."""
     letters = facts.value("windows.drive_letters") or {}
-    others = {letter: device for letter, device in letters.items() if letter != "C:"}
+    others = {letter: device for letter, device in letters.items() if letter != "C:" and "FDC#" not in device}
     if others:
         shown = "; ".join(f"{letter} {device}" for letter, device in sorted(others.items())[:8])
         yield Finding(
@@ -141,3 +142,19 @@ def _dns(facts: Facts) -> Iterator[Finding]:
             ),
             "see that they can be reached from the new network, or remove them",
         )
+
+
+def _kept_addresses(facts: Facts) -> Iterator[Finding]:
+    """Addresses that a policy keeps stay with the old adapter: Windows gives a new one an interface of its own."""
+    policy = facts.value("policy.network")
+    static = [nic for nic in facts.value("windows.nics") or [] if nic["static"]]
+    if not static or policy not in ("preserve", "none"):
+        return
+    shown = [f"{nic['name'] or nic['guid']}: {', '.join(nic['addresses'])}" for nic in static[:8]]
+    yield Finding(
+        "GF-WINDOWS-STATIC-KEPT",
+        "warning",
+        f"network={policy} keeps static addresses, but the new adapters will not have them ({'; '.join(shown)})",
+        facts.evidence("windows.nics")[:4],
+        "set them on the new adapters at the first start, or let DHCP give them out as reservations (network=dhcp)",
+    )

@@ -212,3 +212,17 @@ def test_a_plan_belongs_to_one_windows(tmp_path: Path) -> None:
     one, other = guest("a", "11111111-1111", "A"), guest("b", "22222222-2222", "A")
     assert identity_of(one) == identity_of(guest("c", "11111111-1111", "A"))
     assert len({identity_of(one), identity_of(other), identity_of(guest("d", "11111111-1111", "D"))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"), [("dhcp", False), ("dhcp-first", False), ("preserve", True), ("none", True)]
+)
+def test_addresses_that_a_policy_keeps_are_told(tmp_path: Path, policy: str, told: bool) -> None:
+    text = r"""[ControlSet001\Services\Tcpip\Parameters\Interfaces\{A}]
+"EnableDHCP"=dword:0
+"IPAddress"=str(7):"192.0.2.10\0"
+"""
+    plan = plan_for(make(tmp_path, text, SEVEN), Options(("windows/dhcp",), policies={"network": policy}))
+    found = [one for one in plan.findings if one.code == "GF-WINDOWS-STATIC-KEPT"]
+    assert bool(found) is told
+    assert not told or "{A}: 192.0.2.10" in found[0].summary
