@@ -102,6 +102,14 @@ def _any(setup: Setup, bench: Workbench) -> None:
 
 def _tell(bench: Workbench, wanted: list[Nic], places: list[str], policy: str) -> None:
     by_order = [nic.name for nic, place in zip(wanted, places, strict=True) if not place]
+    taken = [nic.name for nic, place in zip(wanted, places, strict=True) if place and kernel_name(nic.name)]
+    if len(taken) > 1:
+        bench.find(
+            "GF-NETWORK-NAMES-TAKEN",
+            "info",
+            f"{', '.join(taken)} are names that the kernel gives too; systemd's udev exchanges none that are in use",
+            remedy=f"attach the NICs on the new platform in this order: {', '.join(taken)}",
+        )
     if by_order and (policy == "preserve" or len(wanted) > 1):
         bench.find(
             "GF-NETWORK-NO-MAP",

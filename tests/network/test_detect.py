@@ -364,6 +364,16 @@ def test_the_map_file(tmp_path: Path) -> None:
         read_map(str(file))
 
 
+@pytest.mark.parametrize(("names", "said"), [(("eth0", "eth1"), True), (("ens192", "ens224"), False)])
+def test_names_that_udev_can_not_exchange(names: tuple[str, str], said: bool, tmp_path: Path) -> None:
+    text = "".join(f"auto {name}\niface {name} inet static\n address 192.0.2.{n}/24\n" for n, name in enumerate(names))
+    guest = DirectoryGuest(str(build(tmp_path, {**DEBIAN, "etc/network/interfaces": text})))
+    table = {name: f"52:54:00:00:00:0{n}" for n, name in enumerate(names)}
+    options = Options(("network/*",), policies={"network": "preserve"}, extra={"network.map": table})
+    codes = [one.code for one in make_plan(guest, load_pack(), "kvm-virtio", options).findings]
+    assert ("GF-NETWORK-NAMES-TAKEN" in codes) is said
+
+
 def test_a_map_with_a_nic_that_is_not_there(tmp_path: Path) -> None:
     guest = DirectoryGuest(str(build(tmp_path, {**DEBIAN, "etc/network/interfaces": STATIC})))
     options = Options(("network/*",), policies={"network": "preserve"}, extra={"network.map": {"ens9": "eth0"}})
