@@ -27,12 +27,13 @@ def apply(bench: Workbench, *, policy: str) -> None:
 
 
 def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
-    if setup.primary is None and not (setup.in_charge and setup.policy == "dhcp"):
+    gone = [nic.name for nic in setup.own if setup.goes(nic)]
+    if setup.primary is None and not setup.lonely and not gone:
         return
-    logical = setup.primary.name if setup.primary is not None else "eth0"
+    logical = setup.primary.name if setup.primary is not None else "eth0" if setup.lonely else ""
     how, mapped = _raised(files)
     name = mapped.get(logical, logical) if logical not in how else logical
-    drop = list(dict.fromkeys(nic.name for nic in setup.own if setup.goes(nic) and nic.name != logical))
+    drop = list(dict.fromkeys(one for one in gone if one != logical))
     drop += [logical] if name != logical else []
     drop += [one for one in how if one.startswith(f"{name}:") and one not in {nic.name for nic in setup.own}]
     bases = _bases(files, name, {*drop, *how})
@@ -41,7 +42,7 @@ def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
         after = edit.dhcp(before, name=name, drop=drop, up=name in how, flat=setup.flat, bases=bases)
         defined = defined or _defines(after, name)
         setup.write(path, before, after)
-    if not defined:
+    if name and not defined:
         now = setup.read(INTERFACES)
         setup.write(INTERFACES, now, edit.add(now, name=name))
         if setup.lonely:

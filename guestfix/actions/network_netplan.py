@@ -45,18 +45,19 @@ def _dhcp(setup: Setup, paths: list[str]) -> None:
     wired = [nic for nic in setup.own if setup.wired(nic)]
     if wired and all(nic.any_nic and nic.method == "dhcp" for nic in wired):
         return
-    if setup.primary is None:
-        if setup.in_charge and not wired and setup.manager != "networkmanager":
+    if setup.primary is None and not wired:
+        if setup.in_charge and setup.manager != "networkmanager":
             _fresh(setup)
             setup.added(NEW)
         return
+    name = setup.primary.id if setup.primary is not None else ""
     gone = {nic.id for nic in setup.own if setup.goes(nic)}
-    kept = False
-    for path in paths:
+    kept = setup.primary is None
+    for path in paths if name or gone else ():
         before = setup.read(path)
         try:
-            after = _edited(before, setup.primary.id, gone)
-            kept = kept or _defines(after, setup.primary.id)
+            after = _edited(before, name, gone)
+            kept = kept or _defines(after, name)
             setup.write(path, before, after)
         except EditError:
             _tell_beside(setup, path)

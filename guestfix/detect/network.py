@@ -65,10 +65,13 @@ def _active(reads: dict[str, Read], services: dict[str, Service], facts: Facts) 
     on = {stack for stack, service in services.items() if service.state == "on"}
     off = {stack for stack, service in services.items() if service.state in ("off", "masked")}
     wired = {stack for stack, read in reads.items() if any(nic.kind != "loopback" for nic in read.nics)}
+    absent = {stack for stack in ("ifupdown", "ifcfg-suse") if on and services[stack].state == "absent"}
     if "networkmanager" in on:
-        off.discard("ifcfg")
+        off.discard("ifcfg")  # it applies these itself
     chosen = []
     for stack, read in reads.items():
+        if stack in absent:
+            continue  # left by a program that was taken off
         present = stack in wired or (stack == "netplan" and bool(read.files))
         if present and (stack not in off or not on - {"networkd", "ifupdown"}):
             chosen.append(stack)

@@ -72,6 +72,32 @@ IN_CHARGE: list[tuple[dict[str, Any], list[str], str, str]] = [
         "networkd",
         "networkd",
     ),
+    (
+        {
+            "etc/sysconfig/network/ifcfg-eth0": "BOOTPROTO='static'\nIPADDR='192.0.2.1/24'\n",
+            **on("NetworkManager.service"),
+        },
+        ["networkmanager"],
+        "networkmanager",
+        "networkmanager",
+    ),
+    (
+        {"etc/netplan/a.yaml": NETPLAN, "etc/network/interfaces": STATIC, **on("systemd-networkd.service")},
+        ["netplan"],
+        "netplan",
+        "networkd",
+    ),
+    (
+        {
+            "etc/netplan/a.yaml": NETPLAN,
+            "etc/network/interfaces": STATIC,
+            **on("systemd-networkd.service"),
+            **on("networking.service"),
+        },
+        ["netplan", "ifupdown"],
+        "ifupdown",
+        "ifupdown",
+    ),
     ({"etc/dhcpcd.conf": "static ip_address=192.0.2.1/24\n", **on("dhcpcd.service")}, ["dhcpcd"], "dhcpcd", "dhcpcd"),
     ({}, [], "", ""),
 ]

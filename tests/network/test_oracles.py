@@ -45,7 +45,7 @@ def applied(folder: Path, root: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("folder", cases("netplan"), ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", cases("netplan", "beside-ifupdown"), ids=lambda path: path.name)
 def test_netplan_generates(folder: Path, tmp_path: Path) -> None:
     program = tool("netplan")
     root = applied(folder, tmp_path / "guest")
