@@ -27,7 +27,8 @@ def step(hive: Hive, rnd: random.Random) -> None:
     action = rnd.randrange(20)
     if action < 8:
         name = rnd.choice(("", *NAMES, f"v{rnd.randrange(60)}"))
-        size = 1_100_000 if rnd.random() < 0.01 else rnd.choice(SIZES)
+        big = 1_100_000 if hive.store.minor > 3 else 1_000_000
+        size = big if rnd.random() < 0.01 else rnd.choice(SIZES)
         hive.set_value(path(rnd), name, rnd.choice((1, 3, 4, 7, 11, 0x12345)), rnd.randbytes(size))
     elif action < 11:
         hive.delete_value(path(rnd), rnd.choice(NAMES))

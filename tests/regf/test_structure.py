@@ -157,6 +157,19 @@ def test_big_data_is_split_from_version_4_on() -> None:
         sound(hive)
 
 
+def test_data_of_old_hives_is_bounded() -> None:
+    """Windows allows 1 MiB before version 1.4, where big data came."""
+    for minor, allowed in ((3, False), (4, True)):
+        hive = fresh(minor)
+        hive.set_value("Key", "Most", REG_BINARY, bytes(1 << 20))
+        if not allowed:
+            with pytest.raises(EditError, match="longer than Windows allows"):
+                hive.set_value("Key", "More", REG_BINARY, bytes((1 << 20) + 1))
+        else:
+            hive.set_value("Key", "More", REG_BINARY, bytes((1 << 20) + 1))
+        assert check(hive.to_bytes()).problems == []
+
+
 def test_more_than_hivex_can_write() -> None:
     hive = fresh()
     hive.set_value("Key", "Big", REG_BINARY, b"x" * 3_000_000)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 512
 """Levels of keys that Windows allows."""
 MAX_VALUE_SIZE = 65535 * SEGMENT
+MAX_CELL_DATA = 1 << 20
+"""Bytes of data that Windows allows in hives before version 1.4, which have no big data."""
 LINK_VALUE = "symboliclinkvalue"
 VIRTUAL_FLAGS, VIRTUAL_RECURSE = 0xF0000, 0x80000
 """Bits beside the longest subkey name that control virtualization, and the one that passes them on to new subkeys."""
@@ -46,7 +48,8 @@ def _raise_to(key: Key, place: int, least: int) -> None:
 
 def set_value(hive: Hive, key: Key, name: str, kind: int, raw: bytes) -> bool:
     """Make key have the value; return whether that changed anything."""
-    if wide_length(name) > MAX_VALUE_NAME * 2 or len(raw) > MAX_VALUE_SIZE:
+    most = MAX_VALUE_SIZE if hive.store.minor > 3 else MAX_CELL_DATA
+    if wide_length(name) > MAX_VALUE_NAME * 2 or len(raw) > most:
         raise EditError(f"the name or the data of value {name[:40]!r} is longer than Windows allows")
     value = key.value(name)
     if value is not None and value.type == kind and value.size == len(raw) and value.data == raw:
