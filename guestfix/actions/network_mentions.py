@@ -1,4 +1,4 @@
-"""Where else an interface's name is said that no NIC of the new platform will have."""
+"""Where else a name or an address is said that no NIC of the new platform will have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from guestfix.errors import GuestError
 from guestfix.facts import Evidence
 from guestfix.formats.nic import IFNAME, MAX_CONFIG
+from guestfix.patterns import regex
 from guestfix.workbench import Workbench
 
 _PLACES = (
@@ -34,25 +35,47 @@ _PLACES = (
 """Firewall rules, kernel settings and services that go by an interface's name."""
 
 MAX_PLACES = 12
+_BARE = regex(r"[0-9A-Fa-f.:]{3,45}\Z")
 
 
-def mentions(bench: Workbench, names: list[str]) -> None:
+def names_used(bench: Workbench, names: list[str]) -> None:
     """Record where these names are still said."""
     known = [re.escape(name) for name in names if IFNAME.match(name)]
-    if not known:
-        return
     wanted = re.compile(rf"(?<![\w-])(?:in_|out_)?({'|'.join(known)})(?![\w-])")
-    found = [place for pattern in _PLACES for path in _paths(bench, pattern) for place in _said(bench, path, wanted)]
+    found = _all_said(bench, _PLACES, wanted) if known else []
     if found:
-        used = [name for name in names if any(name in wanted.findall(place.text) for place in found)]
-        more = f" ({len(found) - MAX_PLACES} more places)" if len(found) > MAX_PLACES else ""
         bench.find(
             "GF-NETWORK-NAME-USED",
             "warning",
-            f"{', '.join(used)}: also named elsewhere{more}, but the NICs of the new platform get other names",
+            f"{_words(wanted, found)}, but the NICs of the new platform get other names",
             *found[:MAX_PLACES],
             remedy="write these without the name, or keep names with --policy network=preserve (or dhcp-first)",
         )
+
+
+def addresses_used(bench: Workbench, addresses: list[str]) -> None:
+    """Record where these addresses, with or without their prefix, are still said."""
+    known = [re.escape(one) for one in dict.fromkeys(one.partition("/")[0] for one in addresses) if _BARE.match(one)]
+    wanted = re.compile(rf"(?<![\w.:])({'|'.join(known)})(?![\w.:])")
+    found = _all_said(bench, ("/etc/hosts", *_PLACES), wanted) if known else []
+    if found:
+        bench.find(
+            "GF-NETWORK-ADDRESS-USED",
+            "info",
+            f"{_words(wanted, found)}, but no longer an address of the guest",
+            *found[:MAX_PLACES],
+            remedy="correct these once the new address is known",
+        )
+
+
+def _words(wanted: re.Pattern[str], found: list[Evidence]) -> str:
+    said = dict.fromkeys(word for place in found for word in wanted.findall(place.text))
+    more = f" ({len(found) - MAX_PLACES} more places)" if len(found) > MAX_PLACES else ""
+    return f"{', '.join(list(said)[:20])}: also written elsewhere{more}"
+
+
+def _all_said(bench: Workbench, patterns: tuple[str, ...], wanted: re.Pattern[str]) -> list[Evidence]:
+    return [place for pattern in patterns for path in _paths(bench, pattern) for place in _said(bench, path, wanted)]
 
 
 def _paths(bench: Workbench, pattern: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network_common import Setup, begin
-from guestfix.actions.network_mentions import mentions
+from guestfix.actions.network_mentions import addresses_used, names_used
 from guestfix.detect.network_state import PIN
 from guestfix.formats.nic import IFNAME, Nic, kernel_name, norm_mac
 from guestfix.formats.udevnet import pin_rules
@@ -29,7 +29,8 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     if policy != "dhcp":
         _any(setup, bench)
     wanted = _wanted(setup)
-    mentions(bench, _without_nic(setup, {nic.name for nic in wanted}))
+    names_used(bench, _without_nic(setup, {nic.name for nic in wanted}))
+    addresses_used(bench, _lost(setup))
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
         return
@@ -39,6 +40,13 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     if new:
         setup.write(PIN, setup.read(PIN), new)
         _tell(bench, wanted, places, policy)
+
+
+def _lost(setup: Setup) -> list[str]:
+    """Return the addresses that the policy takes away."""
+    if setup.policy == "preserve":
+        return []
+    return [one for nic in setup.nics if setup.goes(nic) or setup.is_primary(nic) for one in nic.addresses]
 
 
 def _without_nic(setup: Setup, kept: set[str]) -> list[str]:
