@@ -16,7 +16,7 @@ from guestfix.backends.image_node import Node, Tree, guarded
 from guestfix.backends.image_open import Volumes
 from guestfix.backends.image_ova import open_images
 from guestfix.backends.inuse import in_use
-from guestfix.backends.layout import TABLE_REMEDY, Layout, Mount, Part, View, device_title, lay_out
+from guestfix.backends.layout import TABLE_REMEDY, Layout, Mount, Part, View, device_title, lay_out, order_findings
 from guestfix.backends.naming import fold
 from guestfix.backends.resolve import resolve
 from guestfix.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
@@ -237,6 +237,7 @@ def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> 
     """Turn the state of disks, volumes and filesystems into findings."""
     problems = dict.fromkeys(volumes.problems)
     found = [Finding("GF-DISK-TABLE", "warning", problem, remedy=TABLE_REMEDY) for problem in problems]
+    found += order_findings(layout.disorder())
     for mount in layout.mounts:
         if layout.root.system == "Windows":
             break  # its own detector says what hibernation and the dirty flag mean

@@ -16,6 +16,7 @@ from guestfix.backends.layout_probe import Probe
 from guestfix.backends.layout_system import system_of
 from guestfix.backends.layout_windows import system_partitions
 from guestfix.errors import GuestError, NotAGuest, UsageError
+from guestfix.facts import Finding
 from guestfix.guest import Disk, Disks, Stat, Volume
 from guestfix.patterns import regex
 from guestfix.record import field, frozen
@@ -114,10 +115,27 @@ class Layout:
     names: Names = field(default_factory=Names)
     missing: tuple[str, ...] = ()
 
+    def disorder(self) -> str:
+        """Return a sentence where fstab has the root on another volume than the one that holds the system."""
+        here = self.root.part.key
+        for entry in fstab_entries(self.root.fstab):
+            key = self.names.find(entry.spec) if entry.mount == "/" and family_of(entry.spec.encode()) else here
+            if key not in (None, here):
+                return f"the guest's fstab has / on {entry.spec}, but its system is on {self.names.primary(here)}"
+        return ""
+
     def replayed(self) -> tuple[str, ...]:
         """Return where mounting replays a journal; on NTFS the driver only looks whether it may write."""
         unclean = (one for one in self.mounts if one.part.probe is not None and one.part.probe.unclean)
         return tuple(one.path for one in unclean if one.part.probe and one.part.probe.type != "ntfs")
+
+
+def order_findings(disorder: str) -> tuple[Finding, ...]:
+    """Return a blocker where the disks are in another order than the guest knew them: every name would mislead."""
+    if not disorder:
+        return ()
+    remedy = "give the disks in the order of the old platform; if they are, mend the line in the guest"
+    return (Finding("GF-DISK-ORDER", "blocker", disorder, remedy=remedy),)
 
 
 ViewOf = Callable[[Part, str], View | None]

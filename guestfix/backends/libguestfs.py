@@ -54,7 +54,9 @@ class LibguestfsGuest(RemoteGuest, ImageWriter):
             self._layout.disks,
             windows=self._layout.root.system == "Windows",
             folding=lambda path: any(path == one or path.startswith(one + "/") for one in folding),
-            findings=disk_findings(self._appliance.problems, self._layout.replayed(), self._layout.missing),
+            findings=disk_findings(
+                self._appliance.problems, self._layout.replayed(), self._layout.missing, self._layout.disorder()
+            ),
         )
 
     def check(self) -> tuple[Check, ...]:

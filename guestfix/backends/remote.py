@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import IO, Protocol
 
-from guestfix.backends.layout import TABLE_REMEDY
+from guestfix.backends.layout import TABLE_REMEDY, order_findings
 from guestfix.backends.naming import fold
 from guestfix.backends.resolve import resolve
 from guestfix.errors import NotFound, TooLarge, Unreadable
@@ -284,9 +284,12 @@ class RemoteGuest:
         self._forget(real)
 
 
-def disk_findings(problems: Iterable[str], unclean: Iterable[str], missing: Iterable[str]) -> tuple[Finding, ...]:
+def disk_findings(
+    problems: Iterable[str], unclean: Iterable[str], missing: Iterable[str], disorder: str
+) -> tuple[Finding, ...]:
     """Turn what a machine that mounts filesystems said of the disks into findings."""
     rows = [Finding("GF-DISK-TABLE", "warning", text, remedy=TABLE_REMEDY) for text in dict.fromkeys(problems)]
+    rows += order_findings(disorder)
     for path in unclean:
         text = f"{path}: the guest was not shut down cleanly; the journal was replayed into the overlay"
         rows.append(Finding("GF-DISK-UNCLEAN-FILESYSTEM", "info", text))

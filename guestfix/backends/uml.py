@@ -121,7 +121,7 @@ class UmlGuest(RemoteGuest, ImageWriter):
             disks_in(found["disks"]),
             windows=found["windows"],
             folding=lambda path: any(path == one or path.startswith(one + "/") for one in folding),
-            findings=disk_findings(found["problems"], found["unclean"], found["missing"]),
+            findings=disk_findings(found["problems"], found["unclean"], found["missing"], found["disorder"]),
         )
 
     def check(self) -> tuple[Check, ...]:

@@ -207,6 +207,7 @@ class Machine:
                 for one in self.layout.mounts
             ],
             "missing": self.layout.missing,
+            "disorder": self.layout.disorder(),
             "problems": problems,
             "unclean": self.layout.replayed(),
             "windows": self.guest.case_insensitive,
