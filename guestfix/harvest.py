@@ -139,7 +139,8 @@ def disks_plain(disks: Disks | None) -> dict[str, Any]:
 
 
 def _volume(volume: Volume) -> dict[str, Any]:
-    row = {name: getattr(volume, name) for name in names_of(volume) if name != "aliases"}
+    row = {name: getattr(volume, name) for name in names_of(volume) if name not in ("aliases", "unclean")}
+    row["unclean"] = "yes" if volume.unclean else None
     return {**_without_none(row), **({"aliases": list(volume.aliases)} if volume.aliases else {})}
 
 

@@ -12,7 +12,7 @@ from guestfix.formats.regf import REG_DWORD, BadHive, Hive
 from guestfix.formats.regf.controlsets import control_sets, expand
 from guestfix.formats.regf.guestfile import open_guest_hive
 from guestfix.formats.winreg import Registry
-from guestfix.formats.winservices import DISABLED, PROTECTED
+from guestfix.formats.winservices import DISABLED, is_protected, refuse_harm
 from guestfix.workbench import Workbench
 
 
@@ -65,7 +65,10 @@ def set_value(
     """
     kind, content = registry.value_of(type, data, [])
     with editing(bench, hive_path(bench, hive)) as opened:
-        done = [opened.set_value(path, name, kind, content) for path in expand(opened, key)]
+        paths = expand(opened, key)
+        for path in paths:
+            refuse_harm(opened, path, name, content)
+        done = [opened.set_value(path, name, kind, content) for path in paths]
     if note and any(done):
         bench.follow_up(note)
 
@@ -74,6 +77,7 @@ def delete_value(bench: Workbench, *, hive: str, key: str, name: str) -> None:
     r"""Remove a value of SYSTEM or SOFTWARE, in every control set where the key says CurrentControlSet."""
     with editing(bench, hive_path(bench, hive)) as opened:
         for path in expand(opened, key):
+            refuse_harm(opened, path, name)
             opened.delete_value(path, name)
 
 
@@ -82,7 +86,7 @@ def disable_service(hive: Hive, control: str, name: str) -> bool:
 
     Raises EditError for a service that comes with Windows: these are never disabled.
     """
-    if name.lower() in PROTECTED:
+    if is_protected(name):
         raise EditError(f"the service {name} comes with Windows and is never disabled")
     path = rf"{control}\Services\{name}"
     if hive.key(path) is None or hive.get(path, "Start") in (None, DISABLED):

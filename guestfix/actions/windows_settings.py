@@ -12,7 +12,7 @@ from guestfix.edit import Edit
 from guestfix.editors import unattend
 from guestfix.formats.regf import REG_DWORD, REG_MULTI_SZ, REG_SZ, Hive
 from guestfix.formats.winfiles import has_driver
-from guestfix.formats.winservices import AUTO, DEMAND, DISABLED, PRODUCTS, PROTECTED, is_orphan
+from guestfix.formats.winservices import AUTO, DEMAND, DISABLED, PRODUCTS, is_orphan, is_protected
 from guestfix.patterns import regex
 from guestfix.workbench import Workbench
 
@@ -34,7 +34,7 @@ def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
     with editing_system(bench) as (hive, controls):
         filters = {name for control in controls for name in _filters(hive, control)}
         for name in services:
-            if name.lower() in PROTECTED or name.lower() in filters:
+            if is_protected(name) or name.lower() in filters:
                 bench.find(
                     "GF-WINDOWS-LEFT-ALONE", "info", f"the service {name} is needed by Windows and was left alone"
                 )

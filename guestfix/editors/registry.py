@@ -3,7 +3,7 @@ r"""Registry editors: values and keys of a hive, with what changed as the report
 ``key`` is a path inside the hive (``ControlSet001\Services\viostor``); one that starts with
 ``CurrentControlSet`` stands for every control set that ``Select`` names. All raise EditError for a hive
 that is damaged or whose last write was not finished: an editor sees no logs (see
-:mod:`guestfix.formats.regf.guestfile` for those).
+:mod:`guestfix.formats.regf.guestfile` for those); and for what would take one of Windows' own drivers away.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from guestfix.formats.regf.hive import Hive
 from guestfix.formats.regf.roots import hive_root, inner_path
 from guestfix.formats.regf.store import BadHive
 from guestfix.formats.regf.values import REG_MULTI_SZ, STRINGS, TYPES, Data
+from guestfix.formats.winservices import refuse_harm
 
 _NUMBERS = ("REG_DWORD", "REG_DWORD_BIG_ENDIAN", "REG_QWORD")
 
@@ -71,6 +72,7 @@ def set_value(
     def change(hive: Hive) -> None:
         for path in expand(hive, key):
             if create or hive.key(path) is not None:
+                refuse_harm(hive, path, name, content)
                 hive.set_value(path, name, kind, content)
 
     return _edit(src, change)
@@ -81,6 +83,7 @@ def delete_value(src: bytes | None, *, key: str, name: str) -> Content | Edit:
 
     def change(hive: Hive) -> None:
         for path in expand(hive, key):
+            refuse_harm(hive, path, name)
             hive.delete_value(path, name)
 
     return _edit(src, change)
@@ -91,6 +94,7 @@ def delete_key(src: bytes | None, *, key: str) -> Content | Edit:
 
     def change(hive: Hive) -> None:
         for path in expand(hive, key):
+            refuse_harm(hive, path, None)
             hive.delete_key(path, recursive=True)
 
     return _edit(src, change)
@@ -106,6 +110,8 @@ def merge(src: bytes | None, *, text: str) -> Content | Edit:
     def change(hive: Hive) -> None:
         for setting in settings:
             for path in expand(hive, inner_path(setting.key, hive_root(hive.header.file_name))):
+                if setting.delete or setting.name is not None:
+                    refuse_harm(hive, path, setting.name, None if setting.delete else setting.data)
                 regtext.apply_one(hive, path, setting)
 
     return _edit(src, change)

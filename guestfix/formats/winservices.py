@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from guestfix.formats.regf import Key
+from guestfix.errors import EditError
+from guestfix.formats.regf import Hive, Key
 from guestfix.formats.winreg import Registry
+from guestfix.formats.winstorage import STORAGE_DRIVERS
 from guestfix.record import frozen
 
 BOOT, SYSTEM, AUTO, DEMAND, DISABLED = range(5)
@@ -329,3 +331,28 @@ def is_orphan(system: Registry, control: str, name: str, has_file: Callable[[str
         return True
     path = image_path(service, root)
     return name.lower() not in PROTECTED and path is not None and not has_file(path)
+
+
+def is_protected(name: str) -> bool:
+    """Tell whether a service is Windows' own, or a disk driver that a guest may start from."""
+    return name.lower() in PROTECTED or name.lower() in STORAGE_DRIVERS
+
+
+def refuse_harm(hive: Hive, path: str, name: str | None, data: object = None) -> None:
+    """Raise EditError for a change that would take one of Windows' own drivers away.
+
+    That is: removing a service that is protected, all services or a whole control set (``name`` None); removing
+    what makes a protected driver one (``data`` None); or disabling it. Other keys and values may be changed.
+    """
+    parts = [part for part in path.lower().split("\\") if part]
+    if not parts or not parts[0].startswith("controlset") or (len(parts) > 1 and parts[1] != "services"):
+        return
+    if name is None and len(parts) < 3:
+        raise EditError(f"{path} holds Windows' own drivers and is never removed")
+    if len(parts) != 3 or parts[2] not in PROTECTED:
+        return
+    if name is None or (data is None and name.lower() in ("start", "type", "imagepath")):
+        raise EditError(f"the service {parts[2]} comes with Windows and is never removed")
+    is_driver = hive.get(path, "Type") in (KERNEL_DRIVER, FILE_SYSTEM_DRIVER)
+    if name.lower() == "start" and is_driver and data in (DISABLED, DISABLED.to_bytes(4, "little")):
+        raise EditError(f"the driver {parts[2]} comes with Windows and is never disabled")

@@ -174,3 +174,46 @@ def test_damaged_hives_are_changed_rightly_or_refused(patches: list[tuple[int, i
 
 def test_hives_may_be_larger_than_other_files() -> None:
     assert read_limit("registry.set") >= 256 * 2**20 > read_limit("fstab.set_device")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        op("registry.delete_key", key="CurrentControlSet\\Services\\vmgid"),
+        op("registry.delete_key", key="controlset001\\services\\VMGID"),
+        op("registry.delete_key", key="CurrentControlSet\\Services"),
+        op("registry.delete_key", key="ControlSet001"),
+        op("registry.delete_value", key="CurrentControlSet\\Services\\vmgid", name="ImagePath"),
+        op("registry.set", key="CurrentControlSet\\Services\\vmgid", name="start", type="REG_DWORD", data="4"),
+        op("registry.merge", text="[-CurrentControlSet\\Services\\vmgid]\n"),
+        op("registry.merge", text='[ControlSet001\\Services\\vmgid]\n"Start"=dword:4\n'),
+        op("registry.merge", text='[ControlSet001\\Services\\vmgid]\n"Start"=-\n'),
+    ],
+)
+def test_a_driver_of_windows_itself_is_never_taken_away(edit: Op) -> None:
+    with pytest.raises(EditError, match="never"):
+        edit(made_with_vmgid())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        op("registry.delete_key", key="CurrentControlSet\\Services\\vmgid\\Parameters"),
+        op("registry.delete_key", key="CurrentControlSet\\Services\\other"),
+        op("registry.delete_key", key="CurrentControlSet\\Control\\vmgid"),
+        op("registry.delete_value", key="CurrentControlSet\\Services\\vmgid", name="Note"),
+        op("registry.set", key="CurrentControlSet\\Services\\vmgid", name="Start", type="REG_DWORD", data="0"),
+        op("registry.set", key="CurrentControlSet\\Services\\other", name="Start", type="REG_DWORD", data="4"),
+    ],
+)
+def test_what_else_there_is_may_be_changed(edit: Op) -> None:
+    assert isinstance(edit(made_with_vmgid()), Edit)
+
+
+def made_with_vmgid() -> bytes:
+    hive = Hive.open(HIVE)
+    for control in ("ControlSet001", "ControlSet002"):
+        for name in ("vmgid", "other"):
+            text = f'[{control}\\Services\\{name}]\n"Type"=dword:1\n"Start"=dword:3\n"Note"="n"\n'
+            regtext.apply(hive, f"{text}[{control}\\Services\\{name}\\Parameters]\n[{control}\\Control\\{name}]\n")
+    return hive.to_bytes()

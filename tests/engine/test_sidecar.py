@@ -69,3 +69,14 @@ def test_mistakes(text):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(GuestfixError, match="can't read the disks description"):
         read_disks(str(tmp_path / "none"))
+
+
+def test_what_is_harvested_is_read_again():
+    from guestfix.harvest import disks_plain
+
+    text = b"disks:\n- device: /dev/sda\n  partitions:\n  - {device: /dev/sda1, fstype: ntfs, size: 7, unclean: yes}\n"
+    disks = parse_disks(text, "d")
+    assert disks.all_volumes()[0].unclean is True
+    import json
+
+    assert parse_disks(json.dumps(disks_plain(disks)).encode(), "d") == disks

@@ -198,8 +198,9 @@ def test_protected_services_are_never_disabled(tmp_path: Path) -> None:
 
     assert not [name for product in PRODUCTS for name in product.services if name in PROTECTED]
     opened = Hive.open(hive('[ControlSet001\\Services\\VMBus]\n"Start"=dword:0'))
-    with pytest.raises(EditError):
-        disable_service(opened, "ControlSet001", "VMBus")
+    for name in ("VMBus", "vmgid", "vms3cap", "pvscsi", "viostor"):
+        with pytest.raises(EditError):
+            disable_service(opened, "ControlSet001", name)
     assert disable_service(Hive.open(empty_hive()), "ControlSet001", "none") is False
 
 
