@@ -18,7 +18,7 @@ from guestfix.detect.initramfs_needs import Need, needs_of
 from guestfix.errors import GuestError
 from guestfix.facts import Facts
 from guestfix.formats.initramfs import Image
-from guestfix.formats.moddep import Closure, closure, load_index
+from guestfix.formats.moddep import Closure, builtin_names, closure, load_index
 from guestfix.formats.modprobe import command_line_blocks
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
@@ -164,10 +164,11 @@ def _modules_of(guest: GuestFS, release: str, kernel: str, image: Image, content
         known = kernel_modules(guest, release)
     prefix = contents.folder + "/"
     files = {name.removeprefix(prefix): data for name, data in image.files.items() if name.startswith(prefix)}
-    inside = load_index(files)
-    known.modules.builtin |= inside.builtin
-    known = replace(known, builtin_known=known.builtin_known or bool(inside.builtin))
+    builtin = builtin_names(files)
+    known.modules.builtin |= builtin
+    known = replace(known, builtin_known=known.builtin_known or bool(builtin))
     if not known.modules.paths:
+        inside = load_index(files)
         inside.builtin |= known.modules.builtin
         return KernelModules(inside, "", {}, bool(inside.paths), False, known.builtin_known)
     return known

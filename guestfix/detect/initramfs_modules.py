@@ -96,10 +96,15 @@ def kernel_modules(guest: GuestFS, release: str) -> KernelModules:
     if not names and names_in(guest, f"/usr/lib/modules/{release}"):
         folder = f"/usr{folder}"
         names = names_in(guest, folder)
-    files = {name: data for name in INDEX_FILES if name in names and (data := _read(guest, f"{folder}/{name}"))}
+    files: dict[str, bytes] = {}
+    for name in INDEX_FILES:
+        if name in names and name.removesuffix(".bin") not in files and (data := _read(guest, f"{folder}/{name}")):
+            files[name] = data
     modules = load_index(files)
-    config = _read(guest, f"/boot/config-{release}") or _read(guest, f"{folder}/config") or b""
-    modules.builtin |= config_builtin(config)
+    config = b""
+    if not any(name.startswith("modules.builtin") for name in files):
+        config = _read(guest, f"/boot/config-{release}") or _read(guest, f"{folder}/config") or b""
+        modules.builtin |= config_builtin(config)
     indexed = bool(modules.paths)
     if not indexed and "kernel" in names:
         modules.paths = {module_name(path): path for path in _walk(guest, folder, "kernel")}
@@ -146,7 +151,7 @@ def complete(guest: GuestFS, kernel: KernelModules, wanted: Iterable[str]) -> No
         except GuestError:
             continue
         kernel.modules.needs[name] = depends(pairs)
-        kernel.modules.aliases += [(value, name) for key, value in pairs if key == "alias"]
+        kernel.modules.aliases.extend((value, name) for key, value in pairs if key == "alias")
         lines = "".join(f"softdep {name} {value}\n" for key, value in pairs if key == "softdep")
         kernel.modules.softdeps.update(parse_softdep(lines.encode("utf-8", "surrogateescape")))
         todo += kernel.modules.needs[name]

@@ -16,21 +16,28 @@ from guestfix.record import field, mutable
 
 T = TypeVar("T")
 SUFFIX = regex(r"\.ko(\.gz|\.xz|\.zst)?$")
+_SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
+_WILD = regex(r"[:*]")
+_ALIAS_FILES = ("modules.alias", "modules.alias.bin", "modules.builtin.modinfo")
 MAX_CLOSURE = 2000
 
 
 def module_name(path: str) -> str:
     """Return the name that the kernel knows a module by: base name without suffixes, ``-`` as ``_``."""
-    return SUFFIX.sub("", path.rsplit("/", 1)[-1]).replace("-", "_")
+    name = path.rsplit("/", 1)[-1]
+    suffix = next((one for one in _SUFFIXES if name.endswith(one)), "")
+    return name.removesuffix(suffix).replace("-", "_")
 
 
 def is_module(path: str) -> bool:
     """Tell whether a path is that of a module: .ko, .ko.gz, .ko.xz or .ko.zst."""
-    return SUFFIX.search(path) is not None
+    return path.endswith(_SUFFIXES)
 
 
 def alias_key(pattern: str) -> str:
     """Return an alias with ``-`` as ``_`` outside of brackets, as kmod looks it up."""
+    if "[" not in pattern:
+        return pattern.replace("-", "_")
     out, inside = [], False
     for char in pattern:
         inside = char == "[" or (inside and char != "]")
@@ -86,8 +93,8 @@ def parse_builtin(data: bytes) -> set[str]:
 def parse_modinfo(data: bytes) -> dict[str, list[tuple[str, str]]]:
     """Return modules.builtin.modinfo as module -> (key, value): NUL-separated ``module.key=value``."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for item in data.split(b"\0"):
-        name, dot, rest = item.decode("utf-8", "surrogateescape").partition(".")
+    for item in data.decode("utf-8", "surrogateescape").split("\0"):
+        name, dot, rest = item.partition(".")
         key, equals, value = rest.partition("=")
         if dot and equals:
             found.setdefault(name.replace("-", "_"), []).append((key, value))
@@ -111,22 +118,44 @@ class Modules:
 
     paths: dict[str, str] = field(default_factory=dict)
     needs: dict[str, list[str]] = field(default_factory=dict)
-    aliases: list[tuple[str, str]] = field(default_factory=list)
     softdeps: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     builtin: set[str] = field(default_factory=set)
-    _literal: dict[str, list[str]] | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    _aliases: list[tuple[str, str]] | None = None
+    _answers: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def aliases(self) -> list[tuple[str, str]]:
+        """All (pattern, module), built-in modules' own last. Read when asked for: a kernel has 25,000."""
+        if self._aliases is None:
+            self._aliases = list(_either(self.files, "modules.alias", parse_alias, alias_from_index))
+            self._aliases += _builtin_aliases(self.files)
+        return self._aliases
 
     def resolve(self, name: str) -> list[str]:
         """Return the modules that modprobe(8) would load for a name or a literal alias, as present or built in."""
         name = name.replace("-", "_")
         if name in self.paths or name in self.builtin:
             return [name]
-        if self._literal is None:
-            self._literal = {}
-            for pattern, module in self.aliases:
-                if ":" not in pattern and "*" not in pattern:
-                    self._literal.setdefault(alias_key(pattern), []).append(module)
-        return list(dict.fromkeys(self._literal.get(name, [])))
+        if name not in self._answers:
+            pairs = self.aliases if self._aliases is not None else self._lines_with(name)
+            literal = [module for alias, module in pairs if alias_key(alias) == name and not _WILD.search(alias)]
+            self._answers[name] = list(dict.fromkeys(literal))
+        return self._answers[name]
+
+    def _lines_with(self, name: str) -> list[tuple[str, str]]:
+        """Return the aliases that may be this name, those of built-in modules last, without reading the whole table."""
+        text, part = self.files.get("modules.alias", b""), max(name.split("_"), key=len)
+        if not text or len(part) < 3:
+            return self.aliases
+        found: list[tuple[str, str]] = []
+        at, wanted = 0, part.encode("utf-8", "surrogateescape")
+        while (at := text.find(wanted, at)) >= 0:
+            end = text.find(b"\n", at)
+            end = len(text) if end < 0 else end
+            found += parse_alias(text[text.rfind(b"\n", 0, at) + 1 : end])
+            at = end
+        return found + _builtin_aliases(self.files)
 
 
 @mutable
@@ -156,19 +185,30 @@ def load_index(files: Mapping[str, bytes]) -> Modules:
     A damaged .bin file counts as absent.
     """
     found = Modules()
-    for path, needs in _either(files, "modules.dep", parse_dep, dep_from_index).items():
-        found.paths[module_name(path)] = path
-        found.needs[module_name(path)] = [module_name(need) for need in needs]
-    found.aliases = list(_either(files, "modules.alias", parse_alias, alias_from_index))
+    found.files = {name: files[name] for name in _ALIAS_FILES if name in files}
+    table = _either(files, "modules.dep", parse_dep, dep_from_index)
+    names = {path: module_name(path) for path in table}
+    for path, needs in table.items():
+        found.paths[names[path]] = path
+        found.needs[names[path]] = [names.get(need) or module_name(need) for need in needs]
     found.softdeps = parse_softdep(files.get("modules.softdep", b""))
-    found.builtin = parse_builtin(files.get("modules.builtin", b""))
-    for name, pairs in parse_modinfo(files.get("modules.builtin.modinfo", b"")).items():
-        found.aliases += [(value, name) for key, value in pairs if key == "alias"]
-        found.builtin.add(name)
-    if not found.builtin and "modules.builtin.bin" in files:
-        with suppress(Corrupt):
-            found.builtin = {key for key, _, _ in kmodindex.read(files["modules.builtin.bin"])}
+    found.builtin = builtin_names(files)
     return found
+
+
+def builtin_names(files: Mapping[str, bytes]) -> set[str]:
+    """Return the modules that the kernel has built in, as the modules.builtin* files of one folder say."""
+    found = parse_builtin(files.get("modules.builtin", b""))
+    found |= parse_modinfo(files.get("modules.builtin.modinfo", b"")).keys()
+    if not found and "modules.builtin.bin" in files:
+        with suppress(Corrupt):
+            found = {key for key, _, _ in kmodindex.read(files["modules.builtin.bin"])}
+    return found
+
+
+def _builtin_aliases(files: Mapping[str, bytes]) -> list[tuple[str, str]]:
+    table = parse_modinfo(files.get("modules.builtin.modinfo", b""))
+    return [(value, name) for name, pairs in table.items() for key, value in pairs if key == "alias"]
 
 
 def _either(files: Mapping[str, bytes], name: str, text: Callable[[bytes], T], index: Callable[[bytes], T]) -> T:

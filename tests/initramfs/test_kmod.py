@@ -76,6 +76,20 @@ def test_the_closure_is_what_modprobe_would_load(full, name):
             assert found.order.index(needed) < found.order.index(module)
 
 
+@given(
+    st.lists(st.sampled_from(["a", "b-c", "fs-x", "pci:v1*", "x*", "", "#", "alias"]), max_size=12),
+    st.sampled_from(["alias {} {}", "  alias {}\t{}  ", "alias {} {} more", "{} {}", "aliased {} {}\r", "alias {}{}"]),
+)
+@settings(max_examples=150, deadline=None)
+def test_literal_aliases_are_found_without_reading_the_table(words, line):
+    text = "\n".join(line.format(word, f"m{number}") for number, word in enumerate(words)).encode()
+    files = {"modules.alias": text, "modules.builtin.modinfo": b"built.alias=fs-x\0built.license=GPL\0"}
+    quick, whole = moddep.load_index(files), moddep.load_index(files)
+    assert ("fs-x", "built") in whole.aliases
+    for word in words:
+        assert quick.resolve(word) == whole.resolve(word)
+
+
 def test_the_closure_knows_who_asked():
     modules = moddep.load_index(
         {
