@@ -15,7 +15,6 @@ Errors are those of :mod:`guestfix.errors`; all of them are GuestfixError.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -49,7 +48,10 @@ _HOMES = {
     "revert": "undo",
 }
 
+TYPE_CHECKING = False  # importing typing would be a good part of the time of a small program
 if TYPE_CHECKING:
+    from typing import Any
+
     from guestfix.apply import apply_plan
     from guestfix.backends import open_guest, open_writable
     from guestfix.errors import GuestfixError

@@ -14,6 +14,8 @@ from guestfix.errors import EditError
 from guestfix.formats.regf.store import BASE, I32, MAX_DATA, PAGE, BadHive, Buffer, Store, map_bin, words_of
 
 _BIN_HEADER = 32
+MOST_BINS = 800
+"""Bins that are searched for room before the hive grows by one: more than 3 MB from the end of the hive on."""
 
 
 def _free_cells(data: Buffer, start: int, end: int) -> list[tuple[int, int]]:
@@ -82,14 +84,17 @@ class Allocator:
         return bisect_right(self.store.bins, offset) - 1
 
     def _fitting(self, size: int, near: int) -> int:
-        """Return a free cell of at least size, looking into further bins, from the last on, until one fits."""
+        """Return a free cell of at least size, looking into further bins, from the last on, until one fits.
+
+        After MOST_BINS of them the hive grows instead: a full one would be searched whole for a few bytes.
+        """
         self._look(self._bin_of(near))
         while True:
             at = bisect_left(self._free, (size, 0))
             if at < len(self._free):
                 return self._free[at][1]
             unseen = self._small if self._small and size <= PAGE - _BIN_HEADER else self._large
-            if unseen:
+            if unseen and len(self._seen) < MOST_BINS:
                 self._look(unseen.pop())
             else:
                 self._grow(size)

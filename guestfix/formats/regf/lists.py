@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from guestfix.formats.regf.names import load_name, name_hash, upcase
 from guestfix.formats.regf.store import NONE, U16, U32, BadHive, Store
@@ -16,13 +15,13 @@ _SMALLEST_KEY = 80
 _NAME = struct.Struct("<2sH68xH")
 
 
-class Leaf(NamedTuple):
+class Leaf:
     """One leaf: its cell's offset, its kind, the position of its first entry, and its number of entries."""
 
-    cell: int
-    kind: bytes
-    start: int
-    length: int
+    __slots__ = ("cell", "kind", "length", "start")
+
+    def __init__(self, cell: int, kind: bytes, start: int, length: int) -> None:
+        self.cell, self.kind, self.start, self.length = cell, kind, start, length
 
 
 def read_leaf(store: Store, cell: int) -> Leaf:

@@ -5,8 +5,6 @@ Source: the public description of the format by M. Suhanov (hash leaf, key node,
 
 from __future__ import annotations
 
-import functools
-
 MAX_KEY_NAME = 255
 """Characters (UTF-16 code units) that Windows allows in a key's name."""
 MAX_VALUE_NAME = 16383
@@ -19,8 +17,7 @@ _LATE = (
 )
 
 
-@functools.cache
-def _upcase_char(char: str) -> str:
+def _capital(char: str) -> str:
     """Return the capital of one code unit: only a one-to-one pair counts."""
     for upper in (char.upper(), char.title()):
         if len(upper) == 1 and ord(upper) <= 0xFFFF and upper.lower() == char:
@@ -28,9 +25,20 @@ def _upcase_char(char: str) -> str:
     return char
 
 
+class _Capitals(dict[str, str]):
+    """The capitals met so far."""
+
+    def __missing__(self, char: str) -> str:
+        found = self[char] = _capital(char)
+        return found
+
+
+_CAPITALS = _Capitals()
+
+
 def upcase(name: str) -> str:
     """Return name in capitals, code unit by code unit, so that its length never changes."""
-    return name.upper() if name.isascii() else "".join(map(_upcase_char, name))
+    return name.upper() if name.isascii() else "".join(map(_CAPITALS.__getitem__, name))
 
 
 def sort_key(name: str) -> bytes:

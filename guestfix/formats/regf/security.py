@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from guestfix.formats.regf.store import NONE, BadHive, Store
 
+TYPE_CHECKING = False  # typing takes a tenth of the time of a small edit
 if TYPE_CHECKING:
     from guestfix.formats.regf.hive import Hive
 

@@ -13,7 +13,6 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from guestfix.errors import Unreadable
 
@@ -43,8 +42,8 @@ class BadHive(Unreadable):
     """The bytes are no hive, or a damaged one; the text says what is wrong and at which byte of the file."""
 
 
-class Header(NamedTuple):
-    """What the base block says. ``sum_ok`` tells whether its checksum is right."""
+class Header:
+    """What the base block says. ``sum_ok`` tells whether its checksum is right; without that, flags are 0."""
 
     sequence1: int
     sequence2: int
@@ -54,9 +53,14 @@ class Header(NamedTuple):
     file_type: int
     root: int
     size: int
-    file_name: str
-    flags: int
-    sum_ok: bool
+
+    def __init__(self, data: Buffer) -> None:
+        fields = _HEADER.unpack_from(data, 0)
+        self.sequence1, self.sequence2, self.timestamp = fields[1:4]
+        self.major, self.minor, self.file_type, _, self.root, self.size, _, name = fields[4:]
+        self.file_name: str = bytes(name).decode("utf-16-le", "replace").split("\0")[0]
+        self.sum_ok: bool = U32.unpack_from(data, 508)[0] == checksum(data)
+        self.flags: int = U32.unpack_from(data, 144)[0] if self.sum_ok else 0
 
     @property
     def dirty(self) -> bool:
@@ -76,12 +80,7 @@ def read_header(data: Buffer) -> Header:
     """Return the base block's fields. Raises BadHive where there is no room for it or no signature."""
     if len(data) < 512 or data[:4] != b"regf":
         raise BadHive("not a registry hive: it does not start with 'regf'")
-    _, first, second, time, major, minor, kind, _, root, size, _, raw = _HEADER.unpack_from(data, 0)
-    name = bytes(raw).decode("utf-16-le", "replace").split("\0")[0]
-    good = U32.unpack_from(data, 508)[0] == checksum(data)
-    return Header(
-        first, second, time, major, minor, kind, root, size, name, U32.unpack_from(data, 144)[0] if good else 0, good
-    )
+    return Header(data)
 
 
 def walk_bins(data: Buffer, size: int) -> list[int]:

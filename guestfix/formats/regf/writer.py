@@ -7,7 +7,6 @@ their cell has room, and the fields of the key node that count and measure follo
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
 from guestfix.errors import EditError
 from guestfix.formats.regf import keys, security, subkeys, values
@@ -16,6 +15,7 @@ from guestfix.formats.regf.names import MAX_KEY_NAME, MAX_VALUE_NAME, store_name
 from guestfix.formats.regf.store import NONE, PAGE, U16, Store
 from guestfix.formats.regf.values import INLINE, SEGMENT, VK, Value
 
+TYPE_CHECKING = False  # typing takes a tenth of the time of a small edit
 if TYPE_CHECKING:
     from guestfix.formats.regf.hive import Hive
 
