@@ -88,6 +88,7 @@ def _plain(value: Any) -> Any:
 
 
 def _answer(machine: Any, request: dict[str, Any]) -> dict[str, Any]:
+    from guestfix.backends.uml_machine import BASE
     from guestfix.errors import GuestfixError
 
     try:
@@ -95,7 +96,7 @@ def _answer(machine: Any, request: dict[str, Any]) -> dict[str, Any]:
     except GuestfixError as error:
         return {"error": [type(error).__name__, error.what, error.where, error.remedy]}
     except OSError as error:
-        return {"errno": error.errno or 5, "where": str(error.filename or "")}
+        return {"errno": error.errno or 5, "where": str(error.filename or "").removeprefix(f"{BASE}/root")}
     except Exception:  # noqa: BLE001 - the host tells the user; the machine must go on to unmount
         return {"error": ["DiskError", "a defect in the machine: " + traceback.format_exc()[-800:], "", ""]}
 
