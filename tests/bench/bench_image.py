@@ -87,12 +87,12 @@ def main() -> int:
     table = Table()
     if not have("mke2fs", "debugfs", "sfdisk", "qemu-img"):
         table.note("skipped: e2fsprogs, fdisk or qemu-utils is missing")
-        return 0
+        return table.status()
     try:
         disk = guest_disk()
     except pytest.skip.Exception as reason:
         table.note(f"skipped: {reason}")
-        return 0
+        return table.status()
     how = emulate_where_kvm_fails(disk)
     table.note(f"libguestfs runs {how}" if how else "libguestfs does not work here: nothing to compare with")
     with tempfile.TemporaryDirectory(prefix="gfbench-") as scratch:

@@ -141,10 +141,9 @@ def _compare(table: Table, root: Path, kind: str) -> None:
     them = done.pop("lsinitramfs")
     size = f"{initrd.stat().st_size / 1e6:.0f} MB {kind}"
     table.row(f"check of a {size} initrd / lsinitramfs", done["check"].median / them.median, 0.5)
-    print(f"   lsinitramfs {them.median:.2f} s, {them.cpu:.2f} s of the processor", end="")
-    for name, one in done.items():
-        print(f"; {name} {one.median:.2f} s, {one.cpu:.2f} s ({one.cpu / them.cpu:.2f}x)", end="")
-    print(flush=True)
+    said = [f"   {size}: lsinitramfs {them.median:.2f} s, {them.cpu:.2f} s of the processor"]
+    said += [f"{name} {one.median:.2f} s, {one.cpu:.2f} s ({one.cpu / them.cpu:.2f}x)" for name, one in done.items()]
+    table.note("; ".join(said))
 
 
 def memory(table: Table, scratch: Path) -> None:
@@ -185,10 +184,10 @@ def injection(table: Table, scratch: Path, members: list[tuple[str, int, bytes]]
 
 
 def main() -> int:
-    if shutil.which("lsinitramfs") is None:
-        print("lsinitramfs is not installed: nothing to compare with")
-        return 0
     table = Table()
+    if shutil.which("lsinitramfs") is None:
+        table.note("lsinitramfs is not installed: nothing to compare with")
+        return table.status()
     sample = cpio.write(material(3 * PACKED))
     ratio = len(sample) / len(subprocess.run(["gzip", "-6"], input=sample, stdout=subprocess.PIPE, check=True).stdout)
     with tempfile.TemporaryDirectory(prefix="guestfix-bench-") as folder:
