@@ -103,9 +103,15 @@ def _driver_file(payload: Payload, package: Package, wanted: CopiedFile, platfor
 
 
 def _has_library(bench: Workbench, name: str) -> bool:
-    """Tell whether the guest has a module that drivers are linked with; those of the kernel always are there."""
+    """Tell whether the guest has a module that drivers are linked with; those of the kernel always are there,
+    and API sets are no files.
+    """
     folders = (f"{root_of(bench)}/System32", f"{root_of(bench)}/System32/drivers")
-    return name.lower() in _KERNEL or any(has_program(bench.fs, f"{folder}/{name}") for folder in folders)
+    return (
+        name.lower() in _KERNEL
+        or name.lower().startswith(("api-ms-", "ext-ms-"))
+        or any(has_program(bench.fs, f"{folder}/{name}") for folder in folders)
+    )
 
 
 def enter_driver(

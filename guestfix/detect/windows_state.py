@@ -27,6 +27,10 @@ DOTNET = (
     (378389, "4.5"),
 )
 """The lowest Release number of each .NET Framework version (Microsoft, "How to determine which versions")."""
+UNINSTALL = (
+    r"Microsoft\Windows\CurrentVersion\Uninstall",
+    r"WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall",
+)
 PACKAGES = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages"
 IN_USE = (0x50, 0x70, 0x80)
 """Values of a package's CurrentState that mean its files are in use: superseded, installed, permanent."""
@@ -116,21 +120,38 @@ def _roles(state: State) -> list[Finding]:
 
 def _agents(state: State) -> list[Finding]:
     names = {name.lower(): name for name in state.system.names(state.key("Services"))}
-    products, leftovers, proofs = [], [], []
+    programs = _programs(state.software)
+    products, leftovers, proofs, versions = [], [], [], {}
     for product in PRODUCTS:
         seen = [names[one] for one in (*product.services, *product.marks) if one in names]
-        if not seen:
+        entry = next((path for title, path in programs.items() if title.startswith(product.titles or ("\0",))), None)
+        if not seen and entry is None:
             continue
         products.append(product.name)
-        proofs.append(state.system.evidence(state.key(rf"Services\{seen[0]}")))
+        proofs += [state.system.evidence(state.key(rf"Services\{seen[0]}"))] if seen else []
+        if entry is not None:
+            versions[product.name] = state.software.text(entry, "DisplayVersion")
+            proofs.append(state.software.evidence(entry, "DisplayVersion"))
         leaving = product.services if product.platform != state.target.hypervisor else ()
         for name in (names[one] for one in leaving if one in names):
             service = read_service(state.system, state.control, name)
             if service is not None and service.start not in (None, DISABLED):
                 leftovers.append(name)
     state.facts.put("windows.agents", products, *proofs)
+    state.facts.put("windows.agent_versions", versions, *proofs)
     state.facts.put("windows.leftover_services", leftovers, *proofs)
     return []
+
+
+def _programs(software: Registry) -> dict[str, str]:
+    """Return the installed programs: the title in small letters, and its key below Uninstall."""
+    found = {}
+    for base in UNINSTALL:
+        for name in software.names(base):
+            title = software.text(rf"{base}\{name}", "DisplayName").lower()
+            if title:
+                found[title] = rf"{base}\{name}"
+    return found
 
 
 def _antivirus(state: State) -> list[Finding]:

@@ -151,7 +151,8 @@ class Product:
     """Software of another platform. ``services`` are disabled when the guest leaves that platform.
 
     ``platform`` is the hypervisor that it belongs to, as a target profile names it. ``first`` is what has to be
-    done before the guest leaves, where the software can't be removed afterwards.
+    done before the guest leaves, where the software can't be removed afterwards. ``titles`` are how its name begins
+    in the list of programs.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Product:
     services: tuple[str, ...]
     marks: tuple[str, ...] = ()
     first: str = ""
+    titles: tuple[str, ...] = ()
 
 
 PRODUCTS = (
@@ -181,28 +183,37 @@ PRODUCTS = (
         ),
         ("vmci", "vsock", "vm3dmp", "vmmouse", "vmusbmouse"),
         "its uninstaller refuses to run outside VMware",
+        ("vmware tools",),
     ),
     Product(
         "VirtualBox Guest Additions",
         "virtualbox",
         ("vboxservice", "vboxsf"),
         ("vboxguest", "vboxmouse", "vboxvideo", "vboxwddm"),
+        titles=("oracle vm virtualbox guest additions", "oracle virtualbox guest additions"),
     ),
     Product(
         "Xen guest agent",
         "xen",
         ("xensvc", "xenagent", "xeninstall", "xenbus_monitor", "xenlite", "xs-guest-agent", "rhelscsi", "rhelnet"),
         ("xenbus", "xenvbd", "xennet", "xenvif", "xenfilt", "xeniface"),
+        titles=("citrix xenserver", "citrix hypervisor", "xenserver", "xcp-ng", "aws pv drivers"),
     ),
     Product(
         "Parallels Tools",
         "parallels",
         ("prl_tools_service", "prl_tools_tray", "prl_fs", "prl_fs_freeze", "prl_memdev", "prl_uprof", "prl_time"),
         ("prl_tg", "prl_strg", "prl_eth5", "prl_boot"),
+        titles=("parallels tools",),
     ),
-    Product("Nutanix Guest Tools", "ahv", ("nutanix guest agent", "nutanix self service restore gateway")),
+    Product(
+        "Nutanix Guest Tools",
+        "ahv",
+        ("nutanix guest agent", "nutanix self service restore gateway"),
+        titles=("nutanix guest tools",),
+    ),
     Product("Hyper-V integration services", "hyperv", (), ("vmicheartbeat",)),
-    Product("QEMU guest agent", "kvm", (), ("qemu-ga",)),
+    Product("QEMU guest agent", "kvm", (), ("qemu-ga",), titles=("qemu guest agent",)),
 )
 """Guest agents by their services, all in lower case. Those of Hyper-V are part of Windows and stay."""
 

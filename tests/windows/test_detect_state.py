@@ -116,40 +116,6 @@ def test_pending_work(tmp_path: Path) -> None:
     assert "GF-WINDOWS-REBOOT-PENDING" not in codes(findings)
 
 
-def test_roles(tmp_path: Path) -> None:
-    text = service("vmms", 2, 16) + f'[{C}\\Control\\ProductOptions]\n"ProductType"="LanmanNT"\n'
-    software = '[Microsoft\\Windows NT\\CurrentVersion\\Server\\ServerLevels]\n"NanoServer"=dword:1\n'
-    facts, findings = learn(make(tmp_path, text, software))
-    assert facts.value("windows.hyperv_role") and facts.value("windows.domain_controller")
-    assert facts.value("windows.nano")
-    assert codes(findings) >= {"GF-WINDOWS-HYPERV-ROLE", "GF-WINDOWS-NANO", "GF-WINDOWS-DOMAIN-CONTROLLER"}
-    blockers = {one.code for one in findings if one.severity == "blocker"}
-    assert {"GF-WINDOWS-HYPERV-ROLE", "GF-WINDOWS-NANO"} <= blockers
-    facts, findings = learn(make(tmp_path / "b", service("vmms", 4, 16)))
-    assert facts.value("windows.hyperv_role") is False
-
-
-def test_a_cluster_node(tmp_path: Path) -> None:
-    facts, findings = learn(make(tmp_path, service("ClusSvc", 2, 16)))
-    assert facts.value("windows.cluster") is True and "GF-WINDOWS-CLUSTER" in codes(findings)
-    facts, findings = learn(make(tmp_path / "b", service("ClusSvc", 4, 16)))
-    assert facts.value("windows.cluster") is False and "GF-WINDOWS-CLUSTER" not in codes(findings)
-
-
-def test_agents_and_antivirus(tmp_path: Path) -> None:
-    text = service("VMTools", 2, 16) + service("vmci", 0) + service("vmicheartbeat", 3, 32) + service("ekrn", 2, 16)
-    text += service("VBoxService", 4, 16) + service("vgauthservice", 2, 16)
-    facts, findings = learn(make(tmp_path, text))
-    assert facts.value("windows.agents") == [
-        "VMware Tools",
-        "VirtualBox Guest Additions",
-        "Hyper-V integration services",
-    ]
-    assert facts.value("windows.leftover_services") == ["VMTools", "vgauthservice"]
-    assert facts.value("windows.antivirus") == ["ESET"]
-    assert "GF-WINDOWS-ANTIVIRUS" in codes(findings)
-
-
 def test_interfaces(tmp_path: Path) -> None:
     base = f"{SERVICES}\\Tcpip\\Parameters\\Interfaces"
     text = f"""[{base}\\{{A}}]
