@@ -110,7 +110,8 @@ def test_the_listers_of_other_releases_show_the_images_own_archive(
 ) -> None:
     """Debian 11's is a script as that of 12. Debian 13's is a program that minds a decompressor without a reader.
 
-    cpio ends at the first trailer; of what comes then, a pipe takes 64 KiB (docs/decisions/061).
+    cpio ends at the first trailer; of what comes then, a pipe takes 64 KiB (docs/decisions/061, which also says
+    why nothing better is done).
     """
     if (suite, kind) == ("bullseye", "zstd"):
         pytest.skip("initramfs-tools of Debian 11 knows no zstd")
@@ -122,12 +123,12 @@ def test_the_listers_of_other_releases_show_the_images_own_archive(
     result = _inject(root, release)
     (root / place.lstrip("/")).write_bytes(result.data)
     after = subprocess.run(["chroot", root, "lsinitramfs", place], capture_output=True, text=True, check=False)
-    assert after.stdout == before
     added = _unpacked_size(result.image) - _unpacked_size(image)
     if suite == "trixie" and added > 1 << 16:
         assert after.returncode == 1 and after.stderr.rstrip().endswith("failed"), after.stderr
+        assert before.startswith(after.stdout), "the program ends cpio, which may not have told all of it"
     else:
-        assert (after.returncode, after.stderr) == (0, "")
+        assert (after.returncode, after.stderr, after.stdout) == (0, "", before)
     _check_modprobe(result, release, tmp_path / "out")
 
 
