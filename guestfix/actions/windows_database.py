@@ -14,7 +14,8 @@ from uuid import UUID
 
 from guestfix.actions.windows_registry import reader
 from guestfix.errors import EditError
-from guestfix.formats.inf import Driver, RegistryValue
+from guestfix.formats.inf import Driver
+from guestfix.formats.infregistry import RegistryValue
 from guestfix.formats.regf import REG_BINARY, REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ, REG_SZ, Hive
 from guestfix.formats.winreg import Registry
 from guestfix.formats.winservices import BOOT, STORAGE_GROUP
@@ -129,9 +130,8 @@ def install_service(hive: Hive, control: str, driver: Driver, *, start: int, cla
 
 def _set_parameter(hive: Hive, path: str, value: RegistryValue) -> None:
     key = "\\".join([path, *(part for part in value.key.split("\\") if part)])
-    kind = REG_DWORD if isinstance(value.data, int) else REG_SZ
     if hive.get(key, value.name) is None:
-        hive.set_value(key, value.name, kind, value.data)
+        hive.set_value(key, value.name, value.type, value.data)
 
 
 def database_label(inf: bytes, name: str, arch: str) -> str:

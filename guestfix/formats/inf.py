@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from guestfix.errors import TooLarge
+from guestfix.formats.infregistry import RegistryValue, dword, registry_value
 from guestfix.patterns import regex
 from guestfix.record import field, frozen, mutable
 
@@ -59,15 +60,6 @@ class CopiedFile:
     directory: str
     name: str
     source: str
-
-
-@frozen
-class RegistryValue:
-    """A value below the service's key: sub-key (may be empty), name, REG_DWORD number or text."""
-
-    key: str
-    name: str
-    data: int | str
 
 
 @frozen
@@ -307,9 +299,9 @@ def _driver(inf: Inf, name: str, ids: list[str], platform: Platform) -> Driver |
             return Driver(
                 service,
                 binary,
-                _number(inf.value(install, "ServiceType"), 1),
-                _number(inf.value(install, "StartType"), 3),
-                _number(inf.value(install, "ErrorControl"), 1),
+                dword(inf.value(install, "ServiceType"), 1),
+                dword(inf.value(install, "StartType"), 3),
+                dword(inf.value(install, "ErrorControl"), 1),
                 inf.value(install, "LoadOrderGroup"),
                 tuple(dict.fromkeys(ids)),
                 tuple(_copied(inf, section, platform)),
@@ -317,15 +309,6 @@ def _driver(inf: Inf, name: str, ids: list[str], platform: Platform) -> Driver |
                 section,
             )
     return None
-
-
-def _number(text: str, default: int) -> int:
-    text = text.strip().lower()
-    try:
-        number = int(text, 16) if text.startswith("0x") else int(text[:12])
-    except ValueError:
-        return default
-    return number if 0 <= number < 2**32 else default
 
 
 def safe_name(name: str) -> bool:
@@ -380,16 +363,11 @@ def _source_path(inf: Inf, name: str, platform: Platform) -> str:
 
 
 def _service_registry(inf: Inf, install: str) -> Iterator[RegistryValue]:
-    """Yield the HKR values that a service's AddReg sections set: numbers and texts only."""
+    """Yield the HKR values that a service's AddReg sections set."""
     for line in inf.section(install):
         if (line.key or "").lower() != "addreg":
             continue
         for entry in (one for name in line.values for one in inf.section(inf.text(name))):
-            root, key, name, flags, *data = (*(inf.text(value).strip() for value in entry.values), "", "", "", "")[:5]
-            if root.upper() != "HKR" or not data[0]:
-                continue
-            kind = _number(flags, 0) & 0xFFFF0001 if flags else 0
-            if kind == 0x10001:
-                yield RegistryValue(key, name, _number(data[0], 0))
-            elif kind == 0 and not _number(flags, 0) & 0x10000:
-                yield RegistryValue(key, name, data[0])
+            found = registry_value([inf.text(value).strip() for value in entry.values])
+            if found is not None:
+                yield found

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestfix.errors import TooLarge
-from guestfix.formats.inf import CopiedFile, Platform, RegistryValue, decode, drivers, models, parse
+from guestfix.formats.inf import CopiedFile, Platform, decode, drivers, models, parse
+from guestfix.formats.infregistry import RegistryValue, registry_value
 
 W10 = Platform("amd64", 10, 0, 19045)
 W7_32 = Platform("x86", 6, 1, 7601)
@@ -103,8 +104,9 @@ def test_the_driver_for_windows_10() -> None:
         CopiedFile("/Windows/ExTools", "exctl.exe", "exctl64.exe"),
     )
     assert driver.registry == (
-        RegistryValue(r"Parameters\PnpInterface", "5", 1),
-        RegistryValue("Parameters", "Mode", "fast, sure"),
+        RegistryValue(r"Parameters\PnpInterface", "5", 4, 1),
+        RegistryValue("Parameters", "Mode", 1, "fast, sure"),
+        RegistryValue("Parameters", "Blob", 3, b"\x00\x01"),
     )
 
 
@@ -192,3 +194,35 @@ def test_law_any_bytes(src: bytes) -> None:
         for file in driver.files:
             assert file.directory.startswith("/Windows")
             assert ".." not in f"{file.directory}/{file.name}/{file.source}".split("/")
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind", "data"),
+    [
+        (["HKR", "Parameters", "x", "", "text"], 1, "text"),
+        (["hkr", "Parameters", "x", "0x00010000", "VIF", "VBD", "IFACE"], 7, ["VIF", "VBD", "IFACE"]),
+        (["HKR", "Parameters", "x", "0x00010001", "0x10"], 4, 16),
+        (["HKR", "Parameters", "x", "0x00010003", "1"], 4, 1),
+        (["HKR", "Parameters", "x", "0x00020000", "%SystemRoot%\\x"], 2, "%SystemRoot%\\x"),
+        (["HKR", "Parameters", "x", "1", "0a", "ff"], 3, b"\x0a\xff"),
+    ],
+)
+def test_registry_values(entry: list[str], kind: int, data: object) -> None:
+    assert registry_value(entry) == RegistryValue("Parameters", "x", kind, data)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        [],
+        ["HKLM", "a", "b", "", "c"],
+        ["HKR", "Parameters", "", "0x00000010"],
+        ["HKR", "Parameters", "x", "0x4", "gone"],
+        ["HKR", "Parameters", "x", "0x00010001"],
+        ["HKR", "Parameters", "x", "1", "zz"],
+        ["HKR", "Parameters", "x", "1", "100"],
+        ["HKR", "Parameters", "x", "0x00030000", "y"],
+    ],
+)
+def test_entries_that_set_nothing(entry: list[str]) -> None:
+    assert registry_value(entry) is None
