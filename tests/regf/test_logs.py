@@ -146,6 +146,20 @@ def test_old_log_is_replayed_as_an_independent_reader_replays_it(tmp_path: Path)
     assert bytes(ours.store.data)[4096:] == Path(restored).read_bytes()[4096:] == after[4096:]
 
 
+def test_a_log_that_was_cut_while_it_was_written_is_passed_over() -> None:
+    """The old format has no hashes: pages that never came make bins that are none."""
+    before, after = two_states()
+    dirty = sealed(before, first=11, second=10)
+    good, torn = old_log(before, after, 11), bytearray(old_log(before, after, 12))
+    pages = len(changed_pages(before, after, SECTOR)) * SECTOR
+    torn[-pages:] = bytes(pages)
+    hive = Hive.open(dirty, (bytes(torn), good))
+    assert hive.recovered and listing(hive) == listing(Hive.open(after))
+    hive = Hive.open(dirty, (bytes(torn),))
+    assert not hive.recovered and "none of its logs" in hive.refusal
+    assert listing(hive) == listing(Hive.open(before))
+
+
 def test_old_log_of_another_time_is_not_replayed() -> None:
     before, after = two_states()
     log = bytearray(old_log(before, after, 11))

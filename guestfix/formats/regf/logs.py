@@ -19,6 +19,7 @@ from guestfix.formats.regf.store import (
     BadHive,
     Buffer,
     Header,
+    Store,
     checksum,
     read_header,
 )
@@ -137,11 +138,16 @@ def _extend(out: bytearray, end: int, most: int) -> bool:
     return True
 
 
-def _finish(out: bytearray, sequence: int, size: int) -> Outcome:
-    """Make the base block say that the hive is whole."""
+def _finish(out: bytearray, sequence: int, size: int) -> Outcome | None:
+    """Make the base block say that the hive is whole; None where it is not, so that the log must be a broken one."""
     for place, number in ((4, sequence), (8, sequence), (40, size)):
         U32.pack_into(out, place, number)
     U32.pack_into(out, 508, checksum(out))
+    try:
+        header = read_header(out)
+        Store(out, header).record(header.root, b"nk", 76)
+    except BadHive:
+        return None
     return Outcome(out, "", sequence)
 
 
@@ -226,7 +232,8 @@ def _replay_old(data: Buffer, primary: Header | None, logs: list[_Log]) -> Outco
         for place, raw in found:
             out[place : place + _SECTOR] = raw
         known = (log.header.sequence1, *((primary.sequence1,) if primary else ()))
-        return _finish(out, max(known), log.header.size)
+        if outcome := _finish(out, max(known), log.header.size):
+            return outcome
     return None
 
 
