@@ -56,7 +56,7 @@ def _bases(files: dict[str, bytes | None], name: str, others: set[str]) -> set[s
     for one in (stanza for file in parsed for stanza in file.stanzas if stanza.keyword == "iface"):
         heirs.setdefault(one.terms[2], set()).add(one.name)
     found = {name}
-    for _ in heirs:
+    for _ in range(16):
         found |= {base for base, names in heirs.items() if base and names <= found and base not in others}
     return found - {name}
 

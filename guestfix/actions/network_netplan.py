@@ -36,7 +36,7 @@ def _kept(setup: Setup, src: bytes | None) -> bytes | None:
     for nic in setup.own:
         if first and setup.is_primary(nic):
             src = netplan.dhcp(src, name=nic.id)
-        if nic.kind == "ethernet":
+        if nic.kind == "ethernet" and nic.bound_mac:
             src = netplan.rebind(src, name=nic.id, mac=setup.new_mac(nic), real=nic.name)
     return netplan.optional(src, names=[nic.id for nic in setup.own if setup.optional(nic)]) if first else src
 

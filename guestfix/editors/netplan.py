@@ -25,6 +25,9 @@ _STATIC = frozenset(
 )
 """What means nothing, or harm, on another network."""
 
+_MAX_EMPTY = 64
+"""Devices without any key that are changed one by one."""
+
 FRESH = f"""\
 # Written by guestfix: any wired NIC.
 network:
@@ -218,13 +221,21 @@ def _groups(work: _Text, gone: AbstractSet[str]) -> dict[str, tuple[Node, set[st
 
 def optional(src: bytes | None, *, names: list[str]) -> bytes | None:
     """Make the boot not wait for these devices (``optional: true``)."""
-    out = src
-    for name in names:
-        work = None if out is None else _Text(out)
-        found = _device(work, name) if work is not None else None
-        said = found[1].get("optional") if found is not None and found[1].kind == "map" else None
-        if out is not None and found is not None and (said is None or not yes(said.value)):
-            out = _again(out, name, "optional", "true")
+    if src is None:
+        return None
+    wanted, work, empty = set(names), _Text(src), []
+    last = {name: body for _, name, _, body in devices(work.root) if name in wanted}
+    for name, body in last.items():
+        said = body.get("optional") if body.kind == "map" else None
+        if said is not None and yes(said.value):
+            continue
+        if body.kind == "map" and body.pairs:
+            work.put(body, "optional", "true", set())
+        else:
+            empty.append(name)
+    out = work.result(src)
+    for name in empty[:_MAX_EMPTY]:
+        out = _again(out, name, "optional", "true")
     return out
 
 

@@ -15,6 +15,9 @@ from guestfix.record import field, frozen, mutable
 
 _TOP = ("iface", "mapping", "auto", "source", "source-directory", "rename", "no-auto-down", "no-scripts", "template")
 _MAX_DEPTH = 16
+_MAX_OPTIONS = 256
+"""Options that are looked at of one stanza's bases."""
+
 _ROUTE = regex(
     r"\b(?:ip\s+(?:-\w+\s+)*)?(?:route|r)\s+(?:add|a|append|replace)\s+(?:-net\s+|-host\s+)?([^\s;&|][^;&|]*)"
 )
@@ -205,9 +208,9 @@ def _inherited(stanza: Stanza, bases: Mapping[str, Stanza]) -> tuple[Stanza, str
     family, method, base = stanza.terms
     for _ in range(_MAX_DEPTH):
         below = bases.get(base)
-        if below is None:
+        if below is None or len(options) > _MAX_OPTIONS:
             break
-        options += below.options
+        options += below.options[:_MAX_OPTIONS]
         above, base = below.terms[:2], below.terms[2]
         family, method = family or above[0], method or above[1]
     return Stanza(stanza.head, options), family, method
