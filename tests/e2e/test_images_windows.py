@@ -91,7 +91,11 @@ def planned_applied_reverted(root: Path, firmware: str, fmt: str, folder: Path) 
         described = cells.disks_file(guest.disks(), folder / "disks.yaml")
         original = cells.contents(guest)
     plan = cells.report(root, "--disks", described, *words)
-    assert cells.differences(cells.report(source, *words), plan) == []
+    seen = cells.report(source, *words)
+    room = [one for one in seen["findings"] if one["code"] == "GF-SPACE-ROOT"]
+    assert len(room) == 1  # a small disk; how much room there is a folder doesn't say
+    assert cells.differences({**seen, "findings": [one for one in seen["findings"] if one not in room]}, plan) == []
+    plan = seen
     for writer in ("uml", "libguestfs"):
         if not usable(writer) or (writer == "libguestfs" and fmt not in WITH_LIBGUESTFS):
             continue
