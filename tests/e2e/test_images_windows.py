@@ -35,7 +35,7 @@ WITH_LIBGUESTFS = ("qcow2", "vmdk")
 """Formats with which libguestfs, which takes long, applies and reverts too: once for each firmware."""
 BASIC = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
-REAL = CORPUS / "hives/SYSTEM_WIN_10_1709.xz"
+REAL = CORPUS / "hives/SYSTEM.xz"
 
 
 def tree(place: Path, firmware: str, system: bytes | None = None) -> Path:
