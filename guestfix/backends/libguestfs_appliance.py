@@ -25,8 +25,12 @@ _CHECKS = {"ext2": "e2fsck -fn", "ext3": "e2fsck -fn", "ext4": "e2fsck -fn", "xf
 _CHECKS |= {"btrfs": "btrfs check --readonly", "ntfs": "ntfsfix -n", "jfs": "jfs_fsck -n", "vfat": "fsck.vfat -n"}
 _ENCRYPTED = ("crypto_LUKS", "BitLocker")
 _ROOT, _ADDED = "/guest", "/added"
-_SETTLE = "udevadm settle; for n in 1 2 3 4 5 6 7 8 9; do test -e {} && break; sleep 1; done"
-"""udev reads the partition table again when a disk was written to; the partitions are gone for a moment."""
+_HELD = (
+    "for n in 1 2 3 4 5 6 7 8 9; do {{ {command} {device} 2>&1; echo status=$?; exit; }} 3< {device}; "
+    "udevadm settle; sleep 1; done"
+)
+"""Runs a command while the device is held open. udev reads a disk's partitions again after it was written to, and
+they are gone for a moment; not while one is open."""
 
 
 class Appliance:
@@ -114,7 +118,11 @@ class Appliance:
         if part.probe is not None and part.probe.type == "ntfs":
             options += ",streams_interface=none"
         try:
-            self.g.mount_options(options, self.devices[part.key], target)
+            try:
+                self.g.mount_options(options, self.devices[part.key], target)
+            except RuntimeError:
+                self.g.debug("sh", ["udevadm settle; sleep 1"])  # its device may have been gone for a moment
+                self.g.mount_options(options, self.devices[part.key], target)
         except RuntimeError as error:
             raise DiskError(f"can't be mounted: {str(error)[:300]}") from error
 
@@ -187,9 +195,7 @@ class Appliance:
         for part in {one.part.key: one.part for one in layout.mounts}.values():
             kind = part.probe.type if part.probe else ""
             device, command = layout.names.primary(part.key), _CHECKS.get(kind, "")
-            script = (
-                f"{_SETTLE.format(self.devices[part.key])}; {command} {self.devices[part.key]} 2>&1; echo status=$?"
-            )
+            script = _HELD.format(command=command, device=self.devices[part.key])
             try:
                 said = str(self.g.debug("sh", [script])) if command else ""
             except RuntimeError as error:

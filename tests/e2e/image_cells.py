@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tarfile
@@ -34,7 +35,9 @@ def guestfix(*args: object, status: tuple[int, ...] = (0,)) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "guestfix", *map(str, args)], capture_output=True, text=True, env=ENV, check=False
     )
-    assert done.returncode in status, done.stdout[-3000:] + done.stderr[-3000:]
+    if done.returncode not in status:
+        found = re.search(r'^ *"error": \{.*?^ *\}', done.stdout, re.S | re.M)
+        raise AssertionError((found[0] if found else done.stdout[-3000:]) + done.stderr[-3000:])
     return done.stdout
 
 
