@@ -60,6 +60,8 @@ def test_for_the_overlay(
     monkeypatch.setattr("tempfile.tempdir", str(small))
     assert run(["apply", f"uml:{image}"]) in (2, 3)
     said = capfd.readouterr().err
+    if "room for its memory" in said:
+        pytest.skip("/dev/shm has no room for the memory of User-mode Linux")
     assert "no space is left on the host for the overlay" in said and "set TMPDIR to a folder with more" in said
     assert digest(image) == before
     assert sorted(os.listdir(small)) == ["filler"] and not image.with_name("disk.guestfix.qcow2").exists()
