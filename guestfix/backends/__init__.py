@@ -59,6 +59,7 @@ def open_guest(
     """
     first, *more = (uri,) if isinstance(uri, str) else uri
     scheme, place = split_uri(first, writable=writable)
+    more = [one if os.path.exists(one) else one.removeprefix(f"{scheme}:") for one in more]
     if isinstance(disks, Disks):
         from guestfix.backends.directory import open_directory
 

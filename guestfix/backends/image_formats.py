@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -187,6 +188,8 @@ _REBASE = "give the image above it the right backing file and format: qemu-img r
 def open_file(path: str) -> FileBlock:
     """Open a host file or block device for reading. DiskError where it can't be opened or is empty."""
     try:
+        if stat.S_IFMT(os.stat(path).st_mode) not in (stat.S_IFREG, stat.S_IFBLK, stat.S_IFDIR):
+            raise DiskError("this is neither a file nor a block device", where=path, remedy=_OPENING[errno.EISDIR])
         block = FileBlock(path)
     except OSError as error:
         raise DiskError(

@@ -12,8 +12,8 @@ from guestfix.backends.layout import DiskInfo, Layout, Mount, Part, Subvolume, V
 from guestfix.backends.layout_block import Block, DiskError, Window
 from guestfix.backends.layout_names import lvm_names, md_names
 from guestfix.backends.layout_parts import read_table
-from guestfix.backends.layout_probe import Probe, probe
-from guestfix.backends.libguestfs_far import GuestfsFar, quoted
+from guestfix.backends.layout_probe import probe
+from guestfix.backends.libguestfs_far import DeviceBlock, GuestfsFar, quoted
 from guestfix.backends.naming import letters
 from guestfix.backends.outcome import Check
 from guestfix.backends.remote import RemoteGuest
@@ -44,6 +44,7 @@ class Appliance:
         self.devices: dict[int, str] = {}
         self._views: dict[tuple[int, str], str | None] = {}
         self._members: list[Block] = []
+        self._replayed: set[int] = set()
         for index, block in enumerate(blocks):
             self._add_disk(index, block)
         self._add_arrays()
@@ -66,14 +67,12 @@ class Appliance:
     def _add(self, device: str, part: Part, block: Block) -> None:
         try:
             found = probe(block)
-        except (GuestError, struct.error, ValueError):
+        except (GuestError, RuntimeError, struct.error, ValueError):
             found = None
         if found is not None and found.type == "linux_raid_member":
             self._members.append(block)
         problem = f"the volume is encrypted ({found.type})" if found and found.type in _ENCRYPTED else ""
-        self._keep(device, Part(
-            0, found, part.disk, part.number, part.names, block.size, part.partuuid, part.partlabel, part.type, problem
-        ))  # fmt: skip
+        self._keep(device, replace(part, probe=found, size=block.size, problem=problem))
 
     def _keep(self, device: str, part: Part) -> None:
         key = len(self.parts)
@@ -100,15 +99,14 @@ class Appliance:
         return {f"/dev/{word[0]}/{word[1]}" for word in words if len(word) == 3 and word[2]}
 
     def _add_device(self, device: str, names: tuple[str, ...], snapshot: bool = False) -> None:
-        kind, uuid, label = (getattr(self.g, f"vfs_{what}")(device) for what in ("type", "uuid", "label"))
-        found = Probe(kind, uuid or None, label or None) if kind else None
-        size = int(self.g.blockdev_getsize64(device))
-        self._keep(device, Part(0, found, names=names, size=size, snapshot=snapshot))
+        self._add(device, Part(0, names=names, snapshot=snapshot), DeviceBlock(self.g, device))
 
     # mounting
 
     def mount(self, part: Part, subvolume: str, target: str, *, readonly: bool) -> None:
         """Mount a volume; DiskError where the appliance refuses."""
+        if part.probe is not None and part.probe.type == "jfs" and part.probe.unclean:
+            self._replay_jfs(part)
         options = "ro" if readonly else "noatime"
         if subvolume:
             number = subvolume.removeprefix("subvolid:")
@@ -125,6 +123,15 @@ class Appliance:
                 self.g.mount_options(options, self.devices[part.key], target)
         except RuntimeError as error:
             raise DiskError(f"can't be mounted: {str(error)[:300]}") from error
+
+    def _replay_jfs(self, part: Part) -> None:
+        """Replay a journal as jfs_fsck(8) does before a mount, for the kernel itself never does."""
+        if part.key not in self._replayed:
+            self._replayed.add(part.key)
+            said = str(self.g.debug("sh", [f"jfs_fsck -a {self.devices[part.key]} 2>&1; echo status=$?"]))
+            if not re.search(r"status=[01]\s*$", said):
+                remedy = "apt-get install libguestfs-jfs, or repair it in a copy: jfs_fsck -f"
+                raise DiskError(f"jfs_fsck can't replay the journal: {said.strip()[-200:]}", remedy=remedy)
 
     def view(self, part: Part, subvolume: str) -> View | None:
         """Return the files of one volume, or None where it can't be mounted."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from guestfix.backends.layout_block import DiskError
+from guestfix.backends.layout_block import DiskError, SeekableBlock
 from guestfix.backends.remote import Listing
 from guestfix.errors import Unreadable
 from guestfix.guest import Meta, Space, Stat, kind_of
@@ -51,6 +51,29 @@ def launch(images: Sequence[str]) -> Any:
             handle.close()
             said = str(error)
     raise DiskError(f"the libguestfs appliance does not start: {said}", remedy="run: libguestfs-test-tool")
+
+
+class DeviceBlock(SeekableBlock):
+    """A block device of the appliance."""
+
+    def __init__(self, handle: Any, device: str) -> None:
+        super().__init__()
+        self.g, self.device = handle, device
+        self.size = int(handle.blockdev_getsize64(device))
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to size bytes; all that remain where size is negative."""
+        left = max(0, self.size - self._at)
+        count = left if size is None or size < 0 else min(size, left)
+        parts = []
+        while count:
+            piece = self.g.pread_device(self.device, min(count, 1 << 20), self._at)
+            if not piece:
+                break
+            parts.append(piece)
+            self._at += len(piece)
+            count -= len(piece)
+        return b"".join(parts)
 
 
 class GuestfsFar:

@@ -54,7 +54,7 @@ def _run(args: argparse.Namespace, guest: GuestWriter) -> int:
         outcome = finish(args, guest, receipt.journal is not None)
     except GuestfixError as error:
         if args.format == "text":
-            write(render_plan(plan))
+            write(render_plan(plan, advice=False))
             raise
         from guestfix.cli import exit_code
 
@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace, guest: GuestWriter) -> int:
         done = {"applied": list(receipt.applied), "backups": receipt.backups, "journal": receipt.journal}
         write_json({**plan_out(plan), **done, **outcome_out(outcome)})
     else:
-        write(render_plan(plan) + render_receipt(receipt) + render_outcome(outcome))
+        write(render_plan(plan, advice=False) + render_receipt(receipt) + render_outcome(outcome))
         if receipt.journal is not None:
             write(f"To undo it: {_undoing(args, outcome)}\n")
     return 0

@@ -32,9 +32,9 @@ def _escaped(char: str) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
-def render_plan(plan: Plan) -> str:
-    """Return the whole report of a plan."""
-    parts = [_header(plan), render_body(plan), _rest(plan), _next(plan)]
+def render_plan(plan: Plan, *, advice: bool = True) -> str:
+    """Return the whole report of a plan; ``advice`` is what to do with it, which an apply has no need of."""
+    parts = [_header(plan), render_body(plan), _rest(plan), _next(plan) if advice else ""]
     return clean("\n".join(part for part in parts if part))
 
 

@@ -189,6 +189,9 @@ def test_what_is_no_disk_image(raw: Path, tmp_path: Path, guestfix: Report) -> N
     ):
         place.write_bytes(data)
         refused(guestfix, place, *says)
+    os.mkfifo(tmp_path / "pipe")
+    for odd in (tmp_path / "pipe", Path("/dev/null")):
+        refused(guestfix, odd, "this is neither a file nor a block device")
     refused(guestfix, f"image:{tmp_path}/none", "No such file", where=tmp_path / "none")
     status, _, said = guestfix("report", tmp_path / "none")
     assert status == 2 and f"{tmp_path}/none: can't open the guest: No such file or directory" in said
@@ -200,8 +203,9 @@ def test_what_is_no_disk_image(raw: Path, tmp_path: Path, guestfix: Report) -> N
 
 def test_the_same_image_twice(raw: Path, tmp_path: Path, guestfix: Report) -> None:
     (tmp_path / "again.raw").symlink_to(raw)
-    status, _, said = guestfix("report", raw, tmp_path / "again.raw")
-    assert status == 64 and "the same image is given twice" in said
+    for words in ([raw, tmp_path / "again.raw"], [f"image:{raw}", f"image:{raw}"]):
+        status, _, said = guestfix("report", *words)
+        assert status == 64 and "the same image is given twice" in said
 
 
 @pytest.mark.skipif(not have("qemu-io"), reason="qemu-utils is not installed")
