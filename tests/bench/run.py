@@ -40,7 +40,8 @@ def main() -> int:
         part = path.stem.removeprefix("bench_")
         if wanted and part not in wanted:
             continue
-        print(f"\n## {part}\n" if markdown and not wanted else "" if markdown else f"== {part}", flush=True)
+        heading = f"\n## {part}\n" if len(wanted) != 1 else ""
+        print(heading if markdown else f"== {part}", flush=True)
         env = {**os.environ, "GUESTFIX_BENCH_MARKDOWN": "1" if markdown else ""}
         if subprocess.run([sys.executable, str(path)], cwd=HERE.parents[1], env=env).returncode:
             failed.append(path.stem)
