@@ -13,7 +13,7 @@ from guestfix.backends.layout_block import Block, DiskError, Window
 from guestfix.backends.layout_names import lvm_names, md_names
 from guestfix.backends.layout_parts import read_table
 from guestfix.backends.layout_probe import probe
-from guestfix.backends.libguestfs_far import DeviceBlock, GuestfsFar, quoted
+from guestfix.backends.libguestfs_far import LABEL, DeviceBlock, GuestfsFar, quoted
 from guestfix.backends.naming import letters
 from guestfix.backends.outcome import Check
 from guestfix.backends.remote import RemoteGuest
@@ -124,11 +124,16 @@ class Appliance:
         except RuntimeError as error:
             raise DiskError(f"can't be mounted: {str(error)[:300]}") from error
 
+    def inside(self, part: Part) -> str:
+        """Return the device as the appliance's own programs know it."""
+        device = self.devices[part.key]
+        return f"/dev/disk/guestfs/{LABEL}{device.removeprefix('/dev/sd')}" if part.disk >= 0 else device
+
     def _replay_jfs(self, part: Part) -> None:
         """Replay a journal as jfs_fsck(8) does before a mount, for the kernel itself never does."""
         if part.key not in self._replayed:
             self._replayed.add(part.key)
-            said = str(self.g.debug("sh", [f"jfs_fsck -a {self.devices[part.key]} 2>&1; echo status=$?"]))
+            said = str(self.g.debug("sh", [f"jfs_fsck -a {self.inside(part)} 2>&1; echo status=$?"]))
             if not re.search(r"status=[01]\s*$", said):
                 remedy = "apt-get install libguestfs-jfs, or repair it in a copy: jfs_fsck -f"
                 raise DiskError(f"jfs_fsck can't replay the journal: {said.strip()[-200:]}", remedy=remedy)
@@ -202,7 +207,7 @@ class Appliance:
         for part in {one.part.key: one.part for one in layout.mounts}.values():
             kind = part.probe.type if part.probe else ""
             device, command = layout.names.primary(part.key), _CHECKS.get(kind, "")
-            script = _HELD.format(command=command, device=self.devices[part.key])
+            script = _HELD.format(command=command, device=self.inside(part))
             try:
                 said = str(self.g.debug("sh", [script])) if command else ""
             except RuntimeError as error:

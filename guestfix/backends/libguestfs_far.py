@@ -8,11 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestfix.backends.layout_block import DiskError, SeekableBlock
+from guestfix.backends.naming import letters
 from guestfix.backends.remote import Listing
 from guestfix.errors import Unreadable
 from guestfix.guest import Meta, Space, Stat, kind_of
 
 BATCH = 500
+LABEL = "guestfix"
+"""How disks are labelled, with their letter: the appliance's own programs find them below /dev/disk/guestfs.
+
+Its kernel may have them in another order than the API, which calls them sda, sdb ... whatever that is.
+"""
+
 _ERRNO = {
     "No such file or directory": errno.ENOENT,
     "File exists": errno.EEXIST,
@@ -43,8 +50,8 @@ def launch(images: Sequence[str]) -> Any:
         os.environ["LIBGUESTFS_BACKEND_SETTINGS"] = settings
         handle = new_handle()
         try:
-            for image in images:
-                handle.add_drive(image, format="qcow2")
+            for index, image in enumerate(images):
+                handle.add_drive(image, format="qcow2", label=f"{LABEL}{letters(index)}")
             handle.launch()
             return handle
         except RuntimeError as error:
