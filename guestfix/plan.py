@@ -48,6 +48,10 @@ class Change:
         return (self.after or "").removeprefix("link:")
 
 
+NOT_SELECTED = "not selected"
+"""Why a rule was skipped that the administrator left out."""
+
+
 @frozen
 class Decision:
     """What became of one rule: ``applied``, ``unchanged``, ``no``, ``undecided``, ``skipped`` or ``failed``."""

@@ -23,7 +23,7 @@ from guestfix.overlay import Overlay
 from guestfix.pack.bind import MissingFact, bind
 from guestfix.pack.model import CONFIDENCES, Pack, Rule, Step, Target
 from guestfix.pack.when import evaluate, facts_of
-from guestfix.plan import Decision, Plan
+from guestfix.plan import NOT_SELECTED, Decision, Plan
 from guestfix.record import field, frozen, names_of, replace
 from guestfix.workbench import Workbench
 
@@ -227,7 +227,7 @@ def _decide(rule: Rule, bench: Workbench, options: Options, chosen: bool, drop: 
 
 def _outcome(rule: Rule, bench: Workbench, options: Options, chosen: bool, level: int) -> tuple[str, str]:
     if not chosen:
-        return "skipped", "not selected"
+        return "skipped", NOT_SELECTED
     undecided: list[tuple[Sequence[Any], str]] = []
     for condition, text in zip(rule.when, rule.when_text, strict=True):
         holds = evaluate(condition, bench.facts, lambda path: bool(glob(bench.fs, path)))

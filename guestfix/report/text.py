@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from guestfix.facts import Fact, Finding, Unknown
 from guestfix.patterns import regex
-from guestfix.plan import Change, Plan
+from guestfix.plan import NOT_SELECTED, Change, Plan
 from guestfix.record import replace
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def _escaped(char: str) -> str:
 
 
 def render_plan(plan: Plan, *, advice: bool = True) -> str:
-    """Return the whole report of a plan; ``advice`` is what to do with it, which an apply has no need of."""
-    parts = [_header(plan), render_body(plan), _rest(plan), _next(plan) if advice else ""]
+    """Return the whole report of a plan, with what to do next unless it is at work already."""
+    parts = [_header(plan), render_body(plan), _rest(plan), _next(plan) if advice or plan.blockers else ""]
     return clean("\n".join(part for part in parts if part))
 
 
@@ -140,12 +140,16 @@ def _follow_ups(plan: Plan) -> str:
 def _rest(plan: Plan) -> str:
     """Return the rules: each applied one with its reason, the others in one line each."""
     applied = [one for one in plan.decisions if one.outcome == "applied"]
-    others = [one for one in plan.decisions if one.outcome not in ("applied", "no", "unchanged", "undecided")]
+    quiet = ("applied", "no", "unchanged", "undecided")
+    others = [one for one in plan.decisions if one.outcome not in quiet and one.because != NOT_SELECTED]
+    left = sum(one.because == NOT_SELECTED for one in plan.decisions)
     idle = sum(one.outcome in ("no", "unchanged") for one in plan.decisions)
     lines = [f"  {one.rule} ({one.confidence}): {one.title}\n      why: {one.why}\n" for one in applied]
     lines += [f"  {one.rule}: {one.outcome}: {one.because}\n" for one in others]
     if idle:
         lines.append(f"  {idle} other rule{'s' if idle != 1 else ''} found nothing to do here\n")
+    if left:
+        lines.append(f"  {left} rule{'s' if left != 1 else ''} left out by --only or --skip\n")
     return "Rules\n" + "".join(lines) if lines else ""
 
 

@@ -45,7 +45,7 @@ def loaded_by(code):
 
 
 def test_importing_guestfix_loads_nothing_heavy():
-    assert loaded_by("import guestfix") in ("[]\n", loaded_by("import importlib, typing"))
+    assert loaded_by("import guestfix") == loaded_by("import importlib")
 
 
 def test_a_report_with_a_warm_cache_loads_no_parser(tmp_path):

@@ -55,7 +55,7 @@ def test_report_apply_report_revert(guestfix, guest):
     assert tree(guest) == before
     status, out, _ = guestfix("apply", guest)
     assert status == 0
-    assert "/etc/.fstab.guestfix.orig" in out
+    assert "/etc/.fstab.guestfix.orig" in out and "Nothing was written" not in out
     status, out, _ = guestfix("report", guest)
     assert status == 0 and "No changes" in out
     status, out, _ = guestfix("apply", guest)
@@ -325,3 +325,8 @@ def test_the_program_itself(guest):
     done = python("--help")
     assert done.returncode == 0 and all(name in done.stdout for name in COMMANDS)
     assert python("report", str(guest), "--only", "nothing/*").returncode == 64
+
+
+def test_rules_left_out_are_counted(guestfix, guest):
+    _, out, _ = guestfix("report", guest, "--skip", "fstab/*")
+    assert "  1 rule left out by --only or --skip\n" in out and "not selected" not in out
