@@ -26,6 +26,8 @@ MEMORY = 256
 """Megabytes that the machine has; it seldom uses half of it."""
 
 START_SECONDS, ANSWER_SECONDS = 60.0, 600.0
+LOOK_SECONDS = 2.0
+"""How often to look whether the machine is still there: what is left of it may hold its pipes open."""
 MAX_LINE = 1500
 
 
@@ -88,9 +90,14 @@ class Session:
     def _line(self, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._read], [], [], max(0.0, deadline - time.monotonic()))
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([self._read], [], [], max(0.0, min(LOOK_SECONDS, left)))
             if not ready:
-                raise self._broken(f"no answer within {seconds:.0f} seconds")
+                if self._process is not None and self._process.poll() is not None:
+                    raise self._broken("it was ended")
+                if left <= 0:
+                    raise self._broken(f"no answer within {seconds:.0f} seconds")
+                continue
             piece = os.read(self._read, 1 << 16)
             if not piece:
                 raise self._broken("it stopped")

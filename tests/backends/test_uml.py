@@ -158,6 +158,18 @@ def test_killed_at_random_moments(image: Path, tmp_path: Path) -> None:
             left.unlink()
 
 
+def test_a_machine_that_was_ended_is_told(image: Path) -> None:
+    guest = open_guest(f"uml:{image}")
+    try:
+        assert guest.read("/etc/fstab")
+        session = guest._session  # type: ignore[attr-defined]
+        os.kill(session._process.pid, signal.SIGKILL)
+        with pytest.raises(GuestfixError, match=r"it was ended|it stopped"):
+            guest.read("/etc/os-release")
+    finally:
+        guest.close()
+
+
 def test_an_unclean_journal_is_replayed_into_the_overlay(tree: Path, tmp_path: Path) -> None:
     place = blank(tmp_path / "dirty.raw", 64)
     build(
