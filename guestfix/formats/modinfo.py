@@ -14,7 +14,7 @@ def modinfo(data: bytes) -> list[tuple[str, str]]:
     """
     try:
         section = _section(data, b".modinfo")
-    except (struct.error, IndexError, KeyError):
+    except (struct.error, IndexError, KeyError, OverflowError):
         return []
     pairs = []
     for item in section.split(b"\0"):

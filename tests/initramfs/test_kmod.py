@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guestfix.errors import Corrupt
@@ -247,6 +247,7 @@ def test_hostile_indexes_end(junk, rows, at):
         kmodindex.read(data[:at] + junk + data[at + len(junk) :])
 
 
+@example(bytes(52) + b"\1\0")
 @given(st.binary(max_size=300))
 @settings(max_examples=150, deadline=None)
 def test_hostile_lists_never_raise(data):
