@@ -247,7 +247,7 @@ def test_hostile_indexes_end(junk, rows, at):
         kmodindex.read(data[:at] + junk + data[at + len(junk) :])
 
 
-@example(bytes(52) + b"\1\0")
+@example(bytes(34) + b"\xff" * 8 + bytes(12) + b"\1\0\0\0")
 @given(st.binary(max_size=300))
 @settings(max_examples=150, deadline=None)
 def test_hostile_lists_never_raise(data):
