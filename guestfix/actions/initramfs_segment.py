@@ -15,7 +15,7 @@ from guestfix.errors import GuestError
 from guestfix.formats import cpio, lzo, modprobe, shellvars
 from guestfix.formats.compress import compress
 from guestfix.formats.initramfs import Image
-from guestfix.formats.moddep import SUFFIX, parse_alias
+from guestfix.formats.moddep import compression, parse_alias
 from guestfix.formats.modindex import Added, builtin_index, merge
 from guestfix.formats.streams import Source
 from guestfix.guest import GuestFS
@@ -82,7 +82,7 @@ def build(guest: GuestFS, found: Verdict) -> Segment:
 def _add_modules(guest: GuestFS, found: Verdict, segment: Segment) -> list[Added]:
     assert found.contents is not None and found.kernel is not None
     contents, kernel = found.contents, found.kernel
-    suffixes = {_suffix(path) for path in contents.modules.values()}
+    suffixes = {compression(path) for path in contents.modules.values()}
     flat = (
         contents.generator == "mkinitrd-rh"
         and bool(contents.modules)
@@ -91,8 +91,8 @@ def _add_modules(guest: GuestFS, found: Verdict, segment: Segment) -> list[Added
     places: dict[str, str] = {}
     for name in found.missing:
         path = _relative(kernel.modules.paths[name], found.boot.kernel)
-        keep = _suffix(path) in suffixes or _suffix(path) == ""
-        places[name] = path if keep else SUFFIX.sub(".ko", path)
+        keep = compression(path) in suffixes or compression(path) == ""
+        places[name] = path if keep else path.removesuffix(compression(path))
         try:
             data = module_bytes(guest, kernel.place(name), unpack=not keep)
         except GuestError as error:
@@ -114,11 +114,6 @@ def _symbols(guest: GuestFS, kernel: KernelModules, names: Iterable[str]) -> dic
         if module in wanted:
             wanted[module].append(alias)
     return wanted
-
-
-def _suffix(path: str) -> str:
-    match = SUFFIX.search(path)
-    return match[1] or "" if match else ""
 
 
 def _relative(path: str, release: str) -> str:
@@ -206,7 +201,8 @@ def _insmod(found: Verdict, segment: Segment) -> None:
     at = max((number for number, line in enumerate(lines, 1) if line.lstrip().startswith(b"insmod ")), default=0)
     if not at:
         return
-    files = [SUFFIX.sub(".ko", found.kernel.modules.paths[one].rsplit("/", 1)[-1]) for one in found.missing]
+    names = [found.kernel.modules.paths[one].rsplit("/", 1)[-1] for one in found.missing]
+    files = [one.removesuffix(compression(one)) for one in names]
     fresh = [f'echo "Loading {one}"\ninsmod /lib/{one}\n'.encode() for one in files]
     _early(segment, name, b"".join([*lines[:at], *fresh, *lines[at:]]))
 

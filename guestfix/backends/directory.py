@@ -20,8 +20,9 @@ from guestfix.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadabl
 from guestfix.guest import MAX_READ, Disks, Meta, Space, Stat, kind_of
 
 MAX_NAMES = 100_000
-_PLACE = "name the folder that holds the guest's root, or the guest's disk images"
 """Names in one directory that are looked at; a larger directory is an error, not a hang."""
+
+_PLACE = "name the folder that holds the guest's root, or the guest's disk images"
 
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 

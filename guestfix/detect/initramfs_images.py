@@ -14,7 +14,7 @@ from guestfix.formats.moddep import is_module, module_name
 from guestfix.formats.pe import HEAD, Layout, layout
 from guestfix.guest import GuestFS
 from guestfix.patterns import regex
-from guestfix.record import frozen
+from guestfix.record import frozen, replace
 
 MAX_IMAGES = 40
 """Images of one guest that are read; /boot of a long-lived guest has four or five."""
@@ -134,13 +134,13 @@ def boots(guest: GuestFS, facts: Facts) -> list[Boot]:
         found.setdefault((boot.image, boot.paths), _with_role(boot, marked))
     ordered = sorted(found.values(), key=lambda boot: ("default", "fallback", "").index(boot.role))
     if len(ordered) == 1 and not ordered[0].role:
-        ordered = [Boot(ordered[0].kernel, ordered[0].image, ordered[0].paths, "default", ordered[0].args)]
+        ordered = [replace(ordered[0], role="default")]
     return ordered[:MAX_IMAGES]
 
 
 def _with_role(boot: Boot, marked: list[tuple[Any, str]]) -> Boot:
     role = next((role for entry, role in marked if isinstance(entry, dict) and entry.get("kernel") == boot.image), "")
-    return Boot(boot.kernel, boot.image, boot.paths, role, boot.args)
+    return replace(boot, role=role)
 
 
 def _list(value: Any) -> list[Any]:

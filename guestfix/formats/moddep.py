@@ -15,7 +15,6 @@ from guestfix.patterns import regex
 from guestfix.record import field, mutable
 
 T = TypeVar("T")
-SUFFIX = regex(r"\.ko(\.gz|\.xz|\.zst)?$")
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 _WILD = regex(r"[:*]")
 _ALIAS_FILES = ("modules.alias", "modules.alias.bin", "modules.builtin.modinfo")
@@ -25,8 +24,16 @@ MAX_CLOSURE = 2000
 def module_name(path: str) -> str:
     """Return the name that the kernel knows a module by: base name without suffixes, ``-`` as ``_``."""
     name = path.rsplit("/", 1)[-1]
-    suffix = next((one for one in _SUFFIXES if name.endswith(one)), "")
-    return name.removesuffix(suffix).replace("-", "_")
+    return name.removesuffix(_suffix(name)).replace("-", "_")
+
+
+def _suffix(path: str) -> str:
+    return next((one for one in _SUFFIXES if path.endswith(one)), "")
+
+
+def compression(path: str) -> str:
+    """Return the suffix that says how a module is compressed: .gz, .xz, .zst, or "" where it is not."""
+    return _suffix(path).removeprefix(".ko")
 
 
 def is_module(path: str) -> bool:

@@ -15,20 +15,9 @@ from guestfix.formats.regf.keys import FLAG_LINK, MAX_SUBKEY_NAME, SUBKEY_LIST
 from guestfix.formats.regf.lists import leaves, root_entries
 from guestfix.formats.regf.names import name_hash, name_hint, sort_key, upcase
 from guestfix.formats.regf.store import checksum
-from tests.regf.oracles import corpus_hive, hivex, listing, tool
+from tests.regf.building import fresh, sound
+from tests.regf.oracles import corpus_hive, tool
 from tests.regf.soundness import check
-
-
-def fresh(minor: int = 5, **more: int) -> Hive:
-    return Hive.open(empty_hive("TEST", minor=minor), **more)
-
-
-def sound(hive: Hive) -> bytes:
-    data = hive.to_bytes()
-    found = check(data)
-    assert found.problems == [] and found.leaked == 0 and found.split_free == 0
-    assert hivex().read(data) == listing(hive)
-    return data
 
 
 def test_upper_case_is_that_of_windows() -> None:

@@ -14,20 +14,9 @@ from guestfix.formats.regf.keys import SECURITY, SUBKEY_LIST
 from guestfix.formats.regf.lists import leaves, root_entries
 from guestfix.formats.regf.new import DEFAULT_SECURITY
 from guestfix.formats.regf.values import decode, encode
+from tests.regf.building import fresh, sound
 from tests.regf.oracles import corpus_hive, hivex, listing
 from tests.regf.soundness import check
-
-
-def fresh(minor: int = 5, **more: int) -> Hive:
-    return Hive.open(empty_hive("TEST", minor=minor), **more)
-
-
-def sound(hive: Hive) -> bytes:
-    data = hive.to_bytes()
-    found = check(data)
-    assert found.problems == [] and found.leaked == 0 and found.split_free == 0
-    assert hivex().read(data) == listing(hive)
-    return data
 
 
 @pytest.mark.parametrize(("minor", "kind"), [(3, b"lf"), (4, b"lf"), (5, b"lh"), (6, b"lh")])
