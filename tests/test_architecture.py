@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from guestfix.actions import ACTIONS, find_action
+from guestfix.editors import OPS, find_op
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "guestfix"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -107,3 +110,13 @@ def test_no_file_names_this_machine():
             text = path.read_text(errors="replace")
             for word in banned:
                 assert word not in text, f"{path} names {word}"
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_every_editor_is_there(name):
+    assert callable(find_op(name))
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_every_action_is_there(name):
+    assert callable(find_action(name))

@@ -36,7 +36,7 @@ OPS: dict[str, str] = {
     "grubdefault.set_timeout": "grubdefault:set_timeout",
     "ifcfg.dhcp": "ifcfg:dhcp",
     "ifcfg.networking_on": "ifcfg:networking_on",
-    "ifcfg.no_default_route": "ifcfg:no_default_route",
+    "ifcfg.no_old_routes": "ifcfg:no_old_routes",
     "ifcfg.no_gateway": "ifcfg:no_gateway",
     "ifcfg.optional": "ifcfg:optional",
     "ifcfg.rebind": "ifcfg:rebind",
