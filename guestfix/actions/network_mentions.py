@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from guestfix.errors import GuestError
+from guestfix.detect.files import paths_like, read_small
 from guestfix.facts import Evidence
 from guestfix.formats.nic import IFNAME, MAX_CONFIG
 from guestfix.patterns import regex
@@ -38,11 +38,22 @@ MAX_PLACES = 12
 _BARE = regex(r"[0-9A-Fa-f.:]{3,45}\Z")
 
 
-def names_used(bench: Workbench, names: list[str]) -> None:
-    """Record where these names are still said."""
+Row = tuple[str, int, str]
+"""A line that is no comment: its file, its number, its text."""
+
+
+def tell_mentions(bench: Workbench, names: list[str], addresses: list[str]) -> None:
+    """Record where these names, and these addresses with or without their prefix, are still said."""
+    if names or addresses:
+        rows = _rows(bench, _PLACES)
+        _names_used(bench, names, rows)
+        _addresses_used(bench, addresses, [*_rows(bench, ("/etc/hosts",)), *rows])
+
+
+def _names_used(bench: Workbench, names: list[str], rows: list[Row]) -> None:
     known = [re.escape(name) for name in names if IFNAME.match(name)]
     wanted = re.compile(rf"(?<![\w-])(?:in_|out_)?({'|'.join(known)})(?![\w-])")
-    found = _all_said(bench, _PLACES, wanted) if known else []
+    found = _said(rows, wanted) if known else []
     if found:
         bench.find(
             "GF-NETWORK-NAME-USED",
@@ -53,11 +64,10 @@ def names_used(bench: Workbench, names: list[str]) -> None:
         )
 
 
-def addresses_used(bench: Workbench, addresses: list[str]) -> None:
-    """Record where these addresses, with or without their prefix, are still said."""
+def _addresses_used(bench: Workbench, addresses: list[str], rows: list[Row]) -> None:
     known = [re.escape(one) for one in dict.fromkeys(one.partition("/")[0] for one in addresses) if _BARE.match(one)]
     wanted = re.compile(rf"(?<![\w.:])({'|'.join(known)})(?![\w.:])")
-    found = _all_said(bench, ("/etc/hosts", *_PLACES), wanted) if known else []
+    found = _said(rows, wanted) if known else []
     if found:
         bench.find(
             "GF-NETWORK-ADDRESS-USED",
@@ -74,21 +84,16 @@ def _words(wanted: re.Pattern[str], found: list[Evidence]) -> str:
     return f"{', '.join(list(said)[:20])}: also written elsewhere{more}"
 
 
-def _all_said(bench: Workbench, patterns: tuple[str, ...], wanted: re.Pattern[str]) -> list[Evidence]:
-    return [place for pattern in patterns for path in _paths(bench, pattern) for place in _said(bench, path, wanted)]
+def _said(rows: list[Row], wanted: re.Pattern[str]) -> list[Evidence]:
+    return [Evidence(path, n, line[:200]) for path, n, line in rows if wanted.search(line)]
 
 
-def _paths(bench: Workbench, pattern: str) -> tuple[str, ...]:
-    try:
-        return bench.fs.glob(pattern)[:64]
-    except GuestError:
-        return ()
+def _rows(bench: Workbench, patterns: tuple[str, ...]) -> list[Row]:
+    paths = [path for pattern in patterns for path in paths_like(bench.fs, pattern, 64)]
+    return [row for path in paths for row in _lines(bench, path)]
 
 
-def _said(bench: Workbench, path: str, wanted: re.Pattern[str]) -> list[Evidence]:
-    try:
-        text = bench.fs.read(path, MAX_CONFIG).decode("utf-8", "replace")
-    except GuestError:
-        return []
-    lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
-    return [Evidence(path, n, line[:200]) for n, line in lines if not line.startswith("#") and wanted.search(line)]
+def _lines(bench: Workbench, path: str) -> list[Row]:
+    text = (read_small(bench.fs, path, MAX_CONFIG) or b"").decode("utf-8", "replace")
+    lines = [(path, n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
+    return [row for row in lines if not row[2].startswith("#")]

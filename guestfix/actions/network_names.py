@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network_common import Setup, begin
-from guestfix.actions.network_mentions import addresses_used, names_used
+from guestfix.actions.network_mentions import tell_mentions
 from guestfix.detect.network_state import PIN
 from guestfix.formats.nic import IFNAME, Nic, kernel_name, norm_mac
 from guestfix.formats.udevnet import pin_rules
@@ -22,15 +22,15 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     """
     stack = bench.facts.value("network.stack", "")
     setup = begin(Workbench(bench.fs, bench.facts, bench.target), stack, policy)
+    setup.bench = bench  # the other one took what begin() finds, which each stack's own rule says
     own = [setup.renamed(nic) for nic in setup.own]
     setup.primary = setup.renamed(setup.primary) if setup.primary is not None else None
     setup.own = own
-    _unused(Setup(bench, stack, policy, setup.nics, setup.own, setup.primary, setup.manager))
+    _unused(setup)
     if policy != "dhcp":
-        _any(setup, bench)
+        _any(setup)
     wanted = _wanted(setup)
-    names_used(bench, _without_nic(setup, {nic.name for nic in wanted}))
-    addresses_used(bench, _lost(setup))
+    tell_mentions(bench, _without_nic(setup, {nic.name for nic in wanted}), _lost(setup))
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
         return
@@ -92,7 +92,7 @@ def _unused(setup: Setup) -> None:
         setup.bench.find("GF-NETWORK-MAP-UNUSED", "warning", summary, remedy="compare it with guestfix inspect")
 
 
-def _any(setup: Setup, bench: Workbench) -> None:
+def _any(setup: Setup) -> None:
     """Name the profiles that were bound by MAC alone: without a new one they take whichever NIC comes first."""
     loose = [
         nic.id or nic.name
@@ -100,7 +100,7 @@ def _any(setup: Setup, bench: Workbench) -> None:
         if nic.kind == "ethernet" and nic.bound_mac and not _by_name(setup, nic) and not setup.new_mac(nic)
     ]
     if loose:
-        bench.find(
+        setup.bench.find(
             "GF-NETWORK-NO-MAP",
             "warning",
             f"{', '.join(loose)} was bound to a MAC of the old hardware and will take any free NIC",

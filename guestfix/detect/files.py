@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guestfix.errors import GuestError
+from guestfix.globs import glob
 from guestfix.guest import GuestFS
 
 SMALL = 64 * 1024
@@ -17,6 +18,14 @@ def read_small(guest: GuestFS, path: str, limit: int = SMALL) -> bytes | None:
         return guest.read(path, limit)
     except GuestError:
         return None
+
+
+def paths_like(guest: GuestFS, pattern: str, most: int) -> tuple[str, ...]:
+    """Return the first paths that a glob matches, none where its folders can't be read."""
+    try:
+        return glob(guest, pattern)[:most]
+    except GuestError:
+        return ()
 
 
 def read_head(guest: GuestFS, path: str, size: int) -> bytes:

@@ -9,20 +9,18 @@ network.bindings, network.predictable_names, network.cloud_init, network.resolv_
 
 from __future__ import annotations
 
-from guestfix.detect.files import exists, names_in, read_small
+from guestfix.detect.files import exists, names_in, paths_like, read_small
 from guestfix.detect.initsystem import Services
 from guestfix.detect.network_firewall import dhcp_findings
 from guestfix.detect.network_read import READERS, Read
 from guestfix.detect.network_services import SERVICES, Service, dhcp_client, look
 from guestfix.detect.network_state import PIN, bindings, put_state, with_old_macs
 from guestfix.detect.programs import Programs
-from guestfix.errors import GuestError
 from guestfix.facts import Evidence, Facts, Finding, Unknown
 from guestfix.formats.keyfile import no_auto_default
 from guestfix.formats.nic import MAX_CONFIG, MAX_NICS, Nic, number
 from guestfix.formats.udevnet import pinned_primary
 from guestfix.formats.wired import route_of
-from guestfix.globs import glob
 from guestfix.guest import GuestFS
 from guestfix.pack.model import Target
 from guestfix.patterns import regex
@@ -205,7 +203,7 @@ def _reported(guest: GuestFS, stack: str) -> Finding:
     """Return the finding that names the static addresses of dhcpcd or connman, which guestfix does not change."""
     home, pattern = REPORT_ONLY[stack]
     places = []
-    for path in _paths(guest, home):
+    for path in paths_like(guest, home, MAX_NICS):
         lines = (read_small(guest, path, MAX_CONFIG) or b"").decode("utf-8", "replace").splitlines()
         places += [Evidence(path, n, line.strip()) for n, line in enumerate(lines, 1) if pattern.match(line)]
     if not places:
@@ -214,13 +212,6 @@ def _reported(guest: GuestFS, stack: str) -> Finding:
     summary = f"{stack} configures the network; its static addresses are not changed"
     remedy = "take these lines out before the migration, unless the guest keeps its addresses"
     return Finding("GF-NETWORK-REPORT-ONLY", "warning", summary, tuple(places[:8]), remedy)
-
-
-def _paths(guest: GuestFS, pattern: str) -> tuple[str, ...]:
-    try:
-        return glob(guest, pattern)[:MAX_NICS]
-    except GuestError:
-        return ()
 
 
 def _left_alone(guest: GuestFS) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What else decides whether a NIC comes up: naming, old bindings, cloud-init, resolv.conf, firewalls."""
+"""What else decides whether a NIC comes up: naming, old bindings, cloud-init, resolv.conf."""
 
 from __future__ import annotations
 
