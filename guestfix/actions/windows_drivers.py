@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from guestfix.actions.windows_database import devices_of
-from guestfix.actions.windows_install import enter_driver, guest_platform, has_file, place_driver, put_new, root_of
+from guestfix.actions.windows_install import enter_driver, guest_platform, has_file, place_driver, put_new
 from guestfix.actions.windows_payload import MAX_PACKAGE, Package, Payload, open_payload, packages
-from guestfix.actions.windows_registry import editing, editing_system, hive_path, reader, seen
+from guestfix.actions.windows_registry import editing, editing_system, hive_path, reader, root_of, seen
 from guestfix.errors import EditError, TooLarge
 from guestfix.facts import Evidence
 from guestfix.formats.inf import Platform

@@ -12,7 +12,7 @@ from guestfix.actions.windows_database import (
     install_service,
 )
 from guestfix.actions.windows_payload import Package, Payload, locate
-from guestfix.actions.windows_registry import seen
+from guestfix.actions.windows_registry import root_of, seen
 from guestfix.errors import EditError
 from guestfix.formats.inf import CopiedFile, Driver, Platform, parse, safe_name
 from guestfix.formats.pe import HEAD, imports, machine
@@ -25,11 +25,6 @@ DRIVERS = "/Windows/System32/drivers"
 _KERNEL = frozenset(("ntoskrnl.exe", "hal.dll", "bootvid.dll", "kdcom.dll"))
 _ARCH = {"x86_64": "amd64", "i686": "x86", "aarch64": "arm64"}
 _PRODUCT = {"winnt": 1, "lanmannt": 2, "servernt": 3}
-
-
-def root_of(bench: Workbench) -> str:
-    """Return the guest path of the Windows folder."""
-    return str(bench.facts.value("windows.root", "/Windows"))
 
 
 def has_file(bench: Workbench, service: Service) -> bool:

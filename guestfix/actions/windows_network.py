@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from guestfix.actions.windows_registry import editing_system, hive_path, reader, seen
+from guestfix.actions.windows_registry import editing_system, hive_path, reader, root_of, seen
 from guestfix.detect.windows_state import NET_CLASS
 from guestfix.formats.regf import REG_DWORD, Hive
 from guestfix.formats.winservices import AUTO, DISABLED
@@ -61,7 +61,7 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
 def _write_down(bench: Workbench, nics: list[dict[str, object]]) -> list[str]:
     r"""Keep what interfaces had in ``guestfix\network-before.txt``, unless that is there; return its lines."""
     lines = [_record(nic) for nic in nics]
-    path = f"{bench.facts.value('windows.root', '/Windows')}/guestfix/network-before.txt"
+    path = f"{root_of(bench)}/guestfix/network-before.txt"
     if lines and bench.fs.stat(path) is None:
         bench.fs.put(path, "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace"))
     return lines

@@ -16,6 +16,11 @@ from guestfix.formats.winservices import DISABLED, is_protected, refuse_harm
 from guestfix.workbench import Workbench
 
 
+def root_of(bench: Workbench) -> str:
+    """Return the guest path of the Windows folder."""
+    return str(bench.facts.value("windows.root", "/Windows"))
+
+
 def hive_path(bench: Workbench, name: str) -> str:
     """Return the guest path of SYSTEM or SOFTWARE. Raises EditError where detection found none."""
     paths = bench.facts.value("windows.hives", {})

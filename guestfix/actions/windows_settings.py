@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from guestfix.actions.windows_registry import disable_service, editing, editing_system, hive_path, reader, seen
+from guestfix.actions.windows_registry import disable_service, editing, editing_system, hive_path, reader, root_of, seen
 from guestfix.detect.windows_access import FIREWALL, rdp_port, rdp_profiles
 from guestfix.detect.windows_state import DISK_CLASSES
 from guestfix.edit import Edit
@@ -80,7 +80,7 @@ def remove_orphan_filters(bench: Workbench) -> None:
 
 def _clean_filters(bench: Workbench, hive: Hive, control: str, path: str, kind: str) -> list[str]:
     view = reader(hive)
-    root = str(bench.facts.value("windows.root", "/Windows"))
+    root = root_of(bench)
     names, there = view.texts(path, kind), partial(has_driver, bench.fs, root)
     orphans = [name for name in names if is_orphan(view, control, name, there, root)]
     if not orphans:
@@ -148,7 +148,7 @@ def answer_file(bench: Workbench, *, arch: str, locale: str) -> None:
 
 
 def _answer_path(bench: Workbench) -> str:
-    root = str(bench.facts.value("windows.root", "/Windows"))
+    root = root_of(bench)
     places = [f"{root}/Panther/Unattend/unattend.xml", f"{root}/Panther/unattend.xml"]
     named = str(bench.facts.value("windows.unattend_file", ""))
     if named[:3].lower() == "c:\\" and ".." not in named:

@@ -41,7 +41,7 @@ def boot_start(bench: Workbench, *, services: list[str]) -> None:
                 missing.append(first)
             elif not own and there:
                 _report_bus(bench, first, there)
-        usable = [name for name in STORAGE_DRIVERS if _is_there(bench, hive, controls[:1], name)]
+        usable = [name for name in STORAGE_DRIVERS if missing and _is_there(bench, hive, controls[:1], name)]
     if missing:
         _report_missing(bench, missing, usable)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from guestfix.actions.windows_database import devices_of, install_service, packages_serving
-from guestfix.actions.windows_install import guest_platform, place_driver, root_of
+from guestfix.actions.windows_install import guest_platform, place_driver
 from guestfix.actions.windows_payload import MAX_FILE, Payload, read_package
+from guestfix.actions.windows_registry import root_of
 from guestfix.errors import EditError, GuestError
 from guestfix.facts import Evidence
 from guestfix.formats.inf import safe_name

@@ -12,9 +12,9 @@ from guestfix.errors import NotFound, Unreadable, UsageError
 from guestfix.formats.regf.controlsets import expand
 from guestfix.formats.regf.hive import Hive, is_clean
 from guestfix.formats.regf.keys import Key, split_path
+from guestfix.formats.regf.names import printable
 from guestfix.formats.regf.roots import hive_root, inner_path
 from guestfix.formats.regf.store import BASE, BadHive, Buffer
-from guestfix.globs import glob
 from guestfix.patterns import regex
 
 LOGS = (".log1", ".log2", ".log")
@@ -107,6 +107,8 @@ def _open_in_guest(uri: str, path: str) -> Hive:
     if "/" in place:
         return open_guest_hive(guest, f"/{place}")
     patterns = (f"{folder}/{place.replace('[', '[[]')}" for folder in FOLDERS)
+    from guestfix.globs import glob
+
     found = next((paths for pattern in patterns if (paths := glob(guest, pattern))), ())
     if len(found) > 1:
         raise UsageError(f"there are several hives named {path}", where=uri, remedy=f"name one: {', '.join(found)}")
@@ -204,8 +206,6 @@ def _out(pieces: Iterable[str], encoding: str = "utf-8") -> None:
 
 
 def _list(key: Key, args: argparse.Namespace) -> None:
-    from guestfix.formats.regf.diff import printable
-
     _out(f"{printable(one.name)}\n" for one in key.subkeys())
 
 
@@ -225,8 +225,6 @@ def _get(key: Key, args: argparse.Namespace) -> None:
 
 
 def _shown(text: str) -> str:
-    from guestfix.formats.regf.diff import printable
-
     return "\n".join(map(printable, text.splitlines()))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from guestfix.formats.regf.values import REG_BINARY, REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ, REG_SZ
 from guestfix.record import frozen
 
-_TYPES = {0x00000: 1, 0x00001: 3, 0x10000: 7, 0x10001: 4, 0x20000: 2}
+_TYPES = {0x00000: REG_SZ, 0x00001: REG_BINARY, 0x10000: REG_MULTI_SZ, 0x10001: REG_DWORD, 0x20000: REG_EXPAND_SZ}
 """FLG_ADDREG_TYPE_* to the registry's type: text, bytes, texts, number, text with variables."""
 _DELETES, _KEY_ONLY, _ONLY_WHERE_THERE = 0x4, 0x10, 0x20
 
@@ -41,11 +42,11 @@ def registry_value(fields: Sequence[str]) -> RegistryValue | None:
     data = [one for one in rest if one][:1000]
     if not data:
         return None
-    if kind == 4:
+    if kind == REG_DWORD:
         return RegistryValue(key, name, kind, dword(data[0], 0))
-    if kind == 7:
+    if kind == REG_MULTI_SZ:
         return RegistryValue(key, name, kind, data)
-    if kind == 3:
+    if kind == REG_BINARY:
         try:
             return RegistryValue(key, name, kind, bytes(int(one, 16) for one in data))
         except ValueError:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from guestfix.formats.regf.keys import Key, split_path
-from guestfix.formats.regf.names import sort_key, upcase
+from guestfix.formats.regf.names import printable, sort_key, upcase
 from guestfix.formats.regf.regexport import plain_text, quote
 from guestfix.formats.regf.store import PAGE, BadHive, Store
 from guestfix.formats.regf.values import (
@@ -122,13 +122,6 @@ def _values_difference(path: str, old: Key, new: Key) -> list[str]:
     if old.security != new.security:
         lines.append(" security descriptor changed")
     return [f" [{printable(path)}]", *lines] if lines else []
-
-
-def printable(text: str) -> str:
-    """Return a name or text for a line of its own: what can't be printed is escaped."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
 def show(name: str, kind: int, data: bytes, skip: int = 0) -> str:

@@ -17,6 +17,13 @@ _LATE = (
 )
 
 
+def printable(text: str) -> str:
+    """Return a name or text for a line of its own: what can't be printed is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
 def _capital(char: str) -> str:
     """Return the capital of one code unit: only a one-to-one pair counts."""
     for upper in (char.upper(), char.title()):
