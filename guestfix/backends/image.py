@@ -15,7 +15,7 @@ from guestfix.backends.image_formats import OpenDisk
 from guestfix.backends.image_node import Node, Tree, guarded
 from guestfix.backends.image_open import Volumes
 from guestfix.backends.image_ova import open_images
-from guestfix.backends.inuse import in_use
+from guestfix.backends.inuse import files_in_use
 from guestfix.backends.layout import TABLE_REMEDY, Layout, Mount, Part, View, device_title, lay_out, order_findings
 from guestfix.backends.naming import fold
 from guestfix.backends.resolve import resolve
@@ -227,9 +227,7 @@ def used_findings(images: list[OpenDisk]) -> tuple[Finding, ...]:
             f"{file}: a running QEMU may write to it, so what was read may be half of two states",
             remedy="shut the guest down, then run guestfix again",
         )
-        for image in images
-        for file in image.files
-        if in_use(file)
+        for file in files_in_use(file for image in images for file in image.files)
     )
 
 
@@ -238,9 +236,8 @@ def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> 
     problems = dict.fromkeys(volumes.problems)
     found = [Finding("GF-DISK-TABLE", "warning", problem, remedy=TABLE_REMEDY) for problem in problems]
     found += order_findings(layout.disorder())
-    for mount in layout.mounts:
-        if layout.root.system == "Windows":
-            break  # its own detector says what hibernation and the dirty flag mean
+    told = layout.mounts if layout.root.system != "Windows" else ()  # its own detector says what its states mean
+    for mount in told:
         for text in trees[mount.path].warnings:
             found.append(
                 Finding(

@@ -168,8 +168,8 @@ def open_chain(path: str, fmt: str = "", seen: tuple[str, ...] = ()) -> OpenDisk
 def _kind(block: Block, fmt: str, seen: tuple[str, ...]) -> str:
     """Return the format to read an image as: ``fmt``, which the image above it names, where that can be.
 
-    An image that is named as raw is read as raw whatever its first bytes say, for a guest may have written
-    them (CVE-2006-3597 and its like); but then nothing is found on it, so the likely mistake is told.
+    An image that is named as raw is never opened as what its first bytes say, for a guest may have written
+    them (CVE-2006-3597 and its like); where the two disagree, that is an error.
     """
     if fmt in ("", "vmdk"):
         found = detect(block)

@@ -6,14 +6,13 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from guestfix.backends.layout_block import Block, DiskError, Window, read_at, read_exact
+from guestfix.backends.layout_block import ELSEWHERE, Block, DiskError, Window, read_at, read_exact
 from guestfix.backends.layout_probe import lvm_id
 from guestfix.patterns import regex
 from guestfix.record import frozen
 
 MAX_METADATA = 16 << 20
 MAX_DEPTH = 16
-_ELSEWHERE = "uml and libguestfs can read it"
 
 
 @frozen
@@ -198,7 +197,7 @@ class _Group:
             parts = _segments(volume)
             size = sum(_number(part, "extent_count") for part in parts) * self.extent
             if parts and parts[0].get("type") == "snapshot":  # its name is that of the volume with its changes
-                problem = f"a snapshot of {parts[0].get('origin')}; {_ELSEWHERE}"
+                problem = f"a snapshot of {parts[0].get('origin')}; {ELSEWHERE}"
                 yield Logical(self.name, str(parts[0].get("cow_store")), size, None, problem)
                 continue
             try:
@@ -232,7 +231,7 @@ class _Group:
         return self._refuse(kind)
 
     def _refuse(self, kind: str) -> Block:
-        raise DiskError(f"logical volumes of type {kind or 'unknown'} are not read here; {_ELSEWHERE}")
+        raise DiskError(f"logical volumes of type {kind or 'unknown'} are not read here; {ELSEWHERE}")
 
     def _mirror(self, part: dict[str, Any], size: int, depth: int) -> Block:
         pairs = _pairs(part.get("mirrors")) or _pairs(part.get("raids"))

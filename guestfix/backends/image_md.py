@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from guestfix.backends.image_lvm import Pieces, striped
-from guestfix.backends.layout_block import Block, DiskError, Window, read_at
+from guestfix.backends.layout_block import ELSEWHERE, Block, DiskError, Window, read_at
 from guestfix.record import frozen
 
 
@@ -95,4 +95,4 @@ def _data(newest: Member, current: dict[int, Member]) -> Block:
     if newest.level == 0 and members and newest.chunk:
         size = min(one.size for one in current.values()) // newest.chunk * newest.chunk
         return striped(members, newest.chunk, size * newest.disks)
-    raise DiskError(f"RAID level {newest.level} is not read here; uml and libguestfs can read it")
+    raise DiskError(f"RAID level {newest.level} is not read here; {ELSEWHERE}")

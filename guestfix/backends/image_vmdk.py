@@ -9,7 +9,6 @@ import os
 import re
 import struct
 import zlib
-from array import array
 
 from guestfix.backends.image_formats import (
     MAX_TABLE,
@@ -220,8 +219,7 @@ def _end(block: Block, directory: tuple[int, ...], shape: tuple[int, int, int, i
     if len(tables) * per_table * 4 > MAX_TABLE:
         return 0
     for at in tables:
-        places = array("I", read_exact(block, at * 512, per_table * 4, "a mapping table of the image"))
-        last = max(last, *places)
+        last = max(last, *table(block, at * 512, per_table, "<I"))
     if last < 2:
         return 0
     if not flags & 1 << 16:

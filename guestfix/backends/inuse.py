@@ -5,12 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from collections.abc import Iterable, Iterator
 
 _OFD_GETLK = 36
 _SHARED_WRITE = 100 + 1
 """The byte that QEMU locks while it may write: 100 plus the bit of BLK_PERM_WRITE (block/file-posix.c)."""
 
 _FLOCK = "hhqqi4x"
+
+
+def files_in_use(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the files that :func:`in_use` holds for; each is looked at only when it is its turn."""
+    return filter(in_use, paths)
 
 
 def in_use(path: str) -> bool:

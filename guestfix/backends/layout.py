@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from guestfix.backends.layout_block import ELSEWHERE
 from guestfix.backends.layout_fstab import fstab_entries
-from guestfix.backends.layout_names import Names, disk_names, family_of, spec_names
+from guestfix.backends.layout_names import Names, disk_names, family_of, scsi_name, spec_names
 from guestfix.backends.layout_parts import ESP_TYPES, LDM_TYPES
 from guestfix.backends.layout_probe import Probe
 from guestfix.backends.layout_system import system_of
@@ -246,12 +247,12 @@ def _title(root: Root, names: Names) -> str:
 
 def _wanted(roots: list[Root], names: Names, wanted: str) -> Root:
     device, _, subvolume = wanted.partition(":")
-    any_family = {alias for family in ("sd", "hd", "vd", "xvd", "nvme") for alias in _aliases(device, family)}
+    scsi = scsi_name(device)
     matching = [
         root
         for root in roots
         if device in names.all(root.part.key)
-        or any_family & set(names.all(root.part.key))
+        or (scsi and scsi in names.all(root.part.key))
         or device in spec_names(root.part.probe, root.part.partuuid, root.part.partlabel)
     ]
     if subvolume:
@@ -264,22 +265,12 @@ def _wanted(roots: list[Root], names: Names, wanted: str) -> Root:
     )
 
 
-def _aliases(device: str, family: str) -> Iterator[str]:
-    """Yield the name that a device of another family has as a SCSI disk: vda1 is sda1."""
-    match = re.fullmatch(r"/dev/(?:sd|hd|vd|xvd)([a-z])(\d*)", device)
-    nvme = re.fullmatch(r"/dev/nvme(\d)n1(?:p(\d+))?", device)
-    if match:
-        yield f"/dev/sd{match[1]}{match[2]}"
-    elif nvme and family == "nvme":
-        yield f"/dev/sd{chr(97 + int(nvme[1]))}{nvme[2] or ''}"
-
-
 def _nothing(parts: Sequence[Part], names: Names, problems: Sequence[str]) -> NotAGuest:
     text = "no operating system was found on the disks"
     told = [f"{names.primary(part.key)}: {part.problem}" for part in parts if part.problem]
     told = list(dict.fromkeys([*told, *problems]))
     if told:
-        elsewhere = any("can't be read by the backend" in one for one in told)
+        elsewhere = any("can't be read by the backend" in one or ELSEWHERE in one for one in told)
         remedy = "see which backends can be used here: guestfix backends" if elsewhere else _ALL
         return NotAGuest("; ".join([text, *told]), remedy="copy the image again" if "trunc" in str(told) else remedy)
     if not any(part.probe for part in parts):

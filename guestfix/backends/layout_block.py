@@ -88,6 +88,10 @@ class FileBlock(io.BufferedReader):
         self.seek(0)
 
 
+ELSEWHERE = "uml and libguestfs can read it"
+"""Said of what the backend image leaves to others."""
+
+
 def read_at(block: Block, offset: int, count: int) -> bytes:
     """Return count bytes at offset, fewer only where the block ends before."""
     if offset < 0 or offset >= block.size:

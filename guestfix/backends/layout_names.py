@@ -110,3 +110,12 @@ class Names:
 def _folded(spec: str) -> str:
     tag, mark, value = spec.partition("=")
     return f"{tag}={value.lower()}" if mark and tag in ("UUID", "PARTUUID") else spec
+
+
+def scsi_name(device: str) -> str:
+    """Return the name that a device of another family has as a SCSI disk (vda1: /dev/sda1), "" for what has none."""
+    match = re.fullmatch(r"/dev/(?:sd|hd|vd|xvd)([a-z])(\d*)", device)
+    nvme = re.fullmatch(r"/dev/nvme(\d)n1(?:p(\d+))?", device)
+    if nvme:
+        return f"/dev/sd{letters(int(nvme[1]))}{nvme[2] or ''}"
+    return f"/dev/sd{match[1]}{match[2]}" if match else ""

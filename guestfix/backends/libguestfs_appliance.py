@@ -72,12 +72,9 @@ class Appliance:
         if found is not None and found.type == "linux_raid_member":
             self._members.append(block)
         problem = f"the volume is encrypted ({found.type})" if found and found.type in _ENCRYPTED else ""
-        self._keep(device, replace(part, probe=found, size=block.size, problem=problem))
-
-    def _keep(self, device: str, part: Part) -> None:
         key = len(self.parts)
         self.devices[key] = device
-        self.parts.append(replace(part, key=key))
+        self.parts.append(replace(part, key=key, probe=found, size=block.size, problem=problem))
 
     def _add_arrays(self) -> None:
         by_uuid = {}

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestfix.backends.image_formats import OpenDisk
-from guestfix.backends.inuse import in_use
+from guestfix.backends.inuse import files_in_use
 from guestfix.backends.layout_block import DiskError
 from guestfix.backends.status import find_program
 from guestfix.errors import GuestError, UsageError
@@ -54,10 +54,9 @@ class Overlays:
     """Overlays for all disks of a guest, below one private folder. Close ends the export."""
 
     def __init__(self, images: Sequence[OpenDisk], *, export: bool = True) -> None:
-        for file in (file for image in images for file in image.files):
-            if in_use(file):
-                what = "the image is in use: a running QEMU may write to it"
-                raise DiskError(what, where=file, remedy="shut the guest down first")
+        for file in files_in_use(file for image in images for file in image.files):
+            what = "the image is in use: a running QEMU may write to it"
+            raise DiskError(what, where=file, remedy="shut the guest down first")
         remove_stale()
         self.folder = tempfile.mkdtemp(prefix=f"guestfix-{os.getpid()}-")
         self.disks: list[Overlay] = []

@@ -57,15 +57,7 @@ class Session:
         self._read, answers = os.pipe()
         os.mkdir(f"{self.overlays.folder}/uml", 0o700)
         agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "uml_agent.py")
-        command = [
-            program,
-            f"mem={MEMORY}M",
-            "quiet",
-            "selinux=0",
-            "rootfstype=hostfs",
-            "root=/dev/root",
-            "rootflags=/",
-        ]
+        command = [program, f"mem={MEMORY}M", "quiet", "selinux=0", "rootfstype=hostfs", "root=/dev/root"]
         command += ["rootflags=/", "ro", "gpt", "con=null", "con0=null,fd:1", f"con1=fd:{requests},fd:{answers}"]
         command += [f"uml_dir={self.overlays.folder}/uml", f"umid=guestfix{os.getpid()}", "lpj=10000000"]
         if not raid:  # measuring parity code takes half of the start, and nothing here will use it

@@ -139,8 +139,8 @@ class Devices:
             group, name, size, active, origin = (row.strip().split("|") + [""] * 4)[:5]
             names = lvm_names(group, name)
             problem = "" if active == "active" else f"the logical volume {group}/{name} does not activate"
-            part = Part(0, names=names, size=int(size) if size.isdecimal() else 0, problem=problem)
-            self._add(names[0], replace(part, snapshot=bool(origin)))
+            room = int(size) if size.isdecimal() else 0
+            self._add(names[0], Part(0, names=names, size=room, problem=problem, snapshot=bool(origin)))
 
     def release(self) -> None:
         """Deactivate LVM and stop RAID arrays, so that their metadata is written out."""
