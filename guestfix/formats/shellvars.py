@@ -178,6 +178,9 @@ def set_value(src: bytes, name: str, value: str) -> bytes:
     if found is None:
         end = newline_of(src)
         lead = b"" if not src or src.endswith(b"\n") else end
+        body = src.removesuffix(b"\n")
+        if (len(body) - len(body.rstrip(b"\\"))) % 2:
+            lead += end  # the last line goes on in the next, which is to be empty then
         return src + lead + encode(name) + b"=" + quote(value) + end
     if found.value == value and not found.dynamic:
         return src
