@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 
@@ -111,7 +112,15 @@ class Setup:
         mac = self.new_mac(nic)
         if mac and not self.is_primary(nic):
             return replace(nic, name=f"eth-id-{mac}")
-        return replace(nic, name="eth0" if self.is_primary(nic) else f"eth{self.own.index(nic)}", bound_name=True)
+        return replace(nic, name=self._plain_names().get(nic.path, nic.name), bound_name=True)
+
+    def _plain_names(self) -> dict[str, str]:
+        """Return the names that files named after old hardware get: the primary's comes first, none twice."""
+        old = [one for one in self.own if not one.bound_name and (self.is_primary(one) or not self.new_mac(one))]
+        old.sort(key=lambda one: not self.is_primary(one))
+        taken = {one.name for one in self.own if one.bound_name}
+        free = (name for number in itertools.count() if (name := f"eth{number}") not in taken)
+        return dict(zip((one.path for one in old), free, strict=False))
 
     def added(self, path: str) -> None:
         """Tell that no wired NIC was configured, and that a file now makes them use DHCP."""

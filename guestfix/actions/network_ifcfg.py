@@ -61,6 +61,8 @@ def _renamed(setup: Setup, nic: Nic) -> None:
     if setup.is_primary(nic) and setup.policy != "preserve":
         before = ifcfg.dhcp(before, suse=True, flat=setup.flat)
         _routes_aside(setup, nic)
+    elif setup.optional(nic):
+        before = ifcfg.optional(before)
     setup.aside(nic.path)
     setup.write(path, None, before)
 

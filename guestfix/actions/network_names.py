@@ -23,14 +23,15 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     stack = bench.facts.value("network.stack", "")
     setup = begin(Workbench(bench.fs, bench.facts, bench.target), stack, policy)
     setup.bench = bench  # the other one took what begin() finds, which each stack's own rule says
+    _unused(setup)
+    lost = _lost(setup)
     own = [setup.renamed(nic) for nic in setup.own]
     setup.primary = setup.renamed(setup.primary) if setup.primary is not None else None
     setup.own = own
-    _unused(setup)
     if policy != "dhcp":
         _any(setup)
     wanted = _wanted(setup)
-    tell_mentions(bench, _without_nic(setup, {nic.name for nic in wanted}), _lost(setup))
+    tell_mentions(bench, _without_nic(setup, {nic.name for nic in wanted}), lost)
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
         return
