@@ -2,7 +2,7 @@
 # Install the Debian packages that the tests use as independent oracles, where this user may.
 # Without them the tests that need one skip and say so.
 set -u
-wanted="user-mode-linux xfsprogs btrfs-progs jfsutils ntfs-3g lvm2 mdadm fuse3 python3-venv debootstrap e2fsprogs kmod cpio xz-utils bzip2 zstd lz4 lzop busybox-static acl attr fdisk
+wanted="user-mode-linux xfsprogs btrfs-progs jfsutils ntfs-3g lvm2 mdadm fuse3 python3-venv debootstrap e2fsprogs kmod cpio xz-utils bzip2 zstd lz4 lzop pigz busybox-static acl attr fdisk
 dosfstools mtools libhivex-bin libwin-hivex-perl python3-hivex chntpw grub-common grub-emu grub-pc-bin grub-efi-amd64-signed shim-signed ovmf initramfs-tools-core dracut-core
 libguestfs-tools libguestfs-xfs libguestfs-jfs qemu-system-x86 qemu-utils ifupdown systemd"
 missing=""

@@ -1,4 +1,4 @@
-"""Give every initramfs of the guest the modules that the target's boot needs, by appending to it."""
+"""Give every initramfs of the guest the modules that the target's boot needs, by adding them at its end."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SUMS = "/var/lib/initramfs-tools"
 
 
 def inject(bench: Workbench) -> None:
-    """Append one archive to each image that lacks modules, or that keeps needed ones from loading.
+    """Add to the archives of each image that lacks modules, or that keeps needed ones from loading.
 
-    The old part of the image stays byte for byte. Images that can't be read to their end, that hold no
+    What comes before stays byte for byte. Images that can't be read to their end, that hold no
     archive, or whose filesystem has no room are left alone, with a finding that says so.
     """
     done: set[str] = set()
@@ -46,18 +46,17 @@ def inject(bench: Workbench) -> None:
                 remedy="Reinstall the kernel package in the guest before the migration.",
             )
         if not segment.unread:
-            _append(bench, found, segment, free)
+            _add(bench, found, segment, free)
 
 
-def _append(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, int]) -> None:
+def _add(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, int]) -> None:
     assert found.image is not None
-    members = segment.members()
     with bench.fs.open(found.path) as stream:
-        splice, kind = pack(found.image, members, stream)
-    if not _has_room(bench, found, len(splice.data), free):
+        splices, how = pack(segment, stream)
+    if not _has_room(bench, found, sum(len(one.data) - one.length for one in splices), free):
         return
-    _keep_sum(bench, found, splice)
-    bench.fs.splice(found.path, [splice], diff=_diff(found, members, kind))
+    _keep_sum(bench, found, splices)
+    bench.fs.splice(found.path, splices, diff=_diff(segment, how))
     _tell_links(bench, found)
     maker = found.contents.generator if found.contents else ""
     if found.missing and not segment.early and maker not in _BY_ALIAS:
@@ -71,7 +70,7 @@ def _append(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, 
         )
 
 
-def _keep_sum(bench: Workbench, found: Verdict, splice: Splice) -> None:
+def _keep_sum(bench: Workbench, found: Verdict, splices: list[Splice]) -> None:
     """Let ``update-initramfs -u`` of older Debian and Ubuntu accept the image: it notes each one's SHA-1.
 
     Without that it takes the image for one that the admin made and refuses to update it (update-initramfs(8), -t).
@@ -82,25 +81,25 @@ def _keep_sum(bench: Workbench, found: Verdict, splice: Splice) -> None:
     if not regex(rb"[0-9a-f]{40}  ?/boot/[^\n]+\n?$").match(noted):
         return
     with bench.fs.open(found.path) as stream:
-        before, after = _sums(stream, splice)
+        before, after = _sums(stream, splices)
     if noted.startswith(before.encode()):
         bench.fs.put(path, after.encode() + noted[40:])
 
 
-def _sums(stream: IO[bytes], splice: Splice) -> tuple[str, str]:
-    """Return the SHA-1 of a file and of what a splice makes of it."""
+def _sums(stream: IO[bytes], splices: list[Splice]) -> tuple[str, str]:
+    """Return the SHA-1 of a file and of what splices, in their order, make of it."""
     from hashlib import sha1
 
-    old = sha1(usedforsecurity=False)
-    for piece in _pieces(stream, splice.offset):
-        old.update(piece)
-    new = old.copy()
-    for piece in _pieces(stream, splice.length):
-        old.update(piece)
-    new.update(splice.data)
-    for piece in _pieces(stream, MAX_UNPACKED):
-        old.update(piece)
-        new.update(piece)
+    old, new = sha1(usedforsecurity=False), sha1(usedforsecurity=False)
+    at = 0
+    for splice in [*splices, Splice(MAX_UNPACKED, 0, b"")]:
+        for piece in _pieces(stream, splice.offset - at):
+            old.update(piece)
+            new.update(piece)
+        for piece in _pieces(stream, splice.length):
+            old.update(piece)
+        new.update(splice.data)
+        at = splice.offset + splice.length
     return old.hexdigest(), new.hexdigest()
 
 
@@ -144,10 +143,6 @@ def _tell_links(bench: Workbench, found: Verdict) -> None:
         )
 
 
-def _diff(found: Verdict, members: list[tuple[str, int, bytes]], kind: str) -> str:
-    how = "not compressed" if kind == "none" else kind
-    lines = [f"+ an archive appended ({how}); the {found.image.size if found.image else 0} bytes before it stay"]
-    for name, mode, data in members:
-        if mode & cpio.TYPE == cpio.FILE:
-            lines.append(f"+ {name} ({len(data)} bytes)")
-    return "\n".join(lines) + "\n"
+def _diff(segment: Segment, how: str) -> str:
+    files = [(name, data) for name, mode, data in segment.members() if mode & cpio.TYPE == cpio.FILE]
+    return "".join([f"+ {how}\n", *(f"+ {name} ({len(data)} bytes)\n" for name, data in files)])

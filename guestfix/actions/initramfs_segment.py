@@ -1,23 +1,24 @@
-"""Build the archive that is appended to an initramfs: modules, their indexes, what loads them early."""
+"""Build what is added to an initramfs: modules, their indexes, what loads them early."""
 
 from __future__ import annotations
 
 import re
 import stat
 from collections.abc import Iterable
+from io import BytesIO
 from typing import IO
 
 from guestfix.detect.files import read_small
 from guestfix.detect.initramfs_check import Verdict
 from guestfix.detect.initramfs_modules import LIMIT, KernelModules, module_bytes
-from guestfix.edit import Splice
+from guestfix.edit import Splice, apply_splices
 from guestfix.errors import GuestError
-from guestfix.formats import cpio, lzo, modprobe, shellvars
+from guestfix.formats import cpio, modprobe, shellvars
 from guestfix.formats.compress import compress
-from guestfix.formats.initramfs import Image
+from guestfix.formats.extend import extend
+from guestfix.formats.initramfs import Image, scan
 from guestfix.formats.moddep import compression, parse_alias
 from guestfix.formats.modindex import Added, builtin_index, merge
-from guestfix.formats.streams import Source
 from guestfix.guest import GuestFS
 from guestfix.patterns import regex
 from guestfix.record import field, mutable
@@ -30,7 +31,7 @@ _START_MODULES = regex(rb'^[ \t]*modules="\$RESOLVED_INITRD_MODULES"[ \t]*\n', r
 
 @mutable
 class Segment:
-    """The members to append, by name in the image. ``early`` says how they get loaded, empty if by alias alone."""
+    """The files to add, by name in the image. ``early`` says how they get loaded, empty if by alias alone."""
 
     image: Image
     files: dict[str, tuple[int, bytes]] = field(default_factory=dict)
@@ -49,14 +50,20 @@ class Segment:
         return self.files[place][1] if place in self.files else self.image.files.get(place, b"")
 
     def members(self) -> list[tuple[str, int, bytes]]:
-        """Return the archive's members: missing folders first, then files, in the order of their names."""
-        folders: set[str] = set()
+        """Return the members to add: folders that the last archive lacks, then files, in the order of their names.
+
+        A folder of an archive before it comes again, with its mode: some unpackers give each archive its own place.
+        """
+        folders: dict[str, int] = {}
         for name in self.files:
             while "/" in name:
                 name = name.rpartition("/")[0]
-                if name not in self.image.entries:
-                    folders.add(name)
-        members = [(name, _DIR, b"") for name in sorted(folders)]
+                known = self.image.entries.get(name)
+                if known is None:
+                    folders[name] = _DIR
+                elif known.is_dir and known.segment < len(self.image.segments) - 1:
+                    folders[name] = known.mode
+        members = [(name, mode, b"") for name, mode in sorted(folders.items())]
         for name, (mode, data) in sorted(self.files.items()):
             known = self.image.entries.get(name)
             if known is not None and known.shared:
@@ -216,22 +223,38 @@ def _modules_of_start(segment: Segment, names: Iterable[str]) -> None:
         _early(segment, "run_all.sh", script[: match.end()] + line + script[match.end() :])
 
 
-def pack(image: Image, members: list[tuple[str, int, bytes]], stream: IO[bytes]) -> tuple[Splice, str]:
-    """Return how an image changes and the compression chosen, which is that of its last segment.
+def pack(segment: Segment, stream: IO[bytes]) -> tuple[list[Splice], str]:
+    """Return how an image changes, and how the report calls that. ``stream`` is the image.
 
-    Segments of one compression follow each other directly, before any padding: so every tool that reads the
-    first reads both, and an lz4 segment, which zero bytes would end, goes on.
-    An lzop file is continued with more blocks instead, since lzop(1) refuses a second file behind it. An
-    archive that isn't compressed has to begin at a multiple of four bytes, so zero bytes lead to it; after
-    lzma, on whose end decoders don't agree, such an archive follows. ``stream`` is the image.
+    Where the last segment's compression lets it, its archive goes on, so that every program that lists or unpacks an
+    image sees what was added; that is read back before it is believed. Else an archive of the same compression follows
+    directly, before any padding. An archive that isn't compressed has to begin at a multiple of four bytes, so zero
+    bytes lead to it; after lzma, on whose end decoders don't agree, such an archive follows.
     """
-    last = image.segments[-1] if image.segments else None
-    kind = last.compression if last else "none"
-    archive = cpio.write(members)
-    if last is not None and kind == "lzo":
-        more = lzo.continued(Source(stream, last.offset), archive)
-        return Splice(last.end - 4, 4, more), kind
-    if kind in ("none", "lzma"):
-        lead = bytes(-image.size % 4 + (4 if kind == "lzma" else 0))
-        return Splice(image.size, 0, lead + archive), "none"
-    return Splice(image.end, 0, compress(kind, archive)), kind
+    image, members = segment.image, segment.members()
+    archive = cpio.write(members, cpio.LATEST)
+    last = image.segments[-1]
+    splices = extend(stream, image, archive)
+    if splices and _reads_back(stream, image, members, splices):
+        return splices, f"the last archive ({_called(last.compression)}) goes on from byte {splices[-1].offset}"
+    if last.compression not in ("none", "lzma"):
+        packed = compress(last.compression, archive)
+        return [Splice(last.end, 0, packed)], f"an archive ({last.compression}) follows at byte {last.end}"
+    lead = bytes(-image.size % 4 + 4)
+    at = image.size + len(lead)
+    return [Splice(image.size, 0, lead + archive)], f"an archive (not compressed) follows at byte {at}"
+
+
+def _reads_back(stream: IO[bytes], image: Image, members: list[tuple[str, int, bytes]], splices: list[Splice]) -> bool:
+    """Tell whether the changed last segment holds what it held, and the members."""
+    stream.seek(0)
+    data = apply_splices(stream.read(image.size), splices)
+    seen = scan(BytesIO(data), lambda name: False, image.segments[-1].offset)
+    number = len(image.segments) - 1
+    before = {name: (one.mode, one.size) for name, one in image.entries.items() if one.segment == number}
+    after = {name: (mode, len(content)) for name, mode, content in members}
+    return seen.problem is None and before | after == {n: (one.mode, one.size) for n, one in seen.entries.items()}
+
+
+def _called(kind: str) -> str:
+    return "not compressed" if kind == "none" else kind

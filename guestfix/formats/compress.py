@@ -46,9 +46,14 @@ def _lzma(kind: str, data: bytes) -> bytes:
 
 
 def _lz4(data: bytes) -> bytes:
+    return LZ4_MAGIC + lz4_blocks(data)
+
+
+def lz4_blocks(data: bytes) -> bytes:
+    """Return the blocks of a legacy frame, each behind its length."""
     import lz4.block
 
-    out = [LZ4_MAGIC]
+    out = []
     for at in range(0, len(data), LZ4_BLOCK):
         block = lz4.block.compress(data[at : at + LZ4_BLOCK], mode="high_compression", store_size=False)
         out += [struct.pack("<I", len(block)), block]

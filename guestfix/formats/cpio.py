@@ -17,6 +17,9 @@ TRAILER = "TRAILER!!!"
 MAX_NAME = 4096
 """PATH_MAX: the kernel passes over members with longer names; here they are an error."""
 
+LATEST = 0x7FFFFFFF
+"""A time of modification (in 2038) with which cpio -i puts a file in the place of one that it has just unpacked."""
+
 MAX_PADDING = 16 * 1024 * 1024
 """Zero bytes between or behind archives; boot loaders pad by a few KiB at most."""
 
@@ -127,21 +130,21 @@ def skip_zeros(flow: Flow) -> int:
             return count
 
 
-def _record(name: str, mode: int, data: bytes, ino: int, nlink: int) -> bytes:
+def _record(name: str, mode: int, data: bytes, ino: int, nlink: int, mtime: int) -> bytes:
     raw = name.encode("utf-8", "surrogateescape") + b"\0"
-    fields = (ino, mode, 0, 0, nlink, 0, len(data), 0, 0, 0, 0, len(raw), 0)
+    fields = (ino, mode, 0, 0, nlink, mtime, len(data), 0, 0, 0, 0, len(raw), 0)
     head = b"070701" + b"".join(b"%08X" % field for field in fields) + raw
     return head + bytes(-len(head) & 3) + data + bytes(-len(data) & 3)
 
 
-def write(entries: list[tuple[str, int, bytes]]) -> bytes:
+def write(entries: list[tuple[str, int, bytes]], mtime: int = 0) -> bytes:
     """Return a newc archive of (name, mode, content) in this order, the same bytes for the same entries.
 
-    Owner is root, times are 0, inodes count from 1; the archive is padded to 512 bytes as cpio does.
+    Owner is root, inodes count from 1; the archive is padded to 512 bytes as cpio does.
     """
     parts = [
-        _record(name, mode, data, number, 2 if mode & TYPE == DIR else 1)
+        _record(name, mode, data, number, 2 if mode & TYPE == DIR else 1, mtime)
         for number, (name, mode, data) in enumerate(entries, 1)
     ]
-    whole = b"".join([*parts, _record(TRAILER, 0, b"", 0, 1)])
+    whole = b"".join([*parts, _record(TRAILER, 0, b"", 0, 1, 0)])
     return whole + bytes(-len(whole) % 512)

@@ -128,7 +128,7 @@ def _need(kind: str, src: Source, count: int) -> bytes:
     return data
 
 
-def _zstd_parts(src: Source) -> Iterator[bytes]:
+def zstd_parts(src: Source) -> Iterator[bytes]:
     """Yield one frame's header, blocks and checksum one by one (RFC 8878): a block holds at most 128 KiB."""
     start = _need("zstd", src, 5)
     flags = start[4]
@@ -153,7 +153,7 @@ class _Fed:
     def __init__(self, src: Source) -> None:
         self.at = src.offset
         self._src = src
-        self._parts = _zstd_parts(src)
+        self._parts = zstd_parts(src)
 
     def read(self, _size: int = -1) -> bytes:
         self.at = self._src.offset
@@ -177,10 +177,8 @@ def _zstd(src: Source) -> Iterator[Piece]:
         yield view[:count]
 
 
-def _lz4(src: Source) -> Iterator[bytes]:
-    """Yield legacy frames, which only a zero length, the file's end or another frame's magic ends."""
-    import lz4.block
-
+def lz4_blocks(src: Source) -> Iterator[tuple[int, bytes]]:
+    """Yield where each block's length is and the block: a zero length, the file's end or no length ends them."""
     magic = _need("lz4", src, 4)
     while True:
         head = src.read(4)
@@ -190,14 +188,24 @@ def _lz4(src: Source) -> Iterator[bytes]:
             return
         if head == magic:
             continue
-        at = src.offset
+        at = src.offset - 4
         if size > LZ4_BLOCK + LZ4_BLOCK // 255 + 16:
-            raise Corrupt("damaged lz4 data: no block length and no zero that ends the segment", offset=at - 4)
-        data = _need("lz4", src, size)
-        try:
-            yield lz4.block.decompress(data, uncompressed_size=LZ4_BLOCK)
-        except (lz4.block.LZ4BlockError, ValueError, MemoryError) as error:
-            raise Corrupt(f"damaged lz4 data: {error}", offset=at) from error
+            raise Corrupt("damaged lz4 data: no block length and no zero that ends the segment", offset=at)
+        yield at, _need("lz4", src, size)
+
+
+def lz4_plain(at: int, block: bytes) -> bytes:
+    """Return what a block of :func:`lz4_blocks` holds."""
+    import lz4.block
+
+    try:
+        return bytes(lz4.block.decompress(block, uncompressed_size=LZ4_BLOCK))
+    except (lz4.block.LZ4BlockError, ValueError, MemoryError) as error:
+        raise Corrupt(f"damaged lz4 data: {error}", offset=at + 4) from error
+
+
+def _lz4(src: Source) -> Iterator[bytes]:
+    return (lz4_plain(at, block) for at, block in lz4_blocks(src))
 
 
 _ENGINES: dict[str, Callable[[Source], Iterator[Piece]]] = {

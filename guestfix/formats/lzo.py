@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from guestfix.errors import Corrupt
 from guestfix.formats.streams import Source
+from guestfix.record import frozen
 
 MAGIC = b"\x89LZO\x00\r\n\x1a\n"
 MAX_BLOCK = 64 * 1024 * 1024
@@ -133,51 +134,64 @@ def _header(src: Source) -> int:
     return flags
 
 
-def chunks(src: Source) -> Iterator[bytes]:
-    """Yield what the lzop file at the source's offset holds, block by block. Raises Corrupt."""
+@frozen
+class Block:
+    """One block as it lies in the file at ``offset``: ``size`` bytes once unpacked, with the check sums of those."""
+
+    offset: int
+    size: int
+    sums: tuple[bytes, ...]
+    data: bytes
+
+
+def blocks(src: Source) -> Iterator[Block]:
+    """Yield the blocks of the lzop file at the source's offset; it is left behind their end. Raises Corrupt."""
     flags = _header(src)
-    run = _fast()
     while True:
+        start = src.offset
         size = int.from_bytes(_need(src, 4), "big")
         if not size:
             return
         packed = int.from_bytes(_need(src, 4), "big")
-        at = src.offset
         if size > MAX_BLOCK or packed > size:
-            raise Corrupt(f"an LZO block says that it holds {size} bytes in {packed}", offset=at)
-        sums = [_need(src, 4) for flag in (_ADLER_D, _CRC_D) if flags & flag]
+            raise Corrupt(f"an LZO block says that it holds {size} bytes in {packed}", offset=src.offset)
+        sums = tuple(_need(src, 4) if flags & flag else b"" for flag, _ in _CHECKS)
         for flag in (_ADLER_C, _CRC_C):
             _need(src, 4 if flags & flag and packed < size else 0)
-        data = _need(src, packed)
-        try:
-            plain = data if packed == size else run(data, size)
-        except ValueError as error:
-            raise Corrupt(str(error), offset=at) from error
-        check = zlib.adler32 if flags & _ADLER_D else zlib.crc32
-        if sums and check(plain) != int.from_bytes(sums[0], "big"):
-            raise Corrupt("an LZO block's checksum is wrong", offset=at)
-        yield plain
+        yield Block(start, size, sums, _need(src, packed))
+
+
+def plain(block: Block, run: Callable[[bytes, int], bytes] = decompress_block) -> bytes:
+    """Return what a block holds. Raises Corrupt."""
+    try:
+        data = block.data if len(block.data) == block.size else run(block.data, block.size)
+    except ValueError as error:
+        raise Corrupt(str(error), offset=block.offset + 8) from error
+    for given, (_, check) in zip(block.sums, _CHECKS, strict=True):
+        if given and check(data) != int.from_bytes(given, "big"):
+            raise Corrupt("an LZO block's checksum is wrong", offset=block.offset + 8)
+    return data
+
+
+def chunks(src: Source) -> Iterator[bytes]:
+    """Yield what the lzop file at the source's offset holds, block by block. Raises Corrupt."""
+    run = _fast()
+    return (plain(block, run) for block in blocks(src))
 
 
 def stored(data: bytes) -> bytes:
     """Return an lzop file that holds data in blocks that are not compressed (the kernel copies those)."""
     header = struct.pack(">HHHBBIIIIB", 0x1030, 0x2080, 0x0940, _END, 1, _ADLER_D, 0o100644, 0, 0, 0)
-    return MAGIC + header + struct.pack(">I", zlib.adler32(header)) + _blocks(data, _ADLER_D)
+    return MAGIC + header + struct.pack(">I", zlib.adler32(header)) + stored_blocks(data, (True, False))
 
 
-def continued(src: Source, data: bytes) -> bytes:
-    """Return what takes the place of the four zero bytes at the end of the lzop file at the source's offset.
-
-    The file then holds data too, in blocks that are not compressed. Raises Corrupt.
-    """
-    return _blocks(data, _header(src))
-
-
-def _blocks(data: bytes, flags: int) -> bytes:
+def stored_blocks(data: bytes, sums: Iterable[object]) -> bytes:
+    """Return data in blocks that are not compressed, up to the file's end, with these two check sums if true."""
+    checks = [check for wanted, (_, check) in zip(sums, _CHECKS, strict=True) if wanted]
     out = []
     for at in range(0, len(data), 1 << 18):
         block = data[at : at + (1 << 18)]
         out.append(struct.pack(">II", len(block), len(block)))
-        out += [struct.pack(">I", check(block)) for flag, check in _CHECKS if flags & flag]
+        out += [struct.pack(">I", check(block)) for check in checks]
         out.append(block)
     return b"".join([*out, b"\0\0\0\0"])

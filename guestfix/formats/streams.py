@@ -79,12 +79,24 @@ class Source:
         self._back = self._back[held:]
         step = min(count - held, self.size - self._at)
         if step > 0:
-            self._at += step
-            try:
-                self._stream.seek(self._start + self._at)
-            except OSError as error:
-                raise Unreadable(f"can't be read at byte {self._at}: {error.strerror}") from error
+            self._move(self._at + step)
         return held + max(step, 0)
+
+    def _move(self, offset: int) -> None:
+        self._at = offset
+        try:
+            self._stream.seek(self._start + offset)
+        except OSError as error:
+            raise Unreadable(f"can't be read at byte {offset}: {error.strerror}") from error
+
+    def again(self, offset: int, count: int) -> bytes:
+        """Return bytes at an offset, without moving; fewer at the end."""
+        at, back, self._back = self._at, self._back, b""
+        self._move(max(0, min(offset, self.size)))
+        data = self.read(count)
+        self._move(at)
+        self._back = back
+        return data
 
     def fail(self, what: str, offset: int) -> Corrupt:
         """See :class:`Flow`."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from guestfix.formats.compress import compress
-from tests.initramfs.builder import RELEASE, ROOT, archive, guest_files, inside
+from tests.initramfs.builder import RELEASE, ROOT, archive, guest_files, inside, modules_in_front
 from tests.tree import build
 
 RULES = Path(__file__).resolve().parents[2] / "rules" / "fix" / "initramfs"
@@ -19,6 +19,7 @@ NEW = ("virtio", "virtio_ring", "virtio_pci", "virtio_blk")
 MICROCODE = archive({"kernel/x86/microcode/GenuineIntel.bin": "microcode\n"})
 RHEL = 'ID="rhel"\nVERSION_ID="9.4"\nPRETTY_NAME="Red Hat Enterprise Linux 9.4 (Plow)"\n'
 SUSE = 'ID="sles"\nVERSION_ID="11.4"\nPRETTY_NAME="SUSE Linux Enterprise Server 11 SP4"\n'
+TRIXIE = 'ID=debian\nVERSION_ID="13"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n'
 ARCH = 'ID=arch\nPRETTY_NAME="Arch Linux"\n'
 
 NASH = """#!/bin/nash
@@ -74,6 +75,9 @@ def cases() -> dict[str, dict[str, object]]:
         "target-drivers/lacks-virtio": guest_files(old),
         "target-drivers/has-virtio": guest_files(both),
         "target-drivers/dracut-nvme-xz": dracut_guest,
+        "target-drivers/modules-in-front": guest_files(
+            modules_in_front(inside(OLD, suffix=".xz"), "zstd"), os_release=TRIXIE, suffix=".xz"
+        ),
         "target-drivers/unreadable": guest_files(b"an initrd that was not kept\n"),
         "target-drivers/truncated": guest_files(old[:-40]),
         "target-drivers/kernel-without-driver": guest_files(old, present=(*OLD, "virtio", "virtio_ring", "virtio_pci")),
@@ -102,6 +106,7 @@ TITLES = {
     "target-drivers/lacks-virtio": ("An initramfs with the old platform's drivers only gets virtio", "kvm-virtio"),
     "target-drivers/has-virtio": ("An initramfs that has what it takes is not touched", "kvm-virtio"),
     "target-drivers/dracut-nvme-xz": ("dracut, microcode in front, compressed modules, NVMe", "aws-nitro"),
+    "target-drivers/modules-in-front": ("Debian 13 keeps modules in front, and new ones join them", "kvm-virtio"),
     "target-drivers/unreadable": ("What is no initramfs can't be judged and is left alone", "kvm-virtio"),
     "target-drivers/truncated": ("A damaged initramfs is reported with the offset and left alone", "kvm-virtio"),
     "target-drivers/kernel-without-driver": ("A driver that the guest doesn't have is a blocker", "kvm-virtio"),

@@ -156,6 +156,16 @@ def inside(names: Sequence[str], generator: str = "initramfs-tools", suffix: str
     return files | makers.get(generator, {})
 
 
+def modules_in_front(
+    files: Mapping[str, object], kind: str, modes: Mapping[str, int] | None = None, early: bytes = b""
+) -> bytes:
+    """Return an image as Debian 13 makes it: modules in an archive that isn't compressed, the rest behind it."""
+    front = {name: data for name, data in files.items() if name.endswith((".ko", ".ko.xz"))}
+    rest = {name: data for name, data in files.items() if name not in front}
+    packed = compress(kind, archive(rest, modes))  # type: ignore[arg-type]
+    return early + archive(front) + packed  # type: ignore[arg-type]
+
+
 def guest_files(
     image: bytes,
     *,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from guestfix.formats.compress import compress
-from tests.initramfs.builder import RELEASE, archive, guest, inside, module_path
-from tests.initramfs.test_inject import MICROCODE, OLD, VIRTIO, plan
+from tests.initramfs.builder import RELEASE, archive, guest, inside, module_path, modules_in_front
+from tests.initramfs.test_inject import MICROCODE, OLD, VIRTIO, Result, plan
 from tests.initramfs.tools import COMMANDS, pack
 
 BUSYBOX = Path("/bin/busybox")
@@ -57,8 +57,20 @@ def test_the_kernel_unpacks_what_was_there_and_what_was_added(tmp_path, kind, ea
         pytest.skip("user-mode-linux or busybox-static is not installed")
     modes = {"init": 0o100755, "bin/busybox": 0o100755}
     old = early + pack(kind, archive(files(), modes))  # type: ignore[arg-type]
+    _all_is_there(plan(guest(tmp_path / "guest", old)), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "xz", "lz4", "zstd"])
+def test_the_kernel_unpacks_an_image_with_modules_in_front(tmp_path, kind):
+    if shutil.which("linux.uml") is None or not BUSYBOX.exists():
+        pytest.skip("user-mode-linux or busybox-static is not installed")
+    old = modules_in_front(files(), kind, {"init": 0o100755, "bin/busybox": 0o100755}, MICROCODE)
     result = plan(guest(tmp_path / "guest", old))
-    assert result.data != old
+    assert [one.compression for one in result.image.segments[:3]] == ["none", "none", kind]
+    _all_is_there(result, tmp_path)
+
+
+def _all_is_there(result: Result, tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(result.data)
     told = boot(tmp_path / "image")
     sums, loads = told.split("LOADS\n")

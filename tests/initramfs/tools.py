@@ -70,7 +70,7 @@ def extract(archives: bytes, into: Path) -> None:
     whole = into.parent / f"{into.name}.cpio"
     whole.write_bytes(archives)
     with whole.open("rb", buffering=0) as stream:
-        while os.lseek(stream.fileno(), 0, os.SEEK_CUR) < len(archives):
+        while archives[os.lseek(stream.fileno(), 0, os.SEEK_CUR) :].strip(b"\0"):
             done = subprocess.run(
                 ["cpio", "-idmu", "--quiet", "--no-absolute-filenames"],
                 stdin=stream,
