@@ -77,7 +77,7 @@ def place_driver(bench: Workbench, payload: Payload, package: Package, driver: D
                 lacking.append(name)
     for name, data in placed.values():
         put_new(bench, f"{root_of(bench)}/System32/drivers/{name}", data)
-    if lacking and bench.fs.stat(f"{root_of(bench)}/System32/ntoskrnl.exe") is not None:
+    if lacking and has_program(bench.fs, f"{root_of(bench)}/System32/ntoskrnl.exe"):
         text = (
             f"{driver.binary} needs {', '.join(dict.fromkeys(lacking))}, which the guest lacks; Windows can't load it"
         )

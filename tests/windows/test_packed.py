@@ -16,6 +16,7 @@ from guestfix.planner import Options, make_plan
 from tests.windows.guests import codes, learn, make, pe
 from tests.windows.test_apply import RULES, TEN, payload
 from tests.windows.test_detect_state import service
+from tests.windows.test_pe import linked
 
 LINK = "unsupported reparse tag 0x80000017"
 DRIVERS = "Windows/System32/drivers"
@@ -91,6 +92,20 @@ def test_a_packed_driver_is_started_and_never_rewritten(tmp_path: Path) -> None:
     extra = {"payload.dir": payload(tmp_path, "w10")}
     plan = make_plan(host, pack, "kvm-virtio", Options(("windows/*",), extra=extra))
     assert [one.path for one in plan.changes if "System32/drivers" in one.path] == []
+
+
+@pytest.mark.parametrize("packed", [(), ("Windows/System32/ntoskrnl.exe", "Windows/System32/storport.sys")])
+def test_a_library_that_is_lacking_is_told_beside_packed_files_too(tmp_path: Path, packed: tuple[str, ...]) -> None:
+    text = (
+        '[ControlSet001\\Control\\Session Manager\\Environment]\n"PROCESSOR_ARCHITECTURE"="AMD64"\n[DriverDatabase]\n'
+    )
+    root = as_ntfs3g_shows(make(tmp_path / "g", text, TEN), *packed)
+    extra = {"payload.dir": payload(tmp_path, "w10")}
+    driver = linked("ntoskrnl.exe", "storport.sys", "vendor.sys", wide=True)
+    (tmp_path / "payload/viostor/w10/amd64/viostor.sys").write_bytes(driver)
+    plan = make_plan(DirectoryGuest(str(root)), load_pack(RULES), "kvm-virtio", Options(("windows/*",), extra=extra))
+    told = {one.code: one.summary for one in plan.findings}["GF-WINDOWS-DRIVER-LIBRARY"]
+    assert ("vendor.sys" in told) and ("storport.sys" in told) is not bool(packed)
 
 
 def test_names_are_found_whatever_their_case(tmp_path: Path) -> None:
