@@ -16,7 +16,7 @@ FACE = PACKAGE / "__init__.py"
 """The public API: it names everything, for type checkers only."""
 
 LAYERS = (
-    ("errors", "edit", "facts", "guest", "patterns", "record", "versions", "__init__"),
+    ("errors", "edit", "facts", "guest", "patterns", "record", "spliced", "versions", "__init__"),
     ("globs", "formats"),
     ("editors",),
     ("cache", "names", "digest", "labels", "overlay", "backends"),

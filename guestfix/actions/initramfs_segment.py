@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterable
-from io import BytesIO
 from typing import IO
 
 from guestfix.detect.files import read_small
 from guestfix.detect.initramfs_check import Verdict
 from guestfix.detect.initramfs_modules import LIMIT, KernelModules, module_bytes
-from guestfix.edit import Splice, apply_splices
+from guestfix.edit import Splice
 from guestfix.errors import GuestError
 from guestfix.formats import cpio, modprobe, shellvars
 from guestfix.formats.compress import compress
@@ -22,6 +21,7 @@ from guestfix.formats.modindex import Added, builtin_index, merge
 from guestfix.guest import GuestFS
 from guestfix.patterns import regex
 from guestfix.record import field, mutable
+from guestfix.spliced import open_spliced
 
 _LINK = stat.S_IFLNK | 0o777
 _FILE, _DIR = stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755
@@ -247,9 +247,7 @@ def pack(segment: Segment, stream: IO[bytes]) -> tuple[list[Splice], str]:
 
 def _reads_back(stream: IO[bytes], image: Image, members: list[tuple[str, int, bytes]], splices: list[Splice]) -> bool:
     """Tell whether the changed last segment holds what it held, and the members."""
-    stream.seek(0)
-    data = apply_splices(stream.read(image.size), splices)
-    seen = scan(BytesIO(data), lambda name: False, image.segments[-1].offset)
+    seen = scan(open_spliced(stream, splices), lambda name: False, image.segments[-1].offset)
     number = len(image.segments) - 1
     before = {name: (one.mode, one.size) for name, one in image.entries.items() if one.segment == number}
     after = {name: (mode, len(content)) for name, mode, content in members}
