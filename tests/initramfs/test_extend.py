@@ -112,6 +112,18 @@ def test_others_are_left_as_they_are(kind):
     assert extend(io.BytesIO(data), scan(data), ADDED) == []
 
 
+def test_a_gzip_segment_whose_end_unpacks_to_too_much_is_left_as_it_is():
+    data = compress("gzip", cpio.write([("zeros", 0o100644, bytes(20 << 20))]))
+    assert extend(io.BytesIO(data), scan(data), ADDED) == []
+
+
+@pytest.mark.parametrize("kind", ["lz4", "lzo"])
+def test_a_segment_without_a_block_is_left_as_it_is(kind):
+    data = compress(kind, b"")
+    image = initramfs.Image(len(data), segments=[initramfs.Segment(0, len(data), kind, 0, 0)])
+    assert extend(io.BytesIO(data), image, ADDED) == []
+
+
 def test_xz_behind_another_filter_or_with_an_unknown_check_is_left_as_it_is():
     need("xz")
     for words in (["--x86", "--lzma2"], ["--check=crc64"], ["--check=sha256"]):
