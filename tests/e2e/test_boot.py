@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from guestfix.backends.status import usable
 from tests import debian
 from tests.e2e import vm
 
@@ -43,6 +44,23 @@ def test_root_by_device_name_boots_on_nvme_after_apply(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"root=UUID={vm.ROOT_UUID}" in (root / "boot/grub/grub.cfg").read_text()
     after = vm.boot(disk, [LOGIN, LOST])
+    assert "login" in after.seen, after.text[-4000:]
+    assert f"root=UUID={vm.ROOT_UUID}" in after.text
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [("uml", ("--output", "new.qcow2")), ("libguestfs", ("--image-format", "vmdk", "--output", "new.vmdk"))],
+)
+def test_the_image_that_a_backend_wrote_boots(backend: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    """No mount, no description of the disks: what an administrator does with an image."""
+    if not usable(backend):
+        pytest.skip(f"{backend} can't be used here (guestfix backends tells why)")
+    disk, new = tmp_path / "debian.raw", tmp_path / words[-1]
+    vm.debian_disk(disk, FILES, tmp_path)
+    done = guestfix("apply", f"{backend}:{disk}", "--target", "aws-nitro", *words[:-1], new)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = vm.boot(new, [LOGIN, LOST])
     assert "login" in after.seen, after.text[-4000:]
     assert f"root=UUID={vm.ROOT_UUID}" in after.text
 

@@ -168,7 +168,7 @@ class Boot:
 def boot(disk: Path, until: Sequence[str], timeout: float = 420, bus: str = "nvme", more: Sequence[str] = ()) -> Boot:
     """Start the guest and read its serial console until one of these regular expressions appears.
 
-    ``bus`` is nvme, virtio-blk or virtio-scsi. The disk is not written to.
+    ``bus`` is nvme, virtio-blk or virtio-scsi; the disk's suffix is its format. It is not written to.
     """
     need("qemu-system-x86_64")
     device = {
@@ -177,7 +177,7 @@ def boot(disk: Path, until: Sequence[str], timeout: float = 420, bus: str = "nvm
         "virtio-scsi": ["-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=d0"],
     }[bus]
     command = ["qemu-system-x86_64", "-accel", ACCEL, "-m", "1024", "-smp", "2"]
-    command += ["-drive", f"file={disk},if=none,id=d0,format=raw,snapshot=on", *device, "-nic", "none"]
+    command += ["-drive", f"file={disk},if=none,id=d0,format={disk.suffix[1:]},snapshot=on", *device, "-nic", "none"]
     command += ["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot", *more]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
