@@ -131,7 +131,7 @@ def _relative(path: str, release: str) -> str:
 
 def _added(kernel: KernelModules, name: str, path: str, places: dict[str, str], symbols: list[str]) -> Added:
     modules = kernel.modules
-    needs = [places[need] for need in modules.needs.get(name, []) if need in places]
+    needs = [places[need] for need in modules.needs_of(name) if need in places]
     aliases = [pattern for pattern, module in modules.aliases if module == name]
     before, after = modules.softdeps.get(name, ([], []))
     words = (["pre:", *before] if before else []) + (["post:", *after] if after else [])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from guestfix.errors import Corrupt, TooLarge
@@ -40,8 +41,8 @@ XZ_MEMORY = 100 * 1024 * 1024
 """What liblzma may take: enough for ``xz -9``."""
 
 ZSTD_WINDOW = 1 << 27
-ZSTD_OUT = 1 << 17
-"""Bytes unpacked at once: what the processor's second cache holds."""
+ZSTD_IN = ZSTD_OUT = 1 << 17
+"""Bytes read, and unpacked, at once: what the processor's second cache holds."""
 
 LZ4_BLOCK = 8 * 1024 * 1024
 
@@ -128,53 +129,92 @@ def _need(kind: str, src: Source, count: int) -> bytes:
     return data
 
 
-def zstd_parts(src: Source) -> Iterator[bytes]:
-    """Yield one frame's header, blocks and checksum one by one (RFC 8878): a block holds at most 128 KiB."""
-    start = _need("zstd", src, 5)
+def _zstd_header(start: bytes) -> tuple[int, int]:
+    """Return how long a frame's header is, and how long the checksum at its end."""
     flags = start[4]
     single = flags >> 5 & 1
     length = (0 if single else 1) + (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6]
-    yield start + _need("zstd", src, length)
+    return 5 + length, flags & 4
+
+
+def _zstd_block(head: bytes, at: int) -> tuple[int, int]:
+    """Return whether a block is the last one, and its size in the file behind its header, which begins at ``at``."""
+    word = int.from_bytes(head, "little")
+    sort, size = word >> 1 & 3, word >> 3
+    if sort == 3 or size > 1 << 17:
+        raise Corrupt("damaged zstd data: a block that can't be", offset=at)
+    return word & 1, 1 if sort == 1 else size
+
+
+def zstd_parts(src: Source) -> Iterator[bytes]:
+    """Yield one frame's header, blocks and checksum one by one (RFC 8878): a block holds at most 128 KiB."""
+    start = _need("zstd", src, 5)
+    length, check = _zstd_header(start)
+    yield start + _need("zstd", src, length - 5)
     last = 0
     while not last:
+        at = src.offset
         head = _need("zstd", src, 3)
-        word = int.from_bytes(head, "little")
-        last, sort, size = word & 1, word >> 1 & 3, word >> 3
-        if sort == 3 or size > 1 << 17:
-            raise Corrupt("damaged zstd data: a block that can't be", offset=src.offset - 3)
-        yield head + _need("zstd", src, 1 if sort == 1 else size)
-    if flags & 4:
-        yield _need("zstd", src, 4)
+        last, size = _zstd_block(head, at)
+        yield head + _need("zstd", src, size)
+    if check:
+        yield _need("zstd", src, check)
 
 
-class _Fed:
-    """A file of a frame's parts for zstandard, which tells where the part began that it read last."""
+class _Frame:
+    """A file for zstandard that ends with the frame, whose end only its blocks' headers tell."""
 
     def __init__(self, src: Source) -> None:
-        self.at = src.offset
         self._src = src
-        self._parts = zstd_parts(src)
+        start = src.peek(5)
+        length, self._check = _zstd_header(start) if len(start) == 5 else (5, 0)
+        self._next = src.offset + length
+        self._last = 0
 
     def read(self, _size: int = -1) -> bytes:
-        self.at = self._src.offset
-        return next(self._parts, b"")
+        if self._last and self._src.offset == self._next:
+            return b""
+        at = self._src.offset
+        data = self._src.read(ZSTD_IN)
+        while not self._last and (place := self._next - at) + 3 <= len(data):
+            self._last, size = _zstd_block(data[place : place + 3], self._next)
+            self._next += 3 + size + (self._check if self._last else 0)
+        # What is read ends before the next header, where that is not whole, and with the frame.
+        end = min(len(data), self._next - at)
+        self._src.unread(data[end:])
+        if not end:
+            raise _ended("zstd", self._src)
+        return data[:end]
 
 
 def _zstd(src: Source) -> Iterator[Piece]:
     """Yield views of one buffer: a new chunk for each block would cost more than unpacking it."""
     import zstandard
 
-    fed = _Fed(src)
-    engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_reader(fed)  # type: ignore[arg-type]
+    start = src.offset
+    engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_reader(_Frame(src))  # type: ignore[arg-type]
     view = memoryview(bytearray(ZSTD_OUT))
     while True:
         try:
             count = engine.readinto(view)
         except zstandard.ZstdError as error:
-            raise Corrupt(f"damaged zstd data: {error}", offset=fed.at) from error
+            raise Corrupt(f"damaged zstd data: {error}", offset=_zstd_damage(src, start)) from error
         if not count:
             return
         yield view[:count]
+
+
+def _zstd_damage(src: Source, start: int) -> int:
+    """Return where the part of a frame begins that can't be unpacked."""
+    import zstandard
+
+    engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+    again, at = src.rest(start), 0
+    with suppress(zstandard.ZstdError, Corrupt):
+        for part in zstd_parts(again):
+            engine.decompress(part)
+            at = again.offset
+    return start + at
 
 
 def lz4_blocks(src: Source) -> Iterator[tuple[int, bytes]]:

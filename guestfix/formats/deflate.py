@@ -6,11 +6,12 @@ rest unpacks to what the stream is known to end with, and at which what comes be
 
 from __future__ import annotations
 
-import struct
+import re
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from guestfix.patterns import regex
 from guestfix.record import frozen
 
 if TYPE_CHECKING:
@@ -26,9 +27,14 @@ MAX_BLOCKS = 1 << 20
 MAX_PLAIN = 1 << 24
 """Bytes that MAX_PACKED bytes may unpack to; those that hold more are left as they are."""
 
+MAX_FIXED = 1 << 14
+"""Bytes in which a block of the fixed codes is looked for: it is short, since other codes are better for a long one."""
+
+_STEP = 1 << 12
+_TWICE = regex(rb"(?=\xff\xff)")
 _FIXED, _DYNAMIC = 1, 2
-_MAX_CODES = 30
-"""A dynamic block has at most 29 length codes above its 257 others, and 30 distance codes."""
+_COMPLETE = 1 << 7
+"""What the codes of a complete set add up to, each 1 at its longest, of 7 bits."""
 
 
 @frozen
@@ -52,24 +58,24 @@ def last_blocks(before: _Decompress, packed: bytes, plain: bytes, least: int) ->
     stored = _stored(packed)
     if stored is not None and least <= len(stored.data) and _begins(before, packed, stored, size - len(stored.data)):
         return stored
-    for final in (1, 0):
-        for at, bits, rest in _candidates(packed, final):
-            count = len(_unpacked(rest, plain[-WINDOW:]))
-            # What the window holds doesn't change how much a block holds, by which the right window is found.
-            if least <= count <= min(size, len(plain)):
-                start = len(plain) - count
-                blocks = LastBlocks(at, bits, plain[start:])
-                window = plain[max(0, start - WINDOW) : start]
-                if _unpacked(rest, window) == blocks.data and _begins(before, packed, blocks, size - count):
-                    return blocks
+    for at, bits, rest in _candidates(packed):
+        count = len(_unpacked(rest, plain[-WINDOW:]))
+        # What the window holds doesn't change how much a block holds, by which the right window is found.
+        if least <= count <= min(size, len(plain)):
+            start = len(plain) - count
+            blocks = LastBlocks(at, bits, plain[start:])
+            window = plain[max(0, start - WINDOW) : start]
+            if _unpacked(rest, window) == blocks.data and _begins(before, packed, blocks, size - count):
+                return blocks
     return None
 
 
 def _stored(packed: bytes) -> LastBlocks | None:
     """Return the block that isn't compressed, tells its length twice, and fills the rest of the stream."""
-    for start in range(len(packed) - 4, 0, -1):
-        size = len(packed) - start - 4
-        if size < 1 << 16 and packed[start : start + 4] == struct.pack("<HH", size, size ^ 0xFFFF):
+    number = int.from_bytes(packed, "little")
+    for match in _TWICE.finditer((number ^ number >> 16).to_bytes(len(packed), "little")):
+        start = match.start()
+        if start and int.from_bytes(packed[start : start + 2], "little") == len(packed) - start - 4:
             # Between the three bits 1, 0, 0 of its header and the length there are only zero bits.
             at = start - 1 if packed[start - 1] else max(0, start - 2)
             bits = packed[at].bit_length() - 1
@@ -77,22 +83,46 @@ def _stored(packed: bytes) -> LastBlocks | None:
     return None
 
 
-def _candidates(packed: bytes, final: int) -> Iterator[tuple[int, int, memoryview]]:
-    """Yield where a block's header may be, last or not, from the end on, with the stream from there."""
+def _candidates(packed: bytes) -> Iterator[tuple[int, int, memoryview]]:
+    """Yield where a block's header may be, with the stream from there: likely ones first, then from the end on."""
     number = int.from_bytes(packed, "little")
-    shifted = [memoryview((number >> bits).to_bytes(len(packed), "little")) for bits in range(8)]
-    for at in range(len(packed) - 1, -1, -1):
-        for bits in range(7, -1, -1):
-            rest = shifted[bits][at:]
-            if rest[0] & 1 == final and _may_be(rest):
-                yield at, bits, rest
+    shifted = [(number >> bits).to_bytes(len(packed), "little") for bits in range(8)]
+    near = max(0, len(packed) - MAX_FIXED)
+    for final in (1, 0):
+        for kind, start in ((_DYNAMIC, 0), (_FIXED, near)):
+            pattern = _headers(final, kind)
+            for end in range(len(packed), start, -_STEP):
+                found = [
+                    (match.start(), bits)
+                    for bits in range(8)
+                    for match in pattern.finditer(shifted[bits], max(start, end - _STEP), end + 1)
+                ]
+                for at, bits in sorted(found, reverse=True):
+                    if kind == _FIXED or _has_codes(shifted[bits][at : at + 12]):
+                        yield at, bits, memoryview(shifted[bits])[at:]
 
 
-def _may_be(rest: memoryview) -> bool:
-    kind = rest[0] >> 1 & 3
-    if kind == _DYNAMIC:
-        return rest[0] >> 3 < _MAX_CODES and len(rest) > 1 and rest[1] & 31 < _MAX_CODES
-    return kind == _FIXED
+def _headers(final: int, kind: int) -> re.Pattern[bytes]:
+    """Return what finds the first bytes of headers: a dynamic block has at most 286 and 30 codes."""
+    most = 30 if kind == _DYNAMIC else 32
+    first = [kind << 1 | final | codes << 3 for codes in range(most)]
+    second = [byte for byte in range(256) if byte & 31 < most]
+    return regex(b"(?s)(?=[%b][%b])" % (re.escape(bytes(first)), re.escape(bytes(second))))
+
+
+def _has_codes(head: bytes) -> bool:
+    """Tell whether the lengths of the codes for code lengths, as a dynamic block begins with them, are complete."""
+    number = int.from_bytes(head, "little") >> 13
+    lengths = (number & 15) + 4
+    number >>= 4
+    total = 0
+    for _ in range(lengths):
+        if length := number & 7:
+            total += _COMPLETE >> length
+            if total > _COMPLETE:
+                return False
+        number >>= 3
+    return total == _COMPLETE
 
 
 def _unpacked(rest: memoryview, window: bytes) -> bytes:

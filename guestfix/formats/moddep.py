@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from guestfix.errors import Corrupt
 from guestfix.formats import kmodindex
 from guestfix.patterns import regex
-from guestfix.record import field, mutable
+from guestfix.record import field, frozen, mutable
 
 T = TypeVar("T")
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
@@ -28,7 +28,8 @@ def module_name(path: str) -> str:
 
 
 def _suffix(path: str) -> str:
-    return next((one for one in _SUFFIXES if path.endswith(one)), "")
+    at = path.rfind(".ko")
+    return path[at:] if at >= 0 and path[at:] in _SUFFIXES else ""
 
 
 def compression(path: str) -> str:
@@ -56,14 +57,18 @@ def _lines(data: bytes) -> list[str]:
     return data.decode("utf-8", "surrogateescape").splitlines()
 
 
-def parse_dep(data: bytes) -> dict[str, list[str]]:
-    """Return modules.dep as path -> paths needed, in file order. A line without a colon is passed over."""
-    found: dict[str, list[str]] = {}
+def _dep_lines(data: bytes) -> dict[str, str]:
+    found: dict[str, str] = {}
     for line in _lines(data):
         path, colon, needs = line.partition(":")
-        if colon and is_module(path.strip()):
-            found[path.strip()] = needs.split()
+        if colon and is_module(path := path.strip()):
+            found[path] = needs
     return found
+
+
+def parse_dep(data: bytes) -> dict[str, list[str]]:
+    """Return modules.dep as path -> paths needed, in file order. A line without a colon is passed over."""
+    return {path: needs.split() for path, needs in _dep_lines(data).items()}
 
 
 def parse_alias(data: bytes) -> list[tuple[str, str]]:
@@ -108,10 +113,9 @@ def parse_modinfo(data: bytes) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def dep_from_index(data: bytes) -> dict[str, list[str]]:
-    """Return modules.dep.bin as :func:`parse_dep` does modules.dep. Raises Corrupt."""
+def _dep_from_index(data: bytes) -> dict[str, str]:
     rows = sorted(kmodindex.read(data), key=lambda row: row[1])
-    return parse_dep("\n".join(row[2] for row in rows).encode("utf-8", "surrogateescape"))
+    return _dep_lines("\n".join(row[2] for row in rows).encode("utf-8", "surrogateescape"))
 
 
 def alias_from_index(data: bytes) -> list[tuple[str, str]]:
@@ -121,23 +125,41 @@ def alias_from_index(data: bytes) -> list[tuple[str, str]]:
 
 @mutable
 class Modules:
-    """The modules of one kernel. Names are normalised; ``builtin`` are in the kernel itself."""
+    """The modules of one kernel. Names are normalised; ``builtin`` are in the kernel itself.
+
+    ``needs`` has what was found out otherwise than from modules.dep, whose lines are read when they are asked for.
+    """
 
     paths: dict[str, str] = field(default_factory=dict)
     needs: dict[str, list[str]] = field(default_factory=dict)
     softdeps: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     builtin: set[str] = field(default_factory=set)
     files: Mapping[str, bytes] = field(default_factory=dict)
+    _dep: dict[str, str] = field(default_factory=dict)
     _aliases: list[tuple[str, str]] | None = None
+    _builtin_aliases: list[tuple[str, str]] | None = None
     _answers: dict[str, list[str]] = field(default_factory=dict)
+
+    def needs_of(self, name: str) -> list[str]:
+        """Return the modules that one depends on."""
+        if name not in self.needs:
+            self.needs[name] = [module_name(path) for path in self._dep.get(name, "").split()]
+        return self.needs[name]
 
     @property
     def aliases(self) -> list[tuple[str, str]]:
         """All (pattern, module), built-in modules' own last. Read when asked for: a kernel has 25,000."""
         if self._aliases is None:
             self._aliases = list(_either(self.files, "modules.alias", parse_alias, alias_from_index))
-            self._aliases += _builtin_aliases(self.files)
+            self._aliases += self._of_builtin()
         return self._aliases
+
+    def _of_builtin(self) -> list[tuple[str, str]]:
+        if self._builtin_aliases is None:
+            table = parse_modinfo(self.files.get("modules.builtin.modinfo", b""))
+            pairs = ((name, key, value) for name, pairs in table.items() for key, value in pairs)
+            self._builtin_aliases = [(value, name) for name, key, value in pairs if key == "alias"]
+        return self._builtin_aliases
 
     def resolve(self, name: str) -> list[str]:
         """Return the modules that modprobe(8) would load for a name or a literal alias, as present or built in."""
@@ -162,7 +184,7 @@ class Modules:
             end = len(text) if end < 0 else end
             found += parse_alias(text[text.rfind(b"\n", 0, at) + 1 : end])
             at = end
-        return found + _builtin_aliases(self.files)
+        return found + self._of_builtin()
 
 
 @mutable
@@ -193,11 +215,9 @@ def load_index(files: Mapping[str, bytes]) -> Modules:
     """
     found = Modules()
     found.files = {name: files[name] for name in _ALIAS_FILES if name in files}
-    table = _either(files, "modules.dep", parse_dep, dep_from_index)
-    names = {path: module_name(path) for path in table}
-    for path, needs in table.items():
-        found.paths[names[path]] = path
-        found.needs[names[path]] = [names.get(need) or module_name(need) for need in needs]
+    for path, needs in _either(files, "modules.dep", _dep_lines, _dep_from_index).items():
+        name = module_name(path)
+        found.paths[name], found._dep[name] = path, needs
     found.softdeps = parse_softdep(files.get("modules.softdep", b""))
     found.builtin = builtin_names(files)
     return found
@@ -211,11 +231,6 @@ def builtin_names(files: Mapping[str, bytes]) -> set[str]:
         with suppress(Corrupt):
             found = {key for key, _, _ in kmodindex.read(files["modules.builtin.bin"])}
     return found
-
-
-def _builtin_aliases(files: Mapping[str, bytes]) -> list[tuple[str, str]]:
-    table = parse_modinfo(files.get("modules.builtin.modinfo", b""))
-    return [(value, name) for name, pairs in table.items() for key, value in pairs if key == "alias"]
 
 
 def _either(files: Mapping[str, bytes], name: str, text: Callable[[bytes], T], index: Callable[[bytes], T]) -> T:
@@ -252,7 +267,8 @@ def closure(modules: Modules, wanted: Iterable[str]) -> Closure:
     return found
 
 
-class _Ask(NamedTuple):
+@frozen
+class _Ask:
     """A name to look at. ``soft`` where a soft dependency is on the way to it, ``softly`` where it is the last step."""
 
     name: str
@@ -272,7 +288,7 @@ def _note(found: Closure, module: str, ask: _Ask) -> None:
 
 def _asked(modules: Modules, module: str, soft: bool) -> list[_Ask]:
     before, after = modules.softdeps.get(module, ([], []))
-    hard = [_Ask(need, module, soft, False) for need in modules.needs.get(module, [])]
+    hard = [_Ask(need, module, soft, False) for need in modules.needs_of(module)]
     return [_Ask(name, module, True, True) for name in [*after, *before]] + hard
 
 
@@ -283,4 +299,4 @@ def _harden(modules: Modules, module: str, found: Closure) -> None:
         name = todo.pop()
         if name in found.soft:
             found.soft.discard(name)
-            todo += modules.needs.get(name, [])
+            todo += modules.needs_of(name)

@@ -89,6 +89,10 @@ class Source:
         except OSError as error:
             raise Unreadable(f"can't be read at byte {offset}: {error.strerror}") from error
 
+    def rest(self, offset: int) -> Source:
+        """Return what begins at an offset as a source of its own, after which this one can't be read on."""
+        return Source(self._stream, self._start + offset, self.size - offset)
+
     def again(self, offset: int, count: int) -> bytes:
         """Return bytes at an offset, without moving; fewer at the end."""
         at, back, self._back = self._at, self._back, b""

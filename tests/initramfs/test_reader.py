@@ -355,6 +355,32 @@ def test_a_source_gives_bytes_back():
     assert source.offset == 2 and source.skip(1) == 1 and source.read(9) == b"567" and source.skip(5) == 0
 
 
+@pytest.mark.parametrize("number", [1, 3, -2])
+def test_a_damaged_zstd_block_is_told_by_its_offset(number):
+    """Behind a segment of its own, and read in pieces that end anywhere in a block."""
+    lead, frame = compress("gzip", SMALL), compress("zstd", PATTERN)
+    starts = [0]
+    for part in decompress.zstd_parts(Source(io.BytesIO(frame))):
+        starts.append(starts[-1] + len(part))
+    start, end = starts[number], starts[number + 1]
+    source = Source(io.BytesIO(lead + frame[: start + 3] + b"\xff" * (end - start - 3) + frame[end:] + b"more"))
+    source.skip(len(lead))
+    with pytest.raises(Corrupt) as caught:
+        list(decompress.chunks("zstd", source))
+    assert caught.value.offset == len(lead) + start
+
+
+@pytest.mark.parametrize("step", [4, 5, 100, 4096])
+def test_a_zstd_frame_ends_where_it_ends_whatever_is_read_at_once(step, monkeypatch):
+    monkeypatch.setattr(decompress, "ZSTD_IN", step)
+    for data in (PATTERN, b"", bytes(300_000), run("zstd", "-q", "-c", data=PATTERN[:5000])):
+        frame = data if data[:4] == b"\x28\xb5\x2f\xfd" else compress("zstd", data)
+        source = Source(io.BytesIO(frame + b"what follows"))
+        whole = b"".join(bytes(piece) for piece in decompress.chunks("zstd", source))
+        assert whole == (PATTERN[:5000] if frame is data else data)
+        assert source.read(99) == b"what follows"
+
+
 def test_zstd_windows_are_bounded():
     frame = b"\x28\xb5\x2f\xfd" + bytes([0x00, 0xF8]) + struct.pack("<I", 1)[:3]
     with pytest.raises(Corrupt):
