@@ -131,7 +131,7 @@ def _why_not(found: Verdict, image: Image, kernel: KernelModules) -> str:
 
 
 def _merged(guest: GuestFS, paths: Iterable[str], found: Verdict) -> Image | None:
-    """Read the files as the kernel does, one after the other; the last one's segments are the result's."""
+    """Read the files as the kernel does, one after the other; the result has the segments of the last one."""
     whole: Image | None = None
     for path in paths:
         why = unreadable(guest, path)
@@ -145,8 +145,9 @@ def _merged(guest: GuestFS, paths: Iterable[str], found: Verdict) -> Image | Non
         if image.problem is not None:
             found.problem, found.offset, found.path = image.problem.what, image.problem.offset, path
         if whole is not None:
-            entries, files = {**whole.entries, **image.entries}, {**whole.files, **image.files}
-            image = Image(image.size, image.kind, image.segments, entries, files, image.problem)
+            before = {name: replace(entry, segment=-1) for name, entry in whole.entries.items()}
+            files = {**whole.files, **image.files}
+            image = Image(image.size, image.kind, image.segments, {**before, **image.entries}, files, image.problem)
         whole = image
     return whole
 

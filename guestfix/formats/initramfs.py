@@ -44,7 +44,7 @@ class Segment:
 
 @frozen
 class Entry:
-    """What an image holds under a name. ``target`` is a symbolic link's, ``segment`` counts from 0.
+    """What an image holds under a name. ``target`` is a symbolic link's, ``segment`` counts from 0 (-1: another file).
 
     ``shared`` tells that other names may be hard links to the same content.
     """

@@ -12,10 +12,13 @@ import pytest
 from guestfix.actions import initramfs_segment
 from guestfix.actions.initramfs import inject
 from guestfix.actions.initramfs_segment import Segment
+from guestfix.actions.initramfs_segment import build as build_segment
 from guestfix.actions.initramfs_segment import pack as pack_segment
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.detect import detect_all
 from guestfix.detect import initramfs as detector
+from guestfix.detect.initramfs_check import judge
+from guestfix.detect.initramfs_images import Boot
 from guestfix.edit import Splice
 from guestfix.facts import Facts
 from guestfix.formats import cpio, initramfs
@@ -182,6 +185,17 @@ def test_dracut_of_red_hat_6_reads_arguments_from_one_file(tmp_path, known):
         f"{name}={module}" for name in ("rd.driver.pre", "rdloaddriver") for module in ("virtio_pci", "virtio_blk")
     ]
     assert lines[-1].split() == words and "GF-INITRAMFS-NOT-EARLY" not in result.findings
+
+
+def test_of_several_files_of_a_boot_the_last_goes_on(tmp_path):
+    """As Arch has it: microcode in a file of its own, whose one archive is not the initramfs's."""
+    root = guest(tmp_path, compress("zstd", archive(inside(OLD, "mkinitcpio"))))
+    (root / "boot/intel-ucode.img").write_bytes(archive({"kernel/x86/microcode/GenuineIntel.bin": "m", "usr/x": "y"}))
+    boot = Boot(RELEASE, "", ("/boot/intel-ucode.img", f"/boot/initrd.img-{RELEASE}"), "default")
+    found = judge(DirectoryGuest(str(root)), Facts(), load_pack().targets["kvm-virtio"], boot)
+    with (root / f"boot/initrd.img-{RELEASE}").open("rb") as stream:
+        splices, how = pack_segment(build_segment(DirectoryGuest(str(root)), found), stream)
+    assert how.startswith("the last archive (zstd) goes on") and len(splices) == 2
 
 
 def test_a_list_of_modules_is_kept(tmp_path):
