@@ -3,7 +3,8 @@
 # make bench   speed and memory as ratios, medians of several runs
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
 VENV ?= .venv
-PYTHON ?= python3
+# Debian's own Python where it can make an environment: that is what the README promises to work with.
+PYTHON ?= $(shell /usr/bin/python3.11 -c 'import ensurepip' 2>/dev/null && echo /usr/bin/python3.11 || echo python3)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2

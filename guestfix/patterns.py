@@ -27,8 +27,9 @@ class _Lazy:
         if name.startswith("__"):
             raise AttributeError(name)
         compiled = re.compile(*self._args) if _PATCHED else compile_atomic(*self._args)
-        for method in ("match", "fullmatch", "search", "sub", "split", "finditer", "findall", "pattern", "flags"):
+        for method in ("match", "fullmatch", "search", "sub", "split", "finditer", "findall", "flags"):
             self.__dict__[method] = getattr(compiled, method)
+        self.__dict__["pattern"] = self._args[0]
         return getattr(compiled, name)
 
 

@@ -3,11 +3,15 @@
 import importlib
 import pkgutil
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
 import guestfix
-from guestfix.patterns import _Lazy, regex
+from guestfix.patterns import _Lazy, compile_atomic, regex
+
+GUESTS = Path(__file__).resolve().parents[2] / "testdata" / "guests"
 
 
 def test_it_behaves_as_a_compiled_pattern():
@@ -29,13 +33,49 @@ def test_a_broken_pattern_tells_at_its_first_use():
         regex("(").match("x")
 
 
+def every_pattern() -> list[_Lazy]:
+    names = [one.name for one in pkgutil.walk_packages(guestfix.__path__, "guestfix.")]
+    modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+    return [value for module in modules for value in vars(module).values() if isinstance(value, _Lazy)]
+
+
 def test_every_pattern_of_the_package_compiles():
-    found = 0
-    for module in pkgutil.walk_packages(guestfix.__path__, "guestfix."):
-        if module.name.endswith("__main__"):
-            continue
-        for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, _Lazy):
-                assert value.pattern is not None
-                found += 1
-    assert found > 50
+    found = [value.match for value in every_pattern()]
+    assert len(found) > 50
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "end"),
+    [
+        (r"(?:.(?!D))++", "ABCDE", 2),
+        (r"(?:.(?!D))*+", "ABCDE", 2),
+        (r"(?:ab?c)++", "aca", 2),
+        (r"(?:ab?c)*+", "aca", 2),
+        (r"(?:ab?c){1,3}+", "aca", 2),
+        (r"x|(?=a)((?:ab?c)*+|y)a?+", "aca", 3),
+        (r"(?:a|\\.)*+", "a\\", 1),
+        (r"(?:(?:ab?c)*+x|a)", "acax", 1),
+        (r"[ab]++b?", "abab", 4),
+    ],
+)
+def test_a_possessive_group_goes_back_where_a_repetition_fails(source, text, end):
+    """gh-100061 and gh-106052: so on every Python, as Debian 12's is one that gets it wrong."""
+    for compiled in (compile_atomic(source, 0), regex(source)):
+        assert compiled.match(text).end() == end
+    assert compile_atomic(source.encode(), 0).match(text.encode()).end() == end
+
+
+def test_patterns_mean_the_same_without_possessive_groups():
+    if sys.version_info < (3, 11, 5):
+        pytest.skip("this Python's own possessive groups go wrong, so there is nothing to compare with")
+    data = b"".join(path.read_bytes()[:20000] for path in sorted(GUESTS.rglob("*")) if path.is_file())[:300_000]
+    compared = 0
+    for value in every_pattern():
+        source, flags = value._args
+        raw = source if isinstance(source, bytes) else source.encode()
+        if b")*+" in raw or b")++" in raw or b")?+" in raw or b"}+" in raw:
+            text = data if isinstance(source, bytes) else data.decode("utf-8", "replace")
+            one, other = re.compile(source, flags), compile_atomic(source, flags)
+            assert [m.span() for m in one.finditer(text)] == [m.span() for m in other.finditer(text)], source
+            compared += 1
+    assert compared > 7
