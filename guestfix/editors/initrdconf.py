@@ -26,10 +26,10 @@ def _names(modules: list[str]) -> list[str]:
 
 
 def _sure(after: bytes, variable: str, words: Iterable[str]) -> bytes:
-    """Return after, which must now say these words to a shell. An open quote above would swallow them."""
+    """Return after, which must now say these words to a shell. An open quote or list above would swallow them."""
     said = {word.replace("-", "_") for one in shellvars.assignments(after) for word in _said(one, variable)}
     if not said.issuperset(word.replace("-", "_") for word in words):
-        raise EditError(f"{variable} can't be set: a quote that is not closed comes before its place")
+        raise EditError(f"{variable} can't be set: a quote or a list that is not closed comes before its place")
     return after
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -283,4 +284,4 @@ def test_readers_never_raise(src: bytes) -> None:
 
 def test_import_is_light() -> None:
     code = "import sys; import guestfix.formats.netplan, guestfix.editors.netplan; sys.exit('yaml' in sys.modules)"
-    assert subprocess.run(["python", "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
