@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import IO
 
 from guestfix.actions.initramfs_segment import Segment, build, pack
@@ -12,8 +11,8 @@ from guestfix.detect.initramfs_images import boots
 from guestfix.edit import Splice
 from guestfix.facts import Evidence
 from guestfix.formats import cpio
-from guestfix.formats.initramfs import MAX_UNPACKED
 from guestfix.patterns import regex
+from guestfix.spliced import open_spliced
 from guestfix.workbench import Workbench
 
 _BY_ALIAS = ("dracut", "mkosi", "initramfs-tools", "mkinitcpio")
@@ -81,32 +80,15 @@ def _keep_sum(bench: Workbench, found: Verdict, splices: list[Splice]) -> None:
     if not regex(rb"[0-9a-f]{40}  ?/boot/[^\n]+\n?$").match(noted):
         return
     with bench.fs.open(found.path) as stream:
-        before, after = _sums(stream, splices)
-    if noted.startswith(before.encode()):
-        bench.fs.put(path, after.encode() + noted[40:])
+        if noted.startswith(_sum(stream)):
+            bench.fs.put(path, _sum(open_spliced(stream, splices)) + noted[40:])
 
 
-def _sums(stream: IO[bytes], splices: list[Splice]) -> tuple[str, str]:
-    """Return the SHA-1 of a file and of what splices, in their order, make of it."""
-    from hashlib import sha1
+def _sum(stream: IO[bytes]) -> bytes:
+    """Return a file's SHA-1 as sha1sum(1) writes it."""
+    from hashlib import file_digest, sha1
 
-    old, new = sha1(usedforsecurity=False), sha1(usedforsecurity=False)
-    at = 0
-    for splice in [*splices, Splice(MAX_UNPACKED, 0, b"")]:
-        for piece in _pieces(stream, splice.offset - at):
-            old.update(piece)
-            new.update(piece)
-        for piece in _pieces(stream, splice.length):
-            old.update(piece)
-        new.update(splice.data)
-        at = splice.offset + splice.length
-    return old.hexdigest(), new.hexdigest()
-
-
-def _pieces(stream: IO[bytes], count: int) -> Iterator[bytes]:
-    while count > 0 and (piece := stream.read(min(count, 1 << 20))):
-        count -= len(piece)
-        yield piece
+    return file_digest(stream, lambda: sha1(usedforsecurity=False)).hexdigest().encode()  # type: ignore[arg-type]
 
 
 def _has_room(bench: Workbench, found: Verdict, added: int, free: dict[str, int]) -> bool:
