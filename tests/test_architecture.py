@@ -120,3 +120,21 @@ def test_every_editor_is_there(name):
 @pytest.mark.parametrize("name", ACTIONS)
 def test_every_action_is_there(name):
     assert callable(find_action(name))
+
+
+def loose_strings(source: str) -> list[int]:
+    """Return the lines of strings that stand alone and document nothing, as where a concatenation was forgotten."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else []:
+            alone = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant | ast.JoinedStr)
+            if alone and not (ast.get_source_segment(source, statement) or "").startswith(('"""', 'r"""', "...")):
+                found.append(statement.lineno)
+    return found
+
+
+def test_no_string_lost_what_it_belongs_to():
+    assert loose_strings('A = "one"\n"two"\n') == [2] and loose_strings('A = "one"\n"""What A is."""\n') == []
+    for path in [*MODULES, *(ROOT / "tests").rglob("*.py")]:
+        assert not (lines := loose_strings(path.read_text())), f"{path}:{lines[0]}: a string that nothing uses"

@@ -27,8 +27,10 @@ UNITS = "usr/lib/systemd/system/"
 WANTS = "etc/systemd/system/multi-user.target.wants/"
 DEBIAN = {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n'}
 NETPLAN = "network:\n  ethernets:\n    ens160: {dhcp4: true}\n"
-PROFILE = "[connection]\nid=a\ntype=ethernet\ninterface-name=ens192\n[ipv4]\nmethod=manual\n"
-"address1=192.0.2.10/24,192.0.2.1\n"
+PROFILE = (
+    "[connection]\nid=a\ntype=ethernet\ninterface-name=ens192\n[ipv4]\nmethod=manual\n"
+    "address1=192.0.2.10/24,192.0.2.1\n"
+)
 STATIC = "auto ens192\niface ens192 inet static\n address 192.0.2.10/24\n gateway 192.0.2.1\n"
 
 
@@ -357,8 +359,10 @@ def test_an_immutable_resolv_conf_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_preserve_by_the_old_mac(tmp_path: Path) -> None:
-    yaml = 'network:\n  ethernets:\n    lan:\n      match: {macaddress: "00:50:56:AA:BB:CC"}\n'
-    "      addresses: [192.0.2.10/24]\n"
+    yaml = (
+        'network:\n  ethernets:\n    lan:\n      match: {macaddress: "00:50:56:AA:BB:CC"}\n'
+        "      addresses: [192.0.2.10/24]\n"
+    )
     changes = plan(tmp_path, {"etc/netplan/a.yaml": yaml}, "preserve", {"00:50:56:aa:bb:cc": "52:54:00:00:00:01"})
     assert list(changes) == ["/etc/netplan/a.yaml"]
     assert '+      match: {macaddress: "52:54:00:00:00:01"}' in changes["/etc/netplan/a.yaml"]
