@@ -8,7 +8,6 @@ its globs name; *deterministic*, two plans are the same bytes; *silent*, plannin
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +23,7 @@ from guestfix.globs import glob, path_matches
 from guestfix.guest import Disks
 from guestfix.pack.model import Pack
 from guestfix.pack.schema import Reader
+from guestfix.pack.trees import Bounds, Tree
 from guestfix.pack.yamlpos import parse
 from guestfix.plan import Plan, dump_plan
 from guestfix.planner import Options, make_plan
@@ -31,18 +31,26 @@ from guestfix.record import field, frozen, mutable, replace
 from guestfix.report.text import render_case
 from guestfix.undo import revert
 
+BOUNDS = Bounds("a case", file=64 * 1024 * 1024, total=256 * 1024 * 1024, entries=20_000, depth=64)
+SEARCH = Bounds("the folder of cases", file=0, total=0, entries=100_000, depth=32)
+MOST_CASES = 5000
+
 CASE_KEYS = ("title", "target", "disks", "policy", "rules", "confidence", "payload")
 
 
 @frozen
 class Case:
-    """One case folder. ``rules`` is empty where the whole pack runs (a case of a system)."""
+    """One case folder. ``options.only`` is empty where the whole pack runs (a case of a system).
+
+    ``payload`` is a folder or file below the case's own.
+    """
 
     folder: Path
     title: str
     target: str | None
     disks: Disks | None
     options: Options
+    payload: str = ""
 
     @property
     def expect(self) -> Path:
@@ -69,13 +77,27 @@ class _Checks:
 
 
 def find_cases(root: Path) -> list[Case]:
-    """Return every case below a folder, sorted. Raises PackError with all mistakes of all case.yaml files."""
+    """Return every case below a folder, sorted. Raises PackError with all mistakes of all case.yaml files.
+
+    Raises GuestfixError for links and special files, and beyond the bounds.
+    """
     problems: list[Problem] = []
-    folders = sorted(path.parent for path in root.rglob("case.yaml") if path.parent.parent.name == "cases")
+    folders = [root] if _is_case(root) else []
+    with Tree(str(root), SEARCH) as tree:
+        for item in tree.walk(lambda path: not _is_case(root / path)):
+            if item.kind == "dir" and _is_case(root / item.path) and tree.has(f"{item.path}/case.yaml"):
+                folders.append(root / item.path)
+                if len(folders) > MOST_CASES:
+                    raise tree.refusal("", f"more than {MOST_CASES} cases")
+    folders.sort()
     cases = [_read_case(folder, problems) for folder in folders]
     if problems:
         raise PackError(problems)
     return cases
+
+
+def _is_case(folder: Path) -> bool:
+    return folder.parent.name == "cases" or folder.absolute().parent.name == "cases"
 
 
 def read_case(folder: Path) -> Case:
@@ -89,7 +111,8 @@ def read_case(folder: Path) -> Case:
 
 def _read_case(folder: Path, problems: list[Problem]) -> Case:
     file = folder / "case.yaml"
-    node, found = parse(file.read_bytes(), str(file))
+    with Tree(str(folder), BOUNDS) as tree:
+        node, found = parse(tree.read("case.yaml"), str(file))
     problems += found
     if node is None:
         return Case(folder, "", None, None, Options())
@@ -100,14 +123,16 @@ def _read_case(folder: Path, problems: list[Problem]) -> Case:
     policies = policy.plain() if policy is not None and policy.keys is not None else {}
     only = reader.texts("rules") or _own_rule(folder)
     payload = reader.text("payload", "")
-    extra = {"payload.dir": str(folder / payload)} if payload else {}
-    options = Options(only, confidence=reader.text("confidence", "possible"), policies=policies, extra=extra)
+    if payload and any(part in ("", ".", "..") for part in payload.split("/")):
+        reader.complain(reader.keys["payload"].mark, "'payload' must be a path below the case's folder")
+    options = Options(only, confidence=reader.text("confidence", "possible"), policies=policies)
     return Case(
         folder,
         reader.text("title"),
         reader.text("target", "") or None,
         _disks(Reader(disks, problems, "disks")) if disks is not None else None,
         options,
+        payload,
     )
 
 
@@ -127,13 +152,16 @@ def _own_rule(folder: Path) -> tuple[str, ...]:
 
 
 def run_case(case: Case, pack: Pack) -> Outcome:
-    """Run a case and its five laws on a copy of its guest."""
+    """Run a case and its five laws on a copy of its guest.
+
+    The copy is all that is opened besides the case's own files: no link of a stranger's case leads elsewhere.
+    """
     checks = _Checks()
     with tempfile.TemporaryDirectory(prefix="guestfix-case-") as scratch:
         root = Path(scratch) / "guest"
-        copy_guest(case.folder / "in", root)
-        before = snapshot(root)
         try:
+            case = _copy(case, root, f"{scratch}/payload")
+            before = snapshot(root)
             plan = _plan(case, pack, root)
             checks.law("silent", snapshot(root) == before, "planning changed the guest")
             again = _plan(case, pack, root)
@@ -144,6 +172,16 @@ def run_case(case: Case, pack: Pack) -> Outcome:
         except GuestfixError as error:
             return Outcome(case, f"{error}\n", (*checks.failures, f"failed: {error}"))
     return Outcome(case, render_case(plan, system=not case.options.only), tuple(checks.failures))
+
+
+def _copy(case: Case, root: Path, payload: str) -> Case:
+    """Copy a case's guest and payload; return the case with that payload."""
+    copy_guest(case.folder / "in", root)
+    if not case.payload:
+        return case
+    with Tree(str(case.folder), BOUNDS) as tree:
+        tree.copy(case.payload, payload)
+    return replace(case, options=replace(case.options, extra={"payload.dir": payload}))
 
 
 def _plan(case: Case, pack: Pack, root: Path) -> Plan:
@@ -186,12 +224,16 @@ def _apply_and_revert(
 
 
 def copy_guest(source: Path, root: Path) -> None:
-    """Copy a case's guest tree; a case without ``in/`` gets an empty guest. Registry texts become hives."""
-    if source.is_dir():
-        shutil.copytree(source, root, symlinks=True)
-        _build_hives(root, source)
-    else:
-        root.mkdir()
+    """Copy a case's guest tree; a case without ``in/`` gets an empty guest. Registry texts become hives.
+
+    Links stay links of the guest. Raises GuestfixError for devices, pipes and sockets, and beyond the bounds.
+    """
+    with Tree(str(source.parent), BOUNDS) as tree:
+        if tree.has(source.name):
+            tree.copy(source.name, str(root))
+            _build_hives(root, source)
+        else:
+            root.mkdir()
 
 
 def _build_hives(root: Path, source: Path) -> None:
@@ -199,8 +241,10 @@ def _build_hives(root: Path, source: Path) -> None:
 
     Raises UsageError where a text can't be used, with its path below ``source`` and the line.
     """
-    for path in sorted(root.rglob("*.reg")):
-        if path.parent.name.lower() not in ("config", "boot"):
+    with Tree(str(root), BOUNDS) as tree:
+        files = [root / item.path for item in tree.walk(lambda _: True, links=True) if item.kind == "file"]
+    for path in files:
+        if path.suffix != ".reg" or path.parent.name.lower() not in ("config", "boot"):
             continue
         from guestfix.formats.regf import Hive, empty_hive
         from guestfix.formats.regf.regtext import apply
@@ -211,6 +255,7 @@ def _build_hives(root: Path, source: Path) -> None:
         except (EditError, UsageError) as error:
             where = f"{source / path.relative_to(root)}:{error.where.removeprefix('line ')}".rstrip(":")
             raise UsageError(error.what, where=where, remedy=error.remedy) from error
+        path.with_suffix("").unlink(missing_ok=True)  # a link there would be written through
         path.with_suffix("").write_bytes(hive.to_bytes())
         path.unlink()
 
@@ -239,12 +284,25 @@ def _state(path: str) -> object:
     return (found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, content)
 
 
+def golden_of(case: Case) -> str:
+    """Return the golden report, "" where there is none yet. Raises GuestfixError where it is no plain file."""
+    with Tree(str(case.folder), BOUNDS) as tree:
+        data = tree.read(case.expect.name) if tree.has(case.expect.name) else b""
+    return data.decode("utf-8", "replace")
+
+
+def bless(outcome: Outcome) -> None:
+    """Write this run's report as the golden one, into a new file that takes the old one's place."""
+    new = outcome.case.expect.with_name(".expect.new")
+    new.unlink(missing_ok=True)
+    with open(new, "x", encoding="utf-8") as stream:
+        stream.write(outcome.text)
+    new.replace(outcome.case.expect)
+
+
 def compare(outcome: Outcome) -> str:
     """Return how the report differs from the golden one, as a diff; empty where it doesn't."""
-    try:
-        golden = outcome.case.expect.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        golden = ""
+    golden = golden_of(outcome.case)
     if golden == outcome.text:
         return ""
     diff = unified_diff(golden.splitlines(), outcome.text.splitlines(), "expect.txt", "this run", lineterm="")

@@ -70,13 +70,18 @@ class Problem(GuestfixError):
 class PackError(GuestfixError):
     """A rule pack or YAML file has mistakes; ``problems`` has all of them, in file order."""
 
+    SHOWN = 200
+    """Mistakes that the text has; beyond, it says how many more there are."""
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         count = len(problems)
         super().__init__(f"{count} problem{'s' if count != 1 else ''} found")
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n".join([*(str(problem) for problem in self.problems), self.what])
+        shown = [str(problem) for problem in self.problems[: self.SHOWN]]
+        more = len(self.problems) - len(shown)
+        return "\n".join([*shown, *([f"and {more} more"] if more else []), self.what])
 
 
 class PlanError(GuestfixError):

@@ -230,7 +230,10 @@ def _outcome(rule: Rule, bench: Workbench, options: Options, chosen: bool, level
         return "skipped", NOT_SELECTED
     undecided: list[tuple[Sequence[Any], str]] = []
     for condition, text in zip(rule.when, rule.when_text, strict=True):
-        holds = evaluate(condition, bench.facts, lambda path: bool(glob(bench.fs, path)))
+        try:
+            holds = evaluate(condition, bench.facts, lambda path: bool(glob(bench.fs, path)))
+        except GuestError as error:
+            return _failed(rule, bench, error)
         if holds is False:
             return "no", f"not: {text}"
         if holds is None:
@@ -312,19 +315,26 @@ def _run(rule: Rule, bench: Workbench) -> tuple[str, str]:
             _step(rule, step, bench)
     except (EditError, GuestError, MissingFact) as error:
         bench.fs.restore(before)
-        where = getattr(error, "where", "")
-        bench.find(
-            "GF-RULE-FAILED",
-            rule.severity,
-            f"rule {rule.id} was left out: {getattr(error, 'what', error)}",
-            *((Evidence(where),) if where else ()),
-            remedy=getattr(error, "remedy", "") or "look at the file named here, then run the report again",
-        )
-        return "failed", str(error)
+        return _failed(rule, bench, error)
     finally:
         bench.rule = ""
     changed = bench.fs.touched_since(before)
     return ("applied", "") if changed else ("unchanged", "nothing to change")
+
+
+def _failed(rule: Rule, bench: Workbench, error: Exception) -> tuple[str, str]:
+    """Say that a rule could not run."""
+    where = getattr(error, "where", "")
+    bench.rule = rule.id
+    bench.find(
+        "GF-RULE-FAILED",
+        rule.severity,
+        f"rule {rule.id} was left out: {getattr(error, 'what', error)}",
+        *((Evidence(where),) if where else ()),
+        remedy=getattr(error, "remedy", "") or "look at the file named here, then run the report again",
+    )
+    bench.rule = ""
+    return "failed", str(error)
 
 
 def _step(rule: Rule, step: Step, bench: Workbench) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from guestfix.patterns import regex
 
 _PART = regex(r"\d+|[a-z]+")
+LONGEST = 1000
+"""Characters of a version that are compared: Python reads no number of more than 4,300 digits."""
 
 
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
@@ -14,4 +16,5 @@ def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
     letters at the same place, and a version sorts before every longer one that it begins
     (``12`` < ``12.4``, ``15`` < ``15 SP1``).
     """
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in _PART.findall(version.lower()))
+    parts = _PART.findall(version[:LONGEST].lower())
+    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts)

@@ -68,15 +68,19 @@ echo finished %DATE% %TIME%>>"%HERE%{marker}"
 """The marker is written before anything else: whatever happens, there is no second run and no loop."""
 
 
-def inject(bench: Workbench, *, payload: str, storage: list[str], network: list[str], choice: str) -> None:
+def inject(bench: Workbench, *, storage: list[str], network: list[str], choice: str) -> None:
     """Bring driver packages of a payload into the guest.
 
-    ``payload`` is a folder or ISO image of the host. ``storage`` and ``network`` are the driver services
-    that the target needs, with alternatives; those of storage must be there at boot. ``choice`` is ``needed``
+    The payload is the fact payload.dir, a folder or ISO image of the host that the operator named: a rule names no
+    place of the host. ``storage`` and ``network`` are the driver services that the target needs, with
+    alternatives; those of storage must be there at boot. ``choice`` is ``needed``
     (packages that add one which the guest lacks, and the bus drivers that they hang on) or ``all`` (every package
     that fits the guest). Raises UsageError for an unreadable payload; drivers that the payload lacks are a finding.
     """
-    source = open_payload(payload)
+    payload = bench.facts.value("payload.dir")
+    if not payload:
+        raise EditError("no payload was given", remedy="name a folder or an ISO image with drivers: --payload PATH")
+    source = open_payload(str(payload))
     platform = guest_platform(bench)
     fitting = packages(source, str(bench.facts.value("os.id", "")), platform)
     offered = {name for one in fitting for name in one.services()}

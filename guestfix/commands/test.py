@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from guestfix.cases import Outcome, compare, find_cases, run_case
+from guestfix.cases import Outcome, bless, compare, find_cases, run_case
 from guestfix.commands.common import add_format, write, write_json
 from guestfix.errors import GuestfixError, UsageError
 from guestfix.pack.cache import load_pack
@@ -40,9 +40,10 @@ def run(args: argparse.Namespace) -> int:
     rows = []
     for case in cases:
         outcome = run_case(case, pack)
-        if args.bless and outcome.text != _old(outcome):
-            case.expect.write_text(outcome.text, encoding="utf-8")
         difference = compare(outcome)
+        if args.bless and difference:
+            bless(outcome)
+            difference = ""
         ok = not difference and not outcome.failures
         failed += not ok
         rows.append({"case": str(case.folder), "ok": ok, "failures": list(outcome.failures), "diff": difference})
@@ -53,10 +54,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         write(f"{len(cases) - failed} cases passed, {failed} failed\n")
     return 1 if failed else 0
-
-
-def _old(outcome: Outcome) -> str:
-    return outcome.case.expect.read_text(encoding="utf-8") if outcome.case.expect.is_file() else ""
 
 
 def _failure(outcome: Outcome, difference: str) -> str:

@@ -6,6 +6,15 @@ import hashlib
 import os
 
 from guestfix.errors import GuestfixError
+from guestfix.pack.trees import Bounds, Tree
+from guestfix.patterns import regex
+
+MAX_FILE = 1024 * 1024
+BOUNDS = Bounds("a rule pack", file=MAX_FILE, total=2 * 1024 * 1024, entries=10_000, depth=6)
+MAX_FILES = 600
+"""YAML files of a pack; the one that comes with guestfix has about a hundred."""
+
+_NAME = regex(r"[A-Za-z0-9._+-]{1,100}\Z")
 
 
 def default_pack_path() -> str:
@@ -16,25 +25,29 @@ def default_pack_path() -> str:
 
 
 def pack_files(root: str) -> dict[str, bytes]:
-    """Return every YAML file of a pack by its relative path, sorted; case folders are no part of it."""
+    """Return every YAML file of a pack by its relative path, sorted; case folders and hidden names are no part of it.
+
+    Raises GuestfixError where there is no pack, for links and special files, and beyond the bounds.
+    """
     found: dict[str, bytes] = {}
-    try:
-        for folder, folders, names in os.walk(root, onerror=_raise):
-            folders[:] = sorted(name for name in folders if name != "cases")
-            for name in sorted(names):
-                if name.endswith(".yaml"):
-                    path = os.path.join(folder, name)
-                    with open(path, "rb") as stream:
-                        found[os.path.relpath(path, root)] = stream.read()
-    except OSError as error:
-        raise GuestfixError(f"can't read the rule pack: {error.strerror}", where=str(error.filename or root)) from error
-    if "pack.yaml" not in found:
-        raise GuestfixError("no rule pack: it has no pack.yaml", where=root, remedy="name a folder like rules/")
+    with Tree(root, BOUNDS) as tree:
+        if not tree.has("pack.yaml"):
+            raise GuestfixError("no rule pack: it has no pack.yaml", where=root, remedy="name a folder like rules/")
+        for item in tree.walk(_is_part):
+            if item.kind != "file" or not item.path.endswith(".yaml") or not _is_part(item.path):
+                continue
+            if not all(_NAME.match(part) for part in item.path.split("/")):
+                what = f"a rule pack's files are named with letters, digits and ._+-, not {item.path[:200]!a}"
+                raise tree.refusal("", what)
+            found[item.path] = tree.read(item.path)
+            if len(found) > MAX_FILES:
+                raise tree.refusal("", f"a rule pack has at most {MAX_FILES} YAML files, and this one has more")
     return found
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _is_part(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name != "cases" and not name.startswith(".")
 
 
 def digest_of(files: dict[str, bytes]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from heapq import heappop, heappush
 from pathlib import Path
 
 from guestfix.errors import PackError, Problem
@@ -23,16 +24,16 @@ TARGET_KEYS = (
     "console", "clock", "kernel_args", "hypervisor",
 )  # fmt: skip
 
+MAX_NODES = 100_000
+"""Keys and values of all files; the pack that comes with guestfix has some 5,000."""
+MOST_CONDITIONS, MOST_AFTER = 64, 16
+"""Conditions of a rule, and ids or globs of the rules that it runs behind."""
+
 
 def compile_pack(files: dict[str, bytes], root: str) -> Pack:
     """Return the pack. Raises PackError with every problem of every file."""
     problems: list[Problem] = []
-    nodes: dict[str, Node] = {}
-    for name, data in files.items():
-        node, found = parse(data, os.path.join(root, name))
-        problems += found
-        if node is not None:
-            nodes[name] = node
+    nodes = _parse(files, root, problems)
     rules = _rules(_below(nodes, "fix"), problems)
     targets = [_target(node, name, problems) for name, node in _below(nodes, "targets")]
     pack = _pack(nodes.get("pack.yaml"), digest_of(files), _in_order(rules, problems), targets, problems)
@@ -41,6 +42,22 @@ def compile_pack(files: dict[str, bytes], root: str) -> Pack:
     if problems:
         raise PackError(sorted(problems, key=_place_key))
     return replace(pack, systems=systems)
+
+
+def _parse(files: dict[str, bytes], root: str, problems: list[Problem]) -> dict[str, Node]:
+    nodes: dict[str, Node] = {}
+    total = 0
+    for name, data in files.items():
+        node, found = parse(data, os.path.join(root, name))
+        problems += found
+        if node is None:
+            continue
+        nodes[name] = node
+        total += node.count()
+        if total > MAX_NODES:
+            problems.append(Mark(node.mark.file, 1, 1).problem(f"the pack has more than {MAX_NODES} keys and values"))
+            raise PackError(problems)
+    return nodes
 
 
 def _place_key(problem: Problem) -> tuple[str, int, int]:
@@ -139,13 +156,19 @@ def _rule(reader: Reader, wanted: str) -> tuple[Rule, list[tuple[str, Mark]]]:
         when_text=tuple(text for text, _ in conditions),
         place=reader.node.mark.file,
     )
-    return rule, texts_of(after, "after", reader) if after is not None else []
+    waits = texts_of(after, "after", reader) if after is not None else []
+    if len(waits) > MOST_AFTER:
+        reader.complain(waits[MOST_AFTER][1], f"a rule waits for at most {MOST_AFTER} ids or globs")
+    return rule, waits[:MOST_AFTER]
 
 
 def _conditions(reader: Reader) -> list[tuple[str, Condition]]:
     node = reader.child("when")
     found = []
-    for text, mark in texts_of(node, "when", reader) if node is not None else []:
+    texts = texts_of(node, "when", reader) if node is not None else []
+    if len(texts) > MOST_CONDITIONS:
+        reader.complain(texts[MOST_CONDITIONS][1], f"a rule has at most {MOST_CONDITIONS} conditions")
+    for text, mark in texts[:MOST_CONDITIONS]:
         try:
             found.append((text, compile_condition(text)))
         except ConditionError as error:
@@ -160,15 +183,23 @@ def _in_order(rules: list[tuple[Rule, list[tuple[str, Mark]]]], problems: list[P
     ids = sorted(rule.id for rule, _ in rules)
     waits = {rule.id: _named(rule.id, after, ids, problems) for rule, after in rules}
     by_id = {rule.id: rule for rule, _ in rules}
-    done: dict[str, None] = {}
-    while len(done) < len(ids):
-        ready = next((one for one in ids if one not in done and waits[one] <= done.keys()), None)
-        if ready is None:
-            stuck = [one for one in ids if one not in done]
-            mark = next(mark for rule, after in rules if rule.id in stuck for _, mark in after)
-            problems.append(mark.problem(f"these rules wait for each other: {', '.join(stuck)}"))
-            break
-        done[ready] = None
+    behind: dict[str, list[str]] = {}
+    for one, others in waits.items():
+        for other in others:
+            behind.setdefault(other, []).append(one)
+    left = {one: len(others) for one, others in waits.items()}
+    ready = [one for one in ids if not left[one]]
+    done: list[str] = []
+    while ready:
+        done.append(heappop(ready))
+        for one in behind.get(done[-1], ()):
+            left[one] -= 1
+            if not left[one]:
+                heappush(ready, one)
+    if len(done) < len(ids):
+        stuck = sorted(set(ids) - set(done))
+        mark = next(mark for rule, after in rules if rule.id in stuck for _, mark in after)
+        problems.append(mark.problem(f"these rules wait for each other: {', '.join(stuck)}"))
     return tuple(by_id[one] for one in done)
 
 

@@ -99,6 +99,8 @@ def parse_span(text: str, scheme: str, releases: Sequence[str] = ()) -> Span:
     """Return the range that text writes. Raises RangeError where it can't be read."""
     if text.strip() == "any":
         return Span((), ())
+    if len(text) > 3 * LONGEST:
+        raise RangeError(f"a range has at most {3 * LONGEST} characters")
     start, later, rest = text.partition(" and later")
     if later and not rest.strip():
         return Span(_end(start, scheme, releases), None)
@@ -136,6 +138,8 @@ def expand(text: str) -> list[str]:
     """
     if " - " not in text:
         return [text.strip()]
+    if len(text) > 2 * LONGEST:
+        raise RangeError(f"a range of releases has at most {2 * LONGEST} characters")
     found = _ENUMERATED.match(text.strip())
     if not found or len(found["last"]) > 4 or not 0 <= int(found["last"]) - int(found["first"]) <= 1000:
         raise RangeError(f"{text!r} enumerates nothing: its ends may differ only in the last number")

@@ -64,8 +64,8 @@ class Reader:
         node = self.child(name)
         if node is None:
             return None
-        if node.text is None or not node.text.isascii() or not node.text.isdigit():
-            self.complain(node.mark, f"{name!r} must be a whole number of at least 0")
+        if node.text is None or not node.text.isascii() or not node.text.isdigit() or len(node.text) > 18:
+            self.complain(node.mark, f"{name!r} must be a whole number of at least 0 and of at most 18 digits")
             return None
         return int(node.text)
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from guestfix.actions import ACTIONS, find_action
 from guestfix.editors import OPS, find_op
+from guestfix.globs import fault_of
 from guestfix.pack.bind import FACT
 from guestfix.pack.model import Step
-from guestfix.pack.schema import Reader
+from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.yamlpos import Node
 
 
@@ -29,9 +30,9 @@ def read_steps(rule: Reader) -> tuple[Step, ...]:
 def _read_step(step: Reader) -> Step | None:
     step.allow(("in", "op", "action", "args"))
     globs = step.texts("in", required=True)
-    for text in globs:
-        if not text.startswith("/"):
-            step.complain(step.keys["in"].mark, f"{text!r} must be an absolute guest path or glob")
+    for text, mark in texts_of(step.keys["in"], "in", step) if globs else ():
+        if fault := fault_of(text):
+            step.complain(mark, f"{text[:80]!r} {fault}")
     op, action = step.text("op", ""), step.text("action", "")
     if bool(op) == bool(action):
         step.complain(step.node.mark, "a step names either an op or an action")

@@ -26,6 +26,9 @@ ROW_KEYS = (
     "confidence", "note", "source", "date",
 )  # fmt: skip
 
+MOST_ROWS, MOST_RELEASES = 400, 2000
+"""Rows and releases of one system; each row is compared with every other one and every release."""
+
 System = Mapping[str, Any]
 
 
@@ -87,7 +90,10 @@ def _system(reader: Reader, ident: str) -> dict[str, Any]:
         "rows": [],
     }
     placed = []
-    for one in reader.readers("rows", "a row", required=True):
+    rows = reader.readers("rows", "a row", required=True)
+    if len(rows) > MOST_ROWS:
+        reader.complain(rows[MOST_ROWS].node.mark, f"a system has at most {MOST_ROWS} rows")
+    for one in rows[:MOST_ROWS]:
         system["rows"].append(_row(one, system))
         span = _span(one, system)
         if span is not None:
@@ -105,6 +111,9 @@ def _releases(reader: Reader) -> list[str]:
             found += expand(item.text or "")
         except RangeError as error:
             reader.complain(item.mark, str(error))
+        if len(found) > MOST_RELEASES:
+            reader.complain(item.mark, f"a system has at most {MOST_RELEASES} releases")
+            return []
     return found
 
 

@@ -19,6 +19,12 @@ Condition = list[Any]
 Exists = Callable[[str], bool]
 
 
+LONGEST = 2000
+"""Characters of one condition."""
+MAX_DEPTH = 32
+"""Levels of ``not`` and parentheses."""
+
+
 class ConditionError(ValueError):
     """A condition that can't be read; ``column`` is 1-based within its text."""
 
@@ -36,12 +42,14 @@ def _parser() -> Any:
     return lark.Lark(grammar, parser="lalr", maybe_placeholders=False)
 
 
-def _compile(tree: Any) -> Any:
+def _compile(tree: Any, depth: int = 0) -> Any:
     import lark
 
+    if depth > MAX_DEPTH:
+        raise ConditionError(f"nested deeper than {MAX_DEPTH} levels", 1)
     if isinstance(tree, lark.Token):
         return tree[1:-1] if tree.type == "QUOTED" else str(tree)
-    parts = [_compile(child) for child in tree.children]
+    parts = [_compile(child, depth + 1) for child in tree.children]
     if tree.data in ("value",):
         return parts[0]
     if tree.data == "values":
@@ -53,6 +61,8 @@ def compile_condition(text: str) -> Condition:
     """Return the compiled condition. Raises ConditionError with the column of the mistake."""
     import lark
 
+    if len(text) > LONGEST:
+        raise ConditionError(f"a condition has at most {LONGEST} characters", LONGEST + 1)
     try:
         compiled = _compile(_parser().parse(text))
     except lark.UnexpectedInput as error:

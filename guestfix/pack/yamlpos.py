@@ -14,6 +14,14 @@ from guestfix.record import field, frozen
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
+MAX_NODES = 20_000
+"""Keys and values of one file; the largest file of the pack that comes with guestfix has some 600."""
+LONGEST = 1000
+"""Characters of a message, without the line that it quotes."""
+MAX_PROBLEMS = 100
+"""Mistakes of one file that are told."""
+SHOWN = 80
+"""Characters of a line that a message quotes, around the place it speaks of."""
 
 
 @frozen
@@ -27,8 +35,18 @@ class Mark:
 
     def problem(self, what: str, remedy: str = "") -> Problem:
         """Return a Problem at this place, with the source line and a caret below the sentence."""
-        shown = f"{what}\n    {self.source}\n    {' ' * (self.column - 1)}^" if self.source else what
+        line, column = clip(self.source, self.column)
+        what = what if len(what) <= LONGEST else what[:LONGEST] + " ..."
+        shown = f"{what}\n    {line}\n    {' ' * (column - 1)}^" if line else what
         return Problem(shown, where=f"{self.file}:{self.line}:{self.column}", remedy=remedy)
+
+
+def clip(line: str, column: int) -> tuple[str, int]:
+    """Return the part of a line around a 1-based column that a message quotes, and the column in it."""
+    if len(line) <= 2 * SHOWN:
+        return line, column
+    start = max(0, column - 1 - SHOWN)
+    return line[start : start + 2 * SHOWN], column - start
 
 
 @frozen
@@ -48,6 +66,11 @@ class Node:
             return "text"
         return "a list" if self.items is not None else "a mapping"
 
+    def count(self) -> int:
+        """Return how many nodes there are here and below."""
+        inner = self.items if self.items is not None else (self.keys or {}).values()
+        return 1 + sum(node.count() for node in inner)
+
     def plain(self) -> Any:
         """Return the node as str, list and dict."""
         if self.keys is not None:
@@ -60,6 +83,7 @@ class _Builder:
         self.lines = text.split("\n")
         self.file = file
         self.problems = problems
+        self.nodes = 0
 
     def mark(self, event: Any) -> Mark:
         return self.place(event.start_mark)
@@ -69,12 +93,20 @@ class _Builder:
         return Mark(self.file, mark.line + 1, mark.column + 1, source)
 
     def complain(self, event: Any, what: str) -> None:
-        self.problems.append(self.mark(event).problem(what))
+        self._note(self.mark(event).problem(what))
+
+    def _note(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise Problem("too many mistakes; the rest of this file is not read", where=problem.where)
 
     def node(self, event: Any, events: Iterator[Any], depth: int = 0) -> Node:
         kind = type(event).__name__
         if depth > MAX_DEPTH:
             raise self.mark(event).problem(f"nested deeper than {MAX_DEPTH} levels")
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise self.mark(event).problem(f"more than {MAX_NODES} keys and values in one file")
         if kind == "AliasEvent":
             self.complain(event, "aliases are not allowed here: write the value out")
             return Node(self.mark(event), text="")
@@ -101,9 +133,9 @@ class _Builder:
             key = self.node(inner, events, depth + 1)
             value = self.node(next(events), events, depth + 1)
             if key.text is None:
-                self.problems.append(key.mark.problem("a key must be text"))
+                self._note(key.mark.problem("a key must be text"))
             elif key.text in keys:
-                self.problems.append(key.mark.problem(f"the key {key.text!r} stands here a second time"))
+                self._note(key.mark.problem(f"the key {key.text[:SHOWN]!r} stands here a second time"))
             else:
                 keys[key.text], marks[key.text] = value, key.mark
         return Node(self.mark(event), keys=keys, key_marks=marks)
