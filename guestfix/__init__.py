@@ -9,7 +9,7 @@ The Python API. What is named in ``__all__`` stays as it is documented; anything
     if not plan.blockers:
         guestfix.apply_plan(guestfix.open_writable("dir:/srv/guest"), plan)
 
-Errors are those of :mod:`guestfix.errors`; all of them are GuestfixError.
+Errors are those of :mod:`guestfix.base.errors`; all of them are GuestfixError.
 """
 
 from __future__ import annotations
@@ -34,31 +34,31 @@ __all__ = [
 ]
 
 _HOMES = {
-    "GuestfixError": "errors",
-    "Options": "planner",
-    "Plan": "plan",
-    "apply_plan": "apply",
-    "dump_plan": "plan",
-    "inspect_guest": "planner",
+    "GuestfixError": "base.errors",
+    "Options": "plan.planner",
+    "Plan": "plan.model",
+    "apply_plan": "apply.apply",
+    "dump_plan": "plan.model",
+    "inspect_guest": "plan.planner",
     "load_pack": "pack.cache",
-    "load_plan": "plan",
-    "make_plan": "planner",
+    "load_plan": "plan.model",
+    "make_plan": "plan.planner",
     "open_guest": "backends",
     "open_writable": "backends",
-    "revert": "undo",
+    "revert": "apply.undo",
 }
 
 TYPE_CHECKING = False  # importing typing would be a good part of the time of a small program
 if TYPE_CHECKING:
     from typing import Any
 
-    from guestfix.apply import apply_plan
+    from guestfix.apply.apply import apply_plan
+    from guestfix.apply.undo import revert
     from guestfix.backends import open_guest, open_writable
-    from guestfix.errors import GuestfixError
+    from guestfix.base.errors import GuestfixError
     from guestfix.pack.cache import load_pack
-    from guestfix.plan import Plan, dump_plan, load_plan
-    from guestfix.planner import Options, inspect_guest, make_plan
-    from guestfix.undo import revert
+    from guestfix.plan.model import Plan, dump_plan, load_plan
+    from guestfix.plan.planner import Options, inspect_guest, make_plan
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from guestfix.errors import ApplyError, GuestfixError, UsageError
+from guestfix.base.errors import ApplyError, GuestfixError, UsageError
 
 EXIT_DONE, EXIT_CHANGES, EXIT_BLOCKED, EXIT_RESTORED, EXIT_BROKEN, EXIT_USAGE, EXIT_BUG = 0, 1, 2, 3, 4, 64, 70
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.corpus import CORPUS, corpus_files, corpus_params
+from tests.build.corpus import CORPUS, corpus_files, corpus_params
 
 
 def test_an_absent_kind_gives_one_skipped_parameter() -> None:

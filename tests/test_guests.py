@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import guestfix
-from guestfix.cases import snapshot
-from tests import make_guests
+from guestfix.cases.runner import snapshot
+from tests.build import make_guests
 
 NAMES = sorted(make_guests.KERNELS)
 GUESTS = make_guests.GUESTS

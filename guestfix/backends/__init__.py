@@ -12,16 +12,16 @@ import re
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from guestfix.errors import GuestError, UsageError
-from guestfix.guest import Disks, GuestFS, GuestWriter
-from guestfix.patterns import regex
-from guestfix.record import frozen
+from guestfix.base.errors import GuestError, UsageError
+from guestfix.base.guest import Disks, GuestFS, GuestWriter
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
 
 BACKENDS: dict[str, str] = {
     "dir": "directory:open_place",
     "image": "image:open_place",
-    "uml": "uml:open_place",
-    "libguestfs": "libguestfs:open_place",
+    "uml": "uml.guest:open_place",
+    "libguestfs": "libguestfs.guest:open_place",
 }
 """Scheme to ``module:function`` below this package."""
 

@@ -18,8 +18,8 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from guestfix.errors import GuestError, NotFound, SymlinkLoop, TooLarge, Unreadable
-from guestfix.guest import GuestFS, GuestWriter, Meta
+from guestfix.base.errors import GuestError, NotFound, SymlinkLoop, TooLarge, Unreadable
+from guestfix.base.guest import GuestFS, GuestWriter, Meta
 
 SECOND = 1_000_000_000
 PLACE = "/srv/contract"

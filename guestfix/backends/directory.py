@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from typing import IO, cast
 
 from guestfix.backends import Request
-from guestfix.backends.naming import fold
+from guestfix.backends.disks.naming import fold
 from guestfix.backends.resolve import resolve
-from guestfix.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadable
-from guestfix.guest import MAX_READ, Disks, Meta, Space, Stat, kind_of
+from guestfix.base.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadable
+from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat, kind_of
 
 MAX_NAMES = 100_000
 """Names in one directory that are looked at; a larger directory is an error, not a hang."""
@@ -352,7 +352,7 @@ def open_place(place: str, request: Request) -> DirectoryGuest:
     A folder that holds ``root/`` and ``disks.yaml`` and no /etc of its own, as in testdata/guests, is the
     guest in its ``root``, with those disks unless others are named.
     """
-    from guestfix.backends.sidecar import read_disks
+    from guestfix.backends.disks.sidecar import read_disks
 
     disks = request.disks
     bundle = os.path.isdir(os.path.join(place, "root")) and os.path.isfile(os.path.join(place, "disks.yaml"))
@@ -361,7 +361,7 @@ def open_place(place: str, request: Request) -> DirectoryGuest:
         place = os.path.join(place, "root")
     guest = open_directory(place)
     if disks == "host":
-        from guestfix.backends.hostdisks import disks_of_mount
+        from guestfix.backends.disks.hostdisks import disks_of_mount
 
         return open_directory(place, disks_of_mount(guest.root))
     return open_directory(place, read_disks(disks)) if disks else guest

@@ -11,17 +11,26 @@ from collections import OrderedDict
 from typing import IO
 
 from guestfix.backends import Request
-from guestfix.backends.image_formats import OpenDisk
-from guestfix.backends.image_node import Node, Tree, guarded
-from guestfix.backends.image_open import Volumes
-from guestfix.backends.image_ova import open_images
-from guestfix.backends.inuse import files_in_use
-from guestfix.backends.layout import TABLE_REMEDY, Layout, Mount, Part, View, device_title, lay_out, order_findings
-from guestfix.backends.naming import fold
+from guestfix.backends.disks.formats import OpenDisk
+from guestfix.backends.disks.inuse import files_in_use
+from guestfix.backends.disks.naming import fold
+from guestfix.backends.disks.ova import open_images
+from guestfix.backends.filesystems.node import Node, Tree, guarded
+from guestfix.backends.layout.mounts import (
+    TABLE_REMEDY,
+    Layout,
+    Mount,
+    Part,
+    View,
+    device_title,
+    lay_out,
+    order_findings,
+)
 from guestfix.backends.resolve import resolve
-from guestfix.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
-from guestfix.facts import Finding
-from guestfix.guest import MAX_READ, Disks, Meta, Space, Stat
+from guestfix.backends.volumes.assemble import Volumes
+from guestfix.base.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
+from guestfix.base.facts import Finding
+from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat
 
 MAX_CACHED = 50_000
 MAX_NAMES = 100_000

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from guestfix.backends import overlaydisk
-from guestfix.backends.overlaydisk import Overlays
-from guestfix.record import frozen
+from guestfix.backends.disks import overlaydisk
+from guestfix.backends.disks.overlaydisk import Overlays
+from guestfix.base.record import frozen
 
 
 @frozen

@@ -13,12 +13,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import IO, Protocol
 
-from guestfix.backends.layout import TABLE_REMEDY, order_findings
-from guestfix.backends.naming import fold
+from guestfix.backends.disks.naming import fold
+from guestfix.backends.layout.mounts import TABLE_REMEDY, order_findings
 from guestfix.backends.resolve import resolve
-from guestfix.errors import NotFound, TooLarge, Unreadable
-from guestfix.facts import Finding
-from guestfix.guest import MAX_READ, Disks, Meta, Space, Stat
+from guestfix.base.errors import NotFound, TooLarge, Unreadable
+from guestfix.base.facts import Finding
+from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat
 
 MAX_FOLDERS = 4000
 MAX_NAMES = 100_000

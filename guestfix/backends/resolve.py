@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from guestfix.errors import NotFound, SymlinkLoop
+from guestfix.base.errors import NotFound, SymlinkLoop
 
 MAX_LINKS = 40
 """Links followed in one look-up, as in the kernel (path_resolution(7))."""

@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable
 
-from guestfix.record import frozen
+from guestfix.base.record import frozen
 
 
 @frozen

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from guestfix.apply import Receipt, apply_plan
+from guestfix.apply.apply import Receipt, apply_plan
 from guestfix.backends import open_writable
+from guestfix.base.errors import GuestfixError
+from guestfix.base.guest import GuestWriter
 from guestfix.commands.common import (
     add_choices,
     add_guest,
@@ -19,10 +21,8 @@ from guestfix.commands.common import (
     write_json,
 )
 from guestfix.commands.outcome import Outcome, add_outcome, finish, outcome_out, render_outcome, untouched, using
-from guestfix.errors import GuestfixError
-from guestfix.guest import GuestWriter
-from guestfix.plan import Plan, load_plan, plan_out
-from guestfix.planner import make_plan
+from guestfix.plan.model import Plan, load_plan, plan_out
+from guestfix.plan.planner import make_plan
 from guestfix.report.json import error_out
 from guestfix.report.text import render_plan, render_receipt
 
@@ -87,7 +87,7 @@ def _plan(args: argparse.Namespace, guest: GuestWriter) -> Plan:
 def _apply(args: argparse.Namespace, guest: GuestWriter, plan: Plan) -> Receipt:
     if args.journal_copy is None:
         return apply_plan(guest, plan, progress_from(args))
-    from guestfix.journalcopy import copy_journal, copy_originals
+    from guestfix.apply.copies import copy_journal, copy_originals
 
     copy_originals(guest, plan, args.journal_copy)
     receipt = apply_plan(guest, plan, progress_from(args))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from guestfix.backends.status import Status, all_backends
+from guestfix.base.record import asdict
 from guestfix.commands.common import add_format, write, write_json
-from guestfix.record import asdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from guestfix.backends import open_guest
-from guestfix.cases import read_case, run_case
+from guestfix.base.errors import GuestfixError
+from guestfix.cases.harvest import Recorder, write_case, write_tree
+from guestfix.cases.runner import read_case, run_case
 from guestfix.commands.common import add_pack, pack_from, write
-from guestfix.errors import GuestfixError
-from guestfix.harvest import Recorder, write_case, write_tree
-from guestfix.planner import Options, make_plan
+from guestfix.plan.planner import Options, make_plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,10 +8,10 @@ import os
 import sys
 from typing import Any
 
-from guestfix.errors import GuestfixError, UsageError
+from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import CONFIDENCES, Pack
-from guestfix.planner import Options, Progress
+from guestfix.plan.planner import Options, Progress
 
 
 def add_guest(parser: argparse.ArgumentParser) -> None:

@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from guestfix.base.errors import GuestfixError, UsageError
+from guestfix.base.facts import Facts
 from guestfix.commands.common import add_format, read_file, write, write_json
 from guestfix.compat import judge, rows_of
 from guestfix.compat.diff import Diff, compare
 from guestfix.compat.kernel import describe
-from guestfix.errors import GuestfixError, UsageError
-from guestfix.facts import Facts
 from guestfix.pack.cache import load_pack
 from guestfix.report.text import clean
 

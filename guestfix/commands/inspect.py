@@ -6,7 +6,7 @@ import argparse
 
 from guestfix.backends import open_guest
 from guestfix.commands.common import add_guest, add_pack, pack_from, write, write_json
-from guestfix.planner import inspect_guest
+from guestfix.plan.planner import inspect_guest
 from guestfix.report.json import inspection_document
 from guestfix.report.text import render_inspection
 

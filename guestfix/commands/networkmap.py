@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from guestfix.base.errors import PackError, Problem
 from guestfix.commands.common import read_file
-from guestfix.errors import PackError, Problem
-from guestfix.formats.nic import IFNAME, is_mac, norm_mac
+from guestfix.formats.network.nic import IFNAME, is_mac, norm_mac
 from guestfix.pack.yamlpos import Node, parse
 
 REMEDY = "one line a NIC, such as  ens192: 52:54:00:12:34:56  (old name or MAC, then new MAC or name)"

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, HalfWritten
 from guestfix.backends.outcome import Check, ImageWriter, Saved
-from guestfix.backends.overlaydisk import MORE_ROOM, NO_ROOM, HalfWritten
-from guestfix.errors import ApplyError, GuestError, UsageError
-from guestfix.guest import GuestFS
-from guestfix.record import frozen
+from guestfix.base.errors import ApplyError, GuestError, UsageError
+from guestfix.base.guest import GuestFS
+from guestfix.base.record import frozen
 from guestfix.report.text import clean
 
 FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")

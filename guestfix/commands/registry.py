@@ -8,14 +8,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
-from guestfix.errors import NotFound, Unreadable, UsageError
-from guestfix.formats.regf.controlsets import expand
-from guestfix.formats.regf.hive import Hive, is_clean
-from guestfix.formats.regf.keys import Key, split_path
-from guestfix.formats.regf.names import printable
-from guestfix.formats.regf.roots import hive_root, inner_path
-from guestfix.formats.regf.store import BASE, BadHive, Buffer
-from guestfix.patterns import regex
+from guestfix.base.errors import NotFound, Unreadable, UsageError
+from guestfix.base.patterns import regex
+from guestfix.formats.windows.regf.controlsets import expand
+from guestfix.formats.windows.regf.hive import Hive, is_clean
+from guestfix.formats.windows.regf.keys import Key, split_path
+from guestfix.formats.windows.regf.names import printable
+from guestfix.formats.windows.regf.roots import hive_root, inner_path
+from guestfix.formats.windows.regf.store import BASE, BadHive, Buffer
 
 LOGS = (".log1", ".log2", ".log")
 FOLDERS = (
@@ -100,14 +100,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _open_in_guest(uri: str, path: str) -> Hive:
     from guestfix.backends import open_guest
-    from guestfix.formats.regf.guestfile import open_guest_hive
+    from guestfix.formats.windows.regf.guestfile import open_guest_hive
 
     guest = open_guest(uri)
     place = _DRIVE.sub("", path.replace("\\", "/")).strip("/")
     if "/" in place:
         return open_guest_hive(guest, f"/{place}")
     patterns = (f"{folder}/{place.replace('[', '[[]')}" for folder in FOLDERS)
-    from guestfix.globs import glob
+    from guestfix.base.globs import glob
 
     found = next((paths for pattern in patterns if (paths := glob(guest, pattern))), ())
     if len(found) > 1:
@@ -210,7 +210,7 @@ def _list(key: Key, args: argparse.Namespace) -> None:
 
 
 def _get(key: Key, args: argparse.Namespace) -> None:
-    from guestfix.formats.regf.diff import show
+    from guestfix.formats.windows.regf.diff import show
 
     if args.value is None:
         _out(f"{show(value.name, value.type, value.data)}\n" for value in key.values())
@@ -229,7 +229,7 @@ def _shown(text: str) -> str:
 
 
 def _export(hive: Hive, key: Key, names: list[str], args: argparse.Namespace) -> None:
-    from guestfix.formats.regf.regexport import export
+    from guestfix.formats.windows.regf.regexport import export
 
     path = "\\".join([args.prefix or hive_root(hive.header.file_name, args.hive), *names])
     wide = args.encoding == "utf-16"

@@ -6,8 +6,8 @@ import argparse
 
 from guestfix.backends import open_guest
 from guestfix.commands.common import add_choices, add_guest, add_pack, options_from, pack_from, progress_from, write
-from guestfix.plan import Plan, dump_plan
-from guestfix.planner import make_plan
+from guestfix.plan.model import Plan, dump_plan
+from guestfix.plan.planner import make_plan
 from guestfix.report.text import render_plan
 
 

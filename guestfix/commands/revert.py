@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from guestfix.apply.undo import revert
 from guestfix.backends import open_writable
 from guestfix.commands.common import add_format, add_place, write, write_json
 from guestfix.commands.outcome import add_outcome, finish, outcome_out, render_outcome, using
 from guestfix.report.text import render_reverted
-from guestfix.undo import revert
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,9 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
-from guestfix.cases import Outcome, bless, compare, find_cases, run_case
+from guestfix.base.errors import GuestfixError, UsageError
+from guestfix.cases.runner import Outcome, bless, compare, find_cases, run_case
 from guestfix.commands.common import add_format, write, write_json
-from guestfix.errors import GuestfixError, UsageError
 from guestfix.pack.cache import load_pack
 
 

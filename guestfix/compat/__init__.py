@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from guestfix.base.facts import Facts, Finding
+from guestfix.base.record import field, mutable
 from guestfix.compat.kernel import describe, listed
 from guestfix.compat.match import Match, System, find_row, system_of
 from guestfix.compat.verdict import STATUSES, KernelVerdict, Verdict, worst
-from guestfix.facts import Facts, Finding
-from guestfix.record import field, mutable
 
 __all__ = ["KernelVerdict", "Verdict", "judge", "rows_of", "table_version"]
 

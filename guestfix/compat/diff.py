@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from guestfix.record import frozen
+from guestfix.base.record import frozen
 
 Row = Mapping[str, Any]
 _KEY = ("id", "version", "variant")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from guestfix.base.record import frozen
 from guestfix.pack.model import CONFIDENCES
 from guestfix.pack.ranges import Key, Span, key_of, parse_span
-from guestfix.record import frozen
 
 System = Mapping[str, Any]
 Row = Mapping[str, Any]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from guestfix.facts import Evidence, Finding, evidence_list
-from guestfix.record import frozen
+from guestfix.base.facts import Evidence, Finding, evidence_list
+from guestfix.base.record import frozen
 
 STATUSES = ("supported", "deprecated", "unlisted", "unknown", "unsupported")
 """From best to worst. ``unlisted``: the system or one related to it is known, this version is not listed."""

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import importlib
 
-from guestfix.facts import Facts, Finding
-from guestfix.guest import GuestFS
+from guestfix.base.facts import Facts, Finding
+from guestfix.base.guest import GuestFS
 from guestfix.pack.model import Target
 
 DETECTORS: dict[str, str] = {
-    "backend": "",
-    "os": "",
-    "disks": "",
-    "fstab": "linux",
-    "mountunits": "linux",
-    "boot": "linux",
-    "kernels": "linux",
-    "network": "linux",
-    "services": "linux",
-    "initramfs": "linux",
-    "windows": "windows",
-    "limits": "",
+    "system.backend": "",
+    "system.os": "",
+    "storage.disks": "",
+    "storage.fstab": "linux",
+    "storage.mountunits": "linux",
+    "boot.loaders": "linux",
+    "boot.kernels": "linux",
+    "network.stacks": "linux",
+    "services.access": "linux",
+    "initramfs.images": "linux",
+    "windows.detector": "windows",
+    "limits.checks": "",
 }
 """In this order: the module's name, and the family that it is for (those for another are not even loaded)."""
 

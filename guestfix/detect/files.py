@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.errors import GuestError
-from guestfix.globs import glob
-from guestfix.guest import GuestFS
+from guestfix.base.errors import GuestError
+from guestfix.base.globs import glob
+from guestfix.base.guest import GuestFS
 
 SMALL = 64 * 1024
 """No text file that identifies a system is larger than this."""

@@ -6,8 +6,8 @@ systemd.syntax(7). Reading never fails: a line that is neither group, entry nor 
 
 from __future__ import annotations
 
+from guestfix.base.record import field, frozen, mutable
 from guestfix.formats.shellvars import decode, encode, newline_of
-from guestfix.record import field, frozen, mutable
 
 
 @frozen

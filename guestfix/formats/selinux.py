@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from guestfix.patterns import regex
+from guestfix.base.patterns import regex
 
 XATTR = "security.selinux"
 MAX_PATTERN = 512

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from guestfix.patterns import regex
-from guestfix.record import frozen
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
 
 _START = regex(
     rb"[ \t]*(?P<export>(?:export|declare|local|readonly)[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<op>\+?=)"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from guestfix.errors import EditError
-from guestfix.record import field, mutable
+from guestfix.base.errors import EditError
+from guestfix.base.record import field, mutable
 
 MAX_DEPTH = 32
 MAX_NODES = 100_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from guestfix.facts import Facts, Unknown
-from guestfix.patterns import regex
+from guestfix.base.facts import Facts, Unknown
+from guestfix.base.patterns import regex
 
 FACT = regex(r"\{([a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)+)\}")
 """A fact's name in braces, in a rule's argument."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from guestfix import __version__, cache
+from guestfix import __version__
+from guestfix.base import cache
+from guestfix.base.record import asdict
 from guestfix.pack.files import default_pack_path, digest_of, pack_files
 from guestfix.pack.model import Pack, Policy, Rule, Step, Target
-from guestfix.record import asdict
 
 FORMAT = 2
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 
-from guestfix.errors import GuestfixError
+from guestfix.base.errors import GuestfixError
+from guestfix.base.patterns import regex
 from guestfix.pack.trees import Bounds, Tree
-from guestfix.patterns import regex
 
 MAX_FILE = 1024 * 1024
 BOUNDS = Bounds("a rule pack", file=MAX_FILE, total=2 * 1024 * 1024, entries=10_000, depth=6)

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from heapq import heappop, heappush
 from pathlib import Path
 
-from guestfix.errors import PackError, Problem
+from guestfix.base.errors import PackError, Problem
+from guestfix.base.record import replace
 from guestfix.pack.files import digest_of
 from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, Rule, Target
 from guestfix.pack.schema import Reader, texts_of
@@ -16,7 +17,6 @@ from guestfix.pack.steps import read_steps
 from guestfix.pack.systems import load_systems
 from guestfix.pack.when import Condition, ConditionError, compile_condition
 from guestfix.pack.yamlpos import Mark, Node, parse
-from guestfix.record import replace
 
 RULE_KEYS = ("id", "title", "why", "sources", "since", "confidence", "severity", "after", "when", "do", "history")
 TARGET_KEYS = (

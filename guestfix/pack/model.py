@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from guestfix.record import field, frozen
+from guestfix.base.record import field, frozen
 
 CONFIDENCES = ("certain", "confident", "likely", "possible")
 """From the surest to the least sure."""

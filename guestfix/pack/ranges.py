@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from guestfix.patterns import regex
-from guestfix.record import frozen
-from guestfix.versions import version_key
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
+from guestfix.base.versions import version_key
 
 Key = tuple[tuple[int, int, str], ...]
 

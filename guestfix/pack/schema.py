@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from guestfix.errors import Problem
+from guestfix.base.errors import Problem
+from guestfix.base.patterns import regex
 from guestfix.pack.yamlpos import Mark, Node
-from guestfix.patterns import regex
 
 _DATE = regex(r"\d{4}-\d{2}-\d{2}\Z")
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from guestfix.actions import ACTIONS, find_action
+from guestfix.base.globs import fault_of
 from guestfix.editors import OPS, find_op
-from guestfix.globs import fault_of
 from guestfix.pack.bind import FACT
 from guestfix.pack.model import Step
 from guestfix.pack.schema import Reader, texts_of

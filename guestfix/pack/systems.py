@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from guestfix.errors import Problem
+from guestfix.base.errors import Problem
+from guestfix.base.record import frozen
 from guestfix.pack.model import CONFIDENCES
 from guestfix.pack.ranges import SCHEMES, Key, RangeError, Span, expand, key_of, parse_span
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import Mark, Node
-from guestfix.record import frozen
 
 VERDICTS = ("supported", "deprecated", "unlisted", "unsupported")
 TABLE_KEYS = ("version", "date", "title", "deprecated_arch")

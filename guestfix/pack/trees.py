@@ -10,8 +10,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
-from guestfix.errors import GuestfixError
-from guestfix.record import frozen
+from guestfix.base.errors import GuestfixError
+from guestfix.base.record import frozen
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from guestfix.facts import Facts, Unknown
-from guestfix.versions import version_key
+from guestfix.base.facts import Facts, Unknown
+from guestfix.base.versions import version_key
 
 Condition = list[Any]
 Exists = Callable[[str], bool]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from guestfix.errors import Problem
-from guestfix.record import field, frozen
+from guestfix.base.errors import Problem
+from guestfix.base.record import field, frozen
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32

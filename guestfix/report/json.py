@@ -1,13 +1,13 @@
-"""JSON documents other than the plan itself (which is :func:`guestfix.plan.plan_out`)."""
+"""JSON documents other than the plan itself (which is :func:`guestfix.plan.model.plan_out`)."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from guestfix.errors import GuestfixError, PackError
-from guestfix.plan import SCHEMA, fact_out, finding_out
-from guestfix.planner import Inspection
+from guestfix.base.errors import GuestfixError, PackError
+from guestfix.plan.model import SCHEMA, fact_out, finding_out
+from guestfix.plan.planner import Inspection
 
 
 def inspection_document(inspection: Inspection) -> dict[str, Any]:

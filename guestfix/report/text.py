@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from guestfix.facts import Fact, Finding, Unknown
-from guestfix.patterns import regex
-from guestfix.plan import NOT_SELECTED, Change, Plan
-from guestfix.record import replace
+from guestfix.base.facts import Fact, Finding, Unknown
+from guestfix.base.patterns import regex
+from guestfix.base.record import replace
+from guestfix.plan.model import NOT_SELECTED, Change, Plan
 
 if TYPE_CHECKING:
-    from guestfix.apply import Receipt
-    from guestfix.planner import Inspection
-    from guestfix.undo import Reverted
+    from guestfix.apply.apply import Receipt
+    from guestfix.apply.undo import Reverted
+    from guestfix.plan.planner import Inspection
 
 _CONTROL = regex(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff\u202a-\u202e\u2066-\u2069]")
 _HEADINGS = (("blocker", "Blockers: apply will refuse"), ("warning", "Warnings"), ("info", "Notes"))

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.backends.inuse import in_use
+from guestfix.backends.disks.inuse import in_use
 from guestfix.backends.status import usable
 from guestfix.cli import run
-from tests.backends.images import MIB, PartSpec, convert, debian, disk, filesystem, have
-from tests.backends.images import run as call
+from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+from tests.build.images import run as call
 
 pytestmark = pytest.mark.skipif(
     not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu-utils is missing"

@@ -11,7 +11,7 @@ import pytest
 
 from guestfix.backends import split_uri, status
 from guestfix.cli import run
-from tests.backends.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
 
 needs_tools = pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu missing")
 

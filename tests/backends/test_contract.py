@@ -11,7 +11,7 @@ from guestfix.backends import BACKENDS, open_guest, open_writable
 from guestfix.backends.contract import reading_violations, reference_tree, writing_violations
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.status import usable
-from tests.backends.images import MIB, PartSpec, convert, disk, filesystem, have
+from tests.build.images import MIB, PartSpec, convert, disk, filesystem, have
 
 needs_mke2fs = pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu missing")
 needs_uml = pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed")

@@ -11,9 +11,9 @@ import pytest
 from guestfix.backends import open_guest
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.image import ImageGuest, open_image
-from guestfix.errors import GuestfixError, NotAGuest, NotFound, SymlinkLoop, TooLarge, UsageError
-from guestfix.guest import GuestFS
-from tests.backends.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+from guestfix.base.errors import GuestfixError, NotAGuest, NotFound, SymlinkLoop, TooLarge, UsageError
+from guestfix.base.guest import GuestFS
+from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
 
 needs_tools = pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu missing")
 pytestmark = needs_tools
@@ -147,7 +147,7 @@ def guest_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def add_logical(image: Path, content: Path) -> None:
-    from tests.backends.images import copy_sparse, run
+    from tests.build.images import copy_sparse, run
 
     with image.open("r+b") as stream:
         stream.truncate(image.stat().st_size + 64 * MIB)

@@ -7,9 +7,9 @@ import struct
 
 import pytest
 
-from guestfix.backends.layout import DiskInfo, Names, Part, _disks
-from guestfix.backends.layout_parts import LDM_TYPES, read_table
-from guestfix.backends.layout_probe import probe
+from guestfix.backends.layout.mounts import DiskInfo, Names, Part, _disks
+from guestfix.backends.volumes.partitions import LDM_TYPES, read_table
+from guestfix.backends.volumes.probe import probe
 
 
 class Bytes(io.BytesIO):

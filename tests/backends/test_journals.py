@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from guestfix.backends.image import open_image
-from guestfix.backends.layout_block import FileBlock
-from guestfix.backends.layout_probe import probe
 from guestfix.backends.status import usable
+from guestfix.backends.volumes.block import FileBlock
+from guestfix.backends.volumes.probe import probe
 from guestfix.cli import run
-from tests.backends.images import debian, have
-from tests.backends.uml_build import COPY, blank, build
+from tests.build.images import debian, have
+from tests.build.uml import COPY, blank, build
 
 pytestmark = pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed")
 

@@ -14,7 +14,7 @@ import pytest
 from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from guestfix.cli import run
-from tests.backends.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
 
 pytestmark = [
     pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed"),
@@ -68,7 +68,7 @@ def test_for_the_overlay(
 
 
 def test_for_the_machine(image: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("guestfix.backends.uml_session.room", lambda folder: 100 << 20)
+    monkeypatch.setattr("guestfix.backends.uml.session.room", lambda folder: 100 << 20)
     assert run(["report", f"uml:{image}"]) == 2
     said = capfd.readouterr().err
     assert "needs 256 MB of room for its memory" in said and "set TMPDIR" in said

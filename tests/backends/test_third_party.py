@@ -14,14 +14,14 @@ from guestfix.backends import contract, open_guest
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.cli import run
 
-HERE = Path(__file__).parent
+BUILD = Path(__file__).parents[1] / "build"
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a package with three backends where Python finds packages, as pip would."""
     site = tmp_path / "site"
-    shutil.copytree(HERE, site, ignore=lambda _, names: [name for name in names if name != "tinytar.py"])
+    shutil.copytree(BUILD, site, ignore=lambda _, names: [name for name in names if name != "tinytar.py"])
     info = site / "tiny_backend-1.2.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-backend\nVersion: 1.2\n")
@@ -56,7 +56,7 @@ def test_the_contract_over_another_packages_backend(installed: Path, tmp_path: P
 
 
 def test_commands_use_it(installed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    place = archive(HERE.parents[1] / "testdata/guests/debian-12", tmp_path / "guest.tar")
+    place = archive(BUILD.parents[1] / "testdata/guests/debian-12", tmp_path / "guest.tar")
     assert run(["report", f"tinytar:{place}", "--format", "json"]) in (1, 2)
     plan = json.loads(capfd.readouterr().out)
     assert plan["guest"]["uri"] == f"tinytar:{place}"
@@ -65,8 +65,8 @@ def test_commands_use_it(installed: Path, tmp_path: Path, capfd: pytest.CaptureF
     assert rows["tinytar"]["title"] == "from the package tiny-backend"
     assert run(["apply", f"tinytar:{place}"]) == 64
     assert "a tar archive can only be read" in capfd.readouterr().err
-    assert run(["report", f"tinytar:{HERE / 'tinytar.py'}"]) == 2
-    assert f"{HERE / 'tinytar.py'}: no tar archive" in capfd.readouterr().err
+    assert run(["report", f"tinytar:{BUILD / 'tinytar.py'}"]) == 2
+    assert f"{BUILD / 'tinytar.py'}: no tar archive" in capfd.readouterr().err
 
 
 def test_one_that_can_not_be_loaded(installed: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from guestfix.backends.status import usable
-from tests.backends.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
 
 pytestmark = [
     pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed"),

@@ -16,14 +16,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench")]
 
 from measure import PASS, Table, run_once  # noqa: E402
 
-from tests.systems import release_files  # noqa: E402
-from tests.tree import build, bzimage, elf  # noqa: E402
+from tests.build.systems import release_files  # noqa: E402
+from tests.build.tree import build, bzimage, elf  # noqa: E402
 
 RUNS = 11
 ADDED = """import sys, time
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.pack.cache import load_pack
-from guestfix.facts import Facts
+from guestfix.base.facts import Facts
 from guestfix.detect import boot, disks, fstab
 pack, guest, facts = load_pack(), DirectoryGuest(sys.argv[1]), Facts()
 target = pack.targets[pack.default_target]

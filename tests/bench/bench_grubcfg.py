@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from measure import Table
 
-from guestfix.editors import bootargs
-from guestfix.formats import argplaces, grubargs, grubcfg
-from tests.boot import samples
+from guestfix.editors.boot import args as bootargs
+from guestfix.formats.boot import argplaces, grubargs, grubcfg
+from tests.build import menus as samples
 
 BOUND = 5
 SIZE = 1_000_000

@@ -19,9 +19,9 @@ import pytest
 from measure import Table, in_turn
 
 from guestfix.backends.status import usable
-from tests import debian
-from tests.backends.images import have
-from tests.backends.images import run as call
+from tests.build import debian
+from tests.build.images import have
+from tests.build.images import run as call
 from tests.e2e import vm
 from tests.e2e.test_boot import FILES
 

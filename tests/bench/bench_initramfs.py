@@ -23,25 +23,25 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench")]
 
 from measure import Table, in_turn, run_once  # noqa: E402
 
-from guestfix.actions.initramfs_segment import build, pack  # noqa: E402
+from guestfix.actions.initramfs.segment import build, pack  # noqa: E402
 from guestfix.backends.directory import DirectoryGuest  # noqa: E402
-from guestfix.detect import initramfs_images  # noqa: E402
-from guestfix.detect.initramfs_check import Verdict, judge  # noqa: E402
-from guestfix.detect.initramfs_images import Boot  # noqa: E402
-from guestfix.facts import Facts  # noqa: E402
-from guestfix.formats import cpio, decompress  # noqa: E402
+from guestfix.base.facts import Facts  # noqa: E402
+from guestfix.detect.initramfs import find as initramfs_images  # noqa: E402
+from guestfix.detect.initramfs.check import Verdict, judge  # noqa: E402
+from guestfix.detect.initramfs.find import Boot  # noqa: E402
+from guestfix.formats.initramfs import cpio, decompress  # noqa: E402
 from guestfix.pack.cache import load_pack  # noqa: E402
-from tests import debian  # noqa: E402
-from tests.initramfs.builder import RELEASE, guest, inside  # noqa: E402
+from tests.build import debian  # noqa: E402
+from tests.build.initramfs import RELEASE, guest, inside  # noqa: E402
 
 PACKED = 36_000_000
 RUNS = 5
 BOOT = Boot(RELEASE, f"/boot/vmlinuz-{RELEASE}", (f"/boot/initrd.img-{RELEASE}",), "default")
 CHECK = """import resource, sys
 from guestfix.backends.directory import DirectoryGuest
-from guestfix.detect.initramfs_check import judge
-from guestfix.detect.initramfs_images import Boot
-from guestfix.facts import Facts
+from guestfix.detect.initramfs.check import judge
+from guestfix.detect.initramfs.find import Boot
+from guestfix.base.facts import Facts
 from guestfix.pack.model import Target
 root, kernel, initrd = sys.argv[1:]
 target = Target("kvm-virtio", "", drivers={"storage": ("virtio_blk",)})

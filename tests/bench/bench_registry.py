@@ -30,7 +30,7 @@ def real_hive() -> bytes:
 
 def made_hive() -> bytes:
     """Return a hive of 15 MB with the shape of a SYSTEM hive."""
-    from guestfix.formats.regf import REG_BINARY, REG_DWORD, REG_SZ, Hive, empty_hive
+    from guestfix.formats.windows.regf import REG_BINARY, REG_DWORD, REG_SZ, Hive, empty_hive
 
     hive = Hive.open(empty_hive("SYSTEM"))
     for number in range(25_000):

@@ -3,7 +3,7 @@
 import mmap
 import sys
 
-from guestfix.formats.regf import REG_DWORD, REG_EXPAND_SZ, Hive
+from guestfix.formats.windows.regf import REG_DWORD, REG_EXPAND_SZ, Hive
 
 SERVICES = ["atapi", "pciide", "disk", "partmgr", "volmgr", "msahci", "Tcpip", "NDIS", "CLFS", "fvevol"]
 

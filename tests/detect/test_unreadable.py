@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.base.errors import SymlinkLoop, TooLarge, Unreadable
+from guestfix.base.facts import Facts
 from guestfix.compat import judge
-from guestfix.detect import detect_all, kernels, limits, services
-from guestfix.detect import os as os_detector
-from guestfix.errors import SymlinkLoop, TooLarge, Unreadable
-from guestfix.facts import Facts
+from guestfix.detect import detect_all
+from guestfix.detect.boot import kernels
+from guestfix.detect.limits import checks as limits
+from guestfix.detect.services import access as services
+from guestfix.detect.system import os as os_detector
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
-from tests.systems import SYSTEMS, release_files
-from tests.tree import build, bzimage, elf
+from tests.build.systems import SYSTEMS, release_files
+from tests.build.tree import build, bzimage, elf
 
 OWN = (os_detector, kernels, services, limits)
 TARGET = Target("t", "t", firmware=("bios",))

@@ -20,10 +20,10 @@ from typing import Any
 import yaml
 
 from guestfix.backends import open_guest
-from guestfix.guest import Disks, GuestFS, Volume
-from tests.backends.images import convert
+from guestfix.base.guest import Disks, GuestFS, Volume
+from tests.backends.disks.test_formats import OVF
 from tests.backends.test_image import described, walk
-from tests.backends.test_image_formats import OVF
+from tests.build.images import convert
 
 REPO = Path(__file__).resolve().parents[2]
 ENV = {**os.environ, "PYTHONPATH": str(REPO)}

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.guest import Disk, Disks, Volume
-from guestfix.record import replace
-from tests import debian
-from tests.backends.images import run
-from tests.backends.uml_build import COPY, DM, LVM, MD, blank, build
+from guestfix.base.guest import Disk, Disks, Volume
+from guestfix.base.record import replace
+from tests.build import debian
+from tests.build.images import run
+from tests.build.uml import COPY, DM, LVM, MD, blank, build
 from tests.e2e import vm
 
 INCLUDE = (

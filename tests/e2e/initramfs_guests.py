@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import debian
+from tests.build import debian
 from tests.e2e import vm
 
 PACKAGES = (

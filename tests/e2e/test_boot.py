@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from guestfix.backends.status import usable
-from tests import debian
+from tests.build import debian
 from tests.e2e import vm
 
 pytestmark = pytest.mark.e2e

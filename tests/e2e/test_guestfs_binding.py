@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from guestfix.backends.contract import reference_tree
-from tests.backends.images import MIB, PartSpec, convert, disk, filesystem, have
+from tests.build.images import MIB, PartSpec, convert, disk, filesystem, have
 
 pytestmark = [
     pytest.mark.e2e,
@@ -24,7 +24,7 @@ import sys
 from guestfix.backends import open_writable
 from guestfix.backends.contract import reading_violations, writing_violations
 from guestfix.backends.directory import DirectoryGuest
-from guestfix.backends.libguestfs_far import new_handle
+from guestfix.backends.libguestfs.far import new_handle
 assert type(new_handle()).__module__ == "guestfs"
 guest = open_writable("libguestfs:" + sys.argv[1])
 print(reading_violations(guest, DirectoryGuest(sys.argv[2])))

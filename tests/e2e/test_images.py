@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from guestfix.backends.status import usable
-from guestfix.digest import state_of
-from guestfix.guest import GuestFS
+from guestfix.base.digest import state_of
+from guestfix.base.guest import GuestFS
 from tests.e2e import image_cells as cells
 from tests.e2e.image_guest import Built, build_guest, skip_without_tools
 

@@ -14,15 +14,15 @@ import pytest
 
 from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
-from guestfix.digest import state_of
-from guestfix.formats.regf import Hive
-from tests.backends.images import PartSpec, disk, filesystem, have
-from tests.corpus import CORPUS
+from guestfix.base.digest import state_of
+from guestfix.formats.windows.regf import Hive
+from tests.actions.windows.test_payload import inf
+from tests.build.corpus import CORPUS
+from tests.build.images import PartSpec, disk, filesystem, have
+from tests.build.windows import CONFIG, pe
+from tests.detect.windows.test_image import TOOLS, ntfs, tree_of, windows
+from tests.detect.windows.test_state import bcd
 from tests.e2e import image_cells as cells
-from tests.windows.guests import CONFIG, pe
-from tests.windows.test_detect_state import bcd
-from tests.windows.test_image import TOOLS, ntfs, tree_of, windows
-from tests.windows.test_payload import inf
 
 pytestmark = [
     pytest.mark.e2e,

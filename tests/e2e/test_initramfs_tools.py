@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.formats import initramfs
+from guestfix.formats.initramfs import image as initramfs
+from tests.actions.initramfs.test_inject import GOES_ON, Result, plan
+from tests.build.initramfs_tools import extract, run, unpack
 from tests.e2e import vm
 from tests.e2e.initramfs_guests import SPARE, root_tar
-from tests.initramfs.test_inject import GOES_ON, Result, plan
-from tests.initramfs.tools import extract, run, unpack
 
 pytestmark = pytest.mark.e2e
 
@@ -171,7 +171,7 @@ def _lsinitrd(image: Path) -> set[str]:
 
 def test_the_whole_closure_of_real_modules_agrees_with_modprobe(tools_root: Path) -> None:
     """Every module that a target or a root filesystem may ask for, against modprobe --show-depends."""
-    from guestfix.formats import moddep
+    from guestfix.formats.initramfs import moddep
 
     release = vm.kernel_of(tools_root)
     folder = tools_root / f"usr/lib/modules/{release}"

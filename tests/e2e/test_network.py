@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import debian
+from tests.build import debian
 from tests.e2e import vm
 
 pytestmark = pytest.mark.e2e

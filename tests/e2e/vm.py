@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import debian
+from tests.build import debian
 
 GRUB = Path("/usr/lib/grub/i386-pc")
 SECTOR = 512

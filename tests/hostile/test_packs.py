@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from guestfix import cache
-from guestfix.cases import bless, compare, find_cases, read_case, run_case
-from guestfix.errors import GuestfixError, PackError
-from guestfix.globs import MAX_MATCHES, fault_of, glob, path_matches
-from guestfix.guest import Stat
+from guestfix.base import cache
+from guestfix.base.errors import GuestfixError, PackError
+from guestfix.base.globs import MAX_MATCHES, fault_of, glob, path_matches
+from guestfix.base.guest import Stat
+from guestfix.base.versions import version_key
+from guestfix.cases.runner import bless, compare, find_cases, read_case, run_case
 from guestfix.pack.cache import load_pack
 from guestfix.pack.files import BOUNDS, MAX_FILES
 from guestfix.pack.load import MAX_NODES
 from guestfix.pack.ranges import RangeError, expand, parse_span
 from guestfix.pack.when import ConditionError, compile_condition
 from guestfix.pack.yamlpos import MAX_PROBLEMS, parse
-from guestfix.versions import version_key
-from tests.pack.packs import make_pack
+from tests.build.packs import make_pack
 
 SECRET = "hunter2-of-the-host"
 SECONDS, MEGABYTES = 10, 400
@@ -343,7 +343,7 @@ def test_conditions_are_bounded(name):
 
 
 def test_a_condition_of_the_greatest_depth_can_be_used():
-    from guestfix.facts import Facts
+    from guestfix.base.facts import Facts
     from guestfix.pack.when import evaluate, facts_of
 
     text = "not (" * 10 + "os.id == a" + ")" * 10

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from guestfix.errors import GuestfixError, PackError
+from guestfix.base.errors import GuestfixError, PackError
 from guestfix.pack import cache
 from guestfix.pack.cache import load_pack
-from tests.pack.packs import REAL, RULE, make_pack
+from tests.build.packs import REAL, RULE, make_pack
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +194,7 @@ def test_cases_are_no_part_of_the_digest(tmp_path):
 
 
 def test_the_real_pack_decodes_from_its_json():
-    from guestfix.record import asdict
+    from guestfix.base.record import asdict
 
     pack = load_pack(REAL)
     assert cache.decode(json.loads(json.dumps(asdict(pack)))) == pack

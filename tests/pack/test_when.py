@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guestfix.facts import Facts, Unknown
+from guestfix.base.facts import Facts, Unknown
 from guestfix.pack.when import ConditionError, compile_condition, evaluate, evaluate_all, facts_of
 
 

@@ -1,0 +1,1 @@
+"""Actions for boot loaders, their menus and the kernel's arguments."""

@@ -1,0 +1,104 @@
+"""Kernel arguments that the next grub-mkconfig or kernel-install would lose, because only their output has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from guestfix.actions.boot.args import MAIN_DEFAULTS, Source, sources
+from guestfix.actions.workbench import Workbench
+from guestfix.base.errors import EditError
+from guestfix.base.facts import Evidence
+from guestfix.formats import shellvars
+from guestfix.formats.boot import argplaces, cmdline
+from guestfix.formats.boot.cmdline import ArgLine, Rewrite
+
+KERNEL_INSTALL = "/etc/kernel/cmdline"
+
+_MADE_BY_MKCONFIG = ("root", "ro", "rw", "rootflags", "rootfstype", "zfs")
+_MADE = ("BOOT_IMAGE", "initrd", "single", "recovery", "vt.handoff", "LANG")
+"""What loaders, grubby and kernel-install write by themselves, or for one entry alone."""
+
+
+def mend_sources(bench: Workbench) -> None:
+    """Make /etc/default/grub and /etc/kernel/cmdline name every argument that the default entry has.
+
+    An argument that a source gives another value is the administrator's newer choice, and stays. What a
+    source has and the entry has not is told.
+    """
+    default: dict[str, Any] = bench.facts.value("boot.default") or {}
+    if default.get("loader") not in ("grub2", "bls"):
+        return
+    known = list(sources(bench))
+    tuned = _tuned(known)
+    args = [str(word) for word in default["args"] if word not in tuned]
+    defaults = [one for one in known if one.form == "default" and "grub" in one.path]
+    if any(one.path == MAIN_DEFAULTS for one in defaults):
+        _mend(bench, defaults, args, default, made=_MADE_BY_MKCONFIG + _MADE)
+    kernel = [one for one in known if one.path == KERNEL_INSTALL]
+    if kernel and default["loader"] == "bls":
+        _mend(bench, kernel, args, default, made=_MADE)
+
+
+def _tuned(known: list[Source]) -> set[str]:
+    """Return the arguments that tuned keeps in a variable of its own; it writes them anew by itself."""
+    loader = [one for one in known if one.form in ("grubcfg", "grubenv")]
+    lines = [line for one in loader for line in argplaces.lines_of(one.src, one.form)]
+    return {text for line in lines if not line.takes_more for text in line.texts()}
+
+
+def _words(group: list[Source]) -> list[str]:
+    return [text for one in group for line in argplaces.lines_of(one.src, one.form) for text in line.texts()]
+
+
+def _mend(
+    bench: Workbench, group: list[Source], args: list[str], default: dict[str, Any], made: tuple[str, ...]
+) -> None:
+    have = _words(group)
+    names = {cmdline.name_of(word) for word in have}
+    missing = [word for word in dict.fromkeys(args) if word not in have and cmdline.name_of(word) not in made]
+    lost = [word for word in missing if not _said_otherwise(word, names)]
+    if lost:
+        bench.find(
+            "GF-BOOT-ARGS-LOST",
+            "info",
+            f"{len(lost)} kernel argument{'s' if len(lost) > 1 else ''} would be lost with the next menu or kernel, "
+            f"so {group[0].path if len(group) == 1 else MAIN_DEFAULTS} gets them: {' '.join(lost)}",
+            Evidence(default["path"], default["line"], " ".join(args)),
+        )
+        _add(bench, group, lost)
+    pending = [word for word in dict.fromkeys(have) if word not in args and "$" not in word and "`" not in word]
+    if pending:
+        bench.find(
+            "GF-BOOT-ARGS-PENDING",
+            "info",
+            f"arguments that the default entry does not have yet: {' '.join(pending)}",
+            Evidence(group[0].path),
+            remedy="they come with the next grub-mkconfig or kernel, which guestfix does not run",
+        )
+
+
+def _said_otherwise(word: str, names: set[str]) -> bool:
+    """Tell whether the source gives this argument another value. Some may be given several times."""
+    name = cmdline.name_of(word)
+    several = ("console", "rd.lvm.lv", "rd.md.uuid", "rd.luks.uuid", "modprobe.blacklist", "rd_LVM_LV")
+    return name in names and name not in several
+
+
+def _add(bench: Workbench, group: list[Source], words: list[str]) -> None:
+    chosen = next((one for one in group if one.path in (MAIN_DEFAULTS, KERNEL_INSTALL)), group[0])
+    done = False
+
+    def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
+        nonlocal done
+        first, done = not done and line.takes_more, done or line.takes_more
+        return Rewrite(add=words if first else [])
+
+    try:
+        after = argplaces.rewrite(chosen.src, chosen.form, change)
+    except EditError:
+        return
+    if not done and chosen.form == "default" and shellvars.find(after, "GRUB_CMDLINE_LINUX") is None:
+        after = shellvars.set_value(after, "GRUB_CMDLINE_LINUX", " ".join(words))
+    if after != chosen.src:
+        bench.fs.put(chosen.path, after)

@@ -1,0 +1,223 @@
+"""Kernel arguments, changed alike in every place that holds them, so that no later step undoes the change.
+
+The places are the fact boot.sources; grub-mkconfig is never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from guestfix.actions.workbench import Workbench
+from guestfix.base.errors import EditError
+from guestfix.base.facts import Evidence
+from guestfix.base.record import frozen
+from guestfix.editors.boot import args as bootargs
+from guestfix.formats import shellvars
+from guestfix.formats.boot import argplaces, cmdline
+from guestfix.formats.boot.cmdline import ArgLine, Change, Rewrite
+from guestfix.formats.storage import devices
+
+MAIN_DEFAULTS = "/etc/default/grub"
+
+
+@frozen
+class Source:
+    """A file with kernel arguments as it stands now."""
+
+    path: str
+    form: str
+    src: bytes
+
+
+def sources(bench: Workbench) -> Iterator[Source]:
+    """Yield every file that holds kernel arguments, with all changes so far; unreadable ones are passed over."""
+    for one in bench.facts.value("boot.sources", []):
+        content = bench.fs.content(one["path"])
+        if isinstance(content, bytes):
+            yield Source(one["path"], one["form"], content)
+
+
+def change_all(bench: Workbench, change: Change) -> None:
+    """Do one change to the arguments in every source. A source without room for it becomes a finding."""
+    known = list(sources(bench))
+    shared = _words_of_defaults(known)
+    has_main = any(one.path == MAIN_DEFAULTS for one in known)
+    for one in known:
+        here = change
+        if one.form == "default":
+            here = _with_context(change, shared, one.path == MAIN_DEFAULTS or not has_main)
+        try:
+            after = argplaces.rewrite(one.src, one.form, here)
+        except EditError as error:
+            bench.find(
+                "GF-BOOT-ENV-FULL",
+                "warning",
+                f"kernel arguments could not be changed: {error.what}",
+                Evidence(one.path),
+                remedy="shorten the arguments in it (grub2-editenv), or write them into the entries themselves",
+            )
+            continue
+        if one.path == MAIN_DEFAULTS:
+            after = _add_assignment(after, here, shared)
+        if after is not one.src and after != one.src:
+            bench.fs.put(one.path, after)
+
+
+def _words_of_defaults(known: Iterable[Source]) -> list[str]:
+    """Return all arguments that grub-mkconfig would put together from several assignments and files."""
+    return [
+        text
+        for one in known
+        if one.form == "default"
+        for line in argplaces.lines_of(one.src, one.form)
+        for text in line.texts()
+    ]
+
+
+def _with_context(change: Change, shared: list[str], adds: bool) -> Change:
+    """Add only what none of the assignments has; replace and remove in each."""
+
+    def wrapped(texts: Iterable[str], line: ArgLine) -> Rewrite:
+        found = change(list(texts), line)
+        found.add = change(shared, line).add if adds and line.takes_more else []
+        return found
+
+    return wrapped
+
+
+def _add_assignment(src: bytes, change: Change, shared: list[str]) -> bytes:
+    """Write GRUB_CMDLINE_LINUX where arguments must be added and no assignment can take them."""
+    if any(line.takes_more for line in argplaces.lines_of(src, "default")):
+        return src
+    if shellvars.find(src, "GRUB_CMDLINE_LINUX") is not None:
+        return src
+    empty = ArgLine((), 0, 0, 0)
+    add = change(shared, empty).add
+    return shellvars.set_value(src, "GRUB_CMDLINE_LINUX", " ".join(add)) if add else src
+
+
+# actions
+
+
+def set_devices(bench: Workbench) -> None:
+    """Make root=, resume= and the like say UUIDs where they say device names, in every source.
+
+    A resume device that did not come along is removed. What can't be told becomes a finding; for the
+    root of the entry that boots it is a blocker where the target names disks otherwise.
+    """
+    facts = bench.facts
+    default = facts.value("boot.default") or {}
+    change = bootargs.DeviceChange(
+        facts.value("disks.uuid_by_device", {}),
+        facts.value("disks.partuuid_by_device", {}),
+        udev_links=_old_suse(bench),
+        initrd=not default or bool(default["initrd"]) or default["loader"] == "uki",
+        gone=_gone(bench),
+    )
+    change_all(bench, change)
+    _report_devices(bench, change, default)
+    _report_image(bench, default)
+
+
+def _old_suse(bench: Workbench) -> bool:
+    """Tell whether the initrd is of SUSE's first mkinitrd, which knows devices by their udev links."""
+    version = str(bench.facts.value("os.version", ""))
+    return str(bench.facts.value("os.id", "")) in ("sles", "sled", "opensuse", "suse") and version[:2] in ("10", "11")
+
+
+def _gone(bench: Workbench) -> Callable[[str], bool]:
+    """Return a test for swap devices that no volume of the guest answers to."""
+    specs = bench.facts.value("disks.specs", [])
+    complete = bool(bench.facts.value("disks.known") and bench.facts.value("disks.complete"))
+    table = bench.facts.value("disks.uuid_by_device", {})
+    return lambda value: bootargs.is_gone(value, table, specs, complete)
+
+
+def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: dict[str, Any]) -> None:
+    for word in change.removed:
+        bench.follow_up(f"{word} was removed from the kernel arguments: that swap volume did not come along")
+    booted = default.get("args", [])
+    for word in change.unresolved:
+        vital = word.startswith("root=") and word in booted
+        bench.find(
+            "GF-BOOT-ROOT-UNRESOLVED" if vital else "GF-BOOT-DEVICE-UNRESOLVED",
+            "blocker" if vital and not _same_name_on_target(bench, word) else "warning",
+            f"the kernel argument {word} names a device, and its UUID isn't known",
+            *([Evidence(default["path"], default["line"], word)] if vital else _places(bench, word)),
+            remedy="describe the guest's disks with --disks, so that the volume's UUID is known",
+        )
+    for word in change.reported:
+        bench.find(
+            "GF-BOOT-CRYPT-DEVICE",
+            "warning",
+            f"the kernel argument {word} names a device in a form that guestfix leaves alone",
+            *_places(bench, word),
+            remedy="write its UUID there yourself: cryptdevice=UUID=...:name",
+        )
+
+
+def _report_image(bench: Workbench, default: dict[str, Any]) -> None:
+    """Report device names in the arguments of a unified kernel image, which can't be changed."""
+    if default.get("loader") != "uki":
+        return
+    for word in default["args"]:
+        name, value = cmdline.name_of(word), cmdline.value_of(word)
+        if name in bootargs.DEVICE_ARGUMENTS and devices.is_unstable(value):
+            vital = name == "root" and not _same_name_on_target(bench, word)
+            bench.find(
+                "GF-BOOT-UKI-DEVICE",
+                "blocker" if vital else "warning",
+                f"the unified kernel image that boots has the argument {word} built in",
+                Evidence(default["path"], 0, word),
+                remedy="write its UUID into /etc/kernel/cmdline in the guest and make the image anew",
+            )
+
+
+def _same_name_on_target(bench: Workbench, word: str) -> bool:
+    """Tell whether the target calls its disks as the argument does."""
+    value = word.partition("=")[2]
+    return bool(bench.target.disk_prefix) and value.startswith(f"/dev/{bench.target.disk_prefix}")
+
+
+def _places(bench: Workbench, word: str) -> list[Evidence]:
+    raw = shellvars.encode(word)
+    return [
+        Evidence(one.path, one.src.count(b"\n", 0, one.src.find(raw)) + 1, word)
+        for one in sources(bench)
+        if raw in one.src
+    ][:5]
+
+
+def set_console(bench: Workbench, *, console: str) -> None:
+    """Make every kernel write to the target's serial console as well as to the screen."""
+    if console:
+        change_all(bench, bootargs.console(console))
+
+
+def unblock_drivers(bench: Workbench, *, storage: list[str], network: list[str]) -> None:
+    """Remove the target's drivers, and what they rest on, from the arguments' blacklists."""
+    needed = {*storage, *network}
+    if any(name.startswith("virtio") for name in needed):
+        needed |= {"virtio", "virtio_ring", "virtio_pci", "virtio_pci_modern_dev", "virtio_pci_legacy_dev"}
+    if "nvme" in needed:
+        needed |= {"nvme_core"}
+    if any(name.startswith("hv_") for name in needed):
+        needed |= {"hv_vmbus", "scsi_transport_fc"}
+    change_all(bench, bootargs.unblock(sorted(needed)))
+
+
+def set_target_arguments(bench: Workbench, *, words: list[str]) -> None:
+    """Make every kernel get the target's own arguments, in the form that its version takes."""
+    if words:
+        default = bench.facts.value("boot.default") or {}
+        change_all(bench, bootargs.ensure_for_kernel(words, str(default.get("kernel", ""))))
+
+
+def set_interface_names(bench: Workbench, *, policy: str) -> None:
+    """Make interface names follow the policy: kernel (eth0) or predictable (ens3, enp1s0)."""
+    words = ["net.ifnames=0", "biosdevname=0"]
+    if policy == "kernel":
+        change_all(bench, bootargs.ensure(words))
+    elif policy == "predictable":
+        change_all(bench, bootargs.remove(words))

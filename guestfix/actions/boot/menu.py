@@ -1,0 +1,235 @@
+"""Which entry boots: repaired where the settings name none, or one that can't boot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from guestfix.actions.workbench import Workbench
+from guestfix.base.edit import Link, Splice, apply_splices
+from guestfix.base.errors import EditError
+from guestfix.base.facts import Evidence
+from guestfix.base.patterns import regex
+from guestfix.base.record import replace
+from guestfix.base.versions import version_key
+from guestfix.editors.boot import menu as bootmenu
+from guestfix.formats import shellvars
+from guestfix.formats.boot import grubcfg, grubenv, grublegacy
+
+Entry = dict[str, Any]
+
+_SAVED = regex(rb"set\s+default=[\"']?\$\{?saved_entry")
+
+
+def repair_default(bench: Workbench) -> None:
+    """Make the default entry one that boots: its files exist, it is supported, no rescue or Xen-only kernel.
+
+    A default that does so stays. Otherwise the newest kernel that does is chosen, supported ones first,
+    and every setting that named the old one names it: grubenv, grub.cfg, menu.lst, loader.conf,
+    GRUB_DEFAULT. An unsupported kernel stays where no supported one is installed.
+    """
+    facts = bench.facts
+    default = facts.value("boot.default")
+    entries = [entry for entry in facts.value("boot.entries", []) if not _problem(bench, entry)]
+    supported = [entry for entry in entries if not _unsupported(bench, entry)]
+    problem = facts.value("boot.default_reason", "") or _problem(bench, default)
+    if not problem and supported and _unsupported(bench, default):
+        problem = f"the compatibility table does not have the kernel {_release(default)}"
+    if not problem:
+        return
+    if not entries:
+        bench.find(
+            "GF-BOOT-NO-ENTRY",
+            "warning",
+            f"{problem}, and no other entry can be chosen: none has a kernel file that is there",
+            *facts.evidence("boot.default"),
+            remedy="see that /boot is complete, then make the menu anew in the guest",
+        )
+        return
+    order = {id(entry): -at for at, entry in enumerate(entries)}
+    chosen = max(supported or entries, key=lambda entry: (version_key(_release(entry)), order[id(entry)]))
+    if _set_default(bench, chosen):
+        bench.follow_up(f"the default boot entry is now {chosen['title']!r}: {problem}")
+        if supported:
+            _settle_kernel(bench, chosen)
+
+
+def _unsupported(bench: Workbench, entry: Entry) -> bool:
+    """Tell whether the compatibility table has this system, but not with this kernel."""
+    return bool(bench.facts.value("compat.kernels", {}).get(_release(entry)) == "unsupported")
+
+
+def _settle_kernel(bench: Workbench, chosen: Entry) -> None:
+    """Let the finding about the old default kernel block no more, now that a supported one boots."""
+    for at, finding in enumerate(bench.findings):
+        if finding.code == "GF-KERNEL-UNSUPPORTED" and finding.severity == "blocker":
+            summary = f"{finding.summary}; {_release(chosen)} becomes the default instead"
+            bench.findings[at] = replace(finding, severity="warning", summary=summary)
+
+
+def _release(entry: Entry) -> str:
+    """Return the version in a kernel's file name."""
+    name = str(entry["kernel"]).rpartition("/")[2]
+    return name.partition("-")[2] or name
+
+
+def _problem(bench: Workbench, entry: Entry | None) -> str:
+    """Return why an entry can't be what boots, or empty."""
+    if entry is None:
+        return "the default entry can't be told"
+    kernel = str(entry["kernel"])
+    if not kernel:
+        return f"the entry {entry['title']!r} loads no Linux kernel"
+    marks = f"{entry['id']} {entry['title']} {kernel}".lower()
+    if any(mark in marks for mark in ("rescue", "recovery", "single-user", "failsafe")) or "single" in entry["args"]:
+        return f"the default entry {entry['title']!r} is for rescue"
+    if "xen" in kernel.rpartition("/")[2]:
+        return f"the default kernel {kernel} runs on a Xen hypervisor only"
+    for path in (kernel, *entry["initrd"]):
+        if bench.fs.stat(path) is None:
+            return f"the default entry {entry['title']!r} loads {path}, which is not there"
+    return ""
+
+
+def _set_default(bench: Workbench, entry: Entry) -> bool:
+    if entry["loader"] == "grub-legacy":
+        return _set_legacy(bench, entry)
+    if entry["loader"] in ("systemd-boot", "uki"):
+        return _set_loader_conf(bench, entry)
+    if entry["loader"] in ("grub2", "bls"):
+        return _set_grub2(bench, entry)
+    bench.find(
+        "GF-BOOT-DEFAULT-LOADER",
+        "warning",
+        f"the default of this loader can't be changed; {entry['title']!r} would boot",
+        Evidence(entry["path"], entry["line"]),
+        remedy="set DEFAULT in its configuration",
+    )
+    return False
+
+
+def _used_config(bench: Workbench) -> str:
+    return next((str(one["path"]) for one in bench.facts.value("boot.configs", []) if one["used"]), "")
+
+
+def _set_grub2(bench: Workbench, entry: Entry) -> bool:
+    path = _used_config(bench)
+    content = bench.fs.content(path) if path else None
+    if not isinstance(content, bytes):
+        return False
+    if _SAVED.search(content):
+        done = _set_saved_entry(bench, path, entry)
+    else:
+        new, literal = grub_word(entry["id"]), _default_literals(content)
+        splices = [Splice(at, end - at, new) for at, end in literal] or [Splice(0, 0, b"set default=" + new + b"\n")]
+        bench.fs.put(path, apply_splices(content, splices))
+        done = True
+    if done:
+        _set_grub_default(bench, entry)
+    return done
+
+
+def grub_word(text: str) -> bytes:
+    """Return a text as one word of grub.cfg, in double quotes as mkconfig writes the default."""
+    raw = shellvars.encode(text)
+    return b"'" + raw + b"'" if any(char in raw for char in b'"$\\') and b"'" not in raw else b'"' + raw + b'"'
+
+
+def _default_literals(src: bytes) -> list[tuple[int, int]]:
+    """Return where ``set default=`` says something without an expansion, rollbacks by boot_counter aside."""
+    found, todo = [], list(grubcfg.parse(src).nodes)
+    while todo:
+        one = todo.pop()
+        for condition, body in one.branches or ():
+            if b"boot_counter" not in (src[condition[0].start : condition[-1].rest_end] if condition else b""):
+                todo += body
+        text = src[one.rest_start : one.rest_end].lstrip()
+        if one.name == b"set" and text.startswith(b"default=") and b"$" not in text:
+            start = one.rest_end - len(text) + len(b"default=")
+            found.append((start, start + len(text.rstrip()) - len(b"default=")))
+    return sorted(found)
+
+
+def _set_saved_entry(bench: Workbench, config: str, entry: Entry) -> bool:
+    path = bench.facts.value("boot.env_block") or f"{config.rpartition('/')[0]}/grubenv"
+    content = bench.fs.content(path)
+    if isinstance(content, Link):
+        bench.find(
+            "GF-BOOT-ENV-UNSEEN",
+            "warning",
+            "saved_entry could not be set: the environment block lies on a filesystem that can't be seen",
+            Evidence(path, 0, content.target),
+            remedy="give guestfix the EFI system partition too, or run grub2-set-default in the guest",
+        )
+        return False
+    try:
+        block = content if isinstance(content, bytes) and grubenv.is_block(content) else grubenv.create({})
+        block = grubenv.unset(block, "next_entry")
+        block = grubenv.set_value(block, "saved_entry", str(entry["id"]))
+    except EditError as error:
+        bench.find("GF-BOOT-ENV-FULL", "warning", f"saved_entry could not be set: {error.what}", Evidence(path))
+        return False
+    if block != content:
+        bench.fs.put(path, block, mode=None if content is not None else 0o600)
+    return True
+
+
+def _set_grub_default(bench: Workbench, entry: Entry) -> None:
+    """Make GRUB_DEFAULT agree where it names an entry itself."""
+    path = "/etc/default/grub"
+    content = bench.fs.content(path)
+    found = shellvars.find(content, "GRUB_DEFAULT") if isinstance(content, bytes) else None
+    if isinstance(content, bytes) and found and not found.dynamic and found.value not in ("saved", "0", ""):
+        bench.fs.put(path, shellvars.set_value(content, "GRUB_DEFAULT", str(entry["id"])))
+
+
+def _set_legacy(bench: Workbench, entry: Entry) -> bool:
+    path = _used_config(bench)
+    content = bench.fs.content(path)
+    if not isinstance(content, bytes):
+        return False
+    number = str(entry["id"]).encode()
+    known = [one for one in grublegacy.parse(content).commands if one.name == "default"]
+    splices = [Splice(one.start, one.end - one.start, number) for one in known] or [
+        Splice(0, 0, b"default=%s\n" % number)
+    ]
+    bench.fs.put(path, apply_splices(content, splices))
+    return True
+
+
+def _set_loader_conf(bench: Workbench, entry: Entry) -> bool:
+    base = str(entry["path"]).rpartition("/loader/")[0] or str(bench.facts.value("boot.esp", ""))
+    path, name = f"{base}/loader/loader.conf", shellvars.encode(entry["id"])
+    content = bench.fs.content(path)
+    src = content if isinstance(content, bytes) else b""
+    lines = [line for line in src.splitlines(keepends=True) if line.split()[:1] != [b"default"]]
+    suffix = b"" if entry["loader"] == "uki" else b".conf"
+    bench.fs.put(path, b"".join([b"default " + name + suffix + b"\n", *lines]))
+    return True
+
+
+def use_firmware_commands(bench: Workbench) -> None:
+    """Make entries load their kernel with commands that the guest's firmware has.
+
+    linux16 exists on a BIOS only, linuxefi on UEFI only; nothing changes in a guest that can boot by both.
+    """
+    facts = bench.facts
+    path, firmwares = _used_config(bench), facts.value("boot.firmwares", [])
+    content = bench.fs.content(path) if path else None
+    if len(firmwares) != 1 or not isinstance(content, bytes) or "grub2" not in facts.value("boot.loaders", []):
+        return
+    wrong = b"linux16" if firmwares == ["uefi"] else b"linuxefi"
+    if not any(node.name == wrong for node in grubcfg.parse(content).walk()):
+        return
+    patched = _has_patched_grub(bench)
+    pair = ("linux", "initrd")
+    if patched:
+        pair = ("linuxefi", "initrdefi") if firmwares == ["uefi"] else ("linux16", "initrd16")
+    after = bootmenu.loader_commands(content, linux=pair[0], initrd=pair[1])
+    if isinstance(after, bytes) and after is not content:
+        bench.fs.put(path, after)
+
+
+def _has_patched_grub(bench: Workbench) -> bool:
+    """Tell whether GRUB is the Red Hat family's, whose EFI build boots with Secure Boot by linuxefi."""
+    ident, like = str(bench.facts.value("os.id", "")), bench.facts.value("os.id_like", [])
+    return ident in ("rhel", "centos", "ol", "fedora", "amzn", "scientific") or "rhel" in like or "fedora" in like

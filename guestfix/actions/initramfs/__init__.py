@@ -1,0 +1,1 @@
+"""Actions for initial RAM filesystems and kernel modules."""

@@ -1,0 +1,1 @@
+"""Actions for the network and its names."""

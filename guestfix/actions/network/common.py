@@ -1,0 +1,213 @@
+"""What the network actions of all stacks share: the NICs, the policy, and the list of what will be lost."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Mapping
+
+from guestfix.actions.workbench import Workbench
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Evidence
+from guestfix.base.record import mutable, replace
+from guestfix.formats.network.nic import MAX_CONFIG, Nic, from_fact, is_mac, norm_mac
+from guestfix.formats.network.wired import CARRIED, stands_on_wire, wires_of
+
+Editor = Callable[[bytes | None], bytes | None]
+
+
+@mutable
+class Setup:
+    """One stack's part of the network at work. ``own`` are the stack's NICs, ``nics`` all of them.
+
+    ``primary`` is the interface that is to use DHCP: the wired NIC below the default route, which then stands
+    alone, or (``dhcp-first``) the interface with the default route itself. ``bare``: no file configures it, only
+    something on it, such as a VLAN.
+    """
+
+    bench: Workbench
+    stack: str
+    policy: str
+    nics: list[Nic]
+    own: list[Nic]
+    primary: Nic | None
+    manager: str
+    bare: bool = False
+
+    @property
+    def lonely(self) -> bool:
+        """Whether policy ``dhcp`` must add a file, for no file of the stack in charge configures the NIC."""
+        return self.policy == "dhcp" and self.in_charge and (self.primary is None or self.bare)
+
+    @property
+    def in_charge(self) -> bool:
+        """Whether this stack has the wired NIC that carries the default route, or would have to get one."""
+        return bool(self.bench.facts.value("network.stack") == self.stack)
+
+    @property
+    def flat(self) -> bool:
+        """Whether the primary NIC leaves the bond, bridge or team that it is a port of."""
+        return self.policy == "dhcp"
+
+    def is_primary(self, nic: Nic) -> bool:
+        """Tell whether this is the NIC that is to use DHCP."""
+        return self.primary is not None and nic == self.primary
+
+    def wired(self, nic: Nic) -> bool:
+        """Tell whether the interface is a wired NIC or stands on one; others (Wi-Fi, VPN) are left alone."""
+        return nic.kind == "ethernet" or (nic.kind in CARRIED and stands_on_wire(nic, self.nics))
+
+    def goes(self, nic: Nic) -> bool:
+        """Tell whether policy ``dhcp`` removes it: what stands on a NIC, and further NICs that aren't DHCP."""
+        if self.policy != "dhcp" or self.is_primary(nic) or not self.wired(nic):
+            return False
+        said = nic.more or nic.addresses or nic.gateway or nic.gateway6
+        return nic.kind != "ethernet" or nic.method == "static" or bool(said)
+
+    def optional(self, nic: Nic) -> bool:
+        """Tell whether the boot must not wait for this NIC: one that the default route does not need."""
+        if self.policy != "dhcp-first" or nic.kind != "ethernet" or self.is_primary(nic):
+            return False
+        return self.primary is None or nic not in wires_of(self.primary, self.nics)
+
+    def read(self, path: str) -> bytes | None:
+        """Return the file's bytes as they are planned so far, or None where there are none."""
+        try:
+            return self.bench.fs.read(path, MAX_CONFIG)
+        except GuestError:
+            return None
+
+    def write(self, path: str, before: bytes | None, after: bytes | None, *, mode: int | None = None) -> None:
+        """Plan the new content of path, where it differs."""
+        if after is not before and after != before:
+            self.bench.fs.put(path, after, mode=mode)
+
+    def aside(self, path: str) -> None:
+        """Plan that path is moved aside, if it is there."""
+        before = self.read(path)
+        if before is not None:
+            self.bench.fs.put(path, None)
+
+    def files(self) -> list[Nic]:
+        """Return the stack's NICs that have a file."""
+        return [nic for nic in self.own if not (self.bare and self.is_primary(nic))]
+
+    def each(self, dhcp: Editor, keep: Callable[[bytes | None, Nic], bytes | None]) -> None:
+        """Plan each of the stack's files: moved aside, changed to DHCP, or kept but tied to the new NIC."""
+        for nic in self.files():
+            if self.goes(nic):
+                self.aside(nic.path)
+                continue
+            before = after = self.read(nic.path)
+            if self.is_primary(nic) and self.policy != "preserve":
+                after = dhcp(after)
+            if self.wired(nic) and not (self.flat and self.is_primary(nic)):
+                after = keep(after, nic)
+            self.write(nic.path, before, after)
+
+    def renamed(self, nic: Nic) -> Nic:
+        """Return how a SUSE file that is named after old hardware (ifcfg-eth-id-MAC) will be named."""
+        if self.stack != "ifcfg-suse" or nic.bound_name:
+            return nic
+        mac = self.new_mac(nic)
+        if mac and not self.is_primary(nic):
+            return replace(nic, name=f"eth-id-{mac}")
+        return replace(nic, name=self._plain_names().get(nic.path, nic.name), bound_name=True)
+
+    def _plain_names(self) -> dict[str, str]:
+        """Return the names that files named after old hardware get: the primary's comes first, none twice."""
+        old = [one for one in self.own if not one.bound_name and (self.is_primary(one) or not self.new_mac(one))]
+        old.sort(key=lambda one: not self.is_primary(one))
+        taken = {one.name for one in self.own if one.bound_name}
+        free = (name for number in itertools.count() if (name := f"eth{number}") not in taken)
+        return dict(zip((one.path for one in old), free, strict=False))
+
+    def added(self, path: str) -> None:
+        """Tell that no wired NIC was configured, and that a file now makes them use DHCP."""
+        missing = f"no file configured {self.primary.name} itself" if self.primary else "no wired NIC was configured"
+        summary = f"{missing} for {self.stack}; {path} now makes one use DHCP"
+        self.bench.find("GF-NETWORK-ADDED", "info", summary, Evidence(path))
+
+    def place(self, nic: Nic) -> str:
+        """Return what the map says of the NIC: its new hardware address or name, or ""."""
+        known: Mapping[str, str] = self.bench.facts.value("network.map", {}) or {}
+        table = {norm_mac(old) or old: str(new).strip() for old, new in known.items()}
+        return table.get(nic.name) or table.get(nic.mac or "-") or table.get(nic.id or "-") or ""
+
+    def new_mac(self, nic: Nic) -> str:
+        """Return the NIC's new hardware address where the map gives one, else ""."""
+        place = self.place(nic)
+        return norm_mac(place) if is_mac(place) else ""
+
+
+def begin(bench: Workbench, stack: str, policy: str) -> Setup:
+    """Return the setup of a stack, and list what will be lost of its NICs."""
+    nics = [from_fact(one) for one in bench.facts.value("network.interfaces", [])]
+    primary = bench.facts.value("network.carrier" if policy == "dhcp-first" else "network.primary", {})
+    own = [one for one in nics if one.stack == stack]
+    main = from_fact(primary) if primary and primary["stack"] == stack else None
+    bare = main is not None and main not in own
+    if main is not None and bare:
+        nics.append(main)
+        own.append(main)
+    manager = bench.facts.value("network.manager", "")
+    setup = Setup(bench, stack, policy, nics, own, main, manager, bare)
+    for nic in own:
+        _tell(setup, nic)
+    return setup
+
+
+def _tell(setup: Setup, nic: Nic) -> None:
+    """Record what the policy takes away from one interface."""
+    place = Evidence(nic.path, nic.line)
+    if setup.goes(nic):
+        what = _what(nic)
+        parts = f": {what}" if what else ""
+        kind = nic.kind if nic.kind != "ethernet" else "NIC"
+        if setup.primary is not None and nic.name == setup.primary.name:
+            _tell_lost(setup, nic, what, place)
+            return
+        summary = f"the {kind} {nic.name} is taken out of the configuration{parts}"
+        remedy = "set it up again after the migration, or choose --policy network=preserve (or dhcp-first)"
+        setup.bench.find("GF-NETWORK-DEVICE-LOST", "warning", summary, place, remedy=remedy)
+        setup.bench.follow_up(f"{nic.name} ({kind}) was taken out of {nic.path}{parts}")
+    elif setup.is_primary(nic) and setup.policy in ("dhcp", "dhcp-first"):
+        what = _what(nic, whole=setup.flat)
+        if what:
+            _tell_lost(setup, nic, what, place)
+
+
+def _tell_lost(setup: Setup, nic: Nic, what: str, place: Evidence) -> None:
+    severity = "warning" if _more_than_dhcp_gives(nic) else "info"
+    summary = f"{nic.name} will take its address by DHCP and loses {what}"
+    remedy = "reserve the address at the DHCP server, or choose --policy network=preserve"
+    setup.bench.find("GF-NETWORK-STATIC-LOST", severity, summary, place, remedy=remedy)
+    setup.bench.follow_up(f"{nic.name} had {what}: what is still needed must come from the DHCP server")
+
+
+def _what(nic: Nic, *, whole: bool = True) -> str:
+    """Return what an interface has that DHCP may not give it, in words; ``whole``: with what it stands on."""
+    four = [one for one in nic.addresses if ":" not in one]
+    six = [one for one in nic.addresses if ":" in one]
+    parts = (
+        ("address", "addresses", four),
+        ("IPv6 address", "IPv6 addresses", six),
+        ("gateway", "gateways", [one for one in (nic.gateway, nic.gateway6) if one]),
+        ("DNS server", "DNS servers", list(nic.dns)),
+        ("search domain", "search domains", list(nic.search)),
+        ("route", "routes", list(nic.routes)),
+        ("MTU", "", [str(nic.mtu)] if nic.mtu not in (None, 1500) else []),
+        ("its place in", "its place in", list(nic.more) if whole else []),
+        ("on", "on", [one for one in nic.parents if nic.kind != "ethernet"] if whole else []),
+    )
+    said = [(one if len(values) == 1 else many, values) for one, many, values in parts if values]
+    return "; ".join(f"{label} {', '.join(_short(value) for value in values)}" for label, values in said)
+
+
+def _short(text: str) -> str:
+    return re.sub(r"\s+", " ", text)[:80]
+
+
+def _more_than_dhcp_gives(nic: Nic) -> bool:
+    six = any(":" in one for one in nic.addresses)
+    return six or len(nic.addresses) > 1 or bool(nic.routes) or bool(nic.more) or nic.mtu not in (None, 1500)

@@ -1,0 +1,98 @@
+"""Red Hat's and SUSE's ifcfg files, with the route files beside them."""
+
+from __future__ import annotations
+
+from guestfix.actions.network.common import Setup, begin
+from guestfix.actions.workbench import Workbench
+from guestfix.detect.network.read import SCRIPTS, SUSE
+from guestfix.editors.network import ifcfg
+from guestfix.formats.network.nic import IFNAME, Nic
+
+
+def red_hat(bench: Workbench, *, policy: str) -> None:
+    """Apply the network policy to ifcfg files of Red Hat's family."""
+    setup = begin(bench, "ifcfg", policy)
+    any_nic = policy == "dhcp" and setup.manager == "networkmanager"
+    _files(setup, any_nic=any_nic, suse=False)
+    if policy != "preserve" and setup.in_charge:
+        path = "/etc/sysconfig/network"
+        before = setup.read(path)
+        setup.write(path, before, ifcfg.networking_on(ifcfg.no_gateway(before)))
+
+
+def suse(bench: Workbench, *, policy: str) -> None:
+    """Apply the network policy to ifcfg files of SUSE's (wicked, or the older ifup scripts)."""
+    setup = begin(bench, "ifcfg-suse", policy)
+    _files(setup, any_nic=False, suse=True)
+    if policy == "preserve" or not setup.in_charge:
+        return
+    gone = {nic.name for nic in setup.own if setup.goes(nic) or setup.is_primary(nic)}
+    routes, config = f"{SUSE}/routes", f"{SUSE}/config"
+    before = setup.read(routes)
+    setup.write(routes, before, ifcfg.no_old_routes(before, devices=gone, loose=policy == "dhcp"))
+    if setup.primary is not None and setup.primary.method != "dhcp":
+        before = setup.read(config)
+        setup.write(config, before, ifcfg.no_fixed_dns(before))
+
+
+def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
+    for nic in setup.files():
+        if setup.goes(nic):
+            setup.aside(nic.path)
+            _routes_aside(setup, nic)
+        elif suse and not nic.bound_name:
+            _renamed(setup, nic)
+        elif setup.is_primary(nic) and setup.policy != "preserve":
+            before = setup.read(nic.path)
+            setup.write(nic.path, before, ifcfg.dhcp(before, any_nic=any_nic, suse=suse, flat=setup.flat))
+            _routes_aside(setup, nic)
+        elif setup.wired(nic):
+            _keep(setup, nic, suse)
+    if setup.lonely:
+        _fresh(setup, suse)
+
+
+def _renamed(setup: Setup, nic: Nic) -> None:
+    """Move a file that is named after old hardware to the new NIC's MAC, or a plain name."""
+    before = setup.read(nic.path)
+    path = f"{SUSE}/ifcfg-{setup.renamed(nic).name}"
+    if before is None or setup.read(path) is not None:
+        return
+    if setup.is_primary(nic) and setup.policy != "preserve":
+        before = ifcfg.dhcp(before, suse=True, flat=setup.flat)
+        _routes_aside(setup, nic)
+    elif setup.optional(nic):
+        before = ifcfg.optional(before)
+    setup.aside(nic.path)
+    setup.write(path, None, before)
+
+
+def _keep(setup: Setup, nic: Nic, suse: bool) -> None:
+    """Leave an interface as it is, but for what binds it to old hardware."""
+    before = setup.read(nic.path)
+    after = ifcfg.rebind(before, mac=setup.new_mac(nic), suse=suse)
+    if suse and setup.optional(nic):
+        after = ifcfg.optional(after)
+    setup.write(nic.path, before, after)
+
+
+def _routes_aside(setup: Setup, nic: Nic) -> None:
+    """Move an interface's route files aside: their gateways are on the old network."""
+    folder, _, name = nic.path.rpartition("/")
+    suffix = name.partition("-")[2]
+    for start in ("route-", "route6-", "rule-", "rule6-", "ifroute-"):
+        setup.aside(f"{folder}/{start}{suffix}")
+
+
+def _fresh(setup: Setup, suse: bool) -> None:
+    """Add a file where no NIC has one; NetworkManager makes a DHCP profile of its own unless told not to."""
+    by_itself = setup.manager == "networkmanager" and not setup.bench.facts.value("network.no_auto_default")
+    if by_itself and not setup.bare:
+        return
+    name = setup.primary.name if setup.primary is not None else "eth0"
+    path = f"{SUSE if suse else SCRIPTS}/ifcfg-{name}"
+    before = setup.read(path)
+    if before is None and IFNAME.match(name):
+        new = ifcfg.fresh(name, suse=suse)
+        setup.write(path, None, ifcfg.dhcp(new, any_nic=setup.manager == "networkmanager", suse=suse))
+        setup.added(path)

@@ -1,0 +1,24 @@
+"""NetworkManager's connection profiles."""
+
+from __future__ import annotations
+
+from guestfix.actions.network.common import begin
+from guestfix.actions.workbench import Workbench
+from guestfix.detect.network.read import PROFILES
+from guestfix.editors.network import keyfile
+
+NEW = f"{PROFILES}/guestfix-wired.nmconnection"
+UUID = "5c2a9d0e-6b1f-5f39-9d55-9d4f1f0a7c11"
+"""The same in every guest: profiles of different machines never meet."""
+
+
+def apply(bench: Workbench, *, policy: str) -> None:
+    """Apply the network policy to NetworkManager's keyfiles."""
+    setup = begin(bench, "networkmanager", policy)
+    setup.each(
+        lambda src: keyfile.dhcp(src, any_nic=setup.flat, flat=setup.flat),
+        lambda src, nic: keyfile.rebind(src, mac=setup.new_mac(nic)),
+    )
+    if setup.lonely and (setup.bare or bench.facts.value("network.no_auto_default")):
+        setup.write(NEW, setup.read(NEW), keyfile.fresh(UUID), mode=0o600)
+        setup.added(NEW)

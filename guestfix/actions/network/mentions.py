@@ -1,0 +1,99 @@
+"""Where else a name or an address is said that no NIC of the new platform will have."""
+
+from __future__ import annotations
+
+import re
+
+from guestfix.actions.workbench import Workbench
+from guestfix.base.facts import Evidence
+from guestfix.base.patterns import regex
+from guestfix.detect.files import paths_like, read_small
+from guestfix.formats.network.nic import IFNAME, MAX_CONFIG
+
+_PLACES = (
+    "/etc/sysconfig/ip*tables",
+    "/etc/iptables/*",
+    "/etc/iptables.rules",
+    "/etc/nftables.conf",
+    "/etc/sysconfig/nftables.conf",
+    "/etc/nftables/*.nft",
+    "/etc/ufw/user*.rules",
+    "/etc/ufw/*fore*.rules",
+    "/etc/firewalld/zones/*.xml",
+    "/etc/firewalld/direct.xml",
+    "/etc/shorewall/interfaces",
+    "/etc/sysconfig/SuSEfirewall2",
+    "/etc/sysctl.conf",
+    "/etc/sysctl.d/*.conf",
+    "/etc/dnsmasq.conf",
+    "/etc/dnsmasq.d/*",
+    "/etc/default/isc-dhcp-server",
+    "/etc/keepalived/keepalived.conf",
+    "/etc/rc.local",
+    "/etc/rc.d/rc.local",
+)
+"""Firewall rules, kernel settings and services that go by an interface's name."""
+
+MAX_PLACES = 12
+_BARE = regex(r"[0-9A-Fa-f.:]{3,45}\Z")
+
+
+Row = tuple[str, int, str]
+"""A line that is no comment: its file, its number, its text."""
+
+
+def tell_mentions(bench: Workbench, names: list[str], addresses: list[str]) -> None:
+    """Record where these names, and these addresses with or without their prefix, are still said."""
+    if names or addresses:
+        rows = _rows(bench, _PLACES)
+        _names_used(bench, names, rows)
+        _addresses_used(bench, addresses, [*_rows(bench, ("/etc/hosts",)), *rows])
+
+
+def _names_used(bench: Workbench, names: list[str], rows: list[Row]) -> None:
+    known = [re.escape(name) for name in names if IFNAME.match(name)]
+    wanted = re.compile(rf"(?<![\w-])(?:in_|out_)?({'|'.join(known)})(?![\w-])")
+    found = _said(rows, wanted) if known else []
+    if found:
+        bench.find(
+            "GF-NETWORK-NAME-USED",
+            "warning",
+            f"{_words(wanted, found)}, but the NICs of the new platform get other names",
+            *found[:MAX_PLACES],
+            remedy="write these without the name, or keep names with --policy network=preserve (or dhcp-first)",
+        )
+
+
+def _addresses_used(bench: Workbench, addresses: list[str], rows: list[Row]) -> None:
+    known = [re.escape(one) for one in dict.fromkeys(one.partition("/")[0] for one in addresses) if _BARE.match(one)]
+    wanted = re.compile(rf"(?<![\w.:])({'|'.join(known)})(?![\w.:])")
+    found = _said(rows, wanted) if known else []
+    if found:
+        bench.find(
+            "GF-NETWORK-ADDRESS-USED",
+            "info",
+            f"{_words(wanted, found)}, but no longer an address of the guest",
+            *found[:MAX_PLACES],
+            remedy="correct these once the new address is known",
+        )
+
+
+def _words(wanted: re.Pattern[str], found: list[Evidence]) -> str:
+    said = dict.fromkeys(word for place in found for word in wanted.findall(place.text))
+    more = f" ({len(found) - MAX_PLACES} more places)" if len(found) > MAX_PLACES else ""
+    return f"{', '.join(list(said)[:20])}: also written elsewhere{more}"
+
+
+def _said(rows: list[Row], wanted: re.Pattern[str]) -> list[Evidence]:
+    return [Evidence(path, n, line[:200]) for path, n, line in rows if wanted.search(line)]
+
+
+def _rows(bench: Workbench, patterns: tuple[str, ...]) -> list[Row]:
+    paths = [path for pattern in patterns for path in paths_like(bench.fs, pattern, 64)]
+    return [row for path in paths for row in _lines(bench, path)]
+
+
+def _lines(bench: Workbench, path: str) -> list[Row]:
+    text = (read_small(bench.fs, path, MAX_CONFIG) or b"").decode("utf-8", "replace")
+    lines = [(path, n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
+    return [row for row in lines if not row[2].startswith("#")]

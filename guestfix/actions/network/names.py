@@ -1,0 +1,132 @@
+"""Names of NICs: old bindings out of the way, old names given to new NICs where the configuration needs them."""
+
+from __future__ import annotations
+
+from guestfix.actions.network.common import Setup, begin
+from guestfix.actions.network.mentions import tell_mentions
+from guestfix.actions.workbench import Workbench
+from guestfix.detect.network.state import PIN
+from guestfix.formats.network.nic import IFNAME, Nic, kernel_name, norm_mac
+from guestfix.formats.network.udevnet import pin_rules
+from guestfix.formats.network.wired import natural
+
+BY_NAME = ("ifupdown", "initscripts", "wicked", "ifup")
+"""Who needs an interface's name and knows no wildcard (ifupdown: none that it can wait for at boot)."""
+
+
+def keep_names(bench: Workbench, *, policy: str) -> None:
+    """Give the names that the configuration uses to the NICs of the new platform, by a udev rule.
+
+    ``dhcp``: only where the program in charge works by name, and only for the NIC with the default route.
+    ``dhcp-first`` and ``preserve``: for every wired NIC, by the map, else in the kernel's order.
+    """
+    stack = bench.facts.value("network.stack", "")
+    setup = begin(Workbench(bench.fs, bench.facts, bench.target), stack, policy)
+    setup.bench = bench  # the other one took what begin() finds, which each stack's own rule says
+    _unused(setup)
+    lost = _lost(setup)
+    own = [setup.renamed(nic) for nic in setup.own]
+    setup.primary = setup.renamed(setup.primary) if setup.primary is not None else None
+    setup.own = own
+    if policy != "dhcp":
+        _any(setup)
+    wanted = _wanted(setup)
+    tell_mentions(bench, _without_nic(setup, {nic.name for nic in wanted}), lost)
+    places = [setup.place(nic) for nic in wanted]
+    if _come_by_themselves(setup, wanted, places):
+        return
+    main = setup.primary or (wanted[0] if wanted and policy == "dhcp" else None)
+    chosen = main.name if main is not None and policy != "preserve" else ""
+    new = pin_rules([nic.name for nic in wanted], places, chosen)
+    if new:
+        setup.write(PIN, setup.read(PIN), new)
+        _tell(bench, wanted, places, policy)
+
+
+def _lost(setup: Setup) -> list[str]:
+    """Return the addresses that the policy takes away."""
+    if setup.policy == "preserve":
+        return []
+    return [one for nic in setup.nics if setup.goes(nic) or setup.is_primary(nic) for one in nic.addresses]
+
+
+def _without_nic(setup: Setup, kept: set[str]) -> list[str]:
+    """Return the names of configured NICs that no new NIC is given, and that the kernel doesn't give by itself."""
+    own = setup.bench.facts.value("network.predictable_names", True) is False
+    ours = [nic for nic in setup.nics if nic.bound_name or (nic.stack == "netplan" and nic.bound_mac)]
+    wired = dict.fromkeys(nic.name for nic in ours if nic.kind == "ethernet")
+    return [name for name in wired if name not in kept and not (own and kernel_name(name))]
+
+
+def _wanted(setup: Setup) -> list[Nic]:
+    if setup.policy == "dhcp":
+        if setup.manager not in BY_NAME:
+            return []
+        return [setup.primary or Nic("eth0")]
+    wired = [nic for nic in setup.own if nic.kind == "ethernet" and IFNAME.match(nic.name) and _by_name(setup, nic)]
+    unique = {nic.name: nic for nic in reversed(wired)}
+    return sorted(unique.values(), key=lambda nic: natural(nic.name))
+
+
+def _by_name(setup: Setup, nic: Nic) -> bool:
+    """Tell whether the file will match the NIC by its name."""
+    return nic.bound_name or (setup.stack in ("netplan", "networkd") and nic.bound_mac and not setup.new_mac(nic))
+
+
+def _come_by_themselves(setup: Setup, wanted: list[Nic], places: list[str]) -> bool:
+    """Tell whether the kernel's own names are the wanted ones and nothing in the guest changes them."""
+    others = [nic for nic in setup.own if nic.kind == "ethernet" and nic.name not in {one.name for one in wanted}]
+    if setup.bench.facts.value("network.predictable_names", True) or any(places):
+        return False
+    if setup.policy == "dhcp-first" or (setup.policy == "dhcp" and others):
+        return False  # the file also notes which NIC was chosen
+    return all(kernel_name(nic.name) and nic.name == f"eth{index}" for index, nic in enumerate(wanted))
+
+
+def _unused(setup: Setup) -> None:
+    """Name the NICs of the map that the guest's configuration doesn't have."""
+    known = {name for nic in setup.nics for name in (nic.name, nic.mac, nic.id)}
+    table = setup.bench.facts.value("network.map", {}) or {}
+    lost = [old for old in table if old not in known and (norm_mac(old) or old) not in known]
+    if lost:
+        summary = f"the network map names {', '.join(lost)}, which the guest's configuration does not have"
+        setup.bench.find("GF-NETWORK-MAP-UNUSED", "warning", summary, remedy="compare it with guestfix inspect")
+
+
+def _any(setup: Setup) -> None:
+    """Name the profiles that were bound by MAC alone: without a new one they take whichever NIC comes first."""
+    loose = [
+        nic.id or nic.name
+        for nic in setup.own
+        if nic.kind == "ethernet" and nic.bound_mac and not _by_name(setup, nic) and not setup.new_mac(nic)
+    ]
+    if loose:
+        setup.bench.find(
+            "GF-NETWORK-NO-MAP",
+            "warning",
+            f"{', '.join(loose)} was bound to a MAC of the old hardware and will take any free NIC",
+            remedy="give --network-map a file with old name (or MAC): new MAC (or name)",
+        )
+
+
+def _tell(bench: Workbench, wanted: list[Nic], places: list[str], policy: str) -> None:
+    by_order = [nic.name for nic, place in zip(wanted, places, strict=True) if not place]
+    taken = [nic.name for nic, place in zip(wanted, places, strict=True) if place and kernel_name(nic.name)]
+    if len(taken) > 1:
+        bench.find(
+            "GF-NETWORK-NAMES-TAKEN",
+            "info",
+            f"{', '.join(taken)} are names that the kernel gives too; systemd's udev exchanges none that are in use",
+            remedy=f"attach the NICs on the new platform in this order: {', '.join(taken)}",
+        )
+    if by_order and (policy == "preserve" or len(wanted) > 1):
+        bench.find(
+            "GF-NETWORK-NO-MAP",
+            "warning" if policy == "preserve" else "info",
+            f"no new NIC is given for {', '.join(by_order)}: the names go to the new NICs in the kernel's order",
+            remedy="give --network-map a file with old name (or MAC): new MAC (or name)",
+        )
+    if by_order and len(wanted) == 1:
+        bench.follow_up(f"the first NIC of the new platform is called {by_order[0]} (by {PIN})")
+    elif wanted:
+        bench.follow_up(f"the NICs of the new platform are called {', '.join(n.name for n in wanted)} (by {PIN})")

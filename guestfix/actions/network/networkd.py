@@ -1,0 +1,39 @@
+"""systemd-networkd's .network and .netdev files."""
+
+from __future__ import annotations
+
+from guestfix.actions.network.common import Setup, begin
+from guestfix.actions.workbench import Workbench
+from guestfix.detect.network.read import NETWORKD
+from guestfix.editors.network import networkd
+from guestfix.formats.network.networkd import netdev
+from guestfix.formats.network.nic import Nic
+
+NEW = f"{NETWORKD}/80-guestfix-wired.network"
+
+
+def apply(bench: Workbench, *, policy: str) -> None:
+    """Apply the network policy to systemd-networkd's files."""
+    setup = begin(bench, "networkd", policy)
+    setup.each(
+        lambda src: networkd.dhcp(src, any_nic=setup.flat, flat=setup.flat),
+        lambda src, nic: _keep(setup, src, nic),
+    )
+    if policy == "dhcp":
+        _devices_aside(setup)
+        if setup.lonely:
+            setup.write(NEW, setup.read(NEW), networkd.FRESH)
+            setup.added(NEW)
+
+
+def _keep(setup: Setup, src: bytes | None, nic: Nic) -> bytes | None:
+    bound = networkd.rebind(src, mac=setup.new_mac(nic), name=nic.name)
+    return networkd.optional(bound) if setup.optional(nic) else bound
+
+
+def _devices_aside(setup: Setup) -> None:
+    """Move the .netdev files of those devices aside that are taken out."""
+    gone = {nic.name for nic in setup.own if setup.goes(nic)}
+    for path in setup.bench.fs.glob(f"{NETWORKD}/*.netdev"):
+        if netdev(setup.read(path) or b"")[0] in gone:
+            setup.aside(path)

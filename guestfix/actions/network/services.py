@@ -1,0 +1,108 @@
+"""Making the network come up at boot at all, and keeping cloud-init from writing over it."""
+
+from __future__ import annotations
+
+from guestfix.actions.workbench import Workbench
+from guestfix.base.edit import Link
+from guestfix.base.facts import Evidence
+
+OWN = "/etc/systemd/system"
+DISABLED = "/etc/cloud/cloud.cfg.d/99-guestfix-network.cfg"
+
+
+def enable(bench: Workbench) -> None:
+    """Start the network service of the stack in charge at boot, by the link (or file) its init system looks for."""
+    service = bench.facts.value("network.service", {})
+    if not service or service["state"] not in ("off", "masked"):
+        return
+    name, unit = service["name"], service["unit"]
+    done = False
+    if service["system"] == "systemd" and unit:
+        if service["state"] == "masked":
+            bench.fs.put(f"{OWN}/{name}", Link(unit))
+        bench.fs.put(f"{OWN}/multi-user.target.wants/{name}", Link(unit))
+        done = True
+    elif service["system"] == "upstart":
+        bench.fs.put(f"/etc/init/{name}.override", None)
+        done = True
+    elif service["system"] == "sysv":
+        done = _sysv(bench, name)
+    how = " (it is masked)" if service["state"] == "masked" else ""
+    remedy = "nothing: this plan makes it start" if done else f"enable it before the migration (chkconfig {name} on)"
+    summary = f"{name} does not start at boot{how}"
+    bench.find("GF-NETWORK-SERVICE-OFF", "warning", summary, Evidence(unit), remedy=remedy)
+
+
+def _sysv(bench: Workbench, name: str) -> bool:
+    """Add start links where a SysV init looks for them: run levels 2 to 5, or rcS on Debian; tell if there are any."""
+    levels = ("rcS.d",) if name == "networking" else tuple(f"rc{level}.d" for level in range(2, 6))
+    made = False
+    for level in levels:
+        for base, scripts in (("/etc/rc.d", "../init.d"), ("/etc", "../init.d"), ("/etc/init.d", "..")):
+            if bench.fs.stat(f"{base}/{level}") is not None:
+                home = bench.fs.realpath(f"{base}/{level}")
+                scripts = ".." if home.startswith("/etc/init.d/") else scripts
+                bench.fs.put(f"{home}/S10{name}", Link(f"{scripts}/{name}"))
+                made = True
+                break
+    return made
+
+
+def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:
+    """Keep or stop cloud-init's writing of the network configuration at the next boot.
+
+    ``auto`` stops it where addresses are kept (they would be overwritten) and leaves it else: the new
+    platform's data source knows the new NICs. ``clean`` makes it look for its data source anew.
+    """
+    if bench.facts.value("network.cloud_init_datasource") == "none":
+        bench.find(
+            "GF-NETWORK-CLOUD-INIT-DATASOURCE",
+            "info",
+            "cloud-init is told to look for no data source, so it takes nothing from the new platform",
+            *bench.facts.evidence("network.cloud_init_datasource"),
+            remedy="name the platform's data source there if it is wanted",
+        )
+    if bench.facts.value("network.cloud_init") != "enabled":
+        return
+    if policy == "disable" or (policy == "auto" and network in ("preserve", "dhcp-first")):
+        bench.fs.put(
+            DISABLED,
+            b"# Written by guestfix: the network configuration of this guest is kept.\nnetwork: {config: disabled}\n",
+        )
+    elif policy == "clean":
+        for path in bench.fs.glob("/var/lib/cloud/instances/*/obj.pkl"):
+            bench.fs.put(path, None)
+    elif policy == "auto":
+        bench.find(
+            "GF-NETWORK-CLOUD-INIT",
+            "info",
+            "cloud-init is on: if the new platform's data source names a new instance, it writes the network anew",
+            *bench.facts.evidence("network.cloud_init"),
+            remedy="nothing, if that is wanted; --policy cloud_init_network=disable keeps what guestfix makes",
+        )
+
+
+DUIDS = (
+    "/var/lib/dbus/machine-id",
+    "/var/lib/wicked/duid.xml",
+    "/var/lib/wicked/iaid.xml",
+    "/var/lib/dhcp/dhclient-duid",
+)
+
+
+def new_identity(bench: Workbench) -> None:
+    """Empty /etc/machine-id, from which systemd and others derive the DHCP client id, so that it is made anew.
+
+    An empty file is filled at boot and is no first boot (machine-id(5)); copies kept elsewhere go.
+    """
+    path = "/etc/machine-id"
+    if bench.fs.stat(path) is None or not bench.fs.read(path, 4096).strip():
+        return
+    bench.fs.put(path, b"")
+    for copy in DUIDS:
+        linked = bench.fs.stat(copy, follow=False)
+        if linked is not None and linked.kind == "file":
+            bench.fs.put(copy, None)
+    bench.follow_up(
+        "the guest gets a new machine id at its next boot: licences and journals bound to the old one notice"
+    )

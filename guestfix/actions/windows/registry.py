@@ -1,0 +1,104 @@
+r"""What the Windows actions share: changing a guest's hives, in every control set that ``Select`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from guestfix.actions.workbench import Workbench
+from guestfix.base.errors import EditError
+from guestfix.base.facts import Evidence
+from guestfix.editors.windows import registry
+from guestfix.formats.windows.regf import REG_DWORD, BadHive, Hive
+from guestfix.formats.windows.regf.controlsets import control_sets, expand
+from guestfix.formats.windows.regf.guestfile import open_guest_hive
+from guestfix.formats.windows.registry import Registry
+from guestfix.formats.windows.services import DISABLED, is_protected, refuse_harm
+
+
+def root_of(bench: Workbench) -> str:
+    """Return the guest path of the Windows folder."""
+    return str(bench.facts.value("windows.root", "/Windows"))
+
+
+def hive_path(bench: Workbench, name: str) -> str:
+    """Return the guest path of SYSTEM or SOFTWARE. Raises EditError where detection found none."""
+    paths = bench.facts.value("windows.hives", {})
+    if name not in paths:
+        raise EditError(f"the registry hive {name} was not found or can't be read")
+    return str(paths[name])
+
+
+@contextmanager
+def editing(bench: Workbench, path: str) -> Iterator[Hive]:
+    """Open the hive at a guest path for changes; they are put on the overlay when the block ends.
+
+    A hive whose last write was not finished is first recovered from its logs. Raises EditError where
+    that can't be done or the hive is damaged.
+    """
+    try:
+        hive = open_guest_hive(bench.fs, path)
+        if hive.refusal:
+            raise EditError(f"the hive is not changed: {hive.refusal}", where=path)
+        yield hive
+        lines = hive.diff() if hive.changed else []
+    except BadHive as error:
+        raise EditError(f"the hive is not changed: {error.what}", where=path) from error
+    if lines:
+        bench.fs.put(path, hive.to_bytes(), diff="".join(f"{line}\n" for line in lines))
+
+
+@contextmanager
+def editing_system(bench: Workbench) -> Iterator[tuple[Hive, list[str]]]:
+    """Open SYSTEM for changes; gives the hive and the names of the control sets to change."""
+    with editing(bench, hive_path(bench, "SYSTEM")) as hive:
+        yield hive, control_sets(hive) or list(bench.facts.value("windows.control_sets", []))
+
+
+def reader(hive: Hive, name: str = "SYSTEM", path: str = "") -> Registry:
+    """Return the hive behind the reading interface that detection uses."""
+    return Registry(hive, name, path)
+
+
+def set_value(
+    bench: Workbench, *, hive: str, key: str, name: str, type: str = "REG_SZ", data: str = "", note: str = ""
+) -> None:
+    r"""Make a key of SYSTEM or SOFTWARE have this value; ``CurrentControlSet\...`` means every control set.
+
+    ``type`` is REG_DWORD and the like, ``data`` text or a number, as for the editor registry.set_value. ``note``
+    is told to the administrator for after the migration, where something changed.
+    """
+    kind, content = registry.value_of(type, data, [])
+    with editing(bench, hive_path(bench, hive)) as opened:
+        paths = expand(opened, key)
+        for path in paths:
+            refuse_harm(opened, path, name, content)
+        done = [opened.set_value(path, name, kind, content) for path in paths]
+    if note and any(done):
+        bench.follow_up(note)
+
+
+def delete_value(bench: Workbench, *, hive: str, key: str, name: str) -> None:
+    r"""Remove a value of SYSTEM or SOFTWARE, in every control set where the key says CurrentControlSet."""
+    with editing(bench, hive_path(bench, hive)) as opened:
+        for path in expand(opened, key):
+            refuse_harm(opened, path, name)
+            opened.delete_value(path, name)
+
+
+def disable_service(hive: Hive, control: str, name: str) -> bool:
+    """Set a service's Start to disabled; return whether that changed it.
+
+    Raises EditError for a service that comes with Windows: these are never disabled.
+    """
+    if is_protected(name):
+        raise EditError(f"the service {name} comes with Windows and is never disabled")
+    path = rf"{control}\Services\{name}"
+    if hive.key(path) is None or hive.get(path, "Start") in (None, DISABLED):
+        return False
+    return hive.set_value(path, "Start", REG_DWORD, DISABLED)
+
+
+def seen(bench: Workbench, *names: str) -> tuple[Evidence, ...]:
+    """Return the evidence of these facts."""
+    return tuple(item for name in names for item in bench.facts.evidence(name))

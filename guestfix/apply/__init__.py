@@ -1,0 +1,1 @@
+"""Doing a Plan and undoing it, with a journal in the guest."""

@@ -1,0 +1,1 @@
+"""Disk images: their formats, chains and overlays, and what a description says of disks."""

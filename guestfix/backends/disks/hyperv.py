@@ -1,0 +1,127 @@
+"""VHD (Microsoft's Virtual Hard Disk Image Format Specification 1.0) and VHDX ([MS-VHDX])."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+
+from guestfix.backends.disks.formats import ZERO, Chunked, OpenDisk, Opener, Piece, disk, holds, table
+from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
+
+_MERGE = "merge the chain first with Hyper-V's Merge-VHD"
+
+
+def open_vhd(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+    """Open a fixed or dynamic VHD."""
+    footer = read_at(block, block.size - 512, 512)
+    if footer[:8] != b"conectix":
+        footer = read_at(block, 0, 512)  # a dynamic disk keeps a copy at its start
+    if footer[:8] != b"conectix":
+        raise DiskError("the VHD has no footer: it was cut off", remedy="copy or export it again")
+    data_at, size, kind = (
+        struct.unpack_from(">Q", footer, 16)[0],
+        struct.unpack_from(">Q", footer, 48)[0],
+        struct.unpack_from(">I", footer, 60)[0],
+    )
+    if kind == 2:
+        holds(block, size)
+        return disk(path, "vpc", Window(block, 0, size), seen)
+    if kind != 3:
+        raise DiskError("a differencing VHD can't be read by itself", remedy=_MERGE)
+    return disk(path, "vpc", _dynamic(block, data_at, size), seen)
+
+
+def _dynamic(block: Block, data_at: int, size: int) -> Chunked:
+    head = read_exact(block, data_at, 1024, "the VHD's dynamic header")
+    if head[:8] != b"cxsparse":
+        raise DiskError("the VHD's dynamic header is damaged")
+    table_at, count, chunk = struct.unpack_from(">Q4xII", head, 16)
+    if not chunk or count * chunk < size:
+        raise DiskError("the VHD's block table doesn't cover the disk")
+    blocks = table(block, table_at, count, ">I")
+    bitmap = -(-(chunk // 512) // 4096) * 512
+    last = max((place for place in blocks if place != 0xFFFFFFFF), default=0)
+    holds(block, last and last * 512 + bitmap + chunk)
+
+    def find(index: int) -> Piece:
+        place = blocks[index]
+        return None if place == 0xFFFFFFFF else place * 512 + bitmap
+
+    return Chunked(block, size, chunk, find)
+
+
+_BAT = "2dc27766-f623-4200-9d64-115e9bfd4a08"
+_METADATA = "8b7ca206-4790-4b9a-b8fe-575f050f886e"
+_PARAMETERS = "caa16737-fa36-4d43-b3b6-33f0aa44e76b"
+_DISK_SIZE = "2fa54224-cd1b-4876-b211-5dbed83bf4b8"
+_SECTOR = "8141bf1d-a96f-4709-ba47-f233a8faab5f"
+
+
+def open_vhdx(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+    """Open a fixed or dynamic VHDX whose log is empty."""
+    heads = [read_exact(block, at, 80, "a VHDX header") for at in (1 << 16, 2 << 16)]
+    valid = [head for head in heads if head[:4] == b"head"]
+    if not valid:
+        raise DiskError("both VHDX headers are damaged")
+    newest = max(valid, key=lambda head: int(struct.unpack_from("<Q", head, 8)[0]))
+    if any(newest[48:64]):
+        raise DiskError(
+            "the VHDX was not closed cleanly: its log holds changes that are not on the disk yet",
+            remedy="attach it once in Hyper-V, or run qemu-img check -r all on a copy",
+        )
+    regions = _regions(block)
+    values = _metadata(block, regions.get(_METADATA, 0))
+    if _BAT not in regions or not {_PARAMETERS, _DISK_SIZE, _SECTOR} <= values.keys():
+        raise DiskError("the VHDX's region or metadata table is damaged")
+    chunk, flags = struct.unpack_from("<II", values[_PARAMETERS].ljust(8, b"\0"))
+    if flags & 2:
+        raise DiskError("a differencing VHDX can't be read by itself", remedy=_MERGE)
+    size = struct.unpack("<Q", values[_DISK_SIZE][:8])[0]
+    sector = struct.unpack("<I", values[_SECTOR][:4])[0]
+    return disk(path, "vhdx", _payload(block, regions[_BAT], size, chunk, sector), seen)
+
+
+def _regions(block: Block) -> dict[str, int]:
+    for at in (3 << 16, 4 << 16):
+        raw = read_at(block, at, 1 << 16)
+        if raw[:4] == b"regi":
+            count = min(struct.unpack_from("<I", raw, 8)[0], 2047)
+            entries = (raw[16 + 32 * i : 48 + 32 * i] for i in range(count))
+            return {str(uuid.UUID(bytes_le=e[:16])): struct.unpack_from("<Q", e, 16)[0] for e in entries}
+    raise DiskError("both VHDX region tables are damaged")
+
+
+def _metadata(block: Block, at: int) -> dict[str, bytes]:
+    raw = read_at(block, at, 1 << 16)
+    if raw[:8] != b"metadata":
+        raise DiskError("the VHDX's metadata table is damaged")
+    found = {}
+    for i in range(min(struct.unpack_from("<H", raw, 10)[0], 2047)):
+        entry = raw[32 + 32 * i : 64 + 32 * i]
+        offset, length = struct.unpack_from("<II", entry, 16)
+        found[str(uuid.UUID(bytes_le=entry[:16]))] = read_at(block, at + offset, min(length, 4096))
+    return found
+
+
+def _payload(block: Block, bat_at: int, size: int, chunk: int, sector: int) -> Chunked:
+    if sector not in (512, 4096) or not 1 << 20 <= chunk <= 1 << 28:
+        raise DiskError("the VHDX's block or sector size can't be")
+    ratio = (1 << 23) * sector // chunk
+    count = -(-size // chunk)
+    entries = table(block, bat_at, count + (count - 1) // ratio, "<Q")
+    last = max((entry for entry in entries if entry & 7 == 6), default=0)
+    holds(block, last and ((last >> 20) << 20) + chunk)
+
+    def find(index: int) -> Piece:
+        entry = entries[index + index // ratio]
+        state = entry & 7
+        if state == 6:
+            return (entry >> 20) << 20
+        if state == 7:
+            raise DiskError("a VHDX block that depends on a parent, which the image doesn't name")
+        return ZERO
+
+    return Chunked(block, size, chunk, find)
+
+
+OPENERS: dict[str, Opener] = {"vpc": open_vhd, "vhdx": open_vhdx}

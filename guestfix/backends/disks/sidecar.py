@@ -1,0 +1,103 @@
+"""The disks description of ``--disks``: what a tree of files can't show about the disks it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from guestfix.base import cache
+from guestfix.base.errors import GuestfixError, PackError, Problem
+from guestfix.base.guest import Disk, Disks, Volume
+from guestfix.base.record import asdict
+from guestfix.pack.schema import Reader
+from guestfix.pack.yamlpos import MAX_BYTES, parse
+
+FORMAT = 2
+VOLUME_KEYS = ("device", "aliases", "fstype", "uuid", "label", "partuuid", "partlabel", "size", "unclean")
+DISK_KEYS = ("device", "size", "table", "partitions")
+
+
+def read_disks(path: str) -> Disks:
+    """Return the disks that a file describes.
+
+    Raises PackError with every mistake at its line and column, GuestfixError where it can't be read.
+    """
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise GuestfixError(f"can't read the disks description: {error.strerror}", where=path) from error
+    name = f"disks-{FORMAT}-{hashlib.sha256(data).hexdigest()}"
+    try:
+        return _decode(cache.read(name))
+    except (KeyError, TypeError, AttributeError):
+        disks = parse_disks(data, path)
+        cache.write(name, asdict(disks))
+        return disks
+
+
+def _decode(kept: Any) -> Disks:
+    disks = [{**disk, "partitions": tuple(_volume_in(part) for part in disk["partitions"])} for disk in kept["disks"]]
+    return Disks(tuple(Disk(**disk) for disk in disks), tuple(_volume_in(volume) for volume in kept["volumes"]))
+
+
+def _volume_in(kept: dict[str, Any]) -> Volume:
+    return Volume(**{**kept, "aliases": tuple(kept["aliases"])})
+
+
+def parse_disks(data: bytes, file: str) -> Disks:
+    """Return the disks described by YAML text. Raises PackError with every mistake."""
+    node, problems = parse(data, file)
+    disks = Disks()
+    if node is not None:
+        reader = Reader(node, problems, "the disks description")
+        disks = read_disks_node(reader)
+    if problems:
+        raise PackError(problems)
+    return disks
+
+
+def read_disks_node(reader: Reader) -> Disks:
+    """Return the disks that a mapping with ``disks`` and ``volumes`` describes, noting its mistakes."""
+    reader.allow(("disks", "volumes"))
+    disks = tuple(_disk(one) for one in reader.readers("disks", "a disk"))
+    volumes = tuple(_volume(one) for one in reader.readers("volumes", "a volume"))
+    _refuse_twice(reader, disks, volumes)
+    return Disks(disks, volumes)
+
+
+def _disk(reader: Reader) -> Disk:
+    reader.allow(DISK_KEYS)
+    partitions = tuple(_volume(one) for one in reader.readers("partitions", "a partition"))
+    table = reader.text("table", "", one_of=("", "gpt", "mbr", "ldm")) or None
+    return Disk(_device(reader), reader.number("size"), table, partitions)
+
+
+def _volume(reader: Reader) -> Volume:
+    reader.allow(VOLUME_KEYS)
+    aliases = reader.texts("aliases")
+    names = {name: reader.text(name, "") or None for name in ("fstype", "uuid", "label", "partuuid", "partlabel")}
+    unclean = reader.text("unclean", "no", one_of=("yes", "no")) == "yes"
+    return Volume(_device(reader), aliases, size=reader.number("size"), unclean=unclean, **names)
+
+
+def _device(reader: Reader) -> str:
+    device = reader.text("device")
+    if device and not device.startswith("/dev/"):
+        reader.complain(reader.keys["device"].mark, f"{device!r} is no device name: it must start with /dev/")
+    return device
+
+
+def _refuse_twice(reader: Reader, disks: tuple[Disk, ...], volumes: tuple[Volume, ...]) -> None:
+    """Note names that stand for two things. A disk without partitions may be a volume itself (LVM on it)."""
+    bare = {disk.device for disk in disks if disk.table is None and not disk.partitions}
+    whole = {volume.device for volume in volumes} & bare
+    seen: set[str] = set()
+    every = [disk.device for disk in disks if disk.device not in whole] + [
+        name for volume in Disks(disks, volumes).all_volumes() for name in (volume.device, *volume.aliases)
+    ]
+    for name in every:
+        if name and name in seen:
+            problem: Problem = reader.node.mark.problem(f"the device {name!r} is described twice")
+            reader.problems.append(problem)
+        seen.add(name)

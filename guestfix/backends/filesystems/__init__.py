@@ -1,0 +1,1 @@
+"""Filesystems, read from their bytes."""

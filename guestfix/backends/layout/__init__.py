@@ -1,0 +1,1 @@
+"""Which volumes make up a guest, and where each is mounted."""

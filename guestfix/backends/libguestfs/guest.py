@@ -1,0 +1,87 @@
+"""The backend ``libguestfs``: read and write disk images through the libguestfs appliance.
+
+Through the guestfs Python binding where this interpreter has it, else through guestfish. Writes go to the
+same overlays as the backend ``uml``'s.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import Any
+
+from guestfix.backends import Request
+from guestfix.backends.disks.ova import open_images
+from guestfix.backends.disks.overlaydisk import Overlays
+from guestfix.backends.layout.mounts import lay_out
+from guestfix.backends.libguestfs.appliance import Appliance
+from guestfix.backends.libguestfs.far import launch
+from guestfix.backends.outcome import Check, ImageWriter
+from guestfix.backends.remote import RemoteGuest, disk_findings
+from guestfix.backends.volumes.block import DiskError
+from guestfix.base.errors import GuestError, UsageError
+
+
+class LibguestfsGuest(RemoteGuest, ImageWriter):
+    """A guest inside disk images, reached through the libguestfs appliance. Call ``close`` when done."""
+
+    def __init__(self, paths: list[str], root: str = "") -> None:
+        images = open_images(paths)
+        self.overlays = Overlays(images, export=False)
+        self._handle: Any = None
+        atexit.register(self.close)
+        try:
+            self._handle = launch([disk.file for disk in self.overlays.disks])
+            folder = f"{self.overlays.folder}/x"
+            os.mkdir(folder, 0o700)
+            self._appliance = Appliance(self._handle, [image.block for image in images], folder)
+            parts, disks = self._appliance.parts, self._appliance.disks
+            look = self._appliance
+            self._layout = lay_out(disks, parts, look.view, look.subvolumes, root, look.problems)
+            far = self._appliance.mount_all(self._layout)
+        except RuntimeError as error:
+            self.close()
+            raise DiskError(f"libguestfs: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+        mounts = self._layout.mounts
+        folding = [one.path for one in mounts if one.part.probe and one.part.probe.type in ("vfat", "ntfs")]
+        super().__init__(
+            "libguestfs:" + ",".join(paths),
+            far,
+            folder,
+            self._layout.disks,
+            windows=self._layout.root.system == "Windows",
+            folding=lambda path: any(path == one or path.startswith(one + "/") for one in folding),
+            findings=disk_findings(
+                self._appliance.problems, self._layout.replayed(), self._layout.missing, self._layout.disorder()
+            ),
+        )
+
+    def check(self) -> tuple[Check, ...]:
+        """Unmount, check every filesystem without repairing it, and end the appliance."""
+        if self._handle is None:
+            raise GuestError("the guest was closed already")
+        try:
+            found = tuple(self._appliance.checks(self._layout))
+            self._handle.shutdown()
+        except RuntimeError as error:
+            raise DiskError(f"libguestfs: {error}") from error
+        self._handle.close()
+        self._handle = None
+        return found
+
+    def close(self) -> None:
+        """End the appliance and drop the overlays. What was not saved before is gone."""
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            handle.close()
+        self.overlays.close()
+
+
+def open_place(place: str, request: Request) -> LibguestfsGuest:
+    """Open disk images as the user named them."""
+    if request.disks:
+        raise UsageError("--disks is for folders; an image shows its disks itself")
+    return LibguestfsGuest([place, *request.more], request.root)

@@ -1,0 +1,371 @@
+"""Inside User-mode Linux: kernel modules, RAID and LVM, mounts, and the files of the mounted guest."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from guestfix.backends.directory import DirectoryGuest
+from guestfix.backends.layout.mounts import Layout, Mount, Part, Subvolume, View, device_title, lay_out
+from guestfix.backends.status import find_program
+from guestfix.backends.uml.volumes import Devices, btrfs_subvolumes
+from guestfix.backends.volumes.block import DiskError
+from guestfix.base.errors import GuestError
+from guestfix.base.guest import Meta, Space, Stat
+
+_RDONLY, _NOSUID, _NODEV, _NOEXEC, _NOATIME, _NODIRATIME = 1, 2, 4, 8, 1024, 2048
+_SAFE = _NOSUID | _NODEV | _NOEXEC | _NOATIME | _NODIRATIME
+_OPTIONS = {"xfs": "nouuid", "vfat": "umask=022,utf8=1,quiet", "reiserfs": "user_xattr,acl", "jfs": "", "btrfs": ""}
+_MODULES = {"vfat": ("vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"), "ntfs": ("fuse",)}
+_CHECKS: dict[str, tuple[str, ...]] = {
+    "ext2": ("e2fsck", "-fn"),
+    "ext3": ("e2fsck", "-fn"),
+    "ext4": ("e2fsck", "-fn"),
+    "xfs": ("xfs_repair", "-n"),
+    "btrfs": ("btrfs", "check", "--readonly"),
+    "ntfs": ("ntfsfix", "-n"),
+    "vfat": ("fsck.vfat", "-n"),
+    "jfs": ("jfs_fsck", "-n"),
+}
+BASE = "/run/guestfix"
+AHEAD = 1500
+"""Entries that one listing brings at most beyond the folder that was asked for."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:
+    """Mount, creating the folder; OSError where the kernel refuses."""
+    os.makedirs(target, exist_ok=True)
+    if _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode() or None):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), target)
+
+
+def unmount(target: str) -> None:
+    """Unmount; OSError where the kernel refuses."""
+    if _libc.umount2(target.encode(), 0):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), target)
+
+
+class Modules:
+    """Loads modules of the User-mode Linux kernel from the host's folder, with what they depend on."""
+
+    def __init__(self) -> None:
+        self.base = f"/usr/lib/uml/modules/{os.uname().release}"
+        self.paths: dict[str, str] = {}
+        self.needs: dict[str, list[str]] = {}
+        self.loaded: set[str] = set()
+        if os.path.exists(f"{self.base}/modules.dep"):
+            with open(f"{self.base}/modules.dep", encoding="utf-8") as stream:
+                for row in stream:
+                    path, _, needs = row.partition(":")
+                    name = self._name(path)
+                    self.paths[name], self.needs[name] = path, [self._name(one) for one in needs.split()]
+
+    @staticmethod
+    def _name(path: str) -> str:
+        return os.path.basename(path).partition(".")[0].replace("-", "_")
+
+    def load(self, *names: str) -> None:
+        """Load modules; one that isn't there or is built in is passed over."""
+        for name in names:
+            name = name.replace("-", "_")
+            if name in self.loaded or name not in self.paths:
+                continue
+            self.loaded.add(name)
+            self.load(*self.needs[name])
+            descriptor = os.open(f"{self.base}/{self.paths[name]}", os.O_RDONLY)
+            _libc.syscall(313, descriptor, b"", 0)  # finit_module(2) on x86-64
+            os.close(descriptor)
+
+
+class _Guest(DirectoryGuest):
+    """The mounted guest; ``added`` are folders that are not in its tree: guest path to where they are."""
+
+    def __init__(self, root: str, added: dict[str, str]) -> None:
+        self._added = added
+        super().__init__(root)
+
+    def _host(self, real: str) -> str:
+        top = "/" + real.split("/")[1]
+        return self._added[top] + real[len(top) :] if top in self._added else super()._host(real)
+
+    def _scan(self, real: str) -> tuple[str, ...]:
+        names = super()._scan(real)
+        return tuple(sorted({*names, *(path[1:] for path in self._added)})) if real == "/" else names
+
+
+class Machine:
+    """Everything that the host can ask for; ``do_NAME`` answers the request NAME."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        mount("proc", "/proc", "proc")
+        mount("sys", "/sys", "sysfs")
+        mount("run", "/run", "tmpfs")
+        self.exchange = f"{BASE}/x"
+        mount("none", self.exchange, "hostfs", 0, settings["exchange"])
+        os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+        self.modules = Modules()
+        self.devices = Devices(int(settings["disks"]), self.modules)
+        self.layout: Layout | None = None
+        self.problems = self.devices.problems
+        self._views: dict[tuple[int, str], str | None] = {}
+        self._mounted: list[str] = []
+        self._replayed: set[int] = set()
+        self.guest: DirectoryGuest
+
+    # mounting
+
+    def _mount(self, part: Part, subvolume: str, target: str, flags: int) -> None:
+        kind = part.probe.type if part.probe else ""
+        device = self.devices.path(part)
+        self.modules.load(*_MODULES.get(kind, ()))
+        if kind == "ntfs":
+            self._mount_ntfs(device, target, bool(flags & _RDONLY))
+        else:
+            if kind == "jfs":
+                self._replay_jfs(part, device)
+            options = _OPTIONS.get(kind, "")
+            if kind == "btrfs" and subvolume:
+                number = subvolume.removeprefix("subvolid:")
+                options = f"subvolid={number}" if number != subvolume else f"subvol=/{subvolume}"
+            mount(device, target, kind, flags | _SAFE, options)
+        self._mounted.append(target)
+
+    def _replay_jfs(self, part: Part, device: str) -> None:
+        """Replay a journal as jfs_fsck(8) does before a mount, for the kernel itself never does."""
+        if part.probe is None or not part.probe.unclean or part.key in self._replayed:
+            return
+        program = find_program("jfs_fsck")
+        if program is None:
+            remedy = "apt-get install jfsutils"
+            raise DiskError("the JFS journal was not closed, and jfs_fsck is missing on the host", remedy=remedy)
+        command = [program, "-a", device]  # a replay alone leaves a log that the kernel refuses
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode not in (0, 1):
+            said = " ".join(done.stdout.split())[-300:]
+            raise DiskError(f"jfs_fsck can't replay the journal: {said}", remedy="repair it in a copy: jfs_fsck -f")
+        self._replayed.add(part.key)
+
+    def _mount_ntfs(self, device: str, target: str, readonly: bool) -> None:
+        program = find_program("ntfs-3g")
+        if program is None:
+            raise DiskError("NTFS needs the program ntfs-3g on the host", remedy="apt-get install ntfs-3g")
+        os.makedirs(target, exist_ok=True)
+        options = "streams_interface=none,noatime,nodev,nosuid,noexec" + (",ro" if readonly else "")
+        done = subprocess.run([program, "-o", options, device, target], capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = " ".join(done.stderr.split())[:400]
+            raise DiskError(f"ntfs-3g refuses the volume: {said}", remedy=_windows_remedy(said))
+
+    def _view(self, part: Part, subvolume: str) -> View | None:
+        key = (part.key, subvolume)
+        if key not in self._views:
+            target = f"{BASE}/view{len(self._views)}"
+            try:
+                self._mount(part, subvolume, target, _RDONLY)
+                self._views[key] = target
+            except (OSError, GuestError) as error:
+                text = error.what if isinstance(error, GuestError) else f"can't be mounted: {error.strerror}"
+                self.problems.append(f"{device_title(part)}: {text}")
+                self._views[key] = None
+        place = self._views[key]
+        return DirectoryGuest(place) if place else None
+
+    def _subvolumes(self, part: Part) -> Sequence[Subvolume]:
+        if self._view(part, "subvolid:5") is None:
+            return []
+        return btrfs_subvolumes(str(self._views[(part.key, "subvolid:5")]))
+
+    def do_open(self) -> dict[str, Any]:
+        """Find the root and mount the guest; return the disks, the mounts and what is wrong."""
+        self.layout = lay_out(
+            self.devices.disks,
+            self.devices.parts,
+            self._view,
+            self._subvolumes,
+            self.settings["root"],
+            self.problems,
+        )
+        self._unmount_all()
+        for one in self.layout.mounts:
+            self._mount_final(one)
+        added = {one.path: f"{BASE}/added{one.path}" for one in self.layout.mounts if one.added}
+        self.guest = _Guest(f"{BASE}/root", added)
+        problems = list(dict.fromkeys(self.problems))
+        return {
+            "disks": self.layout.disks,
+            "mounts": [
+                [one.path, one.part.probe.type if one.part.probe else "", self.layout.names.primary(one.part.key)]
+                for one in self.layout.mounts
+            ],
+            "missing": self.layout.missing,
+            "disorder": self.layout.disorder(),
+            "problems": problems,
+            "unclean": self.layout.replayed(),
+            "windows": self.guest.case_insensitive,
+        }
+
+    def _mount_final(self, one: Mount) -> None:
+        target = f"{BASE}/root"
+        if one.added:
+            target = f"{BASE}/added{one.path}"
+        elif one.path != "/":
+            # the mount point is the guest's, so it is resolved inside it; it must be a folder already
+            real = DirectoryGuest(target).realpath(one.path)
+            found = DirectoryGuest(target).stat(real)
+            if found is None or found.kind != "dir":
+                self.problems.append(f"{one.path}: its mount point is no folder")
+                return
+            target += real
+        try:
+            self._mount(one.part, one.subvolume, target, 0)
+        except OSError as error:
+            raise DiskError(f"{one.path} can't be mounted for writing: {error.strerror}") from error
+
+    def _unmount_all(self) -> None:
+        for target in reversed(self._mounted):
+            unmount(target)
+        self._mounted.clear()
+        self._views.clear()
+
+    # reading
+
+    def do_lstat(self, path: str) -> Stat | None:
+        """Return what lstat says of a path without links."""
+        return self.guest.stat(path, follow=False)
+
+    def do_scan(self, path: str) -> dict[str, list[Any]]:
+        """Return every entry of a folder with its Stat and link text; below /etc and /boot also of those in it.
+
+        One request costs as much as a hundred entries, and detection looks at most of /etc.
+        """
+        found: dict[str, list[Any]] = {}
+        todo, budget = [path], AHEAD
+        while todo and budget > 0:
+            folder = todo.pop(0)
+            rows = self._entries(folder)
+            if rows is None:
+                continue
+            found[folder] = rows
+            budget -= len(rows)
+            if f"{path}/".startswith(("/etc/", "/boot/")):
+                todo += [f"{folder}/{name}" for name, stat, _ in rows if stat.kind == "dir"]
+        return found
+
+    def _entries(self, path: str) -> list[Any] | None:
+        found = self.guest.stat(path, follow=False)
+        if found is None or found.kind != "dir":
+            return None
+        rows = []
+        for name in self.guest.list(path):
+            below = f"{path.rstrip('/')}/{name}"
+            stat = self.guest.stat(below, follow=False)
+            if stat is not None:
+                rows.append([name, stat, self.guest.readlink(below) if stat.kind == "symlink" else None])
+        return rows
+
+    def do_fetch(self, path: str, name: str) -> bool:
+        """Copy a file into the exchange folder."""
+        with self.guest.open(path) as source, open(f"{self.exchange}/{name}", "xb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        return True
+
+    def do_xattrs(self, path: str) -> list[Any]:
+        """Return a file's extended attributes."""
+        return list(self.guest.meta(path).xattrs)
+
+    def do_space(self, path: str) -> Space | None:
+        """Return the room on the filesystem that holds a folder."""
+        return self.guest.space(path)
+
+    # writing
+
+    def do_put(self, path: str, name: str, meta: dict[str, Any]) -> bool:
+        """Create a file from one in the exchange folder."""
+        with open(f"{self.exchange}/{name}", "rb") as source:
+            self.guest.put(path, iter(lambda: source.read(1 << 20), b""), _meta(meta))
+        return True
+
+    def do_put_symlink(self, path: str, target: str, meta: dict[str, Any]) -> bool:
+        """Create a symbolic link."""
+        self.guest.put_symlink(path, target, _meta(meta))
+        return True
+
+    def do_mkdir(self, path: str, meta: dict[str, Any]) -> bool:
+        """Create a folder."""
+        self.guest.mkdir(path, _meta(meta))
+        return True
+
+    def do_rename(self, old: str, new: str) -> bool:
+        """Rename within one folder."""
+        self.guest.rename(old, new)
+        return True
+
+    def do_keep(self, path: str, backup: str) -> bool:
+        """Give a file a second name."""
+        self.guest.keep(path, backup)
+        return True
+
+    def do_drop(self, path: str) -> bool:
+        """Remove a file, link or empty folder."""
+        self.guest.drop(path)
+        return True
+
+    def do_set_times(self, path: str, atime_ns: int, mtime_ns: int) -> bool:
+        """Set both times."""
+        self.guest.set_times(path, atime_ns, mtime_ns)
+        return True
+
+    # the end
+
+    def do_check(self) -> list[Any]:
+        """Unmount everything and check every filesystem that was mounted, without repairing."""
+        assert self.layout is not None
+        self._unmount_all()
+        results: list[list[Any]] = []
+        for part in {one.part.key: one.part for one in self.layout.mounts}.values():
+            kind = part.probe.type if part.probe else ""
+            command = _CHECKS.get(kind)
+            device = self.layout.names.primary(part.key)
+            if command is None or find_program(command[0]) is None:
+                results.append([device, kind, command[0] if command else "", None, "no checker on the host"])
+                continue
+            done = subprocess.run(
+                [str(find_program(command[0])), *command[1:], self.devices.path(part)],
+                capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False,
+            )  # fmt: skip
+            said = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
+            results.append([device, kind, " ".join(command), done.returncode, said])
+        return results
+
+    def unmount(self) -> None:
+        """Unmount all and write everything out."""
+        self._unmount_all()
+        self.devices.release()
+        os.sync()
+
+    def power_off(self) -> None:
+        """End User-mode Linux."""
+        os.sync()
+        _libc.reboot(0x4321FEDC)
+
+
+def _windows_remedy(said: str) -> str:
+    if "hibernat" in said.lower() or "fast restart" in said.lower() or "unsafe state" in said.lower():
+        return "start this Windows and shut it down fully (shutdown /s /f /t 0, Fast Startup off), then try again"
+    return ""
+
+
+def _meta(data: dict[str, Any]) -> Meta:
+    import base64
+
+    xattrs = tuple((name, base64.b64decode(value["base64"])) for name, value in data.pop("xattrs"))
+    return Meta(**data, xattrs=xattrs)

@@ -1,0 +1,184 @@
+"""Starting User-mode Linux over a guest's disks and talking to it, from the host's side."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, Overlays, die_with_parent, room
+from guestfix.backends.status import find_program
+from guestfix.backends.volumes.block import DiskError
+from guestfix.base import errors
+from guestfix.base.errors import GuestError
+from guestfix.base.guest import Meta
+from guestfix.base.record import names_of
+
+MEMORY = 256
+"""Megabytes that the machine has; it seldom uses half of it."""
+
+START_SECONDS, ANSWER_SECONDS = 60.0, 600.0
+LOOK_SECONDS = 2.0
+"""How often to look whether the machine is still there: what is left of it may hold its pipes open."""
+MAX_LINE = 1500
+
+
+class Session:
+    """One running machine. ``call`` sends a request and returns its value; ``stop`` ends it cleanly."""
+
+    def __init__(self, overlays: Overlays, root: str, *, raid: bool) -> None:
+        self.overlays = overlays
+        self.exchange = f"{overlays.folder}/x"
+        os.mkdir(self.exchange, 0o700)
+        self._count = 0
+        self._buffer = b""
+        self._process: subprocess.Popen[bytes] | None = None
+        settings = {
+            "package": os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))),
+            "exchange": self.exchange,
+            "disks": len(overlays.disks),
+            "root": root,
+        }
+        self._start(settings, raid)
+
+    def _start(self, settings: dict[str, Any], raid: bool) -> None:
+        program = find_program("linux.uml")
+        if program is None:
+            raise DiskError("User-mode Linux is missing", remedy="apt-get install user-mode-linux")
+        requests, self._write = os.pipe()
+        self._read, answers = os.pipe()
+        os.mkdir(f"{self.overlays.folder}/uml", 0o700)
+        agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent.py")
+        command = [program, f"mem={MEMORY}M", "quiet", "selinux=0", "rootfstype=hostfs", "root=/dev/root"]
+        command += ["rootflags=/", "ro", "gpt", "con=null", "con0=null,fd:1", f"con1=fd:{requests},fd:{answers}"]
+        command += [f"uml_dir={self.overlays.folder}/uml", f"umid=guestfix{os.getpid()}", "lpj=10000000"]
+        if not raid:  # measuring parity code takes half of the start, and nothing here will use it
+            command.append("initcall_blacklist=raid6_select_algo,calibrate_xor_blocks")
+        command += [f"ubd{chr(97 + index)}={disk.raw}" for index, disk in enumerate(self.overlays.disks)]
+        told = f"{self.overlays.folder}/settings"  # the kernel's command line takes neither quotes nor much text
+        with open(told, "w", encoding="utf-8") as stream:
+            json.dump(settings, stream)
+        command += [f"init={os.path.realpath(sys.executable)}", "--", "-I", "-S", agent, told]
+        environment = {"HOME": self.overlays.folder, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        environment["TMPDIR"] = _memory_folder(self.overlays.folder)
+        with open(f"{self.overlays.folder}/console.log", "wb") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                pass_fds=(requests, answers), start_new_session=True, preexec_fn=die_with_parent,
+            )  # fmt: skip
+        os.close(requests)
+        os.close(answers)
+        if self._line(START_SECONDS) != b"ready":
+            raise self._broken("it did not start")
+
+    def _line(self, seconds: float) -> bytes:
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([self._read], [], [], max(0.0, min(LOOK_SECONDS, left)))
+            if not ready:
+                if self._process is not None and self._process.poll() is not None:
+                    raise self._broken("it was ended")
+                if left <= 0:
+                    raise self._broken(f"no answer within {seconds:.0f} seconds")
+                continue
+            piece = os.read(self._read, 1 << 16)
+            if not piece:
+                raise self._broken("it stopped")
+            self._buffer += piece
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.strip(b"\r")
+
+    def _broken(self, what: str) -> DiskError:
+        said = ""
+        with contextlib.suppress(OSError), open(f"{self.overlays.folder}/console.log", "rb") as log:
+            lines = [line for line in log.read()[-6000:].decode("utf-8", "replace").splitlines() if line.strip()]
+            said = next((line for line in lines if "panic" in line.lower() or "Error" in line), "".join(lines[-1:]))
+        self.kill()
+        if self.overlays.full():
+            return DiskError(NO_ROOM, where=self.overlays.folder, remedy=MORE_ROOM)
+        return DiskError(f"User-mode Linux: {what}{': ' + said.strip() if said else ''}")
+
+    def call(self, op: str, **args: Any) -> Any:
+        """Return the value of a request. Raises GuestError for what the guest refuses, OSError for writing."""
+        self._count += 1
+        data = json.dumps({"op": op, "args": args}, default=_plain).encode("utf-8", "surrogateescape")
+        if len(data) > MAX_LINE:
+            with open(f"{self.exchange}/request-{self._count}", "xb") as stream:
+                stream.write(data)
+            data = f"@request-{self._count}".encode()
+        try:
+            os.write(self._write, data + b"\n")
+        except OSError as error:
+            raise self._broken("it stopped") from error
+        line = self._line(ANSWER_SECONDS)
+        if line.startswith(b"@"):
+            name = os.path.join(self.exchange, os.path.basename(line[1:].decode()))
+            with open(name, "rb") as stream:
+                line = stream.read()
+            os.unlink(name)
+        return self._value(json.loads(line))
+
+    def _value(self, answer: dict[str, Any]) -> Any:
+        if "errno" in answer:
+            if answer["errno"] in (errno.EIO, errno.EROFS) and self.overlays.full():
+                raise OSError(errno.ENOSPC, f"{NO_ROOM}; {MORE_ROOM}", answer["where"])
+            raise OSError(answer["errno"], os.strerror(answer["errno"]), answer["where"])
+        if "error" in answer:
+            name, what, where, remedy = answer["error"]
+            kind = getattr(errors, name, DiskError)
+            raise (kind if issubclass(kind, (GuestError, errors.UsageError)) else DiskError)(
+                what, where=where, remedy=remedy
+            )
+        return answer["value"]
+
+    def stop(self) -> None:
+        """Unmount everything, end the machine, and wait until the overlays hold all that was written."""
+        if self._process is None:
+            return
+        self.call("stop")
+        try:
+            self._process.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise DiskError("User-mode Linux did not end") from None
+        self._close()
+
+    def kill(self) -> None:
+        """End the machine at once, with every process it started on the host."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._close()
+
+    def _close(self) -> None:
+        self._process = None
+        for descriptor in (self._read, self._write):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def _memory_folder(folder: str) -> str:
+    """Return where the machine's memory, which it maps as a file, has room. DiskError where there is none."""
+    for place in (folder, "/dev/shm"):
+        usable = os.access(place, os.W_OK | os.X_OK) and not os.statvfs(place).f_flag & os.ST_NOEXEC
+        if usable and room(place) > MEMORY << 20:
+            return place
+    raise DiskError(f"User-mode Linux needs {MEMORY} MB of room for its memory", where=folder, remedy=MORE_ROOM)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, Meta):
+        return {name: getattr(value, name) for name in names_of(value)}
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,184 @@
+"""Inside User-mode Linux: block devices, RAID and LVM put together by the host's own programs."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from collections.abc import Sequence
+from typing import Protocol
+
+from guestfix.backends.disks.naming import letters
+from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
+from guestfix.backends.status import find_program
+from guestfix.backends.volumes.block import DiskError, FileBlock
+from guestfix.backends.volumes.md import read_member
+from guestfix.backends.volumes.names import lvm_names, md_names
+from guestfix.backends.volumes.partitions import read_table
+from guestfix.backends.volumes.probe import Probe, probe
+from guestfix.base.errors import GuestError
+from guestfix.base.record import replace
+
+_LVM_CONFIG = (
+    "activation{udev_sync=0 udev_rules=0 monitoring=0 verify_udev_operations=0}"
+    ' backup{backup=0 archive=0} devices{use_devicesfile=0 scan="/dev"}'
+    ' global{thin_check_executable="" cache_check_executable="" use_lvmpolld=0 umask=63}'
+)
+_DM = ("dm-mod", "dm-mirror", "dm-snapshot", "dm-thin-pool", "dm-raid", "raid1", "dm-cache")
+_LEVELS = ("linear", "raid0", "raid1", "raid10", "raid456")
+_ENCRYPTED = {
+    "crypto_LUKS": "the volume is encrypted with LUKS; decrypt it first (cryptsetup reencrypt --decrypt)",
+    "BitLocker": "the volume is encrypted with BitLocker; switch BitLocker off in Windows first",
+}
+
+
+class Loader(Protocol):
+    """Loads kernel modules."""
+
+    def load(self, *names: str) -> None:
+        """Load these, as far as they exist."""
+
+
+class Devices:
+    """All block devices of the guest, as Parts; ``path`` gives the device node of one."""
+
+    def __init__(self, disks: int, modules: Loader) -> None:
+        self.modules = modules
+        self.disks: list[DiskInfo] = []
+        self.parts: list[Part] = []
+        self.problems: list[str] = []
+        self._paths: dict[int, str] = {}
+        for index in range(disks):
+            self._add_disk(index)
+        if self._any("linux_raid_member"):
+            self._assemble_raid()
+        if self._any("LVM2_member"):
+            self._activate_lvm()
+
+    def _any(self, kind: str) -> list[Part]:
+        return [part for part in self.parts if part.probe is not None and part.probe.type == kind]
+
+    def path(self, part: Part) -> str:
+        """Return the device node of a part. DiskError where it can't be used."""
+        if part.problem or part.key not in self._paths:
+            raise DiskError(part.problem or "the kernel does not show this volume")
+        return self._paths[part.key]
+
+    def _add_disk(self, index: int) -> None:
+        device = f"/dev/ubd{letters(index)}"
+        block = FileBlock(device)
+        table = read_table(block)
+        self.disks.append(DiskInfo(block.size, table.kind))
+        self.problems += [f"disk {index + 1}: {text}" for text in table.problems]
+        if not table.kind:
+            self._add(device, Part(0, disk=index))
+        for entry in table.partitions:
+            part = Part(0, disk=index, number=entry.number, partuuid=entry.partuuid, partlabel=entry.label)
+            self._add(f"{device}{entry.number}", replace(part, type=entry.type))
+
+    def _add(self, device: str, part: Part) -> None:
+        key = len(self.parts)
+        found: Probe | None = None
+        problem, size = part.problem, part.size
+        try:
+            block = FileBlock(device)
+            size = block.size
+            found = probe(block)
+            self._paths[key] = device
+        except FileNotFoundError:
+            problem = problem or "the kernel does not show this volume"
+        except (OSError, GuestError, struct.error, ValueError):
+            problem = problem or "the volume can't be read"
+        problem = problem or (_ENCRYPTED.get(found.type, "") if found else "")
+        if found is not None and found.size > size + 65536:
+            problem = f"the {found.type} filesystem has {found.size} bytes, its volume {size}: the image is truncated"
+        self.parts.append(replace(part, key=key, probe=found, size=size, problem=problem))
+
+    # RAID
+
+    def _assemble_raid(self) -> None:
+        self.modules.load("md-mod", *_LEVELS)
+        program = find_program("mdadm")
+        if program is None:
+            self.problems.append("a RAID array can't be assembled: mdadm is missing on the host")
+            return
+        _run(program, "--assemble", "--scan", "--run", "--config=partitions", "--homehost=any")
+        members = [self._paths[one.key] for one in self._any("linux_raid_member") if one.key in self._paths]
+        unnamed, seen = 127, set[str]()
+        for device in members:
+            holder = next(iter(os.listdir(f"/sys/class/block/{os.path.basename(device)}/holders")), "")
+            if not holder or holder in seen:
+                continue
+            seen.add(holder)
+            member = read_member(FileBlock(device))
+            names = md_names(member.name, member.number, unnamed)
+            unnamed -= 1 if f"/dev/md{unnamed}" in names else 0
+            self._add(f"/dev/{holder}", Part(0, names=names))
+        if not seen:
+            self.problems.append("no RAID array could be assembled from its members")
+
+    # LVM
+
+    def _activate_lvm(self) -> None:
+        self.modules.load(*_DM)
+        program = find_program("lvm")
+        if program is None:
+            self.problems.append("logical volumes can't be activated: lvm is missing on the host")
+            return
+        os.makedirs("/run/lvm", exist_ok=True)
+        os.environ.update(LVM_SYSTEM_DIR="/run/lvm", LVM_SUPPRESS_FD_WARNINGS="1", DM_DISABLE_UDEV="1")
+        code, _, said = _run(program, "vgchange", "-ay", "--config", _LVM_CONFIG)
+        if code:
+            self.problems.append(f"a volume group does not activate: {' '.join(said.split())[:300]}")
+        fields = "vg_name,lv_name,lv_size,lv_active,origin"
+        _, rows, _ = _run(
+            program, "lvs", "--config", _LVM_CONFIG, "--noheadings", "--nosuffix", "--units", "b", "--separator", "|",
+            "-o", fields,
+        )  # fmt: skip
+        for row in rows.splitlines():
+            group, name, size, active, origin = (row.strip().split("|") + [""] * 4)[:5]
+            names = lvm_names(group, name)
+            problem = "" if active == "active" else f"the logical volume {group}/{name} does not activate"
+            room = int(size) if size.isdecimal() else 0
+            self._add(names[0], Part(0, names=names, size=room, problem=problem, snapshot=bool(origin)))
+
+    def release(self) -> None:
+        """Deactivate LVM and stop RAID arrays, so that their metadata is written out."""
+        lvm, mdadm = find_program("lvm"), find_program("mdadm")
+        if lvm and self._any("LVM2_member"):
+            _run(lvm, "vgchange", "-an", "--config", _LVM_CONFIG)
+        if mdadm and self._any("linux_raid_member"):
+            _run(mdadm, "--stop", "--scan")
+
+
+def _run(*command: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def btrfs_subvolumes(top: str) -> Sequence[Subvolume]:
+    """Return the subvolumes of a Btrfs filesystem mounted at its top (by the host's btrfs program)."""
+    program = find_program("btrfs")
+    if program is None:
+        return [Subvolume("subvolid:5", default=True)]
+    _, rows, _ = _run(program, "subvolume", "list", "-aq", top)
+    _, default, _ = _run(program, "subvolume", "get-default", top)
+    words = default.split()
+    number = words[1] if len(words) > 1 else "5"
+    found = [Subvolume("subvolid:5", default=number == "5")]
+    for row in rows.splitlines():
+        parts = row.split(" ", 10)
+        if len(parts) == 11 and parts[0] == "ID" and parts[9] == "path":
+            _append(found, parts[1], parts[8], parts[10], number)
+        elif " path " in row and row.startswith("ID "):
+            head, _, path = row.partition(" path ")
+            fields = head.split()
+            parent = fields[fields.index("parent_uuid") + 1] if "parent_uuid" in fields else "-"
+            _append(found, fields[1], parent, path, number)
+    return found
+
+
+def _append(found: list[Subvolume], ident: str, parent: str, path: str, default: str) -> None:
+    found.append(Subvolume(path.removeprefix("<FS_TREE>/"), parent not in ("-", ""), ident == default))

@@ -1,0 +1,179 @@
+"""From image files to volumes: partition tables, RAID and LVM put together, filesystems opened on demand."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+
+from guestfix.backends.disks.formats import OpenDisk
+from guestfix.backends.filesystems.node import Tree
+from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
+from guestfix.backends.volumes.block import Block, DiskError, Window
+from guestfix.backends.volumes.lvm import logical_volumes
+from guestfix.backends.volumes.md import arrays
+from guestfix.backends.volumes.names import lvm_names, md_names
+from guestfix.backends.volumes.partitions import read_table
+from guestfix.backends.volumes.probe import Probe, probe
+from guestfix.base.errors import GuestError
+from guestfix.base.record import replace
+
+EXTRA = "pip install 'guestfix[image]'"
+
+_ELSEWHERE = {
+    "jfs": "JFS can't be read by the backend image; uml and libguestfs can",
+    "reiserfs": "ReiserFS can't be read by the backend image; uml can",
+    "exfat": "exFAT can't be read by the backend image; libguestfs can",
+    "f2fs": "F2FS can't be read by the backend image; libguestfs can",
+    "crypto_LUKS": "the volume is encrypted with LUKS; decrypt it first (cryptsetup reencrypt --decrypt)",
+    "BitLocker": "the volume is encrypted with BitLocker; switch BitLocker off in Windows first",
+}
+
+
+class Volumes:
+    """Everything on a guest's disks. Parts are numbered; ``problems`` are sentences about the disks."""
+
+    def __init__(self, disks: Sequence[OpenDisk]) -> None:
+        self.disks: list[DiskInfo] = []
+        self.parts: list[Part] = []
+        self.blocks: dict[int, Block] = {}
+        self.problems: list[str] = []
+        self._trees: dict[int, Tree] = {}
+        for index, disk in enumerate(disks):
+            self._add_disk(index, disk)
+        self._add_arrays()
+        self._add_logical()
+
+    def _add_disk(self, index: int, disk: OpenDisk) -> None:
+        table = read_table(disk.block)
+        self.disks.append(DiskInfo(disk.block.size, table.kind))
+        self.problems += [f"{disk.path}: {problem}" for problem in table.problems]
+        if not table.kind:
+            self._add(disk.block, Part(0, disk=index))
+        for entry in table.partitions:
+            size = min(entry.size, disk.block.size - entry.start)
+            block = Window(disk.block, entry.start, size)
+            part = Part(0, disk=index, number=entry.number, partuuid=entry.partuuid, partlabel=entry.label)
+            self._add(block, replace(part, type=entry.type))
+
+    def _add(self, block: Block | None, part: Part) -> None:
+        key = len(self.parts)
+        found: Probe | None = None
+        problem = part.problem
+        if block is not None:
+            self.blocks[key] = block
+            found = _probe(block)
+            problem = problem or _unreadable(found, block.size)
+        size = block.size if block is not None else part.size
+        self.parts.append(replace(part, key=key, probe=found, size=size, problem=problem))
+
+    def _members(self, kind: str) -> list[Block]:
+        return [self.blocks[part.key] for part in self.parts if part.probe is not None and part.probe.type == kind]
+
+    def _add_arrays(self) -> None:
+        found, problems = arrays(self._members("linux_raid_member"))
+        self.problems += problems
+        unnamed = 127
+        for member, block, problem in found:
+            names = md_names(member.name, member.number, unnamed)
+            unnamed -= 1 if f"/dev/md{unnamed}" in names else 0
+            self._add(block, Part(0, names=names, size=member.size, problem=problem))
+
+    def _add_logical(self) -> None:
+        found, problems = logical_volumes(self._members("LVM2_member"))
+        self.problems += problems
+        for volume in found:
+            names = lvm_names(volume.group, volume.name)
+            self._add(volume.block, Part(0, names=names, size=volume.size, problem=volume.problem))
+
+    # filesystems
+
+    def tree(self, part: Part) -> Tree:
+        """Return the filesystem on a volume. DiskError where it is damaged or of a kind that can't be read."""
+        if part.problem or part.probe is None or part.key not in self.blocks:
+            raise DiskError(part.problem or "no filesystem is known on this volume")
+        if part.key not in self._trees:
+            opener = _OPENERS.get(part.probe.type)
+            if opener is None:
+                raise DiskError(f"{part.probe.type} can't be read by the backend image")
+            try:
+                self._trees[part.key] = opener(self, part)
+            except ImportError as error:
+                raise DiskError(f"reading {part.probe.type} needs an extra: {EXTRA}", remedy=EXTRA) from error
+        return self._trees[part.key]
+
+    def same_filesystem(self, part: Part) -> list[Block]:
+        """Return the devices of a filesystem that spans several, this one first."""
+        uuid = part.probe.uuid if part.probe else None
+        others = [p for p in self.parts if p.key != part.key and p.probe and p.probe.type == "btrfs"]
+        return [self.blocks[part.key], *(self.blocks[p.key] for p in others if p.probe and p.probe.uuid == uuid)]
+
+    def subvolumes(self, part: Part) -> Sequence[Subvolume]:
+        """Return a Btrfs filesystem's subvolumes, none where it can't be opened."""
+        from guestfix.backends.filesystems.btrfs import BtrfsTree
+
+        try:
+            tree = self.tree(part)
+            if not isinstance(tree, BtrfsTree):
+                return []
+            return [
+                Subvolume(one.path or "subvolid:5", one.snapshot, one.id == tree.default) for one in tree.subvolumes
+            ]
+        except GuestError as error:
+            self.problems.append(f"Btrfs {part.probe.uuid if part.probe else ''}: {error.what}")
+            return []
+
+
+def _probe(block: Block) -> Probe | None:
+    try:
+        return probe(block)
+    except (GuestError, struct.error, ValueError, OverflowError):
+        return None
+
+
+def _unreadable(found: Probe | None, size: int) -> str:
+    if found is None:
+        return ""
+    if found.size > size + 65536:
+        return f"the {found.type} filesystem has {found.size} bytes, but its volume {size}: the image is truncated"
+    return _ELSEWHERE.get(found.type, "")
+
+
+def _ext(volumes: Volumes, part: Part) -> Tree:
+    from guestfix.backends.filesystems.ext import ExtTree
+
+    return ExtTree(volumes.blocks[part.key])
+
+
+def _xfs(volumes: Volumes, part: Part) -> Tree:
+    from guestfix.backends.filesystems.xfs import XfsTree
+
+    return XfsTree(volumes.blocks[part.key])
+
+
+def _btrfs(volumes: Volumes, part: Part) -> Tree:
+    from guestfix.backends.filesystems.btrfs import BtrfsTree
+
+    return BtrfsTree(volumes.same_filesystem(part))
+
+
+def _ntfs(volumes: Volumes, part: Part) -> Tree:
+    from guestfix.backends.filesystems.ntfs import NtfsTree
+
+    return NtfsTree(volumes.blocks[part.key])
+
+
+def _fat(volumes: Volumes, part: Part) -> Tree:
+    from guestfix.backends.filesystems.fat import FatTree
+
+    return FatTree(volumes.blocks[part.key])
+
+
+_OPENERS: dict[str, Callable[[Volumes, Part], Tree]] = {
+    "ext2": _ext,
+    "ext3": _ext,
+    "ext4": _ext,
+    "xfs": _xfs,
+    "btrfs": _btrfs,
+    "ntfs": _ntfs,
+    "vfat": _fat,
+}

@@ -1,0 +1,111 @@
+"""Block devices as seekable files: windows into other files, and exact reads at an offset."""
+
+from __future__ import annotations
+
+import io
+from typing import Protocol
+
+from guestfix.base.errors import GuestError
+
+
+class DiskError(GuestError):
+    """A disk image, partition table, volume or filesystem can't be read as it is."""
+
+
+class Block(Protocol):
+    """A seekable run of bytes. ``size`` is its length in bytes."""
+
+    size: int
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As io.IOBase.seek."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """As io.RawIOBase.read; fewer bytes come only at the end."""
+
+
+class SeekableBlock(io.RawIOBase):
+    """What every Block that is computed has in common: its ``size``, its position and seeking."""
+
+    size: int
+    _at = 0
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell that it can seek."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the position and return it."""
+        self._at = max(0, (0, self._at, self.size)[whence] + offset)
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill buffer and return how many bytes there were."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class Window(SeekableBlock):
+    """A part of a Block as a file of its own: ``size`` bytes from ``start``.
+
+    Reads beyond the parent's end give zeros up to ``size`` where ``pad`` is set, so that a short backing
+    file reads as QEMU reads it; otherwise they are short.
+    """
+
+    def __init__(self, parent: Block, start: int, size: int, *, pad: bool = False) -> None:
+        super().__init__()
+        self.parent, self.start, self.size, self.pad = parent, start, size, pad
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to size bytes; all that remain where size is negative."""
+        left = max(0, self.size - self._at)
+        count = left if size is None or size < 0 else min(size, left)
+        if not count:
+            return b""
+        self.parent.seek(self.start + self._at)
+        data = self.parent.read(count)
+        if len(data) < count and self.pad:
+            data += bytes(count - len(data))
+        self._at += len(data)
+        return data
+
+
+class FileBlock(io.BufferedReader):
+    """A host file as a Block."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path, "r"), buffer_size=1 << 16)
+        self.size = self.seek(0, io.SEEK_END)
+        self.seek(0)
+
+
+ELSEWHERE = "uml and libguestfs can read it"
+"""Said of what the backend image leaves to others."""
+
+
+def read_at(block: Block, offset: int, count: int) -> bytes:
+    """Return count bytes at offset, fewer only where the block ends before."""
+    if offset < 0 or offset >= block.size:
+        return b""
+    block.seek(offset)
+    return block.read(count)
+
+
+def read_exact(block: Block, offset: int, count: int, what: str) -> bytes:
+    """Return count bytes at offset; DiskError where the block ends before, with ``what`` in the message."""
+    data = read_at(block, offset, count)
+    if len(data) < count:
+        raise DiskError(
+            f"{what} lies beyond the end: byte {offset + count} of {block.size}; the image is truncated",
+            remedy="copy or export it again",
+        )
+    return data

@@ -1,0 +1,305 @@
+"""LVM2 volumes put together from their metadata, read only."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from guestfix.backends.volumes.block import ELSEWHERE, Block, DiskError, Window, read_at, read_exact
+from guestfix.backends.volumes.probe import lvm_id
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
+
+MAX_METADATA = 16 << 20
+MAX_DEPTH = 16
+
+
+@frozen
+class Logical:
+    """One logical volume; ``block`` is None where it can't be read, and ``problem`` says why."""
+
+    group: str
+    name: str
+    size: int
+    block: Block | None
+    problem: str = ""
+
+
+class Pieces(Window):
+    """Pieces of several blocks, one after the other: (block, start, length)."""
+
+    def __init__(self, pieces: list[tuple[Block, int, int]]) -> None:
+        self.pieces = pieces
+        super().__init__(pieces[0][0], 0, sum(length for _, _, length in pieces))
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to size bytes; all that remain where size is negative."""
+        left = max(0, self.size - self._at)
+        count = left if size is None or size < 0 else min(size, left)
+        found, base = [], 0
+        for block, start, length in self.pieces:
+            within = self._at - base
+            if count and 0 <= within < length:
+                take = min(count, length - within)
+                data = read_exact(block, start + within, take, "a piece of a volume")
+                found.append(data)
+                self._at += take
+                count -= take
+            base += length
+        return b"".join(found)
+
+
+def striped(members: list[tuple[Block, int]], stripe: int, size: int) -> Block:
+    """Return members (block, start) read in turns of stripe bytes: LVM stripes and RAID 0."""
+    if not 512 <= stripe <= 1 << 30 or size // stripe > 1 << 22:
+        raise DiskError("a stripe size that can't be")
+    pieces = []
+    for index in range(-(-size // stripe)):
+        block, start = members[index % len(members)]
+        pieces.append((block, start + index // len(members) * stripe, min(stripe, size - index * stripe)))
+    return _Striped(pieces, stripe)
+
+
+class _Striped(Pieces):
+    def __init__(self, pieces: list[tuple[Block, int, int]], stripe: int) -> None:
+        super().__init__(pieces)
+        self.stripe = stripe
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to size bytes; all that remain where size is negative."""
+        left = max(0, self.size - self._at)
+        count = left if size is None or size < 0 else min(size, left)
+        found = []
+        while count:
+            index, within = divmod(self._at, self.stripe)
+            block, start, length = self.pieces[index]
+            take = min(count, length - within)
+            found.append(read_exact(block, start + within, take, "a stripe of a volume"))
+            self._at += take
+            count -= take
+        return b"".join(found)
+
+
+# the text metadata
+
+_TOKEN = regex(r'\s*(?:#[^\n]*|([{}=\[\],])|"((?:[^"\\]|\\.)*)"|([^\s{}=\[\],"#]+))')
+
+
+def parse_metadata(text: str) -> dict[str, Any]:
+    """Read LVM's configuration text: sections become dicts, lists lists, the rest strings and integers."""
+    tokens = _tokens(text)
+    root: dict[str, Any] = {}
+    stack, name = [root], ""
+    for kind, token in tokens:
+        if kind == "word":
+            name = token
+        elif token == "{":
+            if len(stack) > MAX_DEPTH:
+                raise DiskError("LVM metadata is nested too deeply")
+            child: dict[str, Any] = {}
+            stack[-1][name] = child
+            stack.append(child)
+        elif token == "}":
+            if len(stack) > 1:
+                stack.pop()
+        elif token == "=":
+            stack[-1][name] = _value(tokens)
+    return root
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    for match in _TOKEN.finditer(text):
+        if match[1]:
+            yield "mark", match[1]
+        elif match[2] is not None:
+            yield "text", match[2]
+        elif match[3]:
+            yield "word", match[3]
+
+
+def _value(tokens: Iterator[tuple[str, str]]) -> Any:
+    kind, token = next(tokens, ("word", ""))
+    if token != "[" or kind != "mark":
+        return _scalar(kind, token)
+    items = []
+    for kind, token in tokens:
+        if kind == "mark" and token == "]":
+            break
+        if kind != "mark":
+            items.append(_scalar(kind, token))
+    return items
+
+
+def _scalar(kind: str, token: str) -> str | int:
+    number = kind == "word" and len(token) < 20 and token.removeprefix("-").isdecimal()
+    return int(token) if number else token
+
+
+def read_metadata(block: Block) -> tuple[str, dict[str, Any]]:
+    """Return a physical volume's id and its newest metadata (empty where it has no area of its own)."""
+    head = read_exact(block, 0, 2048, "an LVM label")
+    at = next((i for i in range(0, 2048, 512) if head[i : i + 8] == b"LABELONE"), -1)
+    if at < 0:
+        raise DiskError("the LVM label is missing")
+    header = at + struct.unpack_from("<I", head, at + 20)[0]
+    raw = read_at(block, header, 512)
+    ident, place, lists = lvm_id(raw[:32]), 40, 0
+    areas: list[tuple[int, int]] = []
+    while lists < 2 and place + 16 <= len(raw):
+        offset, size = struct.unpack_from("<QQ", raw, place)
+        place += 16
+        if not offset:
+            lists += 1
+        elif lists:
+            areas.append((offset, size))
+    texts = [found for offset, size in areas if (found := _area(block, offset, size))]
+    parsed = [parse_metadata(text) for text in texts]
+    return ident, max(parsed, key=_sequence) if parsed else {}
+
+
+def _area(block: Block, offset: int, size: int) -> str:
+    """Return the text of a metadata area, a ring buffer behind a 512-byte header."""
+    header = read_at(block, offset, 512)
+    if header[4:20] != b"\x20\x4c\x56\x4d\x32\x20\x78\x5b\x35\x41\x25\x72\x30\x4e\x2a\x3e" or len(header) < 512:
+        return ""
+    start, length = struct.unpack_from("<QQ", header, 40)
+    if not 0 < length <= min(size, MAX_METADATA) or not 512 <= start < size:
+        return ""
+    raw = read_at(block, offset + start, min(length, size - start))
+    raw += read_at(block, offset + 512, length - len(raw)) if len(raw) < length else b""
+    return raw.rstrip(b"\0\n").decode("utf-8", "replace")
+
+
+def _sequence(tree: dict[str, Any]) -> int:
+    for group in tree.values():
+        if isinstance(group, dict) and isinstance(group.get("seqno"), int):
+            return int(group["seqno"])
+    return -1
+
+
+# volumes
+
+
+class _Group:
+    def __init__(self, name: str, tree: dict[str, Any], blocks: dict[str, Block]) -> None:
+        self.name, self.tree = name, tree
+        self.extent = _number(tree, "extent_size") * 512
+        self.volumes = _section(tree, "logical_volumes")
+        self.physical = _section(tree, "physical_volumes")
+        self.blocks = blocks
+
+    def visible(self) -> Iterator[Logical]:
+        """Yield every volume that a guest would see in /dev."""
+        for name, volume in self.volumes.items():
+            if not isinstance(volume, dict) or "VISIBLE" not in volume.get("status", []):
+                continue
+            parts = _segments(volume)
+            size = sum(_number(part, "extent_count") for part in parts) * self.extent
+            if parts and parts[0].get("type") == "snapshot":  # its name is that of the volume with its changes
+                problem = f"a snapshot of {parts[0].get('origin')}; {ELSEWHERE}"
+                yield Logical(self.name, str(parts[0].get("cow_store")), size, None, problem)
+                continue
+            try:
+                yield Logical(self.name, name, size, self.open(name, 0))
+            except DiskError as error:
+                yield Logical(self.name, name, size, None, error.what)
+
+    def open(self, name: str, depth: int) -> Block:
+        """Return a volume's data. DiskError where a disk is missing or its type is not understood."""
+        volume = self.volumes.get(name)
+        if not isinstance(volume, dict) or depth > MAX_DEPTH or not self.extent:
+            raise DiskError(f"the LVM metadata of {self.name}/{name} is damaged")
+        parts = [self._segment(part, depth) for part in _segments(volume)]
+        if not parts:
+            raise DiskError(f"the logical volume {self.name}/{name} is empty")
+        return parts[0] if len(parts) == 1 else Pieces([(part, 0, part.size) for part in parts])
+
+    def _segment(self, part: dict[str, Any], depth: int) -> Block:
+        kind, size = str(part.get("type", "")), _number(part, "extent_count") * self.extent
+        if kind == "striped":
+            members = [self._member(*pair, depth) for pair in _pairs(part.get("stripes"))]
+            if len(members) == 1:
+                return Window(members[0][0], members[0][1], size)
+            if members:
+                return striped(members, _number(part, "stripe_size") * 512, size)
+        if kind in ("mirror", "raid1"):
+            return self._mirror(part, size, depth)
+        if kind == "linear":
+            members = [self._member(*pair, depth) for pair in _pairs(part.get("stripes"))]
+            return Window(members[0][0], members[0][1], size) if members else self._refuse(kind)
+        return self._refuse(kind)
+
+    def _refuse(self, kind: str) -> Block:
+        raise DiskError(f"logical volumes of type {kind or 'unknown'} are not read here; {ELSEWHERE}")
+
+    def _mirror(self, part: dict[str, Any], size: int, depth: int) -> Block:
+        pairs = _pairs(part.get("mirrors")) or _pairs(part.get("raids"))
+        if not pairs and isinstance(part.get("raids"), list):  # raids = [meta, data, meta, data]
+            pairs = [(str(name), 0) for name in part["raids"][1::2]]
+        problem = DiskError("a mirror without a leg that is here")
+        for name, first in pairs:
+            try:
+                block, start = self._member(name, first, depth)
+                return Window(block, start, size)
+            except DiskError as error:
+                problem = error
+        raise problem
+
+    def _member(self, name: str, first: int, depth: int) -> tuple[Block, int]:
+        """Return where the extent number ``first`` of a physical or of another logical volume is."""
+        if name in self.physical:
+            physical = self.physical[name]
+            block = self.blocks.get(str(physical.get("id", "")))
+            if block is None:
+                raise DiskError(f"a disk of the volume group {self.name} is missing: {name} ({physical.get('device')})")
+            return block, _number(physical, "pe_start") * 512 + first * self.extent
+        return self.open(name, depth + 1), first * self.extent
+
+
+def _number(tree: dict[str, Any], name: str) -> int:
+    value = tree.get(name, 0)
+    if not isinstance(value, int) or not 0 <= value < 1 << 55:
+        raise DiskError(f"the LVM metadata is damaged: {name}")
+    return value
+
+
+def _section(tree: dict[str, Any], name: str) -> dict[str, Any]:
+    found = tree.get(name, {})
+    return found if isinstance(found, dict) else {}
+
+
+def _segments(volume: dict[str, Any]) -> list[dict[str, Any]]:
+    found = [value for key, value in volume.items() if key.startswith("segment") and isinstance(value, dict)]
+    return sorted(found, key=lambda part: _number(part, "start_extent"))
+
+
+def _pairs(value: Any) -> list[tuple[str, int]]:
+    items = value if isinstance(value, list) else []
+    pairs = list(zip(items[::2], items[1::2], strict=False))
+    return [(name, first) for name, first in pairs if isinstance(name, str) and isinstance(first, int)]
+
+
+def logical_volumes(members: list[Block]) -> tuple[list[Logical], list[str]]:
+    """Put all volume groups together that these physical volumes hold; also return what is wrong with them."""
+    blocks: dict[str, Block] = {}
+    groups: dict[str, tuple[str, dict[str, Any]]] = {}
+    problems = []
+    for block in members:
+        try:
+            ident, tree = read_metadata(block)
+            blocks[ident] = block
+            for name, group in tree.items():
+                if isinstance(group, dict) and "physical_volumes" in group:
+                    key = str(group.get("id", name))
+                    if key not in groups or _sequence({name: group}) > _sequence({name: groups[key][1]}):
+                        groups[key] = (name, group)
+        except (DiskError, struct.error, ValueError) as error:
+            problems.append(f"an LVM physical volume can't be read: {error}")
+    found: list[Logical] = []
+    for name, group in groups.values():
+        try:
+            found += _Group(name, group, blocks).visible()
+        except DiskError as error:
+            problems.append(error.what)
+    return found, problems

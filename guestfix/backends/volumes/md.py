@@ -1,0 +1,98 @@
+"""Linux software RAID put together from its superblocks, read only (md(4), mdadm's md_p.h)."""
+
+from __future__ import annotations
+
+import struct
+
+from guestfix.backends.volumes.block import ELSEWHERE, Block, DiskError, Window, read_at
+from guestfix.backends.volumes.lvm import Pieces, striped
+from guestfix.base.record import frozen
+
+
+@frozen
+class Member:
+    """A disk of a software RAID: where its data is, in bytes, and its place in the array."""
+
+    array: bytes
+    name: str
+    level: int
+    chunk: int
+    disks: int
+    role: int
+    start: int
+    size: int
+    events: int
+    number: int
+    layout: int
+    block: Block
+
+
+def read_member(block: Block) -> Member:
+    """Read a RAID superblock of version 0.90 or 1.x. DiskError where there is none that is whole."""
+    sectors = block.size // 512
+    for at in (0, 4096, ((sectors - 16) & ~7) * 512):
+        raw = read_at(block, at, 4096)
+        if raw[:8] == b"\xfc\x4e\x2b\xa9\1\0\0\0" and len(raw) >= 256:
+            return _version1(block, raw)
+    raw = read_at(block, ((sectors & ~127) - 128) * 512, 4096)
+    if raw[:4] == b"\xfc\x4e\x2b\xa9" and len(raw) == 4096:
+        return _version0(block, raw)
+    raise DiskError("the RAID superblock is damaged")
+
+
+def _version1(block: Block, raw: bytes) -> Member:
+    level, layout, size, chunk, disks = struct.unpack_from("<iIQII", raw, 72)
+    start, length = struct.unpack_from("<QQ", raw, 128)
+    number, events = struct.unpack_from("<I", raw, 160)[0], struct.unpack_from("<Q", raw, 200)[0]
+    role = struct.unpack_from("<H", raw, 256 + 2 * number)[0] if 256 + 2 * number + 2 <= len(raw) else 0xFFFF
+    name = raw[32:64].partition(b"\0")[0].decode("utf-8", "replace")
+    data = (size or length) * 512
+    return Member(raw[16:32], name, level, chunk * 512, disks, role, start * 512, data, events, -1, layout, block)
+
+
+def _version0(block: Block, raw: bytes) -> Member:
+    words = struct.unpack("<1024I", raw)
+    array = struct.pack("<4I", words[5], words[13], words[14], words[15])
+    role, number = words[992 + 3], words[10]
+    level = struct.unpack("<i", struct.pack("<I", words[7]))[0]
+    events = words[39] | words[40] << 32
+    size, chunk = words[8] * 1024, words[65]
+    return Member(array, "", level, chunk, words[11], role, 0, size, events, number, words[64], block)
+
+
+def arrays(members: list[Block]) -> tuple[list[tuple[Member, Block | None, str]], list[str]]:
+    """Put RAID arrays together: the newest member, the data (None: can't), and what is wrong with each."""
+    sets: dict[bytes, list[Member]] = {}
+    problems = []
+    for block in members:
+        try:
+            member = read_member(block)
+            sets.setdefault(member.array, []).append(member)
+        except (DiskError, struct.error) as error:
+            problems.append(f"a RAID member can't be read: {error}")
+    return [_array(group) for group in sets.values()], problems
+
+
+def _array(group: list[Member]) -> tuple[Member, Block | None, str]:
+    newest = max(group, key=lambda member: member.events)
+    current = {member.role: member for member in group if member.events + 1 >= newest.events and member.role < 0xFFFE}
+    try:
+        return newest, _data(newest, current), ""
+    except DiskError as error:
+        return newest, None, error.what
+
+
+def _data(newest: Member, current: dict[int, Member]) -> Block:
+    if newest.level == 1 and current:
+        member = current[min(current)]
+        return Window(member.block, member.start, member.size)
+    missing = [role for role in range(newest.disks) if role not in current]
+    if newest.level in (0, -1) and missing:
+        raise DiskError(f"{len(missing)} of {newest.disks} disks of the RAID array are missing")
+    members = [(current[role].block, current[role].start) for role in range(newest.disks)] if not missing else []
+    if newest.level == -1 and members:
+        return Pieces([(one.block, one.start, one.size) for _, one in sorted(current.items())])
+    if newest.level == 0 and members and newest.chunk:
+        size = min(one.size for one in current.values()) // newest.chunk * newest.chunk
+        return striped(members, newest.chunk, size * newest.disks)
+    raise DiskError(f"RAID level {newest.level} is not read here; {ELSEWHERE}")

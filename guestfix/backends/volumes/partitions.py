@@ -1,0 +1,178 @@
+"""Partition tables: MBR with extended partitions, and GPT (UEFI specification 2.10, chapter 5)."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+import uuid
+import zlib
+
+from guestfix.backends.volumes.block import Block, read_at
+from guestfix.base.record import frozen
+
+MAX_LOGICAL = 128
+MAX_GPT = 1024
+_EXTENDED = (0x05, 0x0F, 0x85)
+LDM_TYPES = ("42", "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad")
+"""Partitions of a Windows dynamic disk (logical disk manager): the MBR type, and data and metadata on GPT."""
+
+ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef")
+
+
+@frozen
+class Partition:
+    """One entry; ``start`` and ``size`` are in bytes, ``type`` is the GPT type GUID or the MBR type in hex."""
+
+    number: int
+    start: int
+    size: int
+    type: str
+    partuuid: str
+    label: str | None = None
+    active: bool = False
+
+
+@frozen
+class Table:
+    """A disk's partition table; kind is ``gpt``, ``mbr``, ``ldm`` (a Windows dynamic disk) or empty.
+
+    ``problems`` are sentences for the user.
+    """
+
+    kind: str
+    partitions: tuple[Partition, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def read_table(block: Block) -> Table:
+    """Return the partition table; an empty kind where there is none (a filesystem on the whole disk)."""
+    first = read_at(block, 0, 512)
+    if len(first) < 512 or first[510:512] != b"\x55\xaa":
+        return _gpt(block, strict=True)
+    entries = [first[446 + 16 * i : 462 + 16 * i] for i in range(4)]
+    if any(entry[4] == 0xEE for entry in entries):
+        return _gpt(block, strict=False)
+    if _is_boot_sector(first, entries):
+        return Table("")
+    return _mbr(block, first, entries)
+
+
+def _is_boot_sector(first: bytes, entries: list[bytes]) -> bool:
+    """Tell a filesystem's own boot sector (FAT, NTFS), which ends in 55 AA too, from a partition table."""
+    if first[3:11] == b"NTFS    " or first[54:59] in (b"FAT12", b"FAT16") or first[82:87] == b"FAT32":
+        return not all(entry[0] in (0, 0x80) for entry in entries) or not any(_sectors(entry)[1] for entry in entries)
+    return not all(entry[0] in (0, 0x80) for entry in entries)
+
+
+def _sectors(entry: bytes) -> tuple[int, int]:
+    start, count = struct.unpack_from("<II", entry, 8)
+    return start, count
+
+
+def _mbr(block: Block, first: bytes, entries: list[bytes]) -> Table:
+    disk_id = f"{struct.unpack_from('<I', first, 440)[0]:08x}"
+    found: list[Partition] = []
+    problems: list[str] = []
+    for index, entry in enumerate(entries):
+        start, count = _sectors(entry)
+        if not count or not entry[4]:
+            continue
+        if entry[4] in _EXTENDED:
+            _logical(block, start, disk_id, found, problems)
+        else:
+            found.append(_mbr_entry(index + 1, start, count, entry, disk_id))
+    found.sort(key=lambda part: part.number)
+    return _checked("mbr", found, problems, block)
+
+
+def _mbr_entry(number: int, start: int, count: int, entry: bytes, disk_id: str) -> Partition:
+    return Partition(
+        number, start * 512, count * 512, f"{entry[4]:02x}", f"{disk_id}-{number:02x}", active=entry[0] == 0x80
+    )
+
+
+def _logical(block: Block, base: int, disk_id: str, found: list[Partition], problems: list[str]) -> None:
+    """Follow the chain of extended boot records; a broken link ends it and is told."""
+    at, seen = base, set[int]()
+    while at not in seen and len(seen) < MAX_LOGICAL:
+        seen.add(at)
+        sector = read_at(block, at * 512, 512)
+        if len(sector) < 512 or sector[510:512] != b"\x55\xaa":
+            problems.append(f"the extended boot record at sector {at} is damaged or lies beyond the end of the disk")
+            return
+        start, count = _sectors(sector[446:462])
+        if count and sector[450]:
+            number = 5 + sum(part.number >= 5 for part in found)
+            found.append(_mbr_entry(number, at + start, count, sector[446:462], disk_id))
+        following, size = _sectors(sector[462:478])
+        if not size or not sector[466]:
+            return
+        at = base + following
+    problems.append("the chain of extended boot records runs in a circle")
+
+
+def _gpt(block: Block, *, strict: bool) -> Table:
+    """Read a GPT from its first header, else from the backup at the end. ``strict``: there may be none."""
+    problems: list[str] = []
+    for sector in (512, 4096):
+        for place in (sector, block.size - sector):
+            found = _gpt_at(block, place, sector)
+            if found is not None:
+                partitions, backup = found
+                if place != sector:
+                    problems.append("the first GPT header is damaged; its backup at the end of the disk was used")
+                elif backup >= block.size:
+                    problems.append(
+                        f"the image is truncated: the backup of its GPT belongs at byte {backup}, "
+                        f"but the disk has {block.size}"
+                    )
+                return _checked("gpt", partitions, problems, block)
+    if strict:
+        return Table("")
+    return Table("gpt", (), ("the disk has a protective MBR, but neither GPT header can be read",))
+
+
+def _gpt_at(block: Block, place: int, sector: int) -> tuple[list[Partition], int] | None:
+    """Return the entries that the header at a place describes, and where the other header should be."""
+    header = read_at(block, place, sector)
+    if len(header) < 92 or header[:8] != b"EFI PART":
+        return None
+    length, checksum = struct.unpack_from("<II", header, 12)
+    backup = struct.unpack_from("<Q", header, 32)[0] * sector
+    entries_at, count, size, entries_sum = struct.unpack_from("<QIII", header, 72)
+    if not 92 <= length <= sector or not 128 <= size <= 4096 or count > MAX_GPT:
+        return None
+    if zlib.crc32(header[:16] + b"\0\0\0\0" + header[20:length]) != checksum:
+        return None
+    table = read_at(block, entries_at * sector, count * size)
+    if zlib.crc32(table) != entries_sum:
+        return None
+    entries = (table[i * size : i * size + 128] for i in range(count))
+    return [_gpt_entry(i + 1, entry, sector) for i, entry in enumerate(entries) if any(entry[:16])], backup
+
+
+def _gpt_entry(number: int, entry: bytes, sector: int) -> Partition:
+    first, last = struct.unpack_from("<QQ", entry, 32)
+    label = entry[56:128].decode("utf-16-le", "replace").partition("\0")[0]
+    kind, own = (str(uuid.UUID(bytes_le=entry[at : at + 16])) for at in (0, 16))
+    return Partition(number, first * sector, max(0, last - first + 1) * sector, kind, own, label or None)
+
+
+def _checked(kind: str, found: list[Partition], problems: list[str], block: Block) -> Table:
+    """Drop what can't be on the disk, and say so: starts beyond the end, and overlaps."""
+    kept: list[Partition] = []
+    for part in found:
+        if part.start >= block.size or not part.size:
+            problems.append(f"partition {part.number} starts beyond the end of the disk ({block.size} bytes)")
+            continue
+        if part.start + part.size > block.size:
+            problems.append(
+                f"partition {part.number} ends at byte {part.start + part.size}, but the disk has {block.size}"
+            )
+        kept.append(part)
+    spans = sorted((part.start, part.start + part.size, part.number) for part in kept)
+    for (_, end, one), (start, _, other) in itertools.pairwise(spans):
+        if start < end:
+            problems.append(f"partitions {one} and {other} overlap")
+    dynamic = any(part.type in LDM_TYPES for part in kept)
+    return Table("ldm" if dynamic else kind, tuple(kept), tuple(problems))

@@ -1,0 +1,1 @@
+"""The ground floor: the few types and helpers that everything else is written against."""

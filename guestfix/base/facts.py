@@ -1,0 +1,93 @@
+"""Facts: what was learned about a guest, each with the evidence that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from guestfix.base.record import frozen
+
+Value = Any
+"""A fact's value: str, int, bool, None, or lists and string-keyed mappings of these (JSON)."""
+
+
+@frozen
+class Unknown:
+    """The value of a fact that could not be learned, and why. Unknown is not false."""
+
+    reason: str
+
+
+@frozen
+class Evidence:
+    """Where something was seen: guest path, 1-based line (0: the whole file), and the text there."""
+
+    path: str
+    line: int = 0
+    text: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{place}: {self.text}" if self.text else place
+
+
+@frozen
+class Fact:
+    """One learned value."""
+
+    name: str
+    value: Value | Unknown
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Facts(Mapping[str, Fact]):
+    """All facts by dotted name (``os.id``), in the order in which they were learned.
+
+    ``facts["os.id"]`` is a Fact; :meth:`value` gives the bare value and is what most callers want.
+    """
+
+    def __init__(self) -> None:
+        self._facts: dict[str, Fact] = {}
+
+    def put(self, name: str, value: Value | Unknown, *evidence: Evidence) -> None:
+        """Record a fact. A later put of the same name replaces the earlier one."""
+        self._facts[name] = Fact(name, value, tuple(evidence))
+
+    def value(self, name: str, default: Value = None) -> Value:
+        """Return the fact's value, or default where it is missing or unknown."""
+        fact = self._facts.get(name)
+        return default if fact is None or isinstance(fact.value, Unknown) else fact.value
+
+    def evidence(self, name: str) -> tuple[Evidence, ...]:
+        """Return the fact's evidence, empty where there is no such fact."""
+        fact = self._facts.get(name)
+        return fact.evidence if fact else ()
+
+    def __getitem__(self, name: str) -> Fact:
+        return self._facts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+
+@frozen
+class Finding:
+    """A problem that guestfix saw. ``blocker`` forbids apply; ``warning`` and ``info`` don't.
+
+    ``code`` is stable (``GF-FSTAB-ROOT-UNRESOLVED``); ``remedy`` says what the administrator can do.
+    """
+
+    code: str
+    severity: str
+    summary: str
+    evidence: tuple[Evidence, ...] = ()
+    remedy: str = ""
+    rule: str = ""
+
+
+def evidence_list(items: Sequence[Evidence]) -> list[dict[str, Any]]:
+    """Return evidence in its JSON form."""
+    return [{"path": item.path, "line": item.line, "text": item.text} for item in items]

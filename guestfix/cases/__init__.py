@@ -1,0 +1,1 @@
+"""A rule's cases: running them, and making one from a guest."""

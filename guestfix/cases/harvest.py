@@ -1,0 +1,162 @@
+"""Making a case from a real guest: exactly the files that a run reads, and nothing else of it."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from guestfix.base.guest import MAX_READ, Disks, GuestFS, Meta, Space, Stat, Volume
+from guestfix.base.names import parents
+from guestfix.base.record import names_of
+
+MAX_FILE = 1024 * 1024
+"""A larger file (an initramfs, a hive) is left out of a case and named."""
+
+
+class Recorder:
+    """A guest that remembers which paths were read, looked at and listed."""
+
+    def __init__(self, base: GuestFS) -> None:
+        self.base = base
+        self.uri = base.uri
+        self.case_insensitive = base.case_insensitive
+        self.was_read: set[str] = set()
+        self.was_seen: set[str] = set()
+
+    def _see(self, path: str) -> None:
+        self.was_seen.add(path)
+
+    def stat(self, path: str, *, follow: bool = True) -> Stat | None:
+        """See :meth:`GuestFS.stat`."""
+        self._see(path)
+        return self.base.stat(path, follow=follow)
+
+    def meta(self, path: str) -> Meta:
+        """See :meth:`GuestFS.meta`."""
+        self._see(path)
+        return self.base.meta(path)
+
+    def readlink(self, path: str) -> str:
+        """See :meth:`GuestFS.readlink`."""
+        self._see(path)
+        return self.base.readlink(path)
+
+    def realpath(self, path: str) -> str:
+        """See :meth:`GuestFS.realpath`."""
+        self._see(path)
+        return self.base.realpath(path)
+
+    def read(self, path: str, limit: int = MAX_READ) -> bytes:
+        """See :meth:`GuestFS.read`."""
+        data = self.base.read(path, limit)
+        self._see(path)
+        self.was_read.add(path)
+        return data
+
+    def open(self, path: str) -> IO[bytes]:
+        """See :meth:`GuestFS.open`."""
+        stream = self.base.open(path)
+        self._see(path)
+        self.was_read.add(path)
+        return stream
+
+    def list(self, path: str) -> tuple[str, ...]:
+        """See :meth:`GuestFS.list`."""
+        names = self.base.list(path)
+        for name in names:
+            self._see(f"{path.rstrip('/')}/{name}")
+        return names
+
+    def disks(self) -> Disks | None:
+        """See :meth:`GuestFS.disks`."""
+        return self.base.disks()
+
+    def space(self, path: str) -> Space | None:
+        """See :meth:`GuestFS.space`."""
+        return self.base.space(path)
+
+
+def write_tree(recorder: Recorder, root: Path) -> list[str]:
+    """Write what was seen below root, which must not exist: read files whole, others empty.
+
+    Returns the paths of files left out because they are larger than MAX_FILE.
+    """
+    left_out: list[str] = []
+    root.mkdir(parents=True)
+    for path in sorted(recorder.was_seen):
+        _write_path(recorder, root, path, left_out)
+    return left_out
+
+
+def _write_path(recorder: Recorder, root: Path, path: str, left_out: list[str]) -> None:
+    """Write one path, and on the way every link that leads to it, as links."""
+    base = recorder.base
+    for step in [*parents(path), path]:
+        folder = base.realpath(step.rpartition("/")[0] or "/")
+        place = f"{folder.rstrip('/')}/{step.rpartition('/')[2]}"
+        found = base.stat(place, follow=False)
+        if found is None or place == "/":
+            return
+        host = root / place.lstrip("/")
+        if os.path.lexists(host):
+            continue
+        host.parent.mkdir(parents=True, exist_ok=True)
+        if found.kind == "symlink":
+            target = base.readlink(place)
+            host.symlink_to(target)
+            real = base.realpath(place)
+            if real != place:
+                _write_path(recorder, root, real, left_out)
+        elif found.kind == "dir":
+            host.mkdir()
+        elif found.kind == "file":
+            _write_file(recorder, place, path, host, found, left_out)
+
+
+def _write_file(recorder: Recorder, place: str, path: str, host: Path, found: Stat, left_out: list[str]) -> None:
+    read = {recorder.base.realpath(one) for one in recorder.was_read}
+    data = b""
+    if place in read:
+        if found.size > MAX_FILE:
+            left_out.append(place)
+        else:
+            data = recorder.base.read(place, MAX_FILE)
+    host.write_bytes(data)
+    host.chmod(found.mode & 0o777 | 0o600)
+
+
+def disks_plain(disks: Disks | None) -> dict[str, Any]:
+    """Return disks in the form of a disks description, without what is not known."""
+    if disks is None:
+        return {}
+    rows = []
+    for disk in disks.disks:
+        row = _without_none({"device": disk.device, "size": disk.size, "table": disk.table})
+        rows.append({**row, "partitions": [_volume(part) for part in disk.partitions]})
+    return {"disks": rows, "volumes": [_volume(volume) for volume in disks.volumes]}
+
+
+def _volume(volume: Volume) -> dict[str, Any]:
+    row = {name: getattr(volume, name) for name in names_of(volume) if name not in ("aliases", "unclean")}
+    row["unclean"] = "yes" if volume.unclean else None
+    return {**_without_none(row), **({"aliases": list(volume.aliases)} if volume.aliases else {})}
+
+
+def _without_none(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def write_case(folder: Path, title: str, target: str, disks: Disks | None, rules: tuple[str, ...]) -> None:
+    """Write the case.yaml of a harvested guest."""
+    import yaml
+
+    case: dict[str, Any] = {"title": title, "target": target}
+    if rules:
+        case["rules"] = list(rules)
+    if disks is not None:
+        case["disks"] = disks_plain(disks)
+    text = io.StringIO()
+    yaml.safe_dump(case, text, sort_keys=False, allow_unicode=True)
+    (folder / "case.yaml").write_text(text.getvalue(), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What is learned of boot loaders, their menus and the kernel's arguments."""

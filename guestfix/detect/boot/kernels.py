@@ -1,0 +1,237 @@
+"""The installed kernels, and which of them the boot loader starts.
+
+Facts: kernels (release, image, modules, initrd), kernel.releases, kernel.default, kernel.rescue (images),
+kernel.custom (releases that the distribution did not build), kernel.last_booted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
+from guestfix.base.record import field, mutable
+from guestfix.base.versions import version_key
+from guestfix.detect.boot.kernelimage import HEAD, is_64bit, release_of
+from guestfix.detect.boot.lastboot import WTMP, last_booted
+from guestfix.detect.files import exists, is_link, kind_of, lines_of, names_in, read_head, read_small, real_path
+from guestfix.pack.model import Target
+
+MOST = 256
+"""Kernels that are looked at; nobody has more."""
+
+MOST_NAMES = 4096
+"""Names in /boot that are looked at."""
+
+MODULE_FOLDERS = ("/lib/modules", "/usr/lib/modules")
+_IMAGE = regex(r"(?:vmlinuz|vmlinux|bzImage|kernel|Image)(?:-(.+))?\Z")
+_NO_IMAGE = regex(r"(?:\.(?:old|bak|orig|hmac|sig|rpmsave|dpkg-\w+)|~)\Z")
+_RESCUE = regex(r"rescue|recovery")
+_SPECIAL = regex(r"debug|kdump|xen|trace")
+_RELEASE = regex(r"\d+\.\d+")
+
+_RED_HAT, _SUSE = (
+    r"\.el\d+(?!.*elrepo)",
+    r"-(?:default|pae|xen|trace|ec2|bigsmp|azure|rt|preempt|debug|vanilla|kvmsmall)\Z",
+)
+_OWN = {
+    "rhel": _RED_HAT,
+    "centos": _RED_HAT,
+    "ol": _RED_HAT,
+    "rocky": _RED_HAT,
+    "almalinux": _RED_HAT,
+    "scientific": _RED_HAT,
+    "fedora": r"\.fc\d+",
+    "amzn": r"\.amzn\d+",
+    "debian": r"-(?:amd64|686|686-pae|486|arm64)\Z",
+    "ubuntu": r"-\d{1,4}-[a-z][a-z0-9-]*\Z",
+    "sles": _SUSE,
+    "sled": _SUSE,
+    "opensuse-leap": _SUSE,
+    "opensuse-tumbleweed": _SUSE,
+    "opensuse": _SUSE,
+    "arch": r"-(?:arch|lts|zen|hardened|rt)",
+}
+"""How the distribution's own kernels are named, by os.id."""
+
+
+@mutable
+class Kernel:
+    """One installed kernel; a path is None where that part of it is missing."""
+
+    release: str
+    image: str | None = None
+    modules: str | None = None
+    initrd: str | None = None
+    seen: list[Evidence] = field(default_factory=list)
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Record the kernel facts."""
+    if facts.value("os.family") != "linux":
+        return []
+    found, rescue = _images(guest, _named_by_loader(guest, facts))
+    _add_modules(guest, found)
+    kernels = sorted(found.values(), key=lambda one: version_key(one.release))
+    evidence = [one for kernel in kernels for one in kernel.seen[:1]]
+    shape = [{"release": k.release, "image": k.image, "modules": k.modules, "initrd": k.initrd} for k in kernels]
+    facts.put("kernels", shape, *evidence)
+    facts.put("kernel.releases", [kernel.release for kernel in kernels], *evidence)
+    if rescue:
+        facts.put("kernel.rescue", rescue, *(Evidence(path) for path in rescue))
+    _put_default(guest, facts, kernels)
+    _put_origin(facts, kernels)
+    _put_last(guest, facts)
+    _put_arch(guest, facts)
+    return []
+
+
+def _named_by_loader(guest: GuestFS, facts: Facts) -> list[str]:
+    """Return the image paths that boot entries name: of every loader where known, else of BLS entries."""
+    entries = facts.value("boot.entries")
+    if isinstance(entries, list):
+        return [str(one["kernel"]) for one in entries if isinstance(one, Mapping) and one.get("kernel")]
+    return list(_bls_images(guest))
+
+
+def _bls_images(guest: GuestFS) -> Iterator[str]:
+    for boot in ("/boot", "/boot/efi", "/efi"):
+        folder = f"{boot}/loader/entries"
+        for name in names_in(guest, folder)[:MOST]:
+            data = read_small(guest, f"{folder}/{name}") if name.endswith(".conf") else None
+            for _, line in lines_of(data or b""):
+                key, _, value = line.partition(" ")
+                if key == "linux" and value.strip().startswith("/"):
+                    path = value.strip()
+                    yield path if path.startswith("/boot/") else boot + path
+
+
+def _candidates(guest: GuestFS, named: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each image path with the release in its name (perhaps empty), links left out, each once."""
+    seen: set[str] = set()
+    for name in names_in(guest, "/boot")[:MOST_NAMES]:
+        match = _IMAGE.match(name)
+        if match and not _NO_IMAGE.search(name) and not _leads_beside(guest, f"/boot/{name}"):
+            seen.add(f"/boot/{name}")
+            yield f"/boot/{name}", match[1] or ""
+    for path in named:
+        if path not in seen:
+            seen.add(path)
+            folder, _, name = path.rpartition("/")
+            match = _IMAGE.match(name)
+            yield path, (match[1] if match and match[1] else folder.rpartition("/")[2])
+    for folder in MODULE_FOLDERS[1:]:
+        for release in names_in(guest, folder)[:MOST]:
+            yield f"{folder}/{release}/vmlinuz", release
+
+
+def _images(guest: GuestFS, named: Iterable[str]) -> tuple[dict[str, Kernel], list[str]]:
+    """Return the kernels by release, and the images that are for rescue only."""
+    found: dict[str, Kernel] = {}
+    rescue: list[str] = []
+    for path, written in _candidates(guest, named):
+        known = path.startswith(MODULE_FOLDERS) and written in found
+        if known or len(found) + len(rescue) >= MOST or kind_of(guest, path) != "file":
+            continue
+        if _RESCUE.search(path):
+            rescue.append(path)
+            continue
+        said = release_of(read_head(guest, path, HEAD))
+        release = said or (written if _RELEASE.match(written) else "")
+        if not release or (release in found and found[release].image):
+            continue
+        text = f"release {said}, from the image's header" if said else "release from its name"
+        found[release] = Kernel(release, path, None, _initrd(guest, path, release, written), [Evidence(path, 0, text)])
+    return found, rescue
+
+
+def _leads_beside(guest: GuestFS, path: str) -> bool:
+    """Tell whether path is a link to another name in /boot, which is listed itself."""
+    return is_link(guest, path) and exists(guest, path) and real_path(guest, path).startswith("/boot/")
+
+
+def _initrd(guest: GuestFS, image: str, release: str, written: str) -> str | None:
+    folder = "/boot" if image.startswith(MODULE_FOLDERS) else image.rpartition("/")[0]
+    for name in dict.fromkeys((release, written)):
+        for pattern in ("initrd.img-{}", "initramfs-{}.img", "initrd-{}", "initrd-{}.img", "initramfs-{}"):
+            path = f"{folder}/{pattern.format(name)}"
+            if name and exists(guest, path):
+                return path
+    inside = f"{folder}/initrd"
+    return inside if folder.rpartition("/")[2] == release and exists(guest, inside) else None
+
+
+def _add_modules(guest: GuestFS, found: dict[str, Kernel]) -> None:
+    """Give each kernel its modules; modules without an image count as a kernel where they are complete."""
+    for folder in MODULE_FOLDERS:
+        for release in names_in(guest, folder)[:MOST]:
+            path = f"{folder}/{release}"
+            if release in found:
+                found[release].modules = found[release].modules or path
+            elif _RELEASE.match(release) and (exists(guest, f"{path}/modules.dep") or exists(guest, f"{path}/kernel")):
+                found[release] = Kernel(release, None, path, None, [Evidence(path, 0, "modules without an image")])
+
+
+def _put_default(guest: GuestFS, facts: Facts, kernels: list[Kernel]) -> None:
+    entry: Any = facts.value("boot.default")
+    image = str(entry.get("kernel") or "") if isinstance(entry, Mapping) else ""
+    if image:
+        real = real_path(guest, image)
+        for kernel in kernels:
+            if kernel.image and real == real_path(guest, kernel.image):
+                seen = facts.evidence("boot.default")[:1] or (Evidence(str(entry.get("path") or image)),)
+                facts.put("kernel.default", kernel.release, *seen, *kernel.seen[:1])
+                return
+        if release := _release_in_name(image):
+            missing = Evidence(image, 0, "the default boot entry names this image, which is not in the guest")
+            facts.put("kernel.default", release, *facts.evidence("boot.default")[:1], missing)
+            return
+    usable = [one for one in kernels if one.image] or kernels
+    if not usable:
+        facts.put("kernel.default", Unknown("no kernel is installed in this tree"))
+        return
+    best = max(usable, key=lambda one: (not _SPECIAL.search(one.release), version_key(one.release)))
+    known = "is not known" if not image else "starts no ordinary kernel"
+    why = f"the boot loader's default {known}; this is the highest release" if len(usable) > 1 else "the only one"
+    facts.put("kernel.default", best.release, Evidence(best.image or best.modules or "/boot", 0, why))
+
+
+def _release_in_name(image: str) -> str:
+    match = _IMAGE.match(image.rpartition("/")[2])
+    written = match[1] if match and match[1] else ""
+    return written if _RELEASE.match(written) and not _RESCUE.search(written) else ""
+
+
+def _put_origin(facts: Facts, kernels: list[Kernel]) -> None:
+    """Record the kernels whose release isn't one that the distribution gives its own."""
+    names = [facts.value("os.id"), *(facts.value("os.id_like") or ())]
+    own = next((_OWN[name] for name in names if name in _OWN), None)
+    if own is None or not kernels:
+        reason = "how this system names its own kernels is not known" if kernels else "no kernel is installed"
+        facts.put("kernel.custom", Unknown(reason))
+        return
+    custom = [one for one in kernels if not re.search(own, one.release)]
+    facts.put("kernel.custom", [one.release for one in custom], *(seen for one in custom for seen in one.seen[:1]))
+
+
+def _put_last(guest: GuestFS, facts: Facts) -> None:
+    release = last_booted(guest)
+    if release is None:
+        facts.put("kernel.last_booted", Unknown("no boot record was found"))
+    else:
+        facts.put("kernel.last_booted", release, Evidence(WTMP, 0, f"last boot record: {release}"))
+
+
+def _put_arch(guest: GuestFS, facts: Facts) -> None:
+    """Where no program showed the architecture, take the default kernel's."""
+    if facts.value("os.arch") is not None:
+        return
+    default = facts.value("kernel.default")
+    image = next((one["image"] for one in facts.value("kernels") or () if one["release"] == default), None)
+    wide = is_64bit(read_head(guest, image, HEAD)) if image else None
+    if wide is not None:
+        arch = "x86_64" if wide else "i686"
+        facts.put("os.arch", arch, Evidence(str(image), 0, f"kernel image header: {'64' if wide else '32'}-bit entry"))

@@ -1,0 +1,266 @@
+"""How the guest boots: firmware, loaders, entries, the default and the fallback, each with evidence.
+
+Facts: boot.firmware (bios or uefi: how it booted until now), boot.firmwares (all it could boot with),
+boot.esp (where the EFI system partition is mounted), boot.efi (what lies in its folders),
+boot.loaders, boot.configs (every loader configuration; ``used`` marks the one that the firmware's path
+reads), boot.wrapper (a grub.cfg on the EFI partition that only leads to another), boot.entries,
+boot.default, boot.fallback, boot.choice (what the settings ask for), boot.default_reason (why the default
+is not that, or empty), boot.env_block (GRUB's environment block), boot.sources (every file that holds
+kernel arguments, with its form).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
+from guestfix.base.record import field, mutable
+from guestfix.detect.boot import (
+    menu as boot_menu,
+)
+from guestfix.detect.boot import (
+    others as boot_others,
+)
+from guestfix.detect.boot import (
+    places as boot_places,
+)
+from guestfix.detect.boot import (
+    sources as boot_sources,
+)
+from guestfix.detect.boot.menu import Menu
+from guestfix.detect.boot.places import Config, Places
+from guestfix.detect.files import read_small
+from guestfix.formats.boot import grublegacy
+from guestfix.formats.boot.entry import BootEntry, all_entries
+from guestfix.pack.model import Target
+
+MAX_FACT_ENTRIES = 2000
+"""Entries that are listed in the facts; the default is found among all of them."""
+
+WRAPPER_SIZE = 1024
+"""Bytes below which a grub.cfg with a configfile command is taken for one that only leads to another."""
+
+
+@mutable
+class Found:
+    """All that was found, before it becomes facts."""
+
+    places: Places
+    firmware: str = ""
+    firmwares: list[str] = field(default_factory=list)
+    configs: list[Config] = field(default_factory=list)
+    menu: Menu | None = None
+    used: Config | None = None
+    wrapper: str = ""
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Record the boot.* facts of a Linux guest."""
+    if facts.value("os.family") != "linux":
+        return []
+    found = Found(boot_places.find_places(guest))
+    _firmware(guest, found, facts, target)
+    found.configs = boot_places.grub_configs(guest, found.places, facts.value("os.id", ""))
+    found.configs += _syslinux_configs(guest)
+    _choose_menu(guest, found)
+    _put_loaders(guest, found, facts)
+    _put_entries(found, facts)
+    sources = boot_sources.find_sources(guest, found.configs, found.places)
+    facts.put("boot.sources", [{"path": one.path, "form": one.form} for one in sources])
+    entries = list(all_entries(found.menu.entries)) if found.menu else []
+    told = [*boot_sources.image_findings(guest, found.places), *boot_sources.name_findings(guest, entries)]
+    return [*_differing(guest, found), *_default_findings(found), *told]
+
+
+# firmware
+
+
+def _firmware(guest: GuestFS, found: Found, facts: Facts, target: Target) -> None:
+    """Decide how the guest boots. Where both ways are set up, its own fstab, then the target, decide."""
+    places = found.places
+    mounts = [entry for entry in facts.value("fstab.entries", []) if entry["mount"] in ("/boot/efi", "/efi")]
+    evidence = {"uefi": places.uefi[:3], "bios": places.bios[:3]}
+    if mounts and not places.uefi:
+        line = mounts[0]
+        evidence["uefi"] = [Evidence("/etc/fstab", line["line"], f"{line['spec']} {line['mount']} {line['type']}")]
+    found.firmwares = [name for name in ("bios", "uefi") if evidence[name]]
+    if len(found.firmwares) == 2:
+        wanted = [name for name in target.firmware if name in found.firmwares]
+        found.firmware = wanted[0] if len(wanted) == 1 else ("uefi" if mounts else "bios")
+    else:
+        found.firmware = found.firmwares[0] if found.firmwares else "bios"
+    seen = evidence[found.firmware] or [Evidence("/boot", 0, "no EFI loader and no BIOS core image can be seen")]
+    facts.put("boot.firmware", found.firmware, *seen)
+    facts.put("boot.firmwares", found.firmwares or ["bios"])
+    facts.put("boot.esp", places.esp)
+    facts.put("boot.efi", [{"path": one.path, "files": sorted(one.files.values())} for one in places.efi])
+
+
+def _syslinux_configs(guest: GuestFS) -> list[Config]:
+    found = []
+    for path in boot_sources.SYSLINUX:
+        src = read_small(guest, path, boot_places.CONFIG_LIMIT)
+        if src is not None:
+            found.append(Config(path, "extlinux", src, "bios"))
+    return found
+
+
+# the menu
+
+
+def _choose_menu(guest: GuestFS, found: Found) -> None:
+    """Take the menu of the first configuration on the firmware's path that has one, else any other's."""
+    if found.firmware == "uefi" and _systemd_boot_first(found.places):
+        found.menu = boot_others.systemd_boot_menu(guest, found.places.esp, boot_sources.uki_files(guest, found.places))
+        if found.menu and found.menu.entries:
+            return
+    order = [one for one in found.configs if one.firmware == found.firmware]
+    order += [one for one in found.configs if one not in order]
+    best: tuple[Config, Menu] | None = None
+    for config in order:
+        menu = _menu_of(guest, config, found.places.esp)
+        best = best or (config, menu)
+        if any(entry.kernel for entry in all_entries(menu.entries)):
+            best = (config, menu)
+            break
+    if best is None:
+        found.menu = boot_others.systemd_boot_menu(guest, found.places.esp, boot_sources.uki_files(guest, found.places))
+        return
+    found.used, found.menu = best
+    if best[1].path != best[0].path:
+        found.wrapper = best[0].path
+        found.used = next((one for one in found.configs if one.path == best[1].path), best[0])
+
+
+def _systemd_boot_first(places: Places) -> bool:
+    has_grub = any(one.has_loader() for one in places.efi)
+    return any("systemd-bootx64.efi" in one.files for one in places.efi) and not has_grub
+
+
+def _menu_of(guest: GuestFS, config: Config, esp: str) -> Menu:
+    if config.loader == "grub2":
+        return boot_menu.grub2_menu(guest, config, esp, {})
+    if config.loader == "grub-legacy":
+        return boot_menu.legacy_menu(guest, config, esp)
+    return boot_others.syslinux_menu(guest, config, esp)
+
+
+def _put_loaders(guest: GuestFS, found: Found, facts: Facts) -> None:
+    loaders = [one.loader for one in found.configs]
+    if found.menu:
+        loaders = [found.menu.loader, *loaders]
+        if found.menu.uses_bls:
+            loaders.append("bls")
+    if boot_sources.uki_files(guest, found.places):
+        loaders.append("uki")
+    facts.put("boot.loaders", list(dict.fromkeys(loaders)), *[Evidence(one.path) for one in found.configs])
+    used = found.used.path if found.used else ""
+    configs = [
+        {"path": one.path, "loader": one.loader, "firmware": one.firmware, "used": one.path == used}
+        for one in found.configs
+    ]
+    facts.put("boot.configs", configs, *([Evidence(used)] if used else []))
+    facts.put("boot.wrapper", found.wrapper, *([Evidence(found.wrapper)] if found.wrapper else []))
+    facts.put("boot.env_block", _env_block(guest, found))
+
+
+def _env_block(guest: GuestFS, found: Found) -> str:
+    """Return the environment block that the used grub.cfg loads, or empty."""
+    if not found.menu or found.menu.loader != "grub2":
+        return ""
+    host = boot_menu.GrubHost(guest, found.places.esp)
+    prefix = found.menu.env.get("prefix", "")
+    folders = (found.menu.path.rpartition("/")[0], prefix, "/boot/grub2", "/boot/grub")
+    return next((path for folder in folders if (path := host.find(f"{folder}/grubenv"))), "")
+
+
+# facts of entries
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def as_fact(entry: BootEntry) -> dict[str, Any]:
+    """Return an entry as the facts have it."""
+    return {
+        "id": _text(entry.full_id),
+        "title": _text(entry.title),
+        "kernel": _text(entry.kernel),
+        "initrd": [_text(one) for one in entry.initrd],
+        "args": [_text(one) for one in entry.args],
+        "loader": entry.loader,
+        "path": entry.path,
+        "line": entry.line,
+    }
+
+
+def _put_entries(found: Found, facts: Facts) -> None:
+    menu = found.menu
+    if menu is None:
+        reason = Unknown("no boot loader configuration can be seen")
+        for name in ("boot.entries", "boot.default", "boot.fallback", "boot.choice"):
+            facts.put(name, reason if name != "boot.entries" else [])
+        return
+    entries = list(all_entries(menu.entries))
+    facts.put("boot.entries", [as_fact(one) for one in entries[:MAX_FACT_ENTRIES]], Evidence(menu.path))
+    facts.put("boot.choice", _text(menu.choice))
+    facts.put("boot.default_reason", _text(menu.reason))
+    for name, entry in (("boot.default", menu.default), ("boot.fallback", menu.fallback)):
+        if entry is not None and entry.kernel:
+            facts.put(name, as_fact(entry), Evidence(entry.path, entry.line, _text(entry.title)))
+        elif name == "boot.default":
+            facts.put(name, Unknown(menu.reason or "the default entry can't be told"), Evidence(menu.path))
+        else:
+            facts.put(name, None)
+
+
+# findings
+
+
+def _default_findings(found: Found) -> list[Finding]:
+    menu = found.menu
+    if menu is None:
+        return [
+            Finding(
+                "GF-BOOT-NO-CONFIG",
+                "warning",
+                "no configuration of GRUB, systemd-boot or extlinux can be seen",
+                (Evidence("/boot"),),
+                "see that the guest's /boot and EFI system partition are part of what guestfix was given",
+            )
+        ]
+    if not menu.reason:
+        return []
+    code = "GF-BOOT-DEFAULT-UNKNOWN" if menu.default is None or not menu.default.kernel else "GF-BOOT-DEFAULT-LOST"
+    remedy = "set the default to an entry that exists (grub-set-default, grubby --set-default)"
+    return [Finding(code, "warning", menu.reason, (Evidence(menu.path, 0, _text(menu.choice)),), remedy)]
+
+
+def _differing(guest: GuestFS, found: Found) -> list[Finding]:
+    """Report configurations with entries of their own besides the one that is read at boot."""
+    if found.used is None:
+        return []
+    others = [
+        one
+        for one in found.configs
+        if one.path not in (found.used.path, found.wrapper) and one.src != found.used.src and _has_entries(one)
+    ]
+    if not others:
+        return []
+    return [
+        Finding(
+            "GF-BOOT-SEVERAL-CONFIGS",
+            "warning",
+            f"{len(others) + 1} boot configurations differ; the {found.firmware.upper()} path reads {found.used.path}",
+            tuple(Evidence(one.path) for one in (found.used, *others)),
+            "remove the configurations that are left over, so that nothing changes the wrong one",
+        )
+    ]
+
+
+def _has_entries(config: Config) -> bool:
+    if config.loader == "grub2":
+        return len(config.src) >= WRAPPER_SIZE or b"menuentry" in config.src
+    return config.loader != "grub-legacy" or bool(grublegacy.parse(config.src).stanzas)

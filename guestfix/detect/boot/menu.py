@@ -1,0 +1,263 @@
+"""Turns loaders' configuration files into boot entries, as the loaders themselves would list them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
+from guestfix.base.record import field, mutable
+from guestfix.detect.boot.places import CONFIG_LIMIT, Config
+from guestfix.detect.files import kind_of as kind
+from guestfix.detect.files import names_in as names
+from guestfix.detect.files import read_small as read
+from guestfix.formats.boot import bls, cmdline, grubargs, grubenv, grublegacy, grubrun
+from guestfix.formats.boot.entry import BootEntry, choose
+
+MAX_BLS = 2000
+MAX_FILLED = 300
+"""Entries of a GRUB menu whose kernels are looked at, besides the default and the fallback."""
+
+_DEVICE = regex(r"\([^)]*\)")
+
+
+@mutable
+class Menu:
+    """A loader's menu. ``default`` is what boots when nobody chooses; ``choice`` what the settings ask for.
+
+    ``reason`` says why the default is another one than asked for, or why there is none.
+    """
+
+    loader: str
+    path: str
+    entries: list[BootEntry] = field(default_factory=list)
+    default: BootEntry | None = None
+    fallback: BootEntry | None = None
+    choice: str = ""
+    reason: str = ""
+    visited: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    env: Mapping[str, str] = field(default_factory=dict)
+    uses_bls: bool = False
+    filled: int = 0
+    unfilled: dict[int, grubrun.MenuEntry] = field(default_factory=dict)
+
+
+@mutable
+class GrubHost:
+    """The guest's files under the paths that GRUB uses. ``esp`` is where the EFI partition is mounted."""
+
+    guest: GuestFS
+    esp: str = ""
+    listed: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def find(self, path: str, wanted: tuple[str, ...] = ("file",)) -> str:
+        """Return the guest path of a GRUB path, or empty where no filesystem has it."""
+        plain = _DEVICE.sub("", path, count=1) if path.startswith("(") else path
+        if not plain.startswith("/") or len(plain) > 4096:
+            return ""
+        places = [plain, f"/boot{plain}", f"{self.esp}{plain}"]
+        _, boot, rest = plain.partition("/boot/")
+        places += [f"/boot/{rest}"] if boot else []
+        return next((one for one in places if self._listed(one) and kind(self.guest, one) in wanted), "")
+
+    def _listed(self, path: str) -> bool:
+        """Tell whether a folder has this name; folders are listed once, as a menu asks for many names."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self.listed:
+            self.listed[folder] = frozenset(names(self.guest, folder or "/"))
+        return name in ("", ".", "..") or name in self.listed[folder] or self.guest.case_insensitive
+
+    def exists(self, path: str) -> bool:
+        """See :class:`grubrun.Host`."""
+        return bool(self.find(path, ("file", "dir")))
+
+    def read(self, path: str) -> tuple[str, bytes] | None:
+        """See :class:`grubrun.Host`."""
+        found = self.find(path)
+        src = read(self.guest, found, CONFIG_LIMIT) if found else None
+        return None if src is None else (found, src)
+
+    def environment(self, path: str) -> Mapping[str, str]:
+        """See :class:`grubrun.Host`."""
+        found = self.find(path)
+        src = read(self.guest, found, 65536) if found else None
+        return grubenv.read(src) if src else {}
+
+
+def kernel_path(host: GrubHost, named: str) -> str:
+    """Return the guest path of a kernel or initrd; a file that isn't there is taken to be below /boot."""
+    if not named:
+        return ""
+    found = host.find(named)
+    if found:
+        return found
+    plain = _DEVICE.sub("", named, count=1) if named.startswith("(") else named
+    _, boot, rest = plain.partition("/boot/")
+    return f"/boot/{rest}" if boot else f"/boot/{plain.lstrip('/')}"
+
+
+# GRUB 2
+
+
+def grub2_menu(guest: GuestFS, config: Config, esp: str, env: Mapping[str, str]) -> Menu:
+    """Run a grub.cfg and resolve its default and fallback."""
+    host = GrubHost(guest, esp)
+    prefix = config.path.rpartition("/")[0]
+    efi = config.firmware == "uefi"
+    start = {"prefix": prefix, "root": "hd0", "grub_platform": "efi" if efi else "pc", "grub_cpu": "x86_64", **env}
+    if not efi:
+        start["grub_cpu"] = "i386"
+    result = grubrun.run(host, config.path, config.src, start)
+    menu = Menu("grub2", result.path, visited=result.visited, reasons=result.reasons, env=result.env)
+    menu.entries = _listed(host, result, result.items, "", menu)
+    menu.choice = result.env.get("default", "")
+    menu.default = choose(menu.entries, menu.choice or "0")
+    words = result.env.get("fallback", "").split()
+    menu.fallback = choose(menu.entries, words[0]) if words else None
+    if menu.default is None and menu.entries:
+        menu.reason = f"the default {menu.choice!r} names no entry of the menu; GRUB takes the first one"
+        menu.default = choose(menu.entries, "0")
+    for entry in (menu.default, menu.fallback):
+        if entry is not None and id(entry) in menu.unfilled:
+            _fill(host, entry, menu.unfilled[id(entry)], result)
+    _say_reason(menu)
+    return menu
+
+
+def _say_reason(menu: Menu) -> None:
+    found = menu.default
+    if found is None:
+        menu.reason = "the menu has no entries"
+    elif not found.kernel:
+        menu.reason = f"the default entry {found.title!r} loads no Linux kernel"
+
+
+def _listed(
+    host: GrubHost, result: grubrun.Result, items: list[grubrun.Item], above: str, menu: Menu, depth: int = 0
+) -> list[BootEntry]:
+    found: list[BootEntry] = []
+    for item in items:
+        if isinstance(item, grubrun.BlsHere):
+            menu.uses_bls = True
+            found += _bls_entries(host, item.env, above)
+            continue
+        entry = BootEntry(item.id, item.title, "grub2", item.path, item.line, above=above)
+        found.append(entry)
+        if item.is_submenu:
+            entry.is_submenu = True
+            inner = grubrun.open_entry(host, item, result).items if depth < 32 else []
+            entry.children = _listed(host, result, inner, f"{entry.full_id}>", menu, depth + 1)
+        elif menu.filled < MAX_FILLED:
+            menu.filled += 1
+            _fill(host, entry, item, result)
+        else:
+            menu.unfilled[id(entry)] = item
+    return found
+
+
+def _fill(host: GrubHost, entry: BootEntry, item: grubrun.MenuEntry, result: grubrun.Result) -> None:
+    """Learn what an entry loads."""
+    if not _fill_plain(host, entry, item):
+        machine = grubrun.open_entry(host, item, result)
+        if machine.linux:
+            _fill_from(host, entry, machine)
+
+
+def _fill_plain(host: GrubHost, entry: BootEntry, item: grubrun.MenuEntry) -> bool:
+    """Fill an entry whose commands depend on nothing without running it; most of a large menu is such."""
+    plain = grubargs.plain_entry(item.script.src, *item.node.unread) if item.node.unread else None
+    if plain is None:
+        return False
+    at, kernel, entry.args, initrds = plain
+    entry.line = item.script.line_of(at)
+    entry.kernel = kernel_path(host, kernel)
+    entry.initrd = tuple(kernel_path(host, one) for one in initrds)
+    return True
+
+
+def _fill_from(host: GrubHost, entry: BootEntry, machine: grubrun.Machine) -> None:
+    node, words = machine.linux[-1]
+    entry.line = machine.line_of(node)
+    entry.kernel = kernel_path(host, words[0]) if words else ""
+    entry.args = tuple(words[1:])
+    entry.initrd = tuple(kernel_path(host, one) for one in machine.initrds)
+
+
+def bls_folder(guest: GuestFS, esp: str = "") -> str:
+    """Return the folder of BLS entries: /boot's, or the EFI partition's, or empty."""
+    for folder in ("/boot/loader/entries", f"{esp}/loader/entries" if esp else "", "/efi/loader/entries"):
+        if folder and any(name.endswith(".conf") for name in names(guest, folder)):
+            return folder
+    return ""
+
+
+def _bls_entries(host: GrubHost, env: Mapping[str, str], above: str) -> list[BootEntry]:
+    folder = host.find(env.get("blsdir", ""), ("dir",)) or bls_folder(host.guest, host.esp)
+    files = [name for name in names(host.guest, folder) if name.endswith(".conf")] if folder else []
+    found = []
+    for name in bls.sort_names(files[:MAX_BLS]):
+        entry = bls_entry(host, f"{folder}/{name}", env, above)
+        if entry:
+            found.append(entry)
+    return found
+
+
+def bls_entry(host: GrubHost, path: str, env: Mapping[str, str], above: str) -> BootEntry | None:
+    """Read one BLS entry; None where it can't be read."""
+    src = read(host.guest, path, 65536)
+    if src is None:
+        return None
+    one = bls.parse(src)
+    name = path.rpartition("/")[2].removesuffix(".conf")
+    found = BootEntry(
+        name, one.get("title") or one.get("linux") or name, "bls", path, one.line_of("linux"), above=above
+    )
+    kernel = bls.expand(one.get("linux"), env).split(" ")[0]
+    initrds = [word for line in one.all("initrd") for word in bls.expand(line, env).split()]
+    found.kernel = kernel_path(host, kernel)
+    found.initrd = tuple(kernel_path(host, word) for word in initrds)
+    found.args = tuple(bls.options(one, env))
+    return found
+
+
+# GRUB Legacy
+
+
+def legacy_menu(guest: GuestFS, config: Config, esp: str) -> Menu:
+    """Read a menu.lst or grub.conf and resolve its default and fallback."""
+    host, menu = GrubHost(guest, esp), Menu("grub-legacy", config.path, visited=[config.path])
+    parsed = grublegacy.parse(config.src)
+    for at, stanza in enumerate(parsed.stanzas):
+        entry = BootEntry(str(at), stanza.title, "grub-legacy", config.path, stanza.line)
+        kernel = grublegacy.kernel_of(stanza)
+        if kernel:
+            entry.kernel, entry.line = kernel_path(host, kernel[0]), kernel[2].line
+            entry.args = tuple(cmdline.split(kernel[1]))
+            entry.initrd = tuple(kernel_path(host, one) for one in grublegacy.initrds_of(stanza))
+        menu.entries.append(entry)
+    menu.choice = parsed.setting("default") or "0"
+    index = grublegacy.default_index(parsed, _saved_index(guest, config.path))
+    menu.default = _at(menu.entries, index)
+    fallback = grublegacy.fallback_index(parsed)
+    menu.fallback = _at(menu.entries, fallback)
+    if not menu.entries:
+        menu.reason = "the menu has no entries"
+    elif menu.default is None:
+        menu.reason = f"the default {menu.choice!r} names no entry of the menu"
+        if menu.fallback is not None:
+            menu.default = menu.fallback
+    elif not menu.default.kernel:
+        menu.reason = f"the default entry {menu.default.title!r} loads no Linux kernel"
+    return menu
+
+
+def _at(entries: list[BootEntry], index: int | None) -> BootEntry | None:
+    return entries[index] if index is not None and 0 <= index < len(entries) else None
+
+
+def _saved_index(guest: GuestFS, config: str) -> int | None:
+    src = read(guest, f"{config.rpartition('/')[0]}/default", 65536) or b""
+    match = re.match(rb"\s*(\d{1,6})", src)
+    return int(match[1]) if match else None

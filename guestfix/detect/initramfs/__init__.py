@@ -1,0 +1,1 @@
+"""What is learned of initial RAM filesystems and kernel modules."""

@@ -1,0 +1,258 @@
+"""Which initramfs images a guest boots with, and what is in each of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Facts
+from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen, replace
+from guestfix.detect.files import exists, names_in, read_head
+from guestfix.formats.initramfs.image import Image, scan
+from guestfix.formats.initramfs.moddep import is_module, module_name
+from guestfix.formats.windows.pe import HEAD, Layout, layout
+
+MAX_IMAGES = 40
+"""Images of one guest that are read; /boot of a long-lived guest has four or five."""
+
+_NAMES = (
+    "initrd.img-{}",
+    "initramfs-{}.img",
+    "initrd-{}",
+    "initrd-{}.img",
+    "initramfs-{}",
+    "initrd.img-{}.img",
+    "initramfs-{}.gz",
+)
+_KERNELS = regex(r"(?:vmlinuz|vmlinux|bzImage|kernel|linux)-(.+)$")
+_WANTED = regex(
+    r"(?:usr/)?lib/modules/[^/]+/modules\.[a-z.]+$"
+    r"|(?:etc|run|usr/local/lib|usr/lib|lib)/modprobe\.d/[^/]+\.conf$|etc/modprobe\.conf$"
+    r"|conf/(?:modules|[^/]+\.conf|conf\.d/[^/]+)$"
+    r"|etc/(?:cmdline|cmdline\.d/[^/]+|initrd-release|modules|modules-load\.d/[^/]+)$"
+    r"|(?:usr/)?lib/(?:dracut/[^/]+\.txt|dracut/hostonly-[^/]+|initrd-release|modules-load\.d/[^/]+)$"
+    r"|(?:init|linuxrc|config|buildconfig|VERSION|run_all\.sh|mkinitrd\.config|config/[^/]+)$"
+)
+_MODULE_FOLDER = regex(r"((?:usr/)?lib/modules)/([^/]+)/")
+
+
+@frozen
+class Boot:
+    """One kernel with its initramfs files (guest paths, in the order in which they are loaded)."""
+
+    kernel: str
+    image: str
+    paths: tuple[str, ...]
+    role: str = ""
+    args: tuple[str, ...] = ()
+
+
+@frozen
+class Contents:
+    """What was learned of an image from its names. ``folder`` is that of the kernel's modules in it."""
+
+    release: str
+    folder: str
+    modules: dict[str, str]
+    generator: str
+    hostonly: bool | None
+
+
+_scans: WeakKeyDictionary[object, dict[tuple[str, int, int], Image]] = WeakKeyDictionary()
+
+
+def scan_image(guest: GuestFS, path: str) -> Image:
+    """Return what the image at path holds; the same path of a guest is read once. Raises GuestError."""
+    found = guest.stat(path)
+    base = getattr(guest, "base", guest)
+    known = _scans.setdefault(base, {})
+    key = (path, found.size if found else -1, found.mtime_ns if found else -1)
+    if key not in known:
+        inside = sealed(guest, path)
+        start, size = inside.sections[".initrd"] if inside else (0, None)
+        with guest.open(path) as stream:
+            known[key] = scan(stream, lambda name: _WANTED.match(name) is not None, start, size)
+    return known[key]
+
+
+def sealed(guest: GuestFS, path: str) -> Layout | None:
+    """Return the sections of a unified kernel image, or None for any other file."""
+    found = layout(read_head(guest, path, HEAD))
+    return found if found is not None and ".initrd" in found.sections else None
+
+
+def unified(guest: GuestFS, facts: Facts) -> list[Boot]:
+    """Return the unified kernel images of the EFI system partition: kernel, initrd and arguments in one file."""
+    found = []
+    for mount in dict.fromkeys((facts.value("boot.esp") or "/boot/efi", "/boot/efi", "/efi", "/boot")):
+        folder = f"{mount}/EFI/Linux"
+        for name in names_in(guest, folder):
+            path = f"{folder}/{name}"
+            inside = sealed(guest, path) if name.lower().endswith(".efi") else None
+            if inside is not None:
+                release = _section(guest, path, inside, ".uname") or release_of(name.rpartition(".")[0])
+                arguments = _section(guest, path, inside, ".cmdline").split()
+                found.append(Boot(release, path, (path,), "", tuple(arguments)))
+    return found
+
+
+def _section(guest: GuestFS, path: str, inside: Layout, name: str) -> str:
+    start, size = inside.sections.get(name, (0, 0))
+    try:
+        with guest.open(path) as stream:
+            stream.seek(start)
+            return stream.read(min(size, 4096)).rstrip(b"\0").decode("utf-8", "replace").strip()
+    except (GuestError, OSError):
+        return ""
+
+
+def boots(guest: GuestFS, facts: Facts) -> list[Boot]:
+    """Return each kernel with an initramfs once, the default entry first, then the fallback.
+
+    Taken from the boot entries where they are known; kernels that no entry names follow, paired with
+    their images by name.
+    """
+    found: dict[tuple[str, tuple[str, ...]], Boot] = {}
+    marked = [(facts.value("boot.default"), "default"), (facts.value("boot.fallback"), "fallback")]
+    releases = {one.get("image"): str(one.get("release")) for one in _kernels(facts)}
+    for entry, role in [*marked, *((one, "") for one in _list(facts.value("boot.entries")))]:
+        boot = _from_entry(entry, role, releases) if isinstance(entry, dict) else None
+        if boot is not None and boot.paths:
+            found.setdefault((boot.image, boot.paths), boot)
+    named = {path for boot in found.values() for path in boot.paths}
+    default = facts.value("kernel.default")
+    for boot in _paired(guest, facts):
+        if not named.intersection(boot.paths):
+            is_default = not found and boot.kernel == default
+            role = "default" if is_default else ""
+            found.setdefault((boot.image, boot.paths), Boot(boot.kernel, boot.image, boot.paths, role))
+    for boot in unified(guest, facts):
+        found.setdefault((boot.image, boot.paths), _with_role(boot, marked))
+    ordered = sorted(found.values(), key=lambda boot: ("default", "fallback", "").index(boot.role))
+    if len(ordered) == 1 and not ordered[0].role:
+        ordered = [replace(ordered[0], role="default")]
+    return ordered[:MAX_IMAGES]
+
+
+def _with_role(boot: Boot, marked: list[tuple[Any, str]]) -> Boot:
+    role = next((role for entry, role in marked if isinstance(entry, dict) and entry.get("kernel") == boot.image), "")
+    return replace(boot, role=role)
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _kernels(facts: Facts) -> list[dict[str, Any]]:
+    return [one for one in _list(facts.value("kernels")) if isinstance(one, dict)]
+
+
+def _from_entry(entry: dict[str, Any], role: str, releases: dict[Any, str]) -> Boot | None:
+    kernel = entry.get("kernel")
+    if not isinstance(kernel, str):
+        return None
+    paths = tuple(path for path in _list(entry.get("initrd")) if isinstance(path, str))
+    args = tuple(arg for arg in _list(entry.get("args")) if isinstance(arg, str))
+    return Boot(releases.get(kernel) or release_of(kernel), kernel, paths, role, args)
+
+
+def release_of(image: str) -> str:
+    """Return the release in a kernel image's name, or its whole base name."""
+    name = image.rsplit("/", 1)[-1]
+    match = _KERNELS.match(name)
+    return match[1] if match else name
+
+
+def _paired(guest: GuestFS, facts: Facts) -> list[Boot]:
+    kernels = _kernels(facts)
+    if kernels:
+        found = [(one.get("release"), one.get("image"), one.get("initrd")) for one in kernels]
+        return [Boot(str(r), str(i or ""), (str(path),)) for r, i, path in found if r and path]
+    names = names_in(guest, "/boot")
+    pairs = []
+    for name in names:
+        match = _KERNELS.match(name)
+        if match and not match[1].endswith((".orig", ".old", ".bak")):
+            image = next((one.format(match[1]) for one in _NAMES if one.format(match[1]) in names), None)
+            if image:
+                pairs.append(Boot(match[1], f"/boot/{name}", (f"/boot/{image}",)))
+    return pairs
+
+
+def contents_of(image: Image, kernel: str) -> Contents:
+    """Return the modules in an image and who made it. The kernel's own folder wins where there are several."""
+    folders: dict[str, str] = {}
+    modules: dict[str, str] = {}
+    for name in image.entries:
+        match = _MODULE_FOLDER.match(name)
+        if match:
+            folders.setdefault(match[2], f"{match[1]}/{match[2]}")
+    release = kernel if kernel in folders or not folders else sorted(folders)[-1]
+    for name, entry in image.entries.items():
+        if is_module(name) and not entry.is_dir and _of_kernel(name, release):
+            modules[module_name(name)] = name
+    folder = folders.get(release) or f"{_modules_root(image)}/{release}"
+    maker = generator(image)
+    return Contents(release, folder, modules, maker, hostonly(image, maker))
+
+
+def _of_kernel(name: str, release: str) -> bool:
+    match = _MODULE_FOLDER.match(name)
+    return match is None or match[2] == release
+
+
+def _modules_root(image: Image) -> str:
+    return "usr/lib/modules" if image.resolve("lib") == "usr/lib" else "lib/modules"
+
+
+def generator(image: Image) -> str:
+    """Return the program that made the image: dracut, initramfs-tools, mkinitcpio, mkinitrd-suse,
+    mkinitrd-rh, booster, mkosi, or an empty string.
+    """
+    release = image.read("etc/initrd-release") or image.read("usr/lib/initrd-release") or b""
+    if image.has("usr/lib/dracut", "lib/dracut", "sbin/dracut-shell", "lib/dracut-lib.sh") or b"dracut" in release:
+        return "dracut"
+    if image.has("scripts/functions", "conf/initramfs.conf"):
+        return "initramfs-tools"
+    if image.has("run_all.sh", "mkinitrd.config"):
+        return "mkinitrd-suse"
+    if b"nash" in (image.read("init") or image.read("linuxrc") or b"")[:200]:
+        return "mkinitrd-rh"
+    if image.has("etc/booster.init.yaml"):
+        return "booster"
+    if image.has("buildconfig") or (image.has("hooks", "init_functions") and image.has("config")):
+        return "mkinitcpio"
+    return "mkosi" if release or image.has("etc/initrd-release") else ""
+
+
+def hostonly(image: Image, maker: str) -> bool | None:
+    """Tell whether the image was made for the machine that it was made on; None where that can't be told."""
+    if maker == "dracut":
+        parameters = b" ".join(data for name, data in image.files.items() if name.endswith("build-parameter.txt"))
+        if image.has("usr/lib/dracut/hostonly-files", "lib/dracut/hostonly-files"):
+            return True
+        if re.search(rb"--(?:no-hostonly|no-host-only)\b|-N\b", parameters):
+            return False
+        return True if re.search(rb"--(?:hostonly|host-only)\b|-H\b", parameters) else None
+    if maker == "initramfs-tools":
+        found = re.findall(rb"^[ \t]*MODULES=[\"']?(\w+)", image.read("conf/initramfs.conf") or b"", re.MULTILINE)
+        return found[-1] in (b"dep", b"list") if found else None
+    if maker == "mkinitcpio":
+        hooks = re.search(rb"^HOOKS=.*\bautodetect\b", image.read("buildconfig") or b"", re.MULTILINE)
+        return hooks is not None if image.has("buildconfig") else None
+    return True if maker.startswith("mkinitrd") else None
+
+
+def unreadable(guest: GuestFS, path: str) -> str:
+    """Return why an image can't be read, or an empty string."""
+    try:
+        if not exists(guest, path):
+            return "there is no such file"
+        found = guest.stat(path)
+        return "" if found and found.kind == "file" else "it is not a regular file"
+    except GuestError as error:
+        return error.what

@@ -1,0 +1,180 @@
+"""What each boot entry's initramfs holds, and what it lacks for the target's disks and the guest's root.
+
+Facts: initramfs.images (one mapping a kernel), initramfs.missing (all modules that some image lacks),
+initramfs.drivers (those of them that the target asks for by name), initramfs.blocked (modules that
+modprobe.d keeps from loading), initramfs.generator (that of the default entry's image, or ``unknown``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
+from guestfix.detect.initramfs.check import Verdict, judge
+from guestfix.detect.initramfs.find import boots
+from guestfix.detect.initramfs.modules import Block
+from guestfix.pack.model import Target
+
+_REBUILD = {
+    "dracut": 'dracut --force --add-drivers "{drivers}" {path} {kernel}',
+    "initramfs-tools": "update-initramfs -u -k {kernel}",
+    "mkinitcpio": "mkinitcpio -P",
+    "mkinitrd-suse": "mkinitrd -k vmlinuz-{kernel} -i initrd-{kernel}, with {drivers} in INITRD_MODULES",
+    "booster": "booster build --force --kernel-version {kernel} {path}, with {drivers} in modules of /etc/booster.yaml",
+    "mkinitrd-rh": "mkinitrd -f {path} {kernel}",
+}
+
+_PACKAGES = {
+    "ubuntu": "linux-modules-extra-{kernel} (or linux-modules-{kernel})",
+    "debian": "linux-image-amd64 (a -cloud kernel leaves out most drivers)",
+    "fedora": "kernel-modules-core-{kernel} or kernel-modules-{kernel}",
+    "rhel": "kernel-core-{kernel}, kernel-modules-core-{kernel} or kernel-modules-{kernel}",
+    "sles": "kernel-default (kernel-default-base leaves out most drivers)",
+    "opensuse": "kernel-default (kernel-default-base leaves out most drivers)",
+    "ol": "kernel-uek-modules-{kernel} or kernel-modules-{kernel}",
+    "amzn": "kernel-{kernel} (with kernel-modules-extra-{kernel})",
+}
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Record the initramfs.* facts, with a finding for everything that can't be judged or can't be mended."""
+    if facts.value("os.family") != "linux":
+        return []
+    verdicts = [judge(guest, facts, target, boot) for boot in boots(guest, facts)]
+    _put(facts, verdicts)
+    findings = [one for verdict in verdicts for one in _findings(verdict, facts, target)]
+    if not verdicts:
+        findings.append(
+            Finding(
+                "GF-INITRAMFS-NONE",
+                "info",
+                "No initramfs image was found for any kernel, so nothing can be said of its drivers.",
+                (Evidence("/boot"),),
+            )
+        )
+    return list(dict.fromkeys(findings))
+
+
+def _put(facts: Facts, verdicts: list[Verdict]) -> None:
+    seen = [Evidence(verdict.path) for verdict in verdicts]
+    facts.put("initramfs.images", [verdict.fact() for verdict in verdicts], *seen)
+    judged = [verdict for verdict in verdicts if verdict.judged]
+    if judged or not verdicts:
+        facts.put("initramfs.missing", _union(verdict.missing for verdict in judged), *seen)
+        facts.put("initramfs.drivers", _union(verdict.wanted for verdict in judged), *seen)
+    else:
+        for name in ("missing", "drivers"):
+            facts.put(f"initramfs.{name}", Unknown(verdicts[0].problem), *seen)
+    blocks = [block for verdict in verdicts for block in verdict.blocked]
+    facts.put(
+        "initramfs.blocked",
+        _union([block.module] for block in blocks),
+        *dict.fromkeys(Evidence(block.path, block.line, block.text) for block in blocks),
+    )
+    makers = [one.contents.generator for one in verdicts if one.contents and one.contents.generator]
+    facts.put("initramfs.generator", makers[0] if makers else "unknown", *seen)
+
+
+def _union(lists: Iterable[list[str]]) -> list[str]:
+    return list(dict.fromkeys(name for names in lists for name in names))
+
+
+def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
+    found = [_unjudged(verdict)] if verdict.problem else []
+    main = verdict.boot.role == "default"
+    place = Evidence(verdict.path)
+    if verdict.absent:
+        told = verdict.kernel is not None and verdict.kernel.builtin_known
+        names = ", ".join(f"{name} ({verdict.reasons[name]})" for name in verdict.absent)
+        found.append(
+            Finding(
+                "GF-INITRAMFS-MODULE-ABSENT",
+                "blocker" if main and told else "warning",
+                f"Kernel {verdict.boot.kernel} has no module {names}, neither in its initramfs nor in the guest"
+                + ("." if told else ", unless it is built in, which nothing here tells."),
+                (place, Evidence(f"/lib/modules/{verdict.boot.kernel}")),
+                remedy=f"Install {_package(facts, verdict.boot.kernel)} in the guest before the migration, "
+                "or choose another target disk bus.",
+            )
+        )
+    if verdict.kernel is not None and verdict.kernel.known and not verdict.kernel.indexed and verdict.kernel.folder:
+        found.append(
+            Finding(
+                "GF-INITRAMFS-NO-DEPMOD",
+                "warning",
+                f"depmod was never run for kernel {verdict.boot.kernel}: there is no modules.dep, so an initramfs "
+                "that is rebuilt in the guest will hold no modules. Here the modules themselves were read.",
+                (Evidence(verdict.kernel.folder),),
+                remedy=f"Run 'depmod {verdict.boot.kernel}' in the guest.",
+            )
+        )
+    if verdict.missing and verdict.sealed:
+        found.append(
+            Finding(
+                "GF-INITRAMFS-SEALED",
+                "blocker" if main else "warning",
+                f"{verdict.path} is {verdict.sealed}, which is never changed, and it lacks "
+                f"{', '.join(verdict.missing)} for the boot on {target.id}.",
+                (place,),
+                remedy=_remedy(verdict)
+                if verdict.contents and verdict.contents.generator == "booster"
+                else "Rebuild it in the guest with these modules (kernel-install add, ukify, dracut --uefi), and "
+                "sign it again where Secure Boot is used.",
+            )
+        )
+    elif verdict.missing:
+        reasons = "; ".join(f"{name}: {verdict.reasons[name]}" for name in verdict.missing)
+        found.append(
+            Finding(
+                "GF-INITRAMFS-LACKS",
+                "info",
+                f"The initramfs of kernel {verdict.boot.kernel} lacks {', '.join(verdict.missing)}. {reasons}.",
+                (place,),
+                _remedy(verdict),
+                "initramfs/target-drivers",
+            )
+        )
+    found += [_blocked(verdict, block, target) for block in verdict.blocked]
+    return found
+
+
+def _blocked(verdict: Verdict, block: Block, target: Target) -> Finding:
+    where = f" inside {verdict.path}" if block.inside else ""
+    path = f"{verdict.path}:{block.path}" if block.inside else block.path
+    return Finding(
+        "GF-INITRAMFS-BLOCKED",
+        "info",
+        f"{block.module}, which the boot on {target.id} needs, is kept from loading{where}.",
+        (Evidence(path, block.line, block.text),),
+        "Remove the line and rebuild the initramfs.",
+        "initramfs/unblock",
+    )
+
+
+def _unjudged(verdict: Verdict) -> Finding:
+    damaged = verdict.offset > 0 and verdict.image is not None and bool(verdict.image.entries)
+    at = f" at byte {verdict.offset}" if verdict.offset >= 0 else ""
+    foreign = verdict.image is not None and verdict.image.kind in ("squashfs", "ext2", "pe", "cramfs", "romfs")
+    if damaged:
+        code, severity = "GF-INITRAMFS-DAMAGED", "blocker" if verdict.boot.role == "default" else "warning"
+        summary = f"The initramfs of kernel {verdict.boot.kernel} is damaged{at}: {verdict.problem}."
+    else:
+        code, severity = "GF-INITRAMFS-FOREIGN" if foreign else "GF-INITRAMFS-UNJUDGED", "warning"
+        summary = f"The initramfs of kernel {verdict.boot.kernel} can't be judged{at}: {verdict.problem}."
+    return Finding(code, severity, summary, (Evidence(verdict.path),), remedy=_remedy(verdict))
+
+
+def _remedy(verdict: Verdict) -> str:
+    maker = verdict.contents.generator if verdict.contents else ""
+    command = _REBUILD.get(maker)
+    if command is None:
+        return "Rebuild the image in the guest with the target's drivers in it, before the migration."
+    text = command.format(drivers=" ".join(verdict.wanted), path=verdict.path, kernel=verdict.boot.kernel)
+    return f"{'Rebuild' if verdict.sealed else 'Or rebuild'} it in the guest: {text}"
+
+
+def _package(facts: Facts, kernel: str) -> str:
+    names = [facts.value("os.id", ""), *(facts.value("os.id_like") or [])]
+    text = next((_PACKAGES[name] for name in names if name in _PACKAGES), "the package that has this kernel's drivers")
+    return text.format(kernel=kernel)

@@ -1,0 +1,1 @@
+"""What is learned of what guestfix or a target can't serve."""

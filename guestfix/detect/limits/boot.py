@@ -1,0 +1,88 @@
+"""Limits of firmware: the fallback loader on the EFI system partition, and what the target can start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.guest import GuestFS
+from guestfix.detect.files import exists
+from guestfix.pack.model import Target
+
+FALLBACKS = ("bootx64.efi", "bootia32.efi", "bootaa64.efi")
+
+
+def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Report what keeps the target's firmware from starting the guest."""
+    return [
+        *_fallback(facts),
+        *_firmware(facts, target),
+        *_windows_11(facts, target),
+        *_unsaved(facts),
+        *_lilo(guest, facts),
+    ]
+
+
+def _fallback(facts: Facts) -> Iterator[Finding]:
+    """The boot entries in NVRAM stay behind, so firmware looks for EFI/BOOT/BOOTX64.EFI (UEFI, 3.5.1.1)."""
+    folders = [one for one in facts.value("boot.efi") or () if isinstance(one, dict)]
+    if facts.value("os.family") != "linux" or facts.value("boot.firmware") != "uefi" or not folders:
+        return
+    fallback = next((one for one in folders if str(one["path"]).lower().endswith("/efi/boot")), None)
+    names = [str(name).lower() for name in (fallback or {}).get("files", ())]
+    if not any(name in FALLBACKS for name in names):
+        yield Finding(
+            "GF-EFI-FALLBACK-MISSING",
+            "warning",
+            "the EFI system partition lacks the fallback loader EFI/BOOT/BOOTX64.EFI; the boot entry that names "
+            "another one stays behind in the old machine's NVRAM",
+            tuple(Evidence(str(one["path"])) for one in folders[:8]),
+            "the rule copies the distribution's shim or GRUB there; without it, do so by hand",
+            "boot/efi-fallback",
+        )
+
+
+def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
+    firmwares = facts.value("boot.firmwares") or [facts.value("boot.firmware")]
+    seen = facts.evidence("boot.firmware")
+    shown = any(one.path != "/boot" for one in seen)
+    if facts.value("os.family") != "linux":
+        return
+    if shown and target.firmware and None not in firmwares and not set(firmwares) & set(target.firmware):
+        yield Finding(
+            "GF-BOOT-FIRMWARE",
+            "blocker",
+            f"the guest boots by {' or '.join(firmwares).upper()}, the target {target.id} by "
+            f"{' or '.join(target.firmware).upper()} only",
+            seen,
+            "choose a target with the guest's firmware, or convert the guest's boot before the migration",
+        )
+
+
+def _windows_11(facts: Facts, target: Target) -> Iterator[Finding]:
+    known = facts.value("boot.firmware") == "uefi"  # then the mismatch itself is reported
+    if facts.value("os.id") == "windows-11" and not known and target.firmware and "uefi" not in target.firmware:
+        summary = f"Windows 11 needs UEFI, which the target {target.id} does not have"
+        remedy = "choose a target with UEFI"
+        yield Finding("GF-BOOT-FIRMWARE", "blocker", summary, facts.evidence("os.id"), remedy)
+
+
+def _unsaved(facts: Facts) -> Iterator[Finding]:
+    """GRUB then starts the first entry; tools that look for saved_entry can't tell which kernel that is."""
+    default = facts.value("boot.default")
+    if "bls" in (facts.value("boot.loaders") or ()) and facts.value("boot.choice") == "" and default:
+        yield Finding(
+            "GF-BOOT-DEFAULT-UNSAVED",
+            "info",
+            f"no saved_entry says which boot entry is the default; GRUB starts the first one, {default['id']}",
+            facts.evidence("boot.default"),
+            "to fix the choice: grub2-set-default, with the id of an entry",
+        )
+
+
+def _lilo(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
+    """LILO's map holds block numbers, so it goes on reading the originals of files that were replaced."""
+    if facts.value("os.family") == "linux" and not facts.value("boot.loaders") and exists(guest, "/etc/lilo.conf"):
+        summary = "LILO seems to be the boot loader; its map keeps the blocks of the old kernel and initramfs"
+        remedy = "install GRUB before the migration, or run lilo from a rescue system after apply"
+        yield Finding("GF-BOOT-LILO", "warning", summary, (Evidence("/etc/lilo.conf"),), remedy)

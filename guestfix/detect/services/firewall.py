@@ -1,0 +1,244 @@
+"""Whether the guest's own firewall lets SSH in: firewalld, ufw, SuSEfirewall2, iptables and nftables files.
+
+Only what is switched on at boot counts. Each answer is ``open``, ``limited`` (from some addresses or
+interfaces, or under conditions that can't be judged offline) or ``closed``, with the line that decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import islice
+
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Evidence
+from guestfix.base.globs import glob
+from guestfix.base.guest import GuestFS
+from guestfix.base.record import frozen
+from guestfix.detect.files import lines_of, read_small
+from guestfix.detect.system.initsystem import Services
+from guestfix.formats import shellvars
+from guestfix.formats.network.firewall import CLOSED, LIMITED, OPEN, port_in
+
+RULES_LIMIT = 1024 * 1024
+"""Bytes of a rule file that is read; a larger one can't be judged."""
+
+
+@frozen
+class Filter:
+    """One firewall that is switched on, and what it does with a new connection to the port."""
+
+    name: str
+    state: str
+    evidence: tuple[Evidence, ...]
+
+
+def find_filters(guest: GuestFS, services: Services, port: int) -> list[Filter]:
+    """Return the answer of each firewall that starts at boot."""
+    look: tuple[Callable[[GuestFS, Services, int], Filter | None], ...] = (
+        _firewalld,
+        _ufw,
+        _suse,
+        _iptables,
+        _nftables,
+    )
+    return [found for one in look if (found := one(guest, services, port)) is not None]
+
+
+def _read(guest: GuestFS, path: str) -> bytes | None:
+    return read_small(guest, path, RULES_LIMIT)
+
+
+# firewalld
+
+
+MAX_TAGS = 1000
+_TAG = rb"<(zone|service|port)\b([^<>]{0,2000})>"
+_ATTRIBUTE = rb"""([\w-]{1,40})\s*=\s*["']([^"'<>]{0,400})["']"""
+_FIREWALLD = ("/etc/firewalld", "/usr/lib/firewalld", "/lib/firewalld")
+
+
+def _firewalld(guest: GuestFS, services: Services, port: int) -> Filter | None:
+    service = services.find(["firewalld.service"], ["firewalld"])
+    if service.state != "on":
+        return None
+    conf = "/etc/firewalld/firewalld.conf"
+    zone = _conf_value(guest, conf, "DefaultZone") or "public"
+    if "/" in zone:
+        return Filter("firewalld", LIMITED, (Evidence(conf, 0, f"DefaultZone={zone}"),))
+    for folder in _FIREWALLD:
+        path = f"{folder}/zones/{zone}.xml"
+        data = _read(guest, path)
+        if data is not None:
+            return _zone(guest, path, data, port)
+    known = OPEN if zone in ("public", "trusted", "home", "work", "internal", "external", "dmz") else LIMITED
+    state = CLOSED if zone in ("drop", "block") else known
+    return Filter("firewalld", state, (Evidence(service.path, 0, f"default zone {zone}, as it came"),))
+
+
+def _zone(guest: GuestFS, path: str, data: bytes, port: int) -> Filter:
+    """Read a zone (firewalld.zone(5)): plain services and ports stand before rich rules, which may be limited."""
+    plain, rich, rest = _without_comments(data).partition(b"<rule")
+    target = ""
+    for name, attributes, line in _tags(plain):
+        text = f"<{name} {' '.join(f'{key}={value}' for key, value in attributes.items())}>"
+        if name == "zone":
+            target = attributes.get("target", "")
+        elif port in _zone_ports(guest, name, attributes, port):
+            return Filter("firewalld", OPEN, (Evidence(path, line, text),))
+    if target == "ACCEPT":
+        return Filter("firewalld", OPEN, (Evidence(path, 0, "target ACCEPT"),))
+    if rich and (b"ssh" in rest or str(port).encode() in rest):
+        return Filter("firewalld", LIMITED, (Evidence(path, plain.count(b"\n") + 1, "a rich rule"),))
+    return Filter("firewalld", CLOSED, (Evidence(path, 0, "neither the service ssh nor its port is allowed"),))
+
+
+def _zone_ports(guest: GuestFS, name: str, attributes: dict[str, str], port: int) -> list[int]:
+    """Return the TCP ports that a service or port tag opens; of a range only the one that is asked for."""
+    if name == "service":
+        return _service_ports(guest, attributes.get("name", ""))
+    return [port] if attributes.get("protocol") == "tcp" and port_in(attributes.get("port", ""), port) else []
+
+
+def _tags(data: bytes) -> list[tuple[str, dict[str, str], int]]:
+    plain = _without_comments(data)
+    found = []
+    for match in islice(re.finditer(_TAG, plain), MAX_TAGS):
+        pairs = {key.decode(): value.decode("utf-8", "replace") for key, value in re.findall(_ATTRIBUTE, match[2])}
+        found.append((match[1].decode(), pairs, plain.count(b"\n", 0, match.start()) + 1))
+    return found
+
+
+def _without_comments(data: bytes) -> bytes:
+    """Return XML with each comment replaced by its line ends, so that lines keep their numbers."""
+    first, *others = data.split(b"<!--")
+    kept = [first]
+    for part in others:
+        comment, _, rest = part.partition(b"-->")
+        kept += [b"\n" * comment.count(b"\n"), rest]
+    return b"".join(kept)
+
+
+def _service_ports(guest: GuestFS, name: str) -> list[int]:
+    """Return the TCP ports of a firewalld service; ssh is 22 where its file is not there."""
+    if not name or "/" in name:
+        return []
+    for folder in _FIREWALLD:
+        data = _read(guest, f"{folder}/services/{name}.xml")
+        if data is not None:
+            ports = [a.get("port", "") for tag, a, _ in _tags(data) if tag == "port" and a.get("protocol") == "tcp"]
+            return [int(one) for one in ports if one.isascii() and one.isdigit() and len(one) < 6]
+    return [22] if name == "ssh" else []
+
+
+def _conf_value(guest: GuestFS, path: str, name: str) -> str:
+    data = _read(guest, path)
+    return (shellvars.get(data, name) or "").strip() if data is not None else ""
+
+
+# ufw
+
+_TUPLE = r"### tuple ### (allow|limit|deny|reject)(?:_log)? (\w+) (\S+) (\S+) (\S+) (\S+)"
+
+
+def _ufw(guest: GuestFS, services: Services, port: int) -> Filter | None:
+    """Read ufw(8): switched on by ENABLED, its service loads user.rules, whose tuples say what was asked for."""
+    conf, rules = "/etc/ufw/ufw.conf", "/etc/ufw/user.rules"
+    if _conf_value(guest, conf, "ENABLED").lower() != "yes":
+        return None
+    if services.find(["ufw.service"], ["ufw"]).state in ("off", "masked"):
+        return None
+    for path in (rules, "/lib/ufw/user.rules", "/var/lib/ufw/user.rules"):
+        for number, line in lines_of(_read(guest, path) or b""):
+            state = _ufw_rule(line, port)
+            if state:
+                return Filter("ufw", state, (Evidence(path, number, line),))
+    policy = _conf_value(guest, "/etc/default/ufw", "DEFAULT_INPUT_POLICY") or "DROP"
+    state = OPEN if policy == "ACCEPT" else CLOSED
+    return Filter("ufw", state, (Evidence("/etc/default/ufw", 0, f"DEFAULT_INPUT_POLICY={policy}"),))
+
+
+def _ufw_rule(line: str, port: int) -> str:
+    """Return what a rule's comment line says of the port, or an empty text where it says nothing."""
+    found = re.match(_TUPLE, line)
+    if not found or found[2] not in ("tcp", "any") or (found[3] != "any" and not port_in(found[3], port)):
+        return ""
+    anywhere = found[6] in ("0.0.0.0/0", "any") and found[4] in ("0.0.0.0/0", "any") and " in_" not in line
+    if found[1] in ("deny", "reject"):
+        return CLOSED if anywhere else ""
+    return OPEN if anywhere else LIMITED
+
+
+# SuSEfirewall2
+
+
+def _suse(guest: GuestFS, services: Services, port: int) -> Filter | None:
+    path = "/etc/sysconfig/SuSEfirewall2"
+    if services.find(["SuSEfirewall2.service"], ["SuSEfirewall2_setup"]).state != "on":
+        return None
+    names = ("FW_SERVICES_EXT_TCP", "FW_CONFIGURATIONS_EXT")
+    words = [word for name in names for word in _conf_value(guest, path, name).split()]
+    allowed = "sshd" in words or any(port_in(word, port) for word in words)
+    limited = _accepts(_conf_value(guest, path, "FW_SERVICES_ACCEPT_EXT"), port)
+    state = OPEN if allowed else LIMITED if limited else CLOSED
+    return Filter("SuSEfirewall2", state, (Evidence(path, 0, f"allowed from outside: {' '.join(words) or 'nothing'}"),))
+
+
+def _accepts(text: str, port: int) -> bool:
+    """Tell whether any entry of SuSEfirewall2's net,protocol,port list names the port."""
+    return any(len(part.split(",")) > 2 and port_in(part.split(",")[2], port) for part in text.split())
+
+
+# rule files
+
+
+_PERSISTENT = ("netfilter-persistent", "iptables-persistent")
+SAVED = (
+    (["iptables.service"], ["iptables"], "/etc/sysconfig/iptables"),
+    ([f"{name}.service" for name in _PERSISTENT], _PERSISTENT, "/etc/iptables/rules.v4"),
+    (["iptables.service"], ["iptables"], "/etc/iptables/iptables.rules"),
+)
+"""Units, SysV names and the file that they load at boot."""
+
+
+def _iptables(guest: GuestFS, services: Services, port: int) -> Filter | None:
+    for units, names, path in SAVED:
+        data = _read(guest, path)
+        if data is None or services.find(units, names).state != "on":
+            continue
+        from guestfix.formats.network import iptables
+
+        answer = iptables.judge(data, port)
+        if answer is not None:
+            return Filter("iptables", answer.state, (Evidence(path, answer.line, answer.text),))
+    return None
+
+
+def _nftables(guest: GuestFS, services: Services, port: int) -> Filter | None:
+    if services.find(["nftables.service"], ["nftables"]).state != "on":
+        return None
+    from guestfix.formats.network import nftables
+
+    for path in ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf", "/etc/nftables.nft"):
+        data = _read(guest, path)
+        if data is None:
+            continue
+        for part, text in [(path, data), *_included(guest, data)]:
+            answer = nftables.judge(text, port)
+            if answer is not None:
+                return Filter("nftables", answer.state, (Evidence(part, answer.line, answer.text),))
+    return None
+
+
+def _included(guest: GuestFS, data: bytes) -> list[tuple[str, bytes]]:
+    from guestfix.formats.network import nftables
+
+    found = []
+    for pattern in nftables.includes(data)[:32]:
+        place = pattern if pattern.startswith("/") else f"/etc/nftables/{pattern}"
+        try:
+            paths = glob(guest, place)
+        except GuestError:
+            continue
+        found += [(path, text) for path in paths[:64] if (text := _read(guest, path)) is not None]
+    return found

@@ -1,0 +1,1 @@
+"""What is learned of disks, volumes and mounts."""

@@ -1,0 +1,111 @@
+"""What is known of the guest's disks, as look-up tables from the names that its files use.
+
+Facts: disks.known, disks.uuid_by_device (device name or alias to ``UUID=...``; ``PARTUUID=...`` where two
+volumes have the same UUID), disks.partuuid_by_device, disks.fstype_by_spec, disks.specs (all that the
+volumes answer to), disks.tagged (each volume is described with what it holds, so that a tag that none of
+them has can be called missing), disks.complete (the volumes above partitions are described too).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.guest import Disk, Disks, GuestFS, Volume
+from guestfix.base.patterns import regex
+from guestfix.pack.model import Target
+
+MEMBERS = frozenset(
+    ("LVM2_member", "crypto_LUKS", "linux_raid_member", "ddf_raid_member", "isw_raid_member", "zfs_member")
+)
+"""What blkid(8) calls a partition whose content is a part or the container of another volume."""
+
+_PART = regex(r"p?([0-9]+)\Z")
+_MAX_VOLUMES = 4096
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Record the disks.* facts; without a description of the disks the tables are empty, not unknown."""
+    try:
+        disks = guest.disks()
+    except GuestError:
+        disks = None
+    facts.put("disks.known", disks is not None)
+    volumes = list((disks or Disks()).all_volumes()[:_MAX_VOLUMES])
+    twice = _shared_uuids(volumes)
+    specs = {volume.device: _spec_of(volume, twice) for volume in volumes}
+    table = {name: spec for volume in volumes if (spec := specs[volume.device]) for name in _names(volume)}
+    table |= {name: specs[device] for name, device in _other_names(disks or Disks()) if specs.get(device)}
+    facts.put("disks.uuid_by_device", table)
+    facts.put("disks.partuuid_by_device", _partuuids(volumes))
+    facts.put("disks.fstype_by_spec", {specs[v.device]: v.fstype for v in volumes if specs[v.device] and v.fstype})
+    facts.put("disks.specs", sorted({spec for volume in volumes for spec in _answers(volume)} | set(table)))
+    facts.put("disks.tagged", disks is not None and all(map(_is_described, volumes)))
+    facts.put("disks.complete", disks is not None and _is_complete(disks))
+    return [_same_uuid(uuid, volumes) for uuid in sorted(twice)]
+
+
+def _names(volume: Volume) -> tuple[str, ...]:
+    return (volume.device, *volume.aliases)
+
+
+def _shared_uuids(volumes: list[Volume]) -> set[str]:
+    """Return the UUIDs that don't tell one volume from another; members of one btrfs or array may share one."""
+    alone = [v for v in volumes if v.uuid and v.fstype != "btrfs" and v.fstype not in MEMBERS]
+    return {uuid for uuid, count in Counter(volume.uuid for volume in alone if volume.uuid).items() if count > 1}
+
+
+def _spec_of(volume: Volume, twice: set[str]) -> str:
+    """Return the spec that stands for this volume alone, or an empty text."""
+    if volume.uuid and volume.uuid not in twice:
+        return f"UUID={volume.uuid}"
+    return f"PARTUUID={volume.partuuid}" if volume.partuuid and volume.uuid in twice else ""
+
+
+def _partuuids(volumes: list[Volume]) -> dict[str, str]:
+    return {name: f"PARTUUID={volume.partuuid}" for volume in volumes if volume.partuuid for name in _names(volume)}
+
+
+def _answers(volume: Volume) -> Iterator[str]:
+    yield from _names(volume)
+    tags = {"UUID": volume.uuid, "LABEL": volume.label, "PARTUUID": volume.partuuid, "PARTLABEL": volume.partlabel}
+    yield from (f"{name}={value}" for name, value in tags.items() if value)
+
+
+def _is_described(volume: Volume) -> bool:
+    """Tell whether more than the name is known: every key of a description may be left out."""
+    return any((volume.fstype, volume.uuid, volume.label, volume.partuuid, volume.partlabel))
+
+
+def _is_complete(disks: Disks) -> bool:
+    """Tell whether a volume above partitions that isn't listed can be taken for absent."""
+    kinds = [part.fstype for disk in disks.disks for part in disk.partitions]
+    return bool(disks.volumes) or not any(kind is None or kind in MEMBERS for kind in kinds)
+
+
+def _same_uuid(uuid: str, volumes: list[Volume]) -> Finding:
+    names = ", ".join(sorted(volume.device for volume in volumes if volume.uuid == uuid))
+    return Finding(
+        "GF-DISKS-UUID-TWICE",
+        "warning",
+        f"several volumes have the UUID {uuid}: {names}",
+        (Evidence("disks", 0, names),),
+        "which one is mounted by this UUID is up to chance: give one of them another UUID, or detach it",
+    )
+
+
+def _other_names(disks: Disks) -> Iterator[tuple[str, str]]:
+    """Yield patterns with the device they stand for: a single disk is meant by every by-id and by-path name."""
+    if len(disks.disks) == 1:
+        for part, number in _numbered(disks.disks[0]):
+            yield f"/dev/disk/by-id/*-part{number}", part.device
+            yield f"/dev/disk/by-path/*-part{number}", part.device
+
+
+def _numbered(disk: Disk) -> Iterator[tuple[Volume, str]]:
+    for part in disk.partitions:
+        match = _PART.match(part.device.removeprefix(disk.device))
+        if match and part.device.startswith(disk.device):
+            yield part, match[1]

@@ -1,0 +1,199 @@
+"""What the guest mounts at boot: /etc/fstab, and systemd's own mount and swap units.
+
+Facts: fstab.readable, fstab.entries (spec, mount, type, options, dump, pass, line of each readable line), fstab.init
+(systemd, mountall, sysv, openrc or unknown: who reads the table at boot).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from guestfix.base.errors import GuestError, NotFound
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
+from guestfix.base.versions import version_key
+from guestfix.detect.files import exists
+from guestfix.formats.storage import devices
+from guestfix.formats.storage.fstab import VITAL, Entry, entries, number_of
+from guestfix.pack.model import Target
+
+PATH = "/etc/fstab"
+LIMIT = 1024 * 1024
+"""Bytes of a table that is still one that somebody wrote."""
+
+_INIT_SIGNS = (
+    ("mountall", ("/sbin/mountall", "/usr/sbin/mountall", "/etc/init/mountall.conf")),
+    ("openrc", ("/sbin/openrc-run", "/usr/sbin/openrc-run", "/sbin/openrc", "/etc/init.d/localmount")),
+    ("sysv", ("/etc/rc.d/rc.sysinit", "/etc/inittab", "/etc/init.d/rcS")),
+    ("systemd", ("/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/etc/systemd/system")),
+)
+
+_FIRST_SYSTEMD = {
+    "almalinux": "8", "amzn": "2", "centos": "7", "debian": "8", "fedora": "15", "ol": "7", "opensuse-leap": "42",
+    "opensuse-tumbleweed": "2014", "rhel": "7", "rocky": "8", "sles": "12", "ubuntu": "15.04",
+}  # fmt: skip
+"""The first release of each distribution that starts with systemd; Amazon Linux 1 (2011.09 to 2018.03) is none."""
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Record the fstab.* facts of a Linux guest; report a table that can't be read and entries given twice."""
+    if facts.value("os.family") != "linux":
+        return []
+    facts.put("fstab.init", find_init(guest, facts))
+    facts.put("fstab.readable", False)
+    try:
+        data = guest.read(PATH, LIMIT)
+    except NotFound:
+        facts.put("fstab.entries", [])
+        return [_missing()]
+    except GuestError as error:
+        facts.put("fstab.entries", Unknown(error.what))
+        return [_unreadable(error.what, error.remedy)]
+    found = entries(data)
+    good = [entry for entry in found if not entry.problem]
+    if found and not good:
+        facts.put("fstab.entries", Unknown("no line of it can be an entry"))
+        return [_unreadable(f"no line of it can be an entry ({found[0].problem})", "", found[0])]
+    facts.put("fstab.readable", True, Evidence(PATH))
+    facts.put("fstab.entries", [_as_fact(entry) for entry in good], Evidence(PATH))
+    return [*_generated(guest), *_twice(good, facts.value("disks.uuid_by_device", {})), *_devices_in_options(good)]
+
+
+def find_init(guest: GuestFS, facts: Facts) -> str:
+    """Return who mounts the table's entries at boot; ``unknown`` where neither files nor the release show it."""
+    try:
+        target = guest.realpath("/sbin/init")
+    except GuestError:
+        target = ""
+    if target.endswith("/systemd"):
+        return "systemd"
+    signs = (name for name, paths in _INIT_SIGNS if any(exists(guest, path) for path in paths))
+    return next(signs, "") or _init_of_release(facts)
+
+
+def _init_of_release(facts: Facts) -> str:
+    """Return what the release starts with; every distribution of the table came to systemd at some version."""
+    ident, version = facts.value("os.id"), facts.value("os.version")
+    first = _FIRST_SYSTEMD.get(str(ident))
+    if first is None or not version:
+        return "unknown"
+    if ident == "amzn" and str(version).startswith("201"):
+        return "sysv"
+    if version_key(str(version)) >= version_key(first):
+        return "systemd"
+    return "mountall" if ident == "ubuntu" else "sysv"
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _as_fact(entry: Entry) -> dict[str, str | int]:
+    return {
+        "spec": _text(entry.spec),
+        "mount": _text(entry.mount),
+        "type": _text(entry.type),
+        "options": _text(entry.options),
+        "dump": number_of(entry.dump),
+        "pass": number_of(entry.fsck),
+        "line": entry.number,
+    }
+
+
+def _missing() -> Finding:
+    summary = "the guest has no /etc/fstab, so nothing in it had to be checked"
+    return Finding("GF-FSTAB-MISSING", "info", summary, (Evidence(PATH),))
+
+
+def _unreadable(why: str, remedy: str, entry: Entry | None = None) -> Finding:
+    evidence = Evidence(PATH, entry.number, entry.text) if entry else Evidence(PATH)
+    remedy = remedy or "put a valid table in its place: without it nothing but the root filesystem would be mounted"
+    return Finding("GF-FSTAB-UNREADABLE", "blocker", f"/etc/fstab can't be read: {why}", (evidence,), remedy)
+
+
+def _generated(guest: GuestFS) -> Iterable[Finding]:
+    """Yield a finding where the table is a product of NixOS or Guix, which make it anew."""
+    try:
+        real = guest.realpath(PATH)
+    except GuestError:
+        return
+    if real.startswith(("/nix/store/", "/gnu/store/")):
+        summary = "/etc/fstab is made from the system's configuration, so changes to it last until the next rebuild"
+        remedy = "make the same changes under fileSystems in the configuration"
+        yield Finding("GF-FSTAB-GENERATED", "warning", summary, (Evidence(real),), remedy)
+
+
+# the same twice
+
+
+def _twice(found: list[Entry], table: dict[str, str]) -> Iterable[Finding]:
+    """Yield findings for a mount point or a volume that two entries name.
+
+    A second entry for a mount point of VITAL is a blocker: which of the two boots is the reader's choice
+    (systemd takes the first, mount -a puts one over the other).
+    """
+    mounts: dict[str, Entry] = {}
+    volumes: dict[str, Entry] = {}
+    resolver = devices.Resolver(table, (entry.spec for entry in found))
+    for entry in found:
+        if entry.mount.startswith("/"):
+            first = mounts.setdefault(entry.place, entry)
+            if first is not entry and not entry.has("noauto"):
+                yield _same_mount(first, entry)
+        volume = _volume(entry, resolver)
+        if volume:
+            first = volumes.setdefault(volume, entry)
+            if first is not entry and not _may_share(first, entry):
+                yield _same_volume(first, entry)
+
+
+def _volume(entry: Entry, resolver: devices.Resolver) -> str:
+    """Return one name for the volume, however the entry names it; empty where it names none."""
+    if entry.bound or not (entry.spec.startswith("/dev/") or devices.tag(entry.spec)):
+        return ""
+    spec = resolver.find(entry.spec) or entry.spec
+    return devices.tag(spec) or devices.normal(spec)
+
+
+def _may_share(one: Entry, other: Entry) -> bool:
+    """Tell whether both may well be mounted: subvolumes, or a drive that takes different media."""
+    kinds = {one.type, other.type}
+    return (
+        "btrfs" in kinds or "bcachefs" in kinds or one.has("noauto") or other.has("noauto") or one.place == other.place
+    )
+
+
+def _same_mount(first: Entry, entry: Entry) -> Finding:
+    severity = "blocker" if entry.place in VITAL else "warning"
+    return Finding(
+        "GF-FSTAB-MOUNT-TWICE",
+        severity,
+        f"two entries mount something at {_text(entry.place)}",
+        (Evidence(PATH, first.number, first.text), Evidence(PATH, entry.number, entry.text)),
+        "remove the entry that is not meant",
+    )
+
+
+def _same_volume(first: Entry, entry: Entry) -> Finding:
+    return Finding(
+        "GF-FSTAB-VOLUME-TWICE",
+        "warning",
+        f"two entries use the same volume: {_text(first.spec)} and {_text(entry.spec)}",
+        (Evidence(PATH, first.number, first.text), Evidence(PATH, entry.number, entry.text)),
+        "remove the entry that is not meant",
+    )
+
+
+def _devices_in_options(found: list[Entry]) -> Iterable[Finding]:
+    """Yield a finding for each device name inside options, where no UUID can stand for it."""
+    for entry in found:
+        for option in entry.options.split(","):
+            name, _, value = option.partition("=")
+            if name in ("logdev", "rtdev", "device", "journal_path") and devices.is_unstable(value):
+                yield Finding(
+                    "GF-FSTAB-DEVICE-IN-OPTIONS",
+                    "warning",
+                    f"{_text(entry.place)} has the option {_text(option)}, and that device gets another name",
+                    (Evidence(PATH, entry.number, entry.text),),
+                    "name the device by a link that stays, such as one below /dev/disk/by-partuuid",
+                )

@@ -1,0 +1,70 @@
+"""The administrator's own mount and swap units of systemd (systemd.mount(5)), which fstab's rules don't reach.
+
+Only those of /etc/systemd/system are read: what a distribution ships mounts no disk of one machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.guest import GuestFS
+from guestfix.detect.files import exists, names_in, read_small
+from guestfix.formats.storage import devices
+from guestfix.formats.storage.fstab import lines, show
+from guestfix.pack.model import Target
+
+FOLDER = "/etc/systemd/system"
+MAX_UNITS = 512
+SHARE_TYPES = frozenset(
+    ("cifs", "smbfs", "smb3", "vboxsf", "vmhgfs", "fuse.vmhgfs-fuse", "sshfs", "fuse.sshfs", "9p", "virtiofs", "prl_fs")
+)
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Report units that name a device by a name that won't last, or a share of the old place."""
+    if facts.value("os.family") != "linux":
+        return []
+    names = [name for name in names_in(guest, FOLDER) if name.endswith((".mount", ".swap"))]
+    return [finding for name in names[:MAX_UNITS] for finding in _judge(guest, facts, name)]
+
+
+def _judge(guest: GuestFS, facts: Facts, name: str) -> Iterator[Finding]:
+    path = f"{FOLDER}/{name}"
+    what, kind = "", ""
+    evidence = Evidence(path)
+    for number, key, value in _settings(read_small(guest, path) or b""):
+        if key == "What":
+            what, evidence = value, Evidence(path, number, f"What={show(value.encode())}")
+        elif key == "Type":
+            kind = value
+    severity = "warning" if _is_enabled(guest, name) else "info"
+    if kind in SHARE_TYPES or (what.startswith(("//", "\\\\", ".host:")) and not what.startswith("//dev/")):
+        summary = f"{name} mounts {show(what.encode())} ({show(kind.encode()) or 'a share'}), which stays behind"
+        yield Finding("GF-MOUNT-UNIT-SHARE", severity, summary, (evidence,), f"systemctl disable {name}, or mask it")
+    elif devices.is_unstable(what):
+        spec = devices.resolve(what, facts.value("disks.uuid_by_device", {}))
+        link = spec.removeprefix("UUID=") if spec and spec.startswith("UUID=") else "..."
+        remedy = f"write What=/dev/disk/by-uuid/{link}"
+        if name.endswith(".swap"):  # whose name must be that of its device
+            remedy = f"name the swap area in /etc/fstab by UUID={link} instead, and remove this unit"
+        summary = f"{name} names {show(what.encode())}, which gets another name on other hardware"
+        yield Finding("GF-MOUNT-UNIT-DEVICE", severity, summary, (evidence,), remedy)
+
+
+def _settings(src: bytes) -> Iterator[tuple[int, str, str]]:
+    """Yield line, key and value of the sections [Mount] and [Swap]."""
+    inside = False
+    for number, _, raw in lines(src):
+        text = raw.decode("utf-8", "backslashreplace").strip()
+        if text.startswith("["):
+            inside = text in ("[Mount]", "[Swap]")
+        elif inside and not text.startswith(";"):
+            key, _, value = text.partition("=")
+            yield number, key.strip(), value.strip()
+
+
+def _is_enabled(guest: GuestFS, name: str) -> bool:
+    folders = [one for one in names_in(guest, FOLDER) if one.endswith((".wants", ".requires"))]
+    automount = name.removesuffix(".mount") + ".automount"
+    return any(exists(guest, f"{FOLDER}/{folder}/{unit}") for folder in folders for unit in (name, automount))

@@ -1,0 +1,96 @@
+"""Whether a service starts at boot: systemd, SysV and upstart, looked up in an index made once.
+
+Sources: systemd.unit(5) ([Install] becomes links in *.wants and *.requires), chkconfig(8) and insserv(8)
+(S links in rcN.d), upstart's init(5) (``manual`` in an override file).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guestfix.base.errors import GuestError
+from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
+from guestfix.detect.files import exists, is_link, names_in, read_small
+
+UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+MOST_TARGETS, MOST_UNITS = 512, 4096
+"""Targets with wanted units, and units of one of them, that are looked at; real systems have tens."""
+
+_START = regex(r"S\d\d(.+)")
+
+
+@frozen
+class Service:
+    """``state`` is on, off, masked, or absent (nothing of it was seen); ``path`` shows it."""
+
+    name: str
+    state: str
+    path: str = ""
+
+
+class Services:
+    """The services of a guest. Nothing is raised for what the guest holds."""
+
+    def __init__(self, guest: GuestFS) -> None:
+        self.guest = guest
+        self._units: dict[str, str] = {}
+        self._wanted: dict[str, str] = {}
+        self._started: dict[str, str] = {}
+        for folder in UNIT_FOLDERS:
+            self._index_units(folder)
+        for base in ("/etc/rc.d", "/etc", "/etc/init.d"):
+            for level in ("rc2.d", "rc3.d", "rc5.d", "rcS.d"):
+                for name in names_in(guest, f"{base}/{level}"):
+                    if match := _START.match(name):
+                        self._started.setdefault(match[1], f"{base}/{level}/{name}")
+
+    def _index_units(self, folder: str) -> None:
+        names = names_in(self.guest, folder)
+        for name in names:
+            if name.endswith((".service", ".socket")):
+                self._units.setdefault(name, f"{folder}/{name}")
+        for name in [one for one in names if one.endswith((".wants", ".requires"))][:MOST_TARGETS]:
+            for unit in names_in(self.guest, f"{folder}/{name}")[:MOST_UNITS]:
+                self._wanted.setdefault(unit, f"{folder}/{name}/{unit}")
+
+    def find(self, units: Sequence[str], names: Sequence[str] = ()) -> Service:
+        """Return the state of a service that goes by any of these unit names, or SysV and upstart names."""
+        found = [self._unit(unit) for unit in units] + [self._script(name) for name in names]
+        for state in ("on", "masked", "off"):
+            for one in found:
+                if one.state == state:
+                    return one
+        return Service(units[0] if units else names[0], "absent")
+
+    def _unit(self, unit: str) -> Service:
+        path = self._units.get(unit, "")
+        if path and is_link(self.guest, path) and self._target(path) == "/dev/null":
+            return Service(unit, "masked", path)
+        if unit in self._wanted and (path or self._leads_somewhere(self._wanted[unit])):
+            return Service(unit, "on", self._wanted[unit])
+        return Service(unit, "off" if path else "absent", path)
+
+    def _leads_somewhere(self, path: str) -> bool:
+        """Tell whether a link in .wants is more than a leftover; in a sparse tree its unit may be missing."""
+        return exists(self.guest, path) or not names_in(self.guest, UNIT_FOLDERS[1])
+
+    def _target(self, path: str) -> str:
+        try:
+            return self.guest.readlink(path)
+        except GuestError:
+            return ""
+
+    def _script(self, name: str) -> Service:
+        job = f"/etc/init/{name}.conf"
+        if exists(self.guest, job):
+            override = read_small(self.guest, f"/etc/init/{name}.override") or b""
+            manual = any(line.strip() == b"manual" for line in override.splitlines())
+            return Service(name, "off" if manual else "on", job)
+        if name in self._started:
+            return Service(name, "on", self._started[name])
+        for script in (f"/etc/init.d/{name}", f"/etc/rc.d/init.d/{name}"):
+            if exists(self.guest, script):
+                return Service(name, "off", script)
+        return Service(name, "absent")

@@ -1,0 +1,110 @@
+"""Which operating system a guest is: family, distribution, version, architecture.
+
+Facts: os.family, os.id, os.id_like, os.version, os.variant, os.name, os.arch. An unknown Linux still has
+os.family, so that rules which need no more than that apply. What a Windows guest is beyond its family is
+learned from its registry, elsewhere.
+"""
+
+from __future__ import annotations
+
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
+from guestfix.detect.files import exists, kind_of, names_in
+from guestfix.detect.system.distro import Identity
+from guestfix.detect.system.elf import find_arch
+from guestfix.detect.system.identity import identify
+from guestfix.pack.model import Target
+
+LONGEST = 128
+"""Characters of an ID, version or name that are kept; the rest of a longer one is no use to anybody."""
+
+_LINUX_SIGNS = ("/etc/fstab", "/etc/passwd", "/lib/modules", "/usr/lib/modules", "/sbin/init", "/bin/sh", "/boot/grub")
+_OTHER_FAMILIES = ("freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "openindiana", "haiku")
+
+
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Record the os.* facts. A tree that holds no system at all is a blocker."""
+    windows = _windows_root(guest)
+    if windows is not None:
+        facts.put("os.family", "windows", windows)
+        return []
+    found = identify(guest)
+    if found is None:
+        return _unknown(guest, facts)
+    family = next((name for name in _OTHER_FAMILIES if found.id.startswith(name)), "linux")
+    facts.put("os.family", family, *found.evidence)
+    _put_identity(facts, found)
+    _put_arch(guest, facts)
+    return []
+
+
+def _windows_root(guest: GuestFS) -> Evidence | None:
+    """Return the registry's folder or the kernel as evidence of a Windows root, or None."""
+    for top in names_in(guest, "/"):
+        if top.lower() not in ("windows", "winnt"):
+            continue
+        for sign in ("System32/config/SYSTEM", "System32/ntoskrnl.exe", "System32"):
+            path = _ignoring_case(guest, f"/{top}", sign)
+            if path is not None:
+                return Evidence(path)
+    return None
+
+
+def _ignoring_case(guest: GuestFS, folder: str, rest: str) -> str | None:
+    at = folder
+    for part in rest.split("/"):
+        name = next((one for one in names_in(guest, at) if one.lower() == part.lower()), None)
+        if name is None:
+            return None
+        at = f"{at}/{name}"
+    return at
+
+
+def _put_identity(facts: Facts, found: Identity) -> None:
+    seen = found.evidence
+    facts.put("os.id", found.id[:LONGEST], *seen)
+    facts.put("os.id_like", [one[:LONGEST] for one in found.like[:16]], *seen)
+    missing = Unknown("no release file says which version this is")
+    facts.put("os.version", found.version[:LONGEST] or missing, *seen)
+    facts.put("os.name", found.name[:LONGEST] or found.id[:LONGEST], *seen)
+    if found.variant:
+        facts.put("os.variant", found.variant[:LONGEST], *seen)
+
+
+def _put_arch(guest: GuestFS, facts: Facts) -> None:
+    arch = find_arch(guest)
+    if arch is None:
+        facts.put("os.arch", Unknown("none of the guest's usual programs has an ELF header"))
+    else:
+        facts.put("os.arch", arch[0], arch[1])
+
+
+def _unknown(guest: GuestFS, facts: Facts) -> list[Finding]:
+    reason = Unknown("no release file that guestfix knows is in the guest")
+    sign = next((path for path in _LINUX_SIGNS if exists(guest, path)), None)
+    facts.put("os.family", "linux", Evidence(sign)) if sign else facts.put("os.family", reason)
+    facts.put("os.id", reason)
+    facts.put("os.version", reason)
+    if sign:
+        _put_arch(guest, facts)
+        return []
+    return [
+        Finding(
+            "GF-OS-NOT-FOUND",
+            "blocker",
+            "no operating system was found in this tree: it has neither /etc with a release file nor a Windows folder",
+            (Evidence("/", 0, ", ".join(names_in(guest, "/")[:12]) or "(empty)"),),
+            _what_next(guest),
+        )
+    ]
+
+
+def _what_next(guest: GuestFS) -> str:
+    """Say what the tree looks like instead."""
+    names = set(names_in(guest, "/"))
+    if {"vmlinuz", "grub", "grub2", "loader"} & names and "usr" not in names:
+        return "this looks like a /boot filesystem; name the guest's root, with /boot mounted below it"
+    nested = [name for name in sorted(names)[:32] if kind_of(guest, f"/{name}/etc") == "dir"]
+    if nested:
+        return f"the root seems to be one level below, in {', '.join(nested[:4])}; name that folder"
+    return "name the directory where the guest's root filesystem is mounted or unpacked, or the guest's disk images"

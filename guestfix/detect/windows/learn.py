@@ -1,0 +1,76 @@
+"""Everything that is learned of a Windows guest whose system folder is known."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.guest import GuestFS
+from guestfix.detect.windows.access import learn_access
+from guestfix.detect.windows.boot import (
+    learn_boot_drivers,
+    learn_control_sets,
+    learn_dirty,
+    learn_hibernation,
+    learn_packed,
+    learn_pending,
+)
+from guestfix.detect.windows.boot_files import learn_boot_files
+from guestfix.detect.windows.hives import open_registry
+from guestfix.detect.windows.limits import judge_windows
+from guestfix.detect.windows.os import learn_os
+from guestfix.detect.windows.state import State, learn_state
+from guestfix.formats.windows.files import has_driver
+from guestfix.formats.windows.registry import Registry
+from guestfix.pack.model import Target
+
+
+def learn_windows(guest: GuestFS, facts: Facts, target: Target, root: str) -> list[Finding]:
+    """Put all facts of the guest's Windows in ``root`` and return what was found."""
+    facts.put("os.family", "windows", Evidence(root))
+    facts.put("windows.root", root, Evidence(root))
+    hives, findings = _open_hives(guest, facts, root)
+    findings += learn_boot_files(guest, facts, root)
+    system, software = hives.get("SYSTEM"), hives.get("SOFTWARE")
+    if system is None or software is None:
+        return findings
+    control = learn_control_sets(system, facts)
+    learn_os(guest, facts, root, system, software, control)
+    findings += learn_boot_drivers(guest, system, facts, target, root)
+    findings += learn_packed(guest, system, facts, root)
+    findings += learn_hibernation(guest, system, facts, control)
+    findings += learn_dirty(guest, facts)
+    findings += learn_pending(guest, system, software, facts, root, control)
+    state = State(system, software, control, facts, target, root, partial(has_driver, guest, root))
+    findings += learn_state(state)
+    findings += learn_access(state)
+    findings += judge_windows(guest, facts, target)
+    for hive in (system, software):
+        if hive.damage:
+            findings.append(_damaged(hive.name, hive.path, hive.damage))
+    return findings
+
+
+def _open_hives(guest: GuestFS, facts: Facts, root: str) -> tuple[dict[str, Registry], list[Finding]]:
+    found: dict[str, Registry] = {}
+    findings: list[Finding] = []
+    for name in ("SYSTEM", "SOFTWARE"):
+        registry, problem = open_registry(guest, f"{root}/System32/config/{name}", name)
+        findings += [problem] if problem else []
+        if registry is not None:
+            found[name] = registry
+    paths = {name: registry.path for name, registry in found.items()}
+    facts.put("windows.hives", paths, *(Evidence(path) for path in paths.values()))
+    writable = [name for name, registry in found.items() if not registry.hive.refusal]
+    facts.put("windows.writable_hives", writable, *(Evidence(found[name].path) for name in writable))
+    return found, findings
+
+
+def _damaged(name: str, path: str, what: str) -> Finding:
+    return Finding(
+        "GF-WINDOWS-HIVE-DAMAGED",
+        "blocker",
+        f"the registry hive {name} can't be read as a whole: {what}",
+        (Evidence(path, 0, what),),
+        remedy="start the guest on the old platform, which repairs its hives, or restore it from a backup",
+    )

@@ -1,0 +1,314 @@
+"""What else matters of a Windows guest: roles, agents, remote access, sysprep state, policies of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.record import frozen
+from guestfix.detect.windows.os import VERSION
+from guestfix.formats.windows.registry import Registry
+from guestfix.formats.windows.services import ANTIVIRUS, DISABLED, PRODUCTS, is_orphan, read_service
+from guestfix.pack.model import Target
+
+SETUP_STATE = r"Microsoft\Windows\CurrentVersion\Setup\State"
+NDP = r"Microsoft\NET Framework Setup\NDP\v4\Full"
+DOTNET = (
+    (533320, "4.8.1"),
+    (528040, "4.8"),
+    (461808, "4.7.2"),
+    (461308, "4.7.1"),
+    (460798, "4.7"),
+    (394802, "4.6.2"),
+    (394254, "4.6.1"),
+    (393295, "4.6"),
+    (379893, "4.5.2"),
+    (378675, "4.5.1"),
+    (378389, "4.5"),
+)
+"""The lowest Release number of each .NET Framework version (Microsoft, "How to determine which versions")."""
+UNINSTALL = (
+    r"Microsoft\Windows\CurrentVersion\Uninstall",
+    r"WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall",
+)
+PACKAGES = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages"
+IN_USE = (0x50, 0x70, 0x80)
+"""Values of a package's CurrentState that mean its files are in use: superseded, installed, permanent."""
+NET_CLASS = "{4D36E972-E325-11CE-BFC1-08002BE10318}"
+DISK_CLASSES = (
+    "{4d36e967-e325-11ce-bfc1-08002be10318}",
+    "{4d36e965-e325-11ce-bfc1-08002be10318}",
+    "{71a27cdd-812a-11d0-bec7-08002be2092f}",
+    "{4d36e96b-e325-11ce-bfc1-08002be10318}",
+    "{4d36e96f-e325-11ce-bfc1-08002be10318}",
+)
+"""Setup classes whose filters stand between the system and its disks, volumes, keyboard and mouse."""
+
+
+@frozen
+class State:
+    """What every detector of this module is given."""
+
+    system: Registry
+    software: Registry
+    control: str
+    facts: Facts
+    target: Target
+    root: str
+    has_file: Callable[[str], bool]
+
+    def key(self, rest: str) -> str:
+        """Return a key of the current control set."""
+        return rf"{self.control}\{rest}"
+
+
+def learn_state(state: State) -> list[Finding]:
+    """Put all ``windows.*`` facts of this module and return what was found."""
+    found: list[Finding] = []
+    for learn in (
+        _roles,
+        _agents,
+        _antivirus,
+        _network,
+        _clock_and_disks,
+        _sysprep,
+        _framework,
+        _signatures,
+        _page_file,
+        _filters,
+        _mounted_devices,
+    ):
+        found += learn(state)
+    return found
+
+
+def _roles(state: State) -> list[Finding]:
+    facts, system = state.facts, state.system
+    product = system.text(state.key(r"Control\ProductOptions"), "ProductType")
+    proof = system.evidence(state.key(r"Control\ProductOptions"), "ProductType")
+    facts.put("windows.product_type", product.lower(), proof)
+    facts.put("windows.domain_controller", product.lower() == "lanmannt", proof)
+    vmms = read_service(system, state.control, "vmms")
+    hyperv = vmms is not None and vmms.start != DISABLED
+    vmms_proof = system.evidence(state.key(r"Services\vmms"), "Start")
+    facts.put("windows.hyperv_role", hyperv, vmms_proof)
+    cluster = read_service(system, state.control, "ClusSvc")
+    cluster_proof = system.evidence(state.key(r"Services\ClusSvc"), "Start")
+    facts.put("windows.cluster", cluster is not None and cluster.start != DISABLED, cluster_proof)
+    nano = facts.value("os.installation_type") == "Nano Server"
+    nano_proof = state.software.evidence(VERSION + r"\Server\ServerLevels", "NanoServer")
+    facts.put("windows.nano", nano, nano_proof)
+    found: list[Finding] = []
+    if hyperv:
+        text = "the Hyper-V role is installed: a hypervisor inside the guest keeps many platforms from starting it"
+        remedy = "remove the role on the old platform (Remove-WindowsFeature Hyper-V), or accept this finding"
+        found.append(Finding("GF-WINDOWS-HYPERV-ROLE", "blocker", text, (vmms_proof,), remedy))
+    if nano:
+        text = "this is Nano Server, which can't run the services that a migrated guest needs"
+        remedy = "install the workload on Server Core and migrate that"
+        found.append(Finding("GF-WINDOWS-NANO", "blocker", text, (nano_proof,), remedy))
+    if facts.value("windows.cluster"):
+        text = "this is a node of a failover cluster: its shared disks must not be written to from two places"
+        remedy = "evict the node before the move, or move the whole cluster; its SAN policy stays as it is"
+        found.append(Finding("GF-WINDOWS-CLUSTER", "warning", text, (cluster_proof,), remedy))
+    if facts.value("windows.domain_controller"):
+        text = "this is a domain controller: never run its original and its copy at the same time"
+        remedy = "shut the original down for good first; with several controllers, prefer a fresh one and replication"
+        found.append(Finding("GF-WINDOWS-DOMAIN-CONTROLLER", "warning", text, (proof,), remedy))
+    return found
+
+
+def _agents(state: State) -> list[Finding]:
+    names = {name.lower(): name for name in state.system.names(state.key("Services"))}
+    programs = _programs(state.software)
+    products, leftovers, proofs, versions = [], [], [], {}
+    for product in PRODUCTS:
+        seen = [names[one] for one in (*product.services, *product.marks) if one in names]
+        entry = next((path for title, path in programs.items() if title.startswith(product.titles or ("\0",))), None)
+        if not seen and entry is None:
+            continue
+        products.append(product.name)
+        proofs += [state.system.evidence(state.key(rf"Services\{seen[0]}"))] if seen else []
+        if entry is not None:
+            versions[product.name] = state.software.text(entry, "DisplayVersion")
+            proofs.append(state.software.evidence(entry, "DisplayVersion"))
+        leaving = product.services if product.platform != state.target.hypervisor else ()
+        for name in (names[one] for one in leaving if one in names):
+            service = read_service(state.system, state.control, name)
+            if service is not None and service.start not in (None, DISABLED):
+                leftovers.append(name)
+    state.facts.put("windows.agents", products, *proofs)
+    state.facts.put("windows.agent_versions", versions, *proofs)
+    state.facts.put("windows.leftover_services", leftovers, *proofs)
+    return []
+
+
+def _programs(software: Registry) -> dict[str, str]:
+    """Return the installed programs: the title in small letters, and its key below Uninstall."""
+    found = {}
+    for base in UNINSTALL:
+        for name in software.names(base):
+            title = software.text(rf"{base}\{name}", "DisplayName").lower()
+            if title:
+                found[title] = rf"{base}\{name}"
+    return found
+
+
+def _antivirus(state: State) -> list[Finding]:
+    names = {name.lower(): name for name in state.system.names(state.key("Services"))}
+    found = {ANTIVIRUS[name]: names[name] for name in ANTIVIRUS if name in names}
+    proofs = tuple(state.system.evidence(state.key(rf"Services\{name}")) for name in found.values())
+    state.facts.put("windows.antivirus", sorted(found), *proofs)
+    if not found:
+        return []
+    text = f"antivirus software is installed ({', '.join(sorted(found))}); it may keep new drivers from loading"
+    return [
+        Finding("GF-WINDOWS-ANTIVIRUS", "warning", text, proofs, "remove it before the migration, add it again after")
+    ]
+
+
+def _network(state: State) -> list[Finding]:
+    """Put ``windows.nics``: every interface of TCP/IP with its way of getting an address."""
+    base = state.key(r"Services\Tcpip\Parameters\Interfaces")
+    names = state.key(rf"Control\Network\{NET_CLASS}")
+    nics, proofs = [], []
+    for guid in state.system.names(base):
+        path = rf"{base}\{guid}"
+        addresses = [one for one in state.system.texts(path, "IPAddress") if one != "0.0.0.0"]
+        dhcp = state.system.number(path, "EnableDHCP")
+        static = dhcp == 0 and bool(addresses)
+        nics.append(
+            {
+                "guid": guid,
+                "name": state.system.text(rf"{names}\{guid}\Connection", "Name"),
+                "device": state.system.text(rf"{names}\{guid}\Connection", "PnpInstanceID"),
+                "static": static,
+                "addresses": addresses,
+                "masks": state.system.texts(path, "SubnetMask"),
+                "gateways": state.system.texts(path, "DefaultGateway"),
+                "dns": [one for one in state.system.text(path, "NameServer").replace(",", " ").split() if one],
+            }
+        )
+        if static:
+            proofs.append(state.system.evidence(path, "IPAddress"))
+    state.facts.put("windows.nics", nics, *proofs)
+    state.facts.put("windows.static_addresses", bool(proofs), *proofs)
+    return []
+
+
+def _clock_and_disks(state: State) -> list[Finding]:
+    system, facts = state.system, state.facts
+    zone = state.key(r"Control\TimeZoneInformation")
+    utc = system.number(zone, "RealTimeIsUniversal")
+    facts.put("windows.clock", "utc" if utc else "localtime", system.evidence(zone, "RealTimeIsUniversal"))
+    policy = state.key(r"Services\partmgr\Parameters")
+    facts.put("windows.san_policy", system.number(policy, "SanPolicy"), system.evidence(policy, "SanPolicy"))
+    crash = state.key(r"Control\CrashControl")
+    facts.put("windows.crash_reboot", system.number(crash, "AutoReboot") != 0, system.evidence(crash, "AutoReboot"))
+    return []
+
+
+def _sysprep(state: State) -> list[Finding]:
+    """Put ``windows.sysprepped``: whether the next start is the first of a generalised image."""
+    image = state.software.text(SETUP_STATE, "ImageState")
+    kind = state.system.number("Setup", "SetupType")
+    command = state.system.text("Setup", "CmdLine").lower()
+    reseal = image.upper().startswith("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE")
+    by_setup = kind in (1, 2) and ("windeploy" in command or "setup.exe -mini" in command or "setup -mini" in command)
+    proofs = (state.software.evidence(SETUP_STATE, "ImageState"), state.system.evidence("Setup", "SetupType"))
+    state.facts.put("windows.image_state", image, proofs[0])
+    named = state.system.text("Setup", "UnattendFile")
+    state.facts.put("windows.unattend_file", named, state.system.evidence("Setup", "UnattendFile"))
+    state.facts.put("windows.sysprepped", reseal or by_setup, *proofs)
+    if image.upper() == "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT":
+        text = "the image will start in audit mode, where nobody can log on over the network"
+        return [Finding("GF-WINDOWS-AUDIT-MODE", "warning", text, proofs[:1], "run sysprep /oobe before the migration")]
+    return []
+
+
+def _framework(state: State) -> list[Finding]:
+    release = state.software.number(NDP, "Release") or 0
+    version = next((name for lowest, name in DOTNET if release >= lowest), "")
+    state.facts.put("windows.dotnet", version, state.software.evidence(NDP, "Release"))
+    return []
+
+
+def _signatures(state: State) -> list[Finding]:
+    """Put ``windows.sha2_signatures``: whether Windows 7 and Server 2008 R2 have the update for SHA-2."""
+    if state.facts.value("os.id") not in ("windows-7", "windows-server-2008-r2"):
+        return []
+    named = [name for name in state.software.names(PACKAGES) if "KB4474419" in name or "KB3033929" in name]
+    states = {name: state.software.number(rf"{PACKAGES}\{name}", "CurrentState") for name in named}
+    found = [name for name in named if states[name] in (None, *IN_USE)]
+    proof = state.software.evidence(rf"{PACKAGES}\{found[0]}" if found else PACKAGES)
+    state.facts.put("windows.sha2_signatures", bool(found), proof)
+    return []
+
+
+def _page_file(state: State) -> list[Finding]:
+    path = state.key(r"Control\Session Manager\Memory Management")
+    files = state.system.texts(path, "PagingFiles")
+    proof = state.system.evidence(path, "PagingFiles")
+    state.facts.put("windows.page_files", files, proof)
+    away = [one for one in files if one[1:2] == ":" and one[0].lower() not in "c?"]
+    if not away:
+        return []
+    text = f"the page file is on another volume than C: ({away[0]}), whose letter may change or which may be missing"
+    return [Finding("GF-WINDOWS-PAGEFILE", "info", text, (proof,), "put a page file of fixed size on C:")]
+
+
+def _filters(state: State) -> list[Finding]:
+    """Put ``windows.orphan_filters``: class filters whose driver is not there, so the device can't start."""
+    orphans, proofs = [], []
+    for guid in DISK_CLASSES:
+        path = state.key(rf"Control\Class\{guid}")
+        for kind in ("UpperFilters", "LowerFilters"):
+            for name in state.system.texts(path, kind):
+                if is_orphan(state.system, state.control, name, state.has_file, state.root):
+                    orphans.append(name)
+                    proofs.append(state.system.evidence(path, kind))
+    state.facts.put("windows.orphan_filters", orphans, *proofs)
+    settings = r"Policies\Microsoft\Windows\DeviceInstall\Restrictions"
+    names = ("DenyUnspecified", "DenyDeviceClasses", "DenyDeviceIDs")
+    denied = [name for name in names if state.software.number(settings, name)]
+    off = read_service(state.system, state.control, "DeviceInstall")
+    evidence: Sequence[Evidence] = [state.software.evidence(settings, name) for name in denied]
+    if off is not None and off.start == DISABLED:
+        evidence = [*evidence, state.system.evidence(state.key(r"Services\DeviceInstall"), "Start")]
+    state.facts.put("windows.device_install_restricted", bool(evidence), *evidence)
+    if not evidence:
+        return []
+    text = "installing devices is restricted or off, so drivers for the new platform's devices won't be installed"
+    remedy = "lift the restriction until the guest has started once on the new platform"
+    return [Finding("GF-WINDOWS-DEVICE-INSTALL", "warning", text, tuple(evidence), remedy)]
+
+
+def _mounted_devices(state: State) -> list[Finding]:
+    r"""Put ``windows.drive_letters``: each letter with the MBR disk id and offset, or the id of a volume.
+
+    That is a GPT partition's, or that of a volume on dynamic disks. ``windows.disk_group`` is the name of the
+    dynamic disks' group where Windows 2000 to Server 2003 starts from one.
+    """
+    letters = {}
+    for name in state.system.value_names("MountedDevices"):
+        data = state.system.get("MountedDevices", name)
+        if not name.lower().startswith("\\dosdevices\\") or not isinstance(data, bytes):
+            continue
+        letters[name[12:].upper()] = _device(data)
+    proof = state.system.evidence("MountedDevices")
+    state.facts.put("windows.drive_letters", letters, proof)
+    group = state.key(r"Services\dmio\Boot Info\Primary Disk Group")
+    name = state.system.text(group, "Name")
+    state.facts.put("windows.disk_group", name, state.system.evidence(group, "Name"))
+    return []
+
+
+def _device(data: bytes) -> str:
+    if len(data) == 12:
+        return f"mbr {int.from_bytes(data[:4], 'little'):08x} offset {int.from_bytes(data[4:], 'little')}"
+    if data[:8] == b"DMIO:ID:" and len(data) == 24:
+        from uuid import UUID
+
+        return f"volume {UUID(bytes_le=data[8:])}"
+    text = data[: len(data) & ~1].decode("utf-16-le", "replace")
+    return f"device {text.split('#{')[0][:80]}"

@@ -1,0 +1,1 @@
+"""Editor operations for boot loaders, their menus and the kernel's arguments."""

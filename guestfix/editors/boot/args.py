@@ -1,0 +1,191 @@
+"""Changes to kernel arguments, each a pure function over the words at one place.
+
+Sources: the kernel's admin-guide/kernel-parameters; dracut.cmdline(7); initramfs-tools(7);
+systemd-hibernate-resume-generator(8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from guestfix.base.patterns import regex
+from guestfix.base.record import field, mutable
+from guestfix.formats.boot.cmdline import ArgLine, Change, Rewrite, name_of, same_name, value_of
+from guestfix.formats.storage import devices
+
+DEVICE_ARGUMENTS = ("root", "resume", "boot", "real_root", "real_resume", "rootdev", "swap")
+"""Arguments whose value is a block device that early user space or the kernel opens."""
+
+REPORTED_ARGUMENTS = ("cryptdevice", "cryptkey", "journal_async_commit_dev", "rd.luks.key", "md")
+"""Arguments that may name a device in a form of their own; they are reported, not changed."""
+
+_NUMBERS = regex(r"(?:0x)?[0-9a-fA-F]{3,4}\Z|\d+:\d+\Z")
+
+
+def is_gone(value: str, table: Mapping[str, str], specs: Sequence[str], complete: bool) -> bool:
+    """Tell whether a device or tag names a volume that did not come along; never without ``complete`` knowledge."""
+    if not complete or devices.resolve(value, table):
+        return False
+    known = devices.known_tags(specs)
+    if devices.is_layered(value) and not any(devices.is_layered(spec) for spec in known):
+        return False
+    named = devices.tag(value)
+    return (named or devices.normal(value)) not in known and (bool(named) or value.startswith("/dev/"))
+
+
+@mutable
+class DeviceChange:
+    """Turns device names in arguments into UUIDs, or PARTUUIDs where no initrd would find a UUID.
+
+    ``unresolved`` and ``reported`` gather what could not be changed, as whole arguments. With
+    ``udev_links`` a UUID is written as its link in /dev/disk, which every initrd with udev knows.
+    """
+
+    table: Mapping[str, str]
+    partuuids: Mapping[str, str]
+    udev_links: bool = False
+    initrd: bool = True
+    gone: Callable[[str], bool] = lambda _: False
+    unresolved: dict[str, None] = field(default_factory=dict)
+    reported: dict[str, None] = field(default_factory=dict)
+    removed: dict[str, None] = field(default_factory=dict)
+
+    def __call__(self, texts: Sequence[str], line: ArgLine) -> Rewrite:
+        """Return what becomes of one place's arguments."""
+        found = Rewrite()
+        has_initrd = self.initrd if line.initrd is None else line.initrd
+        for at, text in enumerate(texts):
+            name, value = name_of(text), value_of(text)
+            if name in DEVICE_ARGUMENTS and value:
+                after = self._device(name, value, has_initrd, texts)
+                if after is None or after != value:
+                    found.replace[at] = None if after is None else f"{name}={after}"
+            elif name == "resume_offset" and any(text is None for text in found.replace.values()):
+                found.replace[at] = None
+            elif name in REPORTED_ARGUMENTS and devices.is_unstable(value.partition(":")[0]):
+                self.reported[text] = None
+        return found
+
+    def _device(self, name: str, value: str, initrd: bool, texts: Sequence[str]) -> str | None:
+        if name in ("resume", "real_resume") and self.gone(value):
+            self.removed[f"{name}={value}"] = None
+            return None
+        if not devices.is_unstable(value):
+            if name == "root" and _NUMBERS.match(value):
+                self.unresolved[f"{name}={value}"] = None
+            return value
+        table = self.table if initrd else self.partuuids
+        found = devices.resolve(value, table, [value_of(text) for text in texts])
+        if found is None:
+            self.unresolved[f"{name}={value}"] = None
+            return value
+        tag, _, identity = found.partition("=")
+        return f"/dev/disk/by-{tag.lower()}/{identity}" if self.udev_links and initrd else found
+
+
+def console(wanted: str) -> Change:
+    """Make the kernel's messages go to a serial console too, ``ttyS0,115200n8``.
+
+    Without any console argument the screen stays a console as well (``console=tty0`` first). A console
+    on the same port stays as it is, whatever its speed.
+    """
+    port = wanted.partition(",")[0]
+
+    def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
+        consoles = [value_of(text).partition(",")[0] for text in texts if name_of(text) == "console"]
+        if port in consoles:
+            return Rewrite()
+        return Rewrite(add=[f"console={wanted}"] if consoles else ["console=tty0", f"console={wanted}"])
+
+    return change
+
+
+def unblock(drivers: Sequence[str]) -> Change:
+    """Let drivers load that the arguments forbid: modprobe.blacklist=, rd.driver.blacklist= and the like."""
+    needed = {name.replace("-", "_") for name in drivers}
+    lists = ("modprobe.blacklist", "rd.driver.blacklist", "module_blacklist", "rdblacklist", "rd.blacklist")
+
+    def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
+        found = Rewrite()
+        for at, text in enumerate(texts):
+            name, value = name_of(text), value_of(text)
+            module, dot, option = name.rpartition(".")
+            if dot and option == "blacklist" and module.replace("-", "_") in needed:
+                found.replace[at] = None
+            elif name in lists:
+                kept = [one for one in value.split(",") if one.replace("-", "_") not in needed]
+                if len(kept) != len(value.split(",")):
+                    found.replace[at] = f"{name}={','.join(kept)}" if kept else None
+        return found
+
+    return change
+
+
+def ensure(words: Sequence[str]) -> Change:
+    """Make arguments say these words; one of the same name with another value is replaced."""
+
+    def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
+        found = Rewrite()
+        for word in words:
+            same = [at for at, text in enumerate(texts) if same_name(name_of(text), name_of(word))]
+            if not same:
+                found.add.append(word)
+            elif texts[same[-1]] != word:
+                found.replace[same[-1]] = word
+        return found
+
+    return change
+
+
+def remove(words: Sequence[str]) -> Change:
+    """Make these words go: ``net.ifnames=0`` goes, ``net.ifnames=1`` stays."""
+
+    def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
+        return Rewrite({at: None for at, text in enumerate(texts) if text in words})
+
+    return change
+
+
+_RELEASE = regex(r"(\d+)\.(\d+)")
+
+
+def for_kernel(words: Sequence[str], release: str) -> list[str]:
+    """Return a target's arguments as a kernel of this release takes them.
+
+    nvme_core.io_timeout was one byte before 4.15 (a larger value keeps the module from loading), and the
+    parameter was the nvme module's before 4.5; Amazon's own 4.14 has the wide one. Sources: the kernel's
+    drivers/nvme/host; EC2 user guide "NVMe I/O timeout".
+    """
+    match = _RELEASE.search(release)
+    version = (int(match[1][:6]), int(match[2][:6])) if match else (0, 0)
+    wide = version >= (4, 15) or (version >= (4, 14) and "amzn" in release)
+    found: list[str] = []
+    for word in words:
+        if name_of(word) != "nvme_core.io_timeout" or wide:
+            found.append(word)
+        else:
+            value = value_of(word)
+            small = value if value.isdigit() and int(value[:12]) < 255 else "255"
+            found += [f"nvme_core.io_timeout={small}"]
+            found += [f"nvme.io_timeout={small}"] if version < (4, 5) else []
+    return found
+
+
+def _longer(texts: Sequence[str], word: str) -> bool:
+    """Tell whether the arguments have a timeout that is as long already; it is never shortened."""
+    if not name_of(word).endswith("io_timeout"):
+        return False
+    values = [value_of(text) for text in texts if same_name(name_of(text), name_of(word))]
+    return any(one.isdigit() and int(one[:12]) >= int(value_of(word)[:12]) for one in values)
+
+
+def ensure_for_kernel(words: Sequence[str], default_release: str) -> Change:
+    """Make arguments say a target's words, in the form that each place's own kernel takes."""
+
+    def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
+        release = line.kernel.rpartition("/")[2] if _RELEASE.search(line.kernel) else default_release
+        wanted = [word for word in for_kernel(words, release) if not _longer(texts, word)]
+        return ensure(wanted)(texts, line)
+
+    change.per_kernel = True  # type: ignore[attr-defined]
+    return change

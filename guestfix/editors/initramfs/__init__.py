@@ -1,0 +1,1 @@
+"""Editor operations for initial RAM filesystems and kernel modules."""

@@ -1,0 +1,65 @@
+"""Where hibernation looks for its image besides the kernel's arguments.
+
+Sources: initramfs.conf(5) and initramfs-tools' conf.d (RESUME=), uswsusp's s2disk(8) and older pm-utils
+(``resume device = ...`` in /etc/uswsusp.conf and /etc/suspend.conf).
+"""
+
+from __future__ import annotations
+
+import re
+
+from guestfix.base.edit import Content, Edit, Note, Splice, Table, apply_splices
+from guestfix.base.patterns import regex
+from guestfix.editors.boot.args import is_gone
+from guestfix.formats import shellvars
+from guestfix.formats.storage import devices
+
+_LINE = regex(rb"^[ \t]*resume[ _]device[ \t]*[=:][ \t]*(?P<value>[^\s#]++)", re.MULTILINE)
+
+
+def set_resume(src: bytes | None, *, table: Table, specs: list[str], complete: bool) -> Content | Edit:
+    """Make RESUME= and ``resume device =`` say a UUID where they name a device.
+
+    A swap volume that did not come along becomes ``none`` in RESUME, so that no initrd waits for it.
+    """
+    if src is None:
+        return src
+    splices: list[Splice] = []
+    notes: list[Note] = []
+    for one in shellvars.assignments(src):
+        if one.name == "RESUME" and one.value and not one.dynamic:
+            value = _after(one.value, table, specs, complete, "none")
+            if value != one.value:
+                old = src[one.value_start : one.value_end]
+                splices.append(Splice(one.value_start, len(old), shellvars.quote(value, old)))
+                notes += _note(one.value, value)
+    for match in _LINE.finditer(src):
+        before = shellvars.decode(match["value"])
+        value = _after(before, table, specs, complete, before)
+        if value != before:
+            value = _as_link(value)
+            splices.append(Splice(match.start("value"), len(match["value"]), shellvars.encode(value)))
+    after = apply_splices(src, splices)
+    return Edit(after, tuple(notes)) if notes else after
+
+
+def _after(value: str, table: Table, specs: list[str], complete: bool, absent: str) -> str:
+    if value in ("none", "auto"):
+        return value
+    if is_gone(value, table, specs, complete):
+        return absent
+    found = devices.resolve(value, table) if devices.is_unstable(value) else None
+    return found or value
+
+
+def _as_link(value: str) -> str:
+    """Return a tag as its link in /dev/disk, for programs that open a path."""
+    tag, equals, identity = value.partition("=")
+    return f"/dev/disk/by-{tag.lower()}/{identity}" if equals else value
+
+
+def _note(before: str, after: str) -> list[Note]:
+    if after != "none":
+        return []
+    text = f"RESUME={before} is none now: that swap volume did not come along; name another one to hibernate"
+    return [Note("follow_up", text)]

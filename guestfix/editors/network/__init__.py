@@ -1,0 +1,1 @@
+"""Editor operations for the network and its names."""

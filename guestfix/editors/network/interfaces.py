@@ -1,0 +1,214 @@
+"""/etc/network/interfaces and the files it sources: static to DHCP, by removing lines and replacing words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from fnmatch import fnmatchcase
+
+from guestfix.base.edit import Splice, apply_splices
+from guestfix.base.patterns import regex
+from guestfix.formats.network.interfaces import Line, Stanza, parse, raised
+from guestfix.formats.network.nic import IFNAME, norm_mac
+from guestfix.formats.shellvars import encode, newline_of
+
+_STATIC = regex(
+    r"(address|netmask|gateway|broadcast|network|pointopoint|scope|metric|mtu|hwaddress|accept-ra|dns-[\w-]+"
+    r"|dad-attempts|autoconf|privext)\Z"
+)
+_STRUCTURE = regex(r"(bridge|slaves|lacp-rate|(bond|bridge|vlan|ovs)-[\w-]+)\Z")
+_COMMANDS = ("up", "post-up", "pre-up", "down", "pre-down", "post-down")
+_OLD_NETWORK = regex(
+    r"(?:^|[\s;&|/])(route|ifup|ifdown|ifenslave|brctl|vconfig)\s|\bip\s+(-\w+\s+)*(r|a|addr|add|route|rule|link)"
+)
+
+
+def _is_static(line: Line, flat: bool) -> bool:
+    """Tell whether an option of a static stanza means nothing, or harm, on another network."""
+    key = line.keyword.replace("_", "-")
+    gone = bool(_STATIC.match(key)) or (flat and bool(_STRUCTURE.match(key)))
+    return gone or (key in _COMMANDS and bool(_OLD_NETWORK.search(line.value)))
+
+
+def _gone(start: int, end: int) -> Splice:
+    return Splice(start, end - start, b"")
+
+
+def _word_spans(src: bytes, line: Line) -> list[tuple[str, int, int]]:
+    """Return the words of a line with their offsets."""
+    found = re.finditer(rb"(?:[^\s\\]|\\(?!\r?\n))+", src[line.start : line.end])
+    return [
+        (match[0].decode("utf-8", "surrogateescape"), line.start + match.start(), line.start + match.end())
+        for match in found
+    ]
+
+
+def _without_names(src: bytes, line: Line, names: set[str]) -> list[Splice]:
+    """Take these interfaces out of an auto or allow- line; the whole line goes with its last one."""
+    words = _word_spans(src, line)
+    hit = [index for index, (word, _, _) in enumerate(words) if index and word.partition("=")[0] in names]
+    if not hit:
+        return []
+    if len(hit) == len(words) - 1:
+        return [_gone(line.start, line.end)]
+    return [_gone(words[index - 1][2], words[index][2]) for index in hit]
+
+
+def _unmapped(src: bytes, line: Line, names: set[str], name: str) -> list[Splice]:
+    """Make ``name=LOGICAL`` plain where the logical interface is one that goes."""
+    pairs = [(word.partition("="), start, end) for word, start, end in _word_spans(src, line)[1:]]
+    return [
+        Splice(start, end - start, encode(name))
+        for (physical, _, logical), start, end in pairs
+        if physical == name and logical in names
+    ]
+
+
+def _whole(stanza: Stanza) -> list[Splice]:
+    """Remove a stanza: its head and its options, but not the comments between them."""
+    return [_gone(line.start, line.end) for line in (stanza.head, *stanza.options)]
+
+
+def _to_dhcp(src: bytes, stanza: Stanza, flat: bool) -> list[Splice]:
+    splices = _without_static(stanza, flat)
+    words = _word_spans(src, stanza.head)
+    family, method, _ = stanza.terms
+    if method and method != "dhcp":
+        splices.append(Splice(words[3][1], words[3][2] - words[3][1], b"dhcp"))
+    elif not method:
+        splices.append(Splice(words[2 if family else 1][2], 0, b" dhcp" if family else b" inet dhcp"))
+    return splices
+
+
+def _without_static(stanza: Stanza, flat: bool) -> list[Splice]:
+    return [_gone(line.start, line.end) for line in stanza.options if _is_static(line, flat)]
+
+
+def _parted(src: bytes, stanza: Stanza) -> list[Splice]:
+    """Take ``inherits BASE`` off a stanza: ifupdown refuses all files for a base that is nowhere."""
+    words = _word_spans(src, stanza.head)
+    at = next(index for index, word in enumerate(words) if index > 1 and word[0] == "inherits")
+    return [_gone(words[at - 1][2], words[at + 1][2])]
+
+
+def dhcp(
+    src: bytes | None,
+    *,
+    name: str,
+    drop: list[str],
+    up: bool = True,
+    flat: bool = True,
+    bases: Collection[str] = (),
+) -> bytes | None:
+    """Make the interface ``name`` take its address by DHCP, and take the interfaces in ``drop`` out.
+
+    Its further stanzas (more addresses, inet6 static) and the mappings to another logical name go. ``up``:
+    some file raises it already; else an ``auto`` line is put before it. A line that belongs to no stanza,
+    for which ifupdown refuses the whole file, is commented out. ``flat``: it stops being a bond, bridge or VLAN.
+    ``bases``: what only it inherits from; these stay, without what is static in them.
+    """
+    if src is None:
+        return None
+    found, gone = parse(src), set(drop)
+    up = up or name in raised(found)
+    splices: list[Splice] = []
+    first = True
+    for stanza in found.stanzas:
+        if stanza.keyword == "auto" or stanza.keyword.startswith("allow-") or stanza.keyword.startswith("no-"):
+            splices += _without_names(src, stanza.head, gone)
+            splices += _unmapped(src, stanza.head, gone, name)
+        elif _goes(stanza, name, gone):
+            splices += _whole(stanza)
+        elif stanza.keyword == "iface" and stanza.name == name:
+            now = _one_of(src, stanza, first, up, flat)
+            splices += now + (_parted(src, stanza) if stanza.terms[2] in gone and now != _whole(stanza) else [])
+            first = first and not _is_inet(stanza)
+        elif stanza.keyword == "iface" and stanza.name in bases:
+            splices += _without_static(stanza, flat)
+        elif stanza.keyword == "iface" and stanza.terms[2] in gone:
+            splices += _parted(src, stanza)
+    splices += [_commented(line) for line in found.misplaced]
+    return apply_splices(src, splices)
+
+
+def _commented(line: Line) -> Splice:
+    """Put a line that belongs to no stanza out of force: ifupdown refuses a whole file for it."""
+    return _gone(line.start, line.end) if line.folded else Splice(line.start, 0, b"# guestfix: ")
+
+
+def _goes(stanza: Stanza, name: str, gone: set[str]) -> bool:
+    if stanza.keyword == "mapping":
+        return any(fnmatchcase(name, pattern) for pattern in stanza.words)
+    return stanza.keyword == "iface" and stanza.name in gone
+
+
+def _is_inet(stanza: Stanza) -> bool:
+    return stanza.terms[0] in ("inet", "")
+
+
+def _one_of(src: bytes, stanza: Stanza, first: bool, up: bool, flat: bool) -> list[Splice]:
+    """Return the change for one stanza of the interface that is to use DHCP."""
+    if not _is_inet(stanza):
+        return _whole(stanza) if stanza.terms[0] == "inet6" and stanza.terms[1] in ("static", "") else []
+    if not first:
+        return _whole(stanza)
+    splices = _to_dhcp(src, stanza, flat)
+    if not up:
+        line = encode(f"auto {stanza.name}") + newline_of(src)
+        splices.insert(0, Splice(stanza.head.start, 0, line))
+    return splices
+
+
+def add(src: bytes | None, *, name: str) -> bytes | None:
+    """Add a DHCP stanza for the interface at the end, where the file defines it nowhere."""
+    known = src or b""
+    found = parse(known)
+    if not IFNAME.match(name) or any(one.keyword == "iface" and one.name == name for one in found.stanzas):
+        return src
+    end = newline_of(known)
+    lead = b"" if not known or known.endswith(b"\n") else end
+    up = b"" if name in raised(found) else encode(f"auto {name}") + end
+    return known + lead + (end if known else b"") + up + encode(f"iface {name} inet dhcp") + end
+
+
+def optional(src: bytes | None, *, names: list[str]) -> bytes | None:
+    """Make these interfaces come up when their NIC appears (allow-hotplug), not wait for it (auto)."""
+    if src is None:
+        return None
+    splices, added, wanted = [], b"", set(names)
+    for stanza in parse(src).stanzas:
+        if stanza.keyword != "auto":
+            continue
+        hit = [word for word in stanza.words if word in wanted]
+        if hit and len(hit) == len(stanza.words):
+            word = _word_spans(src, stanza.head)[0]
+            splices.append(Splice(word[1], word[2] - word[1], b"allow-hotplug"))
+        elif hit:
+            splices += _without_names(src, stanza.head, set(hit))
+            line = encode(f"allow-hotplug {' '.join(hit)}") + newline_of(src)
+            splices.append(Splice(stanza.head.end, 0, line))
+    return apply_splices(src, splices) + added if splices else src
+
+
+def rebind(src: bytes | None, *, name: str, mac: str = "") -> bytes | None:
+    """Take the old hardware address off an interface: ``hwaddress`` would give it to the new NIC.
+
+    With ``mac`` the line names that address; without it the line goes.
+    """
+    if src is None:
+        return None
+    splices = []
+    for stanza in parse(src).stanzas:
+        if stanza.keyword != "iface" or stanza.name != name:
+            continue
+        for line in stanza.options:
+            if line.keyword == "hwaddress" and norm_mac(line.value.split()[-1] if line.value else "") != mac:
+                splices.append(_new_mac(src, line, mac))
+    return apply_splices(src, splices)
+
+
+def _new_mac(src: bytes, line: Line, mac: str) -> Splice:
+    words = _word_spans(src, line)
+    if mac and len(words) > 1:
+        return Splice(words[-1][1], words[-1][2] - words[-1][1], encode(mac))
+    return _gone(line.start, line.end)

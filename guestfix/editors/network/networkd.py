@@ -1,0 +1,78 @@
+"""systemd-networkd's .network files: static to DHCP, and what binds a file to old hardware."""
+
+from __future__ import annotations
+
+from guestfix.formats.ini import entries, get, remove, set_value
+from guestfix.formats.network.networkd import link_binding, nic, parse
+
+ANY_NIC = "en* eth*"
+"""The names that udev or the kernel gives a wired NIC (systemd.net-naming-scheme(7))."""
+
+_SECTIONS = ("Address", "Route", "RoutingPolicyRule", "Neighbor", "NextHop")
+_NETWORK = ("Address", "Gateway", "DNS", "Domains", "DNSDefaultRoute")
+_PORT_SECTIONS = ("Bridge", "BridgeVLAN")
+_PORT = ("Bond", "Bridge", "VLAN", "MACVLAN", "VRF")
+_LINK = ("MTUBytes", "MACAddress", "Unmanaged", "ActivationPolicy")
+_MATCH = ("MACAddress", "PermanentMACAddress", "Path", "Driver", "OriginalName", "Property", "Type", "Kind", "Host")
+
+FRESH = f"# Written by guestfix: any wired NIC.\n[Match]\nName={ANY_NIC}\n\n[Network]\nDHCP=yes\n".encode()
+"""A .network file for any wired NIC."""
+
+
+def dhcp(src: bytes | None, *, any_nic: bool = False, flat: bool = True) -> bytes | None:
+    """Make a .network file take its addresses by DHCP. ``any_nic`` makes it match every wired NIC.
+
+    ``flat`` takes it out of a bond or bridge, and VLANs off it.
+    """
+    if src is None:
+        return None
+    found = parse(src)
+    any_nic = any_nic and not nic(src).any_nic
+    sections = _SECTIONS + (_PORT_SECTIONS if flat else ())
+    spans = [(group.start, group.end) for group in found if group.name in sections]
+    drop = {"Network": _NETWORK + (_PORT if flat else ()), "Link": _LINK, "Match": _MATCH if any_nic else ()}
+    for group in found:
+        spans += [(one.start, one.end) for one in group.entries if one.key in drop.get(group.name, ())]
+    out = remove(src, spans)
+    if (get(found, "Network", "DHCP") or "").lower() not in ("yes", "true", "1", "on", "both", "ipv4"):
+        out = set_value(out, "Network", "DHCP", "yes", continued=True)
+    if any_nic:
+        out = _match_any(out)
+    return src if out == src else out
+
+
+def _match_any(src: bytes) -> bytes:
+    names = entries(parse(src), "Match", "Name")
+    src = remove(src, [(one.start, one.end) for one in names[:-1]])
+    return set_value(src, "Match", "Name", ANY_NIC, continued=True)
+
+
+def rebind(src: bytes | None, *, mac: str = "", name: str = "") -> bytes | None:
+    """Make a match by hardware address name the new NIC; without a MAC, match by ``name`` instead."""
+    if src is None:
+        return None
+    found = parse(src)
+    bound = [one for one in entries(found, "Match") if one.key in ("MACAddress", "PermanentMACAddress")]
+    if not bound or (not mac and not name):
+        return src
+    if mac:
+        kept = remove(src, [(one.start, one.end) for one in bound[:-1]])
+        return set_value(kept, "Match", bound[-1].key, mac, continued=True)
+    out = remove(src, [(one.start, one.end) for one in bound])
+    return out if get(found, "Match", "Name") else set_value(out, "Match", "Name", name, continued=True)
+
+
+def optional(src: bytes | None) -> bytes | None:
+    """Make network-online.target not wait for the file's interface (RequiredForOnline=no)."""
+    return None if src is None else set_value(src, "Link", "RequiredForOnline", "no", continued=True)
+
+
+def unbind_link(src: bytes | None) -> bytes | None:
+    """Take the naming out of a .link file that is tied to old hardware; None (moved aside) if that was all it did."""
+    if src is None or not link_binding(src):
+        return src
+    found = parse(src)
+    naming = ("Name", "NamePolicy", "AlternativeName", "AlternativeNamesPolicy", "Description")
+    rest = [one for one in entries(found, "Link") if one.key not in naming]
+    spans = [(one.start, one.end) for one in entries(found, "Link") if one.key == "Name"]
+    return remove(src, spans) if rest else None

@@ -1,0 +1,1 @@
+"""Editor operations for disks, volumes and mounts."""

@@ -1,0 +1,1 @@
+"""Editor operations for Windows."""

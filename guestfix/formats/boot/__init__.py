@@ -1,0 +1,1 @@
+"""File formats for boot loaders, their menus and the kernel's arguments."""

@@ -1,0 +1,388 @@
+"""What a grub.cfg amounts to: its menu and variables after GRUB would have run it. Nothing is executed.
+
+A small interpreter over :mod:`guestfix.formats.boot.grubcfg`: variables, tests, if and for, functions, source
+and configfile. The guest's files are seen through :class:`Host`. A command that only a machine could
+answer (keystatus, cmostest) counts as GRUB would see it at an unattended boot. Work is bounded.
+Source: GRUB manual "Writing full configuration files directly"; grub-core/normal/menu.c (default entry).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from guestfix.base.record import mutable
+from guestfix.formats.boot import grubcfg
+from guestfix.formats.boot.grubcfg import Node, Script
+from guestfix.formats.boot.grubtest import evaluate
+from guestfix.formats.shellvars import decode
+
+MAX_STEPS = 200_000
+"""Commands run for one menu."""
+
+MAX_ENTRIES = 20_000
+MAX_DEPTH = 100
+MAX_VALUE = 65_536
+"""Characters in a variable; what is longer is cut."""
+
+MAX_WORDS = 10_000
+
+FEATURES = (
+    "feature_menuentry_id",
+    "feature_timeout_style",
+    "feature_platform_search_hint",
+    "feature_all_video_module",
+    "feature_default_font_path",
+    "feature_chainloader_bpb",
+    "feature_ntldr",
+    "feature_nativedisk_cmd",
+    "feature_200_final",
+)
+
+_EXPORTED = frozenset((*FEATURES, "root", "prefix", "grub_cpu", "grub_platform", "?", "pager", "lang", "cmdpath"))
+"""What a submenu sees besides the variables that a script exports."""
+
+_FALSE = frozenset(("false", "keystatus", "cmostest", "hiddenentry", "background_image", "probe", "smbios", "cpuid"))
+_OPTIONS_WITH_VALUE = frozenset(("--class", "--users", "--hotkey", "--source", "--id"))
+
+
+LOADERS = frozenset(("linux", "linux16", "linuxefi", "initrd", "initrd16", "initrdefi", "module", "module2"))
+
+
+class Host(Protocol):
+    """The guest's files as GRUB sees them: paths may begin with ``(device)``, or lie on /boot's filesystem."""
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file or folder is there."""
+
+    def read(self, path: str) -> tuple[str, bytes] | None:
+        """Return the guest path and bytes of a configuration file, or None."""
+
+    def environment(self, path: str) -> Mapping[str, str]:
+        """Return the variables of an environment block."""
+
+
+@mutable
+class MenuEntry:
+    """An entry or submenu as GRUB would list it. ``path`` names the file, ``line`` where it begins."""
+
+    title: str
+    id: str
+    node: Node
+    script: Script
+    path: str
+    line: int
+    menu: Machine
+    is_submenu: bool = False
+
+
+@mutable
+class BlsHere:
+    """The place of the menu where ``blscfg`` puts the entries of loader/entries."""
+
+    env: dict[str, str]
+    path: str
+    line: int
+
+
+Item = MenuEntry | BlsHere
+
+
+@mutable
+class Result:
+    """The menu, and GRUB's variables at the end. ``reasons`` says what could not be followed."""
+
+    path: str
+    items: list[Item]
+    env: dict[str, str]
+    reasons: list[str]
+    visited: list[str]
+
+
+class Boot(Exception):
+    """Raised inside to leave a script: configfile has replaced it, or the steps are used up."""
+
+
+class Machine:
+    """Runs one loader's scripts."""
+
+    def __init__(self, host: Host, env: Mapping[str, str]) -> None:
+        self.host = host
+        self.env = {**dict.fromkeys(FEATURES, "y"), "?": "0", **env}
+        self.functions: dict[str, tuple[Node, Script]] = {}
+        self.exported: set[str] = set()
+        self.items: list[Item] = []
+        self.reasons: list[str] = []
+        self.visited: list[str] = []
+        self.path = ""
+        self.script = grubcfg.parse(b"")
+        self.steps = self.depth = self.count = 0
+        self.linux: list[tuple[Node, list[str]]] = []
+        self.initrds: list[str] = []
+
+    def run_file(self, path: str, src: bytes) -> None:
+        """Run a configuration file from top to end."""
+        before = self.path, self.script
+        self.path, self.script = path, grubcfg.parse(src)
+        self.visited.append(path)
+        try:
+            self.run(self.script.nodes)
+        finally:
+            self.path, self.script = before
+
+    def run(self, nodes: list[Node]) -> bool:
+        """Run commands; return what the last one returned."""
+        found = True
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Boot("files, functions or blocks within each other without end")
+        for node in nodes:
+            self.steps += 1
+            if self.steps > MAX_STEPS:
+                raise Boot("too many commands")
+            found = self.command(node)
+            self.env["?"] = "0" if found else "1"
+        self.depth -= 1
+        return found
+
+    def command(self, node: Node) -> bool:
+        """Run one command."""
+        name = node.name
+        if name == b"menuentry":
+            return self.menu_entry(node)
+        if name == b"if":
+            return self.branch(node)
+        if name in (b"for", b"while", b"until"):
+            return self.loop(node)
+        if name == b"submenu":
+            return self.menu_entry(node)
+        if name == b"function":
+            words = self.words(node)
+            if words:
+                self.functions[words[0]] = node, self.script
+            return True
+        words = self.words(node)
+        text = self.expand_one(name)
+        if "=" in text and text[:1].isidentifier():
+            return self.assign([text])
+        if text in LOADERS:
+            return self.load(node, text, words)
+        return self.builtin(text, words)
+
+    def branch(self, node: Node) -> bool:
+        """Run the first branch whose condition holds."""
+        for condition, body in node.branches or ():
+            if condition is None or self.run(condition):
+                return self.run(body)
+        return True
+
+    def loop(self, node: Node) -> bool:
+        """Run a for loop; the conditions of while and until are not followed beyond one round."""
+        if node.name == b"for":
+            words = self.words(node)
+            for word in words[2:] if words[1:2] == ["in"] else []:
+                self.set(words[0], word)
+                self.run(node.block or [])
+            return True
+        condition = node.branches[0][0] if node.branches else None
+        if condition is not None and self.run(condition) == (node.name == b"while"):
+            self.reasons.append("a loop whose end can't be told was run once")
+            return self.run(node.block or [])
+        return True
+
+    def menu_entry(self, node: Node) -> bool:
+        """Add an entry to the menu; a submenu's own entries are found when it is opened."""
+        if self.count >= MAX_ENTRIES:
+            raise Boot("too many menu entries")
+        self.count += 1
+        title, identity = self.title_and_id(node)
+        line = self.line_of(node)
+        is_submenu = node.name == b"submenu"
+        self.items.append(MenuEntry(title, identity, node, self.script, self.path, line, self, is_submenu))
+        return True
+
+    def submenu_env(self) -> dict[str, str]:
+        """Return the variables that a submenu starts with: the exported ones."""
+        return {name: value for name, value in self.env.items() if name in _EXPORTED or name in self.exported}
+
+    def title_and_id(self, node: Node) -> tuple[str, str]:
+        """Return an entry's title and id; without --id, GRUB takes the title for both."""
+        words, title, identity, at = self.words(node), None, "", 0
+        while at < len(words):
+            word = words[at]
+            if word in _OPTIONS_WITH_VALUE:
+                at += 1
+                if word == "--id" and at < len(words):
+                    identity = words[at]
+            elif word.startswith("--id="):
+                identity = word[5:]
+            elif not word.startswith("--") and title is None:
+                title = word
+            at += 1
+        return title or "", identity or title or ""
+
+    def line_of(self, node: Node) -> int:
+        """Return the 1-based line of a command of the present file."""
+        return self.script.line_of(node.start)
+
+    # words and variables
+
+    def words(self, node: Node) -> list[str]:
+        """Return a command's words with everything expanded."""
+        found: list[str] = []
+        for start, end in grubcfg.raw_words(self.script.src, node):
+            raw = self.script.src[start:end]
+            text = grubcfg.literal(raw)
+            if text is not None:
+                found.append(text)
+            else:
+                found += self.expand(raw)
+        return found
+
+    def expand_one(self, raw: bytes) -> str:
+        """Return one word expanded, without splitting."""
+        text = grubcfg.literal(raw)
+        return text if text is not None else " ".join(self.expand(raw))
+
+    def expand(self, raw: bytes) -> list[str]:
+        """Expand a word; a variable outside quotes may become several words, or none."""
+        fields: list[str] = []
+        current: str | None = None
+        for kind, part in grubcfg.parts_of(raw):
+            if len(current or "") > MAX_VALUE or len(fields) > MAX_WORDS:
+                break
+            if kind in ("text", "quoted"):
+                current = (current or "") + decode(part)
+                continue
+            value = self.env.get(decode(part), "")
+            if kind == "quoted-variable":
+                current = (current or "") + value
+                continue
+            pieces = value.split()
+            if pieces:
+                fields += [(current or "") + pieces[0], *pieces[1:]] if len(pieces) > 1 else []
+                current = fields.pop() if len(pieces) > 1 else (current or "") + pieces[0]
+        return [*fields, current[:MAX_VALUE]] if current is not None else fields
+
+    def set(self, name: str, value: str) -> None:
+        """Set a variable."""
+        self.env[name] = value[:MAX_VALUE]
+
+    def assign(self, words: list[str]) -> bool:
+        """Do ``set name=value``."""
+        for word in words[:1]:
+            name, equals, value = word.partition("=")
+            if equals:
+                self.set(name, value)
+        return True
+
+    # commands
+
+    def builtin(self, name: str, words: list[str]) -> bool:
+        """Run a command that is no part of the grammar. One that isn't known succeeds."""
+        if name in self.functions:
+            return self.call(name, words)
+        if name == "[" or name == "test":
+            return evaluate(words[:-1] if name == "[" and words[-1:] == ["]"] else words, self.host.exists)
+        if name == "set":
+            return self.assign(words)
+        if name == "export":
+            self.exported.update(words)
+            return True
+        if name == "unset":
+            for word in words:
+                self.env.pop(word, None)
+            return True
+        if name in ("load_env", "source", ".", "configfile", "normal", "extract_entries_configfile"):
+            return self.read_other(name, words)
+        if name.startswith("search"):
+            return self.search(name, words)
+        if name == "blscfg":
+            self.items.append(BlsHere(dict(self.env), self.path, 0))
+            return True
+        if name == "regexp":
+            return False
+        return name not in _FALSE
+
+    def call(self, name: str, words: list[str]) -> bool:
+        """Call a function; its positional parameters hide the caller's."""
+        node, script = self.functions[name]
+        before = self.script, {key: self.env.get(key, "") for key in "123456789"}
+        self.script = script
+        self.env |= {str(at): word for at, word in enumerate(words[:9], 1)}
+        try:
+            return self.run(node.block or [])
+        finally:
+            self.script = before[0]
+            self.env |= before[1]
+
+    def read_other(self, name: str, words: list[str]) -> bool:
+        """Do load_env, source and configfile."""
+        files = [word for at, word in enumerate(words) if not word.startswith("-") and words[at - 1 : at] != ["-f"]]
+        if name == "load_env":
+            chosen = words[words.index("-f") + 1] if "-f" in words[:-1] else ""
+            found = self.host.environment(chosen or f"{self.env.get('prefix', '')}/grubenv")
+            wanted = [one for one in files if one != chosen]
+            for key, value in found.items():
+                if not wanted or key in wanted:
+                    self.set(key, value)
+            return True
+        other = self.host.read(files[0] if files else f"{self.env.get('prefix', '')}/grub.cfg")
+        if other is None:
+            return False
+        if name in ("source", "."):
+            self.run_file(*other)
+            return True
+        self.items, self.functions = [], {}
+        self.env["config_file"] = other[0]
+        self.env["config_directory"] = other[0].rpartition("/")[0]
+        self.run_file(*other)
+        raise Boot("")
+
+    def search(self, name: str, words: list[str]) -> bool:
+        """Do search and search.fs_uuid: the variable gets a device name that stands for any device."""
+        variable = "root" if "--set" in words or name != "search" else ""
+        for word in words:
+            if word.startswith("--set="):
+                variable = word[6:]
+        if name != "search" and len(words) > 1:
+            variable = words[1]
+        if variable:
+            self.set(variable, self.env.get("root", "hd0") or "hd0")
+        return True
+
+    def load(self, node: Node, name: str, words: list[str]) -> bool:
+        """Remember what an entry loads."""
+        if name.startswith("initrd") or (name.startswith("module") and self.linux):
+            self.initrds += [word for word in words if not word.startswith("--")]
+        elif words and (name.startswith("linux") or "vmlinu" in words[0]):
+            self.linux.append((node, words))
+        return True
+
+
+def run(host: Host, path: str, src: bytes, env: Mapping[str, str]) -> Result:
+    """Run a grub.cfg and return its menu. Never fails; what could not be followed is in ``reasons``."""
+    machine = Machine(host, env)
+    machine.env.setdefault("config_file", path)
+    machine.env.setdefault("config_directory", path.rpartition("/")[0])
+    try:
+        machine.run_file(path, src)
+    except Boot as reason:
+        if str(reason):
+            machine.reasons.append(str(reason))
+    last = machine.visited[-1] if machine.visited else path
+    return Result(machine.env.get("config_file", last), machine.items, machine.env, machine.reasons, machine.visited)
+
+
+def open_entry(host: Host, entry: MenuEntry, result: Result) -> Machine:
+    """Run one entry's commands: the machine then has its ``linux`` and ``initrds``, or a submenu's items."""
+    env = entry.menu.submenu_env() if entry.is_submenu else entry.menu.env
+    machine = Machine(host, env)
+    machine.functions, machine.exported = dict(entry.menu.functions), set(entry.menu.exported)
+    machine.path, machine.script = entry.path, entry.script
+    try:
+        machine.run(entry.node.block or [])
+    except Boot as reason:
+        if str(reason):
+            result.reasons.append(str(reason))
+    return machine

@@ -1,0 +1,1 @@
+"""File formats for initial RAM filesystems and kernel modules."""

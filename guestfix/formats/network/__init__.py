@@ -1,0 +1,1 @@
+"""File formats for the network and its names."""

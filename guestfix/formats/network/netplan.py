@@ -1,0 +1,171 @@
+"""netplan's YAML: device definitions of one file, and of several merged as netplan merges them.
+
+Source: netplan(5) and netplan-generate(8): files of /lib, /etc and /run/netplan are read in the order of their
+base names, a later one of the same name hides an earlier; mappings merge, sequences grow, scalars are replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from guestfix.base.errors import EditError
+from guestfix.formats.network.nic import MAX_NICS, Nic, norm_mac, number
+from guestfix.formats.yamltree import Node, parse
+
+GROUPS = {
+    "ethernets": "ethernet",
+    "bonds": "bond",
+    "bridges": "bridge",
+    "vlans": "vlan",
+    "wifis": "wifi",
+    "modems": "other",
+    "tunnels": "tunnel",
+    "vrfs": "other",
+    "dummy-devices": "dummy",
+    "nm-devices": "other",
+}
+
+
+def yes(text: Any) -> bool:
+    """Tell whether a YAML scalar means true to netplan (``true``, ``on``, ``yes``, ``y``)."""
+    return isinstance(text, str) and text.lower() in ("true", "on", "yes", "y")
+
+
+def network_of(root: Node | None) -> Node | None:
+    """Return the ``network:`` mapping of a document, or None."""
+    found = root.get("network") if root is not None and root.kind == "map" else None
+    return found if found is not None and found.kind == "map" else None
+
+
+def devices(root: Node | None) -> list[tuple[str, str, Node, Node]]:
+    """Return (group, id, key node, value node) of every device definition in a document, in file order."""
+    network = network_of(root)
+    found = []
+    for group, members in network.pairs if network else []:
+        if group.value in GROUPS and members.kind == "map":
+            found += [(group.value, key.value, key, value) for key, value in members.pairs]
+    return found[:MAX_NICS]
+
+
+def needs(device: Node) -> set[str]:
+    """Return the ids that a device definition names: its ports, its link, its VRF's interfaces."""
+    data = _map(device.data())
+    return {*_texts(data.get("interfaces")), _str(data.get("link"))} - {""}
+
+
+def _merge(old: Any, new: Any) -> Any:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{key: _merge(old[key], value) if key in old else value for key, value in new.items()}}
+    if isinstance(old, list) and isinstance(new, list):
+        return old + [one for one in new if one not in old]
+    return new
+
+
+class Merged:
+    """What several files say together. ``nics`` has every device; ``errors`` the files that can't be read."""
+
+    def __init__(self) -> None:
+        self.devices: dict[tuple[str, str], Any] = {}
+        self.places: dict[tuple[str, str], tuple[str, int]] = {}
+        self.files: dict[tuple[str, str], list[str]] = {}
+        self.renderer = ""
+        self.errors: list[tuple[str, str]] = []
+
+    def add(self, path: str, src: bytes) -> None:
+        """Merge one more file, which comes after all before it."""
+        try:
+            root = parse(src)
+        except EditError as error:
+            self.errors.append((path, str(error)))
+            return
+        network = network_of(root)
+        renderer = network.get("renderer") if network else None
+        self.renderer = renderer.value if renderer is not None else self.renderer
+        for group, name, key, value in devices(root):
+            place, data = (group, name), value.data()
+            self.devices[place] = _merge(self.devices.get(place), data) if place in self.devices else data
+            self.places.setdefault(place, (path, key.line))
+            self.files.setdefault(place, []).append(path)
+
+    def nics(self) -> list[Nic]:
+        """Return every device definition as a Nic, in the order in which they were first named."""
+        found = []
+        for (group, name), data in self.devices.items():
+            path, line = self.places[group, name]
+            known = data if isinstance(data, dict) else {}
+            found.append(_nic(group, name, known, path, line))
+        return found[:MAX_NICS]
+
+
+def merge(files: Sequence[tuple[str, bytes]]) -> Merged:
+    """Merge files of (guest path, bytes) given in netplan's order."""
+    merged = Merged()
+    for path, src in files:
+        merged.add(path, src)
+    return merged
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value] if value else []
+    if isinstance(value, list):
+        return [one if isinstance(one, str) else next(iter(one), "") for one in value if isinstance(one, (str, dict))]
+    return []
+
+
+def _map(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _str(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _routes(data: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
+    rows = data.get("routes")
+    pairs = [(_str(row.get("to")), _str(row.get("via"))) for row in rows if isinstance(row, dict)] if rows else []
+    default = [via for to, via in pairs if to in ("default", "0.0.0.0/0", "::/0", "0/0")]
+    four = _str(data.get("gateway4")) or next((via for via in default if ":" not in via), "")
+    six = _str(data.get("gateway6")) or next((via for via in default if ":" in via), "")
+    others = tuple(f"{to} via {via}" for to, via in pairs if to not in ("default", "0.0.0.0/0", "::/0", "0/0"))
+    return four, six, others
+
+
+def _parents(group: str, data: dict[str, Any]) -> tuple[str, ...]:
+    if group == "vlans":
+        return (_str(data.get("link")),) if _str(data.get("link")) else ()
+    return tuple(_texts(data.get("interfaces"))) if group in ("bonds", "bridges", "vrfs") else ()
+
+
+def _nic(group: str, name: str, data: dict[str, Any], path: str, line: int) -> Nic:
+    match, dns = _map(data.get("match")), _map(data.get("nameservers"))
+    addresses = tuple(_texts(data.get("addresses")))
+    four, six = ([one for one in addresses if (":" in one) == is6] for is6 in (False, True))
+    gateway, gateway6, routes = _routes(data)
+    pattern, mac = _str(match.get("name")), norm_mac(_str(match.get("macaddress")))
+    real = _str(data.get("set-name")) or pattern or ("" if match else name)
+    accept = data.get("accept-ra") is None or yes(data.get("accept-ra"))
+    return Nic(
+        name=real or name,
+        path=path,
+        line=line,
+        stack="netplan",
+        kind=GROUPS[group],
+        mac=mac,
+        method="dhcp" if yes(data.get("dhcp4")) else "static" if four else "none",
+        method6="dhcp" if yes(data.get("dhcp6")) else "static" if six else "auto" if accept else "none",
+        addresses=addresses,
+        gateway=gateway,
+        gateway6=gateway6,
+        dns=tuple(_texts(dns.get("addresses"))),
+        search=tuple(_texts(dns.get("search"))),
+        routes=routes,
+        mtu=number(_str(data.get("mtu"))),
+        parents=_parents(group, data),
+        bound_name=not match or (bool(pattern) and not set(pattern) & set("*?[")),
+        bound_mac=bool(mac),
+        any_nic=pattern in ("e*", "en*", "eth*", "*") and len(match) == 1,
+        id=name,
+        more=tuple(f"match.{key}" for key in match if key not in ("name", "macaddress")),
+    )

@@ -1,0 +1,168 @@
+"""What every network configuration format says of one interface, in one shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen, names_of, replace
+
+MAX_CONFIG = 1024 * 1024
+"""Bytes of one network configuration file; a larger one is not read."""
+
+MAX_NICS = 1024
+"""Interfaces that are looked at; a configuration that names more is cut there."""
+
+_MAC = regex(r"[0-9A-Fa-f]{1,2}(?:[:-][0-9A-Fa-f]{1,2}){5}\Z")
+_IPV4 = regex(r"\d{1,3}(?:\.\d{1,3}){3}\Z")
+_KERNEL_NAME = regex(r"eth\d+\Z")
+IFNAME = regex(r"[A-Za-z0-9_.:@-]{1,15}\Z")
+
+
+@frozen
+class Nic:
+    """One configured interface. ``name`` is the interface's name or, where the file has none, the profile's id.
+
+    ``method`` and ``method6`` are dhcp, static, auto (SLAAC), manual or none ("" where nothing is said).
+    ``addresses`` have their prefix length (``192.0.2.1/24``); ``gateway`` and ``gateway6`` are default routes,
+    ``routes`` the others as text. ``parents`` are the ports of a bond, team or bridge, or a VLAN's link.
+    ``bound_name`` and ``bound_mac`` say whether the file matches the NIC by its name or by ``mac``; ``more`` are
+    the bonds, bridges or teams that it is a port of. ``unmanaged`` is NM_CONTROLLED=no. ``any_nic``: the file
+    serves every wired NIC at once.
+    """
+
+    name: str
+    path: str = ""
+    line: int = 0
+    stack: str = ""
+    kind: str = "ethernet"
+    mac: str = ""
+    method: str = ""
+    method6: str = ""
+    addresses: tuple[str, ...] = ()
+    gateway: str = ""
+    gateway6: str = ""
+    dns: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    mtu: int | None = None
+    parents: tuple[str, ...] = ()
+    auto: bool = True
+    bound_name: bool = True
+    bound_mac: bool = False
+    id: str = ""
+    uuid: str = ""
+    unmanaged: bool = False
+    any_nic: bool = False
+    more: tuple[str, ...] = ()
+
+    def as_fact(self) -> dict[str, Any]:
+        """Return the fact's value: JSON types only."""
+        return {name: _json(getattr(self, name)) for name in names_of(self)}
+
+    def with_path(self, path: str) -> Nic:
+        """Return the same interface, seen in the file at path."""
+        return replace(self, path=path)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_json(one) for one in value]
+    return (
+        value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        if isinstance(value, str)
+        else value
+    )
+
+
+def from_fact(value: dict[str, Any]) -> Nic:
+    """Return the Nic that :meth:`Nic.as_fact` made this value from."""
+    known: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in value.items()}
+    return Nic(**known)
+
+
+def named(nics: Sequence[Nic]) -> list[Nic]:
+    """Return the same interfaces, with ports and masters that were given by a profile's UUID by name."""
+    names = {one.uuid.lower(): one.name for one in nics if one.uuid}
+
+    def known(words: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(names.get(word.lower(), word) for word in words)
+
+    return [replace(one, parents=known(one.parents), more=known(one.more)) for one in nics]
+
+
+def is_mac(text: str) -> bool:
+    """Tell whether text is a 48-bit hardware address with colons or dashes."""
+    return _MAC.match(text) is not None
+
+
+def norm_mac(text: str) -> str:
+    """Return a hardware address as the kernel prints it (lower case, colons), or "" where it is none."""
+    if not is_mac(text):
+        return ""
+    return ":".join(part.zfill(2) for part in text.lower().replace("-", ":").split(":"))
+
+
+def kernel_name(name: str) -> bool:
+    """Tell whether the kernel itself may give this name to a wired NIC."""
+    return _KERNEL_NAME.match(name) is not None
+
+
+def prefix_of(netmask: str) -> str:
+    """Return a dotted IPv4 netmask as prefix length; "" where it is no contiguous mask. ``24`` is kept."""
+    if netmask.isascii() and netmask.isdigit() and len(netmask) <= 3:
+        return netmask
+    if not _IPV4.match(netmask) or any(int(part) > 255 for part in netmask.split(".")):
+        return ""
+    bits = "".join(f"{int(part):08b}" for part in netmask.split("."))
+    return "" if "01" in bits else str(bits.count("1"))
+
+
+def cidr(address: str, netmask: str = "") -> str:
+    """Return ``address/prefix`` where a prefix is known, else the address as it is."""
+    bare, slash, mask = address.partition("/")
+    prefix = prefix_of(mask if slash else netmask)
+    return f"{bare}/{prefix}" if prefix else bare
+
+
+def number(text: str) -> int | None:
+    """Return a small decimal number, or None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def kind_of_name(name: str) -> str:
+    """Guess an interface's kind from its name alone, as the tools that have no TYPE= do."""
+    if name == "lo":
+        return "loopback"
+    if ":" in name:
+        return "alias"
+    if re.search(r"\.\d+\Z", name) or re.match(r"vlan\d+\Z", name):
+        return "vlan"
+    for start, kind in _NAMES:
+        if name.startswith(start):
+            return kind
+    return "ethernet"
+
+
+_NAMES = (
+    ("bond", "bond"),
+    ("team", "team"),
+    ("vmbr", "bridge"),
+    ("virbr", "bridge"),
+    ("br-", "bridge"),
+    ("docker", "bridge"),
+    ("wl", "wifi"),
+    ("ath", "wifi"),
+    ("ww", "other"),
+    ("ppp", "tunnel"),
+    ("tun", "tunnel"),
+    ("tap", "tunnel"),
+    ("wg", "tunnel"),
+    ("gre", "tunnel"),
+    ("sit", "tunnel"),
+    ("ib", "other"),
+    ("dummy", "dummy"),
+    ("veth", "other"),
+)

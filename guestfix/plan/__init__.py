@@ -1,0 +1,1 @@
+"""Making a Plan, and what a Plan is."""

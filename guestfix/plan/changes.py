@@ -1,0 +1,181 @@
+"""From an overlay's drafts to the changes of a Plan: states before and after, splices, diffs."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator
+
+from guestfix.base.digest import digest_bytes, state_of
+from guestfix.base.edit import Link, Splice
+from guestfix.base.errors import GuestError
+from guestfix.base.guest import GuestFS, Meta
+from guestfix.base.overlay import BIG, Draft, Overlay
+from guestfix.plan.labels import with_label
+from guestfix.plan.model import Change, new_chunks
+
+BLOCK = 4096
+WHOLE = 1 << 20
+"""Files up to this size get one splice; larger ones are compared block by block."""
+PAIRED = 2000
+"""Files of more lines than this are compared line by line where the number of lines stays."""
+CONTEXT = 3
+
+
+def changes_of(overlay: Overlay) -> tuple[Change, ...]:
+    """Return every path whose planned state differs from the guest's, sorted by path."""
+    found = [_change(overlay.base, draft) for draft in overlay.drafts()]
+    return tuple(change for change in found if change is not None)
+
+
+def _change(base: GuestFS, draft: Draft) -> Change | None:
+    rules = tuple(draft.rules)
+    before = state_of(base, draft.path)
+    if draft.splices is not None:
+        return _spliced(base, draft, before, rules)
+    if draft.content is None:
+        if before is None:
+            return None
+        return Change(draft.path, "delete", rules, before, None, diff=_diff_of_delete(base, draft, before))
+    if isinstance(draft.content, Link):
+        after = f"link:{draft.content.target}"
+        if after == before:
+            return None
+        shown = f"--- {before or 'nothing'}\n+++ link to {draft.content.target}\n"
+        return Change(draft.path, "link", rules, before, after, meta=_new_meta(base, draft, "symlink"), diff=shown)
+    after = digest_bytes([draft.content])
+    if after == before:
+        return None
+    old = base.read(draft.path, BIG) if before is not None else b""
+    return Change(
+        draft.path,
+        "edit" if before is not None else "create",
+        rules,
+        before,
+        after,
+        tuple(make_splices(old, draft.content)),
+        None if before is not None else _new_meta(base, draft, "file"),
+        draft.diff or unified(draft.path, _file_bytes(before, old), draft.content, existed=before is not None),
+        len(draft.content),
+    )
+
+
+def _new_meta(base: GuestFS, draft: Draft, kind: str) -> Meta:
+    return with_label(base, draft.path, kind, draft.meta or Meta())
+
+
+def _spliced(base: GuestFS, draft: Draft, before: str | None, rules: tuple[str, ...]) -> Change | None:
+    change = Change(draft.path, "edit", rules, before, None, tuple(draft.splices or ()), None, draft.diff)
+    stat = base.stat(draft.path)
+    size = (stat.size if stat else 0) + sum(len(s.data) - s.length for s in change.splices)
+    after = digest_bytes(new_chunks(base, change))
+    if after == before:
+        return None
+    shown = draft.diff or f"binary file: {stat.size if stat else 0} bytes, {size} after\n"
+    return Change(draft.path, "edit", rules, before, after, change.splices, None, shown, size)
+
+
+def make_splices(old: bytes, new: bytes) -> list[Splice]:
+    """Return splices that turn old into new: one for small files, one for each changed stretch of big ones."""
+    if max(len(old), len(new)) <= WHOLE:
+        return [_narrow(0, old, new)]
+    splices: list[Splice] = []
+    common = min(len(old), len(new)) // BLOCK * BLOCK
+    start = None
+    for at in range(0, common, BLOCK):
+        same = old[at : at + BLOCK] == new[at : at + BLOCK]
+        if not same and start is None:
+            start = at
+        elif same and start is not None:
+            splices.append(_narrow(start, old[start:at], new[start:at]))
+            start = None
+    tail = common if start is None else start
+    if old[tail:] != new[tail:]:
+        splices.append(_narrow(tail, old[tail:], new[tail:]))
+    return splices
+
+
+def _narrow(offset: int, old: bytes, new: bytes) -> Splice:
+    """Return one splice without the common beginning and end of the two."""
+    head = _common(old, new)
+    tail = _common(old[head:][::-1], new[head:][::-1])
+    return Splice(offset + head, len(old) - head - tail, new[head : len(new) - tail])
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """Return how many leading bytes are equal, by halving."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _diff_of_delete(base: GuestFS, draft: Draft, before: str) -> str:
+    """Show what is moved aside; a big file is neither shown nor read."""
+    stat = base.stat(draft.path)
+    if draft.diff:
+        return draft.diff
+    if stat is not None and stat.size > WHOLE:
+        return f"binary file of {stat.size} bytes, moved aside\n"
+    try:
+        old = base.read(draft.path, WHOLE) if before.startswith("sha256:") else b""
+    except GuestError:
+        old = b""
+    return unified(draft.path, old, b"", remains=False)
+
+
+def _file_bytes(before: str | None, old: bytes) -> bytes:
+    """Return the old bytes where a file stood there, and none where a link did."""
+    return old if before and before.startswith("sha256:") else b""
+
+
+def unified(path: str, old: bytes, new: bytes, *, existed: bool = True, remains: bool = True) -> str:
+    """Return a unified diff with a/ and b/ prefixes; for binary content, its sizes."""
+    if b"\0" in old[:8192] or b"\0" in new[:8192]:
+        return f"binary file {path}: {len(old)} bytes before, {len(new)} after\n"
+    names = (f"a{path}" if existed else "/dev/null", f"b{path}" if remains else "/dev/null")
+    before, after = _lines(old), _lines(new)
+    if len(before) == len(after) > PAIRED:
+        lines: Iterable[str] = _diff_of_pairs(before, after, *names)
+    else:
+        lines = difflib.unified_diff(before, after, *names)
+    return "".join(_ended(lines))
+
+
+def _diff_of_pairs(before: list[str], after: list[str], old_name: str, new_name: str) -> Iterator[str]:
+    """Compare line n with line n, which is what editors leave of long files; difflib takes seconds for those."""
+    changed = [at for at, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+    if changed:
+        yield from (f"--- {old_name}\n", f"+++ {new_name}\n")
+    for first, last in _stretches(changed):
+        start, stop = max(0, first - CONTEXT), min(len(before), last + CONTEXT + 1)
+        where = f"{start + 1},{stop - start}"
+        yield f"@@ -{where} +{where} @@\n"
+        for same, run in itertools.groupby(range(start, stop), lambda at: before[at] == after[at]):
+            places = list(run)
+            yield from (f"{' ' if same else '-'}{before[at]}" for at in places)
+            if not same:
+                yield from (f"+{after[at]}" for at in places)
+
+
+def _stretches(changed: list[int]) -> Iterator[tuple[int, int]]:
+    """Join the changed lines whose context meets, and yield the first and last line of each stretch."""
+    start = 0
+    for at, line in enumerate(changed):
+        if at + 1 == len(changed) or changed[at + 1] - line > 2 * CONTEXT:
+            yield changed[start], line
+            start = at + 1
+
+
+def _lines(data: bytes) -> list[str]:
+    text = data.decode("utf-8", "backslashreplace")
+    return [line + "\n" for line in text.split("\n")[:-1]] + ([last] if (last := text.rpartition("\n")[2]) else [])
+
+
+def _ended(lines: Iterable[str]) -> Iterable[str]:
+    for line in lines:
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

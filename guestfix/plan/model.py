@@ -1,0 +1,270 @@
+"""A Plan: what would change in a guest and why, as one value that a file can hold.
+
+A Plan has no clock and no chance in it: same guest, same pack, same engine, same bytes. ``apply`` needs
+nothing but the Plan; it evaluates no rule.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from guestfix.base.digest import chunks_of
+from guestfix.base.edit import Splice
+from guestfix.base.errors import PlanError
+from guestfix.base.facts import Evidence, Fact, Finding, Unknown, evidence_list
+from guestfix.base.guest import GuestFS, Meta
+from guestfix.base.record import field, frozen
+
+SCHEMA = 1
+"""Number of the JSON form. It rises when a reader of the older form could misread the newer one."""
+
+
+@frozen
+class Change:
+    """One path's change.
+
+    ``kind`` is ``edit``, ``create``, ``delete`` or ``link``. ``before`` and ``after`` are states as
+    :mod:`guestfix.base.digest` writes them. ``splices`` turn the old bytes into the new ones (for ``create``:
+    one splice into nothing). ``meta`` is for what did not exist before; else the original's is kept.
+    """
+
+    path: str
+    kind: str
+    rules: tuple[str, ...]
+    before: str | None
+    after: str | None
+    splices: tuple[Splice, ...] = ()
+    meta: Meta | None = None
+    diff: str = ""
+    size: int = 0
+
+    @property
+    def target(self) -> str:
+        """The link's target, for the kind ``link``."""
+        return (self.after or "").removeprefix("link:")
+
+
+NOT_SELECTED = "not selected"
+"""Why a rule was skipped that the administrator left out."""
+
+
+@frozen
+class Decision:
+    """What became of one rule: ``applied``, ``unchanged``, ``no``, ``undecided``, ``skipped`` or ``failed``."""
+
+    rule: str
+    outcome: str
+    because: str = ""
+    confidence: str = ""
+    title: str = ""
+    why: str = ""
+
+
+@frozen
+class Plan:
+    """Everything that a report shows and that apply does."""
+
+    guest: Mapping[str, Any]
+    target: str
+    verdict: str
+    compat: Mapping[str, Any]
+    facts: tuple[Fact, ...]
+    decisions: tuple[Decision, ...]
+    findings: tuple[Finding, ...]
+    changes: tuple[Change, ...]
+    follow_ups: tuple[str, ...]
+    versions: Mapping[str, Any]
+    policies: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def blockers(self) -> tuple[Finding, ...]:
+        """The findings that forbid apply."""
+        return tuple(finding for finding in self.findings if finding.severity == "blocker")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the Plan's JSON, as hex."""
+        return hashlib.sha256(dump_plan(self)).hexdigest()
+
+
+def new_chunks(guest: GuestFS, change: Change) -> Iterable[bytes]:
+    """Yield the bytes that the changed file will hold, copying what stays from the guest's file."""
+    at = 0
+    for splice in sorted(change.splices, key=lambda item: item.offset):
+        if splice.offset > at:
+            yield from chunks_of(guest, change.path, at, splice.offset - at)
+        yield splice.data
+        at = splice.offset + splice.length
+    if change.before is not None:
+        yield from chunks_of(guest, change.path, at)
+
+
+def _bytes_out(data: bytes) -> dict[str, str]:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode("ascii")}
+    return {"text": text}
+
+
+def _bytes_in(data: Mapping[str, str]) -> bytes:
+    return data["text"].encode("utf-8") if "text" in data else base64.b64decode(data["base64"], validate=True)
+
+
+def _meta_out(meta: Meta | None) -> dict[str, Any] | None:
+    if meta is None:
+        return None
+    xattrs = {name: base64.b64encode(value).decode("ascii") for name, value in meta.xattrs}
+    return {"mode": f"{meta.mode:04o}", "uid": meta.uid, "gid": meta.gid, "xattrs": xattrs}
+
+
+def _meta_in(data: Mapping[str, Any] | None) -> Meta | None:
+    if data is None:
+        return None
+    xattrs = tuple((name, base64.b64decode(value)) for name, value in sorted(data["xattrs"].items()))
+    return Meta(int(data["mode"], 8), data["uid"], data["gid"], xattrs=xattrs)
+
+
+def change_out(change: Change) -> dict[str, Any]:
+    """Return a change in its JSON form."""
+    splices = [{"offset": s.offset, "length": s.length, "data": _bytes_out(s.data)} for s in change.splices]
+    return {
+        "path": change.path,
+        "kind": change.kind,
+        "rules": list(change.rules),
+        "before": change.before,
+        "after": change.after,
+        "size": change.size,
+        "splices": splices,
+        "meta": _meta_out(change.meta),
+        "diff": change.diff,
+    }
+
+
+def _change_in(data: Mapping[str, Any]) -> Change:
+    splices = tuple(Splice(s["offset"], s["length"], _bytes_in(s["data"])) for s in data["splices"])
+    path = data["path"]
+    if not isinstance(path, str) or not path.startswith("/") or ".." in path.split("/"):
+        raise PlanError(f"a change names the path {path!r}, which is not an absolute guest path")
+    return Change(
+        path,
+        data["kind"],
+        tuple(data["rules"]),
+        data["before"],
+        data["after"],
+        splices,
+        _meta_in(data["meta"]),
+        data["diff"],
+        data["size"],
+    )
+
+
+def finding_out(finding: Finding) -> dict[str, Any]:
+    """Return a finding in its JSON form."""
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "summary": finding.summary,
+        "evidence": evidence_list(finding.evidence),
+        "remedy": finding.remedy,
+        "rule": finding.rule or None,
+    }
+
+
+def fact_out(fact: Fact) -> dict[str, Any]:
+    """Return a fact's value and evidence in JSON form; an unknown value is null with its reason."""
+    if isinstance(fact.value, Unknown):
+        return {"value": None, "unknown": fact.value.reason, "evidence": evidence_list(fact.evidence)}
+    return {"value": fact.value, "evidence": evidence_list(fact.evidence)}
+
+
+def _evidence_in(items: Iterable[Mapping[str, Any]]) -> tuple[Evidence, ...]:
+    return tuple(Evidence(item["path"], item["line"], item["text"]) for item in items)
+
+
+def _fact_in(name: str, data: Mapping[str, Any]) -> Fact:
+    value = Unknown(data["unknown"]) if "unknown" in data else data["value"]
+    return Fact(name, value, _evidence_in(data["evidence"]))
+
+
+def plan_out(plan: Plan) -> dict[str, Any]:
+    """Return the Plan in its JSON form, which is also the JSON report."""
+    return {
+        "schema": SCHEMA,
+        "guest": dict(plan.guest),
+        "target": plan.target,
+        "verdict": plan.verdict,
+        "compat": dict(plan.compat),
+        "policies": dict(plan.policies),
+        "facts": {fact.name: fact_out(fact) for fact in plan.facts},
+        "decisions": [
+            {
+                "rule": one.rule,
+                "outcome": one.outcome,
+                "because": one.because,
+                "confidence": one.confidence,
+                "title": one.title,
+                "why": one.why,
+            }
+            for one in plan.decisions
+        ],
+        "findings": [finding_out(finding) for finding in plan.findings],
+        "changes": [change_out(change) for change in plan.changes],
+        "follow_ups": list(plan.follow_ups),
+        "versions": dict(plan.versions),
+    }
+
+
+def dump_plan(plan: Plan) -> bytes:
+    """Return the Plan as JSON bytes, the same for the same Plan."""
+    text = json.dumps(plan_out(plan), indent=1, sort_keys=True, ensure_ascii=False)
+    return (text + "\n").encode("utf-8", "surrogateescape")
+
+
+def load_plan(data: bytes, where: str = "") -> Plan:
+    """Return the Plan that dump_plan() wrote. Raises PlanError for anything else."""
+    try:
+        document = json.loads(data.decode("utf-8", "surrogateescape"))
+        if document["schema"] != SCHEMA:
+            raise PlanError(
+                f"the plan has schema {document['schema']}, this guestfix reads {SCHEMA}",
+                where=where,
+                remedy="make the plan again with this version",
+            )
+        return _plan_in(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PlanError(
+            f"not a plan: {type(error).__name__}: {error}",
+            where=where,
+            remedy="make it with: guestfix report --format json GUEST > plan.json",
+        ) from error
+
+
+def _plan_in(data: Mapping[str, Any]) -> Plan:
+    return Plan(
+        guest=data["guest"],
+        target=data["target"],
+        verdict=data["verdict"],
+        compat=data["compat"],
+        facts=tuple(_fact_in(name, fact) for name, fact in data["facts"].items()),
+        decisions=tuple(Decision(**one) for one in data["decisions"]),
+        findings=tuple(
+            Finding(
+                one["code"],
+                one["severity"],
+                one["summary"],
+                _evidence_in(one["evidence"]),
+                one["remedy"],
+                one["rule"] or "",
+            )
+            for one in data["findings"]
+        ),
+        changes=tuple(_change_in(one) for one in data["changes"]),
+        follow_ups=tuple(data["follow_ups"]),
+        versions=data["versions"],
+        policies=data["policies"],
+    )

@@ -1,0 +1,270 @@
+"""Plan, apply and revert on disk images through User-mode Linux; the image is untouched until it is told otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from guestfix.backends import open_guest
+from guestfix.backends.image import open_image
+from guestfix.backends.status import usable
+from guestfix.base.errors import GuestfixError
+from guestfix.base.guest import GuestFS
+from guestfix.pack.cache import load_pack
+from guestfix.plan.model import plan_out
+from guestfix.plan.planner import make_plan
+from tests.backends.test_image import described, walk
+from tests.build.images import MIB, PartSpec, clear, convert, debian, disk, filesystem, have, run
+from tests.build.uml import COPY, blank, build
+
+pytestmark = [
+    pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed"),
+    pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu missing"),
+]
+
+ROOT = Path(__file__).resolve().parents[3]
+ROOT_UUID = "11111111-2222-3333-4444-555555555555"
+FSTAB = "/dev/sda1 / ext4 errors=remount-ro 0 1\n/dev/sdb9 /gone ext4 defaults 0 2\n"
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+NOBODY = 65534
+
+
+def guestfix(*args: object, status: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "guestfix", *map(str, args)], capture_output=True, text=True, env=ENV, check=False
+    )
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def snapshot(guest: GuestFS) -> dict[str, tuple]:
+    return {path: described(guest, path, times=True, xattrs=True) for path in walk(guest) if "lost+found" not in path}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tree(tmp_path_factory.mktemp("tree") / "root", FSTAB)
+
+
+def make_tree(place: Path, fstab: str) -> Path:
+    root = debian(place, fstab)
+    try:
+        os.setxattr(root / "etc/fstab", "security.selinux", b"system_u:object_r:etc_t:s0\0")
+        os.chown(root / "etc/fstab", 12, 34)
+    except OSError:
+        pass
+    return root
+
+
+@pytest.fixture
+def image(tree: Path, tmp_path: Path) -> Path:
+    return ext4_image(tree, tmp_path)
+
+
+def ext4_image(tree: Path, folder: Path) -> Path:
+    content = filesystem("ext4", folder / "fs", 64 * MIB, tree, uuid=ROOT_UUID)
+    found = convert(disk(folder / "disk.raw", [PartSpec(content, name="root")]), "qcow2")
+    content.unlink()
+    return found
+
+
+def plan_without_backend(guest: GuestFS) -> dict:
+    plan = plan_out(make_plan(guest, load_pack(), "kvm-virtio"))
+    plan["guest"] = {key: value for key, value in plan["guest"].items() if key != "uri"}
+    return plan
+
+
+def same_plans(paths: list[Path], *, with_image: bool = True) -> dict:
+    uml = open_guest([f"uml:{paths[0]}", *map(str, paths[1:])])
+    try:
+        plan = plan_without_backend(uml)
+    finally:
+        uml.close()
+    if with_image:
+        assert plan == plan_without_backend(open_image([str(path) for path in paths]))
+    return plan
+
+
+def test_apply_and_revert_leave_the_image_alone(image: Path) -> None:
+    before, original = digest(image), snapshot(open_image([str(image)]))
+    assert json.loads(guestfix("report", image, "--format", "json", status=1)) is not None
+    done = json.loads(guestfix("apply", f"uml:{image}", "--format", "json"))
+    assert "/etc/fstab" in done["applied"]
+    assert done["image"]["how"] == "overlay"
+    assert [(one["command"], one["clean"]) for one in done["image"]["checks"]] == [("e2fsck -fn", True)]
+    overlay = image.with_name("disk.guestfix.qcow2")
+    assert done["image"]["files"] == [str(overlay)]
+    assert digest(image) == before
+    changed = open_image([str(overlay)])
+    assert f"UUID={ROOT_UUID}".encode() in changed.read("/etc/fstab")
+    assert b"/dev/sda1" in changed.read("/etc/.fstab.guestfix.orig")
+    assert changed.meta("/etc/fstab") == open_image([str(image)]).meta("/etc/fstab")
+    guestfix("revert", f"uml:{overlay}", "--in-place")
+    assert snapshot(open_image([str(overlay)])) == original
+    assert digest(image) == before
+
+
+def test_in_place_and_new_images(image: Path, tmp_path: Path) -> None:
+    before = digest(image)
+    out = tmp_path / "new.vmdk"
+    guestfix("apply", f"uml:{image}", "--output", out, "--image-format", "vmdk")
+    assert digest(image) == before
+    assert b"UUID=" in open_image([str(out)]).read("/etc/fstab")
+    assert "exists already" in refused("apply", f"uml:{image}", "--output", out, "--image-format", "vmdk")
+    plan = tmp_path / "plan.json"  # made through image, carried out through uml
+    plan.write_text(guestfix("report", image, "--format", "json", status=1))
+    guestfix("apply", "--plan", plan, f"uml:{image}", "--in-place")
+    assert digest(image) != before
+    assert b"UUID=" in open_image([str(image)]).read("/etc/fstab")
+    assert json.loads(guestfix("apply", f"uml:{image}", "--format", "json"))["applied"] == []
+    assert not list(tmp_path.glob("*.part"))
+
+
+def refused(*args: object) -> str:
+    done = subprocess.run([sys.executable, "-m", "guestfix", *map(str, args)], capture_output=True, text=True, env=ENV)
+    assert done.returncode not in (0, 1), done.stdout
+    return done.stderr
+
+
+def test_killed_at_random_moments(image: Path, tmp_path: Path) -> None:
+    before, rng = digest(image), random.Random(11)
+    for _ in range(6):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "guestfix", "apply", f"uml:{image}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV,
+        )  # fmt: skip
+        time.sleep(rng.uniform(0.2, 2.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert digest(image) == before
+        for left in tmp_path.glob("*.guestfix.qcow2"):  # an overlay appears whole or not at all
+            assert b"UUID=" in open_image([str(left)]).read("/etc/fstab")
+            left.unlink()
+
+
+def test_a_machine_that_was_ended_is_told(image: Path) -> None:
+    guest = open_guest(f"uml:{image}")
+    try:
+        assert guest.read("/etc/fstab")
+        session = guest._session  # type: ignore[attr-defined]
+        os.kill(session._process.pid, signal.SIGKILL)
+        with pytest.raises(GuestfixError, match=r"it was ended|it stopped"):
+            guest.read("/etc/os-release")
+    finally:
+        guest.close()
+
+
+def test_an_unclean_journal_is_replayed_into_the_overlay(tree: Path, tmp_path: Path) -> None:
+    place = blank(tmp_path / "dirty.raw", 64)
+    build(
+        [place],
+        ["mkfs.ext4 -q /dev/ubda", "mount /dev/ubda /run/mnt", COPY, "sync", "echo late > /run/mnt/etc/late"],
+        tree,
+    )
+    before = digest(place)
+    found = [one.code for one in open_image([str(place)]).findings()]
+    assert found == ["GF-DISK-UNCLEAN-FILESYSTEM"]
+    guest = open_guest(f"uml:{place}")
+    try:
+        assert guest.read("/etc/late") == b"late\n"
+        assert [one.severity for one in guest.findings()] == ["info"]
+    finally:
+        guest.close()
+    assert digest(place) == before
+
+
+def test_what_can_not_be_written(image: Path, tmp_path: Path) -> None:
+    assert "only reads" in refused("apply", f"image:{image}")
+    assert "--in-place goes with neither" in refused("apply", f"uml:{image}", "--in-place", "--output", "x")
+    with pytest.raises(GuestfixError):
+        open_guest(f"uml:{tmp_path / 'none.qcow2'}")
+    with pytest.raises(GuestfixError, match="--disks is for folders"):
+        open_guest(f"uml:{image}", disks="x.yaml")
+    left = [name for name in os.listdir("/tmp") if name.startswith("guestfix-")]
+    assert shutil.which("linux.uml") and isinstance(left, list)
+
+
+def test_windows_with_hives(tmp_path: Path) -> None:
+    if not have("mkntfs", "ntfs-3g"):
+        pytest.skip("ntfs-3g is not installed")
+    pytest.importorskip("dissect.ntfs")
+    root = tmp_path / "tree"
+    config = root / "Windows/System32/config"
+    config.mkdir(parents=True)
+    for name in ("SYSTEM", "SOFTWARE"):
+        (config / name).write_bytes(b"regf" + random.Random(name).randbytes(300_000))
+    (root / "ProgramData").mkdir()
+    place = blank(tmp_path / "win.raw", 66)
+    run("sfdisk", "-q", place, stdin="label: dos\nstart=2048, type=7, bootable\n")
+    mount = "ntfs-3g -o streams_interface=none /dev/ubda1 /run/mnt"
+    build([place], ["mkntfs -q -f -F /dev/ubda1", mount, COPY, "umount /run/mnt"], root)
+    ours = open_image([str(place)])
+    assert ours.case_insensitive
+    uml = open_guest(f"uml:{place}")
+    try:
+        assert uml.case_insensitive
+        names = [path for path in walk(ours) if not path.startswith("/System Volume Information")]
+        assert names == [path for path in walk(uml) if not path.startswith("/System Volume Information")]
+        for path in names:
+            assert described(ours, path, times=True, xattrs=False) == described(uml, path, times=True, xattrs=False)
+        assert uml.realpath("/windows/system32/CONFIG/system") == "/Windows/System32/config/SYSTEM"
+        uml.put("/ProgramData/new", [b"x" * 100_000], ours.meta("/Windows/System32/config/SYSTEM"))
+        uml.keep("/ProgramData/new", "/ProgramData/.new.orig")
+        assert [(one.filesystem, one.clean) for one in uml.check()] == [("ntfs", True)]
+        saved = uml.save(output=str(tmp_path / "out.qcow2"))
+        assert open_image([saved.files[0]]).read("/programdata/NEW") == b"x" * 100_000
+    finally:
+        uml.close()
+    clear(root)
+
+
+def python_for_all() -> str:
+    """Return an interpreter of this version that every user may run."""
+    for found in (sys.executable, "/usr/bin/python3"):
+        try:
+            done = subprocess.run([found, "--version"], capture_output=True, text=True, user=NOBODY, check=False)
+        except PermissionError:
+            continue
+        if done.stdout.split()[1:] and done.stdout.split()[1].startswith("{}.{}.".format(*sys.version_info[:2])):
+            return found
+    pytest.skip("there is no interpreter of this version that other users may run")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(not have("fusermount3"), reason="fuse3 is not installed")
+def test_as_an_ordinary_user(image: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="guest-") as folder:
+        place = shutil.copy(image, folder)
+        os.chown(folder, NOBODY, NOBODY)
+        os.chown(place, NOBODY, NOBODY)
+        python = python_for_all()
+        env = {**ENV, "HOME": folder, "PYTHONPATH": f"{ROOT}{os.pathsep}{sysconfig.get_path('purelib')}"}
+        done = subprocess.run(
+            [python, "-m", "guestfix", "apply", f"uml:{place}", "--format", "json"],
+            capture_output=True, text=True, env=env, cwd="/", check=False,
+            user=NOBODY, group=NOBODY, extra_groups=[],
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        answer = json.loads(done.stdout)
+        assert "/etc/fstab" in answer["applied"] and answer["image"]["checks"][0]["clean"]
+        (overlay,) = answer["image"]["files"]
+        assert os.stat(overlay).st_uid == NOBODY
+        changed, before = open_image([overlay]), open_image([str(image)])
+        assert changed.meta("/etc/fstab") == before.meta("/etc/fstab")
+        assert digest(Path(place)) == digest(image)
