@@ -25,8 +25,9 @@ from guestfix.base.errors import ApplyError, Blocked, GuestError, PlanError
 from guestfix.base.guest import GuestFS, GuestWriter, Meta
 from guestfix.base.names import backup_name, beside, fits, split
 from guestfix.base.record import frozen
+from guestfix.plan.learn import identity_of
 from guestfix.plan.model import Change, Plan, new_chunks
-from guestfix.plan.planner import Progress, identity_of
+from guestfix.plan.planner import Progress
 
 SPARE_BYTES = 4 * 1024 * 1024
 """Room left over on every filesystem that is written to."""

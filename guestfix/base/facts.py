@@ -53,6 +53,12 @@ class Facts(Mapping[str, Fact]):
         """Record a fact. A later put of the same name replaces the earlier one."""
         self._facts[name] = Fact(name, value, tuple(evidence))
 
+    def copy(self) -> Facts:
+        """Return the same facts, apart from these from now on."""
+        other = Facts()
+        other._facts = dict(self._facts)
+        return other
+
     def value(self, name: str, default: Value = None) -> Value:
         """Return the fact's value, or default where it is missing or unknown."""
         fact = self._facts.get(name)
@@ -77,7 +83,8 @@ class Facts(Mapping[str, Fact]):
 class Finding:
     """A problem that guestfix saw. ``blocker`` forbids apply; ``warning`` and ``info`` don't.
 
-    ``code`` is stable (``GF-FSTAB-ROOT-UNRESOLVED``); ``remedy`` says what the administrator can do.
+    ``code`` is stable (``GF-FSTAB-ROOT-UNRESOLVED``); ``remedy`` says what the administrator can do. ``rule`` is
+    the rule that found it, ``settled_by`` one whose changes in this plan take the fault away.
     """
 
     code: str
@@ -86,6 +93,7 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     remedy: str = ""
     rule: str = ""
+    settled_by: str = ""
 
 
 def evidence_list(items: Sequence[Evidence]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from guestfix.base.errors import EditError, NotFound, Unreadable
 from guestfix.base.globs import glob, path_matches
 from guestfix.base.guest import MAX_READ, Disks, GuestFS, Meta, Space, Stat
 from guestfix.base.record import field, mutable, replace
+from guestfix.base.spliced import open_spliced
 
 BIG = 512 * 1024 * 1024
 """No file above this size is ever held in memory by the overlay."""
@@ -119,7 +120,12 @@ class Overlay:
 
     def open(self, path: str) -> IO[bytes]:
         """See :meth:`GuestFS.open`."""
-        return self.base.open(path) if self._draft(path) is None else io.BytesIO(self.read(path, BIG))
+        draft = self._draft(path)
+        if draft is None:
+            return self.base.open(path)
+        if draft.splices is not None:
+            return open_spliced(self.base.open(draft.path), draft.splices)
+        return io.BytesIO(self.read(path, BIG))
 
     def list(self, path: str) -> tuple[str, ...]:
         """See :meth:`GuestFS.list`."""
@@ -241,6 +247,15 @@ class Overlay:
             path not in before or (before[path].content, before[path].splices) != (draft.content, draft.splices)
             for path, draft in self._drafts.items()
         )
+
+    def is_changed(self, path: str) -> bool:
+        """Tell whether the path's planned state is another than the base's, or may be."""
+        return self._draft(path) is not None
+
+    def changers(self, path: str) -> tuple[str, ...]:
+        """Return the rules that have touched the path."""
+        draft = self._draft(path)
+        return tuple(draft.rules) if draft is not None else ()
 
     def drafts(self) -> tuple[Draft, ...]:
         """Return every touched path's state, sorted by path. Some may equal the base after all."""

@@ -171,7 +171,9 @@ def run_case(case: Case, pack: Pack) -> Outcome:
             _apply_and_revert(case, pack, root, plan, before, checks)
         except GuestfixError as error:
             return Outcome(case, f"{error}\n", (*checks.failures, f"failed: {error}"))
-    return Outcome(case, render_case(plan, system=not case.options.only), tuple(checks.failures))
+    settles = {rule.id: rule.settles for rule in pack.rules}
+    text = render_case(plan, system=not case.options.only, settles=settles)
+    return Outcome(case, text, tuple(checks.failures))
 
 
 def _copy(case: Case, root: Path, payload: str) -> Case:

@@ -8,34 +8,80 @@ Unknown fact or a finding), and reads no more than it needs.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.base.overlay import Overlay
+from guestfix.base.record import frozen
 from guestfix.pack.model import Target
 
-DETECTORS: dict[str, str] = {
-    "system.backend": "",
-    "system.os": "",
-    "storage.disks": "",
-    "storage.fstab": "linux",
-    "storage.mountunits": "linux",
-    "boot.loaders": "linux",
-    "boot.kernels": "linux",
-    "network.stacks": "linux",
-    "services.access": "linux",
-    "initramfs.images": "linux",
-    "windows.detector": "windows",
-    "limits.checks": "",
+
+@frozen
+class Detector:
+    """Which family a detector is for (its module is not loaded for another), and which ones it builds upon.
+
+    ``needs`` are those whose facts a plan can change under it.
+    """
+
+    family: str = ""
+    needs: tuple[str, ...] = ()
+
+
+DETECTORS: dict[str, Detector] = {
+    "system.backend": Detector(),
+    "system.os": Detector(),
+    "storage.disks": Detector(),
+    "storage.fstab": Detector("linux"),
+    "storage.mountunits": Detector("linux"),
+    "boot.loaders": Detector("linux", ("storage.fstab",)),
+    "boot.kernels": Detector("linux", ("boot.loaders",)),
+    "network.stacks": Detector("linux", ("boot.loaders",)),
+    "services.access": Detector("linux"),
+    "initramfs.images": Detector("linux", ("boot.kernels",)),
+    "windows.detector": Detector("windows"),
+    "limits.checks": Detector("", ("boot.kernels", "network.stacks", "services.access", "windows.detector")),
 }
-"""In this order: the module's name, and the family that it is for (those for another are not even loaded)."""
+"""By module name, in the order in which they run."""
+
+SHORT_CUTS = {"GF-INITRAMFS-LACKS": "initramfs.planned", "GF-INITRAMFS-BLOCKED": "initramfs.planned"}
+"""Findings whose detector is costly: the module that can tell by less whether a plan leaves the fault there."""
 
 
 def detect_all(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Run every detector in order; facts then holds all that is known."""
-    found: list[Finding] = []
-    for name, family in DETECTORS.items():
-        if family and facts.value("os.family", family) != family:
+    return [one for found in detect_by(guest, facts, target).values() for one in found]
+
+
+def detect_by(
+    guest: GuestFS, facts: Facts, target: Target, names: Collection[str] | None = None
+) -> dict[str, list[Finding]]:
+    """Run the detectors with these names (all, where none are given) in order; return what each one found."""
+    found: dict[str, list[Finding]] = {}
+    for name, detector in DETECTORS.items():
+        if names is not None and name not in names:
+            continue
+        if detector.family and facts.value("os.family", detector.family) != detector.family:
             continue
         module = importlib.import_module(f"guestfix.detect.{name}")
-        found += module.detect(guest, facts, target)
+        found[name] = list(module.detect(guest, facts, target))
     return found
+
+
+def still_there(planned: Overlay, finding: Finding) -> bool | None:
+    """Tell whether the planned guest still has a finding's fault; None where only its detector can tell."""
+    name = SHORT_CUTS.get(finding.code)
+    if name is None:
+        return None
+    answer: bool | None = importlib.import_module(f"guestfix.detect.{name}").still_there(planned, finding)
+    return answer
+
+
+def with_needs(names: Collection[str]) -> set[str]:
+    """Return these detectors with all that they build upon."""
+    wanted, todo = set(names), list(names)
+    while todo:
+        fresh = set(DETECTORS[todo.pop()].needs) - wanted
+        wanted |= fresh
+        todo += fresh
+    return wanted

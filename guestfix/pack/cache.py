@@ -11,7 +11,7 @@ from guestfix.base.record import asdict
 from guestfix.pack.files import default_pack_path, digest_of, pack_files
 from guestfix.pack.model import Pack, Policy, Rule, Step, Target
 
-FORMAT = 2
+FORMAT = 3
 
 
 def load_pack(root: str | os.PathLike[str] | None = None) -> Pack:
@@ -48,7 +48,7 @@ def decode(data: dict[str, Any]) -> Pack:
 
 def _rule(data: dict[str, Any]) -> Rule:
     steps = tuple(Step(**{**step, "globs": tuple(step["globs"])}) for step in data["steps"])
-    lists = {name: tuple(data[name]) for name in ("sources", "when", "when_text")}
+    lists = {name: tuple(data[name]) for name in ("sources", "when", "when_text", "settles")}
     return Rule(**{**data, **lists, "steps": steps})
 
 

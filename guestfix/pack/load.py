@@ -18,7 +18,10 @@ from guestfix.pack.systems import load_systems
 from guestfix.pack.when import Condition, ConditionError, compile_condition
 from guestfix.pack.yamlpos import Mark, Node, parse
 
-RULE_KEYS = ("id", "title", "why", "sources", "since", "confidence", "severity", "after", "when", "do", "history")
+RULE_KEYS = (
+    "id", "title", "why", "sources", "since", "confidence", "severity", "after", "when", "settles", "do",
+    "history",
+)  # fmt: skip
 TARGET_KEYS = (
     "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
     "console", "clock", "kernel_args", "hypervisor",
@@ -154,6 +157,7 @@ def _rule(reader: Reader, wanted: str) -> tuple[Rule, list[tuple[str, Mark]]]:
         when=tuple(compiled for _, compiled in conditions),
         steps=read_steps(reader),
         when_text=tuple(text for text, _ in conditions),
+        settles=reader.texts("settles"),
         place=reader.node.mark.file,
     )
     waits = texts_of(after, "after", reader) if after is not None else []

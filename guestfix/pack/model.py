@@ -66,7 +66,7 @@ class Step:
 
 @frozen
 class Rule:
-    """One documented modification or check."""
+    """One documented modification or check. ``settles`` has the codes of findings whose fault it takes away."""
 
     id: str
     title: str
@@ -78,6 +78,7 @@ class Rule:
     when: tuple[Any, ...]
     steps: tuple[Step, ...]
     when_text: tuple[str, ...] = ()
+    settles: tuple[str, ...] = ()
     place: str = ""
 
 

@@ -48,13 +48,13 @@ class Change:
         return (self.after or "").removeprefix("link:")
 
 
-NOT_SELECTED = "not selected"
-"""Why a rule was skipped that the administrator left out."""
-
-
 @frozen
 class Decision:
-    """What became of one rule: ``applied``, ``unchanged``, ``no``, ``undecided``, ``skipped`` or ``failed``."""
+    """What became of one rule: ``applied``, ``unchanged``, ``no``, ``undecided``, ``skipped`` or ``failed``.
+
+    ``selected`` is false where the administrator left the rule out. ``unknown`` names the facts that an
+    undecided rule lacks.
+    """
 
     rule: str
     outcome: str
@@ -62,6 +62,8 @@ class Decision:
     confidence: str = ""
     title: str = ""
     why: str = ""
+    selected: bool = True
+    unknown: tuple[str, ...] = ()
 
 
 @frozen
@@ -172,6 +174,7 @@ def finding_out(finding: Finding) -> dict[str, Any]:
         "evidence": evidence_list(finding.evidence),
         "remedy": finding.remedy,
         "rule": finding.rule or None,
+        "settled_by": finding.settled_by or None,
     }
 
 
@@ -209,6 +212,8 @@ def plan_out(plan: Plan) -> dict[str, Any]:
                 "confidence": one.confidence,
                 "title": one.title,
                 "why": one.why,
+                "selected": one.selected,
+                "unknown": list(one.unknown),
             }
             for one in plan.decisions
         ],
@@ -251,7 +256,7 @@ def _plan_in(data: Mapping[str, Any]) -> Plan:
         verdict=data["verdict"],
         compat=data["compat"],
         facts=tuple(_fact_in(name, fact) for name, fact in data["facts"].items()),
-        decisions=tuple(Decision(**one) for one in data["decisions"]),
+        decisions=tuple(Decision(**{**one, "unknown": tuple(one.get("unknown", ()))}) for one in data["decisions"]),
         findings=tuple(
             Finding(
                 one["code"],
@@ -260,6 +265,7 @@ def _plan_in(data: Mapping[str, Any]) -> Plan:
                 _evidence_in(one["evidence"]),
                 one["remedy"],
                 one["rule"] or "",
+                one.get("settled_by") or "",
             )
             for one in data["findings"]
         ),

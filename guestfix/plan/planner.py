@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -12,25 +11,23 @@ from guestfix.actions import find_action
 from guestfix.actions.workbench import Workbench
 from guestfix.base.edit import Edit
 from guestfix.base.errors import EditError, GuestError, UsageError
-from guestfix.base.facts import Evidence, Fact, Facts, Finding, Unknown
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.overlay import Overlay
-from guestfix.base.record import field, frozen, names_of, replace
+from guestfix.base.record import field, frozen, replace
 from guestfix.compat import judge, table_version
-from guestfix.detect import detect_all
-from guestfix.detect.windows.detector import find_root
 from guestfix.editors import find_op, read_limit
 from guestfix.pack.bind import MissingFact, bind
 from guestfix.pack.model import CONFIDENCES, Pack, Rule, Step, Target
 from guestfix.pack.when import evaluate, facts_of
 from guestfix.plan.changes import changes_of
-from guestfix.plan.model import NOT_SELECTED, Decision, Plan
+from guestfix.plan.learn import identity_of, learn
+from guestfix.plan.model import Decision, Plan
+from guestfix.plan.settle import COMPAT, Planned, Seen, settle
 
 Progress = Callable[[str, int, int], None]
 """Told the stage (``detect``, ``rules``, ``write`` ...), how many steps are done, and of how many."""
-
-IDENTITY_FILES = ("/etc/machine-id", "/etc/os-release", "/etc/redhat-release", "/etc/debian_version", "/etc/hostname")
 
 
 @frozen
@@ -57,62 +54,6 @@ def choose_target(pack: Pack, target: str | None) -> Target:
     return pack.targets[wanted]
 
 
-def identity_of(guest: GuestFS) -> str:
-    """Return a digest of what tells one guest from another: machine id or GUID, host name, release."""
-    total = hashlib.sha256()
-    for path in IDENTITY_FILES:
-        try:
-            data = guest.read(path, 65536)
-        except GuestError:
-            continue
-        total.update(f"{path}\0{len(data)}\0".encode())
-        total.update(data)
-    for root in _windows_roots(guest):
-        from guestfix.detect.windows.identity import windows_identity
-
-        total.update(windows_identity(guest, root))
-    return total.hexdigest()
-
-
-def _windows_roots(guest: GuestFS) -> list[str]:
-    try:
-        return find_root(guest)
-    except GuestError:
-        return []
-
-
-def learn(guest: GuestFS, pack: Pack, target: Target, options: Options | None = None) -> tuple[Facts, list[Finding]]:
-    """Return all facts about the guest, with those of the target and the policies, and what was found."""
-    options = options or Options()
-    facts = Facts()
-    _put_target(facts, target)
-    _put_policies(facts, pack, options.policies)
-    for name, value in options.extra.items():
-        facts.put(name, value)
-    return facts, detect_all(guest, facts, target)
-
-
-def _put_target(facts: Facts, target: Target) -> None:
-    for name in names_of(target):
-        value = getattr(target, name)
-        if name in ("drivers", "windows_drivers"):
-            for phase, drivers in value.items():
-                facts.put(f"target.{name}.{phase}", list(drivers))
-        else:
-            facts.put(f"target.{name}", list(value) if isinstance(value, tuple) else value)
-
-
-def _put_policies(facts: Facts, pack: Pack, given: Mapping[str, str]) -> None:
-    for name, value in given.items():
-        policy = pack.policies.get(name)
-        if policy is None:
-            raise UsageError(f"there is no policy {name!r}", remedy=f"one of: {', '.join(sorted(pack.policies))}")
-        if policy.values and value not in policy.values:
-            raise UsageError(f"policy {name} can't be {value!r}", remedy=f"one of: {', '.join(policy.values)}")
-    for name, policy in pack.policies.items():
-        facts.put(f"policy.{name}", given.get(name, policy.default))
-
-
 @frozen
 class Inspection:
     """What is known about a guest, without any rule having run."""
@@ -129,11 +70,10 @@ class Inspection:
 def inspect_guest(guest: GuestFS, pack: Pack, target: str | None = None) -> Inspection:
     """Return the facts, findings and verdict. The guest is only read. Raises as :func:`make_plan`."""
     profile = choose_target(pack, target)
-    facts, findings = learn(guest, pack, profile)
+    facts, found = learn(guest, pack, profile, {}, {})
     verdict, compat, _, judged = _judge(pack, facts)
-    return Inspection(
-        _guest_out(guest), profile.id, verdict, compat, facts, _sorted([*findings, *judged]), _versions(pack)
-    )
+    findings = _sorted([*(one for seen in found.values() for one in seen), *judged])
+    return Inspection(_guest_out(guest), profile.id, verdict, compat, facts, findings, _versions(pack))
 
 
 def _guest_out(guest: GuestFS) -> dict[str, Any]:
@@ -166,7 +106,7 @@ def make_plan(
     chosen = _chosen(pack, options)
     tell = progress or (lambda stage, done, total: None)
     tell("detect", 0, 1)
-    facts, findings = learn(guest, pack, profile, options)
+    facts, found = learn(guest, pack, profile, options.policies, options.extra)
     verdict, compat, drop, judged = _judge(pack, facts)
     bench = Workbench(Overlay(guest), facts, profile, _policies(facts, pack))
     decisions: list[Decision] = []
@@ -174,7 +114,9 @@ def make_plan(
         tell("rules", index, len(pack.rules))
         decisions.append(_decide(rule, bench, options, rule.id in chosen, drop))
     tell("rules", len(pack.rules), len(pack.rules))
-    seen = [*_mended(findings, decisions), *judged, *bench.findings, *_undecided_findings(decisions, bench)]
+    seen: list[Seen] = [(name, one) for name, those in found.items() for one in those]
+    seen += [*((COMPAT, one) for one in judged), *((one.rule, one) for one in bench.findings)]
+    findings = [*settle(seen, Planned(pack, bench, decisions, _run)), *_undecided_findings(decisions, bench)]
     return Plan(
         guest=_guest_out(guest),
         target=profile.id,
@@ -182,7 +124,7 @@ def make_plan(
         compat=compat,
         facts=tuple(facts[name] for name in sorted(facts)),
         decisions=tuple(decisions),
-        findings=_sorted(_accepted(seen, options.accept)),
+        findings=_sorted(_accepted(findings, options.accept)),
         changes=changes_of(bench.fs),
         follow_ups=tuple(bench.follow_ups),
         versions=_versions(pack),
@@ -221,65 +163,48 @@ def _any_match(name: str, patterns: Iterable[str]) -> bool:
 
 def _decide(rule: Rule, bench: Workbench, options: Options, chosen: bool, drop: int) -> Decision:
     level = min(CONFIDENCES.index(rule.confidence) + drop, len(CONFIDENCES) - 1)
-    outcome, because = _outcome(rule, bench, options, chosen, level)
-    return Decision(rule.id, outcome, because, CONFIDENCES[level], rule.title, rule.why)
-
-
-def _outcome(rule: Rule, bench: Workbench, options: Options, chosen: bool, level: int) -> tuple[str, str]:
+    made = Decision(rule.id, "skipped", "not selected", CONFIDENCES[level], rule.title, rule.why, chosen)
     if not chosen:
-        return "skipped", NOT_SELECTED
+        return made
     undecided: list[tuple[Sequence[Any], str]] = []
     for condition, text in zip(rule.when, rule.when_text, strict=True):
         try:
             holds = evaluate(condition, bench.facts, lambda path: bool(glob(bench.fs, path)))
         except GuestError as error:
-            return _failed(rule, bench, error)
+            outcome, because = _failed(rule, bench, error)
+            return replace(made, outcome=outcome, because=because)
         if holds is False:
-            return "no", f"not: {text}"
+            return replace(made, outcome="no", because=f"not: {text}")
         if holds is None:
             undecided.append((condition, text))
     if undecided:
-        return _undecided(bench, *undecided[0])
-    if level > CONFIDENCES.index(options.confidence):
-        return _offer(rule, bench, CONFIDENCES[level])
-    return _run(rule, bench)
+        return _undecided(made, bench, *undecided[0])
+    sure = level <= CONFIDENCES.index(options.confidence)
+    outcome, because = _run(rule, bench) if sure else _offer(rule, bench, CONFIDENCES[level])
+    return replace(made, outcome=outcome, because=because)
 
 
-def _mended(findings: Iterable[Finding], decisions: Iterable[Decision]) -> list[Finding]:
-    """Say of what detection found that this plan mends it, where the rule for it applies; it blocks no more."""
-    applied = {one.rule for one in decisions if one.outcome == "applied"}
-    return [_as_mended(one) if one.rule in applied else one for one in findings]
-
-
-def _as_mended(finding: Finding) -> Finding:
-    severity = "warning" if finding.severity == "blocker" else finding.severity
-    return replace(finding, severity=severity, remedy=f"nothing to do: the rule {finding.rule} mends it in this plan")
-
-
-def _undecided(bench: Workbench, condition: Sequence[Any], text: str) -> tuple[str, str]:
-    missing = [name for name in facts_of(list(condition)) if bench.facts.value(name) is None]
-    return "undecided", f"can't be decided: {text} (unknown: {', '.join(dict.fromkeys(missing))})"
+def _undecided(made: Decision, bench: Workbench, condition: Sequence[Any], text: str) -> Decision:
+    missing = tuple(dict.fromkeys(name for name in facts_of(list(condition)) if bench.facts.value(name) is None))
+    because = f"can't be decided: {text} (unknown: {', '.join(missing)})"
+    return replace(made, outcome="undecided", because=because, unknown=missing)
 
 
 def _undecided_findings(decisions: Iterable[Decision], bench: Workbench) -> list[Finding]:
     """Return one finding for each set of unknown facts that leaves rules undecided."""
-    rules: dict[str, list[str]] = {}
+    rules: dict[tuple[str, ...], list[str]] = {}
     for one in decisions:
         if one.outcome == "undecided":
-            rules.setdefault(one.because.rpartition("(unknown: ")[2].removesuffix(")"), []).append(one.rule)
+            rules.setdefault(one.unknown, []).append(one.rule)
     found = []
     for names, waiting in rules.items():
-        facts = names.split(", ")
-        reasons = [fact.value.reason for name in facts if (fact := bench.facts.get(name)) and _is_unknown(fact)]
-        summary = f"{_rules_text(waiting)} can't be decided, for {names} is unknown"
+        known = (bench.facts.get(name) for name in names)
+        reasons = [fact.value.reason for fact in known if fact and isinstance(fact.value, Unknown)]
+        summary = f"{_rules_text(waiting)} can't be decided, for {', '.join(names)} is unknown"
         why = f": {'; '.join(dict.fromkeys(reasons))}" if reasons else ""
         rule = waiting[0] if len(waiting) == 1 else ""
-        found.append(Finding("GF-RULE-UNDECIDED", "info", summary + why, _fact_evidence(bench, facts), "", rule))
+        found.append(Finding("GF-RULE-UNDECIDED", "info", summary + why, _fact_evidence(bench, names), "", rule))
     return found
-
-
-def _is_unknown(fact: Fact) -> bool:
-    return isinstance(fact.value, Unknown)
 
 
 def _rules_text(rules: Sequence[str]) -> str:

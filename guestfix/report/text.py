@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from guestfix.base.facts import Fact, Finding, Unknown
 from guestfix.base.patterns import regex
 from guestfix.base.record import replace
-from guestfix.plan.model import NOT_SELECTED, Change, Plan
+from guestfix.plan.model import Change, Plan
 
 if TYPE_CHECKING:
     from guestfix.apply.apply import Receipt
@@ -44,17 +44,21 @@ def render_body(plan: Plan) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def render_case(plan: Plan, *, system: bool) -> str:
-    """Return the golden report of a case.
+def render_case(plan: Plan, *, system: bool, settles: Mapping[str, Sequence[str]]) -> str:
+    """Return the golden report of a case. ``settles`` has the findings that each rule of the pack settles.
 
-    A case of a rule shows what the rules that ran decided, found and changed; a case of a system shows
-    the verdict too, and what was found about the system itself.
+    A case of a rule shows what the rules that ran decided, found, settle and changed; a case of a system shows
+    the verdict too, and what was found about the system itself. Both show every blocker.
     """
     ran = {one.rule for one in plan.decisions if one.outcome != "skipped" or system}
+    own = {code for rule in ran for code in settles.get(rule, ())}
     shown = [
         one
         for one in plan.findings
-        if one.rule in ran or (system and one.code.startswith(("GF-OS-", "GF-ARCH-", "GF-KERNEL-", "GF-WINDOWS-")))
+        if one.severity == "blocker"
+        or one.rule in ran
+        or one.code in own
+        or (system and one.code.startswith(("GF-OS-", "GF-ARCH-", "GF-KERNEL-", "GF-WINDOWS-")))
     ]
     head = ""
     if system:
@@ -141,8 +145,8 @@ def _rest(plan: Plan) -> str:
     """Return the rules: each applied one with its reason, the others in one line each."""
     applied = [one for one in plan.decisions if one.outcome == "applied"]
     quiet = ("applied", "no", "unchanged", "undecided")
-    others = [one for one in plan.decisions if one.outcome not in quiet and one.because != NOT_SELECTED]
-    left = sum(one.because == NOT_SELECTED for one in plan.decisions)
+    others = [one for one in plan.decisions if one.outcome not in quiet and one.selected]
+    left = sum(not one.selected for one in plan.decisions)
     idle = sum(one.outcome in ("no", "unchanged") for one in plan.decisions)
     lines = [f"  {one.rule} ({one.confidence}): {one.title}\n      why: {one.why}\n" for one in applied]
     lines += [f"  {one.rule}: {one.outcome}: {one.because}\n" for one in others]

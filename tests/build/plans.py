@@ -11,8 +11,8 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.edit import Link
 from guestfix.base.overlay import Overlay
 from guestfix.plan.changes import changes_of
+from guestfix.plan.learn import identity_of
 from guestfix.plan.model import Plan
-from guestfix.plan.planner import identity_of
 from tests.build.tree import build
 
 FILES = {

@@ -278,7 +278,7 @@ def test_a_defect_is_70_not_1(guestfix, guest, monkeypatch):
     def boom(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("guestfix.plan.planner.detect_all", boom)
+    monkeypatch.setattr("guestfix.plan.learn.detect_by", boom)
     status, _, err = guestfix("report", guest)
     assert status == 70 and "defect" in err
 

@@ -4,7 +4,6 @@ import pytest
 
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.errors import EditError
-from guestfix.base.facts import Finding
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import Options, make_plan
 from tests.build.packs import RULE, make_pack
@@ -112,23 +111,6 @@ def test_a_missing_fact_in_an_argument_is_a_failed_rule(tmp_path):
     rule = RULE.format(id="fstab/shares").replace("why: not reachable there", 'why: "{no.such}"')
     _, decision = decided(tmp_path, rule)
     assert decision.outcome == "failed" and "no.such is missing" in decision.because
-
-
-def test_what_detection_found_is_said_to_be_mended_where_its_rule_applies(tmp_path, monkeypatch):
-    def seen(guest, facts, target):
-        detect(guest, facts, target)
-        return [Finding("GF-X", "blocker", "a share", remedy="take it out", rule="fstab/shares")]
-
-    from guestfix.plan.planner import detect_all as detect
-
-    monkeypatch.setattr("guestfix.plan.planner.detect_all", seen)
-    pack = load_pack(make_pack(tmp_path / "pack"))
-    told = []
-    for options in (Options(), Options(skip=("fstab/*",))):
-        plan = make_plan(guest(tmp_path), pack, None, options)
-        told += [(one.severity, one.remedy) for one in plan.findings if one.code == "GF-X"]
-    mended = ("warning", "nothing to do: the rule fstab/shares mends it in this plan")
-    assert told == [mended, ("blocker", "take it out")]
 
 
 def test_a_rule_that_would_change_nothing_is_not_offered(tmp_path):

@@ -9,7 +9,6 @@ from guestfix.base.edit import Link, Splice, apply_splices
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
-from guestfix.base.record import replace
 from guestfix.base.versions import version_key
 from guestfix.editors.boot import menu as bootmenu
 from guestfix.formats import shellvars
@@ -49,21 +48,11 @@ def repair_default(bench: Workbench) -> None:
     chosen = max(supported or entries, key=lambda entry: (version_key(_release(entry)), order[id(entry)]))
     if _set_default(bench, chosen):
         bench.follow_up(f"the default boot entry is now {chosen['title']!r}: {problem}")
-        if supported:
-            _settle_kernel(bench, chosen)
 
 
 def _unsupported(bench: Workbench, entry: Entry) -> bool:
     """Tell whether the compatibility table has this system, but not with this kernel."""
     return bool(bench.facts.value("compat.kernels", {}).get(_release(entry)) == "unsupported")
-
-
-def _settle_kernel(bench: Workbench, chosen: Entry) -> None:
-    """Let the finding about the old default kernel block no more, now that a supported one boots."""
-    for at, finding in enumerate(bench.findings):
-        if finding.code == "GF-KERNEL-UNSUPPORTED" and finding.severity == "blocker":
-            summary = f"{finding.summary}; {_release(chosen)} becomes the default instead"
-            bench.findings[at] = replace(finding, severity="warning", summary=summary)
 
 
 def _release(entry: Entry) -> str:

@@ -132,7 +132,6 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 f"The initramfs of kernel {verdict.boot.kernel} lacks {', '.join(verdict.missing)}. {reasons}.",
                 (place,),
                 _remedy(verdict),
-                "initramfs/target-drivers",
             )
         )
     found += [_blocked(verdict, block, target) for block in verdict.blocked]
@@ -148,7 +147,6 @@ def _blocked(verdict: Verdict, block: Block, target: Target) -> Finding:
         f"{block.module}, which the boot on {target.id} needs, is kept from loading{where}.",
         (Evidence(path, block.line, block.text),),
         "Remove the line and rebuild the initramfs.",
-        "initramfs/unblock",
     )
 
 

@@ -38,7 +38,6 @@ def _fallback(facts: Facts) -> Iterator[Finding]:
             "another one stays behind in the old machine's NVRAM",
             tuple(Evidence(str(one["path"])) for one in folders[:8]),
             "the rule copies the distribution's shim or GRUB there; without it, do so by hand",
-            "boot/efi-fallback",
         )
 
 

@@ -91,7 +91,6 @@ def _too_many(disks: Disks) -> Iterator[Finding]:
             f"the guest has {len(disks.disks)} disks; import services take {MOST_VOLUMES} at most",
             (Evidence("disks", 0, names),),
             "attach the disks beyond that after the migration; their fstab entries need nofail until then",
-            "fstab/missing-volumes",
         )
 
 

@@ -1,0 +1,78 @@
+"""Learning about a guest: its identity, and all facts with those of the target and the policies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from guestfix.base.errors import GuestError, UsageError
+from guestfix.base.facts import Facts, Finding
+from guestfix.base.guest import GuestFS
+from guestfix.base.record import names_of
+from guestfix.detect import detect_by
+from guestfix.detect.windows.detector import find_root
+from guestfix.pack.model import Pack, Target
+
+IDENTITY_FILES = ("/etc/machine-id", "/etc/os-release", "/etc/redhat-release", "/etc/debian_version", "/etc/hostname")
+
+
+def identity_of(guest: GuestFS) -> str:
+    """Return a digest of what tells one guest from another: machine id or GUID, host name, release."""
+    total = hashlib.sha256()
+    for path in IDENTITY_FILES:
+        try:
+            data = guest.read(path, 65536)
+        except GuestError:
+            continue
+        total.update(f"{path}\0{len(data)}\0".encode())
+        total.update(data)
+    for root in _windows_roots(guest):
+        from guestfix.detect.windows.identity import windows_identity
+
+        total.update(windows_identity(guest, root))
+    return total.hexdigest()
+
+
+def _windows_roots(guest: GuestFS) -> list[str]:
+    try:
+        return find_root(guest)
+    except GuestError:
+        return []
+
+
+def learn(
+    guest: GuestFS, pack: Pack, target: Target, policies: Mapping[str, str], extra: Mapping[str, Any]
+) -> tuple[Facts, dict[str, list[Finding]]]:
+    """Return all facts about the guest, with those of the target and the policies, and what each detector found.
+
+    ``policies`` are the administrator's choices, ``extra`` facts from outside the guest. Raises UsageError for a
+    policy, or a value of one, that the pack doesn't have.
+    """
+    facts = Facts()
+    _put_target(facts, target)
+    _put_policies(facts, pack, policies)
+    for name, value in extra.items():
+        facts.put(name, value)
+    return facts, detect_by(guest, facts, target)
+
+
+def _put_target(facts: Facts, target: Target) -> None:
+    for name in names_of(target):
+        value = getattr(target, name)
+        if name in ("drivers", "windows_drivers"):
+            for phase, drivers in value.items():
+                facts.put(f"target.{name}.{phase}", list(drivers))
+        else:
+            facts.put(f"target.{name}", list(value) if isinstance(value, tuple) else value)
+
+
+def _put_policies(facts: Facts, pack: Pack, given: Mapping[str, str]) -> None:
+    for name, value in given.items():
+        policy = pack.policies.get(name)
+        if policy is None:
+            raise UsageError(f"there is no policy {name!r}", remedy=f"one of: {', '.join(sorted(pack.policies))}")
+        if policy.values and value not in policy.values:
+            raise UsageError(f"policy {name} can't be {value!r}", remedy=f"one of: {', '.join(policy.values)}")
+    for name, policy in pack.policies.items():
+        facts.put(f"policy.{name}", given.get(name, policy.default))
