@@ -1,6 +1,6 @@
 """The backend ``image``: a guest inside disk images, read only, without root, appliance or mounting.
 
-ext2/3/4, FAT, LVM, RAID 0 and 1 and all containers are read by guestfix itself; XFS, Btrfs and NTFS
+ext2/3/4, XFS, FAT, LVM, RAID 0 and 1 and all containers are read by guestfix itself; Btrfs and NTFS
 need the extra ``guestfix[image]``, whose packages are AGPL and are imported by these modules alone.
 """
 

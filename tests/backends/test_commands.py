@@ -43,7 +43,7 @@ def test_one_command_makes_a_backend_usable(monkeypatch: pytest.MonkeyPatch) -> 
     assert found["uml"].command.startswith("apt-get install user-mode-linux qemu-utils qemu-system-common")
     assert found["libguestfs"].command == "apt-get install libguestfs-tools"
     assert found["image"].usable and found["image"].command.endswith("-m pip install 'guestfix[image]'")
-    assert "XFS, Btrfs, NTFS can't be read without the extra" in found["image"].notes
+    assert "Btrfs, NTFS can't be read without the extra" in found["image"].notes
 
 
 def test_one_command_where_only_a_part_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -80,16 +80,20 @@ def test_libguestfs_needs_a_kernel_that_can_be_read(monkeypatch: pytest.MonkeyPa
     assert status._libguestfs().usable
 
 
-def test_without_the_extra_a_report_names_it(tmp_path: Path) -> None:
-    if not have("mkfs.xfs"):
-        pytest.skip("mkfs.xfs is not installed")
-    image = filesystem("xfs", tmp_path / "xfs.raw", 320 * MIB)
+@pytest.mark.parametrize("kind", ["btrfs", "xfs"])
+def test_without_the_extra_a_report_names_it(kind: str, tmp_path: Path) -> None:
+    """Where Btrfs needs it; XFS does not, and here there is only no system on it."""
+    if not have(f"mkfs.{kind}"):
+        pytest.skip(f"mkfs.{kind} is not installed")
+    image = filesystem(kind, tmp_path / "fs.raw", 320 * MIB)
     code = "import sys; sys.modules['dissect'] = None; from guestfix.cli import run; sys.exit(run(sys.argv[1:]))"
     done = subprocess.run([sys.executable, "-c", code, "report", image], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "/dev/sda: reading xfs needs an extra: pip install 'guestfix[image]'" in done.stderr
+    told = "reading btrfs needs an extra: pip install 'guestfix[image]'" in done.stderr
+    assert told is (kind == "btrfs") and "no operating system was found on the disks" in done.stderr
     done = subprocess.run([sys.executable, "-c", code, "backends"], capture_output=True, text=True, check=False)
     assert f"to change that: {sys.executable} -m pip install 'guestfix[image]'" in done.stdout
+    assert "ext2/3/4, XFS, FAT" in done.stdout and "Btrfs, NTFS can't be read without the extra" in done.stdout
 
 
 @needs_tools

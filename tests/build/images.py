@@ -11,8 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from guestfix.backends.status import find_program
+from guestfix.backends.volumes.block import Window
 
 MIB = 1 << 20
+
+
+class Bytes(Window):
+    """Bytes in memory as a Block."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        super().__init__(self, 0, len(data))
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = len(self.data) if size is None or size < 0 else self._at + size
+        found = self.data[self._at : end]
+        self._at += len(found)
+        return found
 
 
 def run(*args: object, stdin: str = "") -> str:

@@ -1,7 +1,7 @@
-"""XFS, read only: dissect.xfs finds inodes, what it leaves out is here.
+"""XFS, read only, after "XFS Algorithms & Data Structures" (3rd edition) and the kernel's Documentation.
 
-That is unwritten extents (which read as zeros), directories with blocks larger than the filesystem's,
-extended attributes, and bounds on all of them. After "XFS Algorithms & Data Structures".
+Versions 4 and 5, with everything that mkfs.xfs can ask for but a realtime device. The log is not replayed. Names of
+a filesystem that ignores case (mkfs.xfs -n version=ci) are looked up as they are written.
 """
 
 from __future__ import annotations
@@ -9,29 +9,70 @@ from __future__ import annotations
 import stat as st
 import struct
 from collections.abc import Iterator
-from functools import cached_property
-from io import BytesIO
-from typing import IO, Any, cast
+from functools import cached_property, lru_cache
+from typing import IO, cast
 
-from guestfix.backends.filesystems.node import (
-    MAX_DIR,
-    MAX_RUNS,
-    EntryNode,
-    Run,
-    RunFile,
-    Xattrs,
-    acl_xattr,
-    guarded,
-    not_replayed,
-)
-from guestfix.backends.volumes.block import Block, DiskError, read_at, read_exact
+from guestfix.backends.filesystems.node import MAX_DIR, MAX_RUNS, EntryNode, Run, RunFile, Xattrs, guarded, not_replayed
+from guestfix.backends.filesystems.xfsattributes import leaf_attributes, named, short_attributes
+from guestfix.backends.volumes.block import Block, DiskError, read_exact
 from guestfix.backends.volumes.xfslog import is_dirty
 from guestfix.base.errors import TooLarge, Unreadable
 from guestfix.base.guest import Space, Stat, kind_of
+from guestfix.base.record import frozen
 
 _LOCAL, _EXTENTS, _BTREE = 1, 2, 3
-_ROOT, _SECURE = 2, 4
-_REMOTE_HEADER = 56
+_NEEDS_REPAIR = 0x10
+_INCOMPATIBLE = 0x1FF
+"""ftype, sparse inodes, own metadata UUID, big times, needs repair, large extent counters, exchange-range, parent
+pointers, metadata directory. What is newer (zoned) changes where data lies."""
+_REALTIME, _BIG_TIMES, _LARGE_COUNTERS = 1, 8, 16
+_MAX_LEVELS = 16
+_MAX_LINK = 1024
+_LINK_HEADER = 56
+_EPOCH = 1 << 31
+
+
+@frozen
+class _Geometry:
+    """Sizes in bytes; ``ag_log`` and ``inode_log`` are the widths of the parts of a block and an inode number."""
+
+    block: int
+    blocks: int
+    ag_blocks: int
+    ag_count: int
+    ag_log: int
+    inode: int
+    inode_log: int
+    dir_block: int
+    v5: bool
+    file_types: bool
+
+
+def _geometry(sb: bytes) -> _Geometry:
+    block, blocks = struct.unpack_from(">IQ", sb, 4)
+    ag_blocks, ag_count = struct.unpack_from(">II", sb, 84)
+    version, sector, inode, per_block = struct.unpack_from(">HHHH", sb, 100)
+    block_log, _, inode_log, inode_bits, ag_log = sb[120:125]
+    features, incompatible = struct.unpack_from(">I", sb, 200)[0], struct.unpack_from(">I", sb, 216)[0]
+    v5 = version & 15 == 5
+    if version & 15 not in (4, 5) or (not version & 0x2000 and not v5):
+        raise DiskError("the XFS filesystem is older than version 4 with its second form of directories")
+    if v5 and incompatible & ~_INCOMPATIBLE:
+        unknown = incompatible & ~_INCOMPATIBLE
+        raise DiskError(f"the XFS filesystem has features that can't be read here ({unknown:#x})")
+    if v5 and incompatible & _NEEDS_REPAIR:
+        raise DiskError("the XFS filesystem is marked as damaged; no kernel mounts it", remedy="run xfs_repair on it")
+    sound = (
+        9 <= block_log <= 16 and block == 1 << block_log and 8 <= inode_log <= 11 and inode == 1 << inode_log
+        and per_block == 1 << inode_bits and inode_bits == block_log - inode_log and sb[192] + block_log <= 16
+        and 512 <= sector <= 32768 and inode >= (512 if v5 else 256)
+        and ag_count and ag_blocks and ag_log < 32 and ag_blocks <= 1 << ag_log
+        and (ag_count - 1) * ag_blocks < blocks <= ag_count * ag_blocks
+    )  # fmt: skip
+    if not sound:
+        raise DiskError("the XFS superblock is damaged")
+    typed = bool(incompatible & 1) if v5 else bool(version & 0x8000 and features & 0x200)
+    return _Geometry(block, blocks, ag_blocks, ag_count, ag_log, inode, inode_bits, block << sb[192], v5, typed)
 
 
 class XfsTree:
@@ -40,39 +81,45 @@ class XfsTree:
     case_insensitive = False
 
     def __init__(self, block: Block) -> None:
-        from dissect.xfs.xfs import XFS
-
         self.block = block
-        with guarded("the XFS superblock"):
-            self.fs: Any = XFS(block)
-            sb = self.fs.sb
-            self.block_size, self.agblocks, self.agblklog = int(sb.sb_blocksize), int(sb.sb_agblocks), sb.sb_agblklog
-            self.dir_block = self.block_size << sb.sb_dirblklog
-            self.v5 = self.fs.version == 5
-            self.ftype = bool(self.fs._has_ftype)
-            self.counts = int(sb.sb_fdblocks), int(sb.sb_dblocks) - int(sb.sb_logblocks)
-            self.root_inode = int(sb.sb_rootino)
-        if self.dir_block > 65536:
-            raise DiskError("the XFS directory block size can't be")
-        self.warnings = not_replayed("log", is_dirty(block, read_at(block, 0, 512).ljust(512, b"\0")))
+        sb = self._sb = read_exact(block, 0, 512, "the XFS superblock")
+        if sb[:4] != b"XFSB":
+            raise DiskError("no XFS filesystem: the magic number is missing")
+        self.geometry = _geometry(sb)
+        self.warnings = not_replayed("log", is_dirty(block, sb))
+        self.inode = lru_cache(4096)(self._inode)
 
-    def place(self, fsblock: int) -> int:
-        """Return the byte offset of a filesystem block number."""
-        group, within = fsblock >> self.agblklog, fsblock & (1 << self.agblklog) - 1
-        return int(group * self.agblocks + within) * self.block_size
+    def place(self, number: int, count: int = 1) -> int:
+        """Return the byte offset of a filesystem block; DiskError where it and those after it can't be."""
+        geo = self.geometry
+        group, within = number >> geo.ag_log, number & (1 << geo.ag_log) - 1
+        if group >= geo.ag_count or within + count > geo.ag_blocks:
+            raise DiskError(f"block {number} is outside the filesystem")
+        return (group * geo.ag_blocks + within) * geo.block
+
+    def _inode(self, number: int) -> bytes:
+        geo = self.geometry
+        at = self.place(number >> geo.inode_log) + (number & (1 << geo.inode_log) - 1) * geo.inode
+        raw = read_exact(self.block, at, geo.inode, "an inode")
+        if raw[:2] != b"IN" or raw[4] not in ((3,) if geo.v5 else (1, 2)):
+            raise DiskError(f"there is no inode {number}")
+        if geo.v5 and int.from_bytes(raw[152:160], "big") != number:
+            raise DiskError(f"inode {number} holds another one's number")
+        return raw
 
     def root(self, subvolume: str = "") -> XfsNode:
         """Return the root directory."""
-        return XfsNode(self, self.root_inode)
+        return XfsNode(self, struct.unpack_from(">Q", self._sb, 56)[0])
 
     def space(self) -> Space | None:
         """Return the superblock's counts, exact after a clean unmount, less what XFS keeps back for itself.
 
         XFS makes inodes as it needs them, so their number says nothing.
         """
-        free, total = self.counts
-        kept = min(int(self.fs.sb.sb_dblocks) // 20, 8192) + 8 * int(self.fs.sb.sb_agcount)
-        return Space("", max(0, free - kept) * self.block_size, total * self.block_size)
+        geo, free, log = self.geometry, struct.unpack_from(">Q", self._sb, 144)[0], self._sb[96:100]
+        internal = int.from_bytes(log, "big") if any(self._sb[48:56]) else 0
+        kept = min(geo.blocks // 20, 8192) + 8 * geo.ag_count
+        return Space("", max(0, free - kept) * geo.block, max(0, geo.blocks - internal) * geo.block)
 
 
 class XfsNode(EntryNode[int]):
@@ -82,102 +129,127 @@ class XfsNode(EntryNode[int]):
         self.tree, self.number = tree, number
 
     @cached_property
-    def _inode(self) -> Any:
+    def raw(self) -> bytes:
+        """The inode as it is on the disk."""
         with guarded(f"inode {self.number}"):
-            node = self.tree.fs.get_inode(self.number)
-            _ = node.inode
-            return node
+            return self.tree.inode(self.number)
+
+    @cached_property
+    def _flags2(self) -> int:
+        return int.from_bytes(self.raw[120:128], "big") if self.raw[4] == 3 else 0
 
     @property
     def _size(self) -> int:
-        return int(self._inode.inode.di_size)
+        return int.from_bytes(self.raw[56:64], "big")
 
     @property
     def _mode(self) -> int:
-        return int(self._inode.inode.di_mode)
+        return int.from_bytes(self.raw[2:4], "big")
 
     def stat(self) -> Stat:
         """See Node."""
-        node = self._inode
-        with guarded(f"inode {self.number}"):
-            raw, mode = node.inode, self._mode
-            times = _when(node.mtime_ns, node._has_bigtime()), _when(node.atime_ns, node._has_bigtime())
-            return Stat(
-                kind_of(mode), self._size, st.S_IMODE(mode), raw.di_uid, raw.di_gid, *times, int(raw.di_nlink) or 1
-            )
+        raw, mode = self.raw, self._mode
+        uid, gid, links = struct.unpack_from(">III", raw, 8)
+        if raw[4] == 1:
+            links = int.from_bytes(raw[6:8], "big")
+        return Stat(kind_of(mode), self._size, st.S_IMODE(mode), uid, gid, self._time(40), self._time(32), links)
+
+    def _time(self, at: int) -> int:
+        """Return nanoseconds since 1970; a big time stamp counts them from the first second of the old kind."""
+        if self._flags2 & _BIG_TIMES:
+            return int.from_bytes(self.raw[at : at + 8], "big") - _EPOCH * 1_000_000_000
+        seconds, rest = struct.unpack_from(">iI", self.raw, at)
+        return int(seconds * 1_000_000_000 + rest)
 
     # data
 
     def _fork(self, attributes: bool = False) -> tuple[int, bytes, int]:
         """Return the format, bytes and number of extents of the data or the attribute fork."""
-        node, raw = self._inode, self._inode.inode
-        start = 176 if raw.di_version == 3 else 100
-        buffer = node._buf.getvalue()
-        split = start + raw.di_forkoff * 8 if raw.di_forkoff else len(buffer)
+        raw, start = self.raw, 176 if self.raw[4] == 3 else 100
+        split = start + raw[82] * 8 if raw[82] else len(raw)
+        if split > len(raw):
+            raise DiskError("an inode's attributes begin behind its end")
+        large = self._flags2 & _LARGE_COUNTERS
         if attributes:
-            return int(raw.di_aformat), buffer[split:], int(node.attr_extents)
-        return int(raw.di_format), buffer[start:split], int(node.data_extents)
+            return raw[83], raw[split:], int.from_bytes(raw[76:80] if large else raw[80:82], "big")
+        return raw[5], raw[start:split], int.from_bytes(raw[24:32] if large else raw[76:80], "big")
 
-    def _runs(self, fork: tuple[int, bytes, int]) -> Iterator[Run]:
+    def _runs(self, fork: tuple[int, bytes, int]) -> list[Run]:
         kind, raw, count = fork
         if kind == _EXTENTS:
-            yield from self._records(raw[: count * 16])
-        elif kind == _BTREE:
-            level, records = struct.unpack_from(">HH", raw)
-            start = 4 + (len(raw) - 4) // 16 * 8
-            yield from self._children(raw[start : start + records * 8], level, [MAX_RUNS])
-        else:
+            if count * 16 > len(raw):
+                raise DiskError("an inode has more extents than fit into it")
+            return list(self._records(raw[: count * 16]))
+        if kind != _BTREE:
             raise DiskError("an inode of a format that has no blocks")
+        level, records = struct.unpack_from(">HH", raw)
+        start = 4 + (len(raw) - 4) // 16 * 8
+        if not 0 < level <= _MAX_LEVELS or start + records * 8 > len(raw):
+            raise DiskError("an extent tree is damaged")
+        found: list[Run] = []
+        self._descend(raw[start : start + records * 8], level, found, set())
+        return found
 
-    def _children(self, pointers: bytes, level: int, budget: list[int]) -> Iterator[Run]:
-        """Walk the B+tree blocks below these pointers, which must be of one level less."""
-        size, header = self.tree.block_size, 72 if self.tree.v5 else 24
-        for (pointer,) in struct.iter_unpack(">Q", pointers[: len(pointers) // 8 * 8]):
+    def _descend(self, pointers: bytes, level: int, found: list[Run], seen: set[int]) -> None:
+        """Collect the extents of the B+tree blocks below these pointers, which must be of one level less."""
+        size, header = self.tree.geometry.block, 72 if self.tree.geometry.v5 else 24
+        for (pointer,) in struct.iter_unpack(">Q", pointers):
             node = read_exact(self.tree.block, self.tree.place(pointer), size, "an extent tree")
             magic, own, count = struct.unpack_from(">4sHH", node)
-            budget[0] -= count + 1
-            if magic not in (b"BMAP", b"BMA3") or own != level - 1 or budget[0] < 0:
+            if magic not in (b"BMAP", b"BMA3") or own != level - 1 or header + 16 * count > size or pointer in seen:
                 raise DiskError("an extent tree is damaged")
+            seen.add(pointer)
             if own == 0:
-                yield from self._records(node[header : header + 16 * count])
+                found.extend(self._records(node[header : header + 16 * count]))
             else:
                 start = header + (size - header) // 16 * 8
-                yield from self._children(node[start : start + 8 * count], own, budget)
+                self._descend(node[start : start + 8 * count], own, found, seen)
+            if len(found) > MAX_RUNS:
+                raise TooLarge("the file has too many pieces")
 
     def _records(self, raw: bytes) -> Iterator[Run]:
-        size = self.tree.block_size
-        for high, low in struct.iter_unpack(">QQ", raw[: len(raw) // 16 * 16]):
+        size = self.tree.geometry.block
+        for high, low in struct.iter_unpack(">QQ", raw):
             start, count = (high & (1 << 63) - 1) >> 9, low & (1 << 21) - 1
-            place = self.tree.place((high & 511) << 43 | low >> 21)
+            place = self.tree.place((high & 511) << 43 | low >> 21, count)
             yield start * size, count * size, None if high >> 63 else place
 
-    def _data(self) -> IO[bytes]:
-        with guarded("the file's block map"):
-            fork = self._fork()
-            if fork[0] == _LOCAL:
-                return BytesIO(fork[1][: self._size])
-            return cast("IO[bytes]", RunFile(self.tree.block, list(self._runs(fork)), self._size))
+    def _data(self) -> RunFile:
+        if int.from_bytes(self.raw[90:92], "big") & _REALTIME:
+            raise Unreadable("its data is on the filesystem's realtime device, which is not looked for")
+        if self._size >> 63:
+            raise DiskError("an inode's size can't be")
+        return RunFile(self.tree.block, self._runs(self._fork()), self._size)
 
     def open(self) -> IO[bytes]:
         """See Node."""
         if not st.S_ISREG(self._mode):
             raise Unreadable("not a regular file")
-        return self._data()
+        with guarded("the file's block map"):
+            return cast("IO[bytes]", self._data())
 
     def link(self) -> str:
         """See Node."""
         with guarded("a symbolic link"):
             fork, size = self._fork(), self._size
-            if fork[0] == _LOCAL:
-                return fork[1][:size].decode("utf-8", "surrogateescape")
-            if size > 4096:
+            if not st.S_ISLNK(self._mode) or size > _MAX_LINK:
                 raise Unreadable("a symbolic link that long can't be")
-            parts, skip = [], _REMOTE_HEADER if self.tree.v5 else 0
-            for _, length, place in sorted(self._runs(fork)):
-                raw = read_exact(self.tree.block, place or 0, length, "a symbolic link")
-                step = self.tree.block_size if skip else length
-                parts += [raw[at + skip : at + step] for at in range(0, length, step)]
-            return b"".join(parts)[:size].decode("utf-8", "surrogateescape")
+            raw = fork[1] if fork[0] == _LOCAL else b"".join(self._link_pieces(fork, size))
+            if len(raw) < size:
+                raise DiskError("a symbolic link is cut off")
+            return raw[:size].decode("utf-8", "surrogateescape")
+
+    def _link_pieces(self, fork: tuple[int, bytes, int], size: int) -> Iterator[bytes]:
+        """Yield a remote link's text; version 5 has a header before each extent's part of it."""
+        skip = _LINK_HEADER if self.tree.geometry.v5 else 0
+        for _, length, place in sorted(self._runs(fork), key=lambda run: run[0]):
+            if place is None:
+                raise DiskError("a symbolic link has no text")
+            count = min(length, skip + size)
+            piece = read_exact(self.tree.block, place, count, "a symbolic link")
+            if skip and piece[:4] != b"XSLM":
+                raise DiskError("a symbolic link's text is damaged")
+            yield piece[skip:]
 
     # directories
 
@@ -191,7 +263,7 @@ class XfsNode(EntryNode[int]):
             return
         if self._size > MAX_DIR:
             raise TooLarge(f"the directory has more than {MAX_DIR} bytes")
-        data, step = self._data().read(), self.tree.dir_block
+        data, step = self._data().read(), self.tree.geometry.dir_block
         for at in range(0, len(data), step):
             yield from self._dir_block(data[at : at + step])
 
@@ -200,103 +272,57 @@ class XfsNode(EntryNode[int]):
         return XfsNode(self.tree, entry)
 
     def _short_form(self, raw: bytes) -> Iterator[tuple[str, int]]:
-        count, wide = raw[0], raw[1]
-        width = 8 if wide else 4
+        count, width = raw[0], 8 if raw[1] else 4
         at = 2 + width
-        for _ in range(count or wide):
+        for _ in range(count):
             length = raw[at]
             name = raw[at + 3 : at + 3 + length]
-            at += 3 + length + (1 if self.tree.ftype else 0)
+            at += 3 + length + self.tree.geometry.file_types
+            if not length or at + width > len(raw):
+                raise DiskError("a directory entry is cut off")
             yield name.decode("utf-8", "surrogateescape"), int.from_bytes(raw[at : at + width], "big")
             at += width
 
     def _dir_block(self, raw: bytes) -> Iterator[tuple[str, int]]:
-        magic = raw[:4]
-        if magic not in (b"XD2B", b"XD2D", b"XDB3", b"XDD3"):
-            return
-        end = len(raw)
-        if magic in (b"XD2B", b"XDB3"):
-            end -= 8 + 8 * struct.unpack_from(">I", raw, len(raw) - 8)[0]
-        at = 64 if magic in (b"XDB3", b"XDD3") else 16
+        v5, end = self.tree.geometry.v5, len(raw)
+        alone, shared = (b"XDB3", b"XDD3") if v5 else (b"XD2B", b"XD2D")
+        if raw[:4] == alone:
+            end -= 8 + 8 * int.from_bytes(raw[-8:-4], "big")
+        elif raw[:4] != shared:
+            if raw.strip(b"\0"):
+                raise DiskError("a directory's block is damaged")
+            return  # a hole: nothing is left of what was in this block
+        at = 64 if v5 else 16
+        if end < at:
+            raise DiskError("a directory's block is damaged")
         while at + 12 <= end:
             if raw[at : at + 2] == b"\xff\xff":
-                length = struct.unpack_from(">H", raw, at + 2)[0]
+                length = int.from_bytes(raw[at + 2 : at + 4], "big")
                 if length < 8:
                     raise DiskError("a directory entry has no length")
                 at += length
                 continue
             number, length = struct.unpack_from(">QB", raw, at)
-            yield raw[at + 9 : at + 9 + length].decode("utf-8", "surrogateescape"), number
-            at += (9 + length + (1 if self.tree.ftype else 0) + 2 + 7) & ~7
+            name, begin = raw[at + 9 : at + 9 + length], at
+            at += (9 + length + self.tree.geometry.file_types + 2 + 7) & ~7
+            if not length or at > end or int.from_bytes(raw[at - 2 : at], "big") != begin:
+                raise DiskError("a directory entry is damaged")
+            yield name.decode("utf-8", "surrogateescape"), number
 
     # extended attributes
 
     def xattrs(self) -> Xattrs:
         """See Node."""
         with guarded("the extended attributes"):
-            if not self._inode.inode.di_forkoff:
+            if not self.raw[82]:
                 return ()
             fork = self._fork(attributes=True)
-            found = _short_attributes(fork[1]) if fork[0] == _LOCAL else self._leaves(fork)
-            return tuple(sorted(_named(flags, name, value) for flags, name, value in found if not flags & ~6))
-
-    def _leaves(self, fork: tuple[int, bytes, int]) -> Iterator[tuple[int, bytes, bytes]]:
-        size = self.tree.block_size
-        runs = list(self._runs(fork))
-        data = RunFile(self.tree.block, runs, min(max((a + n for a, n, _ in runs), default=0), MAX_DIR))
-        for at in range(0, data.size, size):
-            data.seek(at)
-            leaf = data.read(size)
-            if leaf[8:10] in (b"\xfb\xee", b"\x3b\xee"):
-                yield from self._leaf(leaf, data, leaf[8:10] == b"\x3b\xee")
-
-    def _leaf(self, leaf: bytes, data: RunFile, v5: bool) -> Iterator[tuple[int, bytes, bytes]]:
-        count = struct.unpack_from(">H", leaf, 56 if v5 else 12)[0]
-        start = 80 if v5 else 32
-        for at in range(start, min(start + 8 * count, len(leaf) - 7), 8):
-            index, flags = struct.unpack_from(">4xHB", leaf, at)
-            if flags & 1:
-                size, length = struct.unpack_from(">HB", leaf, index)
-                name = leaf[index + 3 : index + 3 + length]
-                yield flags & ~1, name, leaf[index + 3 + length : index + 3 + length + size]
+            if fork[0] == _LOCAL:
+                found = short_attributes(fork[1])
+            elif fork[0] == _EXTENTS and not fork[2]:
+                return ()
             else:
-                block, size, length = struct.unpack_from(">IIB", leaf, index)
-                yield flags, leaf[index + 9 : index + 9 + length], self._remote(data, block, size, v5)
-
-    def _remote(self, data: RunFile, block: int, size: int, v5: bool) -> bytes:
-        step, skip, value = self.tree.block_size, _REMOTE_HEADER if v5 else 0, b""
-        if size > 65536:
-            raise DiskError("an extended attribute that large can't be")
-        at = block * step
-        while len(value) < size:
-            data.seek(at)
-            piece = data.read(step)[skip:]
-            if not piece:
-                raise DiskError("an extended attribute is cut off")
-            value, at = value + piece, at + step
-        return value[:size]
-
-
-def _short_attributes(raw: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    count, at = raw[2], 4
-    for _ in range(count):
-        length, size, flags = raw[at : at + 3]
-        yield flags, raw[at + 3 : at + 3 + length], raw[at + 3 + length : at + 3 + length + size]
-        at += 3 + length + size
-
-
-def _named(flags: int, raw: bytes, value: bytes) -> tuple[str, bytes]:
-    name = raw.decode("utf-8", "surrogateescape")
-    if flags & _ROOT and name in ("SGI_ACL_FILE", "SGI_ACL_DEFAULT"):
-        which = "access" if name.endswith("FILE") else "default"
-        count = min(struct.unpack_from(">I", value)[0], len(value) // 12)
-        entries = [struct.unpack_from(">IIH", value, 4 + 12 * i) for i in range(count)]
-        kept = [(tag, perm, who if tag in (2, 8) else 0xFFFFFFFF) for tag, who, perm in entries]
-        return f"system.posix_acl_{which}", acl_xattr(kept)
-    return ("trusted." if flags & _ROOT else "security." if flags & _SECURE else "user.") + name, value
-
-
-def _when(stamp: int, big: bool) -> int:
-    """Old inodes keep signed 32-bit seconds, which dissect reads as unsigned."""
-    seconds = stamp // 1_000_000_000
-    return stamp - (1 << 32) * 1_000_000_000 if not big and seconds >= 1 << 31 else stamp
+                runs, geo = self._runs(fork), self.tree.geometry
+                size = min(max((start + length for start, length, _ in runs), default=0), MAX_DIR)
+                found = leaf_attributes(RunFile(self.tree.block, runs, size), geo.block, geo.v5)
+            return tuple(sorted(pair for one in found for pair in named(*one)))
