@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from guestfix.base.edit import Content, Link, Splice, apply_splices
-from guestfix.base.errors import EditError, NotFound, Unreadable
+from guestfix.base.errors import EditError, GuestError, NotFound, Unreadable
 from guestfix.base.globs import glob, path_matches
 from guestfix.base.guest import MAX_READ, Disks, GuestFS, Meta, Space, Stat
 from guestfix.base.record import field, mutable, replace
@@ -250,12 +250,18 @@ class Overlay:
 
     def is_changed(self, path: str) -> bool:
         """Tell whether the path's planned state is another than the base's, or may be."""
-        return self._draft(path) is not None
+        return self._planned(path) is not None
 
     def changers(self, path: str) -> tuple[str, ...]:
-        """Return the rules that have touched the path."""
-        draft = self._draft(path)
+        """Return the rules that have touched the path; none for what is no path of this guest."""
+        draft = self._planned(path)
         return tuple(draft.rules) if draft is not None else ()
+
+    def _planned(self, path: str) -> Draft | None:
+        try:
+            return self._draft(path) if path.startswith("/") else None
+        except GuestError:
+            return None
 
     def drafts(self) -> tuple[Draft, ...]:
         """Return every touched path's state, sorted by path. Some may equal the base after all."""
