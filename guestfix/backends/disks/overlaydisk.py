@@ -6,22 +6,19 @@ Afterwards the overlay is dropped, kept, committed into the image, or converted.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
 import os
-import re
 import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.inuse import files_in_use
+from guestfix.backends.runfolder import RunFolder, die_with_parent, making
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import DiskError
 from guestfix.base.errors import GuestError, UsageError
@@ -57,8 +54,8 @@ class Overlays:
         for file in files_in_use(file for image in images for file in image.files):
             what = "the image is in use: a running QEMU may write to it"
             raise DiskError(what, where=file, remedy="shut the guest down first")
-        remove_stale()
-        self.folder = tempfile.mkdtemp(prefix=f"guestfix-{os.getpid()}-")
+        self.run = RunFolder()
+        self.folder = self.run.path
         self.disks: list[Overlay] = []
         self._daemon: subprocess.Popen[bytes] | None = None
         try:
@@ -86,9 +83,7 @@ class Overlays:
             command += ["--blockdev", json.dumps(node)]
             command += ["--export", f"type=fuse,id=e{index},node-name=d{index},mountpoint={disk.raw},writable=on"]
         with open(f"{self.folder}/daemon.log", "wb") as log:
-            self._daemon = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent
-            )
+            self._daemon = self.run.start(command, log, end=signal.SIGTERM)
         self._wait()
 
     def _wait(self) -> None:
@@ -125,36 +120,13 @@ class Overlays:
     def close(self) -> None:
         """End the export and remove the folder with whatever overlay is still in it."""
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.run.close()
 
 
 def room(folder: str) -> int:
     """Return the bytes that this user may still write where a host folder lies."""
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
-
-
-def remove_stale() -> None:
-    """Remove this user's folders of runs that were killed; what they held was never an outcome."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(tempfile.gettempdir()):
-            match = re.fullmatch(r"guestfix-(\d+)-\w+", entry.name)
-            if (
-                match
-                and entry.is_dir(follow_symlinks=False)
-                and entry.stat(follow_symlinks=False).st_uid == os.getuid()
-            ):
-                try:
-                    os.kill(int(match[1]), 0)
-                except ProcessLookupError:
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                except OSError:
-                    continue
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when guestfix dies, however that comes about (prctl(2))."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def backing_of(image: OpenDisk) -> str:
@@ -172,7 +144,9 @@ def _qemu_img(*args: str) -> None:
     program = find_program("qemu-img")
     if program is None:
         raise DiskError("qemu-img is missing", remedy="apt-get install qemu-utils")
-    done = subprocess.run([program, *args], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        [program, *args], capture_output=True, stdin=subprocess.DEVNULL, check=False, preexec_fn=die_with_parent()
+    )
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().removeprefix("qemu-img: ")
         raise DiskError(f"qemu-img {args[0]}: {said}", remedy=_hint(said))
@@ -229,36 +203,29 @@ def convert(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
     if fmt not in FORMATS:
         raise GuestError(f"no image format {fmt!r}", remedy=f"one of: {', '.join(FORMATS)}")
     places = output_names(disks, output, fmt)
-    made: list[str] = []
-    try:
-        for disk, place in zip(disks, places, strict=True):
-            made.append(f"{place}.part")
-            _qemu_img("convert", "-f", "qcow2", "-O", fmt, disk.file, os.path.abspath(made[-1]))
-    except DiskError:
-        for place in made:
-            if os.path.exists(place):
-                os.unlink(place)
-        raise
-    for part, place in zip(made, places, strict=True):
-        os.rename(part, place)
+    parts = [f"{place}.part" for place in places]
+    with making(os.path.dirname(disks[0].file), parts):
+        for disk, part in zip(disks, parts, strict=True):
+            _qemu_img("convert", "-f", "qcow2", "-O", fmt, disk.file, os.path.abspath(part))
+        for part, place in zip(parts, places, strict=True):
+            os.rename(part, place)
     return places
 
 
 def keep(disks: Sequence[Overlay], output: str) -> list[str]:
     """Keep the overlays themselves as the outcome, each backed by its untouched image."""
     places = output_names(disks, output, "qcow2")
+    parts = [f"{place}.part" for place in places]
     try:
-        for disk, place in zip(disks, places, strict=True):
-            shutil.move(disk.file, f"{place}.part")
+        with making(os.path.dirname(disks[0].file), parts):
+            for disk, part in zip(disks, parts, strict=True):
+                shutil.move(disk.file, part)
+            for place, part in zip(places, parts, strict=True):
+                os.rename(part, place)
     except OSError as error:
-        for place in places:
-            with contextlib.suppress(OSError):
-                os.unlink(f"{place}.part")
         raise DiskError(
-            f"the overlay can't be kept: {error.strerror}", where=place, remedy=_hint(error.strerror or "")
+            f"the overlay can't be kept: {error.strerror}", where=", ".join(places), remedy=_hint(error.strerror or "")
         ) from error
-    for place in places:
-        os.rename(f"{place}.part", place)
     return places
 
 

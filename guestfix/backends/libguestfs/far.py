@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from guestfix.backends.disks.naming import letters
 from guestfix.backends.remote import Listing
+from guestfix.backends.runfolder import RunFolder
 from guestfix.backends.volumes.block import DiskError, SeekableBlock
 from guestfix.base.errors import Unreadable
 from guestfix.base.guest import Meta, Space, Stat, kind_of
@@ -34,30 +36,48 @@ _ERRNO = {
 
 def new_handle() -> Any:
     """Return a handle with libguestfs's calls as methods: the binding's, or guestfish's."""
-    os.environ.setdefault("LIBGUESTFS_BACKEND", "direct")
     try:
         import guestfs
     except ImportError:
         from guestfix.backends.libguestfs.fish import Fish
 
         return Fish()
-    return guestfs.GuestFS(python_return_dict=True)
+    handle = guestfs.GuestFS(python_return_dict=True)
+    handle.set_recovery_proc(False)  # a fork of this process, which would hold the run's lock
+    return handle
 
 
-def launch(images: Sequence[str]) -> Any:
+def launch(images: Sequence[str], run: RunFolder) -> Any:
     """Start the appliance over qcow2 files; with emulation where KVM is there but does not work. DiskError."""
     for settings in dict.fromkeys([os.environ.get("LIBGUESTFS_BACKEND_SETTINGS", ""), "force_tcg"]):
-        os.environ["LIBGUESTFS_BACKEND_SETTINGS"] = settings
-        handle = new_handle()
-        try:
-            for index, image in enumerate(images):
-                handle.add_drive(image, format="qcow2", label=f"{LABEL}{letters(index)}")
-            handle.launch()
-            return handle
-        except RuntimeError as error:
-            handle.close()
-            said = str(error)
+        with _environment(run, settings):
+            handle = new_handle()
+            try:
+                for index, image in enumerate(images):
+                    handle.add_drive(image, format="qcow2", label=f"{LABEL}{letters(index)}")
+                handle.launch()
+                return handle
+            except RuntimeError as error:
+                handle.close()
+                said = str(error)
     raise DiskError(f"the libguestfs appliance does not start: {said}", remedy="run: libguestfs-test-tool")
+
+
+@contextmanager
+def _environment(run: RunFolder, settings: str) -> Iterator[None]:
+    """Within the block, libguestfs keeps its files in the run's folder, but for its appliance; its programs are marked.
+
+    The library reads this process' own environment, and hands it on.
+    """
+    before = dict(os.environ)
+    found = {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_CACHEDIR": before.get("TMPDIR", "/var/tmp")}
+    found |= {name: before[name] for name in found if name in before}
+    os.environ.update(run.environment({**found, "LIBGUESTFS_BACKEND_SETTINGS": settings, "TMPDIR": run.path}))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 class DeviceBlock(SeekableBlock):

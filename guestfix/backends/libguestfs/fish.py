@@ -1,6 +1,7 @@
 """The few calls of the libguestfs API that guestfix uses, through the program guestfish where its binding is absent.
 
-guestfish runs as a server (``--listen``) and each call is one client of it, so no text has to be quoted.
+guestfish runs as a server (``--listen``) and each call is one client of it, so no text has to be quoted. The server
+is nobody's child; the mark in the environment that it is started with is how its run's keeper finds it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ class Fish:
         if match is None:
             raise DiskError("guestfish does not start")
         self.pid = int(match[1])
-        self._guard = end_with_us(self.pid)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -77,20 +77,8 @@ class Fish:
 
     def close(self) -> None:
         """End the server and the appliance."""
-        self._guard.kill()
-        self._guard.communicate()
         with contextlib.suppress(RuntimeError, OSError):
             self._call("exit", (), {})
-
-
-def end_with_us(pid: int) -> subprocess.Popen[bytes]:
-    """Start a process that ends another one when this one is gone, however that comes about.
-
-    A guestfish server is nobody's child; without this it and its appliance would outlive a guestfix that was
-    killed. Ending the guard first leaves the other process alone.
-    """
-    command = ["/bin/sh", "-c", f"cat; kill {pid}"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def _word(value: Any) -> str:

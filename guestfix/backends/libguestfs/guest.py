@@ -31,7 +31,7 @@ class LibguestfsGuest(RemoteGuest, ImageWriter):
         self._handle: Any = None
         atexit.register(self.close)
         try:
-            self._handle = launch([disk.file for disk in self.overlays.disks])
+            self._handle = launch([disk.file for disk in self.overlays.disks], self.overlays.run)
             folder = f"{self.overlays.folder}/x"
             os.mkdir(folder, 0o700)
             self._appliance = Appliance(self._handle, [image.block for image in images], folder)

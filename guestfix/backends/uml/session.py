@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, Overlays, die_with_parent, room
+from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, Overlays, room
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import DiskError
 from guestfix.base import errors
@@ -70,10 +70,9 @@ class Session:
         environment = {"HOME": self.overlays.folder, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
         environment["TMPDIR"] = _memory_folder(self.overlays.folder)
         with open(f"{self.overlays.folder}/console.log", "wb") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                pass_fds=(requests, answers), start_new_session=True, preexec_fn=die_with_parent,
-            )  # fmt: skip
+            self._process = self.overlays.run.start(
+                command, log, end=signal.SIGKILL, env=environment, pass_fds=(requests, answers)
+            )  # a machine that has just begun goes on for ever after SIGTERM
         os.close(requests)
         os.close(answers)
         if self._line(START_SECONDS) != b"ready":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from guestfix.backends.disks import overlaydisk
 from guestfix.backends.disks.ova import open_images
-from guestfix.backends.disks.overlaydisk import Overlays, commit, convert, keep, output_names, remove_stale
+from guestfix.backends.disks.overlaydisk import Overlays, commit, convert, keep, output_names
 from guestfix.backends.volumes.block import DiskError
 from tests.backends.disks.test_formats import OVF
 from tests.build.images import MIB, have, run
@@ -164,14 +163,3 @@ def test_in_place_needs_permission(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="no permission to change"):
         commit(made.disks)
     made.close()
-
-
-def test_folders_of_killed_runs_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    (tmp_path / f"guestfix-{ended.pid}-abc").mkdir()
-    (tmp_path / f"guestfix-{os.getpid()}-abc").mkdir()
-    (tmp_path / "guestfix-notes").mkdir()
-    remove_stale()
-    assert sorted(os.listdir(tmp_path)) == [f"guestfix-{os.getpid()}-abc", "guestfix-notes"]

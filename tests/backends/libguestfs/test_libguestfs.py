@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from guestfix.backends.libguestfs import fish as libguestfs_fish
 from guestfix.backends.libguestfs.far import GuestfsFar, launch
 from guestfix.backends.libguestfs.fish import Fish, _value, _word
 from guestfix.backends.remote import RemoteGuest
+from guestfix.backends.runfolder import RunFolder
 from guestfix.backends.volumes.block import DiskError
 from guestfix.base.guest import Disks, Meta
 
@@ -191,38 +190,11 @@ class Server:
         return subprocess.CompletedProcess(command, 1 if said else 0, self.answers.get(name, b""), said.encode())
 
 
-class _Guard:
-    def kill(self) -> None:
-        pass
-
-    def communicate(self) -> None:
-        pass
-
-
-def test_a_process_ends_with_the_one_that_started_it() -> None:
-    """The guard works where guestfix is killed outright, and spares the other process where it is ended first."""
-    program = "import sys, time\nfrom guestfix.backends.libguestfs.fish import end_with_us\n"
-    program += "end_with_us(int(sys.argv[1]))\nprint('on', flush=True)\ntime.sleep(60)"
-    with subprocess.Popen(["sleep", "60"]) as other:
-        with subprocess.Popen([sys.executable, "-c", program, str(other.pid)], stdout=subprocess.PIPE) as ours:
-            assert ours.stdout is not None and ours.stdout.readline() == b"on\n"
-            assert other.poll() is None
-            ours.kill()
-        assert other.wait(10) == -signal.SIGTERM
-    with subprocess.Popen(["sleep", "60"]) as other:
-        guard = libguestfs_fish.end_with_us(other.pid)
-        guard.kill()
-        guard.communicate()
-        assert other.poll() is None
-        other.kill()
-
-
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     found = Server({"lstatnslist": b"[0] = {\n  st_ino: 7\n}\n", "lstatns": b"st_ino: 9\n"}, {})
     monkeypatch.setattr(libguestfs_fish.subprocess, "run", found.run)
     monkeypatch.setattr(libguestfs_fish, "find_program", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(libguestfs_fish, "end_with_us", lambda pid: _Guard())
     return found
 
 
@@ -255,8 +227,11 @@ def test_an_appliance_that_does_not_start(server: Server, monkeypatch: pytest.Mo
     monkeypatch.setenv("LIBGUESTFS_BACKEND_SETTINGS", "")
     monkeypatch.setattr(libguestfs_far, "new_handle", Fish)
     server.errors["run"] = "libguestfs: error: guestfs_launch failed.\n"
+    run, before = RunFolder(), dict(os.environ)
     with pytest.raises(DiskError, match="does not start: guestfs_launch failed"):
-        launch(["/x.qcow2"])
+        launch(["/x.qcow2"], run)
+    run.close()
+    assert dict(os.environ) == before
     assert [name for name, _ in server.calls].count("run") == 2
 
 
