@@ -15,6 +15,7 @@ from guestfix.compat import judge, rows_of
 from guestfix.compat.diff import Diff, compare
 from guestfix.compat.kernel import describe
 from guestfix.pack.cache import load_pack
+from guestfix.pack.model import System
 from guestfix.report.text import clean
 
 Row = Mapping[str, Any]
@@ -47,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     systems = load_pack(args.pack).systems
-    ids = [system["id"] for system in systems]
+    ids = [system.id for system in systems]
     if args.system and args.system not in ids:
         raise UsageError(f"the table has no system {args.system!r}", remedy=f"one of: {', '.join(ids)}")
-    wanted = [system for system in systems if args.system in (None, system["id"])]
+    wanted = [system for system in systems if args.system in (None, system.id)]
     rows = [row for row in rows_of(wanted) if args.verdict in (None, row["verdict"])]
     if args.format == "json":
         write_json(rows)
@@ -59,10 +60,10 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _title(systems: Sequence[Mapping[str, Any]]) -> str:
+def _title(systems: Sequence[System]) -> str:
     if not systems:
         return "This rule pack has no compatibility table.\n"
-    table = systems[0]["table"]
+    table = systems[0].table
     return f"Compatibility table {table['version']} of {table['date']}: {table['title']}\n\n"
 
 
@@ -98,7 +99,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 def _show(args: argparse.Namespace) -> int:
     systems = load_pack(args.pack).systems
     verdict = judge(systems, _facts_given(args, systems))
-    if args.version is None and any(system["id"] == args.system for system in systems):
+    if args.version is None and any(system.id == args.system for system in systems):
         return _list(argparse.Namespace(**{**vars(args), "verdict": None}))
     if args.format == "json":
         write_json({**verdict.as_json(), "findings": [one.code for one in verdict.findings]})
@@ -110,10 +111,10 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _facts_given(args: argparse.Namespace, systems: Sequence[Mapping[str, Any]]) -> Facts:
+def _facts_given(args: argparse.Namespace, systems: Sequence[System]) -> Facts:
     """Return the facts of a guest that is as the arguments say."""
     facts = Facts()
-    windows = any(one["family"] == "windows" and args.system.startswith(one["id"]) for one in systems)
+    windows = any(one.family == "windows" and args.system.startswith(one.id) for one in systems)
     facts.put("os.family", "windows" if windows else "linux")
     facts.put("os.id", args.system)
     if args.version is not None:

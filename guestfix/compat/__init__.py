@@ -1,26 +1,26 @@
 """The versioned compatibility table, applied: which systems and kernels are known to work after a move.
 
-The table comes with the rule pack (``compat.yaml``, ``os/<id>/os.yaml``); judging needs only the plain
-mappings that ``Pack.systems`` holds and the facts about the guest.
+The table comes with the rule pack (``compat.yaml``, ``os/<id>/os.yaml``); judging needs only ``Pack.systems`` and
+the facts about the guest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.record import field, mutable
 from guestfix.compat.kernel import describe, listed
-from guestfix.compat.match import Match, System, find_row, system_of
+from guestfix.compat.match import Match, find_row, system_of
 from guestfix.compat.verdict import STATUSES, KernelVerdict, Verdict, worst
+from guestfix.pack.model import System
+from guestfix.pack.traits import find_relative
 
 __all__ = ["KernelVerdict", "Verdict", "judge", "rows_of", "table_version"]
 
-_FAMILY = {"suse": "sles"}
-"""Families that ID_LIKE names, with the system that stands for them."""
-
 _X86 = ("i386", "i486", "i586", "i686", "x86")
+Flavours = Mapping[str, Sequence[str]]
 _WIDE = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -43,7 +43,7 @@ def judge(systems: Sequence[System], facts: Facts) -> Verdict:
     name, system, match = _match(systems, facts)
     case = _Case(facts, name)
     said = _say_system(case, match)
-    kernels = _judge_kernels(facts, match)
+    kernels = _judge_kernels(facts, match, system.flavours if system is not None else {})
     parts = [_judge_arch(case, system, match), _judge_edition(case, match), _say_kernel(case, kernels, match)]
     status = worst(match.status, *(one for one, _ in parts))
     worse = [text for one, text in sorted(parts, key=lambda part: -STATUSES.index(part[0])) if text]
@@ -77,11 +77,11 @@ def _name(facts: Facts, system: System | None, rest: str) -> str:
     ident = facts.value("os.id")
     if not ident:
         return "this system"
-    title = system["title"] if system is not None else ident
-    variant = " Stream" if facts.value("os.variant") == "stream" else ""
+    title = system.title if system is not None else ident
+    variant = system.names.variants.get(str(facts.value("os.variant")), "") if system is not None else ""
     if system is not None and rest:
-        return f"{title} {next((one for one in system['releases'] if one.casefold() == rest), rest.upper())}"
-    return f"{title}{variant} {facts.value('os.version') or '(version unknown)'}"
+        return f"{title} {next((one for one in system.releases if one.casefold() == rest), rest.upper())}"
+    return f"{title}{variant and ' '}{variant} {facts.value('os.version') or '(version unknown)'}"
 
 
 def _match(systems: Sequence[System], facts: Facts) -> tuple[str, System | None, Match]:
@@ -91,15 +91,15 @@ def _match(systems: Sequence[System], facts: Facts) -> tuple[str, System | None,
     name = _name(facts, *(found or (None, "")))
     if not ident:
         return name, None, Match("unknown", None, "possible", "which system this is could not be told")
-    if found is not None:
+    if found is not None and found[0].rows:
         system, rest = found
         version = rest or facts.value("os.version")
         return name, system, find_row(system, version, str(facts.value("os.variant") or ""))
-    for like in facts.value("os.id_like") or ():
-        related = system_of(systems, _FAMILY.get(str(like), str(like)))
-        if related is not None:
-            why = f"{name} is not in the table; it is related to {related[0]['title']}, which is"
-            return name, related[0], Match("unlisted", None, "likely", why)
+    likes = (*(facts.value("os.id_like") or ()), *(found[0].like if found is not None else ()))
+    for related in [find_relative(systems, str(like)) for like in likes]:
+        if related is not None and related.rows:
+            why = f"{name} is not in the table; it is related to {related.title}, which is"
+            return name, related, Match("unlisted", None, "likely", why)
     why = f"{name} is not in the table, nor is a system related to it"
     return name, None, Match("unknown", None, "possible", why)
 
@@ -135,14 +135,14 @@ def _judge_arch(case: _Case, system: System | None, match: Match) -> tuple[str, 
     arch = "x86" if arch in _X86 else _WIDE.get(arch, arch)
     if not arch:
         return "supported", ""
-    taken = (match.row or {}).get("arch") or (system["arch"] if system else ["x86_64"])
+    taken = (match.row or {}).get("arch") or (system.arch if system else ("x86_64",))
     linux = case.facts.value("os.family") == "linux"
     if arch not in taken and (system is not None or linux):
         code = "GF-ARCH-32BIT" if arch == "x86" else "GF-ARCH-UNSUPPORTED"
         summary = f"{case.name} is built for {arch}; the table takes {', '.join(taken)}"
         remedy = "install a 64-bit x86 system and move the workload to it"
         return "unsupported", case.find(code, "blocker", summary, ("os.arch",), remedy)
-    since = (system or {}).get("table", {}).get("deprecated_arch", {}).get(arch)
+    since = system.table.get("deprecated_arch", {}).get(arch) if system is not None else None
     if since and match.status != "deprecated":
         summary = f"{arch} systems are deprecated since {since}"
         remedy = "plan to move the workload to a 64-bit system"
@@ -165,19 +165,19 @@ def _judge_edition(case: _Case, match: Match) -> tuple[str, str]:
     return "supported", ""
 
 
-def _judge_kernels(facts: Facts, match: Match) -> tuple[KernelVerdict, ...]:
+def _judge_kernels(facts: Facts, match: Match, flavours: Flavours) -> tuple[KernelVerdict, ...]:
     default = facts.value("kernel.default")
     releases = dict.fromkeys(str(one) for one in facts.value("kernel.releases") or ())
     if default:
         releases.setdefault(str(default))
-    return tuple(_judge_kernel(release, match, release == default) for release in releases)
+    return tuple(_judge_kernel(release, match, flavours, release == default) for release in releases)
 
 
-def _judge_kernel(release: str, match: Match, default: bool) -> KernelVerdict:
+def _judge_kernel(release: str, match: Match, flavours: Flavours, default: bool) -> KernelVerdict:
     row = match.row
     if row is None or match.status not in ("supported", "deprecated", "unlisted"):
         return KernelVerdict(release, match.status, f"kernel {release} is judged as its system is", default)
-    if listed(release, row):
+    if listed(release, row, flavours):
         return KernelVerdict(release, match.status, f"kernel {release} is in the table ({describe(row)})", default)
     status = "unlisted" if match.status == "unlisted" else "unsupported"
     summary = f"unsupported kernel version {release}: the table has {describe(row)} for {row['id']} {row['version']}"
@@ -207,16 +207,16 @@ def rows_of(systems: Sequence[System]) -> list[dict[str, Any]]:
     return [
         {
             "table": table_version(systems),
-            "title": system["title"],
-            "family": system["family"],
-            holds[system["family"]]: [],
+            "title": system.title,
+            "family": system.family,
+            holds[system.family]: [],
             **row,
         }
         for system in systems
-        for row in system["rows"]
+        for row in system.rows
     ]
 
 
 def table_version(systems: Sequence[System]) -> str:
     """Return the version of the table; empty where the pack has none."""
-    return str(systems[0]["table"].get("version", "")) if systems else ""
+    return str(systems[0].table.get("version", "")) if systems else ""

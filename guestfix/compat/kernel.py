@@ -6,37 +6,33 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from guestfix.pack.traits import fits
+
 
 def in_series(release: str, series: str) -> bool:
     """Tell whether release starts with series at a whole number: 6.1 has 6.1.55, not 6.12."""
     return release.startswith(series) and not release[len(series) : len(series) + 1].isdigit()
 
 
-def has_flavour(release: str, flavour: str) -> bool:
-    """Tell whether a release is of this flavour: UEK and RHCK as Oracle names its two kernels, else a part.
-
-    Oracle's Unbreakable Enterprise Kernel has ``uek`` in its release (5.15.0-1.el8uek.x86_64), the
-    Red Hat compatible kernel has not.
-    """
-    if flavour == "UEK":
-        return "uek" in release
-    if flavour == "RHCK":
-        return "uek" not in release
+def has_flavour(release: str, flavour: str, flavours: Mapping[str, Sequence[str]]) -> bool:
+    """Tell whether a release is of this flavour: by the globs that its system gives for it, else as a part of it."""
+    if flavour in flavours:
+        return fits(release, flavours[flavour])
     return flavour in re.split(r"[^A-Za-z0-9]", release)
 
 
-def listed(release: str, row: Mapping[str, Any]) -> bool:
+def listed(release: str, row: Mapping[str, Any], flavours: Mapping[str, Sequence[str]]) -> bool:
     """Tell whether the row takes this kernel; a row that names no kernels takes all."""
     if any(in_series(release, one) for one in row.get("except", ())):
         return False
     kernels: Sequence[Any] = row.get("kernels", ())
-    return not kernels or any(_fits(release, kernel) for kernel in kernels)
+    return not kernels or any(_fits(release, kernel, flavours) for kernel in kernels)
 
 
-def _fits(release: str, kernel: Any) -> bool:
+def _fits(release: str, kernel: Any, flavours: Mapping[str, Sequence[str]]) -> bool:
     if isinstance(kernel, str):
         return in_series(release, kernel)
-    return in_series(release, kernel["series"]) and has_flavour(release, kernel["flavour"])
+    return in_series(release, kernel["series"]) and has_flavour(release, kernel["flavour"], flavours)
 
 
 def describe(row: Mapping[str, Any]) -> str:

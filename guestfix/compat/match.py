@@ -1,4 +1,4 @@
-"""Finding the row of the table that speaks of a guest's system, from the pack's plain mappings."""
+"""Finding the row of the table that speaks of a guest's system."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestfix.base.record import frozen
-from guestfix.pack.model import CONFIDENCES
+from guestfix.pack.model import CONFIDENCES, System
 from guestfix.pack.ranges import Key, Span, key_of, parse_span
+from guestfix.pack.traits import find_system
 
-System = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 
@@ -25,13 +25,13 @@ class Match:
 
 def system_of(systems: Sequence[System], ident: str) -> tuple[System, str] | None:
     """Return the system that an os.id belongs to, and what the id says of the version (Windows: 2012-r2)."""
-    by_id = {system["id"]: system for system in systems}
-    if ident in by_id:
-        return by_id[ident], ""
-    for line in sorted((one for one in by_id if ident.startswith(one + "-")), key=len, reverse=True):
-        if by_id[line]["scheme"] == "listed":
-            return by_id[line], ident[len(line) + 1 :].replace("-", " ")
-    return None
+    found = find_system(systems, ident)
+    if found is not None:
+        return found, ""
+    known = ident.casefold()
+    lines = [one for one in systems if one.scheme == "listed" and known.startswith(f"{one.id.casefold()}-")]
+    line = max(lines, key=lambda one: len(one.id), default=None)
+    return (line, known[len(line.id) + 1 :].replace("-", " ")) if line is not None else None
 
 
 def find_row(system: System, version: str | None, variant: str = "") -> Match:
@@ -40,11 +40,11 @@ def find_row(system: System, version: str | None, variant: str = "") -> Match:
     Between two rows, or after the last one: unlisted. Before the first: unsupported. A version that is
     less precise than the rows (8 where rows say 8.0 - 8.9) takes their verdict where they all agree.
     """
-    scheme, releases = system["scheme"], system["releases"]
-    spans = [(row, parse_span(row["version"], scheme, releases)) for row in system["rows"]]
+    scheme, releases = system.scheme, system.releases
+    spans = [(row, parse_span(row["version"], scheme, releases)) for row in system.rows]
     key = key_of(version, scheme, releases) if version else ()
     if key is None:
-        return Match("unlisted", None, "likely", f"{system['title']} {version} is not in the table")
+        return Match("unlisted", None, "likely", f"{system.title} {version} is not in the table")
     for wanted in dict.fromkeys((variant, "")):
         for row, span in spans:
             if row.get("variant", "") == wanted and span.holds(key):
@@ -53,7 +53,7 @@ def find_row(system: System, version: str | None, variant: str = "") -> Match:
 
 
 def _around(system: System, spans: Sequence[tuple[Row, Span]], key: Key, version: str | None) -> Match:
-    name = f"{system['title']} {version}" if version else system["title"]
+    name = f"{system.title} {version}" if version else system.title
     below = [row for row, span in spans if span.below(key) and not row.get("variant")]
     if below:
         return _imprecise(name, below, version)

@@ -1,36 +1,38 @@
 """Detectors: each learns facts from a guest and says where it saw them.
 
-A detector is ``detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]``. It sees the facts
-of those before it in ``DETECTORS``, never raises for what a guest holds (an unreadable file becomes an
-Unknown fact or a finding), and reads no more than it needs.
+A detector is ``detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]``. It sees the facts of those
+before it in ``DETECTORS``, and those of the distribution (``system.*``), which come from the rule pack. It never
+raises for what a guest holds (an unreadable file becomes an Unknown fact or a finding), and reads no more than it
+needs. The one that tells the system gets the pack's systems instead of the target.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import frozen
-from guestfix.pack.model import Target
+from guestfix.pack.model import System, Target
 
 
 @frozen
 class Detector:
     """Which family a detector is for (its module is not loaded for another), and which ones it builds upon.
 
-    ``needs`` are those whose facts a plan can change under it.
+    ``needs`` are those whose facts a plan can change under it; ``tells_system``: it is given the pack's systems.
     """
 
     family: str = ""
     needs: tuple[str, ...] = ()
+    tells_system: bool = False
 
 
 DETECTORS: dict[str, Detector] = {
     "system.backend": Detector(),
-    "system.os": Detector(),
+    "system.os": Detector(tells_system=True),
     "storage.disks": Detector(),
     "storage.fstab": Detector("linux"),
     "storage.mountunits": Detector("linux"),
@@ -48,13 +50,13 @@ SHORT_CUTS = {"GF-INITRAMFS-LACKS": "initramfs.planned", "GF-INITRAMFS-BLOCKED":
 """Findings whose detector is costly: the module that can tell by less whether a plan leaves the fault there."""
 
 
-def detect_all(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
-    """Run every detector in order; facts then holds all that is known."""
-    return [one for found in detect_by(guest, facts, target).values() for one in found]
+def detect_all(guest: GuestFS, facts: Facts, target: Target, systems: Sequence[System]) -> list[Finding]:
+    """Run every detector in order; facts then holds all that is known. ``systems`` are those of the rule pack."""
+    return [one for found in detect_by(guest, facts, target, systems).values() for one in found]
 
 
 def detect_by(
-    guest: GuestFS, facts: Facts, target: Target, names: Collection[str] | None = None
+    guest: GuestFS, facts: Facts, target: Target, systems: Sequence[System], names: Collection[str] | None = None
 ) -> dict[str, list[Finding]]:
     """Run the detectors with these names (all, where none are given) in order; return what each one found."""
     found: dict[str, list[Finding]] = {}
@@ -64,7 +66,7 @@ def detect_by(
         if detector.family and facts.value("os.family", detector.family) != detector.family:
             continue
         module = importlib.import_module(f"guestfix.detect.{name}")
-        found[name] = list(module.detect(guest, facts, target))
+        found[name] = list(module.detect(guest, facts, systems if detector.tells_system else target))
     return found
 
 

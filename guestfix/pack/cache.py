@@ -9,7 +9,7 @@ from guestfix import __version__
 from guestfix.base import cache
 from guestfix.base.record import asdict
 from guestfix.pack.files import default_pack_path, digest_of, pack_files
-from guestfix.pack.model import Pack, Policy, Rule, Step, Target
+from guestfix.pack.model import Names, Pack, Policy, Rule, Step, System, Target
 
 FORMAT = 3
 
@@ -42,7 +42,7 @@ def decode(data: dict[str, Any]) -> Pack:
         tuple(_rule(rule) for rule in data["rules"]),
         {name: _target(target) for name, target in data["targets"].items()},
         {name: Policy(**{**policy, "values": tuple(policy["values"])}) for name, policy in data["policies"].items()},
-        tuple(data["systems"]),
+        tuple(_system(system) for system in data["systems"]),
     )
 
 
@@ -59,3 +59,18 @@ def _target(data: dict[str, Any]) -> Target:
         for name in ("drivers", "windows_drivers")
     }
     return Target(**{**data, **lists, **phases})
+
+
+def _system(data: dict[str, Any]) -> System:
+    said = data["names"].items()
+    names: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said}
+    return System(
+        **{
+            **data,
+            **{name: tuple(data[name]) for name in ("releases", "arch", "rows", "like")},
+            "base_versions": tuple((span, version) for span, version in data["base_versions"]),
+            "names": Names(**names),
+            "flavours": {name: tuple(globs) for name, globs in data["flavours"].items()},
+            "facts": {name: tuple((span, value) for span, value in pieces) for name, pieces in data["facts"].items()},
+        }
+    )

@@ -1,4 +1,4 @@
-"""What a rule pack holds once it is loaded: rules, targets, policies. Plain data."""
+"""What a rule pack holds once it is loaded: rules, targets, policies, systems. Plain data."""
 
 from __future__ import annotations
 
@@ -83,6 +83,53 @@ class Rule:
 
 
 @frozen
+class Names:
+    """By which words and files a distribution is known; see rules/README.md. All words are in lower case.
+
+    ``point_files`` say the point release that os-release lacks, of which ``point_parts`` numbers count.
+    """
+
+    aliases: tuple[str, ...] = ()
+    lsb: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    cpe: tuple[str, ...] = ()
+    release_files: tuple[str, ...] = ()
+    shared_files: tuple[str, ...] = ()
+    version_files: tuple[str, ...] = ()
+    upstream_files: tuple[str, ...] = ()
+    point_files: tuple[str, ...] = ()
+    point_parts: int = 0
+    codenames: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
+
+
+@frozen
+class System:
+    """A distribution or a line of Windows. Read from ``rules/os/<id>/os.yaml``.
+
+    ``rows`` are what the compatibility table says of its versions, ``table`` that table's own version. ``like`` are
+    its relatives, nearest first; version N of it is built like the version of ``base`` that ``base_versions`` names
+    (empty: the same N). ``facts`` has for each name the values by range of versions, in order.
+    """
+
+    id: str
+    title: str
+    family: str = "linux"
+    scheme: str = "plain"
+    releases: tuple[str, ...] = ()
+    arch: tuple[str, ...] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
+    table: Mapping[str, Any] = field(default_factory=dict)
+    like: tuple[str, ...] = ()
+    base: str = ""
+    base_versions: tuple[tuple[str, str], ...] = ()
+    names: Names = field(default_factory=Names)
+    flavours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    facts: Mapping[str, tuple[tuple[str, Any], ...]] = field(default_factory=dict)
+
+
+@frozen
 class Pack:
     """A whole rule pack. ``digest`` is a SHA-256 over every file of it."""
 
@@ -93,4 +140,4 @@ class Pack:
     rules: tuple[Rule, ...]
     targets: Mapping[str, Target]
     policies: Mapping[str, Policy]
-    systems: tuple[Mapping[str, Any], ...] = ()
+    systems: tuple[System, ...] = ()

@@ -1,35 +1,38 @@
-"""The compatibility table of a pack: ``compat.yaml`` and one ``os/<id>/os.yaml`` for each system.
+"""The systems of a pack, one ``os/<id>/os.yaml`` each, and ``compat.yaml``, the version of their table.
 
-Read into plain mappings that go into the pack cache as JSON. What is checked: every row has a source and
-a date; rows are in the system's own order; no release that the system is known to have had lies between
-two rows (a gap) or in two of them (an overlap, a tie where both rows say the same range).
+What is checked: every row has a source and a date; rows are in the system's own order; no release that the
+system is known to have had lies between two rows (a gap) or in two of them (an overlap, a tie where both rows say
+the same range); no two systems go by the same name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from guestfix.base.errors import Problem
-from guestfix.base.record import frozen
-from guestfix.pack.model import CONFIDENCES
+from guestfix.base.record import frozen, replace
+from guestfix.pack.model import CONFIDENCES, System
 from guestfix.pack.ranges import SCHEMES, Key, RangeError, Span, expand, key_of, parse_span
 from guestfix.pack.schema import Reader
+from guestfix.pack.systemfacts import read_base, read_facts, read_flavours, read_names
 from guestfix.pack.yamlpos import Mark, Node
 
 VERDICTS = ("supported", "deprecated", "unlisted", "unsupported")
 TABLE_KEYS = ("version", "date", "title", "deprecated_arch")
-SYSTEM_KEYS = ("id", "title", "family", "scheme", "releases", "arch", "rows")
+SYSTEM_KEYS = (
+    "id", "title", "family", "scheme", "releases", "arch", "like", "base", "base_versions", "names", "flavours",
+    "facts", "sources", "rows",
+)  # fmt: skip
 ROW_KEYS = (
     "version", "variant", "kernels", "except", "editions", "arch", "min_service_pack", "verdict", "deprecated",
     "confidence", "note", "source", "date",
 )  # fmt: skip
 
+
 MOST_ROWS, MOST_RELEASES = 400, 2000
 """Rows and releases of one system; each row is compared with every other one and every release."""
-
-System = Mapping[str, Any]
 
 
 @frozen
@@ -44,7 +47,8 @@ def load_systems(nodes: Mapping[str, Node]) -> tuple[tuple[System, ...], list[Pr
     """Return the systems of a pack's YAML nodes (by path in the pack), sorted by id, and all problems."""
     problems: list[Problem] = []
     table = _table(nodes.get("compat.yaml"), problems)
-    systems = []
+    systems: list[System] = []
+    marks: dict[str, Mark] = {}
     for name in sorted(nodes):
         parts = PurePosixPath(name).parts
         if parts[0] != "os":
@@ -52,11 +56,30 @@ def load_systems(nodes: Mapping[str, Node]) -> tuple[tuple[System, ...], list[Pr
         if len(parts) != 3 or parts[2] != "os.yaml":
             problems.append(nodes[name].mark.problem("a system is os/<id>/os.yaml; this file is none"))
             continue
-        systems.append(_system(Reader(nodes[name], problems, "a system"), parts[1]) | {"table": table})
+        systems.append(replace(_system(Reader(nodes[name], problems, "a system"), parts[1]), table=table))
+        marks[parts[1]] = nodes[name].mark
     if systems and "compat.yaml" not in nodes:
         mark = next(node.mark for name, node in nodes.items() if name.startswith("os/"))
         problems.append(mark.problem("there are systems but no compat.yaml, which says the table's version"))
+    problems += _clashes(systems, marks)
     return tuple(systems), problems
+
+
+_WORDS = ("id", "aliases", "lsb", "families", "words", "cpe")
+
+
+def _clashes(systems: Sequence[System], marks: Mapping[str, Mark]) -> Iterator[Problem]:
+    """Yield a problem for each name that two systems go by, and for each base that there is not."""
+    taken: dict[tuple[str, str], str] = {}
+    for kind in _WORDS:
+        for one in systems:
+            for word in (one.id.casefold(),) if kind == "id" else getattr(one.names, kind):
+                other = taken.setdefault(("id" if kind == "aliases" else kind, word), one.id)
+                if other != one.id:
+                    yield marks[one.id].problem(f"{word!r} names the system {other!r} too ({kind})")
+    for one in systems:
+        if one.base and ("id", one.base.casefold()) not in taken:
+            yield marks[one.id].problem(f"there is no system {one.base!r}, which is said to be the base of this one")
 
 
 def _table(node: Node | None, problems: list[Problem]) -> dict[str, Any]:
@@ -74,38 +97,50 @@ def _table(node: Node | None, problems: list[Problem]) -> dict[str, Any]:
     }
 
 
-def _system(reader: Reader, ident: str) -> dict[str, Any]:
+def _system(reader: Reader, ident: str) -> System:
     reader.allow(SYSTEM_KEYS)
     if reader.text("id") != ident:
         reader.complain(reader.node.mark, f"the system's id must be {ident!r}, as its folder is named")
-    family = reader.text("family", one_of=("linux", "windows"))
     scheme = reader.text("scheme", "plain", one_of=(*SCHEMES, "listed"))
-    system: dict[str, Any] = {
-        "id": ident,
-        "title": reader.text("title"),
-        "family": family,
-        "scheme": scheme if scheme in (*SCHEMES, "listed") else "plain",
-        "releases": _releases(reader),
-        "arch": list(reader.texts("arch")),
-        "rows": [],
-    }
-    placed = []
-    rows = reader.readers("rows", "a row", required=True)
-    if len(rows) > MOST_ROWS:
-        reader.complain(rows[MOST_ROWS].node.mark, f"a system has at most {MOST_ROWS} rows")
-    for one in rows[:MOST_ROWS]:
-        system["rows"].append(_row(one, system))
+    scheme = scheme if scheme in (*SCHEMES, "listed") else "plain"
+    releases = tuple(_releases(reader))
+    base, base_versions = read_base(reader, scheme, releases)
+    system = System(
+        ident,
+        reader.text("title"),
+        reader.text("family", one_of=("linux", "windows")),
+        scheme,
+        releases,
+        reader.texts("arch"),
+        like=reader.texts("like"),
+        base=base,
+        base_versions=base_versions,
+        names=read_names(reader),
+        flavours=read_flavours(reader),
+        facts=read_facts(reader, scheme, releases),
+    )
+    return replace(system, rows=_rows(reader, system))
+
+
+def _rows(reader: Reader, system: System) -> tuple[Mapping[str, Any], ...]:
+    """Return the rows, none where the system is known by its names only, and is judged as its relatives are."""
+    rows, placed = [], []
+    given = reader.readers("rows", "a row")
+    if len(given) > MOST_ROWS:
+        reader.complain(given[MOST_ROWS].node.mark, f"a system has at most {MOST_ROWS} rows")
+    for one in given[:MOST_ROWS]:
+        rows.append(_row(one, system))
         span = _span(one, system)
         if span is not None:
             placed.append(_Row(span, one.keys["version"].mark, one.text("version"), one.text("variant", "")))
     _check_order(placed, reader.problems)
     _check_cover(placed, system, reader.problems)
-    return system
+    return tuple(rows)
 
 
 def _releases(reader: Reader) -> list[str]:
     found: list[str] = []
-    node = reader.child("releases", required=True)
+    node = reader.child("releases", required="rows" in reader.keys)
     for item in node.items or () if node is not None else ():
         try:
             found += expand(item.text or "")
@@ -120,9 +155,9 @@ def _releases(reader: Reader) -> list[str]:
 def _row(reader: Reader, system: System) -> dict[str, Any]:
     reader.allow(ROW_KEYS)
     version = reader.text("version")
-    listed = system["scheme"] == "listed"
+    listed = system.scheme == "listed"
     row: dict[str, Any] = {
-        "id": f"{system['id']}-{version.lower().replace(' ', '-')}" if listed else system["id"],
+        "id": f"{system.id}-{version.lower().replace(' ', '-')}" if listed else system.id,
         "version": version,
         "verdict": reader.text("verdict", one_of=VERDICTS),
         "source": reader.text("source"),
@@ -133,7 +168,7 @@ def _row(reader: Reader, system: System) -> dict[str, Any]:
     given = {"kernels": kernels, **texts, **{name: reader.text(name, "") for name in ("variant", "note")}}
     given["min_service_pack"] = reader.number("min_service_pack")
     row |= {name: value for name, value in given.items() if value}
-    row.setdefault("arch", list(system["arch"]))
+    row.setdefault("arch", list(system.arch))
     _standing(reader, row)
     return row
 
@@ -166,11 +201,11 @@ def _span(reader: Reader, system: System) -> Span | None:
     node = reader.keys.get("version")
     if node is None or not node.text:
         return None
-    if system["scheme"] == "listed" and " - " in node.text:
+    if system.scheme == "listed" and " - " in node.text:
         reader.complain(node.mark, "a system whose scheme is 'listed' has one row for each version")
         return None
     try:
-        return parse_span(node.text, system["scheme"], system["releases"])
+        return parse_span(node.text, system.scheme, system.releases)
     except RangeError as error:
         reader.complain(node.mark, str(error))
         return None
@@ -194,8 +229,8 @@ def _check_order(rows: list[_Row], problems: list[Problem]) -> None:
 def _check_cover(rows: list[_Row], system: System, problems: list[Problem]) -> None:
     """Complain of known releases between the first row and the end that no row covers, and of idle rows."""
     keys: list[tuple[str, Key]] = []
-    for release in system["releases"]:
-        key = key_of(release, system["scheme"], system["releases"])
+    for release in system.releases:
+        key = key_of(release, system.scheme, system.releases)
         keys.append((release, key if key is not None else ()))
     for row in rows:
         if row.span.low and not any(row.span.holds(key) for _, key in keys):

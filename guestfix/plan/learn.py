@@ -54,7 +54,7 @@ def learn(
     _put_policies(facts, pack, policies)
     for name, value in extra.items():
         facts.put(name, value)
-    return facts, detect_by(guest, facts, target)
+    return facts, detect_by(guest, facts, target, pack.systems)
 
 
 def _put_target(facts: Facts, target: Target) -> None:

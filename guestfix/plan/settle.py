@@ -60,9 +60,9 @@ class Planned:
         if rules or COMPAT in origins:
             names |= with_needs(["boot.kernels"])
         default = bench.facts.value("kernel.default")
-        found = detect_by(bench.fs, bench.facts, bench.target, names)
+        found = detect_by(bench.fs, bench.facts, bench.target, self._pack.systems, names)
         if bench.facts.value("kernel.default") != default:
-            found |= detect_by(bench.fs, bench.facts, bench.target, {"initramfs.images"} - names)
+            found |= detect_by(bench.fs, bench.facts, bench.target, self._pack.systems, {"initramfs.images"} - names)
             rules = self._ran
         verdict = judge(self._pack.systems, bench.facts)
         bench.facts.put("compat.kernels", {kernel.release: kernel.status for kernel in verdict.kernels})

@@ -80,7 +80,7 @@ def learn(root: Path, ident: str, version: str, *releases: str, machine: int = 6
         files[f"lib/modules/{release}/modules.dep"] = ""
     build(root, files)
     facts = Facts()
-    detect_all(DirectoryGuest(str(root)), facts, TARGET)
+    detect_all(DirectoryGuest(str(root)), facts, TARGET, SYSTEMS)
     return facts
 
 

@@ -12,6 +12,7 @@ from guestfix.base.guest import Disks
 from guestfix.detect import detect_all
 from guestfix.formats.windows.regf import Hive, empty_hive
 from guestfix.formats.windows.regf.regtext import HEADER, apply
+from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
 
 CONFIG = "Windows/System32/config"
@@ -55,7 +56,7 @@ def make(root: Path, system: str = "", software: str = "", files: Mapping[str, b
 
 def learn(root: Path, target: Target = KVM, disks: Disks | None = None) -> tuple[Facts, list[Finding]]:
     facts = Facts()
-    return facts, detect_all(DirectoryGuest(str(root), disks), facts, target)
+    return facts, detect_all(DirectoryGuest(str(root), disks), facts, target, load_pack().systems)
 
 
 def codes(findings: list[Finding]) -> set[str]:

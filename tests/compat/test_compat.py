@@ -147,6 +147,7 @@ def test_kernel_series(release: str, series: str, inside: bool) -> None:
     assert in_series(release, series) is inside
 
 
+OL = next(one for one in SYSTEMS if one.id == "ol")
 FLAVOURS = [
     ("4.18.0-513.el8.x86_64", "RHCK", True),
     ("5.15.0-1.el8uek.x86_64", "RHCK", False),
@@ -159,7 +160,7 @@ FLAVOURS = [
 
 @pytest.mark.parametrize(("release", "flavour", "has"), FLAVOURS)
 def test_oracles_two_kernels(release: str, flavour: str, has: bool) -> None:
-    assert has_flavour(release, flavour) is has
+    assert has_flavour(release, flavour, OL.flavours) is has
 
 
 # load errors, each at its place
@@ -203,7 +204,7 @@ def test_mistakes_are_found_at_their_place(title: str, data: bytes, place: str, 
 def test_a_table_without_mistakes_loads() -> None:
     systems, problems = load(system(row("1", "deprecated") + row("2", "unlisted") + row("3")))
     assert problems == []
-    assert json.loads(json.dumps(systems)) == list(systems)
+    assert [row["verdict"] for row in systems[0].rows] == ["deprecated", "unlisted", "supported"]
 
 
 def test_variants_have_rows_of_their_own() -> None:

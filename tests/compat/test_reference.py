@@ -14,7 +14,7 @@ from tests.build.corpus import CORPUS
 from tests.build.systems import SYSTEMS, kernel_release, verdict_of
 
 REFERENCE = CORPUS.parent / "reference" / "compat-table.yaml"
-SCHEMES = {system["id"]: system["scheme"] for system in SYSTEMS}
+SCHEMES = {system.id: system.scheme for system in SYSTEMS}
 ANY_MINOR = ("rhel", "debian", "rocky", "centos")
 
 
@@ -60,7 +60,7 @@ INSIDE = [
 def test_all_rows_are_there() -> None:
     if not TABLE["linux"]:
         pytest.skip("no reference table")
-    ours = {(row["id"], row["version"]): row for system in SYSTEMS for row in system["rows"]}
+    ours = {(row["id"], row["version"]): row for system in SYSTEMS for row in system.rows}
     for row in TABLE["linux"]:
         assert ours[row["id"], row["version"]]["kernels"] == row["kernels"]
         assert ours[row["id"], row["version"]].get("except", []) == row.get("except", [])
@@ -157,7 +157,7 @@ def windows_facts(ident: str, **more: Any) -> Facts:
 @pytest.mark.parametrize("row", params(TABLE["windows"]), ids=lambda row: row["name"] if row else "none")
 def test_windows_rows(row: dict[str, Any]) -> None:
     ident = windows_id(row["name"])
-    ours = next(one for system in SYSTEMS for one in system["rows"] if one["id"] == ident)
+    ours = next(one for system in SYSTEMS for one in system.rows if one["id"] == ident)
     assert {key: ours.get(key) for key in ("editions", "arch", "min_service_pack", "note")} == {
         key: row.get(key) for key in ("editions", "arch", "min_service_pack", "note")
     }

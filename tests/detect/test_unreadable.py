@@ -21,7 +21,7 @@ from guestfix.pack.model import Target
 from tests.build.systems import SYSTEMS, release_files
 from tests.build.tree import build, bzimage, elf
 
-OWN = (os_detector, kernels, services, limits)
+OWN = (kernels, services, limits)
 TARGET = Target("t", "t", firmware=("bios",))
 METHODS = ("stat", "read", "open", "list", "realpath", "readlink", "space", "disks")
 
@@ -54,6 +54,7 @@ for _name in METHODS:
 def detect(root: Path, fails_at: int, error: type[Exception] = Unreadable) -> tuple[Failing, Facts]:
     guest, facts = Failing(str(root)), Facts()
     guest.fails_at, guest.error = fails_at, error
+    os_detector.detect(guest, facts, SYSTEMS)
     for module in OWN:
         module.detect(guest, facts, TARGET)
     judge(SYSTEMS, facts)
@@ -116,7 +117,7 @@ def test_every_detector_goes_on(root: Path) -> None:
     while number <= calls:
         guest = Failing(str(root))
         guest.fails_at = number
-        detect_all(guest, Facts(), target)
+        detect_all(guest, Facts(), target, SYSTEMS)
         calls = max(calls, guest.calls)
         number += 11
     assert calls > 200

@@ -18,6 +18,9 @@ from guestfix.formats.boot import argplaces, cmdline
 from guestfix.formats.boot.cmdline import ArgLine, Change, Rewrite
 from guestfix.formats.storage import devices
 
+UDEV_LINKS = "mkinitrd-suse"
+"""The maker of initramfs images that know devices by their udev links."""
+
 MAIN_DEFAULTS = "/etc/default/grub"
 
 
@@ -111,19 +114,13 @@ def set_devices(bench: Workbench) -> None:
     change = bootargs.DeviceChange(
         facts.value("disks.uuid_by_device", {}),
         facts.value("disks.partuuid_by_device", {}),
-        udev_links=_old_suse(bench),
+        udev_links=facts.value("system.initramfs") == UDEV_LINKS,
         initrd=not default or bool(default["initrd"]) or default["loader"] == "uki",
         gone=_gone(bench),
     )
     change_all(bench, change)
     _report_devices(bench, change, default)
     _report_image(bench, default)
-
-
-def _old_suse(bench: Workbench) -> bool:
-    """Tell whether the initrd is of SUSE's first mkinitrd, which knows devices by their udev links."""
-    version = str(bench.facts.value("os.version", ""))
-    return str(bench.facts.value("os.id", "")) in ("sles", "sled", "opensuse", "suse") and version[:2] in ("10", "11")
 
 
 def _gone(bench: Workbench) -> Callable[[str], bool]:
@@ -211,7 +208,8 @@ def set_target_arguments(bench: Workbench, *, words: list[str]) -> None:
     """Make every kernel get the target's own arguments, in the form that its version takes."""
     if words:
         default = bench.facts.value("boot.default") or {}
-        change_all(bench, bootargs.ensure_for_kernel(words, str(default.get("kernel", ""))))
+        wide = bench.facts.value("system.wide_nvme_timeout", ())
+        change_all(bench, bootargs.ensure_for_kernel(words, str(default.get("kernel", "")), wide))
 
 
 def set_interface_names(bench: Workbench, *, policy: str) -> None:

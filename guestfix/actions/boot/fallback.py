@@ -12,6 +12,7 @@ from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence
 from guestfix.base.record import frozen
+from guestfix.detect.boot.places import own_folders
 
 MAX_LOADER = 16 * 1024 * 1024
 WRAPPER = 1024
@@ -91,7 +92,7 @@ def _file(folder: Folder, *names: str) -> str:
 
 def _vendor(bench: Workbench, folders: list[Folder], arch: Arch) -> Folder | None:
     """Return the distribution's folder with a loader of this architecture; its own name first."""
-    own = {str(bench.facts.value("os.id", "")), "redhat" if bench.facts.value("os.id") in ("rhel", "ol") else ""}
+    own = own_folders(bench.facts)
     usable = [one for one in folders if _name(one) not in ("boot", "microsoft") and _file(one, *arch.grubs, arch.other)]
     return min(usable, key=lambda one: (_name(one) not in own, not _file(one, *arch.grubs), _name(one)), default=None)
 

@@ -209,16 +209,9 @@ def use_firmware_commands(bench: Workbench) -> None:
     wrong = b"linux16" if firmwares == ["uefi"] else b"linuxefi"
     if not any(node.name == wrong for node in grubcfg.parse(content).walk()):
         return
-    patched = _has_patched_grub(bench)
     pair = ("linux", "initrd")
-    if patched:
+    if facts.value("system.grub_by_firmware"):
         pair = ("linuxefi", "initrdefi") if firmwares == ["uefi"] else ("linux16", "initrd16")
     after = bootmenu.loader_commands(content, linux=pair[0], initrd=pair[1])
     if isinstance(after, bytes) and after is not content:
         bench.fs.put(path, after)
-
-
-def _has_patched_grub(bench: Workbench) -> bool:
-    """Tell whether GRUB is the Red Hat family's, whose EFI build boots with Secure Boot by linuxefi."""
-    ident, like = str(bench.facts.value("os.id", "")), bench.facts.value("os.id_like", [])
-    return ident in ("rhel", "centos", "ol", "fedora", "amzn", "scientific") or "rhel" in like or "fedora" in like

@@ -6,7 +6,6 @@ kernel.custom (releases that the distribution did not build), kernel.last_booted
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from guestfix.detect.boot.kernelimage import HEAD, is_64bit, release_of
 from guestfix.detect.boot.lastboot import WTMP, last_booted
 from guestfix.detect.files import exists, is_link, kind_of, lines_of, names_in, read_head, read_small, real_path
 from guestfix.pack.model import Target
+from guestfix.pack.traits import fits
 
 MOST = 256
 """Kernels that are looked at; nobody has more."""
@@ -32,30 +32,6 @@ _NO_IMAGE = regex(r"(?:\.(?:old|bak|orig|hmac|sig|rpmsave|dpkg-\w+)|~)\Z")
 _RESCUE = regex(r"rescue|recovery")
 _SPECIAL = regex(r"debug|kdump|xen|trace")
 _RELEASE = regex(r"\d+\.\d+")
-
-_RED_HAT, _SUSE = (
-    r"\.el\d+(?!.*elrepo)",
-    r"-(?:default|pae|xen|trace|ec2|bigsmp|azure|rt|preempt|debug|vanilla|kvmsmall)\Z",
-)
-_OWN = {
-    "rhel": _RED_HAT,
-    "centos": _RED_HAT,
-    "ol": _RED_HAT,
-    "rocky": _RED_HAT,
-    "almalinux": _RED_HAT,
-    "scientific": _RED_HAT,
-    "fedora": r"\.fc\d+",
-    "amzn": r"\.amzn\d+",
-    "debian": r"-(?:amd64|686|686-pae|486|arm64)\Z",
-    "ubuntu": r"-\d{1,4}-[a-z][a-z0-9-]*\Z",
-    "sles": _SUSE,
-    "sled": _SUSE,
-    "opensuse-leap": _SUSE,
-    "opensuse-tumbleweed": _SUSE,
-    "opensuse": _SUSE,
-    "arch": r"-(?:arch|lts|zen|hardened|rt)",
-}
-"""How the distribution's own kernels are named, by os.id."""
 
 
 @mutable
@@ -207,13 +183,12 @@ def _release_in_name(image: str) -> str:
 
 def _put_origin(facts: Facts, kernels: list[Kernel]) -> None:
     """Record the kernels whose release isn't one that the distribution gives its own."""
-    names = [facts.value("os.id"), *(facts.value("os.id_like") or ())]
-    own = next((_OWN[name] for name in names if name in _OWN), None)
+    own = facts.value("system.kernels")
     if own is None or not kernels:
         reason = "how this system names its own kernels is not known" if kernels else "no kernel is installed"
         facts.put("kernel.custom", Unknown(reason))
         return
-    custom = [one for one in kernels if not re.search(own, one.release)]
+    custom = [one for one in kernels if not fits(one.release, own)]
     facts.put("kernel.custom", [one.release for one in custom], *(seen for one in custom for seen in one.seen[:1]))
 
 

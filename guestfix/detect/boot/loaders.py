@@ -61,7 +61,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
         return []
     found = Found(boot_places.find_places(guest))
     _firmware(guest, found, facts, target)
-    found.configs = boot_places.grub_configs(guest, found.places, facts.value("os.id", ""))
+    found.configs = boot_places.grub_configs(guest, found.places, boot_places.own_folders(facts))
     found.configs += _syslinux_configs(guest)
     _choose_menu(guest, found)
     _put_loaders(guest, found, facts)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from guestfix.base.errors import GuestError
-from guestfix.base.facts import Evidence
+from guestfix.base.facts import Evidence, Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, frozen, mutable
 from guestfix.detect.files import kind_of as kind
@@ -103,10 +103,13 @@ class Config:
     firmware: str = ""
 
 
-def grub_configs(guest: GuestFS, places: Places, os_id: str) -> list[Config]:
-    """Return the GRUB configurations, those that a firmware path reaches first, best first."""
+def grub_configs(guest: GuestFS, places: Places, own: Sequence[str]) -> list[Config]:
+    """Return the GRUB configurations, those that a firmware path reaches first, best first.
+
+    ``own`` are the names of the system's own folder below EFI.
+    """
     found: list[Config] = []
-    for folder in _vendors(places, os_id):
+    for folder in _vendors(places, own):
         for name, loader in (("grub.cfg", "grub2"), ("grub.conf", "grub-legacy")):
             if name in folder.files:
                 _add(guest, found, f"{folder.path}/{folder.files[name]}", loader, "uefi")
@@ -120,10 +123,14 @@ def grub_configs(guest: GuestFS, places: Places, os_id: str) -> list[Config]:
     return found
 
 
-def _vendors(places: Places, os_id: str) -> list[EfiDir]:
+def own_folders(facts: Facts) -> tuple[str, ...]:
+    """Return what the system calls its folder below EFI, in lower case: as the pack says, else its id."""
+    names = (*facts.value("system.efi_folders", ()), str(facts.value("os.id", "")))
+    return tuple(name.lower() for name in names if name)
+
+
+def _vendors(places: Places, own: Sequence[str]) -> list[EfiDir]:
     """Return the folders below EFI in the order in which firmware would most likely start them."""
-    alias = {"rhel": "redhat", "ol": "redhat", "sles": "sles", "linuxmint": "ubuntu", "amzn": "amzn"}
-    own = {os_id, alias.get(os_id, os_id)}
 
     def rank(one: EfiDir) -> tuple[bool, bool, bool, str]:
         return (one.name == "boot", one.name not in own, not one.has_loader(), one.name)

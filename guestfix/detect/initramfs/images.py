@@ -25,17 +25,6 @@ _REBUILD = {
     "mkinitrd-rh": "mkinitrd -f {path} {kernel}",
 }
 
-_PACKAGES = {
-    "ubuntu": "linux-modules-extra-{kernel} (or linux-modules-{kernel})",
-    "debian": "linux-image-amd64 (a -cloud kernel leaves out most drivers)",
-    "fedora": "kernel-modules-core-{kernel} or kernel-modules-{kernel}",
-    "rhel": "kernel-core-{kernel}, kernel-modules-core-{kernel} or kernel-modules-{kernel}",
-    "sles": "kernel-default (kernel-default-base leaves out most drivers)",
-    "opensuse": "kernel-default (kernel-default-base leaves out most drivers)",
-    "ol": "kernel-uek-modules-{kernel} or kernel-modules-{kernel}",
-    "amzn": "kernel-{kernel} (with kernel-modules-extra-{kernel})",
-}
-
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the initramfs.* facts, with a finding for everything that can't be judged or can't be mended."""
@@ -173,6 +162,5 @@ def _remedy(verdict: Verdict) -> str:
 
 
 def _package(facts: Facts, kernel: str) -> str:
-    names = [facts.value("os.id", ""), *(facts.value("os.id_like") or [])]
-    text = next((_PACKAGES[name] for name in names if name in _PACKAGES), "the package that has this kernel's drivers")
-    return text.format(kernel=kernel)
+    text = str(facts.value("system.kernel_packages", "the package that has this kernel's drivers"))
+    return text.replace("{kernel}", kernel)

@@ -21,7 +21,7 @@ from guestfix.detect.network.state import PIN, bindings, put_state, with_old_mac
 from guestfix.detect.system.initsystem import Services
 from guestfix.detect.system.programs import Programs
 from guestfix.formats.network.keyfile import no_auto_default
-from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, Nic, number
+from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, Nic
 from guestfix.formats.network.udevnet import pinned_primary
 from guestfix.formats.network.wired import route_of
 from guestfix.pack.model import Target
@@ -49,7 +49,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     route, gated = route_of(nics, chosen), route_of(nics, chosen, wild=False)
     main = route[1] if route else None
     stack = main.stack if main is not None else next(iter(active), "")
-    manager = _manager(stack, main, reads, services, _modern_red_hat(facts))
+    manager = _manager(stack, main, reads, services, facts.value("system.ifcfg") == "networkmanager")
     _put_stacks(facts, reads, services, active, stack, manager)
     _put_nics(facts, nics, gated[0] if gated else None, main)
     findings += _service(guest, facts, services, stack, manager)
@@ -90,29 +90,20 @@ def _installed(reads: dict[str, Read], services: dict[str, Service], facts: Fact
 
 
 def _fits(stack: str, facts: Facts) -> bool:
-    suse = "sles" in (facts.value("os.id") or "") or "suse" in " ".join(facts.value("os.id_like", []) or [])
+    """Tell whether the system has this dialect of ifcfg files; other stacks fit everywhere."""
+    suse = facts.value("system.ifcfg") in ("ifup", "wicked")
     return suse == (stack == "ifcfg-suse") if stack in ("ifcfg", "ifcfg-suse") else True
 
 
 def _still_read(found: Read, facts: Facts) -> Read:
-    """Return what ifcfg files say; nothing but a finding on a Red Hat system of version 10 or later."""
-    family = {facts.value("os.id"), *(facts.value("os.id_like") or [])}
+    """Return what ifcfg files say; nothing but a finding on a system that reads none any more."""
     left = [nic for nic in found.nics if nic.kind != "loopback"]
-    if not left or not family & {"rhel", "centos"} or facts.value("os.id") == "amzn" or _major(facts) < 10:
+    if not left or facts.value("system.ifcfg") != "none":
         return found
     places = tuple(Evidence(nic.path) for nic in left[:8])
     remedy = "nmcli connection migrate makes profiles of them, before the migration"
     summary = "NetworkManager of this version reads no ifcfg files, so these do nothing and are left as they are"
     return Read(findings=[Finding("GF-NETWORK-CONFIG-UNREADABLE", "warning", summary, places, remedy)])
-
-
-def _major(facts: Facts) -> int:
-    return number((facts.value("os.version") or "").partition(".")[0]) or 0
-
-
-def _modern_red_hat(facts: Facts) -> bool:
-    """Tell whether NetworkManager applies ifcfg files by default: Red Hat's family from 7 on, Fedora."""
-    return facts.value("os.id") not in ("amzn", "sles", "opensuse-leap") and _major(facts) >= 7
 
 
 def _manager(stack: str, main: Nic | None, reads: dict[str, Read], services: dict[str, Service], modern: bool) -> str:

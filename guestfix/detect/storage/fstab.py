@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from guestfix.base.errors import GuestError, NotFound
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
-from guestfix.base.versions import version_key
 from guestfix.detect.files import exists
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import VITAL, Entry, entries, number_of
@@ -27,12 +26,6 @@ _INIT_SIGNS = (
     ("sysv", ("/etc/rc.d/rc.sysinit", "/etc/inittab", "/etc/init.d/rcS")),
     ("systemd", ("/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/etc/systemd/system")),
 )
-
-_FIRST_SYSTEMD = {
-    "almalinux": "8", "amzn": "2", "centos": "7", "debian": "8", "fedora": "15", "ol": "7", "opensuse-leap": "42",
-    "opensuse-tumbleweed": "2014", "rhel": "7", "rocky": "8", "sles": "12", "ubuntu": "15.04",
-}  # fmt: skip
-"""The first release of each distribution that starts with systemd; Amazon Linux 1 (2011.09 to 2018.03) is none."""
 
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
@@ -68,20 +61,7 @@ def find_init(guest: GuestFS, facts: Facts) -> str:
     if target.endswith("/systemd"):
         return "systemd"
     signs = (name for name, paths in _INIT_SIGNS if any(exists(guest, path) for path in paths))
-    return next(signs, "") or _init_of_release(facts)
-
-
-def _init_of_release(facts: Facts) -> str:
-    """Return what the release starts with; every distribution of the table came to systemd at some version."""
-    ident, version = facts.value("os.id"), facts.value("os.version")
-    first = _FIRST_SYSTEMD.get(str(ident))
-    if first is None or not version:
-        return "unknown"
-    if ident == "amzn" and str(version).startswith("201"):
-        return "sysv"
-    if version_key(str(version)) >= version_key(first):
-        return "systemd"
-    return "mountall" if ident == "ubuntu" else "sysv"
+    return next(signs, "") or str(facts.value("system.init", "unknown"))
 
 
 def _text(value: str) -> str:

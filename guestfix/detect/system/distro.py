@@ -1,9 +1,13 @@
-"""What distributions are called: in release files, in os-release's ID, in each other's ID_LIKE."""
+"""By which words and files the pack's systems are known, as one index over all of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from guestfix.base.facts import Evidence
 from guestfix.base.record import frozen
+from guestfix.pack.model import System
+from guestfix.pack.traits import find_system
 
 
 @frozen
@@ -19,83 +23,41 @@ class Identity:
     evidence: tuple[Evidence, ...] = ()
 
 
-# What one-line release files begin with, lower case -> ID; the first that fits counts.
-NAMES = (
-    ("red hat enterprise", "rhel"),
-    ("red hat linux", "redhat"),
-    ("centos", "centos"),
-    ("oracle linux", "ol"),
-    ("enterprise linux enterprise linux", "ol"),
-    ("oracle vm server", "ovs"),
-    ("scientific linux", "scientific"),
-    ("springdale", "springdale"),
-    ("rocky linux", "rocky"),
-    ("almalinux", "almalinux"),
-    ("cloudlinux", "cloudlinux"),
-    ("amazon linux", "amzn"),
-    ("fedora", "fedora"),
-    ("eurolinux", "eurolinux"),
-    ("miracle linux", "miraclelinux"),
-    ("virtuozzo", "virtuozzo"),
-    ("openeuler", "openeuler"),
-    ("kylin linux", "kylin"),
-    ("xenserver", "xenserver"),
-    ("mandriva", "mandriva"),
-    ("mageia", "mageia"),
-    ("alt ", "altlinux"),
-    ("suse linux enterprise server", "sles"),
-    ("suse linux enterprise desktop", "sled"),
-    ("suse linux enterprise", "sles"),
-    ("novell open enterprise server", "sles"),
-    ("opensuse", "opensuse"),
-    ("suse linux", "opensuse"),
-    ("ubuntu", "ubuntu"),
-    ("debian gnu/linux", "debian"),
-    ("debian", "debian"),
-    ("linux mint", "linuxmint"),
-    ("alpine linux", "alpine"),
-    ("arch linux", "arch"),
-    ("gentoo", "gentoo"),
-    ("slackware", "slackware"),
-    ("photon", "photon"),
-    ("vmware photon", "photon"),
-)
+class Known:
+    """The systems, found by what a guest says.
 
-LIKE = {
-    "centos": ("rhel", "fedora"),
-    "ol": ("rhel", "fedora"),
-    "rhel": ("fedora",),
-    "scientific": ("rhel", "centos", "fedora"),
-    "rocky": ("rhel", "centos", "fedora"),
-    "almalinux": ("rhel", "centos", "fedora"),
-    "cloudlinux": ("rhel", "centos", "fedora"),
-    "amzn": ("rhel", "fedora"),
-    "ubuntu": ("debian",),
-    "linuxmint": ("ubuntu", "debian"),
-    "sles": ("suse",),
-    "sled": ("suse",),
-    "opensuse": ("suse",),
-}
-"""ID_LIKE for release files that have none, as the distribution's os-release says today."""
+    Files that only one system has come before those that its relatives carry too, and files of a system with many
+    relatives before theirs; of two words the longer one counts.
+    """
 
-ALIASES = {
-    "redhatenterpriseserver": "rhel",
-    "redhatenterprise": "rhel",
-    "redhat": "rhel",
-    "oracle": "ol",
-    "oracleserver": "ol",
-    "enterpriseenterpriseserver": "ol",
-    "amazon": "amzn",
-    "amazonami": "amzn",
-    "suse linux": "opensuse",
-    "sles_sap": "sles",
-    "sle_hpc": "sles",
-    "suse": "sles",
-    "suse linux enterprise server": "sles",
-    "linuxmint": "linuxmint",
-}
+    def __init__(self, systems: Sequence[System]) -> None:
+        self.systems = systems
+        linux = sorted((one for one in systems if one.family == "linux"), key=lambda one: (-len(one.like), one.id))
+        words = [(word, one) for one in linux for word in one.names.words]
+        self.words = sorted(words, key=lambda pair: (-len(pair[0]), pair[0]))
+        self.lsb = {word: one for one in linux for word in one.names.lsb}
+        self.cpe = {word: one for one in linux for word in one.names.cpe}
+        own = [path for one in linux for path in one.names.release_files]
+        self.release_files = tuple(dict.fromkeys([*own, *(path for one in linux for path in one.names.shared_files)]))
+        self.version_files = tuple((path, one) for one in linux for path in one.names.version_files)
+        self.upstream_files = tuple((path, one) for one in linux for path in one.names.upstream_files)
 
-DEBIAN = {
-    "lenny": "5", "squeeze": "6", "wheezy": "7", "jessie": "8", "stretch": "9", "buster": "10", "bullseye": "11",
-    "bookworm": "12", "trixie": "13", "forky": "14", "duke": "15",
-}  # fmt: skip
+    def by_id(self, word: str) -> System | None:
+        """Return the system with this os-release ID."""
+        return find_system(self.systems, word) if word else None
+
+    def by_lsb(self, word: str) -> System | None:
+        """Return the system with this DISTRIB_ID of lsb-release: a word for that, or an ID, if without blanks."""
+        return self.lsb.get(word) or self.by_id(word) or self.by_id(word.replace(" ", ""))
+
+    def by_line(self, line: str) -> tuple[System, str] | None:
+        """Return the system that a release file's first line begins with, and the rest of the line in lower case."""
+        text = line.lower().removeprefix("derived from ").removeprefix("welcome to ").lstrip()
+        return next(((one, text[len(word) :]) for word, one in self.words if text.startswith(word)), None)
+
+
+def variant_of(system: System | None, said: Iterable[str]) -> str:
+    """Return the variant whose word stands in one of the texts, empty for none."""
+    texts = [text.lower() for text in said]
+    variants = system.names.variants if system is not None else {}
+    return next((name for name, word in variants.items() if any(word.lower() in text for text in texts)), "")

@@ -8,45 +8,51 @@ ID and ID_LIKE count; NAME does not (RHEL 7 once called itself "Red Hat Enterpri
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
 from guestfix.base.facts import Evidence
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import replace
 from guestfix.detect.files import lines_of, names_in, read_small
-from guestfix.detect.system.distro import ALIASES, DEBIAN, LIKE, NAMES, Identity
+from guestfix.detect.system.distro import Identity, Known, variant_of
 from guestfix.formats import shellvars
+from guestfix.pack.model import System
 
 OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 
 _RELEASE = regex(r"(?:\brelease|\bversion|\blinux|\bubuntu|\bmint|\bserver)\s+v?(\d+(?:\.\d+)*)", re.IGNORECASE)
+_BEHIND_NAME = regex(r"[^\d\n]{0,40}?[ v](\d+(?:\.\d+)*)")
 _UNHEARD_OF = regex(r"([A-Za-z][A-Za-z0-9]{1,30})\b[^\n]{0,200}?\brelease\s+v?\d", re.IGNORECASE)
 _UPDATE = regex(r"\bupdate (\d+)\b", re.IGNORECASE)
-_SUSE_FIELD = regex(r"(VERSION|PATCHLEVEL)\s*=\s*(\d[\d.]*)")
+_PACK_FIELD = regex(r"(VERSION|PATCHLEVEL)\s*=\s*(\d[\d.]*)")
 _SERVICE_PACK = regex(r"\bSP\s*(\d+)\b")
 
 
-def identify(guest: GuestFS) -> Identity | None:
-    """Return what the guest's release files say, its version as precise as they allow; None if nothing."""
-    for find in (_from_os_release, _from_release_files, _from_lsb, _from_plain, _from_cpe, _from_issue):
-        found = find(guest)
+def identify(guest: GuestFS, systems: Sequence[System]) -> Identity | None:
+    """Return what the guest's release files say, its version as precise as they allow; None if nothing.
+
+    The id is written as the system's own file in the pack writes it.
+    """
+    known = Known(systems)
+    for find in (_from_os_release, _from_release_files, _from_lsb, _from_version_files, _from_cpe, _from_issue):
+        found = find(guest, known)
         if found is not None:
-            refine = _REFINERS.get(found.id)
-            return refine(guest, found) if refine else found
+            system = known.by_id(found.id)
+            return _refined(guest, known, found, system) if system is not None else found
     return None
 
 
-def _from_os_release(guest: GuestFS) -> Identity | None:
+def _from_os_release(guest: GuestFS, known: Known) -> Identity | None:
     for path in OS_RELEASE:
         data = read_small(guest, path)
-        found = parse_os_release(data, path) if data is not None else None
+        found = parse_os_release(data, path, known) if data is not None else None
         if found is not None:
             return found
     return None
 
 
-def parse_os_release(data: bytes, path: str) -> Identity | None:
+def parse_os_release(data: bytes, path: str, known: Known) -> Identity | None:
     """Return what an os-release file says; None where it names no ID (os-release(5) then means ``linux``)."""
     said = {one.name: one for one in shellvars.assignments(data)}
 
@@ -54,13 +60,13 @@ def parse_os_release(data: bytes, path: str) -> Identity | None:
         return said[name].value.strip() if name in said else ""
 
     given = value("ID").lower()
-    ident = ALIASES.get(given, given) if given != "suse" else given
+    system = known.by_id(given)
+    ident = system.id if system is not None else given
     if not ident or not ident.isprintable():
         return None
     version = value("VERSION_ID")
-    if ident in ("sles", "sled"):
+    if system is not None and system.scheme == "service-pack":
         version = service_pack(version)
-    stream = ident == "centos" and value("REDHAT_SUPPORT_PRODUCT_VERSION").lower() == "centos stream"
     seen = tuple(
         Evidence(path, said[name].line, f"{name}={said[name].value}")
         for name in ("ID", "VERSION_ID", "ID_LIKE")
@@ -70,11 +76,15 @@ def parse_os_release(data: bytes, path: str) -> Identity | None:
         ident,
         version,
         value("PRETTY_NAME") or value("NAME"),
-        tuple(value("ID_LIKE").lower().split()) or LIKE.get(ident, ()),
-        "stream" if stream else value("VARIANT_ID").lower(),
+        tuple(value("ID_LIKE").lower().split()) or _like(system),
+        variant_of(system, (value("NAME"), value("REDHAT_SUPPORT_PRODUCT_VERSION"))) or value("VARIANT_ID").lower(),
         value("VERSION_CODENAME").lower(),
         seen,
     )
+
+
+def _like(system: System | None) -> tuple[str, ...]:
+    return system.like if system is not None else ()
 
 
 def service_pack(version: str) -> str:
@@ -85,79 +95,73 @@ def service_pack(version: str) -> str:
     return f"{major} SP{int(minor)}" if int(minor) else major
 
 
-RELEASE_FILES = (
-    "/etc/oracle-release",
-    "/etc/enterprise-release",
-    "/etc/rocky-release",
-    "/etc/almalinux-release",
-    "/etc/centos-release",
-    "/etc/fedora-release",
-    "/etc/SuSE-release",
-    "/etc/redhat-release",
-    "/etc/system-release",
-)
-"""The distribution's own file before those that derived distributions carry too."""
-
-
-def _from_release_files(guest: GuestFS) -> Identity | None:
-    for path in (*RELEASE_FILES, *_other_release_files(guest)):
+def _from_release_files(guest: GuestFS, known: Known) -> Identity | None:
+    for path in (*known.release_files, *_other_release_files(guest, known)):
         data = read_small(guest, path)
-        found = parse_release(data, path) if data is not None else None
+        found = parse_release(data, path, known) if data is not None else None
         if found is not None:
             return found
     return None
 
 
-def _other_release_files(guest: GuestFS) -> Iterator[str]:
-    """Yield the release files of distributions that nobody here has heard of."""
-    known = {"/etc/os-release", "/etc/lsb-release", *RELEASE_FILES, *(path for path, _, _ in PLAIN_FILES)}
+def _other_release_files(guest: GuestFS, known: Known) -> Iterator[str]:
+    """Yield the release files of distributions that the pack does not have."""
+    asked = {"/etc/os-release", "/etc/lsb-release", *known.release_files, *(path for path, _ in known.version_files)}
     for name in names_in(guest, "/etc"):
-        if name.endswith(("-release", "_release")) and f"/etc/{name}" not in known:
+        if name.endswith(("-release", "_release")) and f"/etc/{name}" not in asked:
             yield f"/etc/{name}"
 
 
-def parse_release(data: bytes, path: str) -> Identity | None:
-    """Return what a release file's first line says; the rest of a SuSE-release gives the service pack."""
+def parse_release(data: bytes, path: str, known: Known) -> Identity | None:
+    """Return what a release file's first line says; VERSION and PATCHLEVEL below it give SUSE's service pack."""
     lines = list(lines_of(data))
     if not lines:
         return None
     number, line = lines[0]
-    text = line.lower().removeprefix("derived from ").removeprefix("welcome to ").lstrip()
-    ident = next((ident for start, ident in NAMES if text.startswith(start)), None)
-    if ident is None and path.endswith("release") and (said := _UNHEARD_OF.match(line)):
+    system, rest = known.by_line(line) or (None, "")
+    if system is not None:
+        ident = system.id
+    elif path.endswith("release") and (said := _UNHEARD_OF.match(line)):
         ident = said[1].lower()
-    if ident is None:
+    else:
         return None
-    version = _suse_version(lines) if ident in ("sles", "sled", "opensuse") else _red_hat_version(line)
-    variant = "stream" if ident == "centos" and "stream" in text else ""
-    return Identity(ident, version, line, LIKE.get(ident, ()), variant, "", (Evidence(path, number, line),))
+    packed = system is not None and system.scheme == "service-pack"
+    version = _packed_version(lines, packed) or _version_in(line, rest)
+    seen = (Evidence(path, number, line),)
+    return Identity(ident, version, line, _like(system), variant_of(system, (line,)), "", seen)
 
 
-def _red_hat_version(line: str) -> str:
-    found = _RELEASE.search(line)
+def _version_in(line: str, rest: str) -> str:
+    """Return the version behind a word such as release, else the number that follows the system's name."""
+    found = _RELEASE.search(line) or _BEHIND_NAME.match(rest)
     if not found:
         return ""
     update = _UPDATE.search(line)
     return f"{found[1]}.{update[1]}" if update and "." not in found[1] else found[1]
 
 
-def _suse_version(lines: list[tuple[int, str]]) -> str:
-    fields = {match[1]: match[2] for _, line in lines if (match := _SUSE_FIELD.match(line))}
-    number = re.search(r"\d[\d.]*", lines[0][1])
+def _packed_version(lines: list[tuple[int, str]], packed: bool) -> str:
+    """Return the version that fields below the first line say, with its service pack.
+
+    Where service packs count and there are no fields, the first line says both.
+    """
+    fields = {match[1]: match[2] for _, line in lines[1:] if (match := _PACK_FIELD.match(line))}
+    number = re.search(r"\d[\d.]*", lines[0][1]) if packed else None
     version = fields.get("VERSION") or (number[0] if number else "")
     pack = _SERVICE_PACK.search(lines[0][1])
     level = fields.get("PATCHLEVEL") or (pack[1] if pack else "0")
-    return f"{version} SP{level}" if level.strip("0.") and "." not in version else version
+    return f"{version} SP{level}" if version and level.strip("0.") and "." not in version else version
 
 
-def _from_lsb(guest: GuestFS) -> Identity | None:
+def _from_lsb(guest: GuestFS, known: Known) -> Identity | None:
     path = "/etc/lsb-release"
     data = read_small(guest, path)
     said = {one.name: one for one in shellvars.assignments(data)} if data else {}
     if "DISTRIB_ID" not in said:
         return None
     given = said["DISTRIB_ID"].value.strip().lower()
-    ident = ALIASES.get(given, given.replace(" ", ""))
+    system = known.by_lsb(given)
+    ident = system.id if system is not None else given.replace(" ", "")
     if not ident:
         return None
     seen = tuple(
@@ -168,58 +172,32 @@ def _from_lsb(guest: GuestFS) -> Identity | None:
     version = said["DISTRIB_RELEASE"].value.strip() if "DISTRIB_RELEASE" in said else ""
     name = said["DISTRIB_DESCRIPTION"].value if "DISTRIB_DESCRIPTION" in said else given
     code = said["DISTRIB_CODENAME"].value.lower() if "DISTRIB_CODENAME" in said else ""
-    return Identity(ident, version, name, LIKE.get(ident, ()), "", code, seen)
+    return Identity(ident, version, name, _like(system), "", code, seen)
 
 
-PLAIN_FILES = (
-    ("/etc/debian_version", "debian", "Debian GNU/Linux"),
-    ("/etc/alpine-release", "alpine", "Alpine Linux"),
-    ("/etc/arch-release", "arch", "Arch Linux"),
-    ("/etc/gentoo-release", "gentoo", "Gentoo"),
-    ("/etc/slackware-version", "slackware", "Slackware"),
-    ("/etc/photon-release", "photon", "Photon"),
-)
-"""Files whose being there names the distribution; the first number in them is the version."""
-
-
-def _from_plain(guest: GuestFS) -> Identity | None:
-    for path, ident, name in PLAIN_FILES:
+def _from_version_files(guest: GuestFS, known: Known) -> Identity | None:
+    """Read files whose being there names the distribution; the first number in them is the version."""
+    for path, system in known.version_files:
         data = read_small(guest, path)
         if data is None:
             continue
         number, line = next(lines_of(data), (0, ""))
-        version = debian_version(line) if ident == "debian" else ""
-        found = re.search(r"\d+(?:\.\d+)*", line)
-        version = version or (found[0] if found else "")
-        title = line if name.split()[0] in line else f"{name} {line}".rstrip()
-        return Identity(ident, version, title, LIKE.get(ident, ()), "", "", (Evidence(path, number, line),))
+        title = line if system.title.split()[0] in line else f"{system.title} {line}".rstrip()
+        seen = (Evidence(path, number, line),)
+        return Identity(system.id, _plain_version(line, system), title, system.like, "", "", seen)
     return None
 
 
-def debian_version(line: str) -> str:
-    """Return the version that debian_version names: ``12.4``, or the number of a codename before release."""
-    if re.fullmatch(r"\d+(\.\d+)*", line):
+def _plain_version(line: str, system: System) -> str:
+    """Return the version that a version file says: ``12.4``, the number of a codename, else the first number."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)*", line):
         return line
-    return DEBIAN.get(line.partition("/")[0].lower(), "")
+    found = system.names.codenames.get(line.partition("/")[0].lower(), "")
+    number = re.search(r"[0-9]+(?:\.[0-9]+)*", line)
+    return found or (number[0] if number else "")
 
 
-_CPE = {
-    ("redhat", "enterprise_linux"): "rhel",
-    ("centos", "centos"): "centos",
-    ("centos", "linux"): "centos",
-    ("oracle", "linux"): "ol",
-    ("amazon", "linux"): "amzn",
-    ("amazon", "amazon_linux"): "amzn",
-    ("fedoraproject", "fedora"): "fedora",
-    ("rocky", "rocky"): "rocky",
-    ("almalinux", "almalinux"): "almalinux",
-    ("scientificlinux", "scientificlinux"): "scientific",
-    ("suse", "sles"): "sles",
-    ("opensuse", "leap"): "opensuse-leap",
-}
-
-
-def _from_cpe(guest: GuestFS) -> Identity | None:
+def _from_cpe(guest: GuestFS, known: Known) -> Identity | None:
     path = "/etc/system-release-cpe"
     data = read_small(guest, path)
     number, line = next(lines_of(data), (0, "")) if data else (0, "")
@@ -228,65 +206,59 @@ def _from_cpe(guest: GuestFS) -> Identity | None:
     parts = line.lower().removeprefix("cpe:2.3:").removeprefix("cpe:/").split(":")
     if len(parts) < 4 or parts[0] != "o":
         return None
-    ident = _CPE.get((parts[1], parts[2]), parts[2])
+    system = known.cpe.get(f"{parts[1]}:{parts[2]}") or known.by_id(parts[2])
+    ident = system.id if system is not None else parts[2]
     digits = [part for part in parts[3:5] if part.isdigit()] or [parts[3]]
-    return Identity(ident, ".".join(digits), line, LIKE.get(ident, ()), "", "", (Evidence(path, number, line),))
+    return Identity(ident, ".".join(digits), line, _like(system), "", "", (Evidence(path, number, line),))
 
 
-def _from_issue(guest: GuestFS) -> Identity | None:
-    """Read /etc/issue, a greeting that anyone may edit, so it is asked last."""
-    for path in ("/etc/centos-release-upstream", "/etc/rocky-release-upstream", "/etc/issue"):
+def _from_issue(guest: GuestFS, known: Known) -> Identity | None:
+    """Read what a rebuild says of its upstream, then /etc/issue, a greeting that anyone may edit, so it is last."""
+    for path, system in (*known.upstream_files, ("/etc/issue", None)):
         data = read_small(guest, path)
         for number, line in list(lines_of(data))[:10] if data else ():
-            found = parse_release(line.encode(), path)
+            found = parse_release(line.encode(), path, known)
             if found is not None and found.version:
-                ident = path.removeprefix("/etc/").partition("-")[0] if path.endswith("-upstream") else found.id
-                return replace(found, id=ident, like=LIKE.get(ident, ()), evidence=(Evidence(path, number, line),))
+                owner = system or known.by_id(found.id)
+                ident = owner.id if owner is not None else found.id
+                return replace(found, id=ident, like=_like(owner), evidence=(Evidence(path, number, line),))
     return None
 
 
-def _debian_point(guest: GuestFS, found: Identity) -> Identity:
-    """Take the point release from debian_version, which os-release lacks."""
-    path = "/etc/debian_version"
+# what os-release lacks
+
+
+def _refined(guest: GuestFS, known: Known, found: Identity, system: System) -> Identity:
+    """Take the point release and the variant from the system's own files."""
+    parts = system.names.point_parts
+    if parts and found.version.count(".") >= parts - 1:
+        return replace(found, version=".".join(found.version.split(".")[:parts]))
+    version_files = [path for path, owner in known.version_files if owner is system]
+    for path in system.names.point_files:
+        better = (_by_number if path in version_files else _by_line)(guest, known, found, system, path)
+        if better is not None:
+            return better
+    codes = system.names.codenames
+    return replace(found, version=codes[found.codename]) if not found.version and found.codename in codes else found
+
+
+def _by_number(guest: GuestFS, known: Known, found: Identity, system: System, path: str) -> Identity | None:
     data = read_small(guest, path)
     number, line = next(lines_of(data), (0, "")) if data else (0, "")
-    version = debian_version(line)
+    plain = re.fullmatch(r"[0-9]+(\.[0-9]+)*", line) or line.partition("/")[0].lower() in system.names.codenames
+    version = _plain_version(line, system) if plain else ""
     fits = version and (not found.version or version == found.version or version.startswith(found.version + "."))
-    if fits and all(one.path != path for one in found.evidence):
-        return replace(found, version=version, evidence=(*found.evidence, Evidence(path, number, line)))
-    if not found.version and found.codename in DEBIAN:
-        return replace(found, version=DEBIAN[found.codename])
-    return found
+    if not fits or any(one.path == path for one in found.evidence):
+        return None
+    return replace(found, version=version, evidence=(*found.evidence, Evidence(path, number, line)))
 
 
-def _red_hat_point(paths: tuple[str, ...]) -> Callable[[GuestFS, Identity], Identity]:
-    def refine(guest: GuestFS, found: Identity) -> Identity:
-        if "." in found.version:
-            return replace(found, version=".".join(found.version.split(".")[:2]))
-        for said in _parsed(guest, paths):
-            if (said.version.startswith(found.version) and said.version.count(".")) or said.variant:
-                point = ".".join(said.version.split(".")[:2])
-                evidence = (*found.evidence, *said.evidence)
-                return replace(found, version=point, variant=said.variant or found.variant, evidence=evidence)
-        return found
-
-    return refine
-
-
-def _parsed(guest: GuestFS, paths: tuple[str, ...]) -> Iterator[Identity]:
-    for path in paths:
-        data = read_small(guest, path)
-        said = parse_release(data, path) if data is not None else None
-        if said is not None:
-            yield said
-
-
-_REFINERS: dict[str, Callable[[GuestFS, Identity], Identity]] = {
-    "debian": _debian_point,
-    "centos": _red_hat_point(("/etc/centos-release", "/etc/redhat-release", "/etc/centos-release-upstream")),
-    "rhel": _red_hat_point(("/etc/redhat-release",)),
-    "ol": _red_hat_point(("/etc/oracle-release", "/etc/enterprise-release")),
-    "rocky": _red_hat_point(("/etc/rocky-release", "/etc/redhat-release")),
-    "almalinux": _red_hat_point(("/etc/almalinux-release", "/etc/redhat-release")),
-    "scientific": _red_hat_point(("/etc/redhat-release",)),
-}
+def _by_line(guest: GuestFS, known: Known, found: Identity, system: System, path: str) -> Identity | None:
+    data = read_small(guest, path)
+    said = parse_release(data, path, known) if data is not None else None
+    if said is None or not ((said.version.startswith(found.version) and said.version.count(".")) or said.variant):
+        return None
+    parts = system.names.point_parts or None
+    point = ".".join(said.version.split(".")[:parts])
+    evidence = (*found.evidence, *said.evidence)
+    return replace(found, version=point, variant=said.variant or found.variant, evidence=evidence)

@@ -1,11 +1,13 @@
 """Which operating system a guest is: family, distribution, version, architecture.
 
-Facts: os.family, os.id, os.id_like, os.version, os.variant, os.name, os.arch. An unknown Linux still has
-os.family, so that rules which need no more than that apply. What a Windows guest is beyond its family is
-learned from its registry, elsewhere.
+Facts: os.family, os.id, os.id_like, os.version, os.variant, os.name, os.arch, and system.*, what the rule pack tells
+of the distribution (pack/systemfacts.py has them all). An unknown Linux still has os.family, so that rules which need
+no more than that apply. What a Windows guest is beyond its family is learned from its registry, elsewhere.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
@@ -13,7 +15,8 @@ from guestfix.detect.files import exists, kind_of, names_in
 from guestfix.detect.system.distro import Identity
 from guestfix.detect.system.elf import find_arch
 from guestfix.detect.system.identity import identify
-from guestfix.pack.model import Target
+from guestfix.pack.model import System
+from guestfix.pack.traits import facts_of
 
 LONGEST = 128
 """Characters of an ID, version or name that are kept; the rest of a longer one is no use to anybody."""
@@ -22,18 +25,19 @@ _LINUX_SIGNS = ("/etc/fstab", "/etc/passwd", "/lib/modules", "/usr/lib/modules",
 _OTHER_FAMILIES = ("freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "openindiana", "haiku")
 
 
-def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
-    """Record the os.* facts. A tree that holds no system at all is a blocker."""
+def detect(guest: GuestFS, facts: Facts, systems: Sequence[System]) -> list[Finding]:
+    """Record the os.* and system.* facts. A tree that holds no system at all is a blocker."""
     windows = _windows_root(guest)
     if windows is not None:
         facts.put("os.family", "windows", windows)
         return []
-    found = identify(guest)
+    found = identify(guest, systems)
     if found is None:
         return _unknown(guest, facts)
     family = next((name for name in _OTHER_FAMILIES if found.id.startswith(name)), "linux")
     facts.put("os.family", family, *found.evidence)
     _put_identity(facts, found)
+    put_system(facts, systems)
     _put_arch(guest, facts)
     return []
 
@@ -69,6 +73,13 @@ def _put_identity(facts: Facts, found: Identity) -> None:
     facts.put("os.name", found.name[:LONGEST] or found.id[:LONGEST], *seen)
     if found.variant:
         facts.put("os.variant", found.variant[:LONGEST], *seen)
+
+
+def put_system(facts: Facts, systems: Sequence[System]) -> None:
+    """Record as system.* what the pack knows of this version of the distribution; what it does not tell is no fact."""
+    like, version = facts.value("os.id_like") or (), facts.value("os.version") or ""
+    for name, value in facts_of(systems, facts.value("os.id") or "", like, version).items():
+        facts.put(f"system.{name}", value, *facts.evidence("os.version"))
 
 
 def _put_arch(guest: GuestFS, facts: Facts) -> None:

@@ -7,6 +7,7 @@ systemd-hibernate-resume-generator(8).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
@@ -149,16 +150,17 @@ def remove(words: Sequence[str]) -> Change:
 _RELEASE = regex(r"(\d+)\.(\d+)")
 
 
-def for_kernel(words: Sequence[str], release: str) -> list[str]:
+def for_kernel(words: Sequence[str], release: str, own_wide: Sequence[str] = ()) -> list[str]:
     """Return a target's arguments as a kernel of this release takes them.
 
     nvme_core.io_timeout was one byte before 4.15 (a larger value keeps the module from loading), and the
-    parameter was the nvme module's before 4.5; Amazon's own 4.14 has the wide one. Sources: the kernel's
-    drivers/nvme/host; EC2 user guide "NVMe I/O timeout".
+    parameter was the nvme module's before 4.5; a distribution's own kernels may have the wide one earlier:
+    ``own_wide`` are globs for their releases. Sources: the kernel's drivers/nvme/host; EC2 user guide, section
+    "NVMe I/O timeout".
     """
     match = _RELEASE.search(release)
     version = (int(match[1][:6]), int(match[2][:6])) if match else (0, 0)
-    wide = version >= (4, 15) or (version >= (4, 14) and "amzn" in release)
+    wide = version >= (4, 15) or any(fnmatchcase(release, one) for one in own_wide)
     found: list[str] = []
     for word in words:
         if name_of(word) != "nvme_core.io_timeout" or wide:
@@ -179,12 +181,12 @@ def _longer(texts: Sequence[str], word: str) -> bool:
     return any(one.isdigit() and int(one[:12]) >= int(value_of(word)[:12]) for one in values)
 
 
-def ensure_for_kernel(words: Sequence[str], default_release: str) -> Change:
-    """Make arguments say a target's words, in the form that each place's own kernel takes."""
+def ensure_for_kernel(words: Sequence[str], default_release: str, own_wide: Sequence[str] = ()) -> Change:
+    """Make arguments say a target's words, in the form that each place's own kernel takes (see for_kernel)."""
 
     def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
         release = line.kernel.rpartition("/")[2] if _RELEASE.search(line.kernel) else default_release
-        wanted = [word for word in for_kernel(words, release) if not _longer(texts, word)]
+        wanted = [word for word in for_kernel(words, release, own_wide) if not _longer(texts, word)]
         return ensure(wanted)(texts, line)
 
     change.per_kernel = True  # type: ignore[attr-defined]

@@ -58,7 +58,7 @@ def plan(root: Path, target: str = "kvm-virtio", path: str = f"/boot/initrd.img-
         base.space = lambda where: Space("1", space, 10 * space)  # type: ignore[method-assign]
     facts = Facts()
     profile = load_pack().targets[target]
-    detect_all(base, facts, profile)
+    detect_all(base, facts, profile, load_pack().systems)
     bench = Workbench(Overlay(base), facts, profile)
     with bench.fs.acting("initramfs/target-drivers", ["/boot/**", "/var/lib/initramfs-tools/*"]):
         inject(bench)

@@ -14,7 +14,9 @@ from guestfix.base.facts import Evidence, Facts, Unknown
 from guestfix.detect.boot import kernels
 from guestfix.detect.boot.kernelimage import is_64bit, release_of
 from guestfix.detect.boot.lastboot import RECORD
+from guestfix.detect.system.os import put_system
 from guestfix.pack.model import Target
+from tests.build.systems import SYSTEMS
 from tests.build.tree import build, bzimage
 
 TARGET = Target("t", "t")
@@ -25,6 +27,7 @@ def facts_of(root: Path, files: dict[str, object], ident: str = "debian", **know
     facts = Facts()
     facts.put("os.family", "linux")
     facts.put("os.id", ident)
+    put_system(facts, SYSTEMS)
     for name, value in known.items():
         facts.put(name.replace("_", "."), value, Evidence("/boot/grub/grub.cfg", 7, "menuentry"))
     assert kernels.detect(DirectoryGuest(str(root)), facts, TARGET) == []

@@ -7,9 +7,11 @@ from guestfix.backends.directory import open_directory
 from guestfix.base.facts import Facts, Finding, Unknown
 from guestfix.detect.boot import loaders as boot
 from guestfix.detect.storage import disks, fstab
+from guestfix.detect.system.os import put_system
 from guestfix.formats.boot import grubenv
 from guestfix.pack.model import Target
 from tests.build import menus as samples
+from tests.build.systems import SYSTEMS
 from tests.build.tree import build
 
 MID = "dfac0af9ab37411fb113ce430dd79e9e"
@@ -23,6 +25,7 @@ def detect(
     facts, target = Facts(), Target("t", "T", firmware=firmware)
     facts.put("os.family", "linux")
     facts.put("os.id", os_id)
+    put_system(facts, SYSTEMS)
     disks.detect(guest, facts, target)
     fstab.detect(guest, facts, target)
     return facts, boot.detect(guest, facts, target)

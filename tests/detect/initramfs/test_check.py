@@ -13,6 +13,7 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts, Unknown
 from guestfix.detect.initramfs import images as detector
 from guestfix.detect.initramfs.needs import needs_of
+from guestfix.detect.system.os import put_system
 from guestfix.formats.initramfs.compress import compress
 from guestfix.formats.windows import pe
 from guestfix.pack.cache import load_pack
@@ -28,6 +29,7 @@ def learn(root: Path, target: str = "kvm-virtio", **known) -> tuple[Facts, dict[
     facts = Facts()
     for name, value in {"os.family": "linux", "os.id": "debian", **known}.items():
         facts.put(name.replace("__", "."), value)
+    put_system(facts, load_pack().systems)
     found = detector.detect(DirectoryGuest(str(root)), facts, load_pack().targets[target])
     return facts, {finding.code: finding for finding in found}
 

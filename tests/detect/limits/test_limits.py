@@ -38,7 +38,7 @@ def findings_of(
     build(root, {**BASE, **files})
     guest = Guest(str(root), disks)
     guest.rooms = rooms or {}
-    return {one.code: one for one in detect_all(guest, Facts(), target)}
+    return {one.code: one for one in detect_all(guest, Facts(), target, load_pack().systems)}
 
 
 def disk(*kinds: str, device: str = "/dev/sda", **more: Any) -> Disk:
@@ -230,7 +230,9 @@ def test_windows_wants_more_room(tmp_path: Path) -> None:
     build(tmp_path, {"Windows/System32/ntoskrnl.exe": ""})
     guest = Guest(str(tmp_path))
     guest.rooms = {"/": room(5 * GIB)}
-    assert "GF-SPACE-ROOT" in [one.code for one in detect_all(guest, Facts(), TARGETS["kvm-virtio"])]
+    assert "GF-SPACE-ROOT" in [
+        one.code for one in detect_all(guest, Facts(), TARGETS["kvm-virtio"], load_pack().systems)
+    ]
 
 
 def test_windows_11_needs_uefi() -> None:

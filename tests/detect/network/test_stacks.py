@@ -16,11 +16,13 @@ from guestfix.commands.networkmap import read_map
 from guestfix.detect.network import services as network_services
 from guestfix.detect.network import stacks as network
 from guestfix.detect.system.initsystem import Services
+from guestfix.detect.system.os import put_system
 from guestfix.formats.network.nic import Nic, from_fact
 from guestfix.formats.network.wired import route_of, wires_of
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
 from guestfix.plan.planner import Options, make_plan
+from tests.build.systems import SYSTEMS
 from tests.build.tree import build
 
 LINK = "link"
@@ -40,6 +42,7 @@ def learn(root: Path, files: dict[str, Any], os_id: str = "debian", version: str
     facts.put("os.family", "linux")
     facts.put("os.id", os_id)
     facts.put("os.version", version)
+    put_system(facts, SYSTEMS)
     found = network.detect(DirectoryGuest(str(build(root, {**DEBIAN, **files}))), facts, Target("t", "t"))
     return facts, found
 

@@ -5,6 +5,8 @@ import pytest
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts
 from guestfix.detect.storage.fstab import find_init
+from guestfix.detect.system.os import put_system
+from tests.build.systems import SYSTEMS
 from tests.build.tree import build
 
 
@@ -16,13 +18,14 @@ from tests.build.tree import build
         ("sles", "11 SP4", "sysv"),
         ("sles", "15 SP4", "systemd"), ("amzn", "2018.03", "sysv"), ("amzn", "2", "systemd"),
         ("amzn", "2023", "systemd"),
-        ("gentoo", "2.14", "unknown"), ("debian", None, "unknown"), (None, None, "unknown"),
+        ("unheard-of", "2.14", "unknown"), ("debian", None, "unknown"), (None, None, "unknown"),
     ],
 )  # fmt: skip
 def test_by_release(tmp_path, ident, version, init):
     facts = Facts()
     facts.put("os.id", ident)
     facts.put("os.version", version)
+    put_system(facts, SYSTEMS)
     assert find_init(DirectoryGuest(str(tmp_path)), facts) == init
 
 

@@ -11,18 +11,17 @@ from hypothesis import strategies as st
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts, Unknown
 from guestfix.detect.system import os as os_detector
+from guestfix.detect.system.distro import Known
 from guestfix.detect.system.elf import machine_of
 from guestfix.detect.system.identity import parse_os_release, parse_release
-from guestfix.pack.model import Target
+from tests.build.systems import SYSTEMS
 from tests.build.tree import build, elf
-
-TARGET = Target("t", "t")
 
 
 def facts_of(root: Path, files: dict[str, object]) -> Facts:
     build(root, files)
     facts = Facts()
-    os_detector.detect(DirectoryGuest(str(root)), facts, TARGET)
+    os_detector.detect(DirectoryGuest(str(root)), facts, SYSTEMS)
     return facts
 
 
@@ -234,12 +233,13 @@ def test_windows_root(tmp_path: Path, top: str) -> None:
 def test_no_system_is_a_blocker_that_says_what_to_name(tmp_path: Path, files: dict[str, object], says: str) -> None:
     build(tmp_path, files)
     facts = Facts()
-    (finding,) = os_detector.detect(DirectoryGuest(str(tmp_path)), facts, TARGET)
+    (finding,) = os_detector.detect(DirectoryGuest(str(tmp_path)), facts, SYSTEMS)
     assert (finding.code, finding.severity) == ("GF-OS-NOT-FOUND", "blocker")
     assert says in finding.remedy
     assert isinstance(facts["os.family"].value, Unknown)
 
 
+KNOWN = Known(SYSTEMS)
 PIECES = [
     *(b"ID=", b"VERSION_ID=", b"'", b'"', b"\\", b"\n", b"15.", b"\xff", b"\xc2\xb2"),
     *(b"9" * 5000, b"release ", b"SUSE Linux Enterprise", b"VERSION = "),
@@ -256,7 +256,7 @@ RAW = st.one_of(
 @settings(max_examples=200, deadline=None)
 @given(RAW)
 def test_any_bytes_are_survived(data: bytes) -> None:
-    for found in (parse_os_release(data, "/etc/os-release"), parse_release(data, "/etc/SuSE-release")):
+    for found in (parse_os_release(data, "/etc/os-release", KNOWN), parse_release(data, "/etc/SuSE-release", KNOWN)):
         assert found is None or found.id
 
 

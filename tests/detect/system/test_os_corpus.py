@@ -13,8 +13,8 @@ import pytest
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts
 from guestfix.detect.system import os as os_detector
-from guestfix.pack.model import Target
 from tests.build.corpus import corpus_files, corpus_params
+from tests.build.systems import SYSTEMS
 from tests.build.tree import build
 
 GOLDEN = Path(__file__).with_name("osid.golden")
@@ -29,7 +29,7 @@ def detected(root: Path, source: Path) -> str:
     name = source.name.partition("__")[2].rpartition("%")[2]
     build(root, {f"etc/{name}": source.read_bytes()})
     facts = Facts()
-    os_detector.detect(DirectoryGuest(str(root)), facts, Target("t", "t"))
+    os_detector.detect(DirectoryGuest(str(root)), facts, SYSTEMS)
     parts = (facts.value("os.id"), facts.value("os.version"), facts.value("os.variant"))
     return " ".join(part for part in parts if part) or "-"
 
