@@ -141,3 +141,16 @@ def test_no_string_lost_what_it_belongs_to():
     assert loose_strings('A = "one"\n"two"\n') == [2] and loose_strings('A = "one"\n"""What A is."""\n') == []
     for path in [*MODULES, *(ROOT / "tests").rglob("*.py")]:
         assert not (lines := loose_strings(path.read_text())), f"{path}:{lines[0]}: a string that nothing uses"
+
+
+def test_no_test_module_imports_another():
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests"):
+                named = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+                tests = [name for name in named if name.startswith("test_")]
+                assert not tests, f"{path}:{node.lineno}: what tests share stands in tests/build"
+
+
+def test_at_most_one_conftest():
+    assert len(list((ROOT / "tests").rglob("conftest.py"))) <= 1

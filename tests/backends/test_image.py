@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -13,39 +12,13 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.image import ImageGuest, open_image
 from guestfix.base.errors import GuestfixError, NotAGuest, NotFound, SymlinkLoop, TooLarge, UsageError
 from guestfix.base.guest import GuestFS
-from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+from tests.build.images import MIB, PartSpec, convert, debian, described, disk, filesystem, have, walk
 
 needs_tools = pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu missing")
 pytestmark = needs_tools
 
 ROOT_UUID = "11111111-2222-3333-4444-555555555555"
 FSTAB = f"UUID={ROOT_UUID} / ext4 errors=remount-ro 0 1\n"
-
-
-def walk(guest: GuestFS, folder: str = "/"):
-    for name in guest.list(folder):
-        path = f"{folder.rstrip('/')}/{name}"
-        yield path
-        stat = guest.stat(path, follow=False)
-        if stat is not None and stat.kind == "dir":
-            yield from walk(guest, path)
-
-
-def described(guest: GuestFS, path: str, *, times: bool, xattrs: bool) -> tuple:
-    stat = guest.stat(path, follow=False)
-    assert stat is not None, path
-    facts: list[object] = [stat.kind, oct(stat.mode), stat.uid, stat.gid]
-    if times:
-        facts.append(stat.mtime_ns // 1_000_000_000)  # mke2fs writes whole seconds
-    if stat.kind == "file":
-        with guest.open(path) as stream:
-            data = stream.read()
-        facts += [stat.size, stat.nlink, hashlib.sha256(data).hexdigest()]
-        if xattrs:
-            facts.append([item for item in guest.meta(path).xattrs if item[0] != "security.selinux"])
-    if stat.kind == "symlink":
-        facts.append(guest.readlink(path))
-    return tuple(facts)
 
 
 def same_tree(image: GuestFS, tree: GuestFS, *, times: bool = True, xattrs: bool = True) -> None:

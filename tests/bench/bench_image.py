@@ -23,7 +23,6 @@ from tests.build import debian
 from tests.build.images import have
 from tests.build.images import run as call
 from tests.e2e import vm
-from tests.e2e.test_boot import FILES
 
 GUESTFIX = [sys.executable, "-m", "guestfix"]
 RUNS = 3
@@ -34,11 +33,11 @@ def guest_disk() -> Path:
     """Return the disk that is measured, made once."""
     if given := os.environ.get("GUESTFIX_BENCH_DISK"):
         return Path(given)
-    place = debian.cache_folder() / f"bench-{debian.debootstrap().stem}-{debian.hash_of(repr(FILES)):08x}.qcow2"
+    place = debian.cache_folder() / f"bench-{debian.debootstrap().stem}-{debian.hash_of(repr(vm.SDA2_GUEST)):08x}.qcow2"
     if not place.exists():
         with tempfile.TemporaryDirectory(prefix="gfbench-", dir=debian.cache_folder()) as scratch:
             raw = Path(scratch, "disk.raw")
-            vm.debian_disk(raw, FILES, Path(scratch))
+            vm.debian_disk(raw, vm.SDA2_GUEST, Path(scratch))
             call("qemu-img", "convert", "-O", "qcow2", raw, f"{place}.part")
         os.replace(f"{place}.part", place)
     return place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import Window
+from guestfix.base.guest import GuestFS
 
 MIB = 1 << 20
 
@@ -177,3 +179,42 @@ def convert(source: Path, fmt: str, *options: str) -> Path:
 
 def clear(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
+
+
+OVF = """<?xml version="1.0"?>
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
+ xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
+<References><File ovf:id="f1" ovf:href="data.vmdk"/><File ovf:id="f2" ovf:href="boot.vmdk"/></References>
+<DiskSection><Disk ovf:diskId="d1" ovf:fileRef="f1"/><Disk ovf:diskId="d2" ovf:fileRef="f2"/></DiskSection>
+<VirtualSystem><VirtualHardwareSection>
+<Item><rasd:AddressOnParent>1</rasd:AddressOnParent><rasd:HostResource>ovf:/disk/d1</rasd:HostResource>
+<rasd:Parent>3</rasd:Parent><rasd:ResourceType>17</rasd:ResourceType></Item>
+<Item><rasd:AddressOnParent>0</rasd:AddressOnParent><rasd:HostResource>ovf:/disk/d2</rasd:HostResource>
+<rasd:Parent>3</rasd:Parent><rasd:ResourceType>17</rasd:ResourceType></Item>
+</VirtualHardwareSection></VirtualSystem></Envelope>"""
+
+
+def walk(guest: GuestFS, folder: str = "/"):
+    for name in guest.list(folder):
+        path = f"{folder.rstrip('/')}/{name}"
+        yield path
+        stat = guest.stat(path, follow=False)
+        if stat is not None and stat.kind == "dir":
+            yield from walk(guest, path)
+
+
+def described(guest: GuestFS, path: str, *, times: bool, xattrs: bool) -> tuple:
+    stat = guest.stat(path, follow=False)
+    assert stat is not None, path
+    facts: list[object] = [stat.kind, oct(stat.mode), stat.uid, stat.gid]
+    if times:
+        facts.append(stat.mtime_ns // 1_000_000_000)  # mke2fs writes whole seconds
+    if stat.kind == "file":
+        with guest.open(path) as stream:
+            data = stream.read()
+        facts += [stat.size, stat.nlink, hashlib.sha256(data).hexdigest()]
+        if xattrs:
+            facts.append([item for item in guest.meta(path).xattrs if item[0] != "security.selinux"])
+    if stat.kind == "symlink":
+        facts.append(guest.readlink(path))
+    return tuple(facts)

@@ -54,7 +54,7 @@ def release_files(ident: str, version: str) -> dict[str, str]:
 
 def kernel_release(ident: str, version: str, kernel: Any) -> str:
     """Return a release as the distribution would write it for an entry of the table's kernels."""
-    series = kernel if isinstance(kernel, str) else kernel["series"]
+    series = kernel if isinstance(kernel, str) else kernel.get("series", "2.6.39")
     flavour = "" if isinstance(kernel, str) else kernel["flavour"]
     major = version.split(".")[0].split()[0]
     if ident == "debian":

@@ -10,9 +10,9 @@ import pytest
 
 from guestfix.cli import run
 from guestfix.formats.windows.regf import Hive, empty_hive, regtext
+from tests.build.hive_logs import entry as log_entry
+from tests.build.hive_logs import new_log, sealed, two_states
 from tests.build.hive_oracles import corpus_hive, listing
-from tests.formats.windows.regf.test_logs import entry as log_entry
-from tests.formats.windows.regf.test_logs import new_log, sealed, two_states
 
 TEXT = r"""
 [Select]

@@ -21,9 +21,7 @@ import yaml
 
 from guestfix.backends import open_guest
 from guestfix.base.guest import Disks, GuestFS, Volume
-from tests.backends.disks.test_formats import OVF
-from tests.backends.test_image import described, walk
-from tests.build.images import convert
+from tests.build.images import OVF, convert, described, walk
 
 REPO = Path(__file__).resolve().parents[2]
 ENV = {**os.environ, "PYTHONPATH": str(REPO)}

@@ -17,12 +17,6 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 LOGIN = r"debian login: "
 LOST = r"ALERT!  /dev/sda2 does not exist|Gave up waiting for root|Kernel panic"
-FILES = {
-    "/etc/hostname": "debian\n",
-    "/etc/fstab": "/dev/sda2 / ext4 errors=remount-ro 0 1\n/dev/sda1 none swap sw 0 0\n",
-    "/etc/default/grub": 'GRUB_DEFAULT=0\nGRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX="console=ttyS0"\n',
-    "/boot/grub/grub.cfg": vm.grub_cfg("{release}", "/dev/sda2", "console=ttyS0"),
-}
 
 
 def guestfix(*words: object) -> subprocess.CompletedProcess[str]:
@@ -33,7 +27,7 @@ def guestfix(*words: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.boot
 def test_root_by_device_name_boots_on_nvme_after_apply(tmp_path: Path) -> None:
     disk, disks = tmp_path / "debian.raw", tmp_path / "disks.yaml"
-    release = vm.debian_disk(disk, FILES, tmp_path)
+    release = vm.debian_disk(disk, vm.SDA2_GUEST, tmp_path)
     disks.write_text(vm.DISKS)
     before = vm.boot(disk, [LOST, LOGIN])
     assert before.seen != "", f"neither a login prompt nor a failure in time:\n{before.text[-3000:]}"
@@ -57,7 +51,7 @@ def test_the_image_that_a_backend_wrote_boots(backend: str, words: tuple[str, ..
     if not usable(backend):
         pytest.skip(f"{backend} can't be used here (guestfix backends tells why)")
     disk, new = tmp_path / "debian.raw", tmp_path / words[-1]
-    vm.debian_disk(disk, FILES, tmp_path)
+    vm.debian_disk(disk, vm.SDA2_GUEST, tmp_path)
     done = guestfix("apply", f"{backend}:{disk}", "--target", "aws-nitro", *words[:-1], new)
     assert done.returncode == 0, done.stdout + done.stderr
     after = vm.boot(new, [LOGIN, LOST])

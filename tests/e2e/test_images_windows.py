@@ -16,12 +16,12 @@ from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from guestfix.base.digest import state_of
 from guestfix.formats.windows.regf import Hive
-from tests.actions.windows.test_payload import inf
 from tests.build.corpus import CORPUS
 from tests.build.images import PartSpec, disk, filesystem, have
 from tests.build.windows import CONFIG, pe
-from tests.detect.windows.test_image import TOOLS, ntfs, tree_of, windows
-from tests.detect.windows.test_state import bcd
+from tests.build.windows_images import TOOLS, ntfs, tree_of, windows
+from tests.build.windows_payload import inf
+from tests.build.windows_texts import bcd
 from tests.e2e import image_cells as cells
 
 pytestmark = [

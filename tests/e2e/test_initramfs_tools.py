@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from guestfix.formats.initramfs import image as initramfs
-from tests.actions.initramfs.test_inject import GOES_ON, Result, plan
+from tests.build.initramfs_plans import GOES_ON, Result, plan
 from tests.build.initramfs_tools import extract, run, unpack
 from tests.e2e import vm
 from tests.e2e.initramfs_guests import SPARE, root_tar

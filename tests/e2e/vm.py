@@ -260,3 +260,12 @@ def secure_boot(work: Path) -> list[str]:
     found = ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]
     found += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"]
     return [*found, "-drive", f"if=pflash,format=raw,unit=1,file={own}"]
+
+
+SDA2_GUEST = {
+    "/etc/hostname": "debian\n",
+    "/etc/fstab": "/dev/sda2 / ext4 errors=remount-ro 0 1\n/dev/sda1 none swap sw 0 0\n",
+    "/etc/default/grub": 'GRUB_DEFAULT=0\nGRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX="console=ttyS0"\n',
+    "/boot/grub/grub.cfg": grub_cfg("{release}", "/dev/sda2", "console=ttyS0"),
+}
+"""Files of a Debian that names its root /dev/sda2 everywhere."""

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
 from guestfix.actions.initramfs import segment as initramfs_segment
-from guestfix.actions.initramfs.inject import inject
 from guestfix.actions.initramfs.segment import Segment
 from guestfix.actions.initramfs.segment import build as build_segment
 from guestfix.actions.initramfs.segment import pack as pack_segment
-from guestfix.actions.workbench import Workbench
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.edit import Splice
 from guestfix.base.facts import Facts
-from guestfix.base.guest import Space
-from guestfix.base.overlay import Overlay
-from guestfix.detect import detect_all
 from guestfix.detect.initramfs import images as detector
 from guestfix.detect.initramfs.check import judge
 from guestfix.detect.initramfs.find import Boot
@@ -42,34 +36,11 @@ from tests.build.initramfs import (
     modules_in_front,
 )
 from tests.build.initramfs_cases import NASH
+from tests.build.initramfs_plans import GOES_ON, MICROCODE, OLD, VIRTIO, plan
 from tests.build.initramfs_tools import COMMANDS, extract, need, pack, run, unpack
 from tests.build.tree import build
 
-OLD = ("scsi_mod", "sd_mod", "ata_piix")
-VIRTIO = ("virtio", "virtio_ring", "virtio_pci", "virtio_blk")
 SUSE_STEPS = ("01-devfunctions", "11-start", "12-udev")
-MICROCODE = archive({"kernel/x86/microcode/GenuineIntel.bin": "m" * 99})
-Result = namedtuple("Result", "data image findings diff bench")
-
-
-def plan(root: Path, target: str = "kvm-virtio", path: str = f"/boot/initrd.img-{RELEASE}", space=None) -> Result:
-    base = DirectoryGuest(str(root))
-    if space is not None:
-        base.space = lambda where: Space("1", space, 10 * space)  # type: ignore[method-assign]
-    facts = Facts()
-    profile = load_pack().targets[target]
-    detect_all(base, facts, profile, load_pack().systems)
-    bench = Workbench(Overlay(base), facts, profile)
-    with bench.fs.acting("initramfs/target-drivers", ["/boot/**", "/var/lib/initramfs-tools/*"]):
-        inject(bench)
-    data = bench.fs.read(path, 1 << 28)
-    diff = "".join(draft.diff for draft in bench.fs.drafts())
-    image = initramfs.scan(io.BytesIO(data), lambda name: True)
-    return Result(data, image, {one.code: one for one in bench.findings}, diff, bench)
-
-
-GOES_ON = ("none", "gzip", "xz", "lz4", "lzo", "zstd")
-"""Compressions whose streams are continued; others get a second archive behind the first."""
 
 
 @pytest.mark.parametrize("early", [b"", MICROCODE])

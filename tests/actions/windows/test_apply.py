@@ -14,29 +14,12 @@ from guestfix.apply.apply import apply_plan
 from guestfix.apply.undo import revert
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.formats.windows.regf import Hive
-from guestfix.formats.windows.regf.store import checksum
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import Plan
 from guestfix.plan.planner import Options, identity_of, make_plan
-from tests.actions.windows.test_payload import inf
 from tests.build.corpus import CORPUS
 from tests.build.windows import CONFIG, hive, make, pe
-
-RULES = Path(__file__).resolve().parents[3] / "rules"
-SEVEN = r"""[Microsoft\Windows NT\CurrentVersion]
-"CurrentVersion"="6.1"
-"CurrentBuild"="7601"
-"EditionID"="Professional"
-"""
-
-
-def payload(root: Path, system: str = "w7") -> str:
-    base = root / "payload" / "viostor" / system / "amd64"
-    base.mkdir(parents=True)
-    (base / "viostor.inf").write_bytes(inf("viostor", "amd64"))
-    (base / "viostor.sys").write_bytes(pe())
-    (base / "viostor.cat").write_bytes(b"catalogue")
-    return str(root / "payload")
+from tests.build.windows_corpus import RULES, SEVEN, TEN, made_clean, payload
 
 
 def plan_for(root: Path, options: Options) -> Plan:
@@ -89,22 +72,6 @@ def test_a_real_hive_gets_just_the_planned_changes(windows_7: Path, tmp_path: Pa
     assert plan_for(windows_7, options).changes == ()
     revert(DirectoryGuest(str(windows_7)))
     assert system.read_bytes() == original
-
-
-TEN = r"""[Microsoft\Windows NT\CurrentVersion]
-"CurrentBuild"="18363"
-"CurrentMajorVersionNumber"=dword:0000000a
-"CurrentMinorVersionNumber"=dword:00000000
-"EditionID"="Professional"
-"""
-
-
-def made_clean(data: bytes) -> bytes:
-    """The hive with equal sequence numbers, as if its last write had been finished (for a test only)."""
-    fixed = bytearray(data)
-    fixed[8:12] = fixed[4:8]
-    fixed[508:512] = checksum(fixed).to_bytes(4, "little")
-    return bytes(fixed)
 
 
 def test_a_real_driver_database_gets_the_package(tmp_path: Path) -> None:

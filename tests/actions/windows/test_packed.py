@@ -13,10 +13,10 @@ from guestfix.base.errors import Unreadable
 from guestfix.formats.windows.files import has_program, is_packed, program_head
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import Options, make_plan
-from tests.actions.windows.test_apply import RULES, TEN, payload
 from tests.build.windows import codes, learn, make, pe
-from tests.detect.windows.test_state import service
-from tests.formats.windows.test_pe import linked
+from tests.build.windows_corpus import RULES, TEN, payload
+from tests.build.windows_payload import linked
+from tests.build.windows_texts import service
 
 LINK = "unsupported reparse tag 0x80000017"
 DRIVERS = "Windows/System32/drivers"

@@ -12,35 +12,10 @@ from guestfix.actions.windows import payload as windows_payload
 from guestfix.actions.windows.payload import PREFERENCE, Payload, locate, open_payload, packages
 from guestfix.base.errors import TooLarge, UsageError
 from guestfix.formats.windows.inf import Platform
+from tests.build.windows_payload import inf
 
 W10 = Platform("amd64", 10, 0, 19045)
 S2022 = Platform("amd64", 10, 0, 20348, 3)
-
-INF = r"""[Version]
-ClassGuid={4d36e97b-e325-11ce-bfc1-08002be10318}
-DriverVer=%s
-CatalogFile=%s.cat
-[DestinationDirs]
-DefaultDestDir=12
-[Manufacturer]
-m=Models,NT%s
-[Models.NT%s]
-d=inst,PCI\VEN_1AF4&DEV_1001
-[inst]
-CopyFiles=@%s.sys
-[inst.Services]
-AddService=%s,2,svc
-[svc]
-ServiceType=1
-StartType=0
-ErrorControl=1
-ServiceBinary=%%12%%\%s.sys
-LoadOrderGroup=SCSI miniport
-"""
-
-
-def inf(name: str, decoration: str, version: str = "01/01/2024,1.0") -> bytes:
-    return (INF % (version, name, decoration, decoration, name, name, name)).encode()
 
 
 def folder(tmp_path: Path, files: dict[str, bytes]) -> Payload:

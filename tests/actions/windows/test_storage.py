@@ -14,10 +14,11 @@ from guestfix.formats.windows.storage import STORAGE_DRIVERS, all_names, alterna
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import Plan
 from guestfix.plan.planner import Options, make_plan
-from tests.actions.windows.test_apply import CORPUS, RULES, SEVEN, TEN, made_clean
-from tests.actions.windows.test_payload import inf
+from tests.build.corpus import CORPUS
 from tests.build.windows import CONFIG, hive, make, pe
-from tests.detect.windows.test_state import SERVICES, service
+from tests.build.windows_corpus import RULES, SEVEN, TEN, made_clean
+from tests.build.windows_payload import inf
+from tests.build.windows_texts import SERVICES, service
 
 DRIVERS = "Windows/System32/drivers"
 RULE = Options(("windows/storage-drivers",))

@@ -18,6 +18,7 @@ from guestfix.backends.disks.formats import open_chain
 from guestfix.backends.disks.ova import disk_files, open_images
 from guestfix.backends.volumes.block import Block, DiskError, read_at
 from guestfix.base.errors import GuestfixError
+from tests.build.images import OVF
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
 
@@ -142,19 +143,6 @@ def test_a_chain_in_a_circle(content: Path, tmp_path: Path) -> None:
     qemu_img("rebase", "-u", "-F", "qcow2", "-b", two, one)
     with pytest.raises(DiskError, match="circle"):
         open_chain(str(two))
-
-
-OVF = """<?xml version="1.0"?>
-<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
- xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
-<References><File ovf:id="f1" ovf:href="data.vmdk"/><File ovf:id="f2" ovf:href="boot.vmdk"/></References>
-<DiskSection><Disk ovf:diskId="d1" ovf:fileRef="f1"/><Disk ovf:diskId="d2" ovf:fileRef="f2"/></DiskSection>
-<VirtualSystem><VirtualHardwareSection>
-<Item><rasd:AddressOnParent>1</rasd:AddressOnParent><rasd:HostResource>ovf:/disk/d1</rasd:HostResource>
-<rasd:Parent>3</rasd:Parent><rasd:ResourceType>17</rasd:ResourceType></Item>
-<Item><rasd:AddressOnParent>0</rasd:AddressOnParent><rasd:HostResource>ovf:/disk/d2</rasd:HostResource>
-<rasd:Parent>3</rasd:Parent><rasd:ResourceType>17</rasd:ResourceType></Item>
-</VirtualHardwareSection></VirtualSystem></Envelope>"""
 
 
 def test_ova_disks_come_in_hardware_order(content: Path, tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ from guestfix.backends.disks import overlaydisk
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays, commit, convert, keep, output_names
 from guestfix.backends.volumes.block import DiskError
-from tests.backends.disks.test_formats import OVF
-from tests.build.images import MIB, have, run
+from tests.build.images import MIB, OVF, have, run
 
 pytestmark = pytest.mark.skipif(not have("qemu-img", "qemu-io"), reason="qemu-utils is not installed")
 

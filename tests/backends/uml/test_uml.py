@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -19,86 +18,24 @@ import pytest
 
 from guestfix.backends import open_guest
 from guestfix.backends.image import open_image
-from guestfix.backends.status import usable
 from guestfix.base.errors import GuestfixError
 from guestfix.base.guest import GuestFS
-from guestfix.pack.cache import load_pack
-from guestfix.plan.model import plan_out
-from guestfix.plan.planner import make_plan
-from tests.backends.test_image import described, walk
-from tests.build.images import MIB, PartSpec, clear, convert, debian, disk, filesystem, have, run
+from tests.build.images import clear, described, have, run, walk
 from tests.build.uml import COPY, blank, build
+from tests.build.uml_guests import ENV, NEEDS_UML, ROOT, ROOT_UUID, digest, ext4_image, guestfix
 
-pytestmark = [
-    pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed"),
-    pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu missing"),
-]
+pytestmark = NEEDS_UML
 
-ROOT = Path(__file__).resolve().parents[3]
-ROOT_UUID = "11111111-2222-3333-4444-555555555555"
-FSTAB = "/dev/sda1 / ext4 errors=remount-ro 0 1\n/dev/sdb9 /gone ext4 defaults 0 2\n"
-ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 NOBODY = 65534
-
-
-def guestfix(*args: object, status: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "guestfix", *map(str, args)], capture_output=True, text=True, env=ENV, check=False
-    )
-    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def snapshot(guest: GuestFS) -> dict[str, tuple]:
     return {path: described(guest, path, times=True, xattrs=True) for path in walk(guest) if "lost+found" not in path}
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tree(tmp_path_factory.mktemp("tree") / "root", FSTAB)
-
-
-def make_tree(place: Path, fstab: str) -> Path:
-    root = debian(place, fstab)
-    try:
-        os.setxattr(root / "etc/fstab", "security.selinux", b"system_u:object_r:etc_t:s0\0")
-        os.chown(root / "etc/fstab", 12, 34)
-    except OSError:
-        pass
-    return root
-
-
 @pytest.fixture
 def image(tree: Path, tmp_path: Path) -> Path:
     return ext4_image(tree, tmp_path)
-
-
-def ext4_image(tree: Path, folder: Path) -> Path:
-    content = filesystem("ext4", folder / "fs", 64 * MIB, tree, uuid=ROOT_UUID)
-    found = convert(disk(folder / "disk.raw", [PartSpec(content, name="root")]), "qcow2")
-    content.unlink()
-    return found
-
-
-def plan_without_backend(guest: GuestFS) -> dict:
-    plan = plan_out(make_plan(guest, load_pack(), "kvm-virtio"))
-    plan["guest"] = {key: value for key, value in plan["guest"].items() if key != "uri"}
-    return plan
-
-
-def same_plans(paths: list[Path], *, with_image: bool = True) -> dict:
-    uml = open_guest([f"uml:{paths[0]}", *map(str, paths[1:])])
-    try:
-        plan = plan_without_backend(uml)
-    finally:
-        uml.close()
-    if with_image:
-        assert plan == plan_without_backend(open_image([str(path) for path in paths]))
-    return plan
 
 
 def test_apply_and_revert_leave_the_image_alone(image: Path) -> None:

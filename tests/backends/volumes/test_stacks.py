@@ -17,9 +17,11 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from guestfix.base.guest import Meta
-from tests.backends.test_image import described, walk
-from tests.backends.uml.test_uml import (
+from tests.build.images import MIB, PartSpec, convert, described, disk, filesystem, have, run, walk
+from tests.build.uml import COPY, DM, LVM, MD, blank, build
+from tests.build.uml_guests import (
     FSTAB,
+    NEEDS_UML,
     ROOT_UUID,
     digest,
     ext4_image,
@@ -28,13 +30,12 @@ from tests.backends.uml.test_uml import (
     plan_without_backend,
     same_plans,
 )
-from tests.backends.uml.test_uml import pytestmark as pytestmark
-from tests.build.images import MIB, PartSpec, convert, disk, filesystem, have, run
-from tests.build.uml import COPY, DM, LVM, MD, blank, build
+
+pytestmark = NEEDS_UML
 
 
 def ova(disks: list[Path], place: Path) -> Path:
-    from tests.backends.disks.test_formats import OVF
+    from tests.build.images import OVF
 
     names = ["boot.vmdk", "data.vmdk"]
     text = OVF if len(disks) == 2 else OVF.replace("data.vmdk", "boot.vmdk")

@@ -12,7 +12,7 @@ from guestfix.detect.windows.access import _fields, _holds, rdp_profiles
 from guestfix.formats.windows.regf import Hive
 from guestfix.formats.windows.registry import Registry
 from tests.build.windows import codes, hive, learn, make
-from tests.detect.windows.test_state import SERVICES, C, service
+from tests.build.windows_texts import SERVICES, C, service
 
 RULES = rf"{SERVICES}\SharedAccess\Parameters\FirewallPolicy"
 ON = "v2.28|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=3389|"

@@ -10,7 +10,7 @@ import pytest
 
 from guestfix.base.guest import Disk, Disks, Volume
 from tests.build.windows import KVM, codes, learn, make
-from tests.detect.windows.test_state import bcd
+from tests.build.windows_texts import bcd
 
 VOLUME = UUID("03020100-0504-0706-0809-0a0b0c0d0e0f")
 CODE = "GF-WINDOWS-DYNAMIC-DISK"

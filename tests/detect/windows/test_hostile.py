@@ -14,8 +14,8 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.formats.windows.regf import Hive, empty_hive
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import Options, make_plan
-from tests.actions.windows.test_apply import RULES, payload
 from tests.build.windows import CONFIG, SELECT, codes, hive, learn, make
+from tests.build.windows_corpus import RULES, payload
 
 C = "ControlSet001"
 SYSTEM_VALUES = [

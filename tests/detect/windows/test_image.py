@@ -11,45 +11,13 @@ from guestfix.apply.apply import apply_plan
 from guestfix.backends import open_guest
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import Options, make_plan
-from tests.actions.windows.test_apply import RULES, SEVEN
 from tests.build.images import PartSpec, disk, filesystem, have
 from tests.build.windows import hive, learn, make, pe
-from tests.detect.windows.test_state import bcd, service
+from tests.build.windows_corpus import RULES
+from tests.build.windows_images import TOOLS, ntfs, tree_of, windows
+from tests.build.windows_texts import bcd
 
-TOOLS = ("linux.uml", "mkntfs", "ntfs-3g", "mkfs.vfat", "mcopy", "sfdisk")
 pytestmark = pytest.mark.skipif(not have(*TOOLS), reason=f"needs {', '.join(TOOLS)}")
-
-
-def ntfs(place: Path, tree: Path, mib: int = 24) -> Path:
-    from tests.build.uml import build
-
-    filesystem("ntfs", place, mib << 20)
-    build(
-        [place],
-        [
-            "mkdir -p /run/mnt && ntfs-3g /dev/ubda /run/mnt",
-            "tar -xf /run/in/tree.tar --no-same-owner --no-same-permissions -C /run/mnt",
-            "umount /run/mnt",
-        ],
-        tree,
-    )
-    return place
-
-
-def windows(tmp_path: Path) -> Path:
-    return make(
-        tmp_path / "c",
-        service("viostor", 3),
-        SEVEN.replace('"6.1"', '"6.3"').replace("7601", "9600"),
-        {"Windows/System32/drivers/viostor.sys": pe()},
-    )
-
-
-def tree_of(base: Path, files: dict[str, bytes]) -> Path:
-    for name, data in files.items():
-        (base / name).parent.mkdir(parents=True, exist_ok=True)
-        (base / name).write_bytes(data)
-    return base
 
 
 def uefi(tmp_path: Path) -> Path:

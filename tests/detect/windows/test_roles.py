@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.build.windows import codes, learn, make
-from tests.detect.windows.test_state import C, service
+from tests.build.windows_texts import C, service
 
 
 def test_roles(tmp_path: Path) -> None:

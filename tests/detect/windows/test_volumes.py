@@ -10,7 +10,7 @@ import pytest
 
 from guestfix.cli import run
 from tests.build.images import PartSpec, disk, have
-from tests.detect.windows.test_image import ntfs, windows
+from tests.build.windows_images import ntfs, windows
 
 TOOLS = ("linux.uml", "mkntfs", "ntfs-3g", "sfdisk")
 pytestmark = pytest.mark.skipif(not have(*TOOLS), reason=f"needs {', '.join(TOOLS)}")

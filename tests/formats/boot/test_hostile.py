@@ -17,8 +17,8 @@ from guestfix.detect.boot import loaders as boot
 from guestfix.formats.boot import grubenv
 from guestfix.pack.model import Target
 from guestfix.plan.planner import Options
+from tests.build.menus import HOSTILE
 from tests.build.tree import build
-from tests.formats.boot.test_menus import HOSTILE
 
 PATHS = [
     "boot/grub/grub.cfg",

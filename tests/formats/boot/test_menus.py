@@ -16,6 +16,7 @@ from guestfix.formats.boot.cmdline import ArgLine, Rewrite
 from guestfix.formats.boot.entry import BootEntry, choose, split_choice
 from tests.build import menus as samples
 from tests.build.corpus import corpus_files
+from tests.build.menus import HOSTILE
 
 READERS: list[Callable[[bytes], list[ArgLine]]] = [
     grubargs.arg_lines,
@@ -23,47 +24,6 @@ READERS: list[Callable[[bytes], list[ArgLine]]] = [
     grublegacy.arg_lines,
     syslinux.arg_lines,
 ]
-
-HOSTILE = st.lists(
-    st.sampled_from(
-        [
-            b"menuentry 'a' {\n",
-            b'submenu "b" --id c {',
-            b"}\n",
-            b"}",
-            b"{",
-            b"if [ -f $x ]; then\n",
-            b"elif true; then ",
-            b"else\n",
-            b"fi\n",
-            b"for x in 1 2; do\n",
-            b"done\n",
-            b"while true; do ",
-            b"function f {\n",
-            b"\tlinux /vmlinuz root=/dev/sda2 ro 'quiet splash' \"a $b\"\n",
-            b"initrd /i\n",
-            b'set kernelopts="root=/dev/sda1 ro"\n',
-            b"'",
-            b'"',
-            b"\\",
-            b"\n",
-            b"# don't\n",
-            b"${",
-            b"$x ",
-            b"\xff\x00",
-            b"title x\n",
-            b"kernel /k root=/dev/sda1\n",
-            b"options root=/dev/sda1 $kernelopts\n",
-            b"append root=/dev/sda1\n",
-            b"configfile /x\n",
-            b"insmod x\n",
-            b"linux",
-            b";",
-            b"  ",
-        ]
-    ),
-    max_size=40,
-).map(b"".join) | st.binary(max_size=200)
 
 
 def change(texts: Sequence[str], line: ArgLine) -> Rewrite:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from guestfix.formats.initramfs.compress import compress
-from tests.actions.initramfs.test_inject import MICROCODE, OLD, VIRTIO, Result, plan
 from tests.build.initramfs import RELEASE, archive, guest, inside, module_path, modules_in_front
+from tests.build.initramfs_plans import MICROCODE, OLD, VIRTIO, Result, plan
 from tests.build.initramfs_tools import COMMANDS, pack
 
 BUSYBOX = Path("/bin/busybox")

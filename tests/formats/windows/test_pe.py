@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guestfix.formats.windows.pe import MACHINES, imports, machine
+from tests.build.windows_payload import linked
 
 
 def pe(number: int, at: int = 0x80) -> bytes:
@@ -37,22 +38,6 @@ def test_no_pe(head: bytes) -> None:
 def test_law_any_bytes(head: bytes) -> None:
     assert machine(head) is None or machine(head) in MACHINES.values()
     assert machine(b"MZ" + head) is None or machine(b"MZ" + head) in MACHINES.values()
-
-
-def linked(*names: str, wide: bool = True, number: int = 0x8664) -> bytes:
-    """A driver that is linked with modules of these names: one section, at 0x1000 in memory and 0x400 in the file."""
-    optional = 240 if wide else 224
-    head = bytearray(b"MZ".ljust(0x80, b"\0") + b"PE\0\0" + struct.pack("<HHIIIHH", number, 1, 0, 0, 0, optional, 0))
-    struct.pack_into("<I", head, 0x3C, 0x80)
-    body = bytearray(struct.pack("<H", 0x20B if wide else 0x10B).ljust(optional, b"\0"))
-    struct.pack_into("<II", body, (112 if wide else 96) + 8, 0x1000, 20 * (len(names) + 1))
-    table, texts = b"", b""
-    for name in names:
-        table += struct.pack("<5I", 0, 0, 0, 0x1000 + 20 * (len(names) + 1) + len(texts), 0)
-        texts += name.encode() + b"\0"
-    content = table + bytes(20) + texts
-    section = struct.pack("<8s6IHHI", b".idata", len(content), 0x1000, 0x1000, 0x400, 0, 0, 0, 0, 0)
-    return bytes(head + body + section).ljust(0x400, b"\0") + content
 
 
 @pytest.mark.parametrize("wide", [True, False])

@@ -16,8 +16,8 @@ from guestfix.formats.windows.regf import (
     regtext,
 )
 from guestfix.formats.windows.regf.diff import MAX_LINES, diff, show
+from tests.build.hive_model import Node, act, steps
 from tests.build.hive_oracles import Listing, corpus_hive, listing
-from tests.formats.windows.regf.test_model import Node, act, steps
 
 BEFORE = r"""
 [ControlSet001\Services\old]

@@ -13,8 +13,8 @@ from guestfix.base.errors import EditError, GuestfixError, UsageError
 from guestfix.cases.runner import copy_guest
 from guestfix.formats.windows.regf import Hive, empty_hive, regexport, regtext
 from guestfix.formats.windows.regf.roots import hive_root, inner_path
+from tests.build.hive_model import Node, act, steps
 from tests.build.hive_oracles import corpus_hive, listing, tool
-from tests.formats.windows.regf.test_model import Node, act, steps
 
 ROOT = r"HKEY_LOCAL_MACHINE\SYSTEM"
 

@@ -1,0 +1,83 @@
+"""Guests on images for tests of User-mode Linux."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from guestfix.backends import open_guest
+from guestfix.backends.image import open_image
+from guestfix.backends.status import usable
+from guestfix.base.guest import GuestFS
+from guestfix.pack.cache import load_pack
+from guestfix.plan.model import plan_out
+from guestfix.plan.planner import make_plan
+from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+
+NEEDS_UML = [
+    pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed"),
+    pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu missing"),
+]
+
+"""The marks of tests that start User-mode Linux."""
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOT_UUID = "11111111-2222-3333-4444-555555555555"
+FSTAB = "/dev/sda1 / ext4 errors=remount-ro 0 1\n/dev/sdb9 /gone ext4 defaults 0 2\n"
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def guestfix(*args: object, status: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "guestfix", *map(str, args)], capture_output=True, text=True, env=ENV, check=False
+    )
+    assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tree(tmp_path_factory.mktemp("tree") / "root", FSTAB)
+
+
+def make_tree(place: Path, fstab: str) -> Path:
+    root = debian(place, fstab)
+    try:
+        os.setxattr(root / "etc/fstab", "security.selinux", b"system_u:object_r:etc_t:s0\0")
+        os.chown(root / "etc/fstab", 12, 34)
+    except OSError:
+        pass
+    return root
+
+
+def ext4_image(tree: Path, folder: Path) -> Path:
+    content = filesystem("ext4", folder / "fs", 64 * MIB, tree, uuid=ROOT_UUID)
+    found = convert(disk(folder / "disk.raw", [PartSpec(content, name="root")]), "qcow2")
+    content.unlink()
+    return found
+
+
+def plan_without_backend(guest: GuestFS) -> dict:
+    plan = plan_out(make_plan(guest, load_pack(), "kvm-virtio"))
+    plan["guest"] = {key: value for key, value in plan["guest"].items() if key != "uri"}
+    return plan
+
+
+def same_plans(paths: list[Path], *, with_image: bool = True) -> dict:
+    uml = open_guest([f"uml:{paths[0]}", *map(str, paths[1:])])
+    try:
+        plan = plan_without_backend(uml)
+    finally:
+        uml.close()
+    if with_image:
+        assert plan == plan_without_backend(open_image([str(path) for path in paths]))
+    return plan
