@@ -10,8 +10,8 @@ from guestfix.pack.traits import fits
 
 
 def in_series(release: str, series: str) -> bool:
-    """Tell whether release starts with series at a whole number: 6.1 has 6.1.55, not 6.12."""
-    return release.startswith(series) and not release[len(series) : len(series) + 1].isdigit()
+    """Tell whether release starts with series at a whole number: 6.1 has 6.1.55, not 6.12; an empty series has all."""
+    return release.startswith(series) and not (series and release[len(series) : len(series) + 1].isdigit())
 
 
 def has_flavour(release: str, flavour: str, flavours: Mapping[str, Sequence[str]]) -> bool:
@@ -30,13 +30,22 @@ def listed(release: str, row: Mapping[str, Any], flavours: Mapping[str, Sequence
 
 
 def _fits(release: str, kernel: Any, flavours: Mapping[str, Sequence[str]]) -> bool:
+    """Tell whether a release is one of an entry's, its ``print`` being what the source printed by mistake, or why."""
     if isinstance(kernel, str):
         return in_series(release, kernel)
-    return in_series(release, kernel["series"]) and has_flavour(release, kernel["flavour"], flavours)
+    printed = kernel.get("print", "")
+    named = [kernel["flavour"], *([printed] if printed and " " not in printed else [])]
+    return any(has_flavour(release, one, flavours) for one in named) and in_series(release, kernel.get("series", ""))
 
 
 def describe(row: Mapping[str, Any]) -> str:
     """Return the row's kernels as a reader takes them in: ``2.6.32 except 2.6.32-71``."""
-    said = [one if isinstance(one, str) else f"{one['series']} {one['flavour']}" for one in row.get("kernels", ())]
+    said = [_say(one) for one in row.get("kernels", ())]
     refused = ", ".join(row.get("except", ()))
     return (", ".join(said) or "any") + (f" except {refused}" if refused else "")
+
+
+def _say(kernel: Any) -> str:
+    if isinstance(kernel, str):
+        return kernel
+    return " ".join(kernel[key] for key in ("series", "flavour") if key in kernel)

@@ -184,8 +184,9 @@ def _kernel(node: Node, reader: Reader) -> Any:
     if node.text is not None:
         return node.text
     inner = Reader(node, reader.problems, "a kernel")
-    inner.allow(("series", "flavour"))
-    return {"series": inner.text("series"), "flavour": inner.text("flavour")}
+    inner.allow(("series", "flavour", "print"))
+    given = {"series": inner.text("series", ""), "flavour": inner.text("flavour"), "print": inner.text("print", "")}
+    return {name: value for name, value in given.items() if value}
 
 
 def _standing(reader: Reader, row: dict[str, Any]) -> None:

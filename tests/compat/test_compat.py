@@ -163,6 +163,21 @@ def test_oracles_two_kernels(release: str, flavour: str, has: bool) -> None:
     assert has_flavour(release, flavour, OL.flavours) is has
 
 
+PRINTED = [
+    ("ol 5 names a suffix only", "5.10", "2.6.32-400.36.1.el5uek", "deprecated"),
+    ("and its own kernel has another", "5.10", "2.6.18-398.el5", "unsupported"),
+    ("what the guide printed", "6.4", "2.6.39-400.17.1.el6", "deprecated"),
+    ("what the system ships", "6.4", "2.6.39-400.17.1.el6uek", "deprecated"),
+    ("a series that has no such flavour", "6.4", "2.6.32-358.el6uek", "unsupported"),
+    ("left out of the guide", "9.6", "5.14.0-570.12.1.el9_6", "supported"),
+]
+
+
+@pytest.mark.parametrize(("why", "version", "release", "status"), PRINTED)
+def test_what_a_source_misprints(tmp_path: Path, why: str, version: str, release: str, status: str) -> None:
+    assert verdict_of(tmp_path, "ol", version, release).status == status
+
+
 # load errors, each at its place
 
 SURE = row("1 - 3", "unlisted").replace("confidence: likely", "note: n")
