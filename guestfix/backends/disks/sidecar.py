@@ -27,6 +27,11 @@ def read_disks(path: str) -> Disks:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise GuestfixError(f"can't read the disks description: {error.strerror}", where=path) from error
+    return disks_from(data, path)
+
+
+def disks_from(data: bytes, path: str) -> Disks:
+    """Return the disks that the bytes of this file describe. Raises PackError with every mistake."""
     name = f"disks-{FORMAT}-{hashlib.sha256(data).hexdigest()}"
     try:
         return _decode(cache.read(name))

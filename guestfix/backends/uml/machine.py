@@ -85,22 +85,6 @@ class Modules:
             os.close(descriptor)
 
 
-class _Guest(DirectoryGuest):
-    """The mounted guest; ``added`` are folders that are not in its tree: guest path to where they are."""
-
-    def __init__(self, root: str, added: dict[str, str]) -> None:
-        self._added = added
-        super().__init__(root)
-
-    def _host(self, real: str) -> str:
-        top = "/" + real.split("/")[1]
-        return self._added[top] + real[len(top) :] if top in self._added else super()._host(real)
-
-    def _scan(self, real: str) -> tuple[str, ...]:
-        names = super()._scan(real)
-        return tuple(sorted({*names, *(path[1:] for path in self._added)})) if real == "/" else names
-
-
 class Machine:
     """Everything that the host can ask for; ``do_NAME`` answers the request NAME."""
 
@@ -119,6 +103,7 @@ class Machine:
         self._views: dict[tuple[int, str], str | None] = {}
         self._mounted: list[str] = []
         self._replayed: set[int] = set()
+        self._guests: list[DirectoryGuest] = []
         self.guest: DirectoryGuest
 
     # mounting
@@ -177,7 +162,13 @@ class Machine:
                 self.problems.append(f"{device_title(part)}: {text}")
                 self._views[key] = None
         place = self._views[key]
-        return DirectoryGuest(place) if place else None
+        return self._guest(place) if place else None
+
+    def _guest(self, place: str, grafts: dict[str, str] | None = None) -> DirectoryGuest:
+        """Open a mounted tree; it is let go of before it is unmounted."""
+        guest = DirectoryGuest(place, grafts=grafts)
+        self._guests.append(guest)
+        return guest
 
     def _subvolumes(self, part: Part) -> Sequence[Subvolume]:
         if self._view(part, "subvolid:5") is None:
@@ -198,7 +189,7 @@ class Machine:
         for one in self.layout.mounts:
             self._mount_final(one)
         added = {one.path: f"{BASE}/added{one.path}" for one in self.layout.mounts if one.added}
-        self.guest = _Guest(f"{BASE}/root", added)
+        self.guest = self._guest(f"{BASE}/root", {path[1:]: place for path, place in added.items()})
         problems = list(dict.fromkeys(self.problems))
         return {
             "disks": self.layout.disks,
@@ -219,8 +210,8 @@ class Machine:
             target = f"{BASE}/added{one.path}"
         elif one.path != "/":
             # the mount point is the guest's, so it is resolved inside it; it must be a folder already
-            real = DirectoryGuest(target).realpath(one.path)
-            found = DirectoryGuest(target).stat(real)
+            tree = self._guest(target)
+            real, found = tree.realpath(one.path), tree.stat(one.path)
             if found is None or found.kind != "dir":
                 self.problems.append(f"{one.path}: its mount point is no folder")
                 return
@@ -231,6 +222,9 @@ class Machine:
             raise DiskError(f"{one.path} can't be mounted for writing: {error.strerror}") from error
 
     def _unmount_all(self) -> None:
+        for guest in self._guests:
+            guest.close()
+        self._guests.clear()
         for target in reversed(self._mounted):
             unmount(target)
         self._mounted.clear()
