@@ -1,42 +1,61 @@
-"""A second copy of what apply keeps, on the host: the originals before anything is written, then the journal."""
+"""A second copy of what apply keeps, on the host: the originals before anything is written, then the journal.
+
+The host folder is written to as a guest's is, by descriptors: a link in it leads nowhere else.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 
+from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.digest import chunks_of
-from guestfix.base.errors import Blocked
-from guestfix.base.guest import GuestFS
+from guestfix.base.errors import ApplyError, Blocked
+from guestfix.base.guest import GuestFS, Meta
+from guestfix.base.names import parents
 from guestfix.plan.model import Plan, dump_plan
 
 
 def copy_originals(guest: GuestFS, plan: Plan, folder: str) -> None:
     """Copy every file that the plan changes to ``folder/originals``, and the plan beside it.
 
-    Raises Blocked where the host folder can't be written; the guest is untouched then.
+    Only the user may read the copies. Raises Blocked where the host folder can't be written; the guest is
+    untouched then.
     """
     try:
-        os.makedirs(folder, exist_ok=True)
-        _write(os.path.join(folder, "plan.json"), [dump_plan(plan)])
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        copies = DirectoryGuest(folder)
+        _write(copies, "/plan.json", [dump_plan(plan)])
         for change in plan.changes:
             if (change.before or "").startswith("sha256:"):
-                place = os.path.join(folder, "originals", change.path.lstrip("/"))
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                _write(place, chunks_of(guest, change.path))
+                _write(copies, f"/originals{change.path}", chunks_of(guest, change.path))
     except OSError as error:
         raise Blocked(
-            f"can't keep a copy on the host: {error.strerror}", where=str(error.filename or folder)
+            f"can't keep a copy on the host: {error.strerror}", where=f"{folder}: {error.filename}"
         ) from error
 
 
 def copy_journal(guest: GuestFS, journal: str | None, folder: str) -> None:
-    """Copy the journal at this guest path to ``folder/journal.json``; None is no journal."""
-    if journal:
-        _write(os.path.join(folder, "journal.json"), chunks_of(guest, journal))
+    """Copy the journal at this guest path to ``folder/journal.json``; None is no journal.
+
+    Raises ApplyError where the host folder can't be written: the plan is applied by then.
+    """
+    try:
+        if journal:
+            _write(DirectoryGuest(folder), "/journal.json", chunks_of(guest, journal))
+    except OSError as error:
+        raise ApplyError(
+            f"the plan was applied, but no copy of its journal could be kept on the host: {error.strerror}",
+            restored=False,
+            where=folder,
+            remedy=f"copy {journal} from the guest, or undo the apply: guestfix revert",
+        ) from error
 
 
-def _write(path: str, chunks: Iterable[bytes]) -> None:
-    with open(path, "wb") as stream:
-        for chunk in chunks:
-            stream.write(chunk)
+def _write(copies: DirectoryGuest, path: str, chunks: Iterable[bytes]) -> None:
+    for above in parents(path):
+        if copies.stat(above) is None:
+            copies.mkdir(above, Meta(0o700))
+    if copies.stat(path, follow=False) is not None:
+        copies.drop(path)
+    copies.put(path, chunks, Meta(0o600))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import IO, Any
 
+from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.guest import MAX_READ, Disks, GuestFS, Meta, Space, Stat, Volume
 from guestfix.base.names import parents
 from guestfix.base.record import names_of
@@ -81,16 +81,19 @@ class Recorder:
 def write_tree(recorder: Recorder, root: Path) -> list[str]:
     """Write what was seen below root, which must not exist: read files whole, others empty.
 
-    Returns the paths of files left out because they are larger than MAX_FILE.
+    Returns the paths of files left out because they are larger than MAX_FILE. Nothing is written elsewhere,
+    whatever links the guest has or gets meanwhile. Raises OSError where root can't be written.
     """
     left_out: list[str] = []
     root.mkdir(parents=True)
+    tree = DirectoryGuest(str(root))
     for path in sorted(recorder.was_seen):
-        _write_path(recorder, root, path, left_out)
+        _write_path(recorder, tree, path, left_out)
+    tree.close()
     return left_out
 
 
-def _write_path(recorder: Recorder, root: Path, path: str, left_out: list[str]) -> None:
+def _write_path(recorder: Recorder, tree: DirectoryGuest, path: str, left_out: list[str]) -> None:
     """Write one path, and on the way every link that leads to it, as links."""
     base = recorder.base
     for step in [*parents(path), path]:
@@ -99,32 +102,31 @@ def _write_path(recorder: Recorder, root: Path, path: str, left_out: list[str]) 
         found = base.stat(place, follow=False)
         if found is None or place == "/":
             return
-        host = root / place.lstrip("/")
-        if os.path.lexists(host):
+        if tree.stat(place, follow=False) is not None:
             continue
-        host.parent.mkdir(parents=True, exist_ok=True)
+        for above in parents(place):
+            if tree.stat(above, follow=False) is None:
+                tree.mkdir(above, Meta(0o755))
         if found.kind == "symlink":
-            target = base.readlink(place)
-            host.symlink_to(target)
+            tree.put_symlink(place, base.readlink(place), Meta())
             real = base.realpath(place)
             if real != place:
-                _write_path(recorder, root, real, left_out)
+                _write_path(recorder, tree, real, left_out)
         elif found.kind == "dir":
-            host.mkdir()
+            tree.mkdir(place, Meta(0o755))
         elif found.kind == "file":
-            _write_file(recorder, place, path, host, found, left_out)
+            data = _content(recorder, place, found, left_out)
+            tree.put(place, [data], Meta(found.mode & 0o777 | 0o600))
 
 
-def _write_file(recorder: Recorder, place: str, path: str, host: Path, found: Stat, left_out: list[str]) -> None:
-    read = {recorder.base.realpath(one) for one in recorder.was_read}
-    data = b""
-    if place in read:
-        if found.size > MAX_FILE:
-            left_out.append(place)
-        else:
-            data = recorder.base.read(place, MAX_FILE)
-    host.write_bytes(data)
-    host.chmod(found.mode & 0o777 | 0o600)
+def _content(recorder: Recorder, place: str, found: Stat, left_out: list[str]) -> bytes:
+    """Return the bytes of a file that was read, none where it was only looked at or is too large."""
+    if place not in {recorder.base.realpath(one) for one in recorder.was_read}:
+        return b""
+    if found.size > MAX_FILE:
+        left_out.append(place)
+        return b""
+    return recorder.base.read(place, MAX_FILE)
 
 
 def disks_plain(disks: Disks | None) -> dict[str, Any]:
