@@ -76,15 +76,19 @@ class Tree:
         finally:
             os.close(folder)
 
+    def _folder(self, path: str) -> int:
+        """Open a folder; "" is the root. Raises GuestfixError where there is none (any more)."""
+        try:
+            return self._open(path, _FOLDER) if path else os.dup(self._fd)
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+
     def walk(self, into: Callable[[str], bool], *, links: bool = False, below: str = "") -> Iterator[Item]:
         """Yield every entry, sorted by name in each folder; a folder is entered where ``into`` agrees to its path.
 
         Raises GuestfixError for a device, a socket, a FIFO, for a link unless ``links``, and beyond a bound.
         """
-        try:
-            fd = self._open(below, _FOLDER) if below else os.dup(self._fd)
-        except OSError as error:
-            raise self._unreadable(below, error) from error
+        fd = self._folder(below)
         try:
             yield from self._walk(fd, below, into, links, 1)
         finally:
@@ -190,7 +194,7 @@ class Tree:
         Modes and times are kept, owners are not. Raises GuestfixError as :meth:`walk` and :meth:`read` do.
         """
         folder, _, name = below.rpartition("/")
-        parent = self._open(folder, _FOLDER) if folder else os.dup(self._fd)
+        parent = self._folder(folder)
         try:
             kind = self._item(parent, name, below, False).kind
         finally:
@@ -222,7 +226,7 @@ class Tree:
 
     def _target(self, path: str) -> str:
         folder, _, name = path.rpartition("/")
-        fd = self._open(folder, _FOLDER) if folder else os.dup(self._fd)
+        fd = self._folder(folder)
         try:
             return os.readlink(name, dir_fd=fd)
         except OSError as error:
@@ -231,7 +235,7 @@ class Tree:
             os.close(fd)
 
     def _like(self, path: str, place: str) -> None:
-        fd = self._open(path, _FOLDER)
+        fd = self._folder(path)
         try:
             found = os.fstat(fd)
         finally:
