@@ -71,3 +71,27 @@ def apply_splices(src: bytes, splices: list[Splice]) -> bytes:
         out += [src[at : splice.offset], splice.data]
         at = splice.offset + splice.length
     return b"".join([*out, src[at:]])
+
+
+def newline_of(src: bytes) -> bytes:
+    """Return the line ending that the file uses (that of its first line)."""
+    first = src.find(b"\n")
+    return b"\r\n" if first > 0 and src[first - 1 : first] == b"\r" else b"\n"
+
+
+def insert_lines(src: bytes, at: int, *lines: bytes) -> Splice:
+    """Return the splice that puts whole lines at ``at``: where a line begins, or at the file's end.
+
+    They end as the file's lines do. Nothing is joined: a last line without an ending gets one first, and one
+    that goes on in the next by a final backslash gets an empty line. Every editor adds lines by this alone.
+    """
+    end = newline_of(src)
+    lead = end if at and src[at - 1 : at] != b"\n" else b""
+    if src[max(at - 3, 0) : at].rstrip(b"\r\n").endswith(b"\\"):
+        lead += end
+    return Splice(at, 0, lead + b"".join(line + end for line in lines))
+
+
+def append_lines(src: bytes, *lines: bytes) -> bytes:
+    """Return src with whole lines added after its last one; see :func:`insert_lines`."""
+    return apply_splices(src, [insert_lines(src, len(src), *lines)])

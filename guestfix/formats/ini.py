@@ -6,8 +6,9 @@ systemd.syntax(7). Reading never fails: a line that is neither group, entry nor 
 
 from __future__ import annotations
 
+from guestfix.base.edit import Splice, append_lines, apply_splices, insert_lines
 from guestfix.base.record import field, frozen, mutable
-from guestfix.formats.shellvars import decode, encode, newline_of
+from guestfix.formats.shellvars import decode, encode
 
 
 @frozen
@@ -44,10 +45,12 @@ def _lines(src: bytes, joined: bool) -> list[tuple[int, int, int, int]]:
     while at < len(src):
         start, first = at, number
         while True:
-            stop = src.find(b"\n", at)
+            begin, stop = at, src.find(b"\n", at)
             at, number = (len(src) if stop < 0 else stop + 1), number + 1
-            comment = src[start : start + 1] in b"#;"
-            if not joined or comment or stop < 0 or not src[start:stop].rstrip(b"\r").endswith(b"\\"):
+            comment = src[begin : begin + 1] in b"#;" and joined
+            if not joined or stop < 0 or (comment and begin == start):
+                break
+            if not comment and not src[max(begin, stop - 2) : stop].rstrip(b"\r").endswith(b"\\"):
                 break
         text_end = at - 1 if src[at - 1 : at] == b"\n" else at
         found.append((first, start, text_end, at))
@@ -100,20 +103,14 @@ def set_value(src: bytes, group: str, key: str, value: str, *, continued: bool =
         if last.value == value:
             return src
         return src[: last.value_start] + encode(value) + src[last.value_end :]
-    newline = newline_of(src)
-    line = encode(f"{key}={value}") + newline
+    line = encode(f"{key}={value}")
     home = next((item for item in reversed(found) if item.name == group), None)
     if home is None:
-        lead = b"" if not src or src.endswith(b"\n") else newline
-        gap = newline if src else b""
-        return src + lead + gap + encode(f"[{group}]") + newline + line
+        return append_lines(src, *([b""] if src else []), encode(f"[{group}]"), line)
     at = home.entries[-1].end if home.entries else home.body
-    lead = b"" if src[:at].endswith(b"\n") else newline
-    return src[:at] + lead + line + src[at:]
+    return apply_splices(src, [insert_lines(src, at, line)])
 
 
 def remove(src: bytes, spans: list[tuple[int, int]]) -> bytes:
     """Return src without these spans (start, end), which don't overlap; src itself where there are none."""
-    for start, end in sorted(spans, reverse=True):
-        src = src[:start] + src[end:]
-    return src
+    return apply_splices(src, [Splice(start, end - start, b"") for start, end in spans])

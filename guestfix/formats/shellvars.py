@@ -8,14 +8,33 @@ from __future__ import annotations
 
 import re
 
+from guestfix.base.edit import Splice, apply_splices, insert_lines
+from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
-from guestfix.base.record import frozen
+from guestfix.base.record import field, frozen, mutable, replace
 
 _START = regex(
     rb"[ \t]*(?P<export>(?:export|declare|local|readonly)[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<op>\+?=)"
 )
+_NEXT = regex(rb"[ \t;]+(?=(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*\+?=)")
 _PLAIN = regex(rb"[^\s'\"\\$`;&|<>()]+")
 _SAFE = regex(r"[A-Za-z0-9_@%+:,./=^~-]*\Z")
+_SINGLE = regex(rb"'(?P<inner>[^']*+)'")
+_DOUBLE = regex(rb'"(?P<inner>(?:[^"\\]++|\\[\s\S])*+)"')
+_ESCAPE = regex(rb"\\([\s\S])")
+_EXPANDS = regex(rb"(?:[^\\$`]++|\\[\s\S])*+[$`]")
+_REST = regex(
+    rb"""(?: [^\n'"\\\#]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | (?<![^\s;&|()])\#[^\n]*+ | \# )*+""",
+    re.VERBOSE,
+)
+"""What follows on a command's line, quoted newlines included; it ends before a quote that nothing closes."""
+
+_HEREDOC = regex(rb"(?<!<)<<(?P<tabs>-?)[ \t]*+\\?(?P<word>[A-Za-z_]\w*+)")
+_NO_CODE = regex(
+    rb"""(?<=<)['"] | (?<=<[-\ \t])['"] | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | (?<![^\s;&|()])\#[^\n]*+""",
+    re.VERBOSE,
+)
+"""Quoted texts and comments, but for the quotes around the word that ends a here-document."""
 
 
 @frozen
@@ -49,62 +68,132 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _quoted(src: bytes, at: int, quote: bytes) -> tuple[int, bytes, bool] | None:
-    """Read a quoted part whose opening quote is at ``at``: its end, its bytes, whether it expands."""
-    out: list[bytes] = []
-    pos, dynamic = at + 1, False
-    while pos < len(src):
-        char = src[pos : pos + 1]
-        if char == quote:
-            return pos + 1, b"".join(out), dynamic
-        if quote == b'"' and char == b"\\" and pos + 1 < len(src):
-            following = src[pos + 1 : pos + 2]
-            if following != b"\n":
-                out.append(following if following in b'"\\$`' else b"\\" + following)
-            pos += 2
-            continue
-        dynamic = dynamic or (quote == b'"' and char in b"$`")
-        out.append(char)
-        pos += 1
-    return None
+class _Open(Exception):
+    """A quote or list at this offset is never closed."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
 
 
-def _word(src: bytes, at: int) -> tuple[int, bytes, bool] | None:
-    """Read one shell word at ``at``: its end, its bytes without quotes, whether it expands."""
-    out: list[bytes] = []
-    pos, dynamic = at, False
-    while pos < len(src):
-        char = src[pos : pos + 1]
-        if char in b"'\"":
-            part = _quoted(src, pos, char)
-            if part is None:
-                return None
-            pos, text, expands = part
-            out.append(text)
-            dynamic = dynamic or expands
-        elif char == b"\\":
-            if src[pos + 1 : pos + 2] not in (b"\n", b""):
-                out.append(src[pos + 1 : pos + 2])
-            pos += 2
-        elif char in b"$`(":
-            return _rest_of_line(src, at)
-        else:
-            plain = _PLAIN.match(src, pos)
-            if plain is None:
+@mutable
+class _Scan:
+    """Reads one file. ``opened`` is (offset, line) of the first quote or list that nothing closes.
+
+    ``closes`` is false once the end of a list or here-document was looked for in vain: it is looked for once.
+    """
+
+    src: bytes
+    found: list[Assignment] = field(default_factory=list)
+    opened: tuple[int, int] | None = None
+    closes: bool = True
+
+    def run(self) -> None:
+        at, line, src = 0, 1, self.src
+        while at < len(src):
+            try:
+                end = self._line(at, line)
+            except _Open as error:
+                self.opened = self.opened or (error.at, line + src.count(b"\n", at, error.at))
+                for index in range(len(self.found)):
+                    if self.found[-1 - index].start < at:
+                        break
+                    self.found[-1 - index] = replace(self.found[-1 - index], end=len(src))  # all after it is quoted
+                end = _line_end(src, at)
+            line += src.count(b"\n", at, end + 1)
+            at = end + 1
+
+    def _line(self, start: int, line: int) -> int:
+        """Read the assignments that begin a line; return the offset of the newline that ends the command."""
+        at, src, first = start, self.src, len(self.found)
+        while match := _START.match(src, at):
+            pos, text, dynamic = self._word(match.end())
+            self.found.append(self._assignment(match, line, start, pos, text, dynamic))
+            at = pos if src[match.end() : match.end() + 1] == b"(" else match.end()
+            following = _NEXT.match(src, pos)
+            if following is None:
                 break
-            out.append(plain[0])
-            pos = plain.end()
-    return min(pos, len(src)), b"".join(out), dynamic
+            at = following.end()
+        end = self._rest(at)
+        for index in range(first, len(self.found)):
+            self.found[index] = replace(self.found[index], end=min(end + 1, len(src)))
+        return end
+
+    def _assignment(
+        self, match: re.Match[bytes], line: int, start: int, pos: int, text: bytes, dynamic: bool
+    ) -> Assignment:
+        return Assignment(
+            decode(match["name"]),
+            decode(text),
+            line + self.src.count(b"\n", start, match.start()),
+            start,
+            min(_line_end(self.src, pos) + 1, len(self.src)),
+            match.end(),
+            pos,
+            dynamic=dynamic,
+            append=match["op"] == b"+=",
+            exported=match["export"] is not None,
+        )
+
+    def _rest(self, at: int) -> int:
+        rest = _REST.match(self.src, at)
+        end = rest.end() if rest else at
+        if end < len(self.src) and self.src[end : end + 1] in b"'\"":
+            raise _Open(end)
+        end = _line_end(self.src, end)
+        code = _NO_CODE.sub(b"", self.src[at:end]) if self.closes and b"<<" in self.src[at:end] else b""
+        here = _HEREDOC.search(code)
+        if here is None:
+            return end
+        lead = rb"\t*" if here["tabs"] else b""
+        close = re.compile(rb"^" + lead + re.escape(here["word"]) + rb"\r?$", re.MULTILINE).search(self.src, end)
+        self.closes = close is not None
+        if close is None:
+            raise _Open(at)
+        return _line_end(self.src, close.start())
+
+    def _word(self, at: int) -> tuple[int, bytes, bool]:
+        """Read one shell word at ``at``: its end, its bytes without quotes, whether it expands."""
+        src, out, pos, dynamic = self.src, [], at, False
+        while pos < len(src):
+            char = src[pos : pos + 1]
+            if char in b"'\"":
+                part = (_SINGLE if char == b"'" else _DOUBLE).match(src, pos)
+                if part is None:
+                    raise _Open(pos)
+                dynamic = dynamic or (char == b'"' and _EXPANDS.match(part["inner"]) is not None)
+                out.append(part["inner"] if char == b"'" else _ESCAPE.sub(_unescaped, part["inner"]))
+                pos = part.end()
+            elif char == b"\\":
+                if src[pos + 1 : pos + 2] not in (b"\n", b""):
+                    out.append(src[pos + 1 : pos + 2])
+                pos += 2
+            elif char in b"$`(":
+                return self._as_written(at, pos)
+            else:
+                plain = _PLAIN.match(src, pos)
+                if plain is None:
+                    break
+                out.append(plain[0])
+                pos = plain.end()
+        return min(pos, len(src)), b"".join(out), dynamic
+
+    def _as_written(self, at: int, pos: int) -> tuple[int, bytes, bool]:
+        """Take a word with an expansion at ``pos`` as written, to its line's end; an array to its closing line."""
+        end = _line_end(self.src, pos)
+        if self.src[at : at + 1] == b"(":
+            close = self.src.find(b")", at) if self.closes else -1
+            self.closes = close >= 0
+            if close < 0:
+                raise _Open(at)
+            end = close + 1
+        raw = self.src[at:end].rstrip(b"\r\n \t")
+        return at + len(raw), raw, True
 
 
-def _rest_of_line(src: bytes, at: int) -> tuple[int, bytes, bool]:
-    """Take an expansion or array as written, to the end of its line (an array: to its closing line)."""
-    end = _line_end(src, at)
-    if src[at : at + 1] == b"(":
-        close = src.find(b")", at)
-        end = close + 1 if close >= 0 else end
-    raw = src[at:end].rstrip(b"\r\n \t")
-    return at + len(raw), raw, True
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    char = match[1]
+    return b"" if char == b"\n" else char if char in b'"\\$`' else match[0]
 
 
 def _line_end(src: bytes, at: int) -> int:
@@ -113,33 +202,37 @@ def _line_end(src: bytes, at: int) -> int:
     return len(src) if end < 0 else end
 
 
+def _scan(src: bytes) -> _Scan:
+    scan = _Scan(src)
+    scan.run()
+    return scan
+
+
 def assignments(src: bytes) -> list[Assignment]:
-    """Return every assignment that starts a line, in file order. Other lines are passed over."""
-    found: list[Assignment] = []
-    at, line = 0, 1
-    while at < len(src):
-        start, end = at, _line_end(src, at)
-        match = _START.match(src, at, end)
-        word = _word(src, match.end()) if match else None
-        if match and word:
-            end = _line_end(src, word[0])
-            found.append(
-                Assignment(
-                    decode(match["name"]),
-                    decode(word[1]),
-                    line,
-                    start,
-                    min(end + 1, len(src)),
-                    match.end(),
-                    word[0],
-                    dynamic=word[2],
-                    append=match["op"] == b"+=",
-                    exported=match["export"] is not None,
-                )
-            )
-        line += src.count(b"\n", start, end + 1)
-        at = end + 1
-    return found
+    """Return every assignment that starts a line, or follows another on its line, in file order.
+
+    Lines in quotes and here-documents are passed over, and other commands. A quote that nothing closes costs
+    its line alone, though a shell would take all that follows for quoted: see :func:`settled`.
+    """
+    return _scan(src).found
+
+
+def settled(src: bytes) -> list[Assignment]:
+    """Return the assignments that a shell takes for such: those on lines before a quote that nothing closes."""
+    scan = _scan(src)
+    return [one for one in scan.found if scan.opened is None or one.end <= scan.opened[0]]
+
+
+def refuse_open(src: bytes, what: str, before: int | None = None) -> None:
+    """Raise EditError where a quote or list is opened before an offset (default: the file's end) and never closed."""
+    opened = _scan(src).opened
+    if opened is not None and (before is None or before > opened[0]):
+        raise EditError(
+            f"{what} can't be set: the quote or list that begins on line {opened[1]} is never closed, so a shell"
+            " takes all after it for its text",
+            where=f"line {opened[1]}",
+            remedy="close it by hand, then run the report again",
+        )
 
 
 def find(src: bytes, name: str) -> Assignment | None:
@@ -163,33 +256,48 @@ def quote(value: str, like: bytes = b"") -> bytes:
     return raw
 
 
-def newline_of(src: bytes) -> bytes:
-    """Return the line ending that the file uses (that of its first line)."""
-    first = src.find(b"\n")
-    return b"\r\n" if first > 0 and src[first - 1 : first] == b"\r" else b"\n"
+def add_lines(src: bytes, what: str, *lines: bytes) -> bytes:
+    """Return src with lines after its last. Raises EditError (about ``what``) where a quote is open there."""
+    refuse_open(src, what)
+    return apply_splices(src, [insert_lines(src, len(src), *lines)])
 
 
 def set_value(src: bytes, name: str, value: str) -> bytes:
-    """Make name's last assignment say value; add one at the end where there is none.
+    """Make name say value to a shell: in its last assignment, or by one added at the end where that is none.
 
-    Quotes, spacing and what follows on the line are kept. Returns src itself where it already says so.
+    Quotes, spacing and what follows on the line are kept. Returns src itself where it already says so. Raises
+    EditError where a quote that nothing closes comes before the place.
     """
-    found = find(src, name)
-    if found is None:
-        end = newline_of(src)
-        lead = b"" if not src or src.endswith(b"\n") else end
-        body = src.removesuffix(b"\n")
-        if (len(body) - len(body.rstrip(b"\\"))) % 2:
-            lead += end  # the last line goes on in the next, which is to be empty then
-        return src + lead + encode(name) + b"=" + quote(value) + end
-    if found.value == value and not found.dynamic:
+    last = next((one for one in reversed(assignments(src)) if one.name == name), None)
+    if last is None or last.append:  # what is appended to can only be overruled
+        return add_lines(src, name, encode(name) + b"=" + quote(value))
+    if last.value == value and not last.dynamic:
         return src
-    old = src[found.value_start : found.value_end]
-    return src[: found.value_start] + quote(value, old) + src[found.value_end :]
+    refuse_open(src, name, last.end)
+    old = src[last.value_start : last.value_end]
+    return src[: last.value_start] + quote(value, old) + src[last.value_end :]
 
 
 def unset(src: bytes, name: str) -> bytes:
-    """Remove every line that assigns name. Returns src itself where none does."""
-    for found in reversed([one for one in assignments(src) if one.name == name]):
-        src = src[: found.start] + src[found.end :]
-    return src
+    """Remove every assignment of name with its line. Returns src itself where there is none."""
+    return drop(src, [one for one in settled(src) if one.name == name])
+
+
+def drop(src: bytes, gone: list[Assignment], mark: bytes = b"") -> bytes:
+    """Remove assignments with their lines, or with ``mark`` make these comments; none gives src itself.
+
+    One that shares its line with others, or can't be a comment as it goes over several lines, becomes empty
+    instead, which readers take for absent.
+    """
+    sharing: dict[int, int] = {}
+    for one in assignments(src) if gone else ():
+        sharing[one.start] = sharing.get(one.start, 0) + 1
+    splices = []
+    for one in gone:
+        if sharing[one.start] > 1 or (mark and b"\n" in src[one.start : one.end - 1]):
+            splices.append(Splice(one.value_start, one.value_end - one.value_start, b""))
+        elif mark:
+            splices.append(Splice(one.start, 0, mark))
+        else:
+            splices.append(Splice(one.start, one.end - one.start, b""))
+    return apply_splices(src, [one for one in splices if one.length or one.data])

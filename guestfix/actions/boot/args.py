@@ -52,19 +52,23 @@ def change_all(bench: Workbench, change: Change) -> None:
             here = _with_context(change, shared, one.path == MAIN_DEFAULTS or not has_main)
         try:
             after = argplaces.rewrite(one.src, one.form, here)
+            if one.path == MAIN_DEFAULTS:
+                after = _add_assignment(after, here, shared)
         except EditError as error:
-            bench.find(
-                "GF-BOOT-ENV-FULL",
-                "warning",
-                f"kernel arguments could not be changed: {error.what}",
-                Evidence(one.path),
-                remedy="shorten the arguments in it (grub2-editenv), or write them into the entries themselves",
-            )
+            _report_refusal(bench, one, error)
             continue
-        if one.path == MAIN_DEFAULTS:
-            after = _add_assignment(after, here, shared)
         if after is not one.src and after != one.src:
             bench.fs.put(one.path, after)
+
+
+def _report_refusal(bench: Workbench, source: Source, error: EditError) -> None:
+    bench.find(
+        "GF-BOOT-ENV-FULL" if source.form == "grubenv" else "GF-BOOT-ARGS-REFUSED",
+        "warning",
+        f"kernel arguments could not be changed: {error.what}",
+        Evidence(source.path),
+        remedy=error.remedy or "shorten the arguments in it (grub2-editenv), or write them into the entries themselves",
+    )
 
 
 def _words_of_defaults(known: Iterable[Source]) -> list[str]:

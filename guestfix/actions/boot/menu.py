@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from guestfix.actions.workbench import Workbench
-from guestfix.base.edit import Link, Splice, apply_splices
+from guestfix.base.edit import Link, Splice, apply_splices, insert_lines
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
@@ -109,7 +109,9 @@ def _set_grub2(bench: Workbench, entry: Entry) -> bool:
         done = _set_saved_entry(bench, path, entry)
     else:
         new, literal = grub_word(entry["id"]), _default_literals(content)
-        splices = [Splice(at, end - at, new) for at, end in literal] or [Splice(0, 0, b"set default=" + new + b"\n")]
+        splices = [Splice(at, end - at, new) for at, end in literal] or [
+            insert_lines(content, 0, b"set default=" + new)
+        ]
         bench.fs.put(path, apply_splices(content, splices))
         done = True
     if done:
@@ -179,7 +181,7 @@ def _set_legacy(bench: Workbench, entry: Entry) -> bool:
     number = str(entry["id"]).encode()
     known = [one for one in grublegacy.parse(content).commands if one.name == "default"]
     splices = [Splice(one.start, one.end - one.start, number) for one in known] or [
-        Splice(0, 0, b"default=%s\n" % number)
+        insert_lines(content, 0, b"default=%s" % number)
     ]
     bench.fs.put(path, apply_splices(content, splices))
     return True
@@ -192,7 +194,8 @@ def _set_loader_conf(bench: Workbench, entry: Entry) -> bool:
     src = content if isinstance(content, bytes) else b""
     lines = [line for line in src.splitlines(keepends=True) if line.split()[:1] != [b"default"]]
     suffix = b"" if entry["loader"] == "uki" else b".conf"
-    bench.fs.put(path, b"".join([b"default " + name + suffix + b"\n", *lines]))
+    rest = b"".join(lines)
+    bench.fs.put(path, apply_splices(rest, [insert_lines(rest, 0, b"default " + name + suffix)]))
     return True
 
 

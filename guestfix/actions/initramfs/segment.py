@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable
 from typing import IO
 
-from guestfix.base.edit import Splice
+from guestfix.base.edit import Splice, append_lines
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
@@ -186,13 +186,13 @@ def _early(segment: Segment, name: str, data: bytes) -> None:
 def _with_arguments(old: bytes, names: Iterable[str]) -> bytes:
     """Return /etc/cmdline for dracut before 014, which has no cmdline.d and takes one module an argument."""
     line = " ".join(f"{argument}={name}" for argument in ("rd.driver.pre", "rdloaddriver") for name in names)
-    return old + (b"\n" if old and not old.endswith(b"\n") else b"") + line.encode() + b"\n"
+    return append_lines(old, line.encode())
 
 
 def _with_lines(old: bytes, names: Iterable[str]) -> bytes:
     known = {line.strip().replace(b"-", b"_") for line in old.splitlines()}
-    fresh = b"".join(name.encode() + b"\n" for name in names if name.encode() not in known)
-    return old + (b"\n" if old and not old.endswith(b"\n") and fresh else b"") + fresh
+    fresh = [name.encode() for name in names if name.encode() not in known]
+    return append_lines(old, *fresh) if fresh else old
 
 
 def _with_words(old: bytes, variable: str, names: Iterable[str]) -> bytes:

@@ -198,27 +198,32 @@ def _bls_entries(host: GrubHost, env: Mapping[str, str], above: str) -> list[Boo
     files = [name for name in names(host.guest, folder) if name.endswith(".conf")] if folder else []
     found = []
     for name in bls.sort_names(files[:MAX_BLS]):
-        entry = bls_entry(host, f"{folder}/{name}", env, above)
+        entry = bls_entry(host, f"{folder}/{name}", env, above, grub=True)
         if entry:
             found.append(entry)
     return found
 
 
-def bls_entry(host: GrubHost, path: str, env: Mapping[str, str], above: str) -> BootEntry | None:
-    """Read one BLS entry; None where it can't be read."""
+def bls_entry(host: GrubHost, path: str, env: Mapping[str, str], above: str, *, grub: bool = False) -> BootEntry | None:
+    """Read one BLS entry, as GRUB does or as systemd-boot does; None where it can't be read."""
     src = read(host.guest, path, 65536)
     if src is None:
         return None
     one = bls.parse(src)
     name = path.rpartition("/")[2].removesuffix(".conf")
     found = BootEntry(
-        name, one.get("title") or one.get("linux") or name, "bls", path, one.line_of("linux"), above=above
+        name,
+        one.get("title", grub=grub) or one.get("linux", grub=grub) or name,
+        "bls",
+        path,
+        one.line_of("linux", grub=grub),
+        above=above,
     )
-    kernel = bls.expand(one.get("linux"), env).split(" ")[0]
+    kernel = bls.expand(one.get("linux", grub=grub), env).split(" ")[0]
     initrds = [word for line in one.all("initrd") for word in bls.expand(line, env).split()]
     found.kernel = kernel_path(host, kernel)
     found.initrd = tuple(kernel_path(host, word) for word in initrds)
-    found.args = tuple(bls.options(one, env))
+    found.args = tuple(bls.options(one, env, grub=grub))
     return found
 
 

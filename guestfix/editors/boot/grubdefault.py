@@ -6,10 +6,10 @@ what is absent has a safe default already. Values that a shell would expand are 
 
 from __future__ import annotations
 
-from guestfix.base.edit import Content, Edit, Note, Splice, apply_splices
+from guestfix.base.edit import Content, Edit, Note
 from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
-from guestfix.formats.shellvars import Assignment, assignments, find, set_value
+from guestfix.formats.shellvars import Assignment, drop, find, set_value, settled
 
 MAX_BYTES = 256 * 1024
 """A larger file is refused before any time is spent on it."""
@@ -56,7 +56,7 @@ def set_timeout(src: bytes | None, *, seconds: int, longest: int, recordfail: in
     style = _assigned(src, "GRUB_TIMEOUT_STYLE")
     if style and style.value == "hidden":
         src = set_value(src, "GRUB_TIMEOUT_STYLE", "menu")
-    return apply_splices(src, [Splice(one.start, 0, b"#") for one in assignments(src) if _hides(src, one)])
+    return drop(src, [one for one in settled(src) if _hides(src, one)], b"#")
 
 
 def _hides(src: bytes, one: Assignment) -> bool:

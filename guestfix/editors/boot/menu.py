@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from guestfix.base.edit import Content, Splice, apply_splices
+from guestfix.base.edit import Content, Splice, append_lines, apply_splices, insert_lines
 from guestfix.base.patterns import regex
 from guestfix.formats.boot import grubcfg, grubenv, grublegacy
 from guestfix.formats.boot.grubcfg import Node, Script
-from guestfix.formats.shellvars import assignments, decode, encode
+from guestfix.formats.shellvars import decode, drop, encode, settled
 
-_TIMEOUT = regex(rb"[ \t]*+timeout=(?P<quote>[\"']?)(?P<value>-?\d{1,9})(?P=quote)[ \t]*+")
-_STYLE = regex(rb"[ \t]*+timeout_style=(?P<quote>[\"']?)(?P<value>hidden)(?P=quote)[ \t]*+")
+_TIMEOUT = regex(rb"[ \t]*+timeout=(?P<quote>[\"']?)(?P<value>-?\d{1,9})(?P=quote)[ \t\r]*+")
+_STYLE = regex(rb"[ \t]*+timeout_style=(?P<quote>[\"']?)(?P<value>hidden)(?P=quote)[ \t\r]*+")
 _NUMBER = regex(r"-?\d{1,9}\Z")
 _OWN_CONDITIONS = (b"menu_auto_hide", b"menu_show_once", b"fastboot", b"recordfail", b"boot_once", b"$have_grubenv")
 """Conditions on a former boot or on the user, below which a timeout of its own makes sense."""
@@ -41,7 +41,7 @@ def grub_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
         if match:
             splices.append(_over(match, "menu"))
     if b"timeout=" not in src and any(node.name == b"menuentry" for node in script.nodes):
-        splices.insert(0, Splice(0, 0, b"set timeout=%d\n" % seconds))
+        splices.insert(0, insert_lines(src, 0, b"set timeout=%d" % seconds))
     return apply_splices(src, splices)
 
 
@@ -80,7 +80,7 @@ def legacy_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
         elif one.name == "hiddenmenu":
             splices.append(Splice(one.at, 0, b"#"))
     if not any(one.name == "timeout" for one in menu.commands):
-        splices.insert(0, Splice(0, 0, b"timeout=%d\n" % seconds))
+        splices.insert(0, insert_lines(src, 0, b"timeout=%d" % seconds))
     return apply_splices(src, splices)
 
 
@@ -93,7 +93,7 @@ def loader_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
         return src
     found = list(_LOADER.finditer(src))
     if not found:
-        return src + (b"" if not src or src.endswith(b"\n") else b"\n") + b"timeout %d\n" % seconds
+        return append_lines(src, b"timeout %d" % seconds)
     last, value = found[-1], decode(found[-1]["value"])
     if _NUMBER.match(value) and 1 <= int(value) <= longest:
         return src
@@ -139,7 +139,7 @@ def default_terminal(src: bytes | None) -> Content:
     if src is None:
         return src
     splices = []
-    for one in assignments(src):
+    for one in settled(src):
         names = ("GRUB_TERMINAL", "GRUB_TERMINAL_INPUT", "GRUB_TERMINAL_OUTPUT")
         if one.name in names and not one.dynamic and one.value.split() == ["serial"]:
             splices.append(Splice(one.value_start, one.value_end - one.value_start, b'"serial console"'))
@@ -151,8 +151,7 @@ def default_uuid(src: bytes | None) -> Content:
     if src is None:
         return src
     names = ("GRUB_DISABLE_LINUX_UUID", "GRUB_DISABLE_UUID")
-    found = [one for one in assignments(src) if one.name in names and one.value == "true"]
-    return apply_splices(src, [Splice(one.start, 0, b"#") for one in found])
+    return drop(src, [one for one in settled(src) if one.name in names and one.value == "true"], b"#")
 
 
 # drives
@@ -192,7 +191,7 @@ def legacy_boot_disk(src: bytes | None, *, prefix: str) -> Content:
     spans = [match.span("device") for match in _BOOT_COMMENT.finditer(src)]
     spans += [
         (one.value_start, one.value_end)
-        for one in assignments(src)
+        for one in settled(src)
         if one.name == "boot" and one.value.startswith("/dev/") and src[one.value_start : one.value_start + 1] == b"/"
     ]
     splices = []

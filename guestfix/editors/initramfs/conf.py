@@ -7,10 +7,8 @@ and of Red Hat (modprobe.conf's scsi_hostadapter), modprobe.d(5).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from guestfix.base.edit import Content, Edit, Note
-from guestfix.base.errors import EditError
+from guestfix.base.edit import Content, Edit, Note, append_lines
 from guestfix.base.patterns import regex
 from guestfix.formats import shellvars
 from guestfix.formats.initramfs import modprobe
@@ -24,18 +22,6 @@ def _names(modules: list[str]) -> list[str]:
     """Return the module names that can be written into a configuration file, normalised, once each."""
     good = [name.replace("-", "_") for name in modules if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)]
     return list(dict.fromkeys(good))
-
-
-def _sure(after: bytes, variable: str, words: Iterable[str]) -> bytes:
-    """Return after, which must now say these words to a shell. An open quote or list above would swallow them."""
-    said = {word.replace("-", "_") for one in shellvars.assignments(after) for word in _said(one, variable)}
-    if not said.issuperset(word.replace("-", "_") for word in words):
-        raise EditError(f"{variable} can't be set: a quote or a list that is not closed comes before its place")
-    return after
-
-
-def _said(one: shellvars.Assignment, variable: str) -> list[str]:
-    return one.value.strip("()").split() if one.name == variable else []
 
 
 def dracut_add_drivers(src: bytes | None, *, modules: list[str]) -> Content:
@@ -54,9 +40,8 @@ def dracut_add_drivers(src: bytes | None, *, modules: list[str]) -> Content:
     fresh = [name for name in _names(modules) if name not in known]
     if not fresh:
         return src
-    end = shellvars.newline_of(text)
-    lead = _HEAD if not text else b"" if text.endswith(b"\n") else end
-    return _sure(text + lead + f'add_drivers+=" {" ".join(fresh)} "'.encode() + end, "add_drivers", fresh)
+    line = f'add_drivers+=" {" ".join(fresh)} "'.encode()
+    return shellvars.add_lines(text, "add_drivers", *(() if text else (_HEAD.rstrip(),)), line)
 
 
 def dracut_keep_drivers(src: bytes | None, *, modules: list[str]) -> Content:
@@ -64,7 +49,7 @@ def dracut_keep_drivers(src: bytes | None, *, modules: list[str]) -> Content:
     if src is None:
         return None
     wanted = set(_names(modules))
-    for one in reversed(shellvars.assignments(src)):
+    for one in reversed(shellvars.settled(src)):
         words = one.value.split()
         kept = [word for word in words if word.replace("-", "_") not in wanted]
         if one.name != "omit_drivers" or one.dynamic or len(kept) == len(words):
@@ -87,9 +72,7 @@ def initramfs_tools_add_modules(src: bytes | None, *, modules: list[str]) -> Con
     fresh = [name for name in _names(modules) if name not in known]
     if not fresh:
         return src
-    end = shellvars.newline_of(text)
-    lead = b"" if not text or text.endswith(b"\n") else end
-    return text + lead + b"".join(name.encode() + end for name in fresh)
+    return append_lines(text, *(name.encode() for name in fresh))
 
 
 def sysconfig_add_modules(src: bytes | None, *, modules: list[str]) -> Content | Edit:
@@ -105,7 +88,7 @@ def sysconfig_add_modules(src: bytes | None, *, modules: list[str]) -> Content |
     fresh = [name for name in _names(modules) if name not in known]
     if not fresh:
         return src
-    return _sure(shellvars.set_value(src, "INITRD_MODULES", " ".join([*words, *fresh])), "INITRD_MODULES", fresh)
+    return shellvars.set_value(src, "INITRD_MODULES", " ".join([*words, *fresh]))
 
 
 def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content | Edit:
@@ -124,10 +107,8 @@ def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content 
         return src[: last.start("body")] + body + src[last.end("body") :]
     found = shellvars.find(src, "MODULES")
     if found is None:
-        end = shellvars.newline_of(src)
-        lead = b"" if not src or src.endswith(b"\n") else end
-        added = src + lead + f"MODULES=({' '.join(_names(modules))})".encode() + end
-        return _sure(added, "MODULES", _names(modules)) if _names(modules) else src
+        line = f"MODULES=({' '.join(_names(modules))})".encode()
+        return shellvars.add_lines(src, "MODULES", line) if _names(modules) else src
     if found.dynamic:
         note = "MODULES is written in a way that is not changed here"
         return Edit(src, (Note("warning", note, found.line, found.value, code="GF-INITRAMFS-NOT-PERSISTENT"),))
@@ -135,7 +116,7 @@ def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content 
     fresh = [name for name in _names(modules) if name not in {word.replace("-", "_") for word in words}]
     if not fresh:
         return src
-    return _sure(shellvars.set_value(src, "MODULES", " ".join([*words, *fresh])), "MODULES", fresh)
+    return shellvars.set_value(src, "MODULES", " ".join([*words, *fresh]))
 
 
 def modprobe_add_adapters(src: bytes | None, *, modules: list[str]) -> Content:
@@ -150,9 +131,8 @@ def modprobe_add_adapters(src: bytes | None, *, modules: list[str]) -> Content:
     if not fresh:
         return src
     number = max((int(digits[:6] or 0) for digits, _ in found), default=-1) + 1
-    end = shellvars.newline_of(src)
-    lines = [f"alias scsi_hostadapter{number + index or ''} {name}".encode() + end for index, name in enumerate(fresh)]
-    return src + (b"" if not src or src.endswith(b"\n") else end) + b"".join(lines)
+    lines = [f"alias scsi_hostadapter{number + index or ''} {name}".encode() for index, name in enumerate(fresh)]
+    return append_lines(src, *lines)
 
 
 def modprobe_allow(src: bytes | None, *, modules: list[str]) -> Content | Edit:

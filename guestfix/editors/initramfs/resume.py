@@ -26,7 +26,7 @@ def set_resume(src: bytes | None, *, table: Table, specs: list[str], complete: b
         return src
     splices: list[Splice] = []
     notes: list[Note] = []
-    for one in shellvars.assignments(src):
+    for one in shellvars.settled(src):
         if one.name == "RESUME" and one.value and not one.dynamic:
             value = _after(one.value, table, specs, complete, "none")
             if value != one.value:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.patterns import regex
-from guestfix.formats.shellvars import Assignment, assignments, decode, find, quote, set_value, unset
+from guestfix.formats.shellvars import Assignment, decode, drop, find, quote, set_value, settled, unset
 
 _STATIC = regex(
     r"(IPADDR|NETMASK|PREFIX|PREFIXLEN|GATEWAY|BROADCAST|NETWORK|REMOTE_IPADDR|DNS|LABEL)(_?\w{0,12}|\d*)\Z"
@@ -24,12 +24,8 @@ _STRUCTURE = regex(
 )
 
 
-def _drop(src: bytes, wanted: list[Assignment]) -> bytes:
-    return apply_splices(src, [Splice(one.start, one.end - one.start, b"") for one in wanted])
-
-
 def _says_something(src: bytes, flat: bool) -> list[Assignment]:
-    found = [one for one in assignments(src) if one.value]
+    found = [one for one in settled(src) if one.value]
     six = any(one.name in ("IPV6ADDR", "IPV6ADDR_SECONDARIES") for one in found)
     return [
         one
@@ -54,7 +50,7 @@ def dhcp(src: bytes | None, *, any_nic: bool = False, suse: bool = False, flat: 
     """
     if src is None:
         return None
-    out = _drop(src, _says_something(src, flat))
+    out = drop(src, _says_something(src, flat))
     for name in ("DEVICE", "NM_CONTROLLED") if any_nic else ():
         out = unset(out, name)
     out = _set(out, "BOOTPROTO", "dhcp", ("dhcp", "dhcp4", "dhcp+autoip"))
@@ -92,7 +88,7 @@ def rebind(src: bytes | None, *, mac: str = "", suse: bool = False) -> bytes | N
     found = find(src, name)
     if mac and found is not None and found.value:
         return src if found.value.lower() == mac.lower() else set_value(src, name, mac)
-    return _drop(src, [one for one in assignments(src) if one.name == name and one.value])
+    return drop(src, [one for one in settled(src) if one.name == name and one.value])
 
 
 def optional(src: bytes | None) -> bytes | None:
@@ -108,7 +104,7 @@ def no_gateway(src: bytes | None) -> bytes | None:
     if src is None:
         return None
     names = ("GATEWAY", "GATEWAYDEV", "IPV6_DEFAULTGW", "IPV6_DEFAULTDEV")
-    return _drop(src, [one for one in assignments(src) if one.name in names and one.value])
+    return drop(src, [one for one in settled(src) if one.name in names and one.value])
 
 
 def networking_on(src: bytes | None) -> bytes | None:

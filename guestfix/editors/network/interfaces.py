@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 
-from guestfix.base.edit import Splice, apply_splices
+from guestfix.base.edit import Splice, append_lines, apply_splices, insert_lines
 from guestfix.base.patterns import regex
 from guestfix.formats.network.interfaces import Line, Stanza, parse, raised
 from guestfix.formats.network.nic import IFNAME, norm_mac
-from guestfix.formats.shellvars import encode, newline_of
+from guestfix.formats.shellvars import encode
 
 _STATIC = regex(
     r"(address|netmask|gateway|broadcast|network|pointopoint|scope|metric|mtu|hwaddress|accept-ra|dns-[\w-]+"
@@ -154,8 +154,7 @@ def _one_of(src: bytes, stanza: Stanza, first: bool, up: bool, flat: bool) -> li
         return _whole(stanza)
     splices = _to_dhcp(src, stanza, flat)
     if not up:
-        line = encode(f"auto {stanza.name}") + newline_of(src)
-        splices.insert(0, Splice(stanza.head.start, 0, line))
+        splices.insert(0, insert_lines(src, stanza.head.start, encode(f"auto {stanza.name}")))
     return splices
 
 
@@ -165,17 +164,15 @@ def add(src: bytes | None, *, name: str) -> bytes | None:
     found = parse(known)
     if not IFNAME.match(name) or any(one.keyword == "iface" and one.name == name for one in found.stanzas):
         return src
-    end = newline_of(known)
-    lead = b"" if not known or known.endswith(b"\n") else end
-    up = b"" if name in raised(found) else encode(f"auto {name}") + end
-    return known + lead + (end if known else b"") + up + encode(f"iface {name} inet dhcp") + end
+    up = [] if name in raised(found) else [encode(f"auto {name}")]
+    return append_lines(known, *([b""] if known else []), *up, encode(f"iface {name} inet dhcp"))
 
 
 def optional(src: bytes | None, *, names: list[str]) -> bytes | None:
     """Make these interfaces come up when their NIC appears (allow-hotplug), not wait for it (auto)."""
     if src is None:
         return None
-    splices, added, wanted = [], b"", set(names)
+    splices, wanted = [], set(names)
     for stanza in parse(src).stanzas:
         if stanza.keyword != "auto":
             continue
@@ -185,9 +182,8 @@ def optional(src: bytes | None, *, names: list[str]) -> bytes | None:
             splices.append(Splice(word[1], word[2] - word[1], b"allow-hotplug"))
         elif hit:
             splices += _without_names(src, stanza.head, set(hit))
-            line = encode(f"allow-hotplug {' '.join(hit)}") + newline_of(src)
-            splices.append(Splice(stanza.head.end, 0, line))
-    return apply_splices(src, splices) + added if splices else src
+            splices.append(insert_lines(src, stanza.head.end, encode(f"allow-hotplug {' '.join(hit)}")))
+    return apply_splices(src, splices)
 
 
 def rebind(src: bytes | None, *, name: str, mac: str = "") -> bytes | None:

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 
 from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.errors import EditError
-from guestfix.formats.network.netplan import GROUPS, devices, needs, network_of, yes
+from guestfix.formats.network.netplan import GROUPS, devices, needs, network_of, refuse_twins, yes
 from guestfix.formats.network.nic import norm_mac
 from guestfix.formats.yamltree import Node, parse
 
@@ -45,6 +45,7 @@ class _Text:
 
     def __init__(self, src: bytes) -> None:
         self.root = parse(src)
+        refuse_twins(self.root)
         self.text = src.decode("utf-8")
         self.newline = "\r\n" if "\r\n" in self.text else "\n"
         self.splices: list[tuple[int, int, str]] = []

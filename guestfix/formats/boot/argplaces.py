@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from guestfix.base.patterns import regex
 from guestfix.formats.boot import bls, cmdline, grubargs, grubenv, grublegacy, syslinux
 from guestfix.formats.boot.cmdline import ArgLine, Change, Style, Word
-from guestfix.formats.shellvars import Assignment, assignments, decode, encode
+from guestfix.formats.shellvars import Assignment, decode, encode, settled
 
 _LINE = regex(rb"^[^\n]*+$", re.MULTILINE)
 _ESCAPE = regex(r'\\([\\"$`])')
@@ -55,7 +55,7 @@ def shell_lines(src: bytes, form: str) -> list[ArgLine]:
     """Return the arguments in a file of shell assignments; a value that mixes quotes is left out."""
     names = _NAMES[form]
     found: list[ArgLine] = []
-    chosen = [one for one in assignments(src) if one.name in names and not one.value.startswith("(")]
+    chosen = [one for one in settled(src) if one.name in names and not one.value.startswith("(")]
     present = {one.name for one in chosen}
     for one in chosen:
         main = one.name in _MAIN or (one.name == "GRUB_CMDLINE_LINUX_DEFAULT" and "GRUB_CMDLINE_LINUX" not in present)
@@ -101,7 +101,7 @@ def lines_of(src: bytes, form: str) -> list[ArgLine]:
     if form != "grubenv":
         return READERS[form](src)
     names = [name.decode() for name in grubargs.ARGUMENT_VARIABLES]
-    return [env_line(one.value, one.name) for one in grubenv.variables(src) if one.name in names]
+    return [env_line(one.value, one.name) for one in grubenv.effective(src) if one.name in names]
 
 
 def rewrite(src: bytes, form: str, change: Change) -> bytes:
@@ -111,7 +111,7 @@ def rewrite(src: bytes, form: str, change: Change) -> bytes:
     if form != "grubenv":
         return cmdline.rewrite_all(src, READERS[form](src), change)
     names = [name.decode() for name in grubargs.ARGUMENT_VARIABLES]
-    for one in grubenv.variables(src):
+    for one in grubenv.effective(src):
         if one.name in names:
             value = encode(one.value)
             after = cmdline.rewrite_all(value, [env_line(one.value, one.name)], change)

@@ -37,17 +37,19 @@ class Entry:
 
     fields: tuple[Field, ...]
 
-    def get(self, key: str, default: str = "") -> str:
-        """Return the last value of key."""
-        return next((one.value for one in reversed(self.fields) if one.key == key), default)
+    def get(self, key: str, default: str = "", *, grub: bool = False) -> str:
+        """Return the last value of key, as systemd-boot takes it; ``grub``: the first, as GRUB's blscfg does."""
+        fields = self.fields if grub else reversed(self.fields)
+        return next((one.value for one in fields if one.key == key), default)
 
     def all(self, key: str) -> list[str]:
         """Return every value of key, in order."""
         return [one.value for one in self.fields if one.key == key]
 
-    def line_of(self, key: str) -> int:
-        """Return the 1-based line of the first field with this key, or 0."""
-        return next((one.line for one in self.fields if one.key == key), 0)
+    def line_of(self, key: str, *, grub: bool = False) -> int:
+        """Return the 1-based line of the field that :meth:`get` takes, or 0."""
+        fields = self.fields if grub else reversed(self.fields)
+        return next((one.line for one in fields if one.key == key), 0)
 
 
 def parse(src: bytes) -> Entry:
@@ -70,9 +72,9 @@ def expand(text: str, env: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: env.get(match[1] or match[2], ""), text)
 
 
-def options(entry: Entry, env: Mapping[str, str]) -> list[str]:
-    """Return the kernel arguments with variables put in; all ``options`` lines count, in order."""
-    lines = entry.all("options")
+def options(entry: Entry, env: Mapping[str, str], *, grub: bool = False) -> list[str]:
+    """Return the kernel arguments with variables put in; of several ``options`` lines GRUB takes the first alone."""
+    lines = entry.all("options")[: 1 if grub else None]
     if not lines:
         return cmdline.split(env.get("default_kernelopts") or env.get("kernelopts", ""))
     return cmdline.split(expand(" ".join(lines), env))

@@ -125,7 +125,7 @@ def _removals(line: ArgLine, gone: set[int]) -> list[Splice]:
 def _addition(src: bytes, line: ArgLine, add: Sequence[str]) -> Splice:
     text = b" ".join(_written(word, line.style) for word in add)
     at = line.base + line.insert_at
-    joined = b" \t" if line.style == "grub" else b" \t\n=\"'"
+    joined = b" \t" if line.style == "grub" or line.kernel else b" \t\n=\"'"  # behind a kernel's name nothing joins
     if line.words or (at and src[at - 1] not in joined):
         text = b" " + text
     return Splice(at, 0, text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
@@ -59,9 +60,14 @@ def variables(src: bytes) -> list[Variable]:
     return found
 
 
+def effective(src: bytes) -> list[Variable]:
+    """Return the variables that count: of those with one name the last, as load_env sets them in order."""
+    return list({one.name: one for one in variables(src)}.values())
+
+
 def read(src: bytes) -> dict[str, str]:
     """Return the variables as GRUB's load_env would set them."""
-    return {one.name: one.value for one in variables(src)}
+    return {one.name: one.value for one in effective(src)}
 
 
 def _escaped(value: str) -> bytes:
@@ -86,13 +92,14 @@ def _resized(body: bytes, size: int) -> bytes:
 
 
 def set_value(src: bytes, name: str, value: str) -> bytes:
-    """Make the block say name=value. The size stays; src itself comes back where it already says so.
+    """Make the block say name=value to load_env, in the last line of this name.
 
-    Raises EditError where the value doesn't fit or the bytes are no environment block.
+    The size stays; src itself comes back where it already says so. Raises
+    EditError where the value doesn't fit or the bytes are no environment block.
     """
     if not is_block(src):
         raise EditError("not a GRUB environment block")
-    known = next((one for one in variables(src) if one.name == name), None)
+    known = next((one for one in effective(src) if one.name == name), None)
     if known and known.value == value:
         return src
     body, size = src[: _padding_start(src)], max(len(src), SIZE)
@@ -102,11 +109,12 @@ def set_value(src: bytes, name: str, value: str) -> bytes:
 
 
 def unset(src: bytes, name: str) -> bytes:
-    """Remove a variable; src itself comes back where there is none of this name."""
-    known = next((one for one in variables(src) if one.name == name), None)
-    if known is None:
+    """Remove a variable, every line of it; src itself comes back where there is none of this name."""
+    known = [one for one in variables(src) if one.name == name]
+    if not known:
         return src
-    return _resized(src[: known.start] + src[known.end : _padding_start(src)], len(src))
+    body = apply_splices(src[: _padding_start(src)], [Splice(one.start, one.end - one.start, b"") for one in known])
+    return _resized(body, len(src))
 
 
 def create(values: dict[str, str]) -> bytes:

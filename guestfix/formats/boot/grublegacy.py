@@ -41,9 +41,14 @@ class Stanza:
     line: int
     commands: list[Command] = field(default_factory=list)
 
-    def first(self, name: str) -> Command | None:
-        """Return the first command of this name."""
-        return next((one for one in self.commands if one.name == name), None)
+    def last(self, name: str) -> Command | None:
+        """Return the last command of this name: GRUB runs all, and a later kernel or initrd takes the place."""
+        return next((one for one in reversed(self.commands) if one.name == name), None)
+
+    def modules(self) -> list[Command]:
+        """Return the module commands that follow the kernel that counts."""
+        kernel = self.last("kernel")
+        return [one for one in self.commands if one.name == "module" and kernel and one.at > kernel.at]
 
 
 @mutable
@@ -86,10 +91,10 @@ def parse(src: bytes) -> Menu:
 
 def kernel_of(stanza: Stanza) -> tuple[str, str, Command] | None:
     """Return (kernel file, arguments, command); after a Xen hypervisor the first module is the kernel."""
-    kernel = stanza.first("kernel")
+    kernel = stanza.last("kernel")
     if kernel is None:
         return None
-    module = stanza.first("module")
+    module = next(iter(stanza.modules()), None)
     if module and ("xen" in kernel.rest.split(" ")[0] or "vmlinu" in module.rest.split(" ")[0]):
         kernel = module
     text = kernel.rest
@@ -101,10 +106,10 @@ def kernel_of(stanza: Stanza) -> tuple[str, str, Command] | None:
 
 def initrds_of(stanza: Stanza) -> list[str]:
     """Return the initrd files of an entry."""
-    first = stanza.first("initrd")
-    if first:
-        return first.rest.split()
-    modules = [one for one in stanza.commands if one.name == "module"]
+    last = stanza.last("initrd")
+    if last:
+        return last.rest.split()
+    modules = stanza.modules()
     return [modules[1].rest.split()[0]] if len(modules) > 1 and modules[1].rest.split() else []
 
 

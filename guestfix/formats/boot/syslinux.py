@@ -67,7 +67,7 @@ def _setting(label: Label, name: str, rest: str) -> None:
     elif name == "append":
         label.append = rest
     elif name == "initrd":
-        label.initrd += rest.split(",")
+        label.initrd = rest.split(",")
     elif name == "menu" and rest.lower().startswith("label"):
         label.title = rest[5:].strip().replace("^", "")
 

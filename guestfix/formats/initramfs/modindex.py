@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 
+from guestfix.base.edit import append_lines
 from guestfix.base.errors import Corrupt
 from guestfix.base.record import field, frozen, mutable
 from guestfix.formats.initramfs import kmodindex
@@ -40,8 +41,7 @@ class _Tables:
         known = set(old.decode("utf-8", "surrogateescape").splitlines())
         fresh = [line for line in lines if line not in known]
         if fresh:
-            glue = b"" if not old or old.endswith(b"\n") else b"\n"
-            self.new[name] = old + glue + "".join(f"{line}\n" for line in fresh).encode("utf-8", "surrogateescape")
+            self.new[name] = append_lines(old, *(line.encode("utf-8", "surrogateescape") for line in fresh))
 
     def drop(self, name: str, stale: set[str]) -> None:
         """Take the lines of these modules out of modules.dep: of two lines only the first would count."""

@@ -80,20 +80,22 @@ class Interfaces:
 
 
 def _logical_lines(src: bytes) -> list[Line]:
-    found, at, number_ = [], 0, 1
+    found: list[Line] = []
+    at, number_ = 0, 1
     while at < len(src):
-        start, first, text = at, number_, b""
+        start, first = at, number_
+        parts: list[bytes] = []
         while True:
             stop = src.find(b"\n", at)
             piece = src[at : stop if stop >= 0 else len(src)]
             at, number_ = (stop + 1 if stop >= 0 else len(src)), number_ + 1
-            comment = not text and piece.lstrip()[:1] == b"#"
+            comment = not parts and piece.lstrip()[:1] == b"#"
             bare = piece.rstrip(b"\r")
             if comment or stop < 0 or not bare.endswith(b"\\"):
-                text += b"" if comment else piece
+                parts += [] if comment else [piece]
                 break
-            text += bare[:-1] + b" "
-        words = decode(text).split(None, 1)
+            parts.append(bare[:-1] + b" ")
+        words = decode(b"".join(parts)).split(None, 1)
         if words:
             value = words[1].rstrip() if len(words) > 1 else ""
             found.append(Line(words[0], value, first, start, at, number_ - first > 1))

@@ -32,17 +32,21 @@ def yes(text: Any) -> bool:
     return isinstance(text, str) and text.lower() in ("true", "on", "yes", "y")
 
 
+def networks(root: Node | None) -> list[Node]:
+    """Return the ``network:`` mappings of a document: netplan reads each of them, one after the other."""
+    pairs = root.pairs if root is not None and root.kind == "map" else []
+    return [value for key, value in pairs if key.value == "network" and value.kind == "map"]
+
+
 def network_of(root: Node | None) -> Node | None:
-    """Return the ``network:`` mapping of a document, or None."""
-    found = root.get("network") if root is not None and root.kind == "map" else None
-    return found if found is not None and found.kind == "map" else None
+    """Return the last ``network:`` mapping of a document, or None."""
+    return next(reversed(networks(root)), None)
 
 
 def devices(root: Node | None) -> list[tuple[str, str, Node, Node]]:
     """Return (group, id, key node, value node) of every device definition in a document, in file order."""
-    network = network_of(root)
     found = []
-    for group, members in network.pairs if network else []:
+    for group, members in [pair for network in networks(root) for pair in network.pairs]:
         if group.value in GROUPS and members.kind == "map":
             found += [(group.value, key.value, key, value) for key, value in members.pairs]
     return found[:MAX_NICS]
@@ -50,8 +54,38 @@ def devices(root: Node | None) -> list[tuple[str, str, Node, Node]]:
 
 def needs(device: Node) -> set[str]:
     """Return the ids that a device definition names: its ports, its link, its VRF's interfaces."""
-    data = _map(device.data())
+    data = _map(_plain_data(device))
     return {*_texts(data.get("interfaces")), _str(data.get("link"))} - {""}
+
+
+def refuse_twins(root: Node | None) -> None:
+    """Raise EditError where a mapping has a key twice: netplan takes both, so changing one would not do."""
+    todo = networks(root)
+    if len(todo) > 1:
+        raise EditError("the file has network: twice", where=f"line {todo[1].line}", remedy="make one of the two")
+    while todo:
+        node = todo.pop()
+        seen: set[str] = set()
+        for key, value in node.pairs:
+            if key.value in seen:
+                what = f"the file has the key {key.value[:64]!r} twice in one place"
+                raise EditError(what, where=f"line {key.line}", remedy="make one of the two")
+            seen.add(key.value)
+            todo.append(value)
+        todo += node.items
+
+
+def _plain_data(node: Node) -> Any:
+    """Return a tree as dicts, lists and strings; the values of a key that comes twice are merged, as netplan does."""
+    if node.kind == "seq":
+        return [_plain_data(one) for one in node.items]
+    if node.kind != "map":
+        return node.value
+    found: dict[str, Any] = {}
+    for key, value in node.pairs:
+        data = _plain_data(value)
+        found[key.value] = _merge(found[key.value], data) if key.value in found else data
+    return found
 
 
 def _merge(old: Any, new: Any) -> Any:
@@ -83,7 +117,7 @@ class Merged:
         renderer = network.get("renderer") if network else None
         self.renderer = renderer.value if renderer is not None else self.renderer
         for group, name, key, value in devices(root):
-            place, data = (group, name), value.data()
+            place, data = (group, name), _plain_data(value)
             self.devices[place] = _merge(self.devices.get(place), data) if place in self.devices else data
             self.places.setdefault(place, (path, key.line))
             self.files.setdefault(place, []).append(path)

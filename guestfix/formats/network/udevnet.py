@@ -53,9 +53,9 @@ def name_rules(src: bytes) -> list[NameRule]:
     while at < len(src):
         start = at
         while True:
-            stop = src.find(b"\n", at)
+            begin, stop = at, src.find(b"\n", at)
             at, line = (len(src) if stop < 0 else stop + 1), line + 1
-            if stop < 0 or not src[start:stop].rstrip(b"\r").endswith(b"\\"):
+            if stop < 0 or not src[max(begin, stop - 2) : stop].rstrip(b"\r").endswith(b"\\"):
                 break
         text = decode(src[start:at]).replace("\\\r\n", "").replace("\\\n", "").strip()
         if not text or text[0] == "#":

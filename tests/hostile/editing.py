@@ -1,0 +1,274 @@
+"""Every editor operation with arguments and files that it changes: what the laws and `make fuzz` go through.
+
+An operation that is added to ``guestfix.editors.OPS`` and not here fails tests/hostile/test_editors.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from guestfix.base.edit import Content, Edit
+from guestfix.editors import OPS, find_op
+from guestfix.editors.boot import args as bootargs
+from guestfix.editors.boot import menu as _bootmenu
+from guestfix.editors.network import ifcfg as _ifcfg
+from guestfix.editors.network import netplan as _netplan
+from guestfix.formats import ini, shellvars
+from guestfix.formats.boot import argplaces, grubenv
+from guestfix.formats.initramfs import modprobe
+from guestfix.formats.windows.regf import Hive, empty_hive
+
+Op = Callable[[bytes], Content | Edit]
+
+UUID = "UUID=3e6be9de-8139-4c24-8a19-2b4a7d1a4a6b"
+TABLE = {"/dev/sda1": UUID, "/dev/sdb1": "UUID=0fc63daf-8483-4772-8e79-3d69d8477de4"}
+SPECS = [*TABLE.values()]
+MODULES = ["virtio_pci", "virtio-blk"]
+MAC = "52:54:00:00:00:01"
+
+FSTAB = b"""# mounts
+/dev/sda1 / ext4 defaults 0 1
+/dev/sdc7 /srv ext4 defaults 0 2
+nas:/home /home nfs defaults 0 0
+//win/share /mnt cifs user=a 0 0
+odd line
+"""
+CRYPTTAB = b"a /dev/sda1 none luks\nb /dev/sdb1 /dev/urandom swap\nc /dev/sdq1 /dev/urandom swap\n"
+DEFAULT = b"""GRUB_DEFAULT=2
+GRUB_TIMEOUT=0
+GRUB_HIDDEN_TIMEOUT=0
+GRUB_TERMINAL=serial
+GRUB_DISABLE_LINUX_UUID=true
+GRUB_TIMEOUT_STYLE=hidden
+GRUB_CMDLINE_LINUX="root=/dev/sda1 quiet"
+GRUB_RECORDFAIL_TIMEOUT=-1
+"""
+GRUBCFG = b"""set timeout=0
+set timeout_style=hidden
+terminal_output serial
+set kernelopts="root=/dev/sda1 ro"
+menuentry 'one' --id 1 {
+\tlinux16 /vmlinuz-1 root=/dev/sda1 ro quiet
+\tinitrd16 /initrd-1
+}
+"""
+LEGACY = b"""default 0
+timeout 0
+hiddenmenu
+terminal --timeout=5 serial
+# kopt=root=/dev/sda1 ro
+title one
+\troot (hd0,0)
+\tkernel /vmlinuz-1 root=/dev/sda1 ro
+\tinitrd /initrd-1
+"""
+IFCFG = b"DEVICE=eth0\nHWADDR=00:11:22:33:44:55\nIPADDR=192.0.2.2\nSTARTMODE=auto\nONBOOT=no\nGATEWAY=192.0.2.1\n"
+INTERFACES = b"""auto lo eth0 eth1
+iface lo inet loopback
+iface eth1 inet dhcp
+iface eth0 inet static
+  hwaddress ether 00:11:22:33:44:55
+  address 192.0.2.2/24
+  gateway 192.0.2.1
+"""
+KEYFILE = b"""[connection]
+id=a
+interface-name=eth0
+autoconnect=false
+
+[ethernet]
+mac-address=00:11:22:33:44:55
+
+[ipv4]
+method=manual
+address1=192.0.2.2/24
+"""
+NETPLAN = b"""network:
+  version: 2
+  ethernets:
+    eth0:
+      match: {macaddress: "00:11:22:33:44:55"}
+      set-name: eth0
+      addresses: [192.0.2.2/24]
+      gateway4: 192.0.2.1
+"""
+NETWORK = b"""[Match]
+MACAddress=00:11:22:33:44:55
+
+[Network]
+Address=192.0.2.2/24
+Gateway=192.0.2.1
+"""
+LINK = b"[Match]\nMACAddress=00:11:22:33:44:55\n\n[Link]\nMTUBytes=9000\nName=lan0\n"
+UDEV = b"""# names
+SUBSYSTEM=="net", ATTR{address}=="00:11:22:33:44:55", NAME="eth0"
+SUBSYSTEM=="block", KERNEL=="sda", SYMLINK+="x"
+SUBSYSTEM=="net", ATTR{address}=="00:11:22:33:44:56", NAME="eth1"
+"""
+MODPROBE = b"alias scsi_hostadapter mptbase\nblacklist virtio_blk\ninstall virtio_pci /bin/false\n"
+MODULES_FILE = b"# modules\nloop max_loop=8\n"
+BOOTINI = b'[boot loader]\r\nredirect=COM1\r\ntimeout=30\r\n[operating systems]\r\nmulti(0)="W" /redirect /sos\r\n'
+BLS = b"title one\nlinux /vmlinuz-1\ninitrd /initrd-1\noptions root=/dev/sda1 ro\n"
+SYSLINUX = b"DEFAULT a\nLABEL a\n  KERNEL /vmlinuz\n  APPEND root=/dev/sda1 ro initrd=/initrd\n"
+UNATTEND = b"""<?xml version="1.0"?>
+<unattend xmlns="urn:schemas-microsoft-com:unattend">
+  <settings pass="specialize"></settings>
+</unattend>
+"""
+
+
+def _hive() -> bytes:
+    hive = Hive.open(empty_hive("TEST"))
+    hive.set_value("Setup\\A", "x", 1, "text")
+    return hive.to_bytes()
+
+
+class Call(NamedTuple):
+    """An operation with arguments, and files that it is given. ``text``: files of lines, so the newline laws hold."""
+
+    name: str
+    op: Op
+    samples: tuple[bytes, ...]
+    text: bool = True
+
+
+def _ops(name: str, /, *samples: bytes, text: bool = True, **args: Any) -> Call:
+    op = find_op(name)
+    shown = ",".join(f"{key}={value}" for key, value in args.items() if isinstance(value, (str, bool)))
+    return Call(f"{name}({shown})", lambda src: op(src, **args), samples, text)
+
+
+def calls() -> list[Call]:
+    """Return every operation of the registry at least once."""
+    disk = {"table": TABLE, "specs": SPECS, "complete": True}
+    fstab = {"table": TABLE, "types": {}, "specs": SPECS, "tagged": True, "complete": True}
+    menu = {"seconds": 5, "longest": 10}
+    found = [
+        _ops("resumeconf.set_resume", b"RESUME=/dev/sda1\n", b"x=1\nresume device = /dev/sda1\n", **disk),
+        _ops("bootmenu.default_terminal", DEFAULT, b"GRUB_TERMINAL='serial'\n"),
+        _ops("bootmenu.default_uuid", DEFAULT, b"A=1\nGRUB_DISABLE_UUID=true\n"),
+        _ops("bootmenu.device_map", b"(fd0) /dev/fd0\n(hd0) /dev/sda\n", prefix="vd"),
+        _ops("bootmenu.env_show_menu", grubenv.create({"menu_auto_hide": "1", "x": "y"}), text=False),
+        _ops("bootmenu.grub_terminal", GRUBCFG, b"serial --unit=0\nterminal_input serial\n"),
+        _ops("bootmenu.grub_timeout", GRUBCFG, b"menuentry 'a' {\n}\n", b"set timeout=-1\n", **menu),
+        _ops("bootmenu.legacy_boot_disk", b"#boot=/dev/sda\nboot=/dev/sda\n", prefix="vd"),
+        _ops("bootmenu.legacy_terminal", LEGACY, b"terminal serial\n"),
+        _ops("bootmenu.legacy_timeout", LEGACY, b"title a\nkernel /a\n", b"title\nhiddenmenu\n", **menu),
+        _ops("bootmenu.loader_timeout", b"default a\n", b"timeout 0\n", b"timeout menu-force\n", **menu),
+        _ops("crypttab.set_device", CRYPTTAB, table=TABLE, partuuids={"/dev/sdb1": "PARTUUID=1-2"}, types={}),
+        _ops("dracut.add_drivers", b'add_drivers+=" a "\n', b"# only\n", modules=MODULES),
+        _ops("dracut.keep_drivers", b'a=1\nomit_drivers+=" virtio_pci x "\n', modules=MODULES),
+        _ops("fstab.comment_unreadable", FSTAB),
+        _ops("fstab.disable", FSTAB, types=["cifs"], sources=["nas:*"], why="gone"),
+        _ops("fstab.guard_missing", FSTAB, **fstab, init="systemd"),
+        _ops("fstab.network", FSTAB, types=["nfs"], policy="nofail", init="systemd"),
+        _ops("fstab.network", FSTAB, types=["nfs"], policy="disable", init="sysv"),
+        _ops("fstab.set_device", FSTAB, table=TABLE, types={}),
+        _ops("grubdefault.set_default", DEFAULT),
+        _ops("grubdefault.set_timeout", DEFAULT, b"GRUB_HIDDEN_TIMEOUT=0\n", seconds=5, longest=10, recordfail=30),
+        _ops("ifcfg.dhcp", IFCFG, b"BOOTPROTO=static\n", any_nic=True),
+        _ops("ifcfg.dhcp", IFCFG, b"STARTMODE=off\n", suse=True),
+        _ops("ifcfg.networking_on", b"NETWORKING=no\nX=1\n", b"NETWORKING=no\n"),
+        _ops("ifcfg.no_old_routes", b"10.0.0.0/8 - - eth0\ndefault 192.0.2.1\n", devices=["eth0"], loose=True),
+        _ops("ifcfg.no_gateway", b"NETWORKING=yes\nGATEWAY=192.0.2.1\n"),
+        _ops("ifcfg.optional", IFCFG, b"STARTMODE=auto\n"),
+        _ops("ifcfg.rebind", IFCFG, b"HWADDR=00:11:22:33:44:55\n"),
+        _ops("ifcfg.rebind", IFCFG, mac=MAC),
+        _ops("initramfs_tools.add_modules", MODULES_FILE, b"loop\n", modules=MODULES),
+        _ops("interfaces.add", INTERFACES, b"auto lo\n", name="eth9"),
+        _ops("interfaces.dhcp", INTERFACES, b"auto lo eth1\n", name="eth0", drop=["eth1"]),
+        _ops("interfaces.dhcp", INTERFACES, name="eth0", drop=[], up=False),
+        _ops("interfaces.optional", INTERFACES, b"auto lo eth0 eth1\n", b"auto eth0\n", names=["eth0", "eth1"]),
+        _ops(
+            "interfaces.rebind", INTERFACES, b"iface eth0 inet dhcp\n  hwaddress ether 00:11:22:33:44:55\n", name="eth0"
+        ),
+        _ops("interfaces.rebind", INTERFACES, name="eth0", mac=MAC),
+        _ops("keyfile.dhcp", KEYFILE, b"[ipv4]\naddress1=192.0.2.2\n", any_nic=True),
+        _ops("keyfile.rebind", KEYFILE, b"[ethernet]\nmac-address=00:11:22:33:44:55\n", mac=MAC),
+        _ops("keyfile.rebind", KEYFILE, b"[ethernet]\nmac-address=00:11:22:33:44:55\n"),
+        _ops("mkinitcpio.add_modules", b"MODULES=(ext4)\n", b"MODULES=ext4\n", b"HOOKS=(base)\n", modules=MODULES),
+        _ops("modprobe.add_adapters", MODPROBE, b"alias eth0 e1000\n", modules=MODULES),
+        _ops("modprobe.allow", MODPROBE, b"blacklist virtio_blk\n", modules=["virtio_blk", "virtio_pci"]),
+        _ops("netplan.dhcp", NETPLAN, b"network:\n  ethernets:\n    eth0: {}\n", name="eth0"),
+        _ops("netplan.dhcp", NETPLAN, b"network:\n  ethernets:\n    eth0:\n", name="eth0", any_nic=True),
+        _ops("netplan.optional", NETPLAN, b"network:\n  ethernets:\n    eth0:\n", names=["eth0"]),
+        _ops("netplan.rebind", NETPLAN, name="eth0"),
+        _ops("netplan.rebind", NETPLAN, name="eth0", mac=MAC),
+        _ops("networkd.dhcp", NETWORK, b"[Network]\nGateway=192.0.2.1\n", b"[Match]\nName=a\n", any_nic=True),
+        _ops("networkd.optional", NETWORK, b"[Link]\nMTUBytes=1\n"),
+        _ops("networkd.rebind", NETWORK, b"[Match]\nMACAddress=00:11:22:33:44:55\n", name="ens3"),
+        _ops("networkd.rebind", NETWORK, b"[Match]\nMACAddress=00:11:22:33:44:55\n", mac=MAC),
+        _ops("networkd.unbind_link", LINK, b"[Match]\nMACAddress=00:11:22:33:44:55\n[Link]\nName=x\n"),
+        _ops("registry.delete_key", _hive(), text=False, key="Setup\\A"),
+        _ops("registry.delete_value", _hive(), text=False, key="Setup\\A", name="x"),
+        _merge(),
+        _ops("registry.set", _hive(), text=False, key="Setup\\A", name="x", data="new"),
+        _ops("sysconfig_kernel.add_modules", b'INITRD_MODULES="a"\n', b"A=1\n", modules=MODULES),
+        _ops("udevnet.unbind", UDEV),
+        _ops("unattend.merge", UNATTEND, arch="x86_64"),
+        _ops("bootini.ems_off", BOOTINI, b"[boot loader]\nredirect=COM1\n"),
+    ]
+    return [*found, *_parts()]
+
+
+def _merge() -> Call:
+    op = find_op("registry.merge")
+    text = 'Windows Registry Editor Version 5.00\n\n[Setup\\A]\n"x"="new"\n'
+    return Call("registry.merge", lambda src: op(src, text=text), (_hive(),), text=False)
+
+
+_ARGUMENTS = {
+    "grubcfg": GRUBCFG,
+    "menu": LEGACY,
+    "bls": BLS,
+    "syslinux": SYSLINUX,
+    "cmdline": b"root=/dev/sda1 ro\n",
+    "default": DEFAULT,
+    "bootloader": b'DEFAULT_APPEND="root=/dev/sda1 ro"\n',
+    "dracut": b'kernel_cmdline="root=/dev/sda1 ro"\n',
+}
+
+
+def _rewrite(form: str, change: Any) -> Op:
+    return lambda src: argplaces.rewrite(src, form, change)
+
+
+def _parts() -> list[Call]:
+    """Return what actions call that is no operation of a rule: arguments, and the parts that editors share."""
+    found = [
+        Call(f"argplaces.{form}.{name}", _rewrite(form, change), (_ARGUMENTS[form],))
+        for form in argplaces.READERS
+        for name, change in (
+            ("ensure", bootargs.ensure(["console=ttyS0", "net.ifnames=0"])),
+            ("remove", bootargs.remove(["ro", "quiet"])),
+            ("console", bootargs.console("ttyS0,115200n8")),
+        )
+        if form != "dracut" or name == "remove"  # dracut's own arguments are changed and never added to
+    ]
+    block = grubenv.create({"kernelopts": "root=/dev/sda1 ro", "x": "1"})
+    found += [
+        Call("argplaces.grubenv", _rewrite("grubenv", bootargs.ensure(["quiet"])), (block,), text=False),
+        Call("grubenv.set_value", lambda src: grubenv.set_value(src, "x", "2"), (block,), text=False),
+        Call("shellvars.set_value", lambda src: shellvars.set_value(src, "A", "two words"), (b"A=1\n", b"B=1\n")),
+        Call("shellvars.unset", lambda src: shellvars.unset(src, "A"), (b"A=1\n", b"B=1\nA=2\n", b"A=1 B=2\n")),
+        Call("ini.set_value", lambda src: ini.set_value(src, "a", "k", "v"), (b"[a]\n", b"[a]\nk=1\n", b"[b]\nk=1\n")),
+        Call("modprobe.allow", lambda src: modprobe.allow(src, ["virtio_blk"]), (MODPROBE,)),
+        Call("netplan.without", lambda src: _netplan.without(src, names=["eth0"]), (NETPLAN,)),
+        Call("ifcfg.no_fixed_dns", _ifcfg.no_fixed_dns, (b"NETCONFIG_DNS_STATIC_SERVERS=192.0.2.1\n",)),
+        Call(
+            "bootmenu.loader_commands",
+            lambda src: _bootmenu.loader_commands(src, linux="linux", initrd="initrd"),
+            (GRUBCFG,),
+        ),
+    ]
+    return found
+
+
+def content(result: Content | Edit) -> Content:
+    """Return what an operation made of a file."""
+    return result.content if isinstance(result, Edit) else result
+
+
+CALLS = calls()
+MISSING = sorted(set(OPS) - {one.name.partition("(")[0] for one in CALLS})

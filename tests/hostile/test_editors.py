@@ -1,0 +1,273 @@
+"""Point 4: what holds for every editor, whatever the file: its last newline, its line endings, open quotes, twins."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guestfix.base import edit
+from guestfix.base.edit import Content
+from guestfix.base.errors import EditError
+from guestfix.editors import OPS, find_op
+from guestfix.editors.boot import args as bootargs
+from guestfix.editors.network import keyfile, netplan, networkd
+from guestfix.formats import shellvars
+from guestfix.formats.boot import argplaces, bls, grubenv, grublegacy, syslinux
+from guestfix.formats.network.netplan import merge as read_netplan
+from tests.hostile.editing import CALLS, MISSING, Call, content
+
+TEXT = [one for one in CALLS if one.text]
+
+
+def bare(data: Content) -> Content:
+    """Return the content without its last line ending."""
+    return data.removesuffix(b"\n").removesuffix(b"\r") if isinstance(data, bytes) else data
+
+
+def result(call: Call, src: bytes) -> tuple[Content, str]:
+    """Return what the operation makes of src, or the file itself with what it says where it refuses."""
+    try:
+        return content(call.op(src)), ""
+    except EditError as error:
+        return src, error.what
+
+
+def check_last_newline(call: Call, src: bytes) -> None:
+    """The law: with and without its last line ending a file becomes the same but for that, or is left alone twice.
+
+    It speaks of files whose last line is not empty. A file of one line says by its ending alone that it ends lines
+    with CR LF; without it, added lines end with LF.
+    """
+    without = bare(src)
+    assert isinstance(without, bytes)
+    if not without or without.endswith(b"\n"):
+        return
+    (one, said), (other, said_other) = result(call, src), result(call, without)
+    if b"\r\n" in src and b"\n" not in without:
+        one, other = unix(one), unix(other)
+        assert bare(one) == bare(other)
+        return
+    assert bare(one) == bare(other)
+    assert said == said_other
+    assert (one is src) == (other is without)
+
+
+def unix(data: Content) -> Content:
+    return data.replace(b"\r\n", b"\n") if isinstance(data, bytes) else data
+
+
+def crlf(data: Content) -> Content:
+    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") if isinstance(data, bytes) else data
+
+
+def test_every_operation_is_in_the_table() -> None:
+    assert MISSING == []
+    assert {one.name.partition("(")[0] for one in CALLS if not one.text} & set(OPS) == {
+        "bootmenu.env_show_menu",
+        *(name for name in OPS if name.startswith("registry.")),
+    }
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda one: one.name)
+def test_the_samples_are_changed(call: Call) -> None:
+    assert any(result(call, src)[0] != src for src in call.samples)
+
+
+@pytest.mark.parametrize("call", TEXT, ids=lambda one: one.name)
+def test_last_newline(call: Call) -> None:
+    for src in call.samples:
+        check_last_newline(call, src)
+        dos = crlf(src)
+        assert isinstance(dos, bytes)
+        check_last_newline(call, dos)
+        lines = src.splitlines(keepends=True)
+        for count in range(1, len(lines)):  # every line as the last one
+            check_last_newline(call, b"".join(lines[:count]))
+
+
+@pytest.mark.parametrize("call", TEXT, ids=lambda one: one.name)
+def test_line_endings_stay(call: Call) -> None:
+    """A file with CR LF becomes what the same file with LF becomes, with CR LF."""
+    for src in call.samples:
+        one, other = unix(src), crlf(src)
+        assert isinstance(one, bytes) and isinstance(other, bytes)
+        assert result(call, other)[0] == crlf(result(call, one)[0])
+
+
+def _block(*lines: bytes) -> bytes:
+    body = grubenv.SIGNATURE + b"".join(line + b"\n" for line in lines)
+    return body + b"#" * (grubenv.SIZE - len(body))
+
+
+def test_a_variable_twice_in_a_grubenv() -> None:
+    """GRUB's load_env sets them in order, so the last one counts."""
+    src = _block(b"a=1", b"kernelopts=one ro", b"a=2", b"kernelopts=two")
+    after = grubenv.set_value(src, "a", "new")
+    assert after == _block(b"a=1", b"kernelopts=one ro", b"a=new", b"kernelopts=two")
+    assert grubenv.set_value(src, "a", "2") is src
+    assert grubenv.read(grubenv.unset(src, "a")) == {"kernelopts": "two"}
+    changed = argplaces.rewrite(src, "grubenv", bootargs.ensure(["quiet"]))
+    assert grubenv.read(changed)["kernelopts"] == "two quiet"
+    assert b"kernelopts=one ro\n" in changed
+
+
+@pytest.mark.parametrize(
+    "src",
+    [
+        b"A=1\nA=2\n",
+        b"A=1; A=2\n",
+        b"A=1 A=2\n",
+        b"A=2\nA+=3\n",
+        b"export A=1\nA=2 # A=3\n",
+        b"true 'A=9\n'\nA=1\n",
+        b"A=1\ncat <<EOF >/dev/null\nA=3\nEOF\n",
+        b"A=1\ncat <<-'EOF' >/dev/null\nA=3 '\n\tEOF\n",
+        b"A='x\nA=3\n'\n",
+        b"B=$((1<<2))\nA=1\n",
+        b'A="$(echo "\n")"\n',
+        b"# don't\nA=1\n",
+        b"B=a#b'c'\n",
+    ],
+)
+def test_an_assignment_twice_in_a_shell_file(src: bytes, tmp_path: Path) -> None:
+    """What is set is what a shell then has, wherever the name stands."""
+    after = shellvars.set_value(src, "A", "new")
+    (tmp_path / "file").write_bytes(after)
+    shell = subprocess.run(["bash", "-c", '. ./file; printf %s "$A"'], cwd=tmp_path, capture_output=True, check=True)
+    assert shell.stdout == b"new"
+    assert shellvars.set_value(after, "A", "new") is after
+    (tmp_path / "file").write_bytes(shellvars.unset(after, "A"))
+    shell = subprocess.run(["bash", "-c", '. ./file; printf %s "$A"'], cwd=tmp_path, capture_output=True, check=True)
+    assert shell.stdout == b""
+
+
+@pytest.mark.parametrize(
+    "opened", [b'B="x\n', b"echo it's\n", b"B=(a b\n", b"cat <<EOF\n", b"A=1 'x\n", b"B='\\''x'y'\n"]
+)
+@pytest.mark.parametrize("above", [b"", b"X=1\n\n"])
+@pytest.mark.parametrize("rest", [b"", b"GRUB_TIMEOUT=0\nSTARTMODE=auto\n"])
+def test_nothing_is_set_inside_an_open_quote(opened: bytes, above: bytes, rest: bytes) -> None:
+    src = above + opened + rest
+    line = "line 3" if above else "line 1"
+    adding: list[Callable[[], object]] = [
+        lambda: shellvars.set_value(src, "A", "new"),
+        lambda: find_op("dracut.add_drivers")(src, modules=["virtio_blk"]),
+        lambda: find_op("mkinitcpio.add_modules")(src, modules=["virtio_blk"]),
+        lambda: find_op("sysconfig_kernel.add_modules")(src, modules=["virtio_blk"]),
+        lambda: find_op("ifcfg.dhcp")(src),
+    ]
+    if rest:
+        adding.append(lambda: find_op("grubdefault.set_timeout")(src, seconds=5, longest=9, recordfail=5))
+        adding.append(lambda: find_op("ifcfg.optional")(src))
+    for add in adding:
+        with pytest.raises(EditError, match="never closed") as caught:
+            add()
+        assert caught.value.where == line
+    assert shellvars.unset(src, "GRUB_TIMEOUT") is src  # what a shell takes for quoted text is left alone
+    for form in ("default", "bootloader", "dracut"):
+        assert argplaces.rewrite(src, form, bootargs.remove(["ro"])) is src
+
+
+def test_an_assignment_above_an_open_quote_can_be_set() -> None:
+    assert shellvars.set_value(b"A=1\necho it's\n", "A", "2") == b"A=2\necho it's\n"
+
+
+@pytest.mark.parametrize(
+    "src",
+    [
+        b"[ipv4]\nmethod=manual\nmethod=manual\n",
+        b"[ipv4]\nmethod=auto\n[ipv4]\nmethod=manual\n",
+        b"[ipv4]\nmethod=manual\n[ipv6]\nmethod=ignore\n[ipv4]\naddress1=192.0.2.2\n",
+    ],
+)
+def test_a_key_twice_in_a_keyfile(src: bytes) -> None:
+    """GKeyFile merges groups of one name and takes the last value, as Python's reader does when told to."""
+    after = keyfile.dhcp(src)
+    assert after is not None
+    seen = _merged(after, "ipv4")
+    assert seen["method"] == "auto" and "address1" not in seen
+
+
+def _merged(src: bytes, wanted: str) -> dict[str, str]:
+    group, found = "", {}
+    for line in src.decode().splitlines():
+        if line.startswith("["):
+            group = line[1:-1]
+        elif "=" in line and group == wanted:
+            found.update([line.split("=", 1)])
+    return found
+
+
+@pytest.mark.parametrize(
+    "src", [b"[Network]\nDHCP=yes\nDHCP=no\n", b"[Network]\nDHCP=no\n\n[Network]\nAddress=192.0.2.2/24\n"]
+)
+def test_a_section_twice_in_a_network_file(src: bytes) -> None:
+    after = networkd.dhcp(src)
+    assert after is not None
+    assert _merged(after, "Network") == {"DHCP": "yes"}
+
+
+@pytest.mark.parametrize(
+    "src",
+    [
+        b"network:\n  ethernets:\n    eth0: {addresses: [192.0.2.2/24]}\n    eth0: {dhcp4: no}\n",
+        b"network:\n  ethernets:\n    eth0: {dhcp4: no, dhcp4: no}\n",
+        b"network:\n  ethernets: {}\n  ethernets:\n    eth0: {addresses: [192.0.2.2/24]}\n",
+        b"network: {}\nnetwork:\n  ethernets:\n    eth0: {addresses: [192.0.2.2/24]}\n",
+    ],
+)
+def test_a_key_twice_in_netplan(src: bytes) -> None:
+    """netplan takes both, so neither is changed alone; the reader sees both."""
+    with pytest.raises(EditError, match="twice") as caught:
+        netplan.dhcp(src, name="eth0")
+    assert caught.value.where.startswith("line ")
+    assert [one.id for one in read_netplan([("/etc/netplan/a.yaml", src)]).nics()] == ["eth0"]
+    addresses = [one for nic in read_netplan([("/etc/netplan/a.yaml", src)]).nics() for one in nic.addresses]
+    assert addresses == (["192.0.2.2/24"] if b"192" in src else [])
+
+
+def test_a_command_twice_in_grub_legacy() -> None:
+    """GRUB runs every command of an entry; what was loaded last boots."""
+    src = b"title a\nkernel /one root=/dev/sda1\nkernel /two root=/dev/sda1 ro\ninitrd /i1\ninitrd /i2\n"
+    stanza = grublegacy.parse(src).stanzas[0]
+    kernel = grublegacy.kernel_of(stanza)
+    assert kernel is not None and kernel[0] == "/two" and grublegacy.initrds_of(stanza) == ["/i2"]
+    after = argplaces.rewrite(src, "menu", bootargs.ensure(["quiet"]))
+    assert after == src.replace(b"sda1 ro", b"sda1 ro quiet")
+
+
+@pytest.mark.parametrize("tail", [b"=", b"'", b'"', b"/=", b"/a=b", b"\xff="])
+def test_an_argument_is_not_glued_to_a_kernel(tail: bytes) -> None:
+    src = b"title \nkernel /" + tail
+    after = argplaces.rewrite(src, "menu", bootargs.ensure(["quiet"]))
+    assert after == src + b" quiet"
+    for form in ("syslinux", "bls", "grubcfg"):
+        given = {
+            "syslinux": b"LABEL a\nAPPEND " + tail,
+            "bls": b"linux /" + tail + b"\noptions " + tail,
+            "grubcfg": b"linux /" + tail.replace(b"'", b"").replace(b'"', b"") + b"\n",
+        }[form]
+        changed = argplaces.rewrite(given, form, bootargs.ensure(["quiet"]))
+        assert changed is given or changed.rstrip().endswith(b" quiet")
+
+
+def test_the_first_of_two_lines_in_a_bls_entry_counts_for_grub() -> None:
+    entry = bls.parse(b"linux /one\noptions a\noptions b\nlinux /two\n")
+    assert (entry.get("linux", grub=True), bls.options(entry, {}, grub=True)) == ("/one", ["a"])
+    assert (entry.get("linux"), bls.options(entry, {})) == ("/two", ["a", "b"])
+
+
+def test_the_last_of_two_lines_in_an_extlinux_label_counts() -> None:
+    label = syslinux.parse(b"LABEL a\nKERNEL /k\nINITRD /one\nINITRD /two\nAPPEND x\nAPPEND y\n")
+    assert syslinux.arguments(label, label.labels[0]) == (["y"], ["/two"])
+
+
+def test_lines_are_added_by_one_helper() -> None:
+    """An editor that glues a newline to a file itself would forget the file that has none: only edit.py does it."""
+    for room in ("editors", "formats", "actions"):
+        for path in sorted(Path(edit.__file__).parent.rglob(f"{room}/**/*.py")):
+            text = path.read_text()
+            assert 'endswith(b"\\n")' not in text and "newline_of" not in text, path
