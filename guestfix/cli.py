@@ -130,8 +130,9 @@ def fail(error: GuestfixError, *, as_json: bool) -> int:
     if as_json:
         from guestfix.report.json import error_document
 
-        sys.stdout.write(error_document(error))
-    from guestfix.report.text import clean
+        sys.stdout.buffer.write(error_document(error).encode())
+        sys.stdout.buffer.flush()
+    from guestfix.report.text import render_error
 
-    sys.stderr.write(f"guestfix: {clean(str(error))}\n")
+    sys.stderr.write(f"guestfix: {render_error(error)}")
     return exit_code(error)

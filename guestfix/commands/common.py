@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from typing import Any
 
 from guestfix.base.errors import GuestfixError, UsageError
+from guestfix.base.text import to_json, utf8
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import CONFIDENCES, Pack
 from guestfix.plan.planner import Options, Progress
@@ -110,21 +110,22 @@ def progress_from(args: argparse.Namespace) -> Progress | None:
         return None
 
     def tell(stage: str, done: int, total: int) -> None:
-        sys.stderr.write(json.dumps({"type": "progress", "stage": stage, "done": done, "total": total}) + "\n")
+        event = {"type": "progress", "stage": stage, "done": done, "total": total}
+        sys.stderr.write(to_json(event, indent=None) + "\n")
         sys.stderr.flush()
 
     return tell
 
 
 def write(text: str) -> None:
-    """Write to standard output, whatever bytes of a guest the text carries."""
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    """Write to standard output, in UTF-8 whatever the text carries of a guest."""
+    sys.stdout.buffer.write(utf8(text).encode())
     sys.stdout.buffer.flush()
 
 
 def write_json(document: Any) -> None:
     """Write the one JSON document of a command."""
-    write(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write(to_json(document) + "\n")
 
 
 def read_file(path: str, what: str) -> bytes:

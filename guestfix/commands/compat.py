@@ -10,13 +10,13 @@ from typing import Any
 
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.facts import Facts
+from guestfix.base.text import clean
 from guestfix.commands.common import add_format, read_file, write, write_json
 from guestfix.compat import judge, rows_of
 from guestfix.compat.diff import Diff, compare
 from guestfix.compat.kernel import describe
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import System
-from guestfix.report.text import clean
 
 Row = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from guestfix.backends.outcome import Check, ImageWriter, Saved
 from guestfix.base.errors import ApplyError, GuestError, UsageError
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
-from guestfix.report.text import clean
+from guestfix.base.text import clean
 
 FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
 LENIENT = ("vfat",)

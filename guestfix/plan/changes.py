@@ -11,6 +11,7 @@ from guestfix.base.edit import Link, Splice
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import GuestFS, Meta
 from guestfix.base.overlay import BIG, Draft, Overlay
+from guestfix.base.text import one_line
 from guestfix.plan.labels import with_label
 from guestfix.plan.model import Change, new_chunks
 
@@ -41,7 +42,7 @@ def _change(base: GuestFS, draft: Draft) -> Change | None:
         after = f"link:{draft.content.target}"
         if after == before:
             return None
-        shown = f"--- {before or 'nothing'}\n+++ link to {draft.content.target}\n"
+        shown = f"--- {one_line(before or 'nothing')}\n+++ link to {one_line(draft.content.target)}\n"
         return Change(draft.path, "link", rules, before, after, meta=_new_meta(base, draft, "symlink"), diff=shown)
     after = digest_bytes([draft.content])
     if after == before:
@@ -135,6 +136,7 @@ def _file_bytes(before: str | None, old: bytes) -> bytes:
 
 def unified(path: str, old: bytes, new: bytes, *, existed: bool = True, remains: bool = True) -> str:
     """Return a unified diff with a/ and b/ prefixes; for binary content, its sizes."""
+    path = one_line(path)
     if b"\0" in old[:8192] or b"\0" in new[:8192]:
         return f"binary file {path}: {len(old)} bytes before, {len(new)} after\n"
     names = (f"a{path}" if existed else "/dev/null", f"b{path}" if remains else "/dev/null")

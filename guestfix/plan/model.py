@@ -18,6 +18,7 @@ from guestfix.base.errors import PlanError
 from guestfix.base.facts import Evidence, Fact, Finding, Unknown, evidence_list
 from guestfix.base.guest import GuestFS, Meta
 from guestfix.base.record import field, frozen
+from guestfix.base.text import to_json, utf8
 
 SCHEMA = 1
 """Number of the JSON form. It rises when a reader of the older form could misread the newer one."""
@@ -131,11 +132,29 @@ def _meta_in(data: Mapping[str, Any] | None) -> Meta | None:
     return Meta(int(data["mode"], 8), data["uid"], data["gid"], xattrs=xattrs)
 
 
+_NAMED = ("path", "before", "after")
+"""Members of a change that may hold what UTF-8 can't: a path, a link's target."""
+
+
+def _exact_out(change: Change) -> dict[str, Any]:
+    """Return what no UTF-8 can say of the change, as base64 of UTF-16-LE; nothing where it can say all."""
+    texts = {name: getattr(change, name) or "" for name in _NAMED}
+    odd = {name: text.encode("utf-16-le", "surrogatepass") for name, text in texts.items() if utf8(text) != text}
+    return {"utf16": {name: base64.b64encode(data).decode() for name, data in odd.items()}} if odd else {}
+
+
+def _exact_in(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = {name: data["utf16"][name] for name in _NAMED if name in data.get("utf16", {})}
+    found = {name: base64.b64decode(text, validate=True) for name, text in known.items()}
+    return {**data, **{name: raw.decode("utf-16-le", "surrogatepass") for name, raw in found.items()}}
+
+
 def change_out(change: Change) -> dict[str, Any]:
     """Return a change in its JSON form."""
     splices = [{"offset": s.offset, "length": s.length, "data": _bytes_out(s.data)} for s in change.splices]
     return {
         "path": change.path,
+        **_exact_out(change),
         "kind": change.kind,
         "rules": list(change.rules),
         "before": change.before,
@@ -148,6 +167,7 @@ def change_out(change: Change) -> dict[str, Any]:
 
 
 def _change_in(data: Mapping[str, Any]) -> Change:
+    data = _exact_in(data)
     splices = tuple(Splice(s["offset"], s["length"], _bytes_in(s["data"])) for s in data["splices"])
     path = data["path"]
     if not isinstance(path, str) or not path.startswith("/") or ".." in path.split("/"):
@@ -226,8 +246,7 @@ def plan_out(plan: Plan) -> dict[str, Any]:
 
 def dump_plan(plan: Plan) -> bytes:
     """Return the Plan as JSON bytes, the same for the same Plan."""
-    text = json.dumps(plan_out(plan), indent=1, sort_keys=True, ensure_ascii=False)
-    return (text + "\n").encode("utf-8", "surrogateescape")
+    return (to_json(plan_out(plan)) + "\n").encode()
 
 
 def load_plan(data: bytes, where: str = "") -> Plan:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from guestfix.base.errors import GuestfixError, PackError
+from guestfix.base.text import to_json
 from guestfix.plan.model import SCHEMA, fact_out, finding_out
 from guestfix.plan.planner import Inspection
 
@@ -34,4 +34,4 @@ def error_out(error: GuestfixError) -> dict[str, Any]:
 
 def error_document(error: GuestfixError) -> str:
     """Return the one JSON document of a command that failed."""
-    return json.dumps({"schema": SCHEMA, "error": error_out(error)}, indent=1, sort_keys=True) + "\n"
+    return to_json({"schema": SCHEMA, "error": error_out(error)}) + "\n"

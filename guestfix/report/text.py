@@ -1,13 +1,14 @@
-"""Reports for people. Text from a guest is cleaned of control characters before it reaches a terminal."""
+"""Reports for people. What a guest holds is made safe by :mod:`guestfix.base.text`, line by line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from guestfix.base.errors import GuestfixError, PackError
 from guestfix.base.facts import Fact, Finding, Unknown
-from guestfix.base.patterns import regex
 from guestfix.base.record import replace
+from guestfix.base.text import clean, one_line
 from guestfix.plan.model import Change, Plan
 
 if TYPE_CHECKING:
@@ -15,21 +16,8 @@ if TYPE_CHECKING:
     from guestfix.apply.undo import Reverted
     from guestfix.plan.planner import Inspection
 
-_CONTROL = regex(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udcff\u202a-\u202e\u2066-\u2069]")
 _HEADINGS = (("blocker", "Blockers: apply will refuse"), ("warning", "Warnings"), ("info", "Notes"))
 MAX_VALUE = 300
-
-
-def clean(text: str) -> str:
-    """Return text with control characters, stray bytes and direction overrides made visible."""
-    return _CONTROL.sub(
-        lambda match: f"\\x{ord(match[0]) & 0xFF:02x}" if ord(match[0]) < 0x2000 else _escaped(match[0]), text
-    )
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def render_plan(plan: Plan, *, advice: bool = True) -> str:
@@ -63,9 +51,10 @@ def render_case(plan: Plan, *, system: bool, settles: Mapping[str, Sequence[str]
     head = ""
     if system:
         facts = {fact.name: fact.value for fact in plan.facts}
-        head = f"system   {_system(facts.get)}\nverdict  {_verdict(plan.verdict, plan.compat)}\n\n"
-    rules = "".join(
-        f"  {one.rule}: {one.outcome}" + (f" ({one.because})\n" if one.because else "\n")
+        rows = (f"system   {_system(facts.get)}", f"verdict  {_verdict(plan.verdict, plan.compat)}", "")
+        head = _lines(rows)
+    rules = _lines(
+        f"  {one.rule}: {one.outcome}" + (f" ({one.because})" if one.because else "")
         for one in plan.decisions
         if one.rule in ran and not (system and one.outcome in ("no", "unchanged"))
     )
@@ -81,7 +70,7 @@ def _header(plan: Plan) -> str:
         ("verdict", _verdict(plan.verdict, plan.compat)),
         ("rules", f"pack {plan.versions['pack']}, guestfix {plan.versions['guestfix']}"),
     ]
-    return "".join(f"{name:<8} {value}\n" for name, value in rows)
+    return _lines(f"{name:<8} {value}" for name, value in rows)
 
 
 def _system(get: Callable[[str], Any]) -> str:
@@ -115,7 +104,12 @@ def _finding(finding: Finding) -> str:
     lines += [f"      at {item}" for item in finding.evidence]
     if finding.remedy:
         lines.append(f"      remedy: {finding.remedy}")
-    return "\n".join(lines) + "\n"
+    return _lines(lines)
+
+
+def _lines(rows: Iterable[str]) -> str:
+    """Return each text as one line, whatever it holds."""
+    return "".join(f"{one_line(row)}\n" for row in rows)
 
 
 def _changes(plan: Plan) -> str:
@@ -128,7 +122,7 @@ def _changes(plan: Plan) -> str:
 
 def _change(change: Change) -> str:
     shown = change.diff if change.diff.endswith("\n") or not change.diff else change.diff + "\n"
-    return f"  {change.kind} {change.path} [{', '.join(change.rules)}]\n{_indent(shown)}"
+    return _lines([f"  {change.kind} {change.path} [{', '.join(change.rules)}]"]) + _indent(shown)
 
 
 def _indent(text: str) -> str:
@@ -138,7 +132,7 @@ def _indent(text: str) -> str:
 def _follow_ups(plan: Plan) -> str:
     if not plan.follow_ups:
         return ""
-    return "After the migration\n" + "".join(f"  - {text}\n" for text in plan.follow_ups)
+    return "After the migration\n" + _lines(f"  - {text}" for text in plan.follow_ups)
 
 
 def _rest(plan: Plan) -> str:
@@ -148,13 +142,15 @@ def _rest(plan: Plan) -> str:
     others = [one for one in plan.decisions if one.outcome not in quiet and one.selected]
     left = sum(not one.selected for one in plan.decisions)
     idle = sum(one.outcome in ("no", "unchanged") for one in plan.decisions)
-    lines = [f"  {one.rule} ({one.confidence}): {one.title}\n      why: {one.why}\n" for one in applied]
-    lines += [f"  {one.rule}: {one.outcome}: {one.because}\n" for one in others]
+    lines = [
+        row for one in applied for row in (f"  {one.rule} ({one.confidence}): {one.title}", f"      why: {one.why}")
+    ]
+    lines += [f"  {one.rule}: {one.outcome}: {one.because}" for one in others]
     if idle:
-        lines.append(f"  {idle} other rule{'s' if idle != 1 else ''} found nothing to do here\n")
+        lines.append(f"  {idle} other rule{'s' if idle != 1 else ''} found nothing to do here")
     if left:
-        lines.append(f"  {left} rule{'s' if left != 1 else ''} left out by --only or --skip\n")
-    return "Rules\n" + "".join(lines) if lines else ""
+        lines.append(f"  {left} rule{'s' if left != 1 else ''} left out by --only or --skip")
+    return "Rules\n" + _lines(lines) if lines else ""
 
 
 def _next(plan: Plan) -> str:
@@ -165,6 +161,14 @@ def _next(plan: Plan) -> str:
     return "Nothing to do.\n"
 
 
+def render_error(error: GuestfixError) -> str:
+    """Return an error as its lines: what and where, then the remedy; of several problems each."""
+    problems = error.problems if isinstance(error, PackError) else ()
+    place = f"{error.where}: " if error.where else ""
+    remedy = [f"  remedy: {error.remedy}"] if error.remedy else []
+    return "".join(render_error(one) for one in problems) + _lines([f"{place}{error.what}", *remedy])
+
+
 def render_receipt(receipt: Receipt) -> str:
     """Return what apply did."""
     if receipt.journal is None:
@@ -173,26 +177,25 @@ def render_receipt(receipt: Receipt) -> str:
         f"  {path}" + (f"  (original: {receipt.backups[path]})" if path in receipt.backups else "")
         for path in receipt.applied
     ]
-    return clean("\n".join(["\nApplied", *lines, f"Journal: {receipt.journal}", ""]))
+    return "\nApplied\n" + _lines([*lines, f"Journal: {receipt.journal}"])
 
 
 def render_reverted(uri: str, done: Reverted) -> str:
     """Return what revert did."""
     if not done.journals:
-        return clean(f"{uri}: there is no journal in this guest, so nothing to revert\n")
+        return _lines([f"{uri}: there is no journal in this guest, so nothing to revert"])
     lines = [f"  {path}" for path in done.restored]
     lines += [f"  later content of {path} is kept as {aside}" for path, aside in done.kept_aside.items()]
-    return clean("\n".join([f"Restored in {uri}", *lines, ""]))
+    return _lines([f"Restored in {uri}", *lines])
 
 
 def render_inspection(inspection: Inspection) -> str:
     """Return facts with their evidence, then findings."""
-    rows = [f"guest    {inspection.guest['uri']}\n", f"system   {_system(inspection.facts.value)}\n"]
-    rows.append(f"verdict  {_verdict(inspection.verdict, inspection.compat)}\n")
+    rows = [f"guest    {inspection.guest['uri']}", f"system   {_system(inspection.facts.value)}"]
+    rows.append(f"verdict  {_verdict(inspection.verdict, inspection.compat)}")
     facts = [_fact(inspection.facts[name]) for name in sorted(inspection.facts)]
-    return clean(
-        "".join(rows) + "\nFacts\n" + "".join(facts) + "".join("\n" + b for b in _finding_blocks(inspection.findings))
-    )
+    found = "".join(f"\n{block}" for block in _finding_blocks(inspection.findings))
+    return f"{_lines(rows)}\nFacts\n{''.join(facts)}{found}"
 
 
 def _fact(fact: Fact) -> str:
@@ -205,5 +208,4 @@ def _fact(fact: Fact) -> str:
             if len(text) <= MAX_VALUE
             else f"{text[:MAX_VALUE]}... ({len(text)} characters; all of it with --format json)"
         )
-    seen = "".join(f"      at {item}\n" for item in fact.evidence[:3])
-    return f"  {fact.name} = {shown}\n{seen}"
+    return _lines([f"  {fact.name} = {shown}", *(f"      at {item}" for item in fact.evidence[:3])])

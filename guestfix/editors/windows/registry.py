@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from guestfix.base.edit import Content, Edit
 from guestfix.base.errors import EditError, UsageError
+from guestfix.base.text import one_line
 from guestfix.formats.windows.regf import regtext
 from guestfix.formats.windows.regf.controlsets import expand
 from guestfix.formats.windows.regf.hive import Hive
@@ -31,7 +32,7 @@ def _edit(src: bytes | None, change: Callable[[Hive], None]) -> Content | Edit:
         hive = Hive.open(src)
         change(hive)
         after = hive.to_bytes()
-        return src if after is src else Edit(after, diff="".join(f"{line}\n" for line in hive.diff()))
+        return src if after is src else Edit(after, diff="".join(f"{one_line(line)}\n" for line in hive.diff()))
     except BadHive as error:
         raise EditError(f"the hive is not changed: {error.what}", where=error.where, remedy=error.remedy) from error
 
