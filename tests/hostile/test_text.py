@@ -95,7 +95,7 @@ def windows(root: Path) -> Path:
 "Start"=dword:00000000
 "Type"=dword:00000001
 "ErrorControl"=dword:00000003
-"ImagePath"="system32\\\\drivers\\\\gone{lone}.sys"
+"ImagePath"="system32\\\\drivers\\\\gone.sys"
 [ControlSet001\\Control\\ComputerName\\ComputerName]
 "ComputerName"="pc{lone}"
 [ControlSet001\\Control\\TimeZoneInformation]
@@ -129,8 +129,8 @@ def windows(root: Path) -> Path:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run guestfix as a program whose locale is plain ASCII, which must not matter."""
-    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    """Run guestfix as a program in the plainest locale."""
+    env = {**os.environ, "LC_ALL": "C"}
     return subprocess.run([sys.executable, "-m", "guestfix", *arguments], capture_output=True, env=env)
 
 
