@@ -259,7 +259,7 @@ def _failed(rule: Rule, bench: Workbench, error: Exception) -> tuple[str, str]:
         remedy=getattr(error, "remedy", "") or "look at the file named here, then run the report again",
     )
     bench.rule = ""
-    return "failed", str(error)
+    return "failed", str(error).partition("\n  remedy: ")[0]  # the finding has the remedy
 
 
 def _step(rule: Rule, step: Step, bench: Workbench) -> None:
