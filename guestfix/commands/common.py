@@ -46,7 +46,19 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 def add_pack(parser: argparse.ArgumentParser) -> None:
     """Add the rule pack and the target."""
     parser.add_argument("--target", metavar="ID", help="the platform to boot on, one of rules/targets")
-    parser.add_argument("--pack", metavar="DIR", help="rule pack to use instead of the one that came with guestfix")
+    add_packs(parser)
+
+
+def add_packs(parser: argparse.ArgumentParser) -> None:
+    """Add the rule packs."""
+    parser.add_argument(
+        "--pack",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="rule pack on top of the one that came with guestfix (repeatable, in order), or instead of it where its "
+        "pack.yaml does not say 'extends: guestfix'",
+    )
 
 
 def add_choices(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.facts import Facts
 from guestfix.base.text import clean
-from guestfix.commands.common import add_format, read_file, write, write_json
+from guestfix.commands.common import add_format, add_packs, read_file, write, write_json
 from guestfix.compat import judge, rows_of
 from guestfix.compat.diff import Diff, compare
 from guestfix.compat.kernel import describe
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for command in (listing, show, diff):
         add_format(command)
     for command in (listing, show):
-        command.add_argument("--pack", metavar="DIR", help="rule pack to use instead of the one that came along")
+        add_packs(command)
 
 
 def run(args: argparse.Namespace) -> int:

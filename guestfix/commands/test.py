@@ -8,7 +8,7 @@ from pathlib import Path
 
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.cases.runner import Outcome, bless, compare, find_cases, run_case
-from guestfix.commands.common import add_format, write, write_json
+from guestfix.commands.common import add_format, add_packs, write, write_json
 from guestfix.pack.cache import load_pack
 
 
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("path", metavar="DIR", nargs="?", default="rules", help="a rule pack or a folder in it (rules)")
     parser.add_argument("--bless", action="store_true", help="write the golden reports anew; read them afterwards")
+    add_packs(parser)
     add_format(parser)
 
 
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if args.bless and os.environ.get("CI"):
         raise UsageError("--bless is refused under CI: golden reports are written by a person who reads them")
     root = Path(args.path)
-    pack = load_pack(pack_root(root))
+    pack = load_pack(args.pack, pack_root(root))
     cases = find_cases(root)
     if not cases:
         raise GuestfixError("there is no case below this folder", where=str(root))

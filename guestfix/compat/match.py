@@ -59,6 +59,7 @@ def _around(system: System, spans: Sequence[tuple[Row, Span]], key: Key, version
         return _imprecise(name, below, version)
     if not spans or not key:
         return Match("unknown", None, "possible", f"the version of {name} is not known")
+    spans = sorted(spans, key=lambda one: one[1].low)  # those of a pack on top stand first
     first, last = spans[0], spans[-1]
     if key < first[1].low:
         why = f"it is older than {first[0]['version']}, the first version in the table"

@@ -9,7 +9,7 @@ needs. The one that tells the system gets the pack's systems instead of the targ
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
@@ -42,6 +42,7 @@ DETECTORS: dict[str, Detector] = {
     "services.access": Detector("linux"),
     "initramfs.images": Detector("linux", ("boot.kernels",)),
     "windows.detector": Detector("windows"),
+    "windows.limits": Detector("windows", ("windows.detector",)),
     "limits.checks": Detector("", ("boot.kernels", "network.stacks", "services.access", "windows.detector")),
 }
 """By module name, in the order in which they run."""
@@ -56,9 +57,18 @@ def detect_all(guest: GuestFS, facts: Facts, target: Target, systems: Sequence[S
 
 
 def detect_by(
-    guest: GuestFS, facts: Facts, target: Target, systems: Sequence[System], names: Collection[str] | None = None
+    guest: GuestFS,
+    facts: Facts,
+    target: Target,
+    systems: Sequence[System],
+    names: Collection[str] | None = None,
+    identified: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Finding]]:
-    """Run the detectors with these names (all, where none are given) in order; return what each one found."""
+    """Run the detectors with these names (all, where none are given) in order; return what each one found.
+
+    ``identified`` is called where the system is told, before the detectors that rest on it: a Windows tells its
+    release later than its family.
+    """
     found: dict[str, list[Finding]] = {}
     for name, detector in DETECTORS.items():
         if names is not None and name not in names:
@@ -67,6 +77,8 @@ def detect_by(
             continue
         module = importlib.import_module(f"guestfix.detect.{name}")
         found[name] = list(module.detect(guest, facts, systems if detector.tells_system else target))
+        if name in ("system.os", "windows.detector"):
+            identified()
     return found
 
 

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from guestfix import __version__
 from guestfix.base import cache
+from guestfix.base.errors import UsageError
 from guestfix.base.record import asdict
 from guestfix.pack.files import default_pack_path, digest_of, pack_files
-from guestfix.pack.model import Names, Pack, Policy, Rule, Step, System, Target
+from guestfix.pack.model import Names, Pack, PackPart, Policy, PolicyDefault, Rule, Step, System, Target
 
-FORMAT = 3
+FORMAT = 4
+MOST_PACKS = 16
+
+Place = str | os.PathLike[str]
 
 
-def load_pack(root: str | os.PathLike[str] | None = None) -> Pack:
-    """Return the rule pack in a folder, or the one that came with guestfix.
+def load_pack(*roots: Place | Sequence[Place] | None) -> Pack:
+    """Return the rule pack that came with guestfix, with those in these folders on top of it, in their order.
 
-    Raises PackError with all problems of the pack, or GuestfixError where there is no pack.
+    Folders are given one by one or as lists; None stands for nothing. The first one stands alone, without the pack
+    that came with guestfix, unless its pack.yaml says ``extends: guestfix``; every further one extends a pack
+    beneath it. Raises PackError with all problems of the packs, or GuestfixError where there is no pack.
     """
-    folder = default_pack_path() if root is None else os.fspath(root)
-    files = pack_files(folder)
-    name = f"pack-{FORMAT}-{__version__}-{digest_of(files)}"
+    given = [os.fspath(one) for root in roots if root is not None for one in _several(root)]
+    if len(given) > MOST_PACKS:
+        raise UsageError(f"more than {MOST_PACKS} rule packs", remedy="put some of them together")
+    built_in = default_pack_path()
+    folders = [built_in, *(one for one in given if os.path.realpath(one) != os.path.realpath(built_in))]
+    sources = [pack_files(folder) for folder in folders]
+    total = hashlib.sha256("\n".join(digest_of(files) for files in sources).encode())
+    name = f"pack-{FORMAT}-{__version__}-{total.hexdigest()}"
     try:
         return decode(cache.read(name))
     except (KeyError, TypeError, AttributeError, ValueError):
-        from guestfix.pack.load import compile_pack
+        from guestfix.pack.load import compile_packs
 
-        pack = compile_pack(files, folder)
+        pack = compile_packs(folders, sources, built_in=True)
         cache.write(name, asdict(pack))
         return pack
+
+
+def _several(root: Place | Sequence[Place]) -> Sequence[Place]:
+    return (root,) if isinstance(root, str | os.PathLike) else root
 
 
 def decode(data: dict[str, Any]) -> Pack:
@@ -41,9 +58,16 @@ def decode(data: dict[str, Any]) -> Pack:
         data["default_target"],
         tuple(_rule(rule) for rule in data["rules"]),
         {name: _target(target) for name, target in data["targets"].items()},
-        {name: Policy(**{**policy, "values": tuple(policy["values"])}) for name, policy in data["policies"].items()},
+        {name: _policy(policy) for name, policy in data["policies"].items()},
         tuple(_system(system) for system in data["systems"]),
+        data["tables"],
+        tuple(PackPart(**{**part, "changes": tuple(part["changes"])}) for part in data["parts"]),
     )
+
+
+def _policy(data: dict[str, Any]) -> Policy:
+    defaults = tuple(PolicyDefault(**one) for one in data["default_for"])
+    return Policy(**{**data, "values": tuple(data["values"]), "default_for": defaults})
 
 
 def _rule(data: dict[str, Any]) -> Rule:

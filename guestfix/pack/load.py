@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from heapq import heappop, heappush
 from pathlib import Path
+from typing import Any
 
 from guestfix.base.errors import PackError, Problem
 from guestfix.base.record import replace
 from guestfix.pack.files import digest_of
-from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, Rule, Target
+from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, PolicyDefault, Rule, Target
+from guestfix.pack.pathsets import Sets, read_sets
 from guestfix.pack.schema import Reader, texts_of
+from guestfix.pack.stack import Layer, Stack, build, nearest, stands_alone
 from guestfix.pack.steps import read_steps
 from guestfix.pack.systems import load_systems
+from guestfix.pack.tables import load_tables, read_limits
 from guestfix.pack.when import Condition, ConditionError, compile_condition
 from guestfix.pack.yamlpos import Mark, Node, parse
 
@@ -22,9 +27,10 @@ RULE_KEYS = (
     "id", "title", "why", "sources", "since", "confidence", "severity", "after", "when", "settles", "do",
     "history",
 )  # fmt: skip
+PACK_KEYS = ("id", "version", "extends", "disable", "default_target", "policies", "paths")
 TARGET_KEYS = (
     "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
-    "console", "clock", "kernel_args", "hypervisor",
+    "console", "clock", "kernel_args", "hypervisor", "limits",
 )  # fmt: skip
 
 MAX_NODES = 100_000
@@ -33,18 +39,36 @@ MOST_CONDITIONS, MOST_AFTER = 64, 16
 """Conditions of a rule, and ids or globs of the rules that it runs behind."""
 
 
-def compile_pack(files: dict[str, bytes], root: str) -> Pack:
-    """Return the pack. Raises PackError with every problem of every file."""
+def compile_packs(roots: Sequence[str], sources: Sequence[dict[str, bytes]], *, built_in: bool) -> Pack:
+    """Return the packs in these folders, laid on each other, the first at the bottom, as one pack.
+
+    ``built_in``: the first came with guestfix and is left out where the next one stands alone. Raises PackError
+    with every problem of every file.
+    """
     problems: list[Problem] = []
-    nodes = _parse(files, root, problems)
-    rules = _rules(_below(nodes, "fix"), problems)
-    targets = [_target(node, name, problems) for name, node in _below(nodes, "targets")]
-    pack = _pack(nodes.get("pack.yaml"), digest_of(files), _in_order(rules, problems), targets, problems)
+    layers = [
+        Layer(root, digest_of(files), _parse(files, root, problems)) for root, files in zip(roots, sources, strict=True)
+    ]
+    if built_in and len(layers) > 1 and stands_alone(layers[1]):
+        del layers[0]
+    stack = build(layers)
+    problems += stack.problems
+    nodes = stack.nodes
+    top = Reader(nodes["pack.yaml"], problems, "pack.yaml") if "pack.yaml" in nodes else None
+    if top is None:
+        raise PackError(problems)
+    sets = read_sets(top)
+    rules = _rules(_below(nodes, "fix"), sets, problems)
+    tables = load_tables(nodes, top)
+    limits = tables["import-limits"]
+    targets = [_target(node, name, limits, problems) for name, node in _below(nodes, "targets")]
     systems, found = load_systems(nodes)
     problems += found
+    pack = _pack(top, stack, _in_order(rules, stack.disabled, problems), targets)
+    _check_defaults(top, pack.targets, {system.id for system in systems})
     if problems:
         raise PackError(sorted(problems, key=_place_key))
-    return replace(pack, systems=systems)
+    return replace(pack, systems=systems, tables=tables)
 
 
 def _parse(files: dict[str, bytes], root: str, problems: list[Problem]) -> dict[str, Node]:
@@ -72,33 +96,60 @@ def _below(nodes: dict[str, Node], folder: str) -> list[tuple[str, Node]]:
     return [(name, node) for name, node in nodes.items() if name.startswith(folder + "/")]
 
 
-def _pack(
-    node: Node | None, digest: str, rules: tuple[Rule, ...], targets: list[Target], problems: list[Problem]
-) -> Pack:
-    if node is None:
-        return Pack("", "", digest, "", rules, {}, {})
-    reader = Reader(node, problems, "pack.yaml")
-    reader.allow(("id", "version", "default_target", "policies"))
+def _pack(reader: Reader, stack: Stack, rules: tuple[Rule, ...], targets: list[Target]) -> Pack:
+    reader.allow(PACK_KEYS)
     known = {target.id: target for target in targets}
     default = reader.text("default_target")
     if default and default not in known:
-        reader.complain(reader.keys["default_target"].mark, f"there is no target {default!r}")
+        reader.complain(reader.keys["default_target"].mark, f"there is no target {default!r}", nearest(default, known))
     policies = [_policy(policy) for policy in reader.readers("policies", "a policy")]
+    versions = [part.version if at == 0 else f"{part.id} {part.version}" for at, part in enumerate(stack.parts)]
+    digests = [part.digest for part in stack.parts]
     return Pack(
-        reader.text("id"), reader.text("version"), digest, default, rules, known, {one.id: one for one in policies}
+        reader.text("id"),
+        " + ".join(versions) if reader.text("version") else "",
+        digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest(),
+        default,
+        rules,
+        known,
+        {one.id: one for one in policies},
+        parts=tuple(stack.parts),
     )
 
 
 def _policy(reader: Reader) -> Policy:
-    reader.allow(("id", "title", "default", "values"))
+    reader.allow(("id", "title", "default", "values", "default_for"))
     values = reader.texts("values")
-    return Policy(reader.text("id"), reader.text("title"), reader.text("default", one_of=values), values)
+    defaults = []
+    for one in reader.readers("default_for", "a default"):
+        one.allow(("target", "system", "value"))
+        if "target" not in one.keys and "system" not in one.keys:
+            one.complain(one.node.mark, "a default for what? it names neither a target nor a system")
+        value = one.text("value", one_of=values)
+        defaults.append(PolicyDefault(value, one.text("target", ""), one.text("system", "")))
+    default = reader.text("default", one_of=values)
+    return Policy(reader.text("id"), reader.text("title"), default, values, tuple(defaults))
 
 
-def _target(node: Node, name: str, problems: list[Problem]) -> Target:
+def _check_defaults(top: Reader, targets: Iterable[str], systems: Iterable[str]) -> None:
+    """Complain of targets and systems that the policies' defaults name and that no pack has."""
+    for policy in (Reader(node, [], "") for node in _list(top.keys.get("policies"))):
+        for default in (Reader(node, [], "") for node in _list(policy.keys.get("default_for"))):
+            for kind, known in (("target", targets), ("system", systems)):
+                node = default.keys.get(kind)
+                if node is not None and (node.text or "") not in known:
+                    top.complain(node.mark, f"there is no {kind} {node.text!r}", nearest(node.text or "", known))
+
+
+def _list(node: Node | None) -> Sequence[Node]:
+    return (node.items or ()) if node is not None else ()
+
+
+def _target(node: Node, name: str, limits: Mapping[str, Any], problems: list[Problem]) -> Target:
     reader = Reader(node, problems, "a target")
     reader.allow(TARGET_KEYS)
     stem = Path(name).stem
+    own = reader.child("limits")
     if reader.text("id") != stem:
         reader.complain(node.mark, f"the target's id must be {stem!r}, as its file is named")
     return Target(
@@ -116,6 +167,7 @@ def _target(node: Node, name: str, problems: list[Problem]) -> Target:
         reader.text("clock", "utc", one_of=("utc", "localtime")),
         reader.texts("kernel_args"),
         reader.text("hypervisor", "", one_of=("", "kvm", "xen", "vmware", "hyperv")),
+        {**limits, **(read_limits(Reader(own, problems, "limits")) if own is not None else {})},
     )
 
 
@@ -128,18 +180,20 @@ def _phases(reader: Reader, name: str) -> dict[str, tuple[str, ...]]:
     return {phase: inner.texts(phase, required=True) for phase in PHASES}
 
 
-def _rules(nodes: list[tuple[str, Node]], problems: list[Problem]) -> list[tuple[Rule, list[tuple[str, Mark]]]]:
+def _rules(
+    nodes: list[tuple[str, Node]], sets: Sets, problems: list[Problem]
+) -> list[tuple[Rule, list[tuple[str, Mark]]]]:
     rules = []
     for name, node in nodes:
         parts = Path(name).parts
         if parts[-1] != "rule.yaml" or len(parts) != 4:
             problems.append(node.mark.problem("a rule is rules/fix/<topic>/<id>/rule.yaml; this file is none"))
             continue
-        rules.append(_rule(Reader(node, problems, "a rule"), "/".join(parts[1:3])))
+        rules.append(_rule(Reader(node, problems, "a rule"), "/".join(parts[1:3]), sets))
     return rules
 
 
-def _rule(reader: Reader, wanted: str) -> tuple[Rule, list[tuple[str, Mark]]]:
+def _rule(reader: Reader, wanted: str, sets: Sets) -> tuple[Rule, list[tuple[str, Mark]]]:
     reader.allow(RULE_KEYS)
     given = reader.text("id")
     if given and given != wanted:
@@ -155,7 +209,7 @@ def _rule(reader: Reader, wanted: str) -> tuple[Rule, list[tuple[str, Mark]]]:
         confidence=reader.text("confidence", one_of=CONFIDENCES),
         severity=reader.text("severity", "warning", one_of=("info", "warning", "blocker")),
         when=tuple(compiled for _, compiled in conditions),
-        steps=read_steps(reader),
+        steps=read_steps(reader, sets),
         when_text=tuple(text for text, _ in conditions),
         settles=reader.texts("settles"),
         place=reader.node.mark.file,
@@ -182,10 +236,12 @@ def _conditions(reader: Reader) -> list[tuple[str, Condition]]:
     return found
 
 
-def _in_order(rules: list[tuple[Rule, list[tuple[str, Mark]]]], problems: list[Problem]) -> tuple[Rule, ...]:
+def _in_order(
+    rules: list[tuple[Rule, list[tuple[str, Mark]]]], disabled: Sequence[str], problems: list[Problem]
+) -> tuple[Rule, ...]:
     """Sort by id, but each rule behind those that its ``after`` names (ids or globs)."""
     ids = sorted(rule.id for rule, _ in rules)
-    waits = {rule.id: _named(rule.id, after, ids, problems) for rule, after in rules}
+    waits = {rule.id: _named(rule.id, after, ids, disabled, problems) for rule, after in rules}
     by_id = {rule.id: rule for rule, _ in rules}
     behind: dict[str, list[str]] = {}
     for one, others in waits.items():
@@ -207,11 +263,13 @@ def _in_order(rules: list[tuple[Rule, list[tuple[str, Mark]]]], problems: list[P
     return tuple(by_id[one] for one in done)
 
 
-def _named(rule: str, after: Iterable[tuple[str, Mark]], ids: list[str], problems: list[Problem]) -> set[str]:
+def _named(
+    rule: str, after: Iterable[tuple[str, Mark]], ids: list[str], disabled: Sequence[str], problems: list[Problem]
+) -> set[str]:
     found: set[str] = set()
     for pattern, mark in after:
         matches = {one for one in ids if fnmatchcase(one, pattern) and one != rule}
-        if not matches:
-            problems.append(mark.problem(f"no rule is named {pattern!r}"))
+        if not matches and not any(fnmatchcase(one, pattern) for one in disabled):
+            problems.append(mark.problem(f"no rule is named {pattern!r}", nearest(pattern, ids)))
         found |= matches
     return found

@@ -20,7 +20,8 @@ class Target:
     ``drivers`` names the Linux kernel modules per boot phase: ``storage`` must be there when the
     root filesystem is mounted, ``network`` once it is. ``windows_drivers`` likewise with service names, where
     ``pvscsi | lsi_sas`` means that either will do. ``hypervisor`` is kvm, xen, vmware or hyperv: the guest software
-    that belongs to it stays.
+    that belongs to it stays. ``limits`` is what its import service takes: volumes, disk_bytes, root_filesystems.
+    ``tables`` are those of the pack, for detectors and actions, which all know the target.
     """
 
     id: str
@@ -37,16 +38,31 @@ class Target:
     clock: str = "utc"
     kernel_args: tuple[str, ...] = ()
     hypervisor: str = ""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@frozen
+class PolicyDefault:
+    """A policy's default for one target, one system, or one system on one target; "" stands for any."""
+
+    value: str
+    target: str = ""
+    system: str = ""
 
 
 @frozen
 class Policy:
-    """A choice that belongs to the administrator, with the value used where none is given."""
+    """A choice that belongs to the administrator, with the value used where none is given.
+
+    Of ``default_for`` the last one that fits the target and the guest's system wins over ``default``.
+    """
 
     id: str
     title: str
     default: str
     values: tuple[str, ...] = ()
+    default_for: tuple[PolicyDefault, ...] = ()
 
 
 @frozen
@@ -130,8 +146,21 @@ class System:
 
 
 @frozen
+class PackPart:
+    """One pack of a stack, and what it changed in those beneath it: ``what``, ``kind`` and ``id`` of each."""
+
+    id: str
+    version: str
+    digest: str
+    changes: tuple[Mapping[str, str], ...] = ()
+
+
+@frozen
 class Pack:
-    """A whole rule pack. ``digest`` is a SHA-256 over every file of it."""
+    """A whole rule pack, or several on top of each other (``parts``). ``digest`` is a SHA-256 over every file.
+
+    ``tables`` are names and numbers that detectors and actions look up (:mod:`guestfix.pack.tables`).
+    """
 
     id: str
     version: str
@@ -141,3 +170,5 @@ class Pack:
     targets: Mapping[str, Target]
     policies: Mapping[str, Policy]
     systems: tuple[System, ...] = ()
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[PackPart, ...] = ()

@@ -13,26 +13,24 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from guestfix.actions import ACTIONS, find_action
-from guestfix.base.globs import fault_of
 from guestfix.editors import OPS, find_op
 from guestfix.pack.bind import FACT
 from guestfix.pack.model import Step
+from guestfix.pack.pathsets import Sets, expand
 from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.yamlpos import Node
 
 
-def read_steps(rule: Reader) -> tuple[Step, ...]:
-    """Return the steps of a rule, noting every problem of theirs."""
-    steps = [_read_step(step) for step in rule.readers("do", "a step", required=True)]
+def read_steps(rule: Reader, sets: Sets) -> tuple[Step, ...]:
+    """Return the steps of a rule, noting every problem of theirs. ``sets`` are the named sets of paths."""
+    steps = [_read_step(step, sets) for step in rule.readers("do", "a step", required=True)]
     return tuple(step for step in steps if step is not None)
 
 
-def _read_step(step: Reader) -> Step | None:
+def _read_step(step: Reader, sets: Sets) -> Step | None:
     step.allow(("in", "op", "action", "args"))
-    globs = step.texts("in", required=True)
-    for text, mark in texts_of(step.keys["in"], "in", step) if globs else ():
-        if fault := fault_of(text):
-            step.complain(mark, f"{text[:80]!r} {fault}")
+    places = step.child("in", required=True)
+    globs = expand(texts_of(places, "in", step), sets, step) if places is not None else ()
     op, action = step.text("op", ""), step.text("action", "")
     if bool(op) == bool(action):
         step.complain(step.node.mark, "a step names either an op or an action")

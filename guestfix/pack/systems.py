@@ -216,8 +216,8 @@ def _check_order(rows: list[_Row], problems: list[Problem]) -> None:
     """Complain of rows of one variant that tie, overlap or stand in the wrong order."""
     for at, row in enumerate(rows):
         for earlier in rows[:at]:
-            if earlier.variant != row.variant:
-                continue
+            if earlier.variant != row.variant or earlier.mark.file != row.mark.file:
+                continue  # the rows of a pack on top are looked at first
             if earlier.span == row.span:
                 problems.append(row.mark.problem(f"a tie: {row.text!r} has a row already, at line {earlier.mark.line}"))
             elif earlier.span.overlaps(row.span):

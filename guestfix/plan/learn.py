@@ -10,6 +10,7 @@ from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import names_of
+from guestfix.compat.match import system_of
 from guestfix.detect import detect_by
 from guestfix.detect.windows.detector import find_root
 from guestfix.pack.model import Pack, Target
@@ -50,16 +51,19 @@ def learn(
     policy, or a value of one, that the pack doesn't have.
     """
     facts = Facts()
+    _check_policies(pack, policies)
     _put_target(facts, target)
-    _put_policies(facts, pack, policies)
     for name, value in extra.items():
         facts.put(name, value)
-    return facts, detect_by(guest, facts, target, pack.systems)
+    found = detect_by(guest, facts, target, pack.systems, identified=lambda: _put_policies(facts, pack, policies))
+    return facts, found
 
 
 def _put_target(facts: Facts, target: Target) -> None:
     for name in names_of(target):
         value = getattr(target, name)
+        if name == "tables":
+            continue
         if name in ("drivers", "windows_drivers"):
             for phase, drivers in value.items():
                 facts.put(f"target.{name}.{phase}", list(drivers))
@@ -67,12 +71,20 @@ def _put_target(facts: Facts, target: Target) -> None:
             facts.put(f"target.{name}", list(value) if isinstance(value, tuple) else value)
 
 
-def _put_policies(facts: Facts, pack: Pack, given: Mapping[str, str]) -> None:
+def _check_policies(pack: Pack, given: Mapping[str, str]) -> None:
     for name, value in given.items():
         policy = pack.policies.get(name)
         if policy is None:
             raise UsageError(f"there is no policy {name!r}", remedy=f"one of: {', '.join(sorted(pack.policies))}")
         if policy.values and value not in policy.values:
             raise UsageError(f"policy {name} can't be {value!r}", remedy=f"one of: {', '.join(policy.values)}")
+
+
+def _put_policies(facts: Facts, pack: Pack, given: Mapping[str, str]) -> None:
+    """Record what is decided: by the administrator, else by the pack for this target and system, else by default."""
+    ident = str(facts.value("os.id") or "")
+    system = system_of(pack.systems, ident) if ident else None
+    systems, targets = ("", ident, system[0].id if system is not None else ident), ("", facts.value("target.id"))
     for name, policy in pack.policies.items():
-        facts.put(f"policy.{name}", given.get(name, policy.default))
+        fitting = [one.value for one in policy.default_for if one.target in targets and one.system in systems]
+        facts.put(f"policy.{name}", given.get(name, [policy.default, *fitting][-1]))

@@ -15,7 +15,7 @@ from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.overlay import Overlay
-from guestfix.base.record import field, frozen, replace
+from guestfix.base.record import asdict, field, frozen, replace
 from guestfix.compat import judge, table_version
 from guestfix.editors import find_op, read_limit
 from guestfix.pack.bind import MissingFact, bind
@@ -47,11 +47,11 @@ class Options:
 
 
 def choose_target(pack: Pack, target: str | None) -> Target:
-    """Return the target profile with this id, or the pack's default one. Raises UsageError."""
+    """Return the target profile with this id, or the pack's default one, with the pack's tables. Raises UsageError."""
     wanted = target or pack.default_target
     if wanted not in pack.targets:
         raise UsageError(f"there is no target {wanted!r}", remedy=f"one of: {', '.join(sorted(pack.targets))}")
-    return pack.targets[wanted]
+    return replace(pack.targets[wanted], tables=pack.tables)
 
 
 @frozen
@@ -86,6 +86,7 @@ def _versions(pack: Pack) -> dict[str, Any]:
         "pack": pack.version,
         "pack_digest": pack.digest,
         "compat": table_version(pack.systems),
+        **({"packs": [asdict(part) for part in pack.parts]} if len(pack.parts) > 1 else {}),
     }
 
 

@@ -69,8 +69,22 @@ def _header(plan: Plan) -> str:
         ("target", f"{plan.target}: {facts.get('target.title', '')}"),
         ("verdict", _verdict(plan.verdict, plan.compat)),
         ("rules", f"pack {plan.versions['pack']}, guestfix {plan.versions['guestfix']}"),
+        *(("pack", text) for text in _packs(plan.versions.get("packs", ())[1:])),
     ]
     return _lines(f"{name:<8} {value}" for name, value in rows)
+
+
+def _packs(parts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return one sentence for each pack on top: what it adds, extends, replaces and disables."""
+    lines = []
+    for part in parts:
+        groups: dict[str, list[str]] = {}
+        for one in part["changes"]:
+            groups.setdefault(one["what"], []).append(f"{one['kind']} {one['id']}")
+        verbs = {"added": "adds", "extended": "extends", "replaced": "replaces", "disabled": "disables"}
+        said = [f"{verb} {', '.join(groups[what])}" for what, verb in verbs.items() if what in groups]
+        lines.append(f"{part['id']} {part['version']}: {'; '.join(said) or 'changes nothing'}")
+    return lines
 
 
 def _system(get: Callable[[str], Any]) -> str:

@@ -26,6 +26,7 @@ def make_pack(root: Path, rules: dict[str, str] | None = None) -> Path:
     """Write a pack with the real targets and systems, and these rules (by ``topic/id``)."""
     shutil.copytree(REAL / "targets", root / "targets")
     shutil.copytree(REAL / "os", root / "os", ignore=shutil.ignore_patterns("cases"))
+    shutil.copytree(REAL / "tables", root / "tables")
     shutil.copy(REAL / "compat.yaml", root)
     shutil.copy(REAL / "pack.yaml", root)
     for name, text in (rules if rules is not None else {"fstab/shares": RULE.format(id="fstab/shares")}).items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import Disks
+from guestfix.base.record import replace
 from guestfix.detect import detect_all
 from guestfix.formats.windows.regf import Hive, empty_hive
 from guestfix.formats.windows.regf.regtext import HEADER, apply
@@ -55,8 +56,9 @@ def make(root: Path, system: str = "", software: str = "", files: Mapping[str, b
 
 
 def learn(root: Path, target: Target = KVM, disks: Disks | None = None) -> tuple[Facts, list[Finding]]:
-    facts = Facts()
-    return facts, detect_all(DirectoryGuest(str(root), disks), facts, target, load_pack().systems)
+    facts, pack = Facts(), load_pack()
+    target = replace(target, tables=pack.tables)
+    return facts, detect_all(DirectoryGuest(str(root), disks), facts, target, pack.systems)
 
 
 def codes(findings: list[Finding]) -> set[str]:

@@ -20,7 +20,7 @@ from guestfix.compat.diff import compare
 from guestfix.compat.kernel import has_flavour, in_series
 from guestfix.pack.cache import load_pack
 from guestfix.pack.files import default_pack_path, pack_files
-from guestfix.pack.load import compile_pack
+from guestfix.pack.load import compile_packs
 from guestfix.pack.ranges import SCHEMES, RangeError, expand, key_of, parse_span
 from guestfix.pack.systems import load_systems
 from guestfix.pack.yamlpos import parse
@@ -236,7 +236,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     files["os/rhel/os.yaml"] = files["os/rhel/os.yaml"].replace(b'"8.10 - 8.x"', b'"8.11 - 8.x"')
     files["os/sles/os.yaml"] = files["os/sles/os.yaml"].replace(b"verdict: supported", b"verdict: good", 1)
     with pytest.raises(PackError) as caught:
-        compile_pack(files, "rules")
+        compile_packs(["rules"], [files], built_in=False)
     said = str(caught.value)
     assert "rules/os/rhel/os.yaml" in said and "no row covers 8.10" in said
     assert "rules/os/sles/os.yaml" in said and "can't be 'good'" in said

@@ -158,12 +158,12 @@ def test_the_cache_gives_the_same_pack_without_the_parsers(tmp_path, monkeypatch
     pack = make_pack(tmp_path / "pack")
     first = load_pack(pack)
     (kept,) = (tmp_path / "cache/guestfix").iterdir()
-    assert first.digest in kept.name
+    assert kept.name.startswith("pack-")
 
     def no_parser(*_):
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr("guestfix.pack.load.compile_pack", no_parser)
+    monkeypatch.setattr("guestfix.pack.load.compile_packs", no_parser)
     assert load_pack(pack) == first
 
 

@@ -82,7 +82,8 @@ def inject(bench: Workbench, *, storage: list[str], network: list[str], choice: 
         raise EditError("no payload was given", remedy="name a folder or an ISO image with drivers: --payload PATH")
     source = open_payload(str(payload))
     platform = guest_platform(bench)
-    fitting = packages(source, str(bench.facts.value("os.id", "")), platform)
+    folders = bench.target.tables.get("driver-folders", {})
+    fitting = packages(source, str(bench.facts.value("os.id", "")), platform, folders)
     offered = {name for one in fitting for name in one.services()}
     known = _installed(bench, {*all_names([*storage, *network]), *offered})
     needed = {item: _needed(item, known, fitting) for item in (*storage, *network) if not is_optional(item)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -20,50 +20,9 @@ MAX_FILES = 50_000
 MAX_FILE = 64 * 1024 * 1024
 MAX_PACKAGE = 256 * 1024 * 1024
 
-PREFERENCE: dict[str, tuple[str, ...]] = {
-    "windows-xp": ("xp",),
-    "windows-server-2003": ("2k3",),
-    "windows-server-2003-r2": ("2k3",),
-    "windows-vista": ("2k8",),
-    "windows-server-2008": ("2k8",),
-    "windows-7": ("w7", "2k8r2"),
-    "windows-server-2008-r2": ("2k8r2", "w7"),
-    "windows-8": ("w8", "2k12"),
-    "windows-server-2012": ("2k12", "w8"),
-    "windows-8.1": ("w8.1", "2k12r2"),
-    "windows-server-2012-r2": ("2k12r2", "w8.1"),
-    "windows-10": ("w10", "2k16"),
-    "windows-11": ("w11", "w10"),
-    "windows-server-2016": ("2k16", "w10"),
-    "windows-server-1709": ("2k16", "w10"),
-    "windows-server-1803": ("2k16", "w10"),
-    **dict.fromkeys(
-        (
-            "windows-server-1809",
-            "windows-server-1903",
-            "windows-server-1909",
-            "windows-server-2004",
-            "windows-server-20h2",
-        ),
-        ("2k19", "2k16", "w10"),
-    ),
-    "windows-server-2019": ("2k19", "2k16", "w10"),
-    "windows-server-2022": ("2k22", "2k19", "2k16", "w11"),
-    "windows-server-23h2": ("2k22", "2k19", "2k16", "w11"),
-    "windows-server-2025": ("2k25", "2k22", "2k19", "w11"),
-}
-"""virtio-win's folder names for each ``os.id``, best first."""
+PROCESSORS = ("amd64", "x86", "arm64")
+"""Processors as .inf files name them."""
 
-_SYSTEM_FOLDERS = frozenset(name for names in PREFERENCE.values() for name in names)
-_ARCH_FOLDERS = {
-    "amd64": "amd64",
-    "x64": "amd64",
-    "x86_64": "amd64",
-    "x86": "x86",
-    "i386": "x86",
-    "arm64": "arm64",
-    "aarch64": "arm64",
-}
 _SKIPPED = (".pdb",)
 
 
@@ -199,17 +158,20 @@ def _iso_files(iso: Any, kind: str) -> Iterator[str]:
             yield f"{folder.strip('/')}/{name}".lstrip("/")
 
 
-def packages(payload: Payload, os_id: str, platform: infs.Platform) -> list[Package]:
+def packages(
+    payload: Payload, os_id: str, platform: infs.Platform, folders: Mapping[str, Sequence[str]]
+) -> list[Package]:
     """Return the packages that fit the guest, the best of each name, sorted by name.
 
+    ``folders`` is a pack's table ``driver-folders``: names of folders by os.id, best first, and by processor.
     Better is the closer folder name, then the newer DriverVer. A broken .inf file is passed over.
     """
-    wanted = PREFERENCE.get(os_id, ())
+    wanted = folders.get(os_id, ())
     best: dict[str, tuple[tuple[Any, ...], Package]] = {}
     for path in payload.files:
         if not path.lower().endswith(".inf"):
             continue
-        closeness = _closeness(path, wanted, platform.arch)
+        closeness = _closeness(path, wanted, platform.arch, folders)
         package = None if closeness is None else read_package(payload, path, platform)
         if package is None:
             continue
@@ -219,13 +181,14 @@ def packages(payload: Payload, os_id: str, platform: infs.Platform) -> list[Pack
     return [best[name][1] for name in sorted(best)]
 
 
-def _closeness(path: str, wanted: Sequence[str], arch: str) -> int | None:
+def _closeness(path: str, wanted: Sequence[str], arch: str, table: Mapping[str, Sequence[str]]) -> int | None:
     """Return how well the folder names fit, higher is better; None where they name another system."""
     folders = [part.lower() for part in path.split("/")[:-1]]
-    arches = {_ARCH_FOLDERS[part] for part in folders if part in _ARCH_FOLDERS}
+    arches = {name for part in folders for name in PROCESSORS if part in table.get(name, ())}
     if arches and arch not in arches:
         return None
-    systems = [part for part in folders if part in _SYSTEM_FOLDERS]
+    known = {name for key, names in table.items() if key not in PROCESSORS for name in names}
+    systems = [part for part in folders if part in known]
     if not systems:
         return -len(wanted)
     found = [-wanted.index(part) for part in systems if part in wanted]

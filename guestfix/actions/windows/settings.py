@@ -14,7 +14,7 @@ from guestfix.detect.windows.state import DISK_CLASSES
 from guestfix.editors.windows import unattend
 from guestfix.formats.windows.files import has_driver
 from guestfix.formats.windows.regf import REG_DWORD, REG_MULTI_SZ, REG_SZ, Hive
-from guestfix.formats.windows.services import AUTO, DEMAND, DISABLED, PRODUCTS, is_orphan, is_protected
+from guestfix.formats.windows.services import AUTO, DEMAND, DISABLED, is_orphan, is_protected, products_of
 
 RDP_RULE = regex(r"remotedesktop-(usermode-)?in-(tcp|udp)\Z", re.IGNORECASE)
 OLD_PORT = "{port}:TCP:*:Enabled:@xpsp2res.dll,-22009"
@@ -44,7 +44,8 @@ def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
                 disabled.append(name)
     if disabled:
         folded = {name.lower() for name in disabled}
-        for product in (one for one in PRODUCTS if folded & set(one.services)):
+        products = products_of(bench.target.tables.get("windows-products", {}))
+        for product in (one for one in products if folded & set(one.services)):
             names = ", ".join(name for name in disabled if name.lower() in product.services)
             done = f"disabled {names} ({product.name})"
             bench.follow_up(done if product.first else f"{done}; uninstall the software when the guest runs")

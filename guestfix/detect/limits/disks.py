@@ -13,9 +13,6 @@ from guestfix.base.guest import Disk, Disks, GuestFS, Volume
 from guestfix.detect.files import lines_of, read_small
 from guestfix.pack.model import Target
 
-MOST_VOLUMES = 21
-LARGEST = 16 * 1024**4
-ROOT_FILESYSTEMS = ("ext2", "ext3", "ext4", "btrfs", "jfs", "xfs")
 _DYNAMIC = ("ldm", "dynamic", "ldm_data", "ldm_metadata", "windows_ldm")
 _KEYLESS = ("/dev/urandom", "/dev/random")
 
@@ -28,9 +25,9 @@ def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
         disks = Disks()
     volumes = disks.all_volumes()
     linux = facts.value("os.family") == "linux"
-    found = [*_dynamic(disks, volumes), *_too_many(disks), *_too_large(disks)]
+    found = [*_dynamic(disks, volumes), *_too_many(disks, target), *_too_large(disks, target)]
     if linux:
-        found += [*_encrypted(guest, volumes), *_hibernated(volumes), *_root(facts, disks, volumes)]
+        found += [*_encrypted(guest, volumes), *_hibernated(volumes), *_root(facts, target, disks, volumes)]
     return found
 
 
@@ -82,28 +79,34 @@ def _ldm(kind: str | None) -> bool:
     return (kind or "").lower() in _DYNAMIC
 
 
-def _too_many(disks: Disks) -> Iterator[Finding]:
-    if len(disks.disks) > MOST_VOLUMES:
+def _too_many(disks: Disks, target: Target) -> Iterator[Finding]:
+    most = target.limits.get("volumes")
+    if most is not None and len(disks.disks) > most:
         names = ", ".join(disk.device for disk in disks.disks)
         yield Finding(
             "GF-DISK-TOO-MANY",
             "warning",
-            f"the guest has {len(disks.disks)} disks; import services take {MOST_VOLUMES} at most",
+            f"the guest has {len(disks.disks)} disks; import services take {most} at most",
             (Evidence("disks", 0, names),),
             "attach the disks beyond that after the migration; their fstab entries need nofail until then",
         )
 
 
-def _too_large(disks: Disks) -> Iterator[Finding]:
+def _too_large(disks: Disks, target: Target) -> Iterator[Finding]:
+    largest = target.limits.get("disk_bytes")
     for disk in disks.disks:
-        if disk.size is not None and disk.size >= LARGEST:
+        if largest is not None and disk.size is not None and disk.size >= largest:
             yield Finding(
                 "GF-DISK-TOO-LARGE",
                 "warning",
-                f"{disk.device} has {disk.size / 1024**4:.1f} TiB; import services take disks below 16 TiB",
+                f"{disk.device} has {disk.size / 1024**4:.1f} TiB; import services take disks below {_size(largest)}",
                 (Evidence("disks", 0, f"{disk.device}: {disk.size} bytes"),),
                 "shrink or split the disk, or copy its data after the migration",
             )
+
+
+def _size(size: int) -> str:
+    return f"{size / 1024**4:.10g} TiB" if size >= 1024**4 else f"{size / 1024**3:.10g} GiB"
 
 
 def _hibernated(volumes: tuple[Volume, ...]) -> Iterator[Finding]:
@@ -121,18 +124,19 @@ def _hibernated(volumes: tuple[Volume, ...]) -> Iterator[Finding]:
 # the root filesystem
 
 
-def _root(facts: Facts, disks: Disks, volumes: tuple[Volume, ...]) -> Iterator[Finding]:
+def _root(facts: Facts, target: Target, disks: Disks, volumes: tuple[Volume, ...]) -> Iterator[Finding]:
     entry = next((one for one in facts.value("fstab.entries") or () if one.get("mount") == "/"), None)
     if entry is None:
         return
     line = Evidence("/etc/fstab", entry["line"], f"{entry['spec']} / {entry['type']} {entry['options']}")
     volume = next((one for one in volumes if entry["spec"] in _answers(one)), None)
     kind = (volume.fstype if volume is not None else None) or entry["type"]
-    if kind not in (*ROOT_FILESYSTEMS, "auto"):
+    taken = target.limits.get("root_filesystems")
+    if taken and kind not in (*taken, "auto"):
         yield Finding(
             "GF-DISK-ROOT-FILESYSTEM",
             "warning",
-            f"the root filesystem is {kind}; import services take {', '.join(ROOT_FILESYSTEMS)}",
+            f"the root filesystem is {kind}; import services take {', '.join(taken)}",
             (line,),
             "see that kernel and initramfs bring this filesystem, and try the migrated guest before it is used",
         )

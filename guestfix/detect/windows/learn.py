@@ -17,7 +17,6 @@ from guestfix.detect.windows.boot import (
 )
 from guestfix.detect.windows.boot_files import learn_boot_files
 from guestfix.detect.windows.hives import open_registry
-from guestfix.detect.windows.limits import judge_windows
 from guestfix.detect.windows.os import learn_os
 from guestfix.detect.windows.state import State, learn_state
 from guestfix.formats.windows.files import has_driver
@@ -44,7 +43,6 @@ def learn_windows(guest: GuestFS, facts: Facts, target: Target, root: str) -> li
     state = State(system, software, control, facts, target, root, partial(has_driver, guest, root))
     findings += learn_state(state)
     findings += learn_access(state)
-    findings += judge_windows(guest, facts, target)
     for hive in (system, software):
         if hive.damage:
             findings.append(_damaged(hive.name, hive.path, hive.damage))

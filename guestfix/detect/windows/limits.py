@@ -11,8 +11,10 @@ from guestfix.formats.windows.files import has_program
 from guestfix.pack.model import Target
 
 
-def judge_windows(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
-    """Return findings about language, firmware and .NET Framework."""
+def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Return findings about language, firmware, .NET Framework and the like; none where a hive could not be read."""
+    if not {"SYSTEM", "SOFTWARE"} <= (facts.value("windows.hives") or {}).keys():
+        return []
     return [
         *_language(facts),
         *_firmware(facts, target),

@@ -8,7 +8,7 @@ from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.record import frozen
 from guestfix.detect.windows.os import VERSION
 from guestfix.formats.windows.registry import Registry
-from guestfix.formats.windows.services import ANTIVIRUS, DISABLED, PRODUCTS, is_orphan, read_service
+from guestfix.formats.windows.services import DISABLED, is_orphan, products_of, read_service
 from guestfix.pack.model import Target
 
 SETUP_STATE = r"Microsoft\Windows\CurrentVersion\Setup\State"
@@ -122,7 +122,7 @@ def _agents(state: State) -> list[Finding]:
     names = {name.lower(): name for name in state.system.names(state.key("Services"))}
     programs = _programs(state.software)
     products, leftovers, proofs, versions = [], [], [], {}
-    for product in PRODUCTS:
+    for product in products_of(state.target.tables.get("windows-products", {})):
         seen = [names[one] for one in (*product.services, *product.marks) if one in names]
         entry = next((path for title, path in programs.items() if title.startswith(product.titles or ("\0",))), None)
         if not seen and entry is None:
@@ -156,7 +156,8 @@ def _programs(software: Registry) -> dict[str, str]:
 
 def _antivirus(state: State) -> list[Finding]:
     names = {name.lower(): name for name in state.system.names(state.key("Services"))}
-    found = {ANTIVIRUS[name]: names[name] for name in ANTIVIRUS if name in names}
+    table = state.target.tables.get("antivirus", {})
+    found = {product: names[name] for product, services in table.items() for name in services if name in names}
     proofs = tuple(state.system.evidence(state.key(rf"Services\{name}")) for name in found.values())
     state.facts.put("windows.antivirus", sorted(found), *proofs)
     if not found:

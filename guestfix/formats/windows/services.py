@@ -5,7 +5,8 @@ Source: "HKLM\SYSTEM\CurrentControlSet\Services Registry Tree" of the Windows dr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from guestfix.base.errors import EditError
 from guestfix.base.record import frozen
@@ -163,94 +164,12 @@ class Product:
     titles: tuple[str, ...] = ()
 
 
-PRODUCTS = (
-    Product(
-        "VMware Tools",
-        "vmware",
-        (
-            "vmtools",
-            "vgauthservice",
-            "vmvss",
-            "vmwarephysicaldiskhelper",
-            "vmupgradehelper",
-            "vmwarecafcommamqplistener",
-            "vmwarecafmanagementagenthost",
-            "vmhgfs",
-            "vmmemctl",
-            "vmrawdsk",
-            "gisvc",
-            "giappdef",
-        ),
-        ("vmci", "vsock", "vm3dmp", "vmmouse", "vmusbmouse"),
-        "its uninstaller refuses to run outside VMware",
-        ("vmware tools",),
-    ),
-    Product(
-        "VirtualBox Guest Additions",
-        "virtualbox",
-        ("vboxservice", "vboxsf"),
-        ("vboxguest", "vboxmouse", "vboxvideo", "vboxwddm"),
-        titles=("oracle vm virtualbox guest additions", "oracle virtualbox guest additions"),
-    ),
-    Product(
-        "Xen guest agent",
-        "xen",
-        ("xensvc", "xenagent", "xeninstall", "xenbus_monitor", "xenlite", "xs-guest-agent", "rhelscsi", "rhelnet"),
-        ("xenbus", "xenvbd", "xennet", "xenvif", "xenfilt", "xeniface"),
-        titles=("citrix xenserver", "citrix hypervisor", "xenserver", "xcp-ng", "aws pv drivers"),
-    ),
-    Product(
-        "Parallels Tools",
-        "parallels",
-        ("prl_tools_service", "prl_tools_tray", "prl_fs", "prl_fs_freeze", "prl_memdev", "prl_uprof", "prl_time"),
-        ("prl_tg", "prl_strg", "prl_eth5", "prl_boot"),
-        titles=("parallels tools",),
-    ),
-    Product(
-        "Nutanix Guest Tools",
-        "ahv",
-        ("nutanix guest agent", "nutanix self service restore gateway"),
-        titles=("nutanix guest tools",),
-    ),
-    Product("Hyper-V integration services", "hyperv", (), ("vmicheartbeat",)),
-    Product("QEMU guest agent", "kvm", (), ("qemu-ga",), titles=("qemu guest agent",)),
-)
-"""Guest agents by their services, all in lower case. Those of Hyper-V are part of Windows and stay."""
-
-ANTIVIRUS = {
-    "sepmasterservice": "Symantec Endpoint Protection",
-    "ccsvchst": "Norton",
-    "mcshield": "McAfee",
-    "mfemms": "McAfee",
-    "masvc": "McAfee agent",
-    "mfevtp": "McAfee",
-    "ekrn": "ESET",
-    "avp": "Kaspersky",
-    "klnagent": "Kaspersky agent",
-    "ntrtscan": "Trend Micro",
-    "tmlisten": "Trend Micro",
-    "ds_agent": "Trend Micro Deep Security",
-    "savservice": "Sophos",
-    "sophos endpoint defense service": "Sophos",
-    "sntpservice": "Sophos",
-    "avast! antivirus": "Avast",
-    "avgsvc": "AVG",
-    "avg antivirus": "AVG",
-    "csfalconservice": "CrowdStrike Falcon",
-    "csagent": "CrowdStrike Falcon",
-    "sentinelagent": "SentinelOne",
-    "cylancesvc": "Cylance",
-    "cbdefense": "Carbon Black",
-    "carbonblack": "Carbon Black",
-    "epsecurityservice": "Bitdefender",
-    "vsserv": "Bitdefender",
-    "fshoster": "F-Secure",
-    "wrsvc": "Webroot",
-    "mbamservice": "Malwarebytes",
-    "cyserver": "Cortex XDR",
-    "fa_scheduler": "FortiClient",
-}
-"""Services of antivirus and endpoint protection products (Windows' own Defender is not among them)."""
+def products_of(table: Mapping[str, Mapping[str, Any]]) -> tuple[Product, ...]:
+    """Return the products of a pack's table ``windows-products``, in its order."""
+    return tuple(
+        Product(name, row["platform"], tuple(row["services"]), tuple(row["marks"]), row["first"], tuple(row["titles"]))
+        for name, row in table.items()
+    )
 
 
 @frozen

@@ -161,9 +161,11 @@ def test_protected_services_are_never_disabled(tmp_path: Path) -> None:
     from guestfix.actions.windows.registry import disable_service
     from guestfix.base.errors import EditError
     from guestfix.formats.windows.regf import empty_hive
-    from guestfix.formats.windows.services import PRODUCTS, PROTECTED
+    from guestfix.formats.windows.services import PROTECTED, products_of
+    from guestfix.pack.cache import load_pack
 
-    assert not [name for product in PRODUCTS for name in product.services if name in PROTECTED]
+    products = products_of(load_pack().tables["windows-products"])
+    assert products and not [name for product in products for name in product.services if name in PROTECTED]
     opened = Hive.open(hive('[ControlSet001\\Services\\VMBus]\n"Start"=dword:0'))
     for name in ("VMBus", "vmgid", "vms3cap", "pvscsi", "viostor"):
         with pytest.raises(EditError):

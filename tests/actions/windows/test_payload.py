@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from guestfix.actions.windows import payload as windows_payload
-from guestfix.actions.windows.payload import PREFERENCE, Payload, locate, open_payload, packages
+from guestfix.actions.windows.payload import Payload, locate, open_payload, packages
 from guestfix.base.errors import TooLarge, UsageError
 from guestfix.formats.windows.inf import Platform
+from guestfix.pack.cache import load_pack
 from tests.build.windows_payload import inf
 
 W10 = Platform("amd64", 10, 0, 19045)
+FOLDERS = load_pack().tables["driver-folders"]
 S2022 = Platform("amd64", 10, 0, 20348, 3)
 
 
@@ -39,7 +41,7 @@ def virtio_win() -> dict[str, bytes]:
 
 def test_the_folder_of_the_guest_is_chosen(tmp_path: Path) -> None:
     payload = folder(tmp_path, virtio_win())
-    (package,) = packages(payload, "windows-10", W10)
+    (package,) = packages(payload, "windows-10", W10, FOLDERS)
     assert package.inf == "viostor/w10/amd64/viostor.inf"
     assert package.services() == ("viostor",)
     assert package.files == tuple(f"viostor/w10/amd64/{n}" for n in ("Viostor.cat", "viostor.inf", "viostor.sys"))
@@ -59,7 +61,7 @@ def test_the_folder_of_the_guest_is_chosen(tmp_path: Path) -> None:
     ],
 )
 def test_by_system_and_architecture(tmp_path: Path, os_id: str, platform: Platform, expected: str | None) -> None:
-    found = packages(folder(tmp_path, virtio_win()), os_id, platform)
+    found = packages(folder(tmp_path, virtio_win()), os_id, platform, FOLDERS)
     assert [package.folder for package in found] == ([expected] if expected else [])
 
 
@@ -74,7 +76,7 @@ def test_without_known_folder_names_the_inf_decides_and_the_newest_wins(tmp_path
             "e/broken.inf": b"\xff\xfe[",
         },
     )
-    assert [package.inf for package in packages(payload, "windows-10", W10)] == ["b/drv.inf"]
+    assert [package.inf for package in packages(payload, "windows-10", W10, FOLDERS)] == ["b/drv.inf"]
 
 
 def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
@@ -121,7 +123,7 @@ def test_an_iso_image(tmp_path: Path) -> None:
     payload = open_payload(str(tmp_path / "virtio-win.iso"))
     assert payload.files == ("viostor/w10/viostor.inf",)
     assert payload.read("viostor/w10/viostor.inf") == data
-    assert [package.name for package in packages(payload, "windows-10", W10)] == ["viostor"]
+    assert [package.name for package in packages(payload, "windows-10", W10, FOLDERS)] == ["viostor"]
 
 
 @pytest.mark.skipif(shutil.which("genisoimage") is None, reason="genisoimage is not installed")
@@ -131,7 +133,7 @@ def test_an_iso_image_of_every_kind(tmp_path: Path, options: tuple[str, ...]) ->
     image = tmp_path / "v.iso"
     subprocess.run(["genisoimage", "-quiet", *options, "-o", image, tmp_path / "p"], check=True, capture_output=True)
     payload = open_payload(str(image))
-    (package,) = packages(payload, "windows-10", W10)
+    (package,) = packages(payload, "windows-10", W10, FOLDERS)
     assert package.inf.lower() == "viostor/w10/amd64/viostor.inf"
     place = locate(payload, package, "viostor.sys")
     assert place is not None and payload.read(place) == b"w10 amd64"
@@ -152,4 +154,4 @@ def test_every_windows_that_can_be_told_has_its_folders() -> None:
         one for _, one in windows_os._SERVER_BUILDS
     }
     told |= {"windows-10", "windows-11", "windows-server-1809", "windows-server-2003-r2"}
-    assert told - PREFERENCE.keys() == {"windows-2000", "windows-2000-server"}
+    assert told - FOLDERS.keys() == {"windows-2000", "windows-2000-server"}

@@ -1,0 +1,62 @@
+"""Tables of a pack: names and numbers that detectors and actions look up, in ``tables/<name>.yaml``.
+
+A table is a mapping, so that a pack on top adds rows to it or replaces some by their key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from guestfix.pack.schema import Reader
+from guestfix.pack.stack import nearest
+from guestfix.pack.yamlpos import Node
+
+LIMIT_KEYS = ("volumes", "disk_bytes", "root_filesystems")
+
+
+def load_tables(nodes: Mapping[str, Node], top: Reader) -> dict[str, Any]:
+    """Return the tables of a pack's YAML nodes, each empty where the pack does not have it; notes every mistake."""
+    found: dict[str, Any] = {name: {} for name in TABLES}
+    for path, node in nodes.items():
+        if not path.startswith("tables/"):
+            continue
+        name = path.removeprefix("tables/").removesuffix(".yaml")
+        read = TABLES.get(name)
+        if read is None:
+            top.complain(node.mark, f"there is no table {name!r}", nearest(name, TABLES))
+        else:
+            found[name] = read(Reader(node, top.problems, f"the table {name}"))
+    return found
+
+
+def read_limits(reader: Reader) -> dict[str, Any]:
+    """Return the limits of an import service that a table or a target gives."""
+    reader.allow(LIMIT_KEYS)
+    found: dict[str, Any] = {name: number for name in LIMIT_KEYS[:2] if (number := reader.number(name)) is not None}
+    kinds = reader.texts("root_filesystems")
+    return found | ({"root_filesystems": list(kinds)} if kinds else {})
+
+
+def _products(reader: Reader) -> dict[str, Any]:
+    """Software of virtualisation platforms in Windows, by its name."""
+    found = {}
+    for name, node in reader.keys.items():
+        row = Reader(node, reader.problems, "a product")
+        row.allow(("platform", "services", "marks", "first", "titles"))
+        lists = {key: [one.lower() for one in row.texts(key)] for key in ("services", "marks", "titles")}
+        found[name] = {"platform": row.text("platform"), "first": row.text("first", ""), **lists}
+    return found
+
+
+def _lists(reader: Reader) -> dict[str, Any]:
+    return {name: [one.lower() for one in reader.texts(name)] for name in reader.keys}
+
+
+TABLES: dict[str, Callable[[Reader], dict[str, Any]]] = {
+    "antivirus": _lists,
+    "driver-folders": _lists,
+    "import-limits": read_limits,
+    "windows-products": _products,
+}
+"""Every table by name, with what reads it."""
