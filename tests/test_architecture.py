@@ -16,7 +16,7 @@ FACE = PACKAGE / "__init__.py"
 """The public API: it names everything, for type checkers only."""
 
 LAYERS = (
-    ("base", "__init__"),
+    ("base", "catalog", "__init__"),
     ("formats",),
     ("editors",),
     ("backends",),

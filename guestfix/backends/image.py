@@ -17,7 +17,6 @@ from guestfix.backends.disks.naming import fold
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.filesystems.node import Node, Tree, guarded
 from guestfix.backends.layout.mounts import (
-    TABLE_REMEDY,
     Layout,
     Mount,
     Part,
@@ -25,11 +24,12 @@ from guestfix.backends.layout.mounts import (
     device_title,
     lay_out,
     order_findings,
+    table_finding,
 )
 from guestfix.backends.resolve import resolve
 from guestfix.backends.volumes.assemble import Volumes
 from guestfix.base.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
-from guestfix.base.facts import Finding
+from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat
 
 MAX_CACHED = 50_000
@@ -234,6 +234,7 @@ def used_findings(images: list[OpenDisk]) -> tuple[Finding, ...]:
             "GF-DISK-IN-USE",
             "warning",
             f"{file}: a running QEMU may write to it, so what was read may be half of two states",
+            (Evidence("disks", 0, file),),
             remedy="shut the guest down, then run guestfix again",
         )
         for file in files_in_use(file for image in images for file in image.files)
@@ -243,7 +244,7 @@ def used_findings(images: list[OpenDisk]) -> tuple[Finding, ...]:
 def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> tuple[Finding, ...]:
     """Turn the state of disks, volumes and filesystems into findings."""
     problems = dict.fromkeys(volumes.problems)
-    found = [Finding("GF-DISK-TABLE", "warning", problem, remedy=TABLE_REMEDY) for problem in problems]
+    found = [table_finding(problem) for problem in problems]
     found += order_findings(layout.disorder())
     told = layout.mounts if layout.root.system != "Windows" else ()  # its own detector says what its states mean
     for mount in told:
@@ -253,16 +254,19 @@ def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> 
                     "GF-DISK-UNCLEAN-FILESYSTEM",
                     "warning",
                     f"{mount.path}: {text}",
+                    (Evidence(mount.path),),
                     remedy="start the guest and shut it down cleanly; or use the backend uml, which replays journals",
                 )
             )
     for text in layout.missing:
-        found.append(Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}", remedy="use uml:"))
+        place = (Evidence("disks", 0, text),)
+        found.append(Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}", place, "use uml:"))
     mounted = {mount.part.key for mount in layout.mounts}
     for part in volumes.parts:
         if part.problem and part.key not in mounted:
             name = layout.names.primary(part.key)
-            found.append(Finding("GF-DISK-VOLUME-UNREADABLE", "info", f"{name}: {part.problem}"))
+            place = (Evidence("disks", 0, name),)
+            found.append(Finding("GF-DISK-VOLUME-UNREADABLE", "info", f"{name}: {part.problem}", place))
     return tuple(found)
 
 

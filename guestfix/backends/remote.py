@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from typing import IO, Protocol
 
 from guestfix.backends.disks.naming import fold
-from guestfix.backends.layout.mounts import TABLE_REMEDY, order_findings
+from guestfix.backends.layout.mounts import order_findings, table_finding
 from guestfix.backends.resolve import resolve
 from guestfix.base.errors import NotFound, TooLarge, Unreadable
-from guestfix.base.facts import Finding
+from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat
 
 MAX_FOLDERS = 4000
@@ -288,10 +288,12 @@ def disk_findings(
     problems: Iterable[str], unclean: Iterable[str], missing: Iterable[str], disorder: str
 ) -> tuple[Finding, ...]:
     """Turn what a machine that mounts filesystems said of the disks into findings."""
-    rows = [Finding("GF-DISK-TABLE", "warning", text, remedy=TABLE_REMEDY) for text in dict.fromkeys(problems)]
+    rows = [table_finding(text) for text in dict.fromkeys(problems)]
     rows += order_findings(disorder)
     for path in unclean:
         text = f"{path}: the guest was not shut down cleanly; the journal was replayed into the overlay"
-        rows.append(Finding("GF-DISK-UNCLEAN-FILESYSTEM", "info", text))
-    rows += [Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}") for text in missing]
+        rows.append(Finding("GF-DISK-UNCLEAN-FILESYSTEM", "info", text, (Evidence(path),)))
+    for text in missing:
+        place = (Evidence("disks", 0, text),)
+        rows.append(Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}", place))
     return tuple(rows)

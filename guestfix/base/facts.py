@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from guestfix.base.record import frozen
+from guestfix.base.record import frozen, preset
+from guestfix.catalog.findings import RENAMED, kind_of
 
 Value = Any
 """A fact's value: str, int, bool, None, or lists and string-keyed mappings of these (JSON)."""
@@ -83,8 +84,9 @@ class Facts(Mapping[str, Fact]):
 class Finding:
     """A problem that guestfix saw. ``blocker`` forbids apply; ``warning`` and ``info`` don't.
 
-    ``code`` is stable (``GF-FSTAB-ROOT-UNRESOLVED``); ``remedy`` says what the administrator can do. ``rule`` is
-    the rule that found it, ``settled_by`` one whose changes in this plan take the fault away.
+    ``code`` is stable (``GF-FSTAB-ROOT-UNRESOLVED``); ``remedy`` says what the administrator can do, by default what
+    the table of findings says. ``rule`` is the rule that found it, ``settled_by`` one whose changes in this plan take
+    the fault away. Raises ValueError for a code that the table has not, or a severity that it does not allow there.
     """
 
     code: str
@@ -94,6 +96,15 @@ class Finding:
     remedy: str = ""
     rule: str = ""
     settled_by: str = ""
+
+    def __post_init__(self) -> None:
+        """Hold the finding to its row of the table."""
+        kind = kind_of(self.code)
+        if not kind.allows(self.severity):
+            raise ValueError(f"{self.code} can't be of the severity {self.severity!r}: it is {kind.severity}")
+        preset(self, "code", RENAMED.get(self.code, self.code))
+        if not self.remedy:
+            preset(self, "remedy", kind.remedy)
 
 
 def evidence_list(items: Sequence[Evidence]) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """Plain record types that cost next to nothing to define: ``@frozen`` and ``@mutable``.
 
 They behave as dataclasses with ``slots=True`` do (PEP 557, PEP 681), in the small part of it that guestfix
-uses. A run of guestfix defines some 150 such types, and the standard library's decorator takes half a
-millisecond for each, most of a report's time; here ``__init__`` is compiled when a type is first used.
+uses, ``__post_init__`` included. A run of guestfix defines some 150 such types, and the standard library's
+decorator takes half a millisecond for each, most of a report's time; here ``__init__`` is compiled when a type
+is first used.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ def frozen(cls: type[T]) -> type[T]:
 def mutable(cls: type[T]) -> type[T]:
     """Make the class a record whose fields can be set; it can't be hashed."""
     return _build(cls, {"__hash__": None})
+
+
+def preset(record: Any, name: str, value: object) -> None:
+    """Set a field of a frozen record, which only its own ``__post_init__`` may do."""
+    type(record).__dict__[name].__set__(record, value)
 
 
 def names_of(record: Any) -> tuple[str, ...]:
@@ -102,6 +108,8 @@ def _compile_init(cls: Any) -> Any:
             if isinstance(cls._record_defaults[name], _Factory):
                 lines.append(f"    if {name}.__class__ is _Factory: {name} = {name}.make()")
         lines.append(f"    _set_{name}(self, {name})")
+    if hasattr(cls, "__post_init__"):
+        lines.append("    self.__post_init__()")
     source = f"def __init__({', '.join(parameters)}):\n" + ("\n".join(lines) or "    pass")
     exec(source, space)  # noqa: S102 - the names are a class body's annotations, as in dataclasses and namedtuple
     space["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from guestfix.base.facts import Facts, Finding
+from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.record import field, mutable
 from guestfix.compat.kernel import describe, listed
 from guestfix.compat.match import Match, find_row, system_of
@@ -34,8 +34,12 @@ class _Case:
 
     def find(self, code: str, severity: str, summary: str, names: Sequence[str], remedy: str) -> str:
         seen = dict.fromkeys(one for name in names for one in self.facts.evidence(name))
-        self.findings.append(Finding(code, severity, summary, tuple(seen), remedy))
+        self.findings.append(Finding(code, severity, summary, tuple(seen) or _nowhere(names), remedy))
         return summary
+
+
+def _nowhere(names: Sequence[str]) -> tuple[Evidence, ...]:
+    return (Evidence("facts", 0, f"nothing shows {' or '.join(names)}"),)
 
 
 def judge(systems: Sequence[System], facts: Facts) -> Verdict:

@@ -21,6 +21,7 @@ from guestfix.editors import find_op, read_limit
 from guestfix.pack.bind import MissingFact, bind
 from guestfix.pack.model import CONFIDENCES, Pack, Rule, Step, Target
 from guestfix.pack.when import evaluate, facts_of
+from guestfix.plan.accept import accepted, check_accepted
 from guestfix.plan.changes import changes_of
 from guestfix.plan.learn import identity_of, learn
 from guestfix.plan.model import Decision, Plan
@@ -125,7 +126,7 @@ def make_plan(
         compat=compat,
         facts=tuple(facts[name] for name in sorted(facts)),
         decisions=tuple(decisions),
-        findings=_sorted(_accepted(findings, options.accept)),
+        findings=_sorted(accepted(findings, options.accept)),
         changes=changes_of(bench.fs),
         follow_ups=tuple(bench.follow_ups),
         versions=_versions(pack),
@@ -146,7 +147,8 @@ def _policies(facts: Facts, pack: Pack) -> dict[str, str]:
 
 
 def _chosen(pack: Pack, options: Options) -> frozenset[str]:
-    """Return the ids of the rules that the options select."""
+    """Return the ids of the rules that the options select. Raises UsageError for a choice that there is not."""
+    check_accepted(options.accept)
     if options.confidence not in CONFIDENCES:
         raise UsageError(f"no confidence {options.confidence!r}", remedy=f"one of: {', '.join(CONFIDENCES)}")
     ids = [rule.id for rule in pack.rules]
@@ -214,7 +216,10 @@ def _rules_text(rules: Sequence[str]) -> str:
 
 
 def _fact_evidence(bench: Workbench, names: Iterable[str]) -> tuple[Evidence, ...]:
-    return tuple(item for name in names for item in bench.facts.evidence(name))
+    """Return where facts were seen; the facts themselves where nothing shows them."""
+    names = tuple(dict.fromkeys(names))
+    seen = tuple(dict.fromkeys(item for name in names for item in bench.facts.evidence(name)))
+    return seen or (Evidence("facts", 0, ", ".join(names)),)
 
 
 def _offer(rule: Rule, bench: Workbench, confidence: str) -> tuple[str, str]:
@@ -228,7 +233,8 @@ def _offer(rule: Rule, bench: Workbench, confidence: str) -> tuple[str, str]:
         return outcome, because
     summary = f"rule {rule.id} would apply but is only {confidence}: {rule.title}"
     remedy = f"to apply it: --confidence {confidence}"
-    bench.findings.append(Finding("GF-RULE-OFFERED", "info", summary, (), remedy, rule.id))
+    seen = _fact_evidence(bench, [name for condition in rule.when for name in facts_of(list(condition))])[:3]
+    bench.findings.append(Finding("GF-RULE-OFFERED", "info", summary, seen, remedy, rule.id))
     return "skipped", f"confidence is only {confidence}"
 
 
@@ -256,7 +262,7 @@ def _failed(rule: Rule, bench: Workbench, error: Exception) -> tuple[str, str]:
         "GF-RULE-FAILED",
         rule.severity,
         f"rule {rule.id} was left out: {getattr(error, 'what', error)}",
-        *((Evidence(where),) if where else ()),
+        Evidence(where or rule.steps[0].globs[0]),
         remedy=getattr(error, "remedy", "") or "look at the file named here, then run the report again",
     )
     bench.rule = ""
@@ -292,15 +298,6 @@ def _edit(op: Callable[..., Any], path: str, args: Mapping[str, Any], bench: Wor
         bench.fs.put(path, edit.content, diff=edit.diff)
     for note in edit.notes:
         bench.note(note, path)
-
-
-def _accepted(findings: Iterable[Finding], accept: Sequence[str]) -> list[Finding]:
-    return [
-        replace(one, severity="warning", summary=f"{one.summary} (accepted)")
-        if one.severity == "blocker" and _any_match(one.code, accept)
-        else one
-        for one in findings
-    ]
 
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.record import replace
+from guestfix.catalog.findings import SEVERITIES
 from guestfix.compat import judge
 from guestfix.detect import DETECTORS, detect_by, still_there, with_needs
 from guestfix.pack.model import Pack, Rule
@@ -20,8 +21,6 @@ from guestfix.plan.model import Decision
 
 COMPAT = "compat"
 """The origin of what the compatibility table says. Others are a detector's name or a rule's id."""
-
-SEVERITIES = ("info", "warning", "blocker")
 
 Seen = tuple[str, Finding]
 """A finding with its origin."""

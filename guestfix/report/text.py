@@ -9,6 +9,7 @@ from guestfix.base.errors import GuestfixError, PackError
 from guestfix.base.facts import Fact, Finding, Unknown
 from guestfix.base.record import replace
 from guestfix.base.text import clean, one_line
+from guestfix.catalog.findings import kind_of
 from guestfix.plan.model import Change, Plan
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def render_case(plan: Plan, *, system: bool, settles: Mapping[str, Sequence[str]
     the verdict too, and what was found about the system itself. Both show every blocker.
     """
     ran = {one.rule for one in plan.decisions if one.outcome != "skipped" or system}
+    windows = any(fact.name == "os.family" and fact.value == "windows" for fact in plan.facts)
     own = {code for rule in ran for code in settles.get(rule, ())}
     shown = [
         one
@@ -46,7 +48,7 @@ def render_case(plan: Plan, *, system: bool, settles: Mapping[str, Sequence[str]
         if one.severity == "blocker"
         or one.rule in ran
         or one.code in own
-        or (system and one.code.startswith(("GF-OS-", "GF-ARCH-", "GF-KERNEL-", "GF-WINDOWS-")))
+        or (system and (windows or kind_of(one.code).stage in ("system", "kernel")))
     ]
     head = ""
     if system:

@@ -10,6 +10,8 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import Disks
 from guestfix.base.record import replace
+from guestfix.catalog.findings import RENAMED
+from guestfix.catalog.findings.windows import WINDOWS
 from guestfix.detect import detect_all
 from guestfix.formats.windows.regf import Hive, empty_hive
 from guestfix.formats.windows.regf.regtext import HEADER, apply
@@ -62,4 +64,6 @@ def learn(root: Path, target: Target = KVM, disks: Disks | None = None) -> tuple
 
 
 def codes(findings: list[Finding]) -> set[str]:
-    return {finding.code for finding in findings if finding.code.startswith("GF-WINDOWS")}
+    """Return the codes that only Windows has, or once had in a name of its own."""
+    own = {*WINDOWS, *(new for old, new in RENAMED.items() if old.startswith("GF-WINDOWS"))}
+    return {finding.code for finding in findings if finding.code in own}

@@ -120,29 +120,29 @@ def test_a_blocker_that_only_the_planned_guest_has_is_told(tmp_path):
 
 
 def settled(tmp_path, monkeypatch, again):
-    """Plan with a rule that changes fstab and says it settles GF-FSTAB-GENERATED, which detection finds at first."""
+    """Plan with a rule that changes fstab and says it settles GF-FSTAB-MOUNT-TWICE, which detection finds at first."""
     answers = iter([[_found()], again])
     monkeypatch.setattr("guestfix.detect.storage.fstab.detect", lambda *_: next(answers))
-    rule = RULE.format(id="fstab/shares").replace("do:", "settles: [GF-FSTAB-GENERATED]\ndo:")
+    rule = RULE.format(id="fstab/shares").replace("do:", "settles: [GF-FSTAB-MOUNT-TWICE]\ndo:")
     pack = load_pack(make_pack(tmp_path / "pack", {"fstab/shares": rule}))
     files = {"etc/os-release": "ID=debian\nVERSION_ID=12\n", "bin/sh": elf(), "etc/fstab": "//a/b /m cifs guest 0 0\n"}
     plan = make_plan(DirectoryGuest(str(build(tmp_path / "g", files))), pack)
     assert [one.outcome for one in plan.decisions] == ["applied"]
-    return [(one.severity, one.settled_by) for one in of(plan, "GF-FSTAB-GENERATED")]
+    return [(one.severity, one.settled_by) for one in of(plan, "GF-FSTAB-MOUNT-TWICE")]
 
 
-def _found(severity="warning", text="a line"):
-    return Finding("GF-FSTAB-GENERATED", severity, "made by a tool", (Evidence("/etc/fstab", 1, text),), "change that")
+def _found(severity="blocker", text="a line"):
+    return Finding("GF-FSTAB-MOUNT-TWICE", severity, "two of them", (Evidence("/etc/fstab", 1, text),), "take one out")
 
 
 @pytest.mark.parametrize(
     ("again", "told"),
     [
         ([], [("warning", "fstab/shares")]),
-        ([_found()], [("warning", "")]),
-        ([_found("info")], [("info", "")]),
-        ([_found(text="another line")], [("warning", "fstab/shares")]),
-        ([_found("blocker", "another line")], [("blocker", ""), ("warning", "fstab/shares")]),
+        ([_found()], [("blocker", "")]),
+        ([_found("warning")], [("warning", "")]),
+        ([_found(text="another line")], [("blocker", ""), ("warning", "fstab/shares")]),
+        ([_found("warning", "another line")], [("warning", "fstab/shares")]),
     ],
 )
 def test_a_second_look_decides(tmp_path, monkeypatch, again, told):

@@ -66,7 +66,7 @@ def make_fallback(bench: Workbench) -> None:
         found = found or bool(there or vendor)
         if vendor is not None:
             _fill(bench, arch, vendor, boot, place)
-    if not found:
+    if not found and bench.facts.value("boot.firmware") != "uefi":  # else detection has told it
         _report(bench, "no EFI folder holds shim, GRUB or systemd-boot")
 
 

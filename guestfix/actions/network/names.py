@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.network.mentions import tell_mentions
 from guestfix.actions.workbench import Workbench
+from guestfix.base.facts import Evidence
 from guestfix.detect.network.state import PIN
 from guestfix.formats.network.nic import IFNAME, Nic, kernel_name, norm_mac
 from guestfix.formats.network.udevnet import pin_rules
@@ -90,23 +91,30 @@ def _unused(setup: Setup) -> None:
     lost = [old for old in table if old not in known and (norm_mac(old) or old) not in known]
     if lost:
         summary = f"the network map names {', '.join(lost)}, which the guest's configuration does not have"
-        setup.bench.find("GF-NETWORK-MAP-UNUSED", "warning", summary, remedy="compare it with guestfix inspect")
+        place = Evidence("network.map", 0, ", ".join(lost))
+        setup.bench.find("GF-NETWORK-MAP-UNUSED", "warning", summary, place, remedy="compare it with guestfix inspect")
 
 
 def _any(setup: Setup) -> None:
     """Name the profiles that were bound by MAC alone: without a new one they take whichever NIC comes first."""
     loose = [
-        nic.id or nic.name
+        nic
         for nic in setup.own
         if nic.kind == "ethernet" and nic.bound_mac and not _by_name(setup, nic) and not setup.new_mac(nic)
     ]
+    names = ", ".join(nic.id or nic.name for nic in loose)
     if loose:
         setup.bench.find(
             "GF-NETWORK-NO-MAP",
             "warning",
-            f"{', '.join(loose)} was bound to a MAC of the old hardware and will take any free NIC",
+            f"{names} was bound to a MAC of the old hardware and will take any free NIC",
+            *_places(loose),
             remedy="give --network-map a file with old name (or MAC): new MAC (or name)",
         )
+
+
+def _places(nics: list[Nic]) -> list[Evidence]:
+    return list(dict.fromkeys(Evidence(nic.path, nic.line) for nic in nics))
 
 
 def _tell(bench: Workbench, wanted: list[Nic], places: list[str], policy: str) -> None:
@@ -117,6 +125,7 @@ def _tell(bench: Workbench, wanted: list[Nic], places: list[str], policy: str) -
             "GF-NETWORK-NAMES-TAKEN",
             "info",
             f"{', '.join(taken)} are names that the kernel gives too; systemd's udev exchanges none that are in use",
+            *_places(wanted),
             remedy=f"attach the NICs on the new platform in this order: {', '.join(taken)}",
         )
     if by_order and (policy == "preserve" or len(wanted) > 1):
@@ -124,6 +133,7 @@ def _tell(bench: Workbench, wanted: list[Nic], places: list[str], policy: str) -
             "GF-NETWORK-NO-MAP",
             "warning" if policy == "preserve" else "info",
             f"no new NIC is given for {', '.join(by_order)}: the names go to the new NICs in the kernel's order",
+            *_places(wanted),
             remedy="give --network-map a file with old name (or MAC): new MAC (or name)",
         )
     if by_order and len(wanted) == 1:

@@ -55,7 +55,7 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
     for line in lines:
         bench.follow_up(f"static address replaced by DHCP: {line}; give it out as a reservation if it is still wanted")
     proofs = seen(bench, "windows.nics")
-    bench.find("GF-WINDOWS-STATIC-REPLACED", "info", f"{len(lines)} static address setup(s) became DHCP", *proofs)
+    bench.find("GF-NETWORK-STATIC-LOST", "info", f"{len(lines)} static address setup(s) became DHCP", *proofs)
 
 
 def _write_down(bench: Workbench, nics: list[dict[str, object]]) -> list[str]:

@@ -35,9 +35,8 @@ def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
         filters = {name for control in controls for name in _filters(hive, control)}
         for name in services:
             if is_protected(name) or name.lower() in filters:
-                bench.find(
-                    "GF-WINDOWS-LEFT-ALONE", "info", f"the service {name} is needed by Windows and was left alone"
-                )
+                text = f"the service {name} is needed by Windows and was left alone"
+                bench.find("GF-WINDOWS-LEFT-ALONE", "info", text, *seen(bench, "windows.leftover_services"))
                 continue
             changed = [disable_service(hive, control, name) for control in controls]
             if any(changed):

@@ -17,7 +17,7 @@ from guestfix.backends.volumes.names import Names, disk_names, family_of, scsi_n
 from guestfix.backends.volumes.partitions import ESP_TYPES, LDM_TYPES
 from guestfix.backends.volumes.probe import Probe
 from guestfix.base.errors import GuestError, NotAGuest, UsageError
-from guestfix.base.facts import Finding
+from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import Disk, Disks, Stat, Volume
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, frozen
@@ -135,8 +135,12 @@ def order_findings(disorder: str) -> tuple[Finding, ...]:
     """Return a blocker where the disks are in another order than the guest knew them: every name would mislead."""
     if not disorder:
         return ()
-    remedy = "give the disks in the order of the old platform; if they are, mend the line in the guest"
-    return (Finding("GF-DISK-ORDER", "blocker", disorder, remedy=remedy),)
+    return (Finding("GF-DISK-ORDER", "blocker", disorder, (Evidence("/etc/fstab"),)),)
+
+
+def table_finding(problem: str) -> Finding:
+    """Return the finding for a damaged partition table or volume group."""
+    return Finding("GF-DISK-TABLE", "warning", problem, (Evidence("disks", 0, problem),), TABLE_REMEDY)
 
 
 ViewOf = Callable[[Part, str], View | None]

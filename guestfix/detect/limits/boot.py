@@ -32,12 +32,12 @@ def _fallback(facts: Facts) -> Iterator[Finding]:
     names = [str(name).lower() for name in (fallback or {}).get("files", ())]
     if not any(name in FALLBACKS for name in names):
         yield Finding(
-            "GF-EFI-FALLBACK-MISSING",
+            "GF-BOOT-NO-FALLBACK",
             "warning",
             "the EFI system partition lacks the fallback loader EFI/BOOT/BOOTX64.EFI; the boot entry that names "
             "another one stays behind in the old machine's NVRAM",
             tuple(Evidence(str(one["path"])) for one in folders[:8]),
-            "the rule copies the distribution's shim or GRUB there; without it, do so by hand",
+            "install the loader there (grub-install --removable); the rule boot/efi-fallback does so where it has one",
         )
 
 

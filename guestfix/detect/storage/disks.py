@@ -88,7 +88,7 @@ def _is_complete(disks: Disks) -> bool:
 def _same_uuid(uuid: str, volumes: list[Volume]) -> Finding:
     names = ", ".join(sorted(volume.device for volume in volumes if volume.uuid == uuid))
     return Finding(
-        "GF-DISKS-UUID-TWICE",
+        "GF-DISK-UUID-TWICE",
         "warning",
         f"several volumes have the UUID {uuid}: {names}",
         (Evidence("disks", 0, names),),

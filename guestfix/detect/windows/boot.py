@@ -140,7 +140,7 @@ def learn_hibernation(guest: GuestFS, system: Registry, facts: Facts, control: s
         return []
     return [
         Finding(
-            "GF-WINDOWS-HIBERNATED",
+            "GF-DISK-HIBERNATED",
             "blocker",
             "Windows is hibernated or was shut down by fast startup; writing to its disk would damage it",
             (proof,),
@@ -162,7 +162,7 @@ def learn_dirty(guest: GuestFS, facts: Facts) -> list[Finding]:
         return []  # a hibernated Windows leaves its volumes open; that finding says what to do
     return [
         Finding(
-            "GF-WINDOWS-VOLUME-DIRTY",
+            "GF-DISK-UNCLEAN-FILESYSTEM",
             "warning",
             f"{', '.join(one.device for one in dirty)}: Windows did not shut down cleanly, or wants to check it",
             proofs,

@@ -145,7 +145,7 @@ def _bitlocker(guest: GuestFS, facts: Facts) -> list[Finding]:
         return []
     return [
         Finding(
-            "GF-WINDOWS-BITLOCKER",
+            "GF-DISK-BITLOCKER",
             "blocker",
             f"{', '.join(volume.device for volume in locked)} is encrypted with BitLocker",
             proofs,

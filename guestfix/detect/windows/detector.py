@@ -31,7 +31,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     if len(roots) > 1:
         proofs = tuple(Evidence(root) for root in roots)
         text = f"more than one Windows is installed: {', '.join(roots)}"
-        return [Finding("GF-WINDOWS-SEVERAL", "blocker", text, proofs, "migrate one with the other's folder removed")]
+        return [Finding("GF-OS-SEVERAL-ROOTS", "blocker", text, proofs, "migrate one with the other's folder removed")]
     from guestfix.detect.windows.learn import learn_windows  # costly, and most guests are no Windows
 
     return learn_windows(guest, facts, target, roots[0])

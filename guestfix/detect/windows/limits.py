@@ -52,7 +52,7 @@ def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
         )
     if firmware and target.firmware and firmware not in target.firmware:
         yield Finding(
-            "GF-WINDOWS-FIRMWARE",
+            "GF-BOOT-FIRMWARE",
             "blocker",
             f"the guest starts by {firmware.upper()}, and the target {target.id} offers {', '.join(target.firmware)}",
             facts.evidence("boot.firmware"),
@@ -109,7 +109,7 @@ def _dynamic(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
         verb = "seems" if len(odd) == 1 else "seem"
         which = f"{', '.join(odd)} {verb} to lie" if odd else "Windows starts from a volume"
         yield Finding(
-            "GF-WINDOWS-DYNAMIC-DISK",
+            "GF-DISK-DYNAMIC",
             "warning",
             f"{which} on dynamic disks, which may not come up on other hardware and which importers refuse",
             (*proofs, *facts.evidence("windows.drive_letters")[: 1 if odd else 0]),
@@ -135,7 +135,7 @@ def _dns(facts: Facts) -> Iterator[Finding]:
     if kept:
         servers = dict.fromkeys(server for nic in kept for server in nic["dns"])
         yield Finding(
-            "GF-WINDOWS-STATIC-DNS",
+            "GF-NETWORK-RESOLV-FIXED",
             "info",
             f"name servers entered by hand stay in use beside DHCP: {', '.join(servers)}",
             tuple(

@@ -92,7 +92,7 @@ def test_one_uuid_on_two_volumes_names_neither(tmp_path: Path) -> None:
     )
     facts, findings = detect(tmp_path, {"etc/fstab": ""}, Disks((Disk("/dev/sda", partitions=parts), Disk("/dev/sdb"))))
     assert facts.value("disks.uuid_by_device") == {"/dev/sda1": "PARTUUID=p1", "/dev/sda2": "PARTUUID=p2"}
-    assert [finding.code for finding in findings] == ["GF-DISKS-UUID-TWICE"]
+    assert [finding.code for finding in findings] == ["GF-DISK-UUID-TWICE"]
 
 
 def test_members_of_one_btrfs_share_its_uuid(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_hibernation_and_a_dirty_volume_are_told_once(tmp_path: Path) -> None:
     place.write_bytes(record)
     plan = make_plan(open_guest(f"image:{place}"), load_pack(RULES), "kvm-virtio", Options(("windows/boot-ini",)))
     found = [one.code for one in plan.findings if "HIBER" in one.code or "DIRTY" in one.code or "UNCLEAN" in one.code]
-    assert found == ["GF-WINDOWS-HIBERNATED"]
+    assert found == ["GF-DISK-HIBERNATED"]
     assert {one.name: one.value for one in plan.facts}["windows.dirty_volumes"] == ["/dev/sda"]
 
 

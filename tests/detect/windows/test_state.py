@@ -68,16 +68,16 @@ def test_a_start_override_is_seen(tmp_path: Path) -> None:
 def test_hibernation(tmp_path: Path, head: bytes, state: bool) -> None:
     facts, findings = learn(make(tmp_path, files={"hiberfil.sys": head + bytes(100)}))
     assert facts.value("windows.hibernated") is state
-    assert ("GF-WINDOWS-HIBERNATED" in codes(findings)) is state
+    assert ("GF-DISK-HIBERNATED" in codes(findings)) is state
 
 
 def test_a_dirty_volume_is_said_once(tmp_path: Path) -> None:
     disks = Disks((Disk("/dev/sda", partitions=(Volume("/dev/sda2", fstype="ntfs", unclean=True),)),))
     facts, findings = learn(make(tmp_path), KVM, disks)
     assert facts.value("windows.dirty_volumes") == ["/dev/sda2"]
-    assert "GF-WINDOWS-VOLUME-DIRTY" in codes(findings)
+    assert "GF-DISK-UNCLEAN-FILESYSTEM" in codes(findings)
     facts, findings = learn(make(tmp_path / "b", files={"hiberfil.sys": b"HIBR"}), KVM, disks)
-    assert [one.code for one in findings if "DIRTY" in one.code or "HIBER" in one.code] == ["GF-WINDOWS-HIBERNATED"]
+    assert [one.code for one in findings if "DIRTY" in one.code or "HIBER" in one.code] == ["GF-DISK-HIBERNATED"]
     facts, _ = learn(make(tmp_path / "c"))
     assert isinstance(facts["windows.dirty_volumes"].value, Unknown)
 
@@ -157,7 +157,7 @@ def test_name_servers_entered_by_hand(tmp_path: Path) -> None:
 "NameServer"="192.0.2.53"
 """
     _, findings = learn(make(tmp_path, text))
-    assert "GF-WINDOWS-STATIC-DNS" in codes(findings)
+    assert "GF-NETWORK-RESOLV-FIXED" in codes(findings)
 
 
 def test_clock_san_policy_crash(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_bitlocker(tmp_path: Path) -> None:
     disks = Disks((Disk("0", partitions=(Volume("0p2", fstype="BitLocker"),)),))
     facts, findings = learn(make(tmp_path), KVM, disks)
     assert facts.value("windows.bitlocker") == ["0p2"]
-    assert "GF-WINDOWS-BITLOCKER" in codes(findings)
+    assert "GF-DISK-BITLOCKER" in codes(findings)
 
 
 @pytest.mark.parametrize("place", ["EFI/Microsoft/Boot/BCD", "boot/efi/EFI/Microsoft/Boot/BCD", "Boot/BCD"])
@@ -321,7 +321,7 @@ def test_a_disk_behind_its_own_driver_in_boot_ini(tmp_path: Path, path: str, fou
 def test_two_windows_are_a_blocker(tmp_path: Path) -> None:
     files = {"WINNT/System32/config/SYSTEM": hive(SELECT)}
     _, findings = learn(make(tmp_path, files=files))
-    assert "GF-WINDOWS-SEVERAL" in codes(findings)
+    assert "GF-OS-SEVERAL-ROOTS" in codes(findings)
 
 
 @pytest.mark.parametrize("data", [b"", b"regf", b"x" * 9000, hive(SELECT)[:5000]])

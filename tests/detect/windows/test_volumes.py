@@ -48,11 +48,11 @@ def test_a_hibernated_windows_is_read_and_not_written_to(
     for words in (["report", str(image)], ["report", f"uml:{image}"], ["apply", str(image)]):
         assert run(words) == 2
         said = capfd.readouterr()
-        assert "GF-WINDOWS-HIBERNATED: Windows is hibernated or was shut down by fast startup" in said.out
+        assert "GF-DISK-HIBERNATED: Windows is hibernated or was shut down by fast startup" in said.out
         assert "edit /Windows/System32/config/SYSTEM" in said.out
         if words[0] == "apply":
             assert "/hiberfil.sys" in said.err and "shut it down with 'shutdown /s /t 0'" in said.err
-    assert run(["apply", str(image), "--accept", "GF-WINDOWS-HIBERNATED"]) == 3
+    assert run(["apply", str(image), "--accept", "GF-DISK-HIBERNATED"]) == 3
     said = capfd.readouterr()
     assert "guestfix: /ProgramData: writing failed: Read-only file system; everything is as it was" in said.err
     assert hashlib.sha256(image.read_bytes()).digest() == before
@@ -62,7 +62,7 @@ def test_a_hibernated_windows_is_read_and_not_written_to(
 def test_a_hiberfil_that_holds_nothing_is_no_hibernation(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     image = guest(tmp_path, b"WAKE")
     assert run(["apply", str(image)]) == 0
-    assert "GF-WINDOWS-HIBERNATED" not in capfd.readouterr().out
+    assert "GF-DISK-HIBERNATED" not in capfd.readouterr().out
 
 
 def test_a_dirty_volume_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +71,6 @@ def test_a_dirty_volume_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str
     for words, status in ((["report", str(image)], 1), (["report", f"uml:{image}"], 1), (["apply", str(image)], 0)):
         assert run(words) == status
         said = capfd.readouterr()
-        assert "GF-WINDOWS-VOLUME-DIRTY: /dev/sda1: Windows did not shut down cleanly" in said.out
+        assert "GF-DISK-UNCLEAN-FILESYSTEM: /dev/sda1: Windows did not shut down cleanly" in said.out
         assert "chkdsk C: /f" in said.out
     assert "Checked /dev/sda1 (ntfs): ntfsfix -n: clean" in said.out

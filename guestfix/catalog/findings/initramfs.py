@@ -1,0 +1,51 @@
+"""Findings about the initramfs."""
+
+from __future__ import annotations
+
+from guestfix.catalog.findings.kind import Kind
+
+# fmt: off
+INITRAMFS: dict[str, Kind] = {
+    "GF-INITRAMFS-BLOCKED": Kind("initramfs", "info",
+        "A driver that the boot needs is kept from loading by modprobe.d or a kernel argument.",
+        "remove the line and rebuild the initramfs"),
+    "GF-INITRAMFS-DAMAGED": Kind("initramfs", "blocker warning",
+        "A kernel's initramfs can't be read to its end.",
+        "rebuild the image in the guest with the target's drivers in it, before the migration"),
+    "GF-INITRAMFS-FOREIGN": Kind("initramfs", "warning",
+        "A kernel's initramfs is no archive of files, so what it holds can't be judged.",
+        "rebuild the image in the guest with the target's drivers in it, before the migration"),
+    "GF-INITRAMFS-HARD-LINK": Kind("initramfs", "info",
+        "An initramfs that is changed has other names, which keep the old content.",
+        "check that no boot entry uses another name of this file"),
+    "GF-INITRAMFS-LACKS": Kind("initramfs", "info",
+        "A kernel's initramfs lacks modules that the boot on the target needs.",
+        "rebuild the image in the guest with the target's drivers in it, before the migration"),
+    "GF-INITRAMFS-MODULE-ABSENT": Kind("initramfs", "blocker warning",
+        "A kernel lacks a module that the boot on the target needs, in its initramfs and in the guest.",
+        "install the package that has this kernel's drivers before the migration, or choose another target"),
+    "GF-INITRAMFS-MODULE-UNREADABLE": Kind("initramfs", "blocker warning",
+        "A module that an initramfs needs can't be read.",
+        "reinstall the kernel package in the guest before the migration"),
+    "GF-INITRAMFS-NO-DEPMOD": Kind("initramfs", "warning",
+        "depmod was never run for a kernel, so an initramfs that is rebuilt in the guest will hold no modules.",
+        "run depmod for this kernel in the guest"),
+    "GF-INITRAMFS-NO-ROOM": Kind("initramfs", "blocker warning",
+        "The filesystem of an initramfs has no room for its new version beside the old one.",
+        "free some space there, such as by removing old kernels"),
+    "GF-INITRAMFS-NONE": Kind("initramfs", "info",
+        "No initramfs was found for any kernel, so nothing can be said of its drivers.",
+        "see that /boot is part of what guestfix was given; a kernel with all drivers built in needs none"),
+    "GF-INITRAMFS-NOT-EARLY": Kind("initramfs", "warning",
+        "Modules were added to an image of an unknown maker; they load only if its scripts look by aliases.",
+        "rebuild the image in the guest with these modules before the migration"),
+    "GF-INITRAMFS-NOT-PERSISTENT": Kind("initramfs", "warning",
+        "The list of modules for the next initramfs is written in a form that is left alone.",
+        "add the target's drivers to the list yourself, or the next kernel update makes an image without them"),
+    "GF-INITRAMFS-SEALED": Kind("initramfs", "blocker warning",
+        "An initramfs lacks modules, and is inside a file that is never changed (unified kernel image, booster).",
+        "rebuild it in the guest with these modules, and sign it again where Secure Boot is used"),
+    "GF-INITRAMFS-UNJUDGED": Kind("initramfs", "warning",
+        "What a kernel's initramfs holds or needs can't be judged.",
+        "rebuild the image in the guest with the target's drivers in it, before the migration"),
+}

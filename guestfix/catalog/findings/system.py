@@ -1,0 +1,51 @@
+"""Findings about the operating system as a whole, and about the rules themselves."""
+
+from __future__ import annotations
+
+from guestfix.catalog.findings.kind import Kind
+
+# fmt: off
+SYSTEM: dict[str, Kind] = {
+    "GF-ACCEPT-RENAMED": Kind("rules", "info",
+        "A code given to --accept has another name now; both are taken.",
+        "use the new name from now on"),
+    "GF-ARCH-32BIT": Kind("system", "blocker warning",
+        "The guest is a 32-bit system.",
+        "install a 64-bit x86 system and move the workload to it"),
+    "GF-ARCH-UNSUPPORTED": Kind("system", "blocker",
+        "The guest is built for an architecture that the compatibility table does not take.",
+        "install a 64-bit x86 system and move the workload to it"),
+    "GF-OS-DEPRECATED": Kind("system", "warning",
+        "The compatibility table supports the guest's system, but its vendor no longer maintains it.",
+        "plan to upgrade the guest after the migration"),
+    "GF-OS-DUAL-BOOT": Kind("system", "warning",
+        "Windows can be booted beside this system; only this one is repaired.",
+        "give each system a machine of its own, or repair the other root in a run of its own"),
+    "GF-OS-NOT-FOUND": Kind("system", "blocker",
+        "No operating system was found: neither /etc with a release file nor a Windows folder.",
+        "name the folder or the disk images that hold the guest's root"),
+    "GF-OS-SEVERAL-ETC": Kind("system", "warning",
+        "Several folders pass for /etc; /etc is used.",
+        "remove or rename the ones that the system does not use"),
+    "GF-OS-SEVERAL-ROOTS": Kind("system", "blocker warning",
+        "There are other systems beside or below this one; only one is repaired.",
+        "name the one that is meant as the guest; remove old systems that nobody boots"),
+    "GF-OS-UNKNOWN": Kind("system", "warning",
+        "Neither the guest's system nor a relative of it is in the compatibility table.",
+        "fixes that hold for any such system are offered at lower confidence; read the plan before you apply it"),
+    "GF-OS-UNLISTED": Kind("system", "warning",
+        "The guest's system or a relative is in the compatibility table, this version or edition is not.",
+        "try the migrated guest before it goes into service"),
+    "GF-OS-UNSUPPORTED": Kind("system", "blocker",
+        "The compatibility table refuses this version of the guest's system.",
+        "upgrade the guest to a version that `guestfix compat list` has, before it is migrated"),
+    "GF-RULE-FAILED": Kind("rules", "blocker warning info",
+        "A rule was left out because a step of it can't be done without loss.",
+        "look at the file named here, then run the report again"),
+    "GF-RULE-OFFERED": Kind("rules", "info",
+        "A rule would apply, but is less sure than what is applied.",
+        "to apply it, name its level: --confidence LEVEL"),
+    "GF-RULE-UNDECIDED": Kind("rules", "info",
+        "Whether rules apply can't be decided, because a fact is unknown.",
+        "see why it is unknown: guestfix inspect; it may need --disks or a volume that was not given"),
+}
