@@ -37,25 +37,37 @@ class Request:
 
     ``disks`` is the path of a disks description, ``host`` to ask the host, or None. ``more`` are the
     guest's further disk images in order, ``root`` the volume to take where several hold a system.
+    ``allow_backing`` are host folders in which images may name files, ``image_types`` the formats that were told:
+    ``TYPE``, or ``FILE=TYPE`` (see :class:`guestfix.backends.disks.hostfiles.HostFiles`).
     """
 
     disks: str | None = None
     writable: bool = False
     more: tuple[str, ...] = ()
     root: str = ""
+    allow_backing: tuple[str, ...] = ()
+    image_types: tuple[str, ...] = ()
 
 
 _SCHEME = regex(r"([a-z][a-z0-9+-]*):(.+)", re.DOTALL)
 
 
 def open_guest(
-    uri: str | Sequence[str], *, disks: str | Disks | None = None, writable: bool = False, root: str = ""
+    uri: str | Sequence[str],
+    *,
+    disks: str | Disks | None = None,
+    writable: bool = False,
+    root: str = "",
+    allow_backing: Sequence[str] = (),
+    image_types: Sequence[str] = (),
 ) -> GuestFS:
     """Return the guest at ``dir:PATH``, ``image:FILE`` or at a plain path: a folder or a disk image.
 
     Several paths are the disks of one guest, in the order of the old platform. ``disks`` is the path of a
-    disks description (``--disks``), ``host``, or a Disks value. Raises NotAGuest where the place can't be
-    opened, UsageError for an unknown scheme and where several roots are found and ``root`` names none.
+    disks description (``--disks``), ``host``, or a Disks value. ``allow_backing`` are folders in which disk images
+    may name files (``--allow-backing``), ``image_types`` their formats where their names don't tell
+    (``--image-type``: TYPE or FILE=TYPE). Raises NotAGuest where the place can't be opened, UsageError for an unknown
+    scheme and where several roots are found and ``root`` names none.
     """
     first, *more = (uri,) if isinstance(uri, str) else uri
     scheme, place = split_uri(first, writable=writable)
@@ -64,18 +76,27 @@ def open_guest(
         from guestfix.backends.directory import open_directory
 
         return open_directory(place, disks)
-    if scheme == "dir" and (more or root):
-        raise UsageError("a folder is one guest by itself: neither further disks nor --root go with it")
+    if scheme == "dir" and (more or root or allow_backing or image_types):
+        what = "a folder is one guest by itself: neither further disks nor --root, --allow-backing, --image-type"
+        raise UsageError(f"{what} go with it")
+    request = Request(disks, writable, tuple(more), root, tuple(allow_backing), tuple(image_types))
     try:
-        return _function(scheme)(place, Request(disks, writable, tuple(more), root))
+        return _function(scheme)(place, request)
     except GuestError as error:
         error.where = error.where or ", ".join([place, *more])
         raise
 
 
-def open_writable(uri: str | Sequence[str], *, disks: str | Disks | None = None, root: str = "") -> GuestWriter:
-    """Return the guest for writing. Raises UsageError where its backend only reads."""
-    guest = open_guest(uri, disks=disks, writable=True, root=root)
+def open_writable(
+    uri: str | Sequence[str],
+    *,
+    disks: str | Disks | None = None,
+    root: str = "",
+    allow_backing: Sequence[str] = (),
+    image_types: Sequence[str] = (),
+) -> GuestWriter:
+    """Return the guest for writing, else as :func:`open_guest`. Raises UsageError where its backend only reads."""
+    guest = open_guest(uri, disks=disks, writable=True, root=root, allow_backing=allow_backing, image_types=image_types)
     if not hasattr(guest, "put"):
         raise UsageError(f"{guest.uri} can only be read", remedy="see: guestfix backends")
     return cast(GuestWriter, guest)

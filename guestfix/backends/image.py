@@ -11,8 +11,7 @@ from collections import OrderedDict
 from typing import IO
 
 from guestfix.backends import Request
-from guestfix.backends.disks.formats import OpenDisk
-from guestfix.backends.disks.inuse import files_in_use
+from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.naming import fold
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.filesystems.node import Node, Tree, guarded
@@ -191,8 +190,9 @@ def _below(path: str, folder: str) -> bool:
 class ImageGuest(MountedTree):
     """A guest inside disk images. ``findings`` is what was seen on the disks; ``layout`` what is mounted."""
 
-    def __init__(self, paths: list[str], root: str = "") -> None:
-        self.images = open_images(paths)
+    def __init__(self, paths: list[str], root: str = "", host: HostFiles | None = None) -> None:
+        self.host_files = host or HostFiles()
+        self.images = open_images(paths, self.host_files)
         self.volumes = Volumes(self.images)
         self.layout: Layout = lay_out(
             self.volumes.disks,
@@ -224,20 +224,20 @@ class ImageGuest(MountedTree):
     def findings(self) -> tuple[Finding, ...]:
         """Return what is wrong with the disks, in a form that the report shows."""
         trees = {mount.path: self._mounts[mount.path][0] for mount in self.layout.mounts}
-        return used_findings(self.images) + image_findings(self.layout, self.volumes, trees)
+        return used_findings(self.host_files) + image_findings(self.layout, self.volumes, trees)
 
 
-def used_findings(images: list[OpenDisk]) -> tuple[Finding, ...]:
+def used_findings(host: HostFiles) -> tuple[Finding, ...]:
     """Return a finding for each image that something writes to while it is read."""
     return tuple(
         Finding(
             "GF-DISK-IN-USE",
             "warning",
-            f"{file}: a running QEMU may write to it, so what was read may be half of two states",
-            (Evidence("disks", 0, file),),
+            f"{file.real}: a running QEMU may write to it, so what was read may be half of two states",
+            (Evidence("disks", 0, file.real),),
             remedy="shut the guest down, then run guestfix again",
         )
-        for file in files_in_use(file for image in images for file in image.files)
+        for file in host.in_use()
     )
 
 
@@ -270,14 +270,14 @@ def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> 
     return tuple(found)
 
 
-def open_image(paths: list[str], root: str = "") -> ImageGuest:
+def open_image(paths: list[str], root: str = "", host: HostFiles | None = None) -> ImageGuest:
     """Open disk images as one guest, disks in the order of the old platform.
 
-    Raises DiskError for images that can't be read, NotAGuest where they hold no system, and UsageError
-    where they hold several and ``root`` doesn't say which.
+    Raises DiskError for images that can't be read or that name what they may not (see HostFiles), NotAGuest where they
+    hold no system, and UsageError where they hold several and ``root`` doesn't say which.
     """
     with guarded(paths[0] if paths else "the image"):
-        return ImageGuest(paths, root)
+        return ImageGuest(paths, root, host)
 
 
 def open_place(place: str, request: Request) -> ImageGuest:
@@ -286,4 +286,4 @@ def open_place(place: str, request: Request) -> ImageGuest:
         raise UsageError("the backend image only reads", remedy="write through uml: or libguestfs:")
     if request.disks:
         raise UsageError("--disks is for folders; an image shows its disks itself")
-    return open_image([place, *request.more], request.root)
+    return open_image([place, *request.more], request.root, HostFiles(request.allow_backing, request.image_types))

@@ -48,8 +48,7 @@ def clear(folder: str) -> None:
         unmount(place)
     with contextlib.suppress(OSError), open(f"{folder}/{PARTS}", "rb") as stream:
         for part in stream.read().split(b"\0"):
-            with contextlib.suppress(OSError):
-                os.unlink(part)
+            _remove(os.fsdecode(part), os.path.isdir(part) and not os.path.islink(part))
     remove(folder)
 
 

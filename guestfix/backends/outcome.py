@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from guestfix.backends.disks import overlaydisk
+from guestfix.backends.disks.hostfiles import HostFile, below
 from guestfix.backends.disks.overlaydisk import Overlays
 from guestfix.base.record import frozen
 
@@ -29,10 +31,14 @@ class Check:
 
 @frozen
 class Saved:
-    """Where the changed disks are. ``how`` is ``overlay``, ``committed`` or ``converted``."""
+    """Where the changed disks are. ``how`` is ``overlay``, ``committed`` or ``converted``.
+
+    ``elsewhere`` are folders of files that they need and that must be allowed, for they don't lie below their own.
+    """
 
     how: str
     files: tuple[str, ...]
+    elsewhere: tuple[str, ...] = ()
 
 
 class ImageWriter(ABC):
@@ -63,11 +69,14 @@ class ImageWriter(ABC):
         was. ``in_place`` commits into the images; ``fmt`` writes new images of that format.
         """
         disks = self.overlays.disks
+        read = [one for one in disks[0].image.host.opened if not in_place or not one.named]
         if in_place:
-            return Saved("committed", tuple(overlaydisk.commit(disks)))
+            done = tuple(overlaydisk.commit(disks))
+            return Saved("committed", done, _elsewhere(done, read))
         if fmt:
             return Saved("converted", tuple(overlaydisk.convert(disks, output, fmt)))
-        return Saved("overlay", tuple(overlaydisk.keep(disks, output)))
+        kept = tuple(overlaydisk.keep(disks, output))
+        return Saved("overlay", kept, _elsewhere(kept, read))
 
     def can_save(self, *, in_place: bool = False, output: str = "", fmt: str = "") -> None:
         """Raise, before anything is written, what save would raise for names and permissions."""
@@ -75,3 +84,9 @@ class ImageWriter(ABC):
             overlaydisk.can_commit(self.overlays.disks)
         else:
             overlaydisk.output_names(self.overlays.disks, output, fmt or "qcow2")
+
+
+def _elsewhere(made: Sequence[str], read: Sequence[HostFile]) -> tuple[str, ...]:
+    own = [os.path.dirname(os.path.realpath(place)) for place in made]
+    folders = {os.path.dirname(one.real) for one in read}
+    return tuple(sorted(one for one in folders if not all(below(one, folder) for folder in own)))

@@ -20,6 +20,7 @@ from guestfix.commands.common import (
     write,
     write_json,
 )
+from guestfix.commands.images import images_from
 from guestfix.commands.outcome import Outcome, add_outcome, finish, outcome_out, render_outcome, untouched, using
 from guestfix.plan.model import Plan, load_plan, plan_out
 from guestfix.plan.planner import make_plan
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Apply and print what was done."""
-    guest = open_writable(args.guest, disks=args.disks, root=args.root)
+    guest = open_writable(args.guest, disks=args.disks, **images_from(args))
     with using(args, guest):
         return _run(args, guest)
 
@@ -74,7 +75,8 @@ def _undoing(args: argparse.Namespace, outcome: Outcome | None) -> str:
     """Return the command that undoes the apply: a new image is dropped, or reverted where it must stay."""
     if outcome is None:
         return shlex.join(["guestfix", "revert", *args.guest])
-    command = shlex.join(["guestfix", "revert", *outcome.saved.files, "--in-place"])
+    allowed = [word for folder in outcome.saved.elsewhere for word in ("--allow-backing", folder)]
+    command = shlex.join(["guestfix", "revert", *outcome.saved.files, "--in-place", *allowed])
     return command if outcome.saved.how == "committed" else f"delete what was written, or: {command}"
 
 

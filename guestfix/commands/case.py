@@ -10,6 +10,7 @@ from guestfix.base.errors import GuestfixError
 from guestfix.cases.harvest import Recorder, write_case, write_tree
 from guestfix.cases.runner import read_case, run_case
 from guestfix.commands.common import add_pack, pack_from, write
+from guestfix.commands.images import add_images, images_from
 from guestfix.plan.planner import Options, make_plan
 
 
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--disks", metavar="FILE", help="YAML description of the guest's disks, or 'host'")
     parser.add_argument("--only", metavar="RULE", action="append", default=[], help="just what these rules read")
     parser.add_argument("folder", metavar="DIR", help="the case folder to make: .../cases/NAME")
+    add_images(parser)
     add_pack(parser)
 
 
@@ -27,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.folder)
     if folder.exists():
         raise GuestfixError("this folder exists already", where=args.folder, remedy="name a new one: .../cases/NAME")
-    recorder = Recorder(open_guest(args.guest, disks=args.disks))
+    recorder = Recorder(open_guest(args.guest, disks=args.disks, **images_from(args)))
     pack = pack_from(args)
     plan = make_plan(recorder, pack, args.target, Options(tuple(args.only), confidence="possible"))
     try:

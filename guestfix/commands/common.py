@@ -9,6 +9,7 @@ from typing import Any
 
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.text import to_json, utf8
+from guestfix.commands.images import add_images
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import CONFIDENCES, Pack
 from guestfix.plan.planner import Options, Progress
@@ -34,6 +35,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", metavar="DEV", default="", help="the volume to take where the disks hold several systems"
     )
+    add_images(parser)
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import argparse
 
 from guestfix.backends import open_guest
 from guestfix.commands.common import add_guest, add_pack, pack_from, write, write_json
+from guestfix.commands.images import images_from
 from guestfix.plan.planner import inspect_guest
 from guestfix.report.json import inspection_document
 from guestfix.report.text import render_inspection
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the facts and findings."""
-    guest = open_guest(args.guest, disks=args.disks, root=args.root)
+    guest = open_guest(args.guest, disks=args.disks, **images_from(args))
     inspection = inspect_guest(guest, pack_from(args), args.target)
     if args.format == "json":
         write_json(inspection_document(inspection))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from guestfix.base.errors import NotFound, Unreadable, UsageError
 from guestfix.base.patterns import regex
+from guestfix.commands.images import add_images, images_from
 from guestfix.formats.windows.regf.controlsets import expand
 from guestfix.formats.windows.regf.hive import Hive, is_clean
 from guestfix.formats.windows.regf.keys import Key, split_path
@@ -74,6 +75,7 @@ def _add_hive(parser: argparse.ArgumentParser) -> None:
         help="hive file; with --guest a path inside the guest, or just SYSTEM, SOFTWARE, BCD, NTUSER.DAT ...",
     )
     parser.add_argument("--guest", metavar="GUEST", help="directory or URI of the guest that holds the hive")
+    add_images(parser)
     parser.add_argument(
         "--log",
         metavar="FILE",
@@ -85,7 +87,7 @@ def _add_hive(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do the action and return the exit status."""
     try:
-        hive = _open_in_guest(args.guest, args.hive) if args.guest else _open_file(args.hive, args.log)
+        hive = _open_in_guest(args) if args.guest else _open_file(args.hive, args.log)
         if hive.refusal:
             sys.stderr.write(f"guestfix: {args.hive}: {hive.refusal}; what follows may be incomplete\n")
         key, names = _find(hive, args.key, args.hive)
@@ -98,11 +100,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open_in_guest(uri: str, path: str) -> Hive:
+def _open_in_guest(args: argparse.Namespace) -> Hive:
     from guestfix.backends import open_guest
     from guestfix.formats.windows.regf.guestfile import open_guest_hive
 
-    guest = open_guest(uri)
+    uri, path = args.guest, args.hive
+    guest = open_guest(uri, **images_from(args))
     place = _DRIVE.sub("", path.replace("\\", "/")).strip("/")
     if "/" in place:
         return open_guest_hive(guest, f"/{place}")

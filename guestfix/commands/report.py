@@ -6,6 +6,7 @@ import argparse
 
 from guestfix.backends import open_guest
 from guestfix.commands.common import add_choices, add_guest, add_pack, options_from, pack_from, progress_from, write
+from guestfix.commands.images import images_from
 from guestfix.plan.model import Plan, dump_plan
 from guestfix.plan.planner import make_plan
 from guestfix.report.text import render_plan
@@ -27,7 +28,7 @@ def status_of(plan: Plan) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan as text, or as the JSON that ``apply --plan`` takes."""
-    guest = open_guest(args.guest, disks=args.disks, root=args.root)
+    guest = open_guest(args.guest, disks=args.disks, **images_from(args))
     plan = make_plan(guest, pack_from(args), args.target, options_from(args), progress_from(args))
     write(dump_plan(plan).decode("utf-8", "surrogateescape") if args.format == "json" else render_plan(plan))
     return status_of(plan)

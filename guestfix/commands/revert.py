@@ -7,7 +7,9 @@ import argparse
 from guestfix.apply.undo import revert
 from guestfix.backends import open_writable
 from guestfix.commands.common import add_format, add_place, write, write_json
+from guestfix.commands.images import images_from
 from guestfix.commands.outcome import add_outcome, finish, outcome_out, render_outcome, using
+from guestfix.plan.planner import files_of
 from guestfix.report.text import render_reverted
 
 
@@ -23,14 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Revert and print what was restored."""
-    guest = open_writable(args.guest, root=args.root)
+    guest = open_writable(args.guest, **images_from(args))
     with using(args, guest):
         done = revert(guest, force=args.force)
         outcome = finish(args, guest, bool(done.journals))
+    files = files_of(guest)
     if args.format == "json":
         write_json(
             {
-                "guest": {"uri": guest.uri},
+                "guest": {"uri": guest.uri, "files": files},
                 "restored": list(done.restored),
                 "journals": list(done.journals),
                 "kept_aside": done.kept_aside,
@@ -38,5 +41,5 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        write(render_reverted(guest.uri, done) + render_outcome(outcome))
+        write(render_reverted(guest.uri, done, files) + render_outcome(outcome))
     return 0

@@ -78,7 +78,13 @@ def inspect_guest(guest: GuestFS, pack: Pack, target: str | None = None) -> Insp
 
 
 def _guest_out(guest: GuestFS) -> dict[str, Any]:
-    return {"uri": guest.uri, "identity": identity_of(guest)}
+    return {"uri": guest.uri, "identity": identity_of(guest), "files": files_of(guest)}
+
+
+def files_of(guest: GuestFS) -> list[dict[str, str]]:
+    """Return every file of the host that was opened as a disk image or on behalf of one, and why; none for a folder."""
+    held = getattr(guest, "host_files", None)
+    return [{"path": path, "because": because} for path, because in held.listed()] if held is not None else []
 
 
 def _versions(pack: Pack) -> dict[str, Any]:

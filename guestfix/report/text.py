@@ -67,6 +67,7 @@ def _header(plan: Plan) -> str:
     facts = {fact.name: fact.value for fact in plan.facts}
     rows = [
         ("guest", plan.guest["uri"]),
+        *opened_rows(plan.guest),
         ("system", _system(facts.get)),
         ("target", f"{plan.target}: {facts.get('target.title', '')}"),
         ("verdict", _verdict(plan.verdict, plan.compat)),
@@ -87,6 +88,11 @@ def _packs(parts: Iterable[Mapping[str, Any]]) -> list[str]:
         said = [f"{verb} {', '.join(groups[what])}" for what, verb in verbs.items() if what in groups]
         lines.append(f"{part['id']} {part['version']}: {'; '.join(said) or 'changes nothing'}")
     return lines
+
+
+def opened_rows(guest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a row for every host file that was opened on behalf of the guest's disk images."""
+    return [("opened", f"{one['path']} ({one['because']})") for one in guest.get("files", ())]
 
 
 def _system(get: Callable[[str], Any]) -> str:
@@ -196,18 +202,21 @@ def render_receipt(receipt: Receipt) -> str:
     return "\nApplied\n" + _lines([*lines, f"Journal: {receipt.journal}"])
 
 
-def render_reverted(uri: str, done: Reverted) -> str:
-    """Return what revert did."""
+def render_reverted(uri: str, done: Reverted, files: Sequence[Mapping[str, str]] = ()) -> str:
+    """Return what revert did, and which host files were opened for it."""
     if not done.journals:
         return _lines([f"{uri}: there is no journal in this guest, so nothing to revert"])
     lines = [f"  {path}" for path in done.restored]
     lines += [f"  later content of {path} is kept as {aside}" for path, aside in done.kept_aside.items()]
+    lines += [f"{name} {value}" for name, value in opened_rows({"files": files})]
     return _lines([f"Restored in {uri}", *lines])
 
 
 def render_inspection(inspection: Inspection) -> str:
     """Return facts with their evidence, then findings."""
-    rows = [f"guest    {inspection.guest['uri']}", f"system   {_system(inspection.facts.value)}"]
+    rows = [f"guest    {inspection.guest['uri']}"]
+    rows += [f"{name:<8} {value}" for name, value in opened_rows(inspection.guest)]
+    rows.append(f"system   {_system(inspection.facts.value)}")
     rows.append(f"verdict  {_verdict(inspection.verdict, inspection.compat)}")
     facts = [_fact(inspection.facts[name]) for name in sorted(inspection.facts)]
     found = "".join(f"\n{block}" for block in _finding_blocks(inspection.findings))

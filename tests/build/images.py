@@ -170,8 +170,8 @@ def copy_sparse(source: Path, target: Path, at: int) -> None:
 
 
 def convert(source: Path, fmt: str, *options: str) -> Path:
-    place = source.with_suffix("." + fmt.replace(":", "-"))
-    name = fmt.partition(":")[0]
+    name, _, kind = fmt.partition(":")
+    place = source.with_name(f"{source.stem}{'-' if kind else ''}{kind}.{name}")
     extra = ["-o", "subformat=" + fmt.partition(":")[2]] if ":" in fmt else []
     run("qemu-img", "convert", "-O", name, *extra, *options, source, place)
     return place

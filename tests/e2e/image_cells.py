@@ -95,7 +95,8 @@ RECEIPT = ("applied", "backups", "journal", "image")
 def plan_of(text: str) -> dict[str, Any]:
     """Return a plan without how the guest was named, and without what apply adds."""
     plan = json.loads(text)
-    plan["guest"].pop("uri")
+    for name in ("uri", "files"):
+        plan["guest"].pop(name)
     return {key: value for key, value in plan.items() if key not in RECEIPT}
 
 

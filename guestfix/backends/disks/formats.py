@@ -5,17 +5,17 @@ VDI after VirtualBox's VDICore.h.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import stat
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from guestfix.backends.volumes.block import Block, DiskError, FileBlock, SeekableBlock, Window, read_at, read_exact
-from guestfix.base.record import frozen
+from guestfix.backends.disks.hostfiles import HostFile, HostFiles, file_node
+from guestfix.backends.disks.types import REBASE, settle, settle_below
+from guestfix.backends.volumes.block import Block, DiskError, SeekableBlock, Window, read_at, read_exact
+from guestfix.base.record import frozen, replace
 
 MAX_CHAIN = 32
 """Images in one backing chain."""
@@ -30,13 +30,25 @@ Piece = int | bytes | None
 
 @frozen
 class OpenDisk:
-    """One disk: its raw bytes, how QEMU would open it (a blockdev node), and every file it is read from."""
+    """One disk: its raw bytes, how QEMU opens it (a blockdev node), and every file it is read from.
+
+    The node names no file but descriptors that ``host`` holds. ``file`` is the image's own; ``fixed`` says why the
+    image can't be changed in place, where that is so.
+    """
 
     path: str
     format: str
     block: Block
     node: Mapping[str, Any]
-    files: tuple[str, ...] = ()
+    files: tuple[str, ...]
+    file: HostFile
+    host: HostFiles
+    fixed: str = ""
+
+    @property
+    def inside(self) -> bool:
+        """Tell whether it is a part of its file, as an OVA's disk is."""
+        return "offset" in self.node or "offset" in self.node["file"]
 
 
 class Chunked(SeekableBlock):
@@ -47,7 +59,8 @@ class Chunked(SeekableBlock):
     ) -> None:
         super().__init__()
         if not 0 < size <= MAX_SIZE or not 512 <= chunk <= 1 << 32:
-            raise DiskError(f"the image's header gives an impossible size: {size} bytes in chunks of {chunk}")
+            what = f"the image's header gives an impossible size: {size} bytes in chunks of {chunk}"
+            raise DiskError(what, remedy="copy or export it again")
         self.data, self.size, self.chunk, self.find, self.parent = data, size, chunk, find, parent
         self._last: tuple[int, Piece] = (-1, None)
 
@@ -99,115 +112,78 @@ def holds(block: Block, end: int) -> None:
         )
 
 
-# which format
+# which image
 
 
-def detect(block: Block) -> str:
-    """Return qcow2, vmdk, vmdk-text, vhdx, vpc, vdi, ova or raw. DiskError for packed or foreign containers."""
-    head = read_at(block, 0, 512)
-    for magic, name in _MAGICS:
-        if head.startswith(magic):
-            return name
-    if head.lstrip().startswith(b"# Disk DescriptorFile"):
-        return "vmdk-text"
-    if head[64:68] == b"\x7f\x10\xda\xbe":
-        return "vdi"
-    if head[257:262] == b"ustar":
-        return "ova"
-    if head[:8] == b"conectix" or read_at(block, block.size - 512, 8) == b"conectix":
-        return "vpc"
-    for magic, name in _FOREIGN:
-        if head.startswith(magic):
-            raise DiskError(f"the file is {name}", remedy="unpack it or convert it with qemu-img convert first")
-    if read_at(block, 16 * 2048 + 1, 5) == b"CD001":
-        raise DiskError(
-            "the file is an ISO 9660 image, a CD or DVD", remedy="leave it out, and give the disks of the guest"
-        )
-    return "raw"
+@frozen
+class Source:
+    """An image that is about to be opened: ``path`` as it is shown, the file and the bytes in it that are the image.
 
-
-_MAGICS = ((b"QFI\xfb", "qcow2"), (b"KDMV", "vmdk"), (b"COWD", "vmdk"), (b"vhdxfile", "vhdx"))
-_FOREIGN = (
-    (b"\x1f\x8b", "compressed with gzip"),
-    (b"\xfd7zXZ", "compressed with xz"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
-    (b"BZh", "compressed with bzip2"),
-    (b"PK\3\4", "a ZIP archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-    (b"QED\0", "a QED image, which QEMU itself has given up"),
-    (b"WithoutFreeSpace", "a Parallels image"),
-    (b"WithouFreSpacExt", "a Parallels image"),
-    (b"EVF\t", "an EnCase evidence file"),
-    (b"\xfe\xed\xfe\xed", "a split sparse image of another kind"),
-)
-
-
-def open_chain(path: str, fmt: str = "", seen: tuple[str, ...] = ()) -> OpenDisk:
-    """Open an image file and everything behind it. ``fmt`` is its format where a parent names it.
-
-    DiskError where a file of the chain is missing, damaged, named twice, or of a kind that can't be read.
+    ``node`` is how QEMU reaches those bytes, ``header`` how an overlay names them, ``above`` the images that have led
+    here, this one last.
     """
-    real = os.path.realpath(path)
-    if real in seen:
-        raise DiskError("the backing chain runs in a circle: this file is its own ancestor", where=path, remedy=_REBASE)
-    if len(seen) >= MAX_CHAIN:
-        raise DiskError(f"the backing chain has more than {MAX_CHAIN} images", where=path)
-    block = open_file(path)
+
+    path: str
+    file: HostFile
+    host: HostFiles
+    node: Mapping[str, Any]
+    above: tuple[HostFile, ...]
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The files that the image is read from so far, without links."""
+        return tuple(one.real for one in self.above)
+
+
+Opener = Callable[[Source, Block], OpenDisk]
+
+
+def open_chain(path: str, host: HostFiles | None = None) -> OpenDisk:
+    """Open an image file that the operator named, and everything behind it.
+
+    DiskError where a file of the chain is missing, damaged, named twice, of a kind that can't be read, or one that
+    the image may not name.
+    """
+    host = host or HostFiles()
+    return open_held(host, host.named(path), path)
+
+
+def open_held(host: HostFiles, file: HostFile, path: str) -> OpenDisk:
+    """Open an image file that is held already. Raises as :func:`open_chain`."""
+    with told_at(path):
+        kind = settle(host, path, file.block, named=file.named)
+        return open_as(kind, Source(path, file, host, file_node(file), (file,)), file.block)
+
+
+def open_backing(source: Source, file: HostFile, fmt: str) -> OpenDisk:
+    """Open the image below ``source``, which says that its format is ``fmt``. Raises as :func:`open_chain`."""
+    with told_at(file.path):
+        if any(file.key == one.key for one in source.above):
+            raise DiskError("the backing chain runs in a circle: this file is its own ancestor", remedy=REBASE)
+        if len(source.above) >= MAX_CHAIN:
+            raise DiskError(f"the backing chain has more than {MAX_CHAIN} images")
+        kind = settle_below(source.host, file, fmt, source.path)
+        below = Source(file.path, file, source.host, file_node(file), (*source.above, file))
+        return open_as(kind, below, file.block)
+
+
+def open_as(kind: str, source: Source, block: Block) -> OpenDisk:
+    """Open an image of this format. DiskError where there is no reader for it."""
+    opener = _openers().get(kind)
+    if opener is None:
+        raise DiskError(f"images of format {kind} can't be read", remedy="convert it with qemu-img convert")
+    return opener(source, block)
+
+
+@contextmanager
+def told_at(path: str) -> Iterator[None]:
+    """Say of an error in which file it is; whatever damage does to a reader is a DiskError too."""
     try:
-        kind = _kind(block, fmt, seen)
-        opener = _openers().get(kind)
-        if opener is None:
-            raise DiskError(f"images of format {kind} can't be read", remedy="convert it with qemu-img convert")
-        return opener(path, block, (*seen, real))
+        yield
     except DiskError as error:
         raise error if error.where else DiskError(error.what, where=path, remedy=error.remedy) from error
     except (struct.error, ValueError, OverflowError, OSError, zlib.error) as error:
         raise DiskError(f"the image is damaged: {error}", where=path, remedy="run qemu-img check on it") from error
-
-
-def _kind(block: Block, fmt: str, seen: tuple[str, ...]) -> str:
-    """Return the format to read an image as: ``fmt``, which the image above it names, where that can be.
-
-    An image that is named as raw is never opened as what its first bytes say, for a guest may have written
-    them (CVE-2006-3597 and its like); where the two disagree, that is an error.
-    """
-    if fmt in ("", "vmdk"):
-        found = detect(block)
-        if fmt and not found.startswith("vmdk"):
-            raise DiskError(f"this should be a vmdk image, as {seen[-1]} says, but it is {found}", remedy=_REBASE)
-        return found
-    magic = next((name for head, name in _MAGICS if read_at(block, 0, 8).startswith(head)), "raw")
-    if (fmt == "raw") != (magic == "raw") and fmt in ("raw", "qcow2", "vhdx"):
-        raise DiskError(f"this should be a {fmt} image, as {seen[-1]} says, but it is {magic}", remedy=_REBASE)
-    return fmt
-
-
-_REBASE = "give the image above it the right backing file and format: qemu-img rebase -u -F FORMAT -b FILE"
-
-
-def open_file(path: str) -> FileBlock:
-    """Open a host file or block device for reading. DiskError where it can't be opened or is empty."""
-    try:
-        if stat.S_IFMT(os.stat(path).st_mode) not in (stat.S_IFREG, stat.S_IFBLK, stat.S_IFDIR):
-            raise DiskError("this is neither a file nor a block device", where=path, remedy=_OPENING[errno.EISDIR])
-        block = FileBlock(path)
-    except OSError as error:
-        raise DiskError(
-            f"can't open the image: {error.strerror}", where=path, remedy=_OPENING.get(error.errno or 0, "")
-        ) from error
-    if not block.size:
-        raise DiskError("the image file is empty", where=path, remedy="copy or export it again")
-    return block
-
-
-_OPENING = {
-    errno.EACCES: "make it readable for this user, or run guestfix as one who may read it",
-    errno.ENOENT: "check its name and folder",
-    errno.EISDIR: "give the image files in it, all disks of the guest in their order",
-}
-
-
-Opener = Callable[[str, Block, tuple[str, ...]], OpenDisk]
 
 
 def _openers() -> dict[str, Opener]:
@@ -215,34 +191,40 @@ def _openers() -> dict[str, Opener]:
     from guestfix.backends.disks import qcow2 as image_qcow2
     from guestfix.backends.disks import vmdk as image_vmdk
 
-    vmdk = {"vmdk": image_vmdk.open_sparse, "vmdk-text": image_vmdk.open_text}
-    return {"raw": _open_raw, "qcow2": image_qcow2.open_qcow2, "vdi": open_vdi, **vmdk, **image_hyperv.OPENERS}
+    return {
+        "raw": _open_raw,
+        "qcow2": image_qcow2.open_qcow2,
+        "vdi": open_vdi,
+        "vmdk": image_vmdk.open_vmdk,
+        **image_hyperv.OPENERS,
+    }
 
 
-def file_node(path: str) -> dict[str, Any]:
-    """Return QEMU's node for a host file."""
-    return {"driver": "file", "filename": os.path.abspath(path)}
+def disk(source: Source, fmt: str, block: Block, files: tuple[str, ...] = (), **children: Any) -> OpenDisk:
+    """Return an OpenDisk of this QEMU format; ``children`` are its other nodes, read from ``files``."""
+    node = {"driver": fmt, "read-only": True, "file": source.node, **children}
+    if fmt == "raw" and source.node["driver"] == "raw":
+        node = {**source.node, "read-only": True}
+    read_from = tuple(dict.fromkeys((*files, *source.seen)))
+    return OpenDisk(source.path, fmt, block, node, read_from, source.file, source.host)
 
 
-def disk(path: str, fmt: str, block: Block, files: tuple[str, ...]) -> OpenDisk:
-    """Return an OpenDisk over a plain file of this QEMU format."""
-    return OpenDisk(path, fmt, block, {"driver": fmt, "file": file_node(path)}, files)
-
-
-def _open_raw(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
-    return disk(path, "raw", block, seen)
+def _open_raw(source: Source, block: Block) -> OpenDisk:
+    return disk(source, "raw", block)
 
 
 # VDI
 
 
-def open_vdi(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+def open_vdi(source: Source, block: Block) -> OpenDisk:
     """Open a VirtualBox image, dynamic or fixed."""
-    head = read_exact(block, 0, 392, "the VDI header")
+    head = read_exact(block, 0, 456, "the VDI header")
     kind = struct.unpack_from("<I", head, 76)[0]
     map_at, data_at = struct.unpack_from("<II", head, 340)
     size, chunk, extra, count = struct.unpack_from("<QIII", head, 368)
-    if kind not in (1, 2):
+    if head[64:68] != b"\x7f\x10\xda\xbe":
+        raise DiskError("this is no VDI: its magic number is missing")
+    if kind not in (1, 2) or any(head[424:456]):
         raise DiskError("a VDI that depends on another image", remedy="clone it in VirtualBox to a full image first")
     if count * chunk < size:
         raise DiskError("the VDI header's block count doesn't cover the disk")
@@ -254,45 +236,34 @@ def open_vdi(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
         place = blocks[index]
         return None if place >= 0xFFFFFFFE else data_at + place * (chunk + extra) + extra
 
-    return disk(path, "vdi", Chunked(block, size, chunk, find), seen)
+    return disk(source, "vdi", Chunked(block, size, chunk, find))
 
 
-# other files that an image names
+# a disk inside another file
 
 
-def open_inside(path: str, name: str, seen: tuple[str, ...]) -> OpenDisk:
+def open_inside(source: Source, name: str) -> OpenDisk:
     """Open a disk inside another file, as guestfix's overlays over an OVA name it; no other JSON is followed."""
     try:
         node = json.loads(name.removeprefix("json:"))
         span = node if "offset" in node else node["file"]
-        start, size, file = int(span["offset"]), int(span["size"]), str(span["file"]["filename"])
+        start, size, path = int(span["offset"]), int(span["size"]), str(span["file"]["filename"])
         kind = str(node["driver"])
         known = span["driver"] == "raw" and span["file"]["driver"] == "file" and start >= 0 < size
     except (ValueError, KeyError, TypeError, RecursionError):
         known = False
-    if not known or kind not in ("raw", "vmdk", "vpc", "vhdx"):
-        beside(path, "json:")  # raises
-    outer = open_file(beside(path, file))
-    if start + size > outer.size:
-        raise DiskError("the file that holds this disk was cut off or changed", where=file)
-    inner = _openers()[kind](file, Window(outer, start, size), (*seen, os.path.realpath(file)))
-    return OpenDisk(file, kind, inner.block, node, inner.files)
+    if not known or kind not in ("raw", "vmdk", "vpc", "vhdx") or not path.startswith("/"):
+        source.host.inside(source.file, "json:", "backing file")  # raises
+    outer = source.host.inside(source.file, path, "backing file")
+    if start + size > outer.block.size:
+        raise DiskError("the file that holds this disk was cut off or changed", where=path)
+    return open_window(source.host, outer, path, kind, (start, size), source.above)
 
 
-def beside(path: str, name: str) -> str:
-    """Return the host path of a file that an image names: absolute, or beside the image."""
-    name = name.removeprefix("file:")
-    if not name or name.startswith(("json:", "nbd:", "http:", "https:", "ssh:", "rbd:")) or "\0" in name:
-        raise DiskError(
-            f"the image depends on {name or 'a file without a name'!r}, which is no local file",
-            where=path,
-            remedy="convert the chain to one image with qemu-img convert",
-        )
-    found = os.path.join(os.path.dirname(os.path.abspath(path)), name)
-    if not os.path.exists(found):
-        raise DiskError(
-            f"a file that the image needs is missing: {found}",
-            where=path,
-            remedy="copy it there, or name the right one with qemu-img rebase -u",
-        )
-    return found
+def open_window(
+    host: HostFiles, outer: HostFile, path: str, kind: str, span: tuple[int, int], above: tuple[HostFile, ...] = ()
+) -> OpenDisk:
+    """Open the image of this format that lies in a file from ``span``'s first byte on, of so many bytes."""
+    node = {"driver": "raw", "offset": span[0], "size": span[1], "file": file_node(outer)}
+    opened = open_as(kind, Source(path, outer, host, node, (*above, outer)), Window(outer.block, *span))
+    return replace(opened, fixed="a disk inside an OVA can't be changed in place")

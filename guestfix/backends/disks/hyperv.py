@@ -5,30 +5,50 @@ from __future__ import annotations
 import struct
 import uuid
 
-from guestfix.backends.disks.formats import ZERO, Chunked, OpenDisk, Opener, Piece, disk, holds, table
+from guestfix.backends.disks.formats import ZERO, Chunked, OpenDisk, Opener, Piece, Source, disk, holds, table
 from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
 
 _MERGE = "merge the chain first with Hyper-V's Merge-VHD"
 
 
-def open_vhd(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+def open_vhd(source: Source, block: Block) -> OpenDisk:
     """Open a fixed or dynamic VHD."""
-    footer = read_at(block, block.size - 512, 512)
-    if footer[:8] != b"conectix":
-        footer = read_at(block, 0, 512)  # a dynamic disk keeps a copy at its start
-    if footer[:8] != b"conectix":
+    first, last = read_at(block, 0, 512), read_at(block, block.size - 512, 512)
+    footer = last if last[:8] == _FOOTER else first  # a dynamic disk keeps a copy at its start
+    if footer[:8] != _FOOTER:
         raise DiskError("the VHD has no footer: it was cut off", remedy="copy or export it again")
     data_at, size, kind = (
         struct.unpack_from(">Q", footer, 16)[0],
         struct.unpack_from(">Q", footer, 48)[0],
         struct.unpack_from(">I", footer, 60)[0],
     )
+    _one_reading(first, last, size)
     if kind == 2:
         holds(block, size)
-        return disk(path, "vpc", Window(block, 0, size), seen)
+        return disk(source, "vpc", Window(block, 0, size))
     if kind != 3:
         raise DiskError("a differencing VHD can't be read by itself", remedy=_MERGE)
-    return disk(path, "vpc", _dynamic(block, data_at, size), seen)
+    return disk(source, "vpc", _dynamic(block, data_at, size))
+
+
+_FOOTER = b"conectix"
+_BY_SIZE = (b"win ", b"qem2", b"d2v ", b"CTXS", b"tap\0")
+"""The programs in whose images QEMU takes the size, not the geometry, for the disk's size (block/vpc.c)."""
+
+
+def _one_reading(first: bytes, last: bytes, size: int) -> None:
+    """DiskError where QEMU would take another footer than the last one, or another size than is written there."""
+    both = first[:8] == _FOOTER == last[:8]
+    alone = last[:8] == _FOOTER != first[:8] and last[60:64] == b"\0\0\0\3"
+    if alone or (both and first[:80] != last[:80]):
+        what = "the VHD's first and last footer differ, and readers don't agree which one counts"
+        raise DiskError(what, remedy="convert it with the program that made it, then give that")
+    footer = last if last[:8] == _FOOTER else first
+    cylinders, heads, sectors = struct.unpack_from(">HBB", footer, 56)
+    counted = cylinders * heads * sectors
+    if footer[28:32] not in _BY_SIZE and counted * 512 != size and counted != 65535 * 16 * 255:
+        what = f"the VHD gives the disk {size} bytes and a geometry of {counted * 512}, and readers don't agree"
+        raise DiskError(what, remedy="convert it with the program that made it, to VHDX or VMDK, then give that")
 
 
 def _dynamic(block: Block, data_at: int, size: int) -> Chunked:
@@ -57,7 +77,7 @@ _DISK_SIZE = "2fa54224-cd1b-4876-b211-5dbed83bf4b8"
 _SECTOR = "8141bf1d-a96f-4709-ba47-f233a8faab5f"
 
 
-def open_vhdx(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+def open_vhdx(source: Source, block: Block) -> OpenDisk:
     """Open a fixed or dynamic VHDX whose log is empty."""
     heads = [read_exact(block, at, 80, "a VHDX header") for at in (1 << 16, 2 << 16)]
     valid = [head for head in heads if head[:4] == b"head"]
@@ -78,7 +98,7 @@ def open_vhdx(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
         raise DiskError("a differencing VHDX can't be read by itself", remedy=_MERGE)
     size = struct.unpack("<Q", values[_DISK_SIZE][:8])[0]
     sector = struct.unpack("<I", values[_SECTOR][:4])[0]
-    return disk(path, "vhdx", _payload(block, regions[_BAT], size, chunk, sector), seen)
+    return disk(source, "vhdx", _payload(block, regions[_BAT], size, chunk, sector))
 
 
 def _regions(block: Block) -> dict[str, int]:

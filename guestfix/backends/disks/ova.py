@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import tarfile
 import xml.etree.ElementTree as ET  # DTDs are refused before it sees them
-from collections.abc import Callable
 
-from guestfix.backends.disks.formats import OpenDisk, detect, file_node, open_chain, open_file
-from guestfix.backends.volumes.block import Block, DiskError, FileBlock, Window
+from guestfix.backends.disks.formats import OpenDisk, open_held, open_window, told_at
+from guestfix.backends.disks.hostfiles import HostFile, HostFiles
+from guestfix.backends.disks.types import settle
+from guestfix.backends.volumes.block import DiskError, Window, read_at
 from guestfix.base.errors import UsageError
+from guestfix.base.record import replace
 
 MAX_OVF = 8 << 20
 MAX_MEMBERS = 1000
@@ -70,78 +72,86 @@ def _attached(root: ET.Element) -> list[str]:
     return [ref for _, _, ref in sorted(found)]
 
 
-def open_ova(path: str, block: FileBlock) -> list[OpenDisk]:
+def open_ova(host: HostFiles, file: HostFile, path: str) -> list[OpenDisk]:
     """Open every disk of an OVA in place; nothing is unpacked."""
     try:
-        with tarfile.open(path, "r:") as archive:
-            members = {}
-            for member in archive:
-                members[os.path.normpath(member.name)] = member
-                if len(members) > MAX_MEMBERS:
-                    raise DiskError("the OVA has too many members", where=path)
-            descriptor = next((m for name, m in members.items() if name.lower().endswith(".ovf")), None)
-            stream = archive.extractfile(descriptor) if descriptor is not None else None
-            text = stream.read(MAX_OVF + 1) if stream is not None else b""
+        members, text = _members(file)
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DiskError(f"the OVA can't be read, perhaps cut off: {error}", where=path, remedy=_AGAIN) from error
-    if descriptor is None:
+    if text is None:
         raise DiskError("the tar archive holds no .ovf descriptor: it is no OVA", where=path, remedy=_UNPACK)
-    return [_member(path, block, name, members.get(os.path.normpath(name))) for name in disk_files(text)]
+    return [_member(host, file, path, name, members.get(os.path.normpath(name))) for name in disk_files(text)]
 
 
 _UNPACK = "unpack it, and give the disk images in it, in their order"
 
 
-def _member(path: str, block: FileBlock, name: str, member: tarfile.TarInfo | None) -> OpenDisk:
+def _members(file: HostFile) -> tuple[dict[str, tarfile.TarInfo], bytes | None]:
+    """Return the archive's members by name and the text of its descriptor, None where it holds none."""
+    members: dict[str, tarfile.TarInfo] = {}
+    file.block.seek(0)
+    with tarfile.open(fileobj=file.block, mode="r:") as archive:
+        for member in archive:
+            name = os.path.normpath(member.name)
+            if name in members:
+                raise DiskError(f"the OVA holds {name} twice", where=file.path, remedy=_UNPACK)
+            members[name] = member
+            if len(members) > MAX_MEMBERS:
+                raise DiskError("the OVA has too many members", where=file.path)
+        descriptor = next((m for name, m in members.items() if name.lower().endswith(".ovf") and m.isreg()), None)
+        stream = archive.extractfile(descriptor) if descriptor is not None else None
+        return members, stream.read(MAX_OVF + 1) if stream is not None else None
+
+
+def _member(host: HostFiles, file: HostFile, path: str, name: str, member: tarfile.TarInfo | None) -> OpenDisk:
     where = f"{path}:{name}"
     if member is None:
         what = "the OVA's descriptor names this disk, but the archive doesn't hold it"
         raise DiskError(what, where=where, remedy=_AGAIN)
-    if not member.isreg():
+    if not member.isreg() or member.issparse():
         raise DiskError("this disk is a link or another special file in the OVA", where=where, remedy=_UNPACK)
-    if member.offset_data + member.size > block.size:
+    if member.offset_data + member.size > file.block.size:
         raise DiskError("the OVA was cut off: this disk goes beyond its end", where=where, remedy=_AGAIN)
-    part = Window(block, member.offset_data, member.size)
-    node = {"driver": "raw", "offset": member.offset_data, "size": member.size, "file": file_node(path)}
-    return _inner(where, part, node, path)
+    span = member.offset_data, member.size
+    with told_at(where):
+        kind = settle(host, where, Window(file.block, *span), named=False)
+        if kind not in ("raw", "vmdk", "vpc", "vhdx"):
+            raise DiskError(f"a disk of format {kind} inside an OVA can't be read", where=where, remedy=_UNPACK)
+        return open_window(host, file, where, kind, span)
 
 
-def _inner(where: str, part: Block, node: dict[str, object], path: str) -> OpenDisk:
-    from guestfix.backends.disks import hyperv as image_hyperv
-    from guestfix.backends.disks import vmdk as image_vmdk
+def open_images(paths: list[str], host: HostFiles | None = None) -> list[OpenDisk]:
+    """Open disk images in the order given; an OVA or OVF stands for all of its disks.
 
-    kind = detect(part)
-    openers: dict[str, Callable[[str, Block, tuple[str, ...]], OpenDisk]] = {
-        "vmdk": image_vmdk.open_sparse, **image_hyperv.OPENERS
-    }  # fmt: skip
-    if kind == "raw":
-        return OpenDisk(where, "raw", part, node, (os.path.realpath(path),))
-    if kind not in openers:
-        raise DiskError(f"a disk of format {kind} inside an OVA can't be read", where=where, remedy="unpack the OVA")
-    inner = openers[kind](where, part, (os.path.realpath(path),))
-    return OpenDisk(where, inner.format, inner.block, {"driver": inner.format, "file": node}, inner.files)
-
-
-def open_images(paths: list[str]) -> list[OpenDisk]:
-    """Open disk images in the order given; an OVA or OVF stands for all of its disks."""
+    DiskError as :func:`guestfix.backends.disks.formats.open_chain`, UsageError where one is given twice.
+    """
+    host = host or HostFiles()
     found: list[OpenDisk] = []
     for path in paths:
         try:
-            found += _opened(path, open_file(path))
+            found += _opened(host, path)
         except DiskError as error:
             error.where = error.where or path
             raise
-    files = [file for disk in found for file in disk.files[-1:] if not file.lower().endswith(".ova")]
-    for file in files:
-        if files.count(file) > 1:
-            raise UsageError("the same image is given twice", where=file, remedy="give each disk once")
+    seen: dict[tuple[tuple[int, int], int], OpenDisk] = {}
+    for disk in found:
+        start = disk.node.get("offset", disk.node["file"].get("offset", 0)) if disk.inside else -1
+        if seen.setdefault((disk.file.key, start), disk) is not disk:
+            raise UsageError("the same image is given twice", where=disk.file.real, remedy="give each disk once")
     return found
 
 
-def _opened(path: str, block: FileBlock) -> list[OpenDisk]:
-    if path.lower().endswith(".ovf"):
-        folder = os.path.dirname(os.path.abspath(path))
-        return [open_chain(os.path.join(folder, name)) for name in disk_files(block.read(MAX_OVF + 1))]
-    if detect(block) == "ova":
-        return open_ova(path, block)
-    return [open_chain(path)]
+def _opened(host: HostFiles, path: str) -> list[OpenDisk]:
+    file = host.named(path)
+    if path.lower().endswith(".ovf") and not host.told(path, named=True):
+        names = disk_files(read_at(file.block, 0, MAX_OVF + 1))
+        return [_beside(host, file, name) for name in names]
+    if settle(host, path, file.block) == "ova":
+        return open_ova(host, file, path)
+    return [open_held(host, file, path)]
+
+
+def _beside(host: HostFiles, ovf: HostFile, name: str) -> OpenDisk:
+    file = host.inside(ovf, name, "disk", remedy="copy it there")
+    opened = open_held(host, file, file.path)
+    return replace(opened, fixed=opened.fixed or "the OVF names this disk; you did not: give the disk itself")

@@ -10,14 +10,14 @@ import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from guestfix.backends.disks.formats import OpenDisk
-from guestfix.backends.disks.inuse import files_in_use
+from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.runfolder import RunFolder, die_with_parent, making
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import DiskError
@@ -48,28 +48,33 @@ class Overlay:
 
 
 class Overlays:
-    """Overlays for all disks of a guest, below one private folder. Close ends the export."""
+    """Overlays for all disks of a guest, below one private folder. Close ends the export.
 
-    def __init__(self, images: Sequence[OpenDisk], *, export: bool = True) -> None:
-        for file in files_in_use(file for image in images for file in image.files):
-            what = "the image is in use: a running QEMU may write to it"
-            raise DiskError(what, where=file, remedy="shut the guest down first")
+    ``export`` is ``raw`` for a raw file of each (through FUSE), ``nbd`` for a socket, or nothing. QEMU is told every
+    node of what it opens, with its format and by its descriptor, and never a name that stands in an image.
+    """
+
+    def __init__(self, images: Sequence[OpenDisk], *, export: str = "raw") -> None:
+        self.host = images[0].host
+        self.host.hold()
         self.run = RunFolder()
         self.folder = self.run.path
+        self.socket = f"{self.folder}/nbd"
         self.disks: list[Overlay] = []
         self._daemon: subprocess.Popen[bytes] | None = None
         try:
             for index, image in enumerate(images):
                 overlay = Overlay(image, f"{self.folder}/{index}.qcow2", f"{self.folder}/{index}.raw")
-                _qemu_img("create", "-q", "-f", "qcow2", "-F", image.format, "-b", backing_of(image), overlay.file)
+                size = -(-image.block.size // 512) * 512
+                _qemu_img("create", "-q", "-f", "qcow2", overlay.file, str(size))
                 self.disks.append(overlay)
             if export:
-                self._export()
+                self._export(export)
         except BaseException:
             self.close()
             raise
 
-    def _export(self) -> None:
+    def _export(self, kind: str) -> None:
         program = find_program("qemu-storage-daemon")
         if program is None:
             raise DiskError(
@@ -77,21 +82,30 @@ class Overlays:
                 remedy="apt-get install qemu-system-common",
             )
         command = [program]
+        if kind == "nbd":
+            command += ["--nbd-server", f"addr.type=unix,addr.path={self.socket}"]
         for index, disk in enumerate(self.disks):
-            open(disk.raw, "xb").close()
-            node = {"driver": "qcow2", "node-name": f"d{index}", "file": {"driver": "file", "filename": disk.file}}
+            node = {"node-name": f"d{index}", **overlay_node(disk.file, disk.image.node)}
             command += ["--blockdev", json.dumps(node)]
-            command += ["--export", f"type=fuse,id=e{index},node-name=d{index},mountpoint={disk.raw},writable=on"]
+            if kind == "nbd":
+                command += ["--export", f"type=nbd,id=e{index},node-name=d{index},name=d{index},writable=on"]
+            else:
+                open(disk.raw, "xb").close()
+                command += ["--export", f"type=fuse,id=e{index},node-name=d{index},mountpoint={disk.raw},writable=on"]
         with open(f"{self.folder}/daemon.log", "wb") as log:
-            self._daemon = self.run.start(command, log, end=signal.SIGTERM)
-        self._wait()
+            self._daemon = self.run.start(command, log, end=signal.SIGTERM, pass_fds=self.host.descriptors())
+        self._wait(kind)
 
-    def _wait(self) -> None:
+    def _wait(self, kind: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._daemon is not None and self._daemon.poll() is not None:
                 break
-            if all(os.stat(disk.raw).st_size for disk in self.disks):
+            if kind == "nbd" and os.path.exists(self.socket):
+                return
+            if kind == "raw" and all(os.stat(disk.raw).st_size for disk in self.disks):
+                for disk in self.disks:
+                    same_size(disk.image, os.stat(disk.raw).st_size)
                 return
             time.sleep(0.002)
         with open(f"{self.folder}/daemon.log", "rb") as log:
@@ -120,6 +134,7 @@ class Overlays:
     def close(self) -> None:
         """End the export and remove the folder with whatever overlay is still in it."""
         self.stop()
+        self.host.release()
         self.run.close()
 
 
@@ -129,26 +144,40 @@ def room(folder: str) -> int:
     return found.f_bavail * found.f_frsize
 
 
+def overlay_node(file: str, below: Mapping[str, Any]) -> dict[str, Any]:
+    """Return QEMU's node for an overlay file over an image, each part of it by its own name and format."""
+    return {"driver": "qcow2", "file": {"driver": "file", "filename": file}, "backing": dict(below)}
+
+
+def same_size(image: OpenDisk, size: int) -> None:
+    """DiskError where QEMU gives the disk another size than our own reader does."""
+    if size != -(-image.block.size // 512) * 512:
+        what = f"QEMU reads {size} bytes of this disk, and guestfix {image.block.size}"
+        raise DiskError(what, where=image.path, remedy="convert it with the program that made it, then give that")
+
+
 def backing_of(image: OpenDisk) -> str:
-    """Return how an overlay names its backing image: a path, or QEMU's JSON where the image is inside a file."""
-    node: Mapping[str, Any] = image.node["file"]
-    return str(node["filename"]) if _is_plain(image) else "json:" + json.dumps(image.node)
+    """Return how an overlay's header names its image: a path, or QEMU's JSON where the image is inside a file."""
+    if not image.inside:
+        return image.file.path
+    file = {"driver": "file", "filename": image.file.path}
+    span = image.node if "offset" in image.node else image.node["file"]
+    own = {"driver": "raw", "offset": span["offset"], "size": span["size"], "file": file}
+    return "json:" + json.dumps(own if span is image.node else {"driver": image.format, "file": own})
 
 
-def _is_plain(image: OpenDisk) -> bool:
-    """Tell an image that is a file by itself from one inside another file, such as an OVA's disk."""
-    return bool(image.node["file"]["driver"] == "file") and "offset" not in image.node
-
-
-def _qemu_img(*args: str) -> None:
+def _qemu_img(*args: str, host: HostFiles | None = None, also: Sequence[int] = ()) -> None:
     program = find_program("qemu-img")
     if program is None:
         raise DiskError("qemu-img is missing", remedy="apt-get install qemu-utils")
+    given = (*(host.descriptors() if host else ()), *also)
     done = subprocess.run(
-        [program, *args], capture_output=True, stdin=subprocess.DEVNULL, check=False, preexec_fn=die_with_parent()
-    )
+        [program, *args], capture_output=True, stdin=subprocess.DEVNULL, check=False, pass_fds=given,
+        preexec_fn=die_with_parent(),
+    )  # fmt: skip
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().removeprefix("qemu-img: ")
+        said = said.rpartition("}': ")[2]
         raise DiskError(f"qemu-img {args[0]}: {said}", remedy=_hint(said))
 
 
@@ -162,37 +191,49 @@ def _hint(said: str) -> str:
 
 
 def commit(disks: Sequence[Overlay]) -> list[str]:
-    """Write every overlay into its image.
+    """Write every overlay into its image, which the operator named.
 
     The overlays first move beside the images (NAME.guestfix.qcow2) and go when all are committed; so after
     an interruption the same commits can be done again. Raises DiskError, naming them.
     """
     can_commit(disks)
     places = keep(disks, "")
-    for place in places:
+    for disk, place in zip(disks, places, strict=True):
+        overlay = os.open(place, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            _qemu_img("commit", "-q", "-d", "-f", "qcow2", os.path.abspath(place))
+            node = overlay_node(f"/dev/fd/{overlay}", _writable(disk.image.node))
+            _qemu_img("commit", "-q", "-d", "json:" + json.dumps(node), host=disk.image.host, also=[overlay])
         except DiskError as error:
             raise HalfWritten(
                 f"{error.what}; the changes of all disks are kept in {', '.join(places)}",
                 where=place,
                 remedy="mend the cause, then run qemu-img commit on each of them",
             ) from error
+        finally:
+            os.close(overlay)
     for place in places:
         os.unlink(place)
     return [disk.image.path for disk in disks]
 
 
+def _writable(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an image's node for writing to it; what lies below it stays as it is."""
+    return {key: value for key, value in node.items() if key != "read-only"}
+
+
 def can_commit(disks: Sequence[Overlay]) -> None:
-    """Raise DiskError where an image can't be changed in place."""
+    """Lock the images for writing. DiskError where one can't be changed in place."""
     for disk in disks:
-        if not _is_plain(disk.image):
-            raise DiskError("a disk inside an OVA can't be changed in place", where=disk.image.path, remedy=_OUTPUT)
-        if not os.access(str(disk.image.node["file"]["filename"]), os.W_OK):
-            raise DiskError("no permission to change the image", where=disk.image.path, remedy=_OUTPUT)
-        if disk.image.format not in ("raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx"):
-            raise DiskError(f"{disk.image.format} can't be changed in place", where=disk.image.path, remedy=_OUTPUT)
+        image = disk.image
+        if image.fixed:
+            raise DiskError(image.fixed, where=image.path, remedy=_OUTPUT)
+        if not image.file.named:
+            raise DiskError("only what you named is changed in place", where=image.path, remedy=_OUTPUT)
+        if not os.access(f"/proc/self/fd/{image.file.block.fileno()}", os.W_OK):
+            raise DiskError("no permission to change the image", where=image.path, remedy=_OUTPUT)
+        image.host.still(image.file)
     output_names(disks, "", "qcow2")
+    disks[0].image.host.hold(disk.image.file for disk in disks)
 
 
 _OUTPUT = "write to a new image instead: --output FILE"
@@ -202,31 +243,65 @@ def convert(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
     """Write every disk as a new image of its own. All appear or none does; nothing is overwritten."""
     if fmt not in FORMATS:
         raise GuestError(f"no image format {fmt!r}", remedy=f"one of: {', '.join(FORMATS)}")
-    places = output_names(disks, output, fmt)
-    parts = [f"{place}.part" for place in places]
-    with making(os.path.dirname(disks[0].file), parts):
-        for disk, part in zip(disks, parts, strict=True):
-            _qemu_img("convert", "-f", "qcow2", "-O", fmt, disk.file, os.path.abspath(part))
-        for part, place in zip(parts, places, strict=True):
-            os.rename(part, place)
-    return places
+
+    def make(disk: Overlay, place: str) -> None:
+        disk.image.host.still(disk.image.file)
+        node = overlay_node(disk.file, disk.image.node)
+        _qemu_img("convert", "-O", fmt, "json:" + json.dumps(node), place, host=disk.image.host)
+
+    return _publish(disks, output_names(disks, output, fmt), make)
 
 
 def keep(disks: Sequence[Overlay], output: str) -> list[str]:
     """Keep the overlays themselves as the outcome, each backed by its untouched image."""
-    places = output_names(disks, output, "qcow2")
-    parts = [f"{place}.part" for place in places]
+
+    def make(disk: Overlay, place: str) -> None:
+        image = disk.image
+        image.host.still(image.file)
+        _qemu_img("rebase", "-q", "-u", "-f", "qcow2", "-F", image.format, "-b", backing_of(image), disk.file)
+        shutil.move(disk.file, place)
+
+    return _publish(disks, output_names(disks, output, "qcow2"), make)
+
+
+def _publish(disks: Sequence[Overlay], places: list[str], make: Callable[[Overlay, str], None]) -> list[str]:
+    """Make every outcome in a private folder beside its place, then give all of them their names, or none."""
+    folders: list[str] = []
+    made: list[str] = []
     try:
-        with making(os.path.dirname(disks[0].file), parts):
-            for disk, part in zip(disks, parts, strict=True):
-                shutil.move(disk.file, part)
-            for place, part in zip(places, parts, strict=True):
-                os.rename(part, place)
-    except OSError as error:
-        raise DiskError(
-            f"the overlay can't be kept: {error.strerror}", where=", ".join(places), remedy=_hint(error.strerror or "")
-        ) from error
+        for place in places:
+            folder, name = os.path.split(os.path.abspath(place))
+            folders.append(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=folder))
+        staged = [os.path.join(folder, os.path.basename(place)) for folder, place in zip(folders, places, strict=True)]
+        with making(os.path.dirname(disks[0].file), folders):
+            for disk, part in zip(disks, staged, strict=True):
+                make(disk, part)
+            for part, place in zip(staged, places, strict=True):
+                _appear(part, place)
+                made.append(place)
+    except (OSError, DiskError) as error:
+        for place in made:
+            os.unlink(place)
+        if isinstance(error, DiskError):
+            raise
+        said = error.strerror or str(error)
+        raise DiskError(f"the overlay can't be kept: {said}", where=", ".join(places), remedy=_hint(said)) from error
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
     return places
+
+
+def _appear(source: str, place: str) -> None:
+    """Give a file its final name, which nothing may have yet; links that were put there meanwhile are not followed."""
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except FileExistsError as error:
+        raise DiskError("this file exists already", where=place, remedy="name another one: --output FILE") from error
+    except OSError:  # a filesystem without hard links
+        if os.path.lexists(place):
+            raise DiskError("this file exists already", where=place, remedy="name another one: --output FILE") from None
+        os.rename(source, place)
 
 
 def output_names(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
@@ -254,22 +329,22 @@ def output_names(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
 
 
 def _stem(image: OpenDisk) -> str:
-    """Return where the outcome of an image goes, without suffix: beside it, or here where it is a device.
+    """Return where the outcome of an image goes, without suffix: beside what was named, or here where it is a device.
 
     A disk inside an OVA is called OVA:NAME, and NAME may have folders.
     """
-    if image.path.startswith("/dev/"):
+    if image.file.device:
         return os.path.basename(image.path)
-    outer, _, name = image.path.rpartition(":")
-    if not _is_plain(image) and os.path.isfile(outer):
+    if image.inside:
+        outer, _, name = image.path.rpartition(":")
         return f"{outer}-{os.path.splitext(os.path.basename(name))[0]}"
     folder, name = os.path.split(os.path.splitext(image.path)[0])
-    return os.path.join(folder, name.replace(":", "-"))
+    return os.path.join(folder if image.file.named else image.file.home, name.replace(":", "-"))
 
 
 def _can_be_made(name: str) -> None:
     folder = os.path.dirname(os.path.abspath(name))
-    if os.path.lexists(name) and not stat.S_ISBLK(os.lstat(name).st_mode):
+    if os.path.lexists(name):
         raise DiskError("this file exists already", where=name, remedy="name another one: --output FILE")
     if not os.path.isdir(folder):
         raise DiskError("its folder does not exist", where=name, remedy="make it, or name another one: --output FILE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from typing import Any
 
 from guestfix.backends.disks.formats import (
     MAX_TABLE,
@@ -12,16 +13,16 @@ from guestfix.backends.disks.formats import (
     Chunked,
     OpenDisk,
     Piece,
-    beside,
+    Source,
     disk,
     holds,
-    open_chain,
-    open_file,
+    open_backing,
     open_inside,
     table,
 )
+from guestfix.backends.disks.hostfiles import file_node
 from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
-from guestfix.base.record import frozen
+from guestfix.base.record import frozen, replace
 
 
 @frozen
@@ -40,6 +41,8 @@ class _Qcow2:
 
 def _qcow2_header(block: Block) -> _Qcow2:
     head = read_at(block, 0, 112).ljust(112, b"\0")
+    if head[:4] != b"QFI\xfb":
+        raise DiskError("this is no qcow2 image: its magic number is missing", remedy=_WHICH)
     version, backing_at, backing_length, bits, size, crypt, l1_count, l1_at = struct.unpack_from(">IQIIQIIQ", head, 4)
     features, length = struct.unpack_from(">Q", head, 72)[0], struct.unpack_from(">I", head, 100)[0]
     if version not in (2, 3):
@@ -55,41 +58,75 @@ def _qcow2_header(block: Block) -> _Qcow2:
     if features & ~0x1D:
         raise DiskError(f"unknown qcow2 features {features:#x}", remedy="convert it with qemu-img convert")
     counts = (*struct.unpack_from(">QI", head, 48), struct.unpack_from(">I", head, 96)[0] if version > 2 else 4)
-    zstd = bool(features & 8) and length > 104 and head[104] == 1
+    if not (72 if version == 2 else 104) <= length <= 1 << bits or length % 8 or size % 512:
+        raise DiskError("the qcow2 header's length, or the disk's size in it, can't be", remedy=_CHECK)
+    packing = head[104] if length > 104 else 0
+    if packing > 1 or bool(features & 8) != bool(packing):
+        raise DiskError("the qcow2 header contradicts itself about its compression", remedy=_CHECK)
+    zstd = packing == 1
     return _Qcow2(bits, counts, size, l1_at, l1_count, backing_at, backing_length, features, zstd, length)
 
 
+_WHICH = "say what it is: --image-type FILE=TYPE"
+_CHECK = "run qemu-img check on it, or copy it again"
+_BACKING_FORMAT, _DATA_FILE = 0xE2792ACA, 0x44415441
+
+
 def _extensions(block: Block, header: _Qcow2) -> dict[int, bytes]:
+    """Return the header's extensions. DiskError where QEMU would refuse one, or take another of two."""
     found: dict[int, bytes] = {}
     at, end = header.header_length, header.backing_at or 1 << header.bits
     while at + 8 <= end:
         kind, length = struct.unpack(">II", read_at(block, at, 8).ljust(8, b"\0"))
-        if not kind or at + 8 + length > end:
+        if not kind:
             break
+        if at + 8 + length > end or kind in found:
+            raise DiskError("the qcow2 header has an extension twice, or one that is too long", remedy=_CHECK)
         found[kind] = read_at(block, at + 8, min(length, 4096))
         at += 8 + (length + 7 & ~7)
     return found
 
 
-def open_qcow2(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+def open_qcow2(source: Source, block: Block) -> OpenDisk:
     """Open a qcow2 image (version 2 or 3) with its backing chain and external data file."""
     header = _qcow2_header(block)
     extensions = _extensions(block, header)
     if _last_used(block, header) >= block.size:
         holds(block, _end(block, header))
-    data, files = block, seen
+    data: Block = block
+    files: tuple[str, ...] = ()
+    children: dict[str, Any] = {"backing": None}
     if header.features & 4:
-        name = extensions.get(0x44415441, b"").decode("utf-8", "replace")
-        data = open_file(beside(path, name))
-        files += (os.path.realpath(beside(path, name)),)
+        data, files, children["data-file"] = _data_file(source, extensions.get(_DATA_FILE, b""))
     parent: Block | None = None
     if header.backing_at:
-        raw = read_exact(block, header.backing_at, min(header.backing_length, 1023), "the backing file's name")
-        fmt = extensions.get(0xE2792ACA, b"").decode("ascii", "replace")
-        name = raw.decode("utf-8", "replace")
-        below = open_inside(path, name, seen) if name.startswith("json:") else open_chain(beside(path, name), fmt, seen)
-        parent, files = Window(below.block, 0, max(header.size, below.block.size), pad=True), below.files + files
-    return disk(path, "qcow2", _qcow2_disk(block, data, header, parent), tuple(dict.fromkeys(files)))
+        below = _backing(source, block, header, extensions.get(_BACKING_FORMAT, b""))
+        children["backing"] = below.node
+        parent, files = Window(below.block, 0, max(header.size, below.block.size), pad=True), (*below.files, *files)
+    opened = disk(source, "qcow2", _qcow2_disk(block, data, header, parent), files, **children)
+    fixed = "the disk's data are in another file, which you did not name" if data is not block else ""
+    return replace(opened, fixed=fixed)
+
+
+def _data_file(source: Source, raw: bytes) -> tuple[Block, tuple[str, ...], dict[str, Any]]:
+    """Open the external data file. QEMU looks for a relative name in the folder it is started in, so none is taken."""
+    name = os.fsdecode(raw)
+    if name and not name.startswith("/"):
+        what = f"its data file is named {name}, which QEMU looks for in the folder where it is started"
+        raise DiskError(what, where=source.path, remedy="write its whole name down: qemu-img amend -o data_file=FILE")
+    file = source.host.inside(source.file, name, "data file")
+    return file.block, (file.real,), file_node(file)
+
+
+def _backing(source: Source, block: Block, header: _Qcow2, fmt: bytes) -> OpenDisk:
+    if header.backing_length > min(1023, (1 << header.bits) - header.backing_at):
+        raise DiskError("the name of the backing file is longer than a qcow2 image can have", remedy=_CHECK)
+    name = os.fsdecode(read_exact(block, header.backing_at, header.backing_length, "the backing file's name"))
+    if name.startswith("json:"):
+        return open_inside(source, name)
+    if name.startswith("file:/"):
+        name = name.removeprefix("file:")
+    return open_backing(source, source.host.inside(source.file, name, "backing file"), fmt.decode("ascii", "replace"))
 
 
 def _last_used(block: Block, header: _Qcow2) -> int:

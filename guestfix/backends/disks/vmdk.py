@@ -6,7 +6,6 @@ After VMware's "Virtual Disk Format 5.0" technical note.
 from __future__ import annotations
 
 import os
-import re
 import struct
 import zlib
 
@@ -16,19 +15,33 @@ from guestfix.backends.disks.formats import (
     Chunked,
     OpenDisk,
     Piece,
+    Source,
     disk,
     holds,
-    open_chain,
-    open_file,
+    open_backing,
     table,
+    told_at,
 )
+from guestfix.backends.disks.hostfiles import file_node
 from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
 from guestfix.base.patterns import regex
-from guestfix.base.record import frozen
+from guestfix.base.record import frozen, replace
 
-_EXTENT = regex(r'^(?:RW|RDONLY|NOACCESS)\s+(\d+)\s+(\w+)(?:\s+"([^"]*)")?(?:\s+(\d+))?', re.M)
-_FIELD = regex(r'^\s*([\w.]+)\s*=\s*"?([^"\n]*)"?\s*$', re.M)
+_EXTENT = regex(r'RW[ \t]+(\d{1,15})[ \t]+([A-Z]+)[ \t]+"([^"]+)"(?:[ \t]+(\d{1,15}))?[ \t]*')
+_FIELD = regex(r'[ \t]*([\w.]+)[ \t]*=[ \t]*"?([^"]*)"?[ \t]*')
 MAX_EXTENTS = 4096
+MAX_TEXT = 1 << 20
+MAX_EMBEDDED = 20 * 512
+"""Bytes of a descriptor inside a sparse extent that QEMU looks at (DESC_SIZE in block/vmdk.c)."""
+
+FIRST_LINE = "# Disk DescriptorFile"
+_ONCE = ("parentCID", "parentFileNameHint", "createType")
+_PLAIN = {"CID": "CID=", "parentCID": "parentCID=", "createType": 'createType="'}
+_PLAIN |= {"parentFileNameHint": 'parentFileNameHint="'}
+"""Fields that QEMU finds only where they are written exactly so."""
+
+_TYPES = ("monolithicFlat", "vmfs", "vmfsSparse", "seSparse", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat")
+_AGREE = "readers don't agree about it; write the descriptor anew: vmkfstools -i, or qemu-img convert"
 
 
 @frozen
@@ -38,12 +51,63 @@ class Descriptor:
     fields: dict[str, str]
     extents: tuple[tuple[int, str, str, int], ...]
 
+    def cids(self) -> tuple[str, str]:
+        """Return the content's id and that of the parent's content, ``ffffffff`` where there is none."""
+        return self.fields.get("CID", "").lower(), self.fields.get("parentCID", "").lower() or "ffffffff"
+
 
 def parse_descriptor(raw: bytes) -> Descriptor:
-    """Read a descriptor; lines that aren't understood are skipped."""
-    text = raw.partition(b"\0")[0].decode("utf-8", "replace").replace("\r\n", "\n")
-    extents = tuple((int(m[1]), m[2].upper(), m[3] or "", int(m[4] or 0)) for m in _EXTENT.finditer(text))
-    return Descriptor({m[1]: m[2].strip() for m in _FIELD.finditer(text)}, extents[: MAX_EXTENTS + 1])
+    """Read a descriptor as every reader does. DiskError where QEMU would read it otherwise, with the line.
+
+    QEMU scans with sscanf and strstr (block/vmdk.c): an extent after a blank line counts twice, an indented one counts,
+    one that is not RW doesn't, and of a field the first mention counts, be it in a comment.
+    """
+    data, _, rest = raw.partition(b"\0")
+    text = os.fsdecode(data).replace("\r\n", "\n")
+    if rest.strip(b"\0\r\n ") or any(ord(char) < 32 and char not in "\t\n" for char in text):
+        raise DiskError("the VMDK descriptor holds control characters, or goes on after its end", remedy=_AGREE)
+    for name in _ONCE:
+        if text.lower().count(name.lower()) > 1:
+            raise _twice(name)
+    if "CID=" in text and text.find("CID=") == text.find("parentCID=") + len("parent"):
+        raise DiskError("the VMDK descriptor has parentCID before CID, which QEMU takes for the CID", remedy=_AGREE)
+    fields: dict[str, str] = {}
+    extents: list[tuple[int, str, str, int]] = []
+    before = ""
+    for number, line in enumerate(text.split("\n"), 1):
+        words = line.split(maxsplit=1)
+        if words and words[0] in ("RW", "RDONLY", "NOACCESS"):
+            extents.append(_extent_line(line, number, before))
+        elif words and not words[0].startswith("#"):
+            match = _FIELD.fullmatch(line)
+            if match is None:
+                raise DiskError(f"line {number} of the VMDK descriptor is neither a field nor an extent", remedy=_AGREE)
+            if match[1] in fields:
+                raise _twice(match[1])
+            if match[1] in _PLAIN and not line.lstrip().startswith(_PLAIN[match[1]]):
+                raise DiskError(f"line {number} of the VMDK descriptor should begin {_PLAIN[match[1]]}", remedy=_AGREE)
+            fields[match[1]] = match[2].strip()
+        before = line
+    if len(extents) > MAX_EXTENTS:
+        raise DiskError(f"the VMDK descriptor names more than {MAX_EXTENTS} extents")
+    return Descriptor(fields, tuple(extents))
+
+
+def _twice(name: str) -> DiskError:
+    return DiskError(f"the VMDK descriptor has {name} twice", remedy=_AGREE)
+
+
+def _extent_line(line: str, number: int, before: str) -> tuple[int, str, str, int]:
+    match = _EXTENT.fullmatch(line)
+    at = f"line {number} of the VMDK descriptor"
+    if match is None:
+        raise DiskError(f"{at} is no extent that every reader takes for one: {line.strip()[:80]}", remedy=_AGREE)
+    if number > 1 and not before.strip():
+        raise DiskError(f"{at} is an extent after a blank line, which QEMU counts twice", remedy=_AGREE)
+    sectors, kind, name, first = int(match[1]), match[2], match[3], match[4]
+    if not sectors or (first is None) != (kind != "FLAT"):
+        raise DiskError(f"{at} gives an extent of type {kind} the wrong numbers", remedy=_AGREE)
+    return sectors, kind, name, int(first or 0)
 
 
 class _Joined(Window):
@@ -70,102 +134,111 @@ class _Joined(Window):
         return b"".join(found)
 
 
-class _Zeros(Window):
-    def __init__(self, size: int) -> None:
-        super().__init__(self, 0, size)
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return zeros."""
-        left = max(0, self.size - self._at)
-        count = left if size is None or size < 0 else min(size, left)
-        self._at += count
-        return bytes(count)
+def open_vmdk(source: Source, block: Block) -> OpenDisk:
+    """Open a VMDK: one sparse file, or a descriptor with all of its extents."""
+    head = read_at(block, 0, 4)
+    return open_sparse(source, block) if head in (b"KDMV", b"COWD") else open_text(source, block)
 
 
-def open_text(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
-    """Open a descriptor file and all of its extents."""
-    descriptor = parse_descriptor(read_at(block, 0, 1 << 20))
-    if not descriptor.extents or len(descriptor.extents) > MAX_EXTENTS:
-        raise DiskError("the VMDK descriptor names no extents, or too many")
-    parent, files = _parent(path, descriptor, seen)
+def open_text(source: Source, block: Block) -> OpenDisk:
+    """Open a descriptor file and all of its extents.
+
+    QEMU is given a descriptor of our own with the same extents, each by its descriptor's number.
+    """
+    raw = read_at(block, 0, MAX_TEXT)
+    if not raw.startswith(FIRST_LINE.encode()) or block.size >= MAX_TEXT:
+        raise DiskError("this is no VMDK: it begins neither as a sparse extent nor as a descriptor", remedy=_AGREE)
+    descriptor = parse_descriptor(raw)
+    kind = descriptor.fields.get("createType", "")
+    if not descriptor.extents or kind not in _TYPES:
+        raise DiskError(f"a VMDK descriptor of type {kind or 'none'}, or without extents, can't be read", remedy=_AGREE)
+    parent = _parent(source, descriptor)
     parts: list[Block] = []
-    for sectors, kind, name, first in descriptor.extents:
+    lines, files = [], parent.files if parent else ()
+    for sectors, extent, name, first in descriptor.extents:
         base = sum(part.size for part in parts)
-        if kind == "ZERO":
-            parts.append(_Zeros(sectors * 512))
-            continue
-        where = _extent_path(path, name)
-        files = (*files, os.path.realpath(where))
-        own = Window(parent, base, sectors * 512, pad=True) if parent else None
-        parts.append(_extent(where, kind, sectors * 512, first * 512, own))
-    return disk(path, "vmdk", parts[0] if len(parts) == 1 else _Joined(parts), tuple(dict.fromkeys(files)))
+        remedy = "copy all extent files beside it"
+        file = source.host.inside(source.file, name, "extent", "an extent of the VMDK is missing: {}", remedy)
+        own = Window(parent.block, base, sectors * 512, pad=True) if parent else None
+        with told_at(file.path):
+            parts.append(_extent(file.block, extent, sectors * 512, first * 512, own))
+        lines.append(f'RW {sectors} {extent} "{file.place}"' + (f" {first}" if extent == "FLAT" else ""))
+        files = (*files, file.real)
+    node = file_node(source.file) | {"driver": "file", "filename": source.host.made(_own_text(descriptor, lines))}
+    opened = disk(
+        replace(source, node=node),
+        "vmdk",
+        parts[0] if len(parts) == 1 else _Joined(parts),
+        files,
+        backing=parent.node if parent else None,
+    )
+    return replace(opened, fixed="the disk's data are in extent files, which you did not name")
 
 
-def _extent_path(path: str, name: str) -> str:
-    where = os.path.join(os.path.dirname(os.path.abspath(path)), name)
-    if not os.path.isfile(where):
-        raise DiskError(
-            f"an extent of the VMDK is missing: {where}", where=path, remedy="copy all extent files beside it"
-        )
-    return where
+def _own_text(descriptor: Descriptor, extents: list[str]) -> bytes:
+    content, parent = descriptor.cids()
+    rows = [FIRST_LINE, "version=1", f"CID={content or 'fffffffe'}", f"parentCID={parent}"]
+    return "\n".join([*rows, f'createType="{descriptor.fields["createType"]}"', *extents, ""]).encode()
 
 
-def _extent(path: str, kind: str, size: int, first: int, parent: Block | None) -> Block:
-    block = open_file(path)
+def _extent(block: Block, kind: str, size: int, first: int, parent: Block | None) -> Block:
     if kind in ("FLAT", "VMFS"):
         if block.size < first + size:
-            raise DiskError(
-                f"the extent is truncated: it has {block.size} bytes, but {first + size} were promised",
-                where=path,
-                remedy="copy it again",
-            )
+            what = f"the extent is truncated: it has {block.size} bytes, but {first + size} were promised"
+            raise DiskError(what, remedy="copy it again")
         return Window(block, first, size)
     if kind in ("SPARSE", "VMFSSPARSE"):
-        return _sparse(block, parent)
-    raise DiskError(
-        f"VMDK extents of type {kind} can't be read", where=path, remedy="clone the disk with vmkfstools -i or qemu-img"
-    )
+        found = _sparse(block, parent)
+        if found.size != size:
+            what = f"the extent holds {found.size} bytes, but its descriptor says {size}"
+            raise DiskError(what, remedy=_AGREE)
+        return found
+    raise DiskError(f"VMDK extents of type {kind} can't be read", remedy="clone it with vmkfstools -i or qemu-img")
 
 
-def open_sparse(path: str, block: Block, seen: tuple[str, ...]) -> OpenDisk:
+def open_sparse(source: Source, block: Block) -> OpenDisk:
     """Open one self-contained sparse file: monolithicSparse, streamOptimized, or a bare COWD extent."""
-    raw = b""
-    if read_at(block, 0, 4) == b"KDMV":
-        at, length = struct.unpack("<QQ", read_exact(block, 28, 16, "the VMDK header"))
-        raw = read_at(block, at * 512, min(length * 512, 1 << 20)) if at else b""
-    parent, files = _parent(path, parse_descriptor(raw), seen)
-    return disk(path, "vmdk", _sparse(block, parent), files)
+    descriptor = _embedded(block)
+    if len(descriptor.extents) > 1:
+        raise DiskError("a sparse VMDK whose descriptor names several extents", remedy=_AGREE)
+    parent = _parent(source, descriptor)
+    if parent is None:
+        return disk(source, "vmdk", _sparse(block, None), backing=None)
+    return disk(source, "vmdk", _sparse(block, parent.block), parent.files, backing=parent.node)
 
 
-def _parent(path: str, descriptor: Descriptor, seen: tuple[str, ...]) -> tuple[Block | None, tuple[str, ...]]:
+def _embedded(block: Block) -> Descriptor:
+    """Return the descriptor inside a sparse extent, one without fields where there is none."""
+    if read_at(block, 0, 4) != b"KDMV":
+        return Descriptor({}, ())
+    at, length = struct.unpack("<QQ", read_exact(block, 28, 16, "the VMDK header"))
+    raw = read_exact(block, at * 512, min(length * 512, MAX_TEXT), "the VMDK's descriptor") if at else b""
+    if len(raw.rstrip(b"\0")) > MAX_EMBEDDED:
+        raise DiskError(f"the VMDK's descriptor is longer than the {MAX_EMBEDDED} bytes that QEMU reads", remedy=_AGREE)
+    return parse_descriptor(raw)
+
+
+def _parent(source: Source, descriptor: Descriptor) -> OpenDisk | None:
     """Open the parent that a snapshot names, and check by its CID that it is the one it was taken from."""
-    wanted = descriptor.fields.get("parentCID", "ffffffff").lower()
-    if wanted in ("ffffffff", ""):
-        return None, seen
+    _, wanted = descriptor.cids()
     hint = descriptor.fields.get("parentFileNameHint", "")
-    where = os.path.join(os.path.dirname(os.path.abspath(path)), hint)
-    if not hint or not os.path.isfile(where):
-        raise DiskError(
-            f"the VMDK's parent is missing: {where}", where=path, remedy="copy it there, or remove the snapshot first"
-        )
-    below = open_chain(where, seen=seen)
-    found = _own_cid(where)
+    if wanted == "ffffffff":
+        if hint:
+            raise DiskError(f"the VMDK names a parent, {hint}, but not which content it had", remedy=_AGREE)
+        return None
+    missing, remedy = "the VMDK's parent is missing: {}", "copy it there, or remove the snapshot first"
+    file = source.host.inside(source.file, hint, "parent", missing, remedy)
+    below = open_backing(source, file, "vmdk")
+    with told_at(file.path):
+        raw = read_at(file.block, 0, MAX_TEXT)
+        found, _ = (_embedded(file.block) if raw[:4] in (b"KDMV", b"COWD") else parse_descriptor(raw)).cids()
     if found and found != wanted:
         raise DiskError(
-            f"the parent {where} has content id {found}, but this snapshot was taken of {wanted}",
-            where=path,
+            f"the parent {file.path} has content id {found}, but this snapshot was taken of {wanted}",
+            where=source.path,
             remedy="find the right parent; this one was changed or is another disk",
         )
-    return below.block, tuple(dict.fromkeys(below.files + seen))
-
-
-def _own_cid(path: str) -> str:
-    block = open_file(path)
-    raw = read_at(block, 0, 1 << 16)
-    if raw[:4] == b"KDMV":
-        at, length = struct.unpack_from("<QQ", raw, 28)
-        raw = read_at(block, at * 512, min(length * 512, 1 << 20))
-    return parse_descriptor(raw).fields.get("CID", "").lower()
+    return below
 
 
 def _sparse(block: Block, parent: Block | None) -> Chunked:

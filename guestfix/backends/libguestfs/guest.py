@@ -11,8 +11,10 @@ import os
 from typing import Any
 
 from guestfix.backends import Request
+from guestfix.backends.disks.hostfiles import HostFiles
+from guestfix.backends.disks.naming import letters
 from guestfix.backends.disks.ova import open_images
-from guestfix.backends.disks.overlaydisk import Overlays
+from guestfix.backends.disks.overlaydisk import Overlays, same_size
 from guestfix.backends.layout.mounts import lay_out
 from guestfix.backends.libguestfs.appliance import Appliance
 from guestfix.backends.libguestfs.far import launch
@@ -25,13 +27,16 @@ from guestfix.base.errors import GuestError, UsageError
 class LibguestfsGuest(RemoteGuest, ImageWriter):
     """A guest inside disk images, reached through the libguestfs appliance. Call ``close`` when done."""
 
-    def __init__(self, paths: list[str], root: str = "") -> None:
-        images = open_images(paths)
-        self.overlays = Overlays(images, export=False)
+    def __init__(self, paths: list[str], root: str = "", host: HostFiles | None = None) -> None:
+        self.host_files = host or HostFiles()
+        images = open_images(paths, self.host_files)
+        self.overlays = Overlays(images, export="nbd")
         self._handle: Any = None
         atexit.register(self.close)
         try:
-            self._handle = launch([disk.file for disk in self.overlays.disks], self.overlays.run)
+            self._handle = launch(self.overlays.socket, len(images), self.overlays.run)
+            for index, image in enumerate(images):
+                same_size(image, int(self._handle.blockdev_getsize64(f"/dev/sd{letters(index)}")))
             folder = f"{self.overlays.folder}/x"
             os.mkdir(folder, 0o700)
             self._appliance = Appliance(self._handle, [image.block for image in images], folder)
@@ -66,6 +71,7 @@ class LibguestfsGuest(RemoteGuest, ImageWriter):
         try:
             found = tuple(self._appliance.checks(self._layout))
             self._handle.shutdown()
+            self.overlays.stop()
         except RuntimeError as error:
             raise DiskError(f"libguestfs: {error}") from error
         self._handle.close()
@@ -84,4 +90,4 @@ def open_place(place: str, request: Request) -> LibguestfsGuest:
     """Open disk images as the user named them."""
     if request.disks:
         raise UsageError("--disks is for folders; an image shows its disks itself")
-    return LibguestfsGuest([place, *request.more], request.root)
+    return LibguestfsGuest([place, *request.more], request.root, HostFiles(request.allow_backing, request.image_types))

@@ -13,6 +13,7 @@ import os
 from typing import Any
 
 from guestfix.backends import Request
+from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays
 from guestfix.backends.outcome import Check, ImageWriter
@@ -99,8 +100,9 @@ class UmlFar:
 class UmlGuest(RemoteGuest, ImageWriter):
     """A guest inside disk images, reached through User-mode Linux. Call ``close`` when done."""
 
-    def __init__(self, paths: list[str], root: str = "") -> None:
-        images = open_images(paths)
+    def __init__(self, paths: list[str], root: str = "", host: HostFiles | None = None) -> None:
+        self.host_files = host or HostFiles()
+        images = open_images(paths, self.host_files)
         if len(images) > MAX_DISKS:
             raise DiskError(f"{len(images)} disks are more than the {MAX_DISKS} that can be attached")
         raid = any(_needs_parity(image.block) for image in images)
@@ -173,4 +175,4 @@ def open_place(place: str, request: Request) -> UmlGuest:
     """Open disk images as the user named them."""
     if request.disks:
         raise UsageError("--disks is for folders; an image shows its disks itself")
-    return UmlGuest([place, *request.more], request.root)
+    return UmlGuest([place, *request.more], request.root, HostFiles(request.allow_backing, request.image_types))

@@ -62,7 +62,8 @@ class Session:
         command += [f"uml_dir={self.overlays.folder}/uml", f"umid=guestfix{os.getpid()}", "lpj=10000000"]
         if not raid:  # measuring parity code takes half of the start, and nothing here will use it
             command.append("initcall_blacklist=raid6_select_algo,calibrate_xor_blocks")
-        command += [f"ubd{chr(97 + index)}={disk.raw}" for index, disk in enumerate(self.overlays.disks)]
+        # d: a disk is never taken for a copy-on-write file, whose header would name another file of the host
+        command += [f"ubd{chr(97 + index)}d={disk.raw}" for index, disk in enumerate(self.overlays.disks)]
         told = f"{self.overlays.folder}/settings"  # the kernel's command line takes neither quotes nor much text
         with open(told, "w", encoding="utf-8") as stream:
             json.dump(settings, stream)

@@ -229,7 +229,7 @@ def test_an_appliance_that_does_not_start(server: Server, monkeypatch: pytest.Mo
     server.errors["run"] = "libguestfs: error: guestfs_launch failed.\n"
     run, before = RunFolder(), dict(os.environ)
     with pytest.raises(DiskError, match="does not start: guestfs_launch failed"):
-        launch(["/x.qcow2"], run)
+        launch("/x/nbd", 1, run)
     run.close()
     assert dict(os.environ) == before
     assert [name for name, _ in server.calls].count("run") == 2

@@ -22,7 +22,7 @@ from guestfix.base.errors import GuestfixError
 from guestfix.base.guest import GuestFS
 from tests.build.images import clear, described, have, run, walk
 from tests.build.uml import COPY, blank, build
-from tests.build.uml_guests import ENV, NEEDS_UML, ROOT, ROOT_UUID, digest, ext4_image, guestfix
+from tests.build.uml_guests import ENV, FSTAB, NEEDS_UML, ROOT, ROOT_UUID, digest, ext4_image, guestfix, make_tree
 
 pytestmark = NEEDS_UML
 
@@ -31,6 +31,11 @@ NOBODY = 65534
 
 def snapshot(guest: GuestFS) -> dict[str, tuple]:
     return {path: described(guest, path, times=True, xattrs=True) for path in walk(guest) if "lost+found" not in path}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tree(tmp_path_factory.mktemp("tree") / "root", FSTAB)
 
 
 @pytest.fixture

@@ -1,0 +1,29 @@
+"""What the operator may tell about disk images: arguments of every command that opens a guest."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_images(parser: argparse.ArgumentParser) -> None:
+    """Add what the operator may tell about disk images that they may not tell themselves."""
+    parser.add_argument(
+        "--image-type",
+        metavar="TYPE",
+        action="append",
+        default=[],
+        help="raw, qcow2, vmdk, vhd, vhdx, vdi or ova, where a disk image's name doesn't tell; of one: FILE=TYPE",
+    )
+    parser.add_argument(
+        "--allow-backing",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a folder from which disk images may have files opened by name, beside their own (repeatable)",
+    )
+
+
+def images_from(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what open_guest and open_writable take of these arguments."""
+    return {"root": getattr(args, "root", ""), "allow_backing": args.allow_backing, "image_types": args.image_type}
