@@ -1,12 +1,14 @@
 """The shape of the code that the design promises: imports point down, the writer stays in few hands."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 from guestfix.actions import ACTIONS, find_action
 from guestfix.editors import OPS, find_op
+from guestfix.pack.cache import load_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "guestfix"
@@ -113,6 +115,51 @@ def test_no_file_names_this_machine():
             text = path.read_text(errors="replace")
             for word in banned:
                 assert word not in text, f"{path} names {word}"
+
+
+DIALECTS = ("ifcfg-suse", "mkinitrd-suse", "ifcfg_suse", "ifcfg:suse")
+"""Names of formats and programs that happen to hold a distribution's."""
+
+NAMED_ELSEWHERE = {
+    "backends/contract.py": "a small guest that every backend must read alike",
+    "backends/layout/system.py": "files that only a root has, whichever system it is",
+    "detect/limits/roots.py": "files that only a root has, whichever system it is",
+    "plan/learn.py": "the digest that tells guests apart must stay what it was when a plan was reviewed",
+    "detect/system/identity.py": "a field of os-release(5) that several distributions fill in",
+    "commands/compat.py": "examples in help texts",
+    "pack/ranges.py": "two ways of counting versions are named after who counts so",
+    "pack/systemfacts.py": "what the values of a fact mean",
+}
+WORDS_OF_LANGUAGE = ("arch", "ovs", "void", "ol")
+"""Ids that mean something else in a program: architecture, Open vSwitch, nothing, a list."""
+
+
+def literals(path: Path):
+    """Yield the texts of a module, its docstrings left out."""
+    tree = ast.parse(path.read_text())
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.lineno, node.value.lower()
+
+
+def test_no_module_knows_a_distribution_by_name():
+    linux = [one for one in load_pack().systems if one.family == "linux"]
+    known = {
+        word for one in linux for word in (one.id.lower(), *one.names.aliases, *one.names.lsb, *one.names.families)
+    }
+    pattern = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, known - {*WORDS_OF_LANGUAGE}))})(?![a-z0-9])")
+    found, idle = [], set(NAMED_ELSEWHERE)
+    for path in MODULES:
+        for line, text in literals(path):
+            for dialect in DIALECTS:
+                text = text.replace(dialect, "")
+            if pattern.search(text):
+                idle.discard(str(path.relative_to(PACKAGE)))
+                if str(path.relative_to(PACKAGE)) not in NAMED_ELSEWHERE:
+                    found.append(f"{path.relative_to(PACKAGE)}:{line}: {text[:60]!r}")
+    assert found == [], "what is known of a distribution belongs into rules/os/<id>/os.yaml"
+    assert idle == set(), "these modules need no exception any more"
 
 
 @pytest.mark.parametrize("name", OPS)

@@ -2,7 +2,8 @@
 
 A case's guest (``in/``) is planned and compared with the golden report. Then: *idempotent*, a second plan
 after apply has no change; *reversible*, revert restores the tree; *confined*, a rule changes only what
-its globs name; *deterministic*, two plans are the same bytes; *silent*, planning wrote nothing.
+its globs name; *deterministic*, two plans are the same bytes; *silent*, planning wrote nothing. A sixth is for cases
+of a system: *judged*, the guest's verdict is that of a row of this system.
 """
 
 from __future__ import annotations
@@ -165,6 +166,7 @@ def run_case(case: Case, pack: Pack) -> Outcome:
             plan = _plan(case, pack, root)
             checks.law("silent", snapshot(root) == before, "planning changed the guest")
             again = _plan(case, pack, root)
+            checks.law("judged", *_judged(case, plan, pack))
             checks.law("deterministic", dump_plan(again) == dump_plan(plan), "two plans differ")
             for path in _outside(plan, pack, DirectoryGuest(str(root))):
                 checks.law("confined", False, f"{path} is outside the globs of its rules")
@@ -188,6 +190,15 @@ def _copy(case: Case, root: Path, payload: str) -> Case:
 
 def _plan(case: Case, pack: Pack, root: Path) -> Plan:
     return make_plan(DirectoryGuest(str(root), case.disks), pack, case.target, case.options)
+
+
+def _judged(case: Case, plan: Plan, pack: Pack) -> tuple[bool, str]:
+    """Tell whether a case of a system is judged by a row of that system; others always are what they should be."""
+    folder = case.folder.parent.parent
+    system = next((one for one in pack.systems if one.id == folder.name and folder.parent.name == "os"), None)
+    row = plan.compat["row"]
+    told = system is None or not system.rows or any(row == one for one in system.rows)
+    return told, f"no row of {folder.name} judged this guest: {plan.compat['summary']}"
 
 
 def _outside(plan: Plan, pack: Pack, guest: DirectoryGuest) -> list[str]:

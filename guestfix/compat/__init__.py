@@ -85,7 +85,9 @@ def _name(facts: Facts, system: System | None, rest: str) -> str:
     variant = system.names.variants.get(str(facts.value("os.variant")), "") if system is not None else ""
     if system is not None and rest:
         return f"{title} {next((one for one in system.releases if one.casefold() == rest), rest.upper())}"
-    return f"{title}{variant and ' '}{variant} {facts.value('os.version') or '(version unknown)'}"
+    rolling = system is not None and all(row["version"] == "any" for row in system.rows) and bool(system.rows)
+    version = facts.value("os.version") or ("" if rolling else "(version unknown)")
+    return " ".join(part for part in (title, variant, version) if part)
 
 
 def _match(systems: Sequence[System], facts: Facts) -> tuple[str, System | None, Match]:

@@ -103,9 +103,12 @@ class Names:
     """By which words and files a distribution is known; see rules/README.md. All words are in lower case.
 
     ``point_files`` say the point release that os-release lacks, of which ``point_parts`` numbers count.
+    ``shared_ids`` are other systems' IDs too, so that NAME must begin with one of ``words``. A guest that says it is
+    the system's base, and has one of the files ``marks``, is this one.
     """
 
     aliases: tuple[str, ...] = ()
+    shared_ids: tuple[str, ...] = ()
     lsb: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
@@ -114,6 +117,7 @@ class Names:
     shared_files: tuple[str, ...] = ()
     version_files: tuple[str, ...] = ()
     upstream_files: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
     point_files: tuple[str, ...] = ()
     point_parts: int = 0
     codenames: Mapping[str, str] = field(default_factory=dict)

@@ -21,8 +21,10 @@ from guestfix.pack.yamlpos import Mark, Node
 Nodes = dict[str, Node]
 """A pack's parsed files by their path in it."""
 
-ON_TOP = ("rows", "releases")
+ON_TOP = ("rows", "releases", "sources")
 """Lists of a system that an extension adds to; the added ones are looked at first."""
+BY_KEY = ("facts", "names")
+"""Mappings of a system that an extension adds to, key by key. A system of another id has no name of the lower one."""
 
 
 @frozen
@@ -126,21 +128,31 @@ def _entity(stack: Stack, beneath: Nodes, name: str, node: Node, changes: list[t
             stack.problems.append(base.mark.problem(what, nearest(base.text or "", ids)))
             return node
         what = "extended" if base.text == _ident(name) else "added"
-        node = _extend(lower, node)
+        node = _extend(_nameless(lower) if what == "added" else lower, node)
     changes.append((what, kind, _ident(name)))
     return node
 
 
 def _extend(lower: Node, upper: Node) -> Node:
-    """Return the upper mapping's keys over the lower one's; of a system's rows and releases both."""
+    """Return the upper mapping's keys over the lower one's; of a system's rows, releases, facts and the like both."""
     own = {key: node for key, node in (upper.keys or {}).items() if key != "extends"}
     keys = {**(lower.keys or {}), **own}
     for name in ON_TOP:
         above, below = own.get(name), (lower.keys or {}).get(name)
         if above is not None and below is not None and above.items is not None and below.items is not None:
             keys[name] = replace(above, items=(*above.items, *below.items))
+    for name in BY_KEY:
+        above, below = own.get(name), (lower.keys or {}).get(name)
+        if above is not None and below is not None and above.keys is not None and below.keys is not None:
+            both = {**below.keys, **above.keys}
+            keys[name] = replace(above, keys=both, key_marks={**below.key_marks, **above.key_marks})
     marks = {name: mark for name, mark in {**lower.key_marks, **upper.key_marks}.items() if name in keys}
     return replace(upper, keys=keys, key_marks=marks)
+
+
+def _nameless(lower: Node) -> Node:
+    keys = {name: node for name, node in (lower.keys or {}).items() if name != "names"}
+    return replace(lower, keys=keys, key_marks={name: lower.key_marks[name] for name in keys})
 
 
 def _disable(stack: Stack, layer: Layer, changes: list[tuple[str, str, str]]) -> None:

@@ -47,6 +47,7 @@ SYSTEM_FACTS: Mapping[str, SystemFact] = {
         ("network-scripts", "networkmanager", "ifup", "wicked", "none"),
     ),
     "network_files": SystemFact("list", "files or globs of its own that set the network up and are left as they are"),
+    "dom0": SystemFact("flag", "its kernel is the first guest (dom0) of a Xen that comes with the system"),
     "grub_by_firmware": SystemFact("flag", "its GRUB is patched to load a kernel by linux16 or linuxefi"),
     "wide_nvme_timeout": SystemFact("list", "globs for its kernels before 4.15 whose nvme_core.io_timeout is wide"),
 }
@@ -67,7 +68,7 @@ def read_names(reader: Reader) -> Names:
     inner = Reader(node, reader.problems, "names")
     inner.allow(names_of(Names))
     lists: dict[str, Any] = {name: _texts(inner, name) for name in _LISTS}
-    for name in ("aliases", "lsb", "families", "words", "cpe"):
+    for name in ("aliases", "shared_ids", "lsb", "families", "words", "cpe"):
         _lower(inner, name, lists[name])
     return Names(
         **lists,

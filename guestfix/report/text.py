@@ -33,6 +33,10 @@ def render_body(plan: Plan) -> str:
     return "\n".join(part for part in parts if part)
 
 
+_OF_SYSTEM = ("GF-NETWORK-REPORT-ONLY",)
+"""Findings without a rule that a case of a system shows besides those about the system and its kernel."""
+
+
 def render_case(plan: Plan, *, system: bool, settles: Mapping[str, Sequence[str]]) -> str:
     """Return the golden report of a case. ``settles`` has the findings that each rule of the pack settles.
 
@@ -48,7 +52,7 @@ def render_case(plan: Plan, *, system: bool, settles: Mapping[str, Sequence[str]
         if one.severity == "blocker"
         or one.rule in ran
         or one.code in own
-        or (system and (windows or kind_of(one.code).stage in ("system", "kernel")))
+        or (system and (windows or kind_of(one.code).stage in ("system", "kernel") or one.code in _OF_SYSTEM))
     ]
     head = ""
     if system:

@@ -151,6 +151,7 @@ def inside(names: Sequence[str], generator: str = "initramfs-tools", suffix: str
             "config": 'EARLYHOOKS="udev"\nMODULES="ata_piix"\n',
             "buildconfig": "HOOKS=(base udev autodetect block filesystems)\n",
         },
+        "mkinitfs": {"init": "#!/bin/sh\n", "sbin/nlplug-findfs": "program\n"},
         "mkinitrd-suse": {"init": "#!/bin/bash\n", "run_all.sh": SUSE_RUN_ALL, "config/start.sh": SUSE_START},
     }
     return files | makers.get(generator, {})

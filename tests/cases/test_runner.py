@@ -143,6 +143,23 @@ def test_a_case_of_a_system_shows_the_verdict(pack):
     assert run_case(case, load_pack(pack)).text.startswith("system   debian (debian 12)\nverdict  ")
 
 
+@pytest.mark.parametrize(
+    ("release", "judged"),
+    [
+        ("ID=debian\nVERSION_ID=13\n", True),
+        ("ID=debian\n", False),
+        ("ID=debian\nVERSION_ID=5\n", False),
+        ("ID=ubuntu\nVERSION_ID=22.04\n", False),
+    ],
+)
+def test_a_case_of_a_system_is_judged_by_a_row_of_it(pack, release, judged):
+    build(pack / "os/debian/cases/one", {"case.yaml": "title: x\n", "in/etc/os-release": release})
+    (case,) = find_cases(pack / "os/debian")
+    failures = run_case(case, load_pack(pack)).failures
+    assert [one for one in failures if one.startswith("judged: no row of debian")] == list(failures)
+    assert (failures == ()) is judged
+
+
 def test_harvest_takes_what_a_run_reads_and_nothing_else(tmp_path, pack, capsys):
     files = {
         "etc/os-release": ("link", "../usr/lib/os-release"),

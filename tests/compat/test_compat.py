@@ -317,7 +317,7 @@ BEYOND = [
     ("rhel", "6.0", "2.6.32-71.29.1.el6.x86_64", "unsupported", 1),
     ("rhel", "6.1", "2.6.32-131.0.15.el6.x86_64", "supported", 0),
     ("ubuntu", "24.04.1", "6.8.0-45-generic", "supported", 0),
-    ("gentoo", "2.15", "", "unknown", 1),
+    ("unheard-of", "2.15", "", "unknown", 1),
 ]
 
 
@@ -354,7 +354,7 @@ def test_a_family_stands_for_its_system() -> None:
 @pytest.mark.parametrize(
     ("release", "confidence", "code"),
     [
-        ("ID=gentoo\nVERSION_ID=2.15\n", "confident", "GF-OS-UNKNOWN"),
+        ("ID=unheard-of\nVERSION_ID=2.15\n", "confident", "GF-OS-UNKNOWN"),
         ("", "confident", "GF-OS-UNKNOWN"),
         ('ID=ubuntu\nVERSION_ID="27.04"\n', "confident", "GF-OS-UNLISTED"),
         ('ID=ubuntu\nVERSION_ID="22.04"\n', "certain", None),

@@ -12,6 +12,7 @@ from guestfix.cli import run
 from guestfix.compat import judge
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import PolicyDefault
+from guestfix.pack.traits import facts_of
 from guestfix.plan.planner import Options
 from guestfix.report.text import render_plan
 from tests.build.packs import REAL, RULE, make_pack
@@ -149,6 +150,21 @@ rows:
         assert (verdict.source == "our own tests") is (version in ("8.10", "11.1"))
     before = judge(load_pack().systems, facts)
     assert before.status == "unlisted"
+
+
+def test_facts_of_a_system_are_added_one_by_one(tmp_path):
+    source = "sources: [{tells: init, source: our own tests, date: 2026-11-29}]\n"
+    files = {
+        "os/debian/os.yaml": "id: debian\nextends: debian\nnames: {lsb: [acme]}\nfacts: {init: sysv}\n" + source,
+        "os/fork/os.yaml": "id: fork\ntitle: Fork\nextends: debian\nfacts: {init: openrc}\n" + source,
+    }
+    loaded = load_pack(pack(tmp_path, files=files))
+    debian, fork = (next(one for one in loaded.systems if one.id == ident) for ident in ("debian", "fork"))
+    assert facts_of(loaded.systems, "debian", (), "12")["init"] == "sysv"
+    assert facts_of(loaded.systems, "fork", (), "12")["init"] == "openrc"
+    assert debian.facts["kernels"] == fork.facts["kernels"]
+    assert debian.names.lsb == ("acme",) and "debian" in debian.names.words
+    assert fork.names.words == (), "a guest that says Debian is still Debian"
 
 
 def test_a_system_is_added_and_replaced(tmp_path):

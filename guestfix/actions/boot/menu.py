@@ -71,7 +71,7 @@ def _problem(bench: Workbench, entry: Entry | None) -> str:
     marks = f"{entry['id']} {entry['title']} {kernel}".lower()
     if any(mark in marks for mark in ("rescue", "recovery", "single-user", "failsafe")) or "single" in entry["args"]:
         return f"the default entry {entry['title']!r} is for rescue"
-    if "xen" in kernel.rpartition("/")[2]:
+    if "xen" in kernel.rpartition("/")[2] and not bench.facts.value("system.dom0"):
         return f"the default kernel {kernel} runs on a Xen hypervisor only"
     for path in (kernel, *entry["initrd"]):
         if bench.fs.stat(path) is None:

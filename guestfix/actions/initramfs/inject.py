@@ -15,8 +15,8 @@ from guestfix.detect.initramfs.check import Verdict, judge
 from guestfix.detect.initramfs.find import boots
 from guestfix.formats.initramfs import cpio
 
-_BY_ALIAS = ("dracut", "mkosi", "initramfs-tools", "mkinitcpio")
-"""Generators whose images run udev over every device, so that modules load by their aliases anyway."""
+_BY_ALIAS = ("dracut", "mkosi", "initramfs-tools", "mkinitcpio", "mkinitfs")
+"""Generators whose images run udev (or nlplug-findfs) over every device: modules load by their aliases anyway."""
 
 _SUMS = "/var/lib/initramfs-tools"
 

@@ -8,6 +8,8 @@ from guestfix.base.facts import Evidence
 
 OWN = "/etc/systemd/system"
 DISABLED = "/etc/cloud/cloud.cfg.d/99-guestfix-network.cfg"
+_LINKED = {"openrc": "/etc/runlevels/default", "runit": "/etc/runit/runsvdir/default"}
+"""Where OpenRC and runit look for links to what starts at boot."""
 
 
 def enable(bench: Workbench) -> None:
@@ -27,6 +29,9 @@ def enable(bench: Workbench) -> None:
         done = True
     elif service["system"] == "sysv":
         done = _sysv(bench, name)
+    elif service["system"] in _LINKED:
+        bench.fs.put(f"{_LINKED[service['system']]}/{name}", Link(unit))
+        done = True
     how = " (it is masked)" if service["state"] == "masked" else ""
     remedy = "nothing: this plan makes it start" if done else f"enable it before the migration (chkconfig {name} on)"
     summary = f"{name} does not start at boot{how}"

@@ -211,7 +211,7 @@ def _modules_root(image: Image) -> str:
 
 def generator(image: Image) -> str:
     """Return the program that made the image: dracut, initramfs-tools, mkinitcpio, mkinitrd-suse,
-    mkinitrd-rh, booster, mkosi, or an empty string.
+    mkinitrd-rh, booster, mkinitfs, mkosi, or an empty string.
     """
     release = image.read("etc/initrd-release") or image.read("usr/lib/initrd-release") or b""
     if image.has("usr/lib/dracut", "lib/dracut", "sbin/dracut-shell", "lib/dracut-lib.sh") or b"dracut" in release:
@@ -224,6 +224,8 @@ def generator(image: Image) -> str:
         return "mkinitrd-rh"
     if image.has("etc/booster.init.yaml"):
         return "booster"
+    if image.has("sbin/nlplug-findfs", "usr/sbin/nlplug-findfs"):
+        return "mkinitfs"
     if image.has("buildconfig") or (image.has("hooks", "init_functions") and image.has("config")):
         return "mkinitcpio"
     return "mkosi" if release or image.has("etc/initrd-release") else ""

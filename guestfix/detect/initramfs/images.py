@@ -20,6 +20,7 @@ _REBUILD = {
     "dracut": 'dracut --force --add-drivers "{drivers}" {path} {kernel}',
     "initramfs-tools": "update-initramfs -u -k {kernel}",
     "mkinitcpio": "mkinitcpio -P",
+    "mkinitfs": "mkinitfs {kernel}, with a feature in /etc/mkinitfs/features.d that names {drivers}",
     "mkinitrd-suse": "mkinitrd -k vmlinuz-{kernel} -i initrd-{kernel}, with {drivers} in INITRD_MODULES",
     "booster": "booster build --force --kernel-version {kernel} {path}, with {drivers} in modules of /etc/booster.yaml",
     "mkinitrd-rh": "mkinitrd -f {path} {kernel}",
@@ -83,8 +84,8 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 f"Kernel {verdict.boot.kernel} has no module {names}, neither in its initramfs nor in the guest"
                 + ("." if told else ", unless it is built in, which nothing here tells."),
                 (place, Evidence(f"/lib/modules/{verdict.boot.kernel}")),
-                remedy=f"Install {_package(facts, verdict.boot.kernel)} in the guest before the migration, "
-                "or choose another target disk bus.",
+                remedy=f"Install {_package(facts, verdict.boot.kernel)} in the guest before the migration"
+                f"{_installed_by(facts)}, or choose another target disk bus.",
             )
         )
     if verdict.kernel is not None and verdict.kernel.known and not verdict.kernel.indexed and verdict.kernel.folder:
@@ -164,3 +165,8 @@ def _remedy(verdict: Verdict) -> str:
 def _package(facts: Facts, kernel: str) -> str:
     text = str(facts.value("system.kernel_packages", "the package that has this kernel's drivers"))
     return text.replace("{kernel}", kernel)
+
+
+def _installed_by(facts: Facts) -> str:
+    command = facts.value("system.install", "")
+    return f" ({command})" if command else ""

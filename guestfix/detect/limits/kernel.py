@@ -47,7 +47,7 @@ def _custom(facts: Facts) -> Iterator[Finding]:
 
 def _xen(facts: Facts) -> Iterator[Finding]:
     default = facts.value("kernel.default")
-    if default and _XEN.search(str(default)):
+    if default and _XEN.search(str(default)) and not facts.value("system.dom0"):
         others = [one for one in facts.value("kernel.releases") or () if not _XEN.search(one)]
         yield Finding(
             "GF-KERNEL-XEN",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
 from guestfix.detect.files import exists
-from guestfix.detect.system.initsystem import Services
+from guestfix.detect.system.initsystem import RUN_FOLDERS, RUN_LEVELS, Services
 from guestfix.detect.system.programs import Programs
 
 UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system", "/etc/systemd/system")
@@ -19,14 +19,14 @@ SERVICES = {
     "dhcpcd": ("dhcpcd.service", ("dhcpcd",)),
     "connman": ("connman.service", ("connman",)),
 }
-"""Stack to its systemd unit and its SysV or upstart names."""
+"""Stack to its systemd unit and the names of its script, job or folder elsewhere."""
 
 
 @frozen
 class Service:
     """``state`` is on, off, masked, or absent (nothing of the service was seen).
 
-    ``unit`` is the unit file, SysV script or upstart job; ``system`` is systemd, sysv or upstart.
+    ``unit`` is the unit file, script, job or folder; ``system`` is systemd, sysv, upstart, openrc or runit.
     """
 
     name: str
@@ -48,8 +48,16 @@ def look(guest: GuestFS, services: Services, stack: str) -> Service:
         return Service(unit, found.state, home, "systemd", found.path)
     if found.path.startswith("/etc/init/"):
         return Service(found.name, found.state, found.path, "upstart", found.path)
-    script = next((p for p in (f"/etc/rc.d/init.d/{found.name}", f"/etc/init.d/{found.name}") if exists(guest, p)), "")
-    return Service(found.name, found.state, script, "sysv", found.path)
+    places = (f"/etc/rc.d/init.d/{found.name}", f"/etc/init.d/{found.name}", f"/etc/sv/{found.name}")
+    script = next((path for path in places if exists(guest, path)), "")
+    return Service(found.name, found.state, script, _kind(guest, found.path), found.path)
+
+
+def _kind(guest: GuestFS, path: str) -> str:
+    """Return what starts the script or folder at path, or that a link at path leads to."""
+    if path.startswith(("/etc/sv/", *RUN_FOLDERS)):
+        return "runit"
+    return "openrc" if path.startswith("/etc/runlevels/") or exists(guest, RUN_LEVELS[1]) else "sysv"
 
 
 CLIENTS = ("dhclient", "dhcpcd", "udhcpc", "pump", "dhcpcd5")

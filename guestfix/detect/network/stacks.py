@@ -41,7 +41,8 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     reads["ifcfg"] = _still_read(reads["ifcfg"], facts)
     index = Services(guest)
     services = {stack: look(guest, index, stack) for stack in SERVICES}
-    active = _active(reads, services, facts)
+    own = [path for one in facts.value("system.network_files", ()) for path in paths_like(guest, one, MAX_NICS)]
+    active = _active(reads, services) or ([] if own else _installed(reads, services, facts))
     bound = bindings(guest)
     nics = with_old_macs([nic for stack in active if stack in reads for nic in reads[stack].nics][:MAX_NICS], bound)
     findings = [finding for read in reads.values() for finding in read.findings]
@@ -55,10 +56,10 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     findings += _service(guest, facts, services, stack, manager)
     facts.put("network.no_auto_default", _no_auto_default(guest))
     findings += put_state(guest, facts, [nic.name for nic in nics], bound) + dhcp_findings(guest, index)
-    return findings + _report_only(guest, active)
+    return findings + _report_only(guest, active, own)
 
 
-def _active(reads: dict[str, Read], services: dict[str, Service], facts: Facts) -> list[str]:
+def _active(reads: dict[str, Read], services: dict[str, Service]) -> list[str]:
     """Return the stacks that apply their files at boot, or would if their service were on."""
     on = {stack for stack, service in services.items() if service.state == "on"}
     off = {stack for stack, service in services.items() if service.state in ("off", "masked")}
@@ -78,7 +79,7 @@ def _active(reads: dict[str, Read], services: dict[str, Service], facts: Facts) 
         if stack in on and stack not in chosen and not covered:
             chosen.append(stack)
     chosen += [stack for stack in REPORT_ONLY if stack in on]
-    return chosen or _installed(reads, services, facts)
+    return chosen
 
 
 def _installed(reads: dict[str, Read], services: dict[str, Service], facts: Facts) -> list[str]:
@@ -174,10 +175,11 @@ def _no_auto_default(guest: GuestFS) -> bool:
     return no_auto_default([read_small(guest, "/etc/NetworkManager/NetworkManager.conf") or b"", *sources])
 
 
-def _report_only(guest: GuestFS, active: list[str]) -> list[Finding]:
+def _report_only(guest: GuestFS, active: list[str], own: list[str]) -> list[Finding]:
     found = [_reported(guest, stack) for stack in REPORT_ONLY if stack in active]
+    found += [_left(path, "sets the network up in a way of this system's own") for path in own]
     found += _left_alone(guest)
-    if not active and exists(guest, "/etc"):
+    if not active and not own and exists(guest, "/etc"):
         found.append(
             Finding(
                 "GF-NETWORK-NONE",
@@ -212,13 +214,9 @@ def _left_alone(guest: GuestFS) -> list[Finding]:
     for name in names_in(guest, folder):
         if name.endswith(".network.d"):
             paths += [f"{folder}/{name}/{one}" for one in names_in(guest, f"{folder}/{name}") if one.endswith(".conf")]
-    return [
-        Finding(
-            "GF-NETWORK-REPORT-ONLY",
-            "warning",
-            f"{path} also configures the network and is left as it is",
-            (Evidence(path),),
-            "look for old addresses, names and MACs in it",
-        )
-        for path in paths[:MAX_NICS]
-    ]
+    return [_left(path, "also configures the network") for path in paths[:MAX_NICS]]
+
+
+def _left(path: str, what: str) -> Finding:
+    summary, remedy = f"{path} {what} and is left as it is", "look for old addresses, names and MACs in it"
+    return Finding("GF-NETWORK-REPORT-ONLY", "warning", summary, (Evidence(path),), remedy)

@@ -46,6 +46,11 @@ class Known:
         """Return the system with this os-release ID."""
         return find_system(self.systems, word) if word else None
 
+    def by_shared_id(self, word: str, name: str) -> System | None:
+        """Return the system that shares this ID with others and begins its NAME as this one does."""
+        named = self.by_line(name)
+        return named[0] if named is not None and word in named[0].names.shared_ids else None
+
     def by_lsb(self, word: str) -> System | None:
         """Return the system with this DISTRIB_ID of lsb-release: a word for that, or an ID, if without blanks."""
         return self.lsb.get(word) or self.by_id(word) or self.by_id(word.replace(" ", ""))

@@ -14,7 +14,7 @@ from guestfix.base.facts import Evidence
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import replace
-from guestfix.detect.files import lines_of, names_in, read_small
+from guestfix.detect.files import exists, lines_of, names_in, read_small
 from guestfix.detect.system.distro import Identity, Known, variant_of
 from guestfix.formats import shellvars
 from guestfix.pack.model import System
@@ -39,8 +39,19 @@ def identify(guest: GuestFS, systems: Sequence[System]) -> Identity | None:
         found = find(guest, known)
         if found is not None:
             system = known.by_id(found.id)
-            return _refined(guest, known, found, system) if system is not None else found
+            return _derived(guest, known, _refined(guest, known, found, system)) if system is not None else found
     return None
+
+
+def _derived(guest: GuestFS, known: Known, found: Identity) -> Identity:
+    """Return the system that is built from this one and leaves its release files, where a mark of it is there."""
+    for system in known.systems:
+        mark = next((path for path in system.names.marks if system.base == found.id and exists(guest, path)), "")
+        if mark:
+            versions = [own for own, base in system.base_versions if f"{found.version}.".startswith(f"{base}.")]
+            version, seen = next(iter(versions), ""), (*found.evidence, Evidence(mark))
+            return replace(found, id=system.id, version=version, like=system.like, evidence=seen)
+    return found
 
 
 def _from_os_release(guest: GuestFS, known: Known) -> Identity | None:
@@ -60,7 +71,7 @@ def parse_os_release(data: bytes, path: str, known: Known) -> Identity | None:
         return said[name].value.strip() if name in said else ""
 
     given = value("ID").lower()
-    system = known.by_id(given)
+    system = known.by_id(given) or known.by_shared_id(given, value("NAME"))
     ident = system.id if system is not None else given
     if not ident or not ident.isprintable():
         return None

@@ -1,7 +1,8 @@
-"""Whether a service starts at boot: systemd, SysV and upstart, looked up in an index made once.
+"""Whether a service starts at boot: systemd, SysV, upstart, OpenRC and runit, looked up in an index made once.
 
 Sources: systemd.unit(5) ([Install] becomes links in *.wants and *.requires), chkconfig(8) and insserv(8)
-(S links in rcN.d), upstart's init(5) (``manual`` in an override file).
+(S links in rcN.d), upstart's init(5) (``manual`` in an override file), openrc(8) (links in /etc/runlevels),
+runsvdir(8) and the Void Linux handbook, section "Services" (links in a runsvdir).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/
 MOST_TARGETS, MOST_UNITS = 512, 4096
 """Targets with wanted units, and units of one of them, that are looked at; real systems have tens."""
 
+RUN_LEVELS = tuple(f"/etc/runlevels/{level}" for level in ("sysinit", "boot", "default", "nonetwork"))
+RUN_FOLDERS = ("/etc/runit/runsvdir/default", "/var/service")
 _START = regex(r"S\d\d(.+)")
 
 
@@ -45,6 +48,9 @@ class Services:
                 for name in names_in(guest, f"{base}/{level}"):
                     if match := _START.match(name):
                         self._started.setdefault(match[1], f"{base}/{level}/{name}")
+        for folder in (*RUN_LEVELS, *RUN_FOLDERS):
+            for name in names_in(guest, folder)[:MOST_UNITS]:
+                self._started.setdefault(name, f"{folder}/{name}")
 
     def _index_units(self, folder: str) -> None:
         names = names_in(self.guest, folder)
@@ -56,7 +62,7 @@ class Services:
                 self._wanted.setdefault(unit, f"{folder}/{name}/{unit}")
 
     def find(self, units: Sequence[str], names: Sequence[str] = ()) -> Service:
-        """Return the state of a service that goes by any of these unit names, or SysV and upstart names."""
+        """Return the state of a service that goes by any of these unit names, or names of scripts and jobs."""
         found = [self._unit(unit) for unit in units] + [self._script(name) for name in names]
         for state in ("on", "masked", "off"):
             for one in found:
@@ -90,7 +96,7 @@ class Services:
             return Service(name, "off" if manual else "on", job)
         if name in self._started:
             return Service(name, "on", self._started[name])
-        for script in (f"/etc/init.d/{name}", f"/etc/rc.d/init.d/{name}"):
+        for script in (f"/etc/init.d/{name}", f"/etc/rc.d/init.d/{name}", f"/etc/sv/{name}"):
             if exists(self.guest, script):
                 return Service(name, "off", script)
         return Service(name, "absent")

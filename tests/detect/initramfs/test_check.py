@@ -270,6 +270,13 @@ def test_generators_and_support(tmp_path):
         assert one["support"] == {"crypt": False, "lvm": True, "md": False}
 
 
+def test_an_image_of_alpine(tmp_path):
+    facts, found = learn(guest(tmp_path, image(OLD, "mkinitfs")))
+    (one,) = facts.value("initramfs.images")
+    assert (one["generator"], one["hostonly"]) == ("mkinitfs", None)
+    assert f"mkinitfs {RELEASE}" in found["GF-INITRAMFS-LACKS"].remedy
+
+
 NEEDS = [
     ({}, ["root=UUID=1"], {"virtio_pci", "virtio_blk"}),
     ({"etc/fstab": "/dev/vg/root / ext3 x 0 0\n/dev/md0 /usr jfs x 0 0\n"}, [], {"ext3", "dm_mod", "md_mod", "jfs"}),

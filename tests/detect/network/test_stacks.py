@@ -137,6 +137,28 @@ def test_who_applies_ifcfg(files: dict[str, Any], version: str, os_id: str, mana
     assert facts.value("network.manager") == manager
 
 
+@pytest.mark.parametrize(
+    ("os_id", "files", "told", "active"),
+    [
+        ("gentoo", {"etc/conf.d/net": 'config_eth0="192.0.2.10/24"\n'}, ["/etc/conf.d/net"], []),
+        (
+            "vyos",
+            {"config/config.boot": "interfaces {\n}\n", "etc/network/interfaces": ""},
+            ["/config/config.boot"],
+            [],
+        ),
+        ("debian", {"etc/conf.d/net": "x\n", "etc/network/interfaces": ""}, [], ["ifupdown"]),
+    ],
+)
+def test_a_way_of_the_systems_own_is_told_and_left(
+    os_id: str, files: dict[str, Any], told: list[str], active: list[str], tmp_path: Path
+) -> None:
+    """And no other stack is taken for the one in charge, so that none gets a configuration that nobody reads."""
+    facts, found = learn(tmp_path, files, os_id, "2")
+    assert [one.evidence[0].path for one in found if one.code == "GF-NETWORK-REPORT-ONLY"] == told
+    assert facts.value("network.active") == active
+
+
 def test_version_10_reads_no_ifcfg(tmp_path: Path) -> None:
     files = {**IFCFG, "etc/NetworkManager/system-connections/a.nmconnection": PROFILE, **on("NetworkManager.service")}
     facts, found = learn(tmp_path, files, "rhel", "9.6")
@@ -160,6 +182,18 @@ def test_version_10_reads_no_ifcfg(tmp_path: Path) -> None:
         ({"etc/init.d/networking": "", "etc/rc3.d/K10networking": (LINK, "../init.d/networking")}, "off", "sysv"),
         ({"etc/init/networking.conf": "start on x\n"}, "on", "upstart"),
         ({"etc/init/networking.conf": "start on x\n", "etc/init/networking.override": "manual\n"}, "off", "upstart"),
+        (
+            {"etc/init.d/networking": "", "etc/runlevels/boot/networking": (LINK, "/etc/init.d/networking")},
+            "on",
+            "openrc",
+        ),
+        ({"etc/init.d/networking": "", "etc/runlevels/boot/hwclock": (LINK, "/etc/init.d/hwclock")}, "off", "openrc"),
+        (
+            {"etc/sv/networking/run": "", "etc/runit/runsvdir/default/networking": (LINK, "/etc/sv/networking")},
+            "on",
+            "runit",
+        ),
+        ({"etc/sv/networking/run": ""}, "off", "runit"),
         ({}, "absent", ""),
     ],
 )

@@ -50,6 +50,10 @@ STATES = [
     ("SysV, SUSE", {"etc/init.d/sshd": "", "etc/init.d/rc3.d/S11sshd": ("link", "../sshd")}, "on"),
     ("SysV, off", {"etc/init.d/sshd": "", "etc/rc3.d/K25sshd": ("link", "../init.d/sshd")}, "off"),
     ("upstart", {"etc/init/ssh.conf": "start on filesystem\n"}, "on"),
+    ("OpenRC", {"etc/init.d/sshd": "", "etc/runlevels/default/sshd": ("link", "/etc/init.d/sshd")}, "on"),
+    ("OpenRC, off", {"etc/init.d/sshd": "", "etc/runlevels/default/local": ("link", "/etc/init.d/local")}, "off"),
+    ("runit", {"etc/sv/sshd/run": "", "etc/runit/runsvdir/default/sshd": ("link", "/etc/sv/sshd")}, "on"),
+    ("runit, off", {"etc/sv/sshd/run": ""}, "off"),
     ("upstart, by hand", {"etc/init/ssh.conf": "", "etc/init/ssh.override": "manual\n"}, "off"),
 ]
 

@@ -240,6 +240,30 @@ def test_no_system_is_a_blocker_that_says_what_to_name(tmp_path: Path, files: di
 
 
 KNOWN = Known(SYSTEMS)
+BOOKWORM = {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "etc/debian_version": "12.5\n"}
+XEN = 'NAME="{}"\nID="xenenterprise"\nID_LIKE="centos rhel fedora"\nVERSION_ID="8.3.0"\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "ident", "version"),
+    [
+        (BOOKWORM, "debian", "12.5"),
+        (BOOKWORM | {"usr/bin/pveversion": ""}, "proxmox-ve", "8"),
+        ({"etc/os-release": "ID=debian\nVERSION_ID=7\n", "usr/bin/pveversion": ""}, "proxmox-ve", None),
+        ({"etc/os-release": "ID=ubuntu\nVERSION_ID=24.04\n", "usr/bin/pveversion": ""}, "ubuntu", "24.04"),
+        ({"etc/os-release": XEN.format("XCP-ng")}, "xcp-ng", "8.3.0"),
+        ({"etc/os-release": XEN.format("Citrix Hypervisor")}, "xenenterprise", "8.3.0"),
+        ({"etc/devuan_version": "daedalus/ceres\n", "etc/debian_version": "12.0\n"}, "devuan", "5"),
+        ({"etc/issue": "Welcome to Photon OS 4.0\n"}, "photon", "4.0"),
+    ],
+)
+def test_systems_that_bear_anothers_id(
+    tmp_path: Path, files: dict[str, object], ident: str, version: str | None
+) -> None:
+    facts = facts_of(tmp_path, files)
+    assert (facts.value("os.id"), facts.value("os.version")) == (ident, version)
+
+
 PIECES = [
     *(b"ID=", b"VERSION_ID=", b"'", b'"', b"\\", b"\n", b"15.", b"\xff", b"\xc2\xb2"),
     *(b"9" * 5000, b"release ", b"SUSE Linux Enterprise", b"VERSION = "),
