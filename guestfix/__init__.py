@@ -41,7 +41,7 @@ _HOMES = {
     "dump_plan": "plan.model",
     "inspect_guest": "plan.planner",
     "load_pack": "pack.cache",
-    "load_plan": "plan.model",
+    "load_plan": "plan.reader",
     "make_plan": "plan.planner",
     "open_guest": "backends",
     "open_writable": "backends",
@@ -57,8 +57,9 @@ if TYPE_CHECKING:
     from guestfix.backends import open_guest, open_writable
     from guestfix.base.errors import GuestfixError
     from guestfix.pack.cache import load_pack
-    from guestfix.plan.model import Plan, dump_plan, load_plan
+    from guestfix.plan.model import Plan, dump_plan
     from guestfix.plan.planner import Options, inspect_guest, make_plan
+    from guestfix.plan.reader import load_plan
 
 
 def __getattr__(name: str) -> Any:

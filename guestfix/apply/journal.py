@@ -3,28 +3,50 @@ r"""The journal of one apply, kept inside the guest, so that revert needs nothin
 It is a folder ``/var/lib/guestfix/NNNN`` (Windows: ``ProgramData\guestfix``) with ``journal.json``, which
 is complete before the first file of the guest is touched, and an empty file ``applied`` once all is done.
 Without ``applied`` the apply was interrupted; revert undoes it in either case.
+
+A journal is a file of the guest, so whatever is read from it is hostile: it may name only paths that an
+apply could have touched, and only guestfix's own names for what is kept and staged.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from guestfix.base.errors import GuestError, PlanError
-from guestfix.base.guest import GuestFS, GuestWriter, Meta
-from guestfix.base.names import parents
+from guestfix.base.digest import STATE
+from guestfix.base.errors import Blocked, GuestError, PlanError
+from guestfix.base.guest import GuestFS
+from guestfix.base.names import (
+    beside,
+    home_of,
+    home_problem,
+    is_backup,
+    parents,
+    path_problem,
+    paths_problem,
+)
+from guestfix.base.patterns import regex
 from guestfix.base.record import asdict, frozen
-from guestfix.plan.labels import with_label
+from guestfix.base.strict import Malformed, Node, parse
 
-LINUX_HOME = "/var/lib/guestfix"
-WINDOWS_HOME = "/ProgramData/guestfix"
 SCHEMA = 1
-MAX_JOURNAL = 64 * 1024 * 1024
+FILE, MARK = "journal.json", "applied"
+MAX_JOURNAL = 4 * 1024 * 1024
+MAX_VALUES = 400_000
+MAX_ALL = 64 * 1024 * 1024
+"""Bytes of all journals of a guest together."""
+MAX_ENTRIES = 10_000
+MAX_DIGITS = 150
+"""Digits of a journal's number: far more than there will be journals, and few enough for a file's name."""
+INT64 = (-(1 << 63), (1 << 63) - 1)
+KINDS = ("edit", "create", "delete", "link")
+_DIGEST = regex(r"[0-9a-f]{64}")
+_NUMBER = regex(r"[0-9]{4}|[1-9][0-9]{4,149}")
+_REMEDY = "if no guestfix of yours wrote it, move that folder away, then try again"
 
 
 @frozen
 class Entry:
-    """One path of a plan: where its original is kept, and where its new content is staged."""
+    """One path of a plan: where its original is kept, and where its new content of ``size`` bytes is staged."""
 
     path: str
     kind: str
@@ -32,6 +54,7 @@ class Entry:
     after: str | None
     backup: str | None
     staged: str | None
+    size: int | None = None
 
 
 @frozen
@@ -58,69 +81,141 @@ class Journal:
     @property
     def file(self) -> str:
         """Guest path of the journal itself."""
-        return f"{self.home}/journal.json"
+        return f"{self.home}/{FILE}"
 
     @property
     def mark(self) -> str:
         """Guest path of the file that says that apply was finished."""
-        return f"{self.home}/applied"
+        return f"{self.home}/{MARK}"
+
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """The folders that were made to hold the journal, outermost first; the last one is its home."""
+        return tuple(folder for folder in self.made_folders if self.file.startswith(folder + "/"))
 
 
-def home_of(guest: GuestFS) -> str:
-    """Return the folder that holds all journals of this guest."""
-    return WINDOWS_HOME if guest.case_insensitive else LINUX_HOME
+def _numbered(guest: GuestFS) -> list[str]:
+    """Return the names in the home of journals that are numbers, of whatever kind of file; one listing."""
+    home = home_of(guest)
+    found = guest.stat(home, follow=False)
+    names = guest.list(home) if found is not None and found.kind == "dir" else ()
+    return sorted((name for name in names if _NUMBER.fullmatch(name)), key=int)
 
 
 def journal_homes(guest: GuestFS) -> list[str]:
-    """Return the folders of all journals in the guest, oldest first."""
-    home = home_of(guest)
-    return [f"{home}/{name}" for name in guest.list(home) if len(name) == 4 and name.isdigit()]
+    """Return the folders of all journals in the guest, oldest first: real folders that hold a journal's file."""
+    homes = [f"{home_of(guest)}/{name}" for name in _numbered(guest)]
+    return [home for home in homes if _is_folder(guest, home) and _there(guest, f"{home}/{FILE}")]
+
+
+def _is_folder(guest: GuestFS, path: str) -> bool:
+    found = guest.stat(path, follow=False)
+    return found is not None and found.kind == "dir"
+
+
+def _there(guest: GuestFS, path: str) -> bool:
+    return guest.stat(path, follow=False) is not None
+
+
+def next_home(guest: GuestFS) -> str:
+    """Return the folder for a new journal, above all that are there. Raises Blocked where none can be kept."""
+    problem = home_problem(guest)
+    if problem is not None:
+        where, what = problem
+        raise Blocked(f"no journal can be kept in the guest: {what}", where=where, remedy="mend it, then apply again")
+    numbers = _numbered(guest)
+    name = f"{int(numbers[-1]) + 1 if numbers else 1:04d}"
+    if len(name) > MAX_DIGITS:
+        where = f"{home_of(guest)}/{numbers[-1]}"
+        raise Blocked("no journal can have a higher number than this has", where=where, remedy=_REMEDY)
+    return f"{home_of(guest)}/{name}"
 
 
 def dump_journal(journal: Journal) -> bytes:
-    """Return the journal as JSON bytes."""
+    """Return the journal as JSON bytes. Raises Blocked where it would be larger than what revert reads."""
     data = {"schema": SCHEMA, **asdict(journal)}
     del data["applied"], data["home"]
-    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
-
-
-def read_journal(guest: GuestFS, home: str) -> Journal | None:
-    """Return the journal in this folder, or None where apply died before it wrote one.
-
-    Raises PlanError where the file is there but isn't a journal: it is part of the guest, so it is not
-    trusted further than this.
-    """
-    path = f"{home}/journal.json"
-    try:
-        if guest.stat(path, follow=False) is None:
-            return None
-        data = json.loads(guest.read(path, MAX_JOURNAL))
-        if data["schema"] != SCHEMA:
-            raise PlanError(f"the journal has schema {data['schema']}, this guestfix reads {SCHEMA}", where=path)
-        return Journal(
-            home,
-            data["plan_digest"],
-            tuple(_entry(item) for item in data["entries"]),
-            tuple(_path(item) for item in data["made_folders"]),
-            tuple(FolderTimes(_path(i["path"]), int(i["atime_ns"]), int(i["mtime_ns"])) for i in data["folder_times"]),
-            guest.stat(f"{home}/applied", follow=False) is not None,
-            data["guestfix"],
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PlanError(f"not a journal of guestfix: {error}", where=path) from error
-    except GuestError as error:
-        raise PlanError(f"the journal can't be read: {error.what}", where=path) from error
-
-
-def _path(text: Any) -> str:
-    if not isinstance(text, str) or not text.startswith("/") or ".." in text.split("/"):
-        raise ValueError(f"{text!r} is not an absolute guest path")
+    text = (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
+    if len(text) > MAX_JOURNAL or len(journal.entries) > MAX_ENTRIES:
+        raise Blocked("too many changes for one journal", remedy="apply fewer rules at a time: --only")
     return text
 
 
-def _entry(data: dict[str, Any]) -> Entry:
-    names = {key: data[key] and _path(data[key]) for key in ("backup", "staged")}
-    return Entry(_path(data["path"]), data["kind"], data["before"], data["after"], names["backup"], names["staged"])
+def read_journals(guest: GuestFS) -> list[Journal]:
+    """Return all journals of the guest, oldest first. Raises PlanError where one isn't a journal of guestfix."""
+    homes, total = journal_homes(guest), 0
+    for home in homes:
+        found = guest.stat(f"{home}/{FILE}", follow=False)
+        total += found.size if found is not None else 0
+        if total > MAX_ALL:
+            raise PlanError(f"the journals of this guest have more than {MAX_ALL} bytes", where=home, remedy=_REMEDY)
+    return [read_journal(guest, home) for home in homes]
+
+
+def read_journal(guest: GuestFS, home: str) -> Journal:
+    """Return the journal in this folder.
+
+    Raises PlanError where the file isn't a journal: it is part of the guest, so it is not trusted further
+    than that.
+    """
+    path = f"{home}/{FILE}"
+    try:
+        found = guest.stat(path, follow=False)
+        if found is None or found.kind != "file":
+            raise Malformed("not a regular file")
+        applied = guest.stat(f"{home}/{MARK}", follow=False)
+        if applied is not None and applied.kind != "file":
+            raise Malformed(f"{MARK}: not a regular file")
+        return _journal(parse(guest.read(path, MAX_JOURNAL), MAX_JOURNAL, MAX_VALUES), home, applied is not None)
+    except ValueError as error:
+        raise PlanError(f"not a journal of guestfix: {error}", where=path, remedy=_REMEDY) from error
+    except GuestError as error:
+        raise PlanError(f"the journal can't be read: {error.what}", where=path, remedy=_REMEDY) from error
+
+
+def _journal(node: Node, home: str, applied: bool) -> Journal:
+    needed = ("schema", "plan_digest", "entries", "made_folders", "folder_times", "guestfix")
+    data = node.members(needed)
+    if data["schema"].integer(*INT64) != SCHEMA:
+        raise Malformed(f"it has schema {data['schema'].value}, this guestfix reads {SCHEMA}")
+    entries = tuple(_entry(item) for item in data["entries"].items(MAX_ENTRIES))
+    problem = paths_problem(entry.path for entry in entries)
+    if problem:
+        raise Malformed(problem)
+    above = {folder for path in (*(one.path for one in entries), f"{home}/{FILE}") for folder in parents(path)}
+    made = tuple(_within(item, above) for item in data["made_folders"].items(MAX_ENTRIES * 10))
+    times = tuple(_times(item, {"/", *above}) for item in data["folder_times"].items(MAX_ENTRIES * 10))
+    digest = data["plan_digest"].text(64, _DIGEST)
+    return Journal(home, digest, entries, made, times, applied, data["guestfix"].text(100))
+
+
+def _within(node: Node, above: set[str]) -> str:
+    path = node.text(5000)
+    if path not in above:
+        raise node.wrong("a folder above a path of the journal")
+    return path
+
+
+def _times(node: Node, above: set[str]) -> FolderTimes:
+    data = node.members(("path", "atime_ns", "mtime_ns"))
+    path = _within(data["path"], above)
+    return FolderTimes(path, data["atime_ns"].integer(*INT64), data["mtime_ns"].integer(*INT64))
+
+
+def _entry(node: Node) -> Entry:
+    data = node.members(("path", "kind", "before", "after", "backup", "staged"), ("size",))
+    path = data["path"].text(5000)
+    if problem := path_problem(path):
+        raise Malformed(f"{data['path'].at}: {path!a} is {problem}")
+    states = [data[key].value and data[key].text(5000, STATE) for key in ("before", "after")]
+    before, after = (state if state else None for state in states)
+    backup, staged = data["backup"].value, data["staged"].value
+    if (backup is None) != (before is None) or not (backup is None or is_backup(data["backup"].text(5000), path)):
+        raise data["backup"].wrong("guestfix's own name for what was there before, null where nothing was")
+    if staged != (None if after is None else beside(path, "new")):
+        raise data["staged"].wrong("guestfix's own name for what is to be there, null where nothing is")
+    size = data["size"].integer(0, INT64[1]) if "size" in data and data["size"].value is not None else None
+    return Entry(path, data["kind"].one_of(KINDS), before, after, backup, staged, size)
 
 
 def missing_folders(guest: GuestFS, paths: list[str]) -> list[str]:
@@ -131,11 +226,3 @@ def missing_folders(guest: GuestFS, paths: list[str]) -> list[str]:
             if guest.stat(folder) is None:
                 missing.setdefault(folder)
     return list(missing)
-
-
-def make_folders(guest: GuestWriter, folders: list[str], mode: int = 0o755) -> None:
-    """Create these folders, each with the owner of the folder above it and its own SELinux label."""
-    for folder in folders:
-        above = guest.stat(folder.rpartition("/")[0] or "/")
-        owner = (above.uid, above.gid) if above else (None, None)
-        guest.mkdir(folder, with_label(guest, folder, "dir", Meta(mode, *owner)))

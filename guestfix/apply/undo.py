@@ -1,10 +1,15 @@
-"""Undoing an apply, finished or interrupted, from its journal. It may itself be interrupted and run again."""
+"""Undoing an apply, finished or interrupted, from its journal. It may itself be interrupted and run again.
+
+Nothing is removed that apply did not make: a path, a kept original and a staged file are told by their digests,
+and what is half written by its size, mode and the lack of a second name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from guestfix.apply.journal import Entry, Journal, home_of, journal_homes, read_journal
+from guestfix.apply.home import clear_drafts, drop_empty_home, remove_journal
+from guestfix.apply.journal import Entry, Journal, read_journals
 from guestfix.base.digest import state_of
 from guestfix.base.errors import ApplyError, Blocked, GuestError
 from guestfix.base.guest import GuestFS, GuestWriter
@@ -24,44 +29,71 @@ class Reverted:
 def revert(guest: GuestWriter, *, force: bool = False) -> Reverted:
     """Undo every apply whose journal is in the guest, the newest first.
 
-    Afterwards every path has its bytes, mode, owner, times and extended attributes of before, and no
-    journal is left. A path that somebody changed after apply is Blocked, with nothing done; with force
-    that later content is kept beside it under a backup name. Raises ApplyError where writing fails.
+    Afterwards every path has its bytes, mode, owner, times and extended attributes of before, every folder its
+    times, and no journal is left. A path that somebody changed after apply is Blocked, with nothing done; with
+    force that later content is kept beside it under a backup name. Blocked too where an original is missing,
+    or another file has the name of a staged one. Raises ApplyError where writing fails.
     """
+    journals = read_journals(guest)[::-1]
+    _refuse(guest, journals, force)
     restored: list[str] = []
     aside: dict[str, str] = {}
-    homes = journal_homes(guest)
-    for home in reversed(homes):
-        journal = read_journal(guest, home)
-        try:
-            if journal is None:
-                _drop_empty_home(guest, home)
-                continue
-            changed = [entry for entry in journal.entries if not _ours(guest, entry)]
-            if changed and not force:
-                names = ", ".join(entry.path for entry in changed)
-                raise Blocked(f"changed since apply: {names}", where=home, remedy="to undo all the same: --force")
-            aside |= _set_aside(guest, changed)
+    where = ""
+    try:
+        for journal in journals:
+            where = journal.home
+            aside |= _set_aside(guest, [entry for entry in journal.entries if not _ours(guest, entry)])
             undo(guest, journal)
-        except OSError as error:
-            raise ApplyError(
-                f"restoring failed: {error.strerror or error}",
-                restored=False,
-                where=str(error.filename or home),
-                remedy="mend the cause, then run revert again: it goes on where it stopped",
-            ) from error
-        restored += [entry.path for entry in journal.entries]
-    if not homes:
-        _drop_folder(guest, home_of(guest))
-    return Reverted(tuple(dict.fromkeys(restored)), tuple(homes), aside)
+            restored += [entry.path for entry in journal.entries]
+        drop_empty_home(guest)
+        clear_drafts(guest)
+    except (OSError, GuestError) as error:
+        what = error.what if isinstance(error, GuestError) else (error.strerror or str(error))
+        place = error.where if isinstance(error, GuestError) else str(error.filename or "")
+        raise ApplyError(
+            f"restoring failed: {what}",
+            restored=False,
+            where=place or where,
+            remedy="mend the cause, then run revert again: it goes on where it stopped",
+        ) from error
+    return Reverted(tuple(dict.fromkeys(restored)), tuple(one.home for one in journals[::-1]), aside)
+
+
+def _refuse(guest: GuestFS, journals: Iterable[Journal], force: bool) -> None:
+    """Raise Blocked before anything is done, for what would stop the undoing of any of these journals."""
+    later: dict[str, str | None] = {}
+    for journal in journals:
+        changed = []
+        for entry in journal.entries:
+            now = later[entry.path] if entry.path in later else _state(guest, entry.path)
+            later[entry.path] = entry.before
+            if not _is_ours(entry, now):
+                changed.append(entry.path)
+            if entry.backup is not None and now != entry.before and _state(guest, entry.backup) != entry.before:
+                what = "the kept original is missing or was changed"
+                raise Blocked(what, where=entry.backup, remedy=f"put the original of {entry.path} there")
+            if _is_taken(guest, journal, entry):
+                what = "this name is taken by something that apply did not make"
+                raise Blocked(what, where=entry.staged or "", remedy="move it away, then run revert again")
+        if changed and not force:
+            names = ", ".join(changed)
+            raise Blocked(f"changed since apply: {names}", where=journal.home, remedy="to undo all the same: --force")
+
+
+def _state(guest: GuestFS, path: str) -> str | None:
+    """Return the path's state, or a text that is none where it is of another kind or can't be read."""
+    try:
+        return state_of(guest, path)
+    except GuestError:
+        return "unreadable"
 
 
 def _ours(guest: GuestFS, entry: Entry) -> bool:
     """Tell whether the path is as apply left it, or as it was before, or half way between."""
-    try:
-        now = state_of(guest, entry.path)
-    except GuestError:
-        return False
+    return _is_ours(entry, _state(guest, entry.path))
+
+
+def _is_ours(entry: Entry, now: str | None) -> bool:
     return now in (entry.before, entry.after) or (now is None and entry.backup is not None)
 
 
@@ -79,38 +111,33 @@ def undo(guest: GuestWriter, journal: Journal) -> None:
     Raises OSError where writing fails, and GuestError where an original is not what the journal says.
     """
     for entry in reversed(journal.entries):
-        _undo_entry(guest, entry)
-    inside = [folder for folder in journal.made_folders if (journal.file + "/").startswith(folder + "/")]
-    for folder in reversed([folder for folder in journal.made_folders if folder not in inside]):
-        _drop_folder(guest, folder)
-    for file in (journal.mark, f"{journal.file}.new"):
-        _drop(guest, file)
-    _restore_times(guest, journal)
-    _drop(guest, journal.file)
-    for folder in reversed(inside):
+        _undo_entry(guest, journal, entry)
+    for folder in reversed([folder for folder in journal.made_folders if folder not in journal.own_folders]):
         _drop_folder(guest, folder)
     _restore_times(guest, journal)
+    remove_journal(guest, journal)
 
 
 def _restore_times(guest: GuestWriter, journal: Journal) -> None:
     for folder in journal.folder_times:
         now = guest.stat(folder.path)
-        if now is not None and now.mtime_ns != folder.mtime_ns:
+        if now is not None and now.kind == "dir" and now.mtime_ns != folder.mtime_ns:
             guest.set_times(folder.path, folder.atime_ns, folder.mtime_ns)
 
 
-def _undo_entry(guest: GuestWriter, entry: Entry) -> None:
-    if entry.staged is not None:
-        _drop(guest, entry.staged)
-    now = state_of(guest, entry.path)
+def _undo_entry(guest: GuestWriter, journal: Journal, entry: Entry) -> None:
+    waiting = entry.staged is not None and _is_staged(guest, journal, entry)
+    if waiting:
+        guest.drop(entry.staged or "")
+    now = _state(guest, entry.path)
     if entry.backup is None:
-        if now is not None and now == entry.after:
+        if now is not None and now == entry.after and not waiting:
             guest.drop(entry.path)
         return
-    kept = state_of(guest, entry.backup)
+    kept = _state(guest, entry.backup)
     if now == entry.before:
         # Two names of one file: rename(2) would do nothing and leave both.
-        if kept is not None:
+        if kept == entry.before or _is_part(guest, entry.backup, entry.path):
             guest.drop(entry.backup)
         return
     if kept != entry.before:
@@ -118,19 +145,38 @@ def _undo_entry(guest: GuestWriter, entry: Entry) -> None:
     guest.rename(entry.backup, entry.path)
 
 
-def _drop(guest: GuestWriter, path: str) -> None:
-    if guest.stat(path, follow=False) is not None:
-        guest.drop(path)
+def _is_staged(guest: GuestFS, journal: Journal, entry: Entry) -> bool:
+    """Tell whether what has the staged name was made by this apply, which had not come to rename it."""
+    found = None if journal.applied or entry.staged is None else guest.stat(entry.staged, follow=False)
+    if found is None or entry.staged is None or found.kind not in ("file", "symlink"):
+        return False
+    if state_of(guest, entry.staged) == entry.after:
+        return True
+    small = entry.size is None or found.size <= entry.size
+    return found.kind == "file" and found.mode == 0o600 and found.nlink == 1 and small
+
+
+def _is_taken(guest: GuestFS, journal: Journal, entry: Entry) -> bool:
+    """Tell whether something else has the staged name of an apply that was interrupted."""
+    if journal.applied or entry.staged is None or guest.stat(entry.staged, follow=False) is None:
+        return False
+    return not _is_staged(guest, journal, entry)
+
+
+def _is_part(guest: GuestFS, backup: str, path: str) -> bool:
+    """Tell whether a backup is the beginning of its original: a copy that was interrupted."""
+    found = guest.stat(backup, follow=False)
+    if found is None or found.kind != "file" or found.nlink != 1:
+        return False
+    with guest.open(backup) as part, guest.open(path) as whole:
+        while data := part.read(1 << 20):
+            if whole.read(len(data)) != data:
+                return False
+    return True
 
 
 def _drop_folder(guest: GuestWriter, folder: str) -> None:
     """Remove a folder that apply made, unless somebody has put something in it since."""
-    if guest.stat(folder, follow=False) is not None and not guest.list(folder):
+    found = guest.stat(folder, follow=False)
+    if found is not None and found.kind == "dir" and not guest.list(folder):
         guest.drop(folder)
-
-
-def _drop_empty_home(guest: GuestWriter, home: str) -> None:
-    """Clean up after an apply that died before its journal was complete: it had touched nothing else."""
-    _drop(guest, f"{home}/journal.json.new")
-    for folder in (home, home_of(guest)):
-        _drop_folder(guest, folder)

@@ -222,12 +222,13 @@ class RemoteGuest:
     def _forget(self, *paths: str) -> None:
         """Drop what is remembered of these paths and of the folders that hold them."""
         for path in paths:
-            kept = self._kept.pop(path, None)
-            if kept is not None:
-                os.unlink(kept)
+            inside = f"{path}/"  # a folder moves with all that is in it
+            for one in [one for one in self._kept if one == path or one.startswith(inside)]:
+                os.unlink(self._kept.pop(one))
             folder = path.rpartition("/")[0] or "/"
             above = folder.rpartition("/")[0] or "/"
-            for one in (folder, above, path):
+            below = [one for one in self._listings if one.startswith(inside)]
+            for one in (folder, above, path, *below):
                 self._listings.pop(one, None)
                 self._folded.pop(one, None)
         self._root = None

@@ -7,8 +7,12 @@ from collections.abc import Iterable
 
 from guestfix.base.errors import Unreadable
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 
 CHUNK = 1 << 20
+
+STATE = regex(r"(?s)sha256:[0-9a-f]{64}|link:[^\0]{1,4095}")
+"""What a state looks like, None apart."""
 
 
 def digest_bytes(chunks: Iterable[bytes]) -> str:

@@ -6,6 +6,7 @@ import argparse
 import shlex
 
 from guestfix.apply.apply import Receipt, apply_plan
+from guestfix.apply.preflight import preflight
 from guestfix.backends import open_writable
 from guestfix.base.errors import GuestfixError
 from guestfix.base.guest import GuestWriter
@@ -22,8 +23,9 @@ from guestfix.commands.common import (
 )
 from guestfix.commands.images import images_from
 from guestfix.commands.outcome import Outcome, add_outcome, finish, outcome_out, render_outcome, untouched, using
-from guestfix.plan.model import Plan, load_plan, plan_out
+from guestfix.plan.model import Plan, plan_out
 from guestfix.plan.planner import make_plan
+from guestfix.plan.reader import MAX_PLAN, load_plan
 from guestfix.report.json import error_out
 from guestfix.report.text import render_plan, render_receipt
 
@@ -82,7 +84,7 @@ def _undoing(args: argparse.Namespace, outcome: Outcome | None) -> str:
 
 def _plan(args: argparse.Namespace, guest: GuestWriter) -> Plan:
     if args.plan:
-        return load_plan(read_file(args.plan, "the plan"), args.plan)
+        return load_plan(read_file(args.plan, "the plan", MAX_PLAN), args.plan)
     return make_plan(guest, pack_from(args), args.target, options_from(args), progress_from(args))
 
 
@@ -91,6 +93,7 @@ def _apply(args: argparse.Namespace, guest: GuestWriter, plan: Plan) -> Receipt:
         return apply_plan(guest, plan, progress_from(args))
     from guestfix.apply.copies import copy_journal, copy_originals
 
+    preflight(guest, plan)
     copy_originals(guest, plan, args.journal_copy)
     receipt = apply_plan(guest, plan, progress_from(args))
     copy_journal(guest, receipt.journal, args.journal_copy)

@@ -142,12 +142,16 @@ def write_json(document: Any) -> None:
     write(to_json(document) + "\n")
 
 
-def read_file(path: str, what: str) -> bytes:
-    """Return a host file's bytes; ``-`` is standard input. Raises GuestfixError where it can't be read."""
+def read_file(path: str, what: str, most: int = -1) -> bytes:
+    """Return a host file's bytes; ``-`` is standard input. Raises GuestfixError where it can't be read.
+
+    No more than one byte above ``most`` is read, which tells that there are more.
+    """
+    limit = most + 1 if most >= 0 else -1
     if path == "-":
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(limit)
     try:
         with open(path, "rb") as stream:
-            return stream.read()
+            return stream.read(limit)
     except OSError as error:
         raise GuestfixError(f"can't read {what}: {error.strerror}", where=path) from error

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from guestfix.base.digest import chunks_of
 from guestfix.base.edit import Splice
-from guestfix.base.errors import PlanError
-from guestfix.base.facts import Evidence, Fact, Finding, Unknown, evidence_list
+from guestfix.base.facts import Fact, Finding, Unknown, evidence_list
 from guestfix.base.guest import GuestFS, Meta
 from guestfix.base.record import field, frozen
 from guestfix.base.text import to_json, utf8
@@ -114,10 +112,6 @@ def _bytes_out(data: bytes) -> dict[str, str]:
     return {"text": text}
 
 
-def _bytes_in(data: Mapping[str, str]) -> bytes:
-    return data["text"].encode("utf-8") if "text" in data else base64.b64decode(data["base64"], validate=True)
-
-
 def _meta_out(meta: Meta | None) -> dict[str, Any] | None:
     if meta is None:
         return None
@@ -125,28 +119,15 @@ def _meta_out(meta: Meta | None) -> dict[str, Any] | None:
     return {"mode": f"{meta.mode:04o}", "uid": meta.uid, "gid": meta.gid, "xattrs": xattrs}
 
 
-def _meta_in(data: Mapping[str, Any] | None) -> Meta | None:
-    if data is None:
-        return None
-    xattrs = tuple((name, base64.b64decode(value)) for name, value in sorted(data["xattrs"].items()))
-    return Meta(int(data["mode"], 8), data["uid"], data["gid"], xattrs=xattrs)
-
-
-_NAMED = ("path", "before", "after")
+EXACT = ("path", "before", "after")
 """Members of a change that may hold what UTF-8 can't: a path, a link's target."""
 
 
 def _exact_out(change: Change) -> dict[str, Any]:
     """Return what no UTF-8 can say of the change, as base64 of UTF-16-LE; nothing where it can say all."""
-    texts = {name: getattr(change, name) or "" for name in _NAMED}
+    texts = {name: getattr(change, name) or "" for name in EXACT}
     odd = {name: text.encode("utf-16-le", "surrogatepass") for name, text in texts.items() if utf8(text) != text}
     return {"utf16": {name: base64.b64encode(data).decode() for name, data in odd.items()}} if odd else {}
-
-
-def _exact_in(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    known = {name: data["utf16"][name] for name in _NAMED if name in data.get("utf16", {})}
-    found = {name: base64.b64decode(text, validate=True) for name, text in known.items()}
-    return {**data, **{name: raw.decode("utf-16-le", "surrogatepass") for name, raw in found.items()}}
 
 
 def change_out(change: Change) -> dict[str, Any]:
@@ -164,25 +145,6 @@ def change_out(change: Change) -> dict[str, Any]:
         "meta": _meta_out(change.meta),
         "diff": change.diff,
     }
-
-
-def _change_in(data: Mapping[str, Any]) -> Change:
-    data = _exact_in(data)
-    splices = tuple(Splice(s["offset"], s["length"], _bytes_in(s["data"])) for s in data["splices"])
-    path = data["path"]
-    if not isinstance(path, str) or not path.startswith("/") or ".." in path.split("/"):
-        raise PlanError(f"a change names the path {path!r}, which is not an absolute guest path")
-    return Change(
-        path,
-        data["kind"],
-        tuple(data["rules"]),
-        data["before"],
-        data["after"],
-        splices,
-        _meta_in(data["meta"]),
-        data["diff"],
-        data["size"],
-    )
 
 
 def finding_out(finding: Finding) -> dict[str, Any]:
@@ -203,15 +165,6 @@ def fact_out(fact: Fact) -> dict[str, Any]:
     if isinstance(fact.value, Unknown):
         return {"value": None, "unknown": fact.value.reason, "evidence": evidence_list(fact.evidence)}
     return {"value": fact.value, "evidence": evidence_list(fact.evidence)}
-
-
-def _evidence_in(items: Iterable[Mapping[str, Any]]) -> tuple[Evidence, ...]:
-    return tuple(Evidence(item["path"], item["line"], item["text"]) for item in items)
-
-
-def _fact_in(name: str, data: Mapping[str, Any]) -> Fact:
-    value = Unknown(data["unknown"]) if "unknown" in data else data["value"]
-    return Fact(name, value, _evidence_in(data["evidence"]))
 
 
 def plan_out(plan: Plan) -> dict[str, Any]:
@@ -247,49 +200,3 @@ def plan_out(plan: Plan) -> dict[str, Any]:
 def dump_plan(plan: Plan) -> bytes:
     """Return the Plan as JSON bytes, the same for the same Plan."""
     return (to_json(plan_out(plan)) + "\n").encode()
-
-
-def load_plan(data: bytes, where: str = "") -> Plan:
-    """Return the Plan that dump_plan() wrote. Raises PlanError for anything else."""
-    try:
-        document = json.loads(data.decode("utf-8", "surrogateescape"))
-        if document["schema"] != SCHEMA:
-            raise PlanError(
-                f"the plan has schema {document['schema']}, this guestfix reads {SCHEMA}",
-                where=where,
-                remedy="make the plan again with this version",
-            )
-        return _plan_in(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PlanError(
-            f"not a plan: {type(error).__name__}: {error}",
-            where=where,
-            remedy="make it with: guestfix report --format json GUEST > plan.json",
-        ) from error
-
-
-def _plan_in(data: Mapping[str, Any]) -> Plan:
-    return Plan(
-        guest=data["guest"],
-        target=data["target"],
-        verdict=data["verdict"],
-        compat=data["compat"],
-        facts=tuple(_fact_in(name, fact) for name, fact in data["facts"].items()),
-        decisions=tuple(Decision(**{**one, "unknown": tuple(one.get("unknown", ()))}) for one in data["decisions"]),
-        findings=tuple(
-            Finding(
-                one["code"],
-                one["severity"],
-                one["summary"],
-                _evidence_in(one["evidence"]),
-                one["remedy"],
-                one["rule"] or "",
-                one.get("settled_by") or "",
-            )
-            for one in data["findings"]
-        ),
-        changes=tuple(_change_in(one) for one in data["changes"]),
-        follow_ups=tuple(data["follow_ups"]),
-        versions=data["versions"],
-        policies=data["policies"],
-    )

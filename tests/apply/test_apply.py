@@ -16,7 +16,8 @@ from guestfix.base.guest import Space
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import replace
 from guestfix.plan.changes import changes_of
-from guestfix.plan.model import Plan, dump_plan, load_plan
+from guestfix.plan.model import Plan, dump_plan
+from guestfix.plan.reader import load_plan
 from tests.build.plans import every_kind, make_guest, plan_for, tree
 
 

@@ -6,6 +6,7 @@ from guestfix.apply.apply import apply_plan
 from guestfix.apply.undo import revert
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.errors import Blocked
+from guestfix.base.guest import Meta
 from tests.build.plans import every_kind, make_guest, plan_for, tree
 
 WRITES = ("put", "put_symlink", "mkdir", "rename", "keep", "drop", "set_times")
@@ -25,9 +26,9 @@ def dying(root, number, *, torn=False):
         def method(self, *args):
             self.writes += 1
             if self.writes == number and torn and name == "put":
-                path, chunks, meta = args
+                path, chunks, _ = args
                 data = b"".join(chunks)
-                DirectoryGuest.put(self, path, [data[: len(data) // 2]], meta)
+                DirectoryGuest.put(self, path, [data[: len(data) // 2]], Meta(0o600))  # the mode comes last
             if self.writes >= number:
                 raise Died
             return getattr(DirectoryGuest, name)(self, *args)
@@ -39,17 +40,11 @@ def dying(root, number, *, torn=False):
     return Dying(str(root))
 
 
-def settled(root):
-    """Return the tree; the times of the folder above the journal are lost when death hits its making."""
-    found = tree(root)
-    return {name: state for name, state in found.items() if name != "var/lib"}
-
-
 @pytest.mark.parametrize("torn", [False, True], ids=["clean", "torn"])
 def test_apply_dies_at_every_write(tmp_path, torn):
     root = tmp_path / "guest"
     make_guest(root)
-    before = settled(root)
+    before = tree(root)
     plan = plan_for(DirectoryGuest(str(root)), every_kind)
     number = 0
     while True:
@@ -58,34 +53,38 @@ def test_apply_dies_at_every_write(tmp_path, torn):
             apply_plan(dying(root, number, torn=torn), plan)
         except Died:
             revert(DirectoryGuest(str(root)))
-            assert settled(root) == before, f"death at write {number}"
+            assert tree(root) == before, f"death at write {number}"
             continue
         break
     assert number > 20
     revert(DirectoryGuest(str(root)))
-    assert tree(root)["var/lib"] is not None
-    assert settled(root) == before
+    assert tree(root) == before
 
 
 def test_revert_dies_at_every_write_and_is_run_again(tmp_path):
+    """Only the very last write can't be made up for: the times of the folder that the journal's was in."""
     root = tmp_path / "guest"
     make_guest(root)
-    before = settled(root)
     plan = plan_for(DirectoryGuest(str(root)), every_kind)
-    number, deaths = 0, 0
+    number, deaths, late = 0, 0, []
     while True:
         number += 1
+        before = tree(root)
         apply_plan(DirectoryGuest(str(root)), plan)
         try:
             revert(dying(root, number))
         except Died:
             deaths += 1
             revert(DirectoryGuest(str(root)))
-            assert settled(root) == before, f"death at write {number}"
+            after = tree(root)
+            differing = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+            assert differing <= {"var/lib"}, f"death at write {number}"
+            late += [number] if differing else []
             continue
         break
-    assert settled(root) == before
+    assert tree(root) == before
     assert deaths > 12
+    assert late == [number - 1]
 
 
 def test_every_file_is_whole_at_every_moment(tmp_path):

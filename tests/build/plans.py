@@ -47,7 +47,7 @@ def plan_for(guest: DirectoryGuest, change: Callable[[Overlay], None]) -> Plan:
         (),
         changes_of(overlay),
         (),
-        {},
+        {"guestfix": "0", "pack": "0", "pack_digest": "0", "compat": "0"},
     )
 
 

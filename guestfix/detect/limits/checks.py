@@ -20,6 +20,9 @@ from guestfix.detect.limits import (
     disks as limits_disks,
 )
 from guestfix.detect.limits import (
+    journal as limits_journal,
+)
+from guestfix.detect.limits import (
     kernel as limits_kernel,
 )
 from guestfix.detect.limits import (
@@ -37,6 +40,7 @@ CHECKS: tuple[Callable[[GuestFS, Facts, Target], list[Finding]], ...] = (
     limits_kernel.check,
     limits_access.check,
     limits_space.check,
+    limits_journal.check,
 )
 
 

@@ -1,0 +1,108 @@
+"""Making and removing a journal's folder so that it is there whole, or not at all, whenever a run dies.
+
+It is built under a draft's name beside where it will be, ``.NAME.guestfix.ATIME.MTIME.new``, and moved there by
+one rename; it goes the same way back. The name holds the times that the folder above it had before, so that what
+a killed run left can be cleared by the next one, with no time lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from guestfix.apply.journal import FILE, MARK, FolderTimes, Journal, dump_journal
+from guestfix.base.guest import GuestFS, GuestWriter, Meta
+from guestfix.base.names import beside, home_of, parents, split
+from guestfix.base.patterns import regex
+from guestfix.plan.labels import with_label
+
+_DRAFT = regex(r"\.(.+)\.guestfix\.(-?[0-9]{1,19})\.(-?[0-9]{1,19})\.new")
+_PARTS = regex(r"var|lib|ProgramData|guestfix|[0-9]{4,150}")
+
+
+def make_folders(guest: GuestWriter, folders: list[str], mode: int = 0o755, at: str = "") -> None:
+    """Create these folders, each with the owner of the folder above it and its own SELinux label.
+
+    ``at`` is where the first one is made instead, with the others in it.
+    """
+    for folder in folders:
+        place = (at or folders[0]) + folder[len(folders[0]) :] if at else folder
+        above = guest.stat(split(place)[0])
+        owner = (above.uid, above.gid) if above else (None, None)
+        guest.mkdir(place, with_label(guest, folder, "dir", Meta(mode, *owner)))
+
+
+def write_journal(guest: GuestWriter, journal: Journal) -> None:
+    """Put the journal into the guest, whole, by one rename; then make the other folders that it names."""
+    own = list(journal.own_folders)
+    draft = _draft_name(guest, journal, own[0])
+    make_folders(guest, own, 0o700, at=draft)
+    guest.put(draft + journal.file[len(own[0]) :], [dump_journal(journal)], Meta(0o600))
+    guest.rename(draft, own[0])
+    make_folders(guest, [folder for folder in journal.made_folders if folder not in own])
+
+
+def _draft_name(guest: GuestFS, journal: Journal, folder: str) -> str:
+    """Return the draft's name for a folder, with the times of the folder above it before anything was made."""
+    above = split(folder)[0]
+    found = next((one for one in journal.folder_times if one.path == above), None)
+    if found is None:
+        now = guest.stat(above)
+        found = FolderTimes(above, now.atime_ns, now.mtime_ns) if now else FolderTimes(above, 0, 0)
+    return beside(folder, f"{found.atime_ns}.{found.mtime_ns}.new")
+
+
+def remove_journal(guest: GuestWriter, journal: Journal) -> None:
+    """Take the journal away by one rename, with the folders that were made for it and hold nothing else."""
+    if guest.stat(journal.file, follow=False) is not None:
+        own = journal.own_folders or (journal.home,)
+        whole = next((folder for folder in own if _own(guest, folder) is not None), journal.home)
+        guest.rename(whole, _draft_name(guest, journal, whole))
+    clear_drafts(guest)
+
+
+def drop_empty_home(guest: GuestWriter) -> None:
+    """Remove the folder of all journals where nothing is in it."""
+    home = home_of(guest)
+    found = guest.stat(home, follow=False)
+    if found is not None and found.kind == "dir" and not guest.list(home):
+        guest.drop(home)
+
+
+def clear_drafts(guest: GuestWriter) -> None:
+    """Remove every draft that holds nothing but what guestfix makes, and give the folder above its times back."""
+    for draft, times in list(_drafts(guest)):
+        inside = _own(guest, draft)
+        if inside is None:
+            continue
+        for path in inside:
+            guest.drop(path)
+        guest.set_times(times.path, times.atime_ns, times.mtime_ns)
+
+
+def _drafts(guest: GuestFS) -> Iterator[tuple[str, FolderTimes]]:
+    home = home_of(guest)
+    for folder in (home, *reversed(parents(home)), "/"):
+        found = guest.stat(folder)
+        for name in guest.list(folder) if found is not None and found.kind == "dir" else ():
+            match = _DRAFT.fullmatch(name) if ".guestfix." in name else None
+            if match is not None and _PARTS.fullmatch(match[1]):
+                yield f"{folder.rstrip('/')}/{name}", FolderTimes(folder, int(match[2]), int(match[3]))
+
+
+def _own(guest: GuestFS, folder: str) -> list[str] | None:
+    """Return all that is in a folder of guestfix's own, innermost first, itself last; None where there is more."""
+    found = guest.stat(folder, follow=False)
+    names = guest.list(folder) if found is not None and found.kind == "dir" else None
+    if names is None or len(names) > len((FILE, MARK)):
+        return None
+    inside: list[str] = []
+    for name in names:
+        path = f"{folder}/{name}"
+        kind = getattr(guest.stat(path, follow=False), "kind", "")
+        below = _own(guest, path) if kind == "dir" and _PARTS.fullmatch(name) else None
+        if name in (FILE, MARK) and kind == "file":
+            below = [path]
+        if below is None:
+            return None
+        inside += below
+    return [*inside, folder]
