@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guestfix.apply.journal import FILE, MARK, FolderTimes, Journal, dump_journal
+from guestfix.base.errors import GuestError
 from guestfix.base.guest import GuestFS, GuestWriter, Meta
-from guestfix.base.names import beside, home_of, parents, split
+from guestfix.base.names import beside, home_of, home_problem, parents, split
 from guestfix.base.patterns import regex
 from guestfix.plan.labels import with_label
 
@@ -63,8 +64,8 @@ def remove_journal(guest: GuestWriter, journal: Journal) -> None:
 def drop_empty_home(guest: GuestWriter) -> None:
     """Remove the folder of all journals where nothing is in it."""
     home = home_of(guest)
-    found = guest.stat(home, follow=False)
-    if found is not None and found.kind == "dir" and not guest.list(home):
+    found = None if home_problem(guest) else guest.stat(home, follow=False)
+    if found is not None and not guest.list(home):
         guest.drop(home)
 
 
@@ -76,17 +77,31 @@ def clear_drafts(guest: GuestWriter) -> None:
             continue
         for path in inside:
             guest.drop(path)
-        guest.set_times(times.path, times.atime_ns, times.mtime_ns)
+        set_folder_times(guest, times)
+
+
+def set_folder_times(guest: GuestWriter, times: FolderTimes) -> None:
+    """Give a folder its times back, if it is there; its path may lead through links."""
+    now = guest.stat(times.path)
+    if now is not None and now.kind == "dir" and now.mtime_ns != times.mtime_ns:
+        guest.set_times(guest.realpath(times.path), times.atime_ns, times.mtime_ns)
 
 
 def _drafts(guest: GuestFS) -> Iterator[tuple[str, FolderTimes]]:
     home = home_of(guest)
     for folder in (home, *reversed(parents(home)), "/"):
-        found = guest.stat(folder)
-        for name in guest.list(folder) if found is not None and found.kind == "dir" else ():
+        for name in _names(guest, folder):
             match = _DRAFT.fullmatch(name) if ".guestfix." in name else None
             if match is not None and _PARTS.fullmatch(match[1]):
                 yield f"{folder.rstrip('/')}/{name}", FolderTimes(folder, int(match[2]), int(match[3]))
+
+
+def _names(guest: GuestFS, folder: str) -> tuple[str, ...]:
+    try:
+        found = guest.stat(folder)
+        return guest.list(folder) if found is not None and found.kind == "dir" else ()
+    except GuestError:  # a loop, or more names than are listed: no draft of guestfix is in it
+        return ()
 
 
 def _own(guest: GuestFS, folder: str) -> list[str] | None:

@@ -31,11 +31,11 @@ def preflight(guest: GuestFS, plan: Plan) -> tuple[Change, ...]:
     if plan.guest.get("identity") != identity_of(guest):
         raise PlanError("this plan was made for another guest", remedy="make a plan for this one: guestfix report")
     _paths_are_real(guest, plan.changes)
+    next_home(guest)
     _no_unfinished(guest)
     states = {change.path: state_of(guest, change.path) for change in plan.changes}
     if all(states[change.path] == change.after for change in plan.changes):
         return ()
-    next_home(guest)
     for change in plan.changes:
         if states[change.path] != change.before:
             raise PlanError("the guest changed since the plan was made", where=change.path, remedy=_AGAIN)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from guestfix.apply.home import clear_drafts, drop_empty_home, remove_journal
+from guestfix.apply.home import clear_drafts, drop_empty_home, remove_journal, set_folder_times
 from guestfix.apply.journal import Entry, Journal, read_journals
 from guestfix.base.digest import state_of
 from guestfix.base.errors import ApplyError, Blocked, GuestError
@@ -114,15 +114,9 @@ def undo(guest: GuestWriter, journal: Journal) -> None:
         _undo_entry(guest, journal, entry)
     for folder in reversed([folder for folder in journal.made_folders if folder not in journal.own_folders]):
         _drop_folder(guest, folder)
-    _restore_times(guest, journal)
+    for times in journal.folder_times:
+        set_folder_times(guest, times)
     remove_journal(guest, journal)
-
-
-def _restore_times(guest: GuestWriter, journal: Journal) -> None:
-    for folder in journal.folder_times:
-        now = guest.stat(folder.path)
-        if now is not None and now.kind == "dir" and now.mtime_ns != folder.mtime_ns:
-            guest.set_times(folder.path, folder.atime_ns, folder.mtime_ns)
 
 
 def _undo_entry(guest: GuestWriter, journal: Journal, entry: Entry) -> None:
