@@ -154,6 +154,10 @@ def _wrong_values() -> Iterator[tuple[str, Mutation]]:
         ),
         (*edit, "meta"): ({"mode": "0644", "uid": 0, "gid": 0, "xattrs": {}},),
         (*edit, "more"): (1,),
+        (*edit, "utf16"): (
+            [], {"path": "?"}, {"path": "AA=="}, {"path": _utf16("/etc/shadow")}, {"path": _utf16("/etc/fstab")},
+            {"before": _utf16("link:x")}, {"kind": _utf16("edit")}, {"path": 5},
+        ),
         (*edit, "rules"): (["x" * 501], ["a"] * 1001, [["a"]]),
         ("changes", CREATE, "meta", "mode"): (
             "4755", "2755", "1777", "0999", "644", "00644", "-644", "0o64", "\u0660\u0666\u0664\u0664",
@@ -176,7 +180,8 @@ def _wrong_values() -> Iterator[tuple[str, Mutation]]:
         ("guest", "identity"): ("", "0" * 63, "0" * 64),
         ("verdict",): ("maybe",),
         ("schema",): (0, 2, 10**20, 1.0, True),
-        ("findings",): ([{"code": "x"}], [_finding(severity="Blocker")], [_finding(code="gf-x")],
+        ("findings",): ([{"code": "x"}], [_finding(severity="Blocker")], [_finding(code="gf-space-root")],
+                        [_finding(code="GF-X")],
                         [_finding(evidence=[{}])], [_finding(evidence=[{"path": "/", "line": -1, "text": ""}])],
                         [_finding(rule=5)]),
         ("decisions",): ([{"rule": "x"}], [_decision(outcome="done")], [_decision(selected="yes")],
@@ -193,8 +198,19 @@ def _wrong_values() -> Iterator[tuple[str, Mutation]]:
             yield f"{'.'.join(map(str, place))}: value {index}", at(*place)(value)
 
 
+def _utf16(text: str) -> str:
+    return base64.b64encode(text.encode("utf-16-le")).decode()
+
+
 def _finding(**more: Any) -> Document:
-    finding = {"code": "GF-X", "severity": "info", "summary": "s", "evidence": [], "remedy": "", "rule": None}
+    finding = {
+        "code": "GF-SPACE-ROOT",
+        "severity": "warning",
+        "summary": "s",
+        "evidence": [],
+        "remedy": "",
+        "rule": None,
+    }
     return {**finding, **more}
 
 
