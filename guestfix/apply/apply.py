@@ -12,6 +12,7 @@ from guestfix.apply.home import clear_drafts, write_journal
 from guestfix.apply.journal import Entry, FolderTimes, Journal, dump_journal, missing_folders, next_home
 from guestfix.apply.preflight import preflight
 from guestfix.apply.undo import undo
+from guestfix.backends.damage import remedy_of
 from guestfix.base.digest import state_of
 from guestfix.base.errors import ApplyError, GuestError
 from guestfix.base.guest import GuestFS, GuestWriter, Meta
@@ -77,7 +78,7 @@ def _undone(guest: GuestWriter, journal: Journal, error: OSError | GuestError) -
         f"writing failed: {reason}; everything is as it was before",
         restored=True,
         where=where,
-        remedy="mend the cause (room, permission, a read-only mount), then apply again",
+        remedy=remedy_of(error) or "mend the cause (room, permission, a read-only mount), then apply again",
     )
 
 

@@ -14,8 +14,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from guestfix.backends.damage import unreadable
 from guestfix.backends.resolve import MAX_LINKS, pieces
-from guestfix.base.errors import NotFound, SymlinkLoop, Unreadable
+from guestfix.base.errors import NotFound, SymlinkLoop
 from guestfix.base.guest import Meta
 from guestfix.base.record import frozen
 
@@ -262,7 +263,7 @@ class Beneath:
             except OSError as error:
                 if error.errno in _ABSENT:
                     return None
-                raise Unreadable(f"can't be looked up: {error.strerror}", where=real) from error
+                raise unreadable(error, real, "can't be looked up") from error
         return self._open[real]
 
     def _link(self, descriptor: int, name: str, real: str) -> str | None:
@@ -274,7 +275,7 @@ class Beneath:
         except OSError as error:
             if error.errno == errno.EINVAL or error.errno in _ABSENT:
                 return None
-            raise Unreadable(f"can't be looked up: {error.strerror}", where=real) from error
+            raise unreadable(error, real, "can't be looked up") from error
 
 
 # on descriptors

@@ -12,7 +12,7 @@ import os
 import stat as st
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, cast
+from typing import IO
 
 from guestfix.backends import Request
 from guestfix.backends.beneath import (
@@ -27,6 +27,7 @@ from guestfix.backends.beneath import (
     told,
     unmake,
 )
+from guestfix.backends.damage import reader, reason_of, unreadable
 from guestfix.backends.disks.naming import fold
 from guestfix.base.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadable
 from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat, kind_of
@@ -35,7 +36,6 @@ MAX_NAMES = 100_000
 """Names in one directory that are looked at; a larger directory is an error, not a hang."""
 
 _PLACE = "name the folder that holds the guest's root, or the guest's disk images"
-_MAY_READ = "run as a user who may read the guest's files"
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -76,7 +76,7 @@ class DirectoryGuest:
         try:
             self.beneath = Beneath(root, grafts)
         except OSError as error:
-            what = "not a directory" if error.errno == errno.ENOTDIR else f"can't open the guest: {error.strerror}"
+            what = "not a directory" if error.errno == errno.ENOTDIR else f"can't open the guest: {reason_of(error)}"
             raise NotAGuest(what, where=str(root), remedy=_PLACE) from error
         self.root = os.readlink(by_descriptor(self.beneath.descriptor))
         self.case_insensitive = self._looks_like_windows()
@@ -122,7 +122,7 @@ class DirectoryGuest:
         except OSError as error:
             if error.errno in _ABSENT:
                 return None
-            raise Unreadable(f"can't be looked up: {error.strerror}", where=path) from error
+            raise unreadable(error, path, "can't be looked up") from error
 
     @contextmanager
     def _itself(self, path: str, *, follow: bool = True) -> Iterator[int]:
@@ -133,7 +133,7 @@ class DirectoryGuest:
         except OSError as error:
             if error.errno in _ABSENT:
                 raise NotFound("no such file in the guest", where=path) from error
-            raise Unreadable(f"can't be opened: {error.strerror}", where=path, remedy=_MAY_READ) from error
+            raise unreadable(error, path, "can't be opened") from error
 
     def meta(self, path: str) -> Meta:
         """See :meth:`GuestFS.meta`."""
@@ -148,7 +148,7 @@ class DirectoryGuest:
                 xattrs = tuple((name, os.getxattr(place, name)) for name in sorted(os.listxattr(place)))
             except OSError as error:
                 if error.errno != errno.ENOTSUP:
-                    raise Unreadable(f"can't read its metadata: {error.strerror}", where=path) from error
+                    raise unreadable(error, path, "can't read its metadata") from error
         return Meta(st.S_IMODE(found.st_mode), found.st_uid, found.st_gid, found.st_mtime_ns, found.st_atime_ns, xattrs)
 
     def readlink(self, path: str) -> str:
@@ -159,7 +159,7 @@ class DirectoryGuest:
         except OSError as error:
             if error.errno in (errno.EINVAL, *_ABSENT):
                 raise NotFound("no symbolic link at this path", where=path) from error
-            raise Unreadable(f"can't be looked up: {error.strerror}", where=path) from error
+            raise unreadable(error, path, "can't be looked up") from error
 
     def open(self, path: str) -> IO[bytes]:
         """See :meth:`GuestFS.open`."""
@@ -167,15 +167,12 @@ class DirectoryGuest:
             found = os.fstat(itself)
             if not st.S_ISREG(found.st_mode):
                 raise Unreadable(f"not a regular file ({kind_of(found.st_mode)})", where=path)
-            return cast(IO[bytes], os.fdopen(open_quietly(itself), "rb"))
+            return reader(open_quietly(itself), path)
 
     def read(self, path: str, limit: int = MAX_READ) -> bytes:
         """See :meth:`GuestFS.read`."""
         with self.open(path) as stream:
-            try:
-                data = stream.read(limit + 1)
-            except OSError as error:
-                raise Unreadable(f"can't be read: {error.strerror}", where=path) from error
+            data = stream.read(limit + 1)
         if len(data) > limit:
             raise TooLarge(f"larger than {limit} bytes, which is all that is read of such a file", where=path)
         return data
@@ -199,7 +196,7 @@ class DirectoryGuest:
         except OSError as error:
             if error.errno in (*_ABSENT, errno.ELOOP):
                 return ()
-            raise Unreadable(f"can't be listed: {error.strerror}", where=place.real) from error
+            raise unreadable(error, place.real, "can't be listed") from error
         return tuple(sorted(set(names)))
 
     def show(self, disks: Disks) -> None:

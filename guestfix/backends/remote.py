@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import IO, Protocol
 
+from guestfix.backends.damage import on_host
 from guestfix.backends.disks.naming import fold
 from guestfix.backends.layout.mounts import order_findings, table_finding
 from guestfix.backends.resolve import resolve
@@ -176,11 +177,13 @@ class RemoteGuest:
         if real not in self._kept:
             while len(self._kept) >= MAX_KEPT:
                 os.unlink(self._kept.popitem(last=False)[1])
-            place = self._new_name()
+            with on_host("a copy of this file can't be made on the host"):
+                place = self._new_name()
             self.far.fetch(real, place)
             self._kept[real] = place
         self._kept.move_to_end(real)
-        return open(self._kept[real], "rb")
+        with on_host("a copy of this file can't be opened on the host"):
+            return open(self._kept[real], "rb")
 
     def _new_name(self) -> str:
         descriptor, place = tempfile.mkstemp(dir=self.folder)

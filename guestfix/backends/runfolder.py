@@ -83,6 +83,9 @@ def _make() -> tuple[str, int]:
             lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             continue
+        except OSError:
+            os.rmdir(folder)
+            raise
         with contextlib.suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.stat(place), os.fstat(lock)):

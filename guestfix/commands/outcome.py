@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from guestfix.backends.damage import remedy_of
 from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, HalfWritten
 from guestfix.backends.outcome import Check, ImageWriter, Saved
 from guestfix.base.errors import ApplyError, GuestError, UsageError
@@ -66,7 +67,8 @@ def untouched(guest: GuestFS) -> Iterator[None]:
         if not isinstance(guest, ImageWriter) or error.restored:
             raise
         what = f"{error.what}; the disk images are as they were, for nothing was written to them yet"
-        raise ApplyError(what, restored=True, where=error.where, remedy="mend the cause, then apply again") from error
+        remedy = remedy_of(error.__cause__) or "mend the cause, then apply again"
+        raise ApplyError(what, restored=True, where=error.where, remedy=remedy) from error
 
 
 def finish(args: argparse.Namespace, guest: GuestFS, changed: bool) -> Outcome | None:

@@ -44,11 +44,6 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tree(tmp_path_factory.mktemp("tree") / "root", FSTAB)
-
-
 def make_tree(place: Path, fstab: str) -> Path:
     root = debian(place, fstab)
     try:

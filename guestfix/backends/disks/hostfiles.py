@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from guestfix.backends.damage import MORE_FILES
 from guestfix.backends.disks.inuse import in_use, lock, unlock
 from guestfix.backends.volumes.block import DiskError, FileBlock
 from guestfix.base.errors import UsageError
@@ -275,5 +276,6 @@ _COPY = "copy it there, or name the right one with qemu-img rebase -u"
 _OPENING: Mapping[int, str] = {
     errno.EACCES: "make it readable for this user, or run guestfix as one who may read it",
     errno.ENOENT: "check its name and folder",
+    errno.EMFILE: MORE_FILES,
     errno.EISDIR: "give the image files in it, all disks of the guest in their order",
 }

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from guestfix.backends.damage import MORE_FILES
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.runfolder import RunFolder, die_with_parent, making
@@ -24,7 +25,9 @@ from guestfix.backends.volumes.block import DiskError
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.record import mutable
 
-START_SECONDS = 20.0
+START_SECONDS, FILE_SECONDS = 20.0, 0.05
+"""How long the start may take, and how much longer for each file of the images: some have thousands of extents."""
+
 FULL = 1 << 20
 """Bytes of room below which a write to the overlays may have failed for want of it."""
 
@@ -97,7 +100,8 @@ class Overlays:
         self._wait(kind)
 
     def _wait(self, kind: str) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        files = sum(len(disk.image.files) for disk in self.disks)
+        deadline = time.monotonic() + START_SECONDS + files * FILE_SECONDS
         while time.monotonic() < deadline:
             if self._daemon is not None and self._daemon.poll() is not None:
                 break
@@ -182,6 +186,8 @@ def _qemu_img(*args: str, host: HostFiles | None = None, also: Sequence[int] = (
 
 
 def _hint(said: str) -> str:
+    if "Too many open files" in said:
+        return MORE_FILES
     if "No space left" in said:
         return "free space on the host, or name another place: --output FILE"
     return "shut the guest down, and end what else has the image open" if " lock" in said else ""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from guestfix.backends.damage import REPAIR
 from guestfix.backends.layout.fstab import fstab_entries
 from guestfix.backends.layout.system import system_of
 from guestfix.backends.layout.windows import system_partitions
@@ -162,7 +163,8 @@ def lay_out(
     failed: list[str] = []
     roots = list(_roots(parts, view, subvolumes, failed))
     if not roots:
-        raise _nothing(parts, _named(parts, len(disks), ""), [*problems, *failed])
+        told = [*problems, *filter(None, failed)]
+        raise _nothing(parts, _named(parts, len(disks), ""), told, REPAIR if failed else _ALL)
     root = _choose(roots, parts, disks, wanted)
     names = _named(parts, len(disks), family_of(root.fstab) or _family_elsewhere(view(root.part, root.subvolume)))
     mounts, missing = _mounts(root, parts, names, view)
@@ -173,14 +175,14 @@ def lay_out(
 
 
 def _roots(parts: Sequence[Part], view: ViewOf, subvolumes: SubvolumesOf, failed: list[str]) -> Iterator[Root]:
-    """Yield what holds a system; ``failed`` gets a sentence for each filesystem that can't be read."""
+    """Yield what holds a system; ``failed`` gets a sentence for what can't be read, an empty one for no mount."""
     for part in parts[:MAX_VOLUMES]:
         if part.probe is None or part.probe.type not in FILESYSTEMS or part.problem:
             continue
         found = []
         for one in _places(part, subvolumes):
             seen = view(part, one.path)
-            root = _root(part, one, seen, failed) if seen is not None else None
+            root = _root(part, one, seen, failed)
             if root is not None:
                 found.append((one, root))
         yield from _without_snapshots(found)
@@ -215,7 +217,10 @@ def _fstab_subvolume(fstab: bytes) -> str:
     return ""
 
 
-def _root(part: Part, place: Subvolume, view: View, failed: list[str]) -> Root | None:
+def _root(part: Part, place: Subvolume, view: View | None, failed: list[str]) -> Root | None:
+    if view is None:
+        failed.append("")
+        return None
     try:
         system = system_of(view)
         if not system:
@@ -269,13 +274,13 @@ def _wanted(roots: list[Root], names: Names, wanted: str) -> Root:
     )
 
 
-def _nothing(parts: Sequence[Part], names: Names, problems: Sequence[str]) -> NotAGuest:
+def _nothing(parts: Sequence[Part], names: Names, problems: Sequence[str], advice: str) -> NotAGuest:
     text = "no operating system was found on the disks"
     told = [f"{names.primary(part.key)}: {part.problem}" for part in parts if part.problem]
     told = list(dict.fromkeys([*told, *problems]))
     if told:
         elsewhere = any("can't be read by the backend" in one or ELSEWHERE in one for one in told)
-        remedy = "see which backends can be used here: guestfix backends" if elsewhere else _ALL
+        remedy = "see which backends can be used here: guestfix backends" if elsewhere else advice
         return NotAGuest("; ".join([text, *told]), remedy="copy the image again" if "trunc" in str(told) else remedy)
     if not any(part.probe for part in parts):
         return NotAGuest(f"{text}: there is neither a partition table nor a filesystem on them", remedy=_ALL)

@@ -105,6 +105,8 @@ class Appliance:
         if part.probe is not None and part.probe.type == "jfs" and part.probe.unclean:
             self._replay_jfs(part)
         options = "ro" if readonly else "noatime"
+        if part.probe is not None and part.probe.type in ("ext2", "ext3", "ext4"):
+            options += ",errors=remount-ro"  # the guest's superblock may say that its kernel is to panic
         if subvolume:
             number = subvolume.removeprefix("subvolid:")
             options += f",subvolid={number}" if number != subvolume else f",subvol=/{subvolume}"

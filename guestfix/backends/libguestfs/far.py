@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from guestfix.backends.damage import unreadable
 from guestfix.backends.disks.naming import letters
 from guestfix.backends.remote import Listing
 from guestfix.backends.runfolder import RunFolder
 from guestfix.backends.volumes.block import DiskError, SeekableBlock
-from guestfix.base.errors import Unreadable
 from guestfix.base.guest import Meta, Space, Stat, kind_of
 
 BATCH = 500
@@ -22,16 +22,16 @@ LABEL = "guestfix"
 Its kernel may have them in another order than the API, which calls them sda, sdb ... whatever that is.
 """
 
-_ERRNO = {
-    "No such file or directory": errno.ENOENT,
-    "File exists": errno.EEXIST,
-    "No space left": errno.ENOSPC,
-    "Read-only file system": errno.EROFS,
-    "Not a directory": errno.ENOTDIR,
-    "Directory not empty": errno.ENOTEMPTY,
-    "Operation not permitted": errno.EPERM,
-    "not supported": errno.ENOTSUP,
-}
+_ERRNO = {os.strerror(code): code for code in errno.errorcode}
+"""The words of every error, as libguestfs ends its messages with them."""
+
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+def kernel_error(error: RuntimeError, path: str) -> OSError:
+    """Return what a call's message tells as an OSError; EIO where it tells no error of the kernel."""
+    said = str(error).strip()
+    return OSError(_ERRNO.get(said.rpartition(": ")[2], errno.EIO), said, path)
 
 
 def new_handle() -> Any:
@@ -57,6 +57,7 @@ def launch(socket: str, count: int, run: RunFolder) -> Any:
         with _environment(run, settings):
             handle = new_handle()
             try:
+                _count(count, int(handle.max_disks()))
                 for index in range(count):
                     label, server = f"{LABEL}{letters(index)}", [f"unix:{socket}"]
                     handle.add_drive(f"d{index}", format="raw", protocol="nbd", server=server, label=label)
@@ -66,6 +67,14 @@ def launch(socket: str, count: int, run: RunFolder) -> Any:
                 handle.close()
                 said = str(error)
     raise DiskError(f"the libguestfs appliance does not start: {said}", remedy="run: libguestfs-test-tool")
+
+
+def _count(disks: int, most: int) -> None:
+    if disks > most:
+        raise DiskError(
+            f"{disks} disks, but the libguestfs appliance takes {most} at most",
+            remedy="leave out disks that hold nothing of the system (an LVM or RAID needs all of its own)",
+        )
 
 
 @contextmanager
@@ -127,21 +136,23 @@ class GuestfsFar:
         try:
             return getattr(self.g, name)(*args)
         except RuntimeError as error:
-            raise Unreadable(f"can't be read: {error}", where=path) from error
+            raise unreadable(kernel_error(error, path), path) from error
 
     def _write(self, path: str, name: str, *args: Any, **options: Any) -> Any:
         try:
             return getattr(self.g, name)(*args, **options)
         except RuntimeError as error:
-            code = next((code for text, code in _ERRNO.items() if text in str(error)), errno.EIO)
-            raise OSError(code, str(error), path) from error
+            raise kernel_error(error, path) from error
 
     def lstat(self, path: str) -> Stat | None:
         """See Far."""
         try:
             return _stat(self.g.lstatns(self._at(path)))
-        except RuntimeError:
-            return None
+        except RuntimeError as error:
+            found = kernel_error(error, path)
+            if found.errno in _ABSENT:
+                return None
+            raise unreadable(found, path, "can't be looked up") from error
 
     def scan(self, path: str) -> Listing | None:
         """See Far."""
@@ -175,8 +186,11 @@ class GuestfsFar:
         place = self._at(path)
         try:
             names = [row["attrname"] for row in self.g.lgetxattrs(place)]
-        except RuntimeError:
-            return ()  # a filesystem without them
+        except RuntimeError as error:
+            found = kernel_error(error, path)
+            if found.errno in (errno.ENOTSUP, errno.ENOSYS) or "not available" in str(error):
+                return ()  # a filesystem, or an appliance, without them
+            raise unreadable(found, path, "can't read its metadata") from error
         values = ((name, self._read(path, "lgetxattr", place, name)) for name in sorted(names))
         return tuple((name, value if isinstance(value, bytes) else value.encode()) for name, value in values)
 

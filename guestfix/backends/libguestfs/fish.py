@@ -20,7 +20,7 @@ from guestfix.base.patterns import regex
 _LISTS = ("ls", "readlinklist", "list_devices", "list_md_devices", "lvs", "list_partitions")
 _STRUCTS = ("lstatns", "statvfs", "md_detail")
 _STRUCT_LISTS = ("lstatnslist", "lgetxattrs", "btrfs_subvolume_list")
-_NUMBERS = ("blockdev_getsize64", "btrfs_subvolume_get_default")
+_NUMBERS = ("max_disks", "blockdev_getsize64", "btrfs_subvolume_get_default")
 _BYTES = ("lgetxattr", "pread_device")
 _STRUCT = regex(r"^\[\d+\] = \{\n(.*?)^\}$", re.M | re.S)
 _FIELD = regex(r"^\s*(\w+): (.*)$", re.M)

@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from guestfix.backends import Request
+from guestfix.backends.damage import on_host
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.naming import letters
 from guestfix.backends.disks.ova import open_images
@@ -90,4 +91,6 @@ def open_place(place: str, request: Request) -> LibguestfsGuest:
     """Open disk images as the user named them."""
     if request.disks:
         raise UsageError("--disks is for folders; an image shows its disks itself")
-    return LibguestfsGuest([place, *request.more], request.root, HostFiles(request.allow_backing, request.image_types))
+    host = HostFiles(request.allow_backing, request.image_types)
+    with on_host("the libguestfs appliance can't be started over it"):
+        return LibguestfsGuest([place, *request.more], request.root, host)

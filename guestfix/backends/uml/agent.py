@@ -9,6 +9,7 @@ goes through files in a folder of the host.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import sys
@@ -88,6 +89,7 @@ def _plain(value: Any) -> Any:
 
 
 def _answer(machine: Any, request: dict[str, Any]) -> dict[str, Any]:
+    from guestfix.backends.damage import REPAIR
     from guestfix.backends.uml.machine import BASE
     from guestfix.base.errors import GuestfixError
 
@@ -96,9 +98,18 @@ def _answer(machine: Any, request: dict[str, Any]) -> dict[str, Any]:
     except GuestfixError as error:
         return {"error": [type(error).__name__, error.what, error.where, error.remedy]}
     except OSError as error:
-        return {"errno": error.errno or 5, "where": str(error.filename or "").removeprefix(f"{BASE}/root")}
-    except Exception:  # noqa: BLE001 - the host tells the user; the machine must go on to unmount
-        return {"error": ["DiskError", "a defect in the machine: " + traceback.format_exc()[-800:], "", ""]}
+        return {"errno": error.errno or errno.EIO, "where": _guest_path(str(error.filename or ""), BASE)}
+    except Exception as error:  # noqa: BLE001 - the host tells the user; the machine must go on to unmount
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        what = "".join(traceback.format_exception_only(error)).strip().rpartition("\n")[2]
+        place = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+        return {"error": ["DiskError", f"reading it failed inside User-mode Linux: {what} ({place})", "", REPAIR]}
+
+
+def _guest_path(path: str, base: str) -> str:
+    """Return the path as the guest has it; nothing where it is a mount point of this machine."""
+    found = path.removeprefix(f"{base}/root")
+    return "" if found.startswith(base) else found
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import os
 from typing import Any
 
 from guestfix.backends import Request
+from guestfix.backends.damage import on_host
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays
@@ -22,10 +23,11 @@ from guestfix.backends.uml.session import Session
 from guestfix.backends.volumes.block import DiskError
 from guestfix.backends.volumes.partitions import read_table
 from guestfix.backends.volumes.probe import probe
-from guestfix.base.errors import GuestError, Unreadable, UsageError
+from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.guest import Disk, Disks, Meta, Space, Stat, Volume
 
 MAX_DISKS = 16
+"""What the driver ubd has minor numbers for (arch/um/drivers/ubd_kern.c, MAX_DEV)."""
 
 
 class UmlFar:
@@ -49,14 +51,11 @@ class UmlFar:
 
     def _write(self, op: str, **args: Any) -> None:
         self._ahead.clear()
-        self.session.call(op, **args)
+        self.session.write(op, **args)
 
     def fetch(self, path: str, to: str) -> None:
         """See Far."""
-        try:
-            self.session.call("fetch", path=path, name=os.path.basename(to))
-        except OSError as error:
-            raise Unreadable(f"can't be read: {error.strerror}", where=path) from error
+        self.session.call("fetch", path=path, name=os.path.basename(to))
 
     def xattrs(self, path: str) -> tuple[tuple[str, bytes], ...]:
         """See Far."""
@@ -104,7 +103,11 @@ class UmlGuest(RemoteGuest, ImageWriter):
         self.host_files = host or HostFiles()
         images = open_images(paths, self.host_files)
         if len(images) > MAX_DISKS:
-            raise DiskError(f"{len(images)} disks are more than the {MAX_DISKS} that can be attached")
+            raise DiskError(
+                f"{len(images)} disks, but User-mode Linux takes {MAX_DISKS} at most (its ubda to ubdp)",
+                where=paths[MAX_DISKS] if len(paths) == len(images) else "",
+                remedy="write through the other backend, which takes 255: libguestfs:FILE (see: guestfix backends)",
+            )
         raid = any(_needs_parity(image.block) for image in images)
         self.overlays = Overlays(images)
         self._session: Session | None = None
@@ -175,4 +178,6 @@ def open_place(place: str, request: Request) -> UmlGuest:
     """Open disk images as the user named them."""
     if request.disks:
         raise UsageError("--disks is for folders; an image shows its disks itself")
-    return UmlGuest([place, *request.more], request.root, HostFiles(request.allow_backing, request.image_types))
+    host = HostFiles(request.allow_backing, request.image_types)
+    with on_host("User-mode Linux can't be started over it"):
+        return UmlGuest([place, *request.more], request.root, host)

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from guestfix.backends.damage import reason_of, remedy_of
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.layout.mounts import Layout, Mount, Part, Subvolume, View, device_title, lay_out
 from guestfix.backends.status import find_program
@@ -19,7 +20,9 @@ from guestfix.base.guest import Meta, Space, Stat
 
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _NOATIME, _NODIRATIME = 1, 2, 4, 8, 1024, 2048
 _SAFE = _NOSUID | _NODEV | _NOEXEC | _NOATIME | _NODIRATIME
-_OPTIONS = {"xfs": "nouuid", "vfat": "umask=022,utf8=1,quiet", "reiserfs": "user_xattr,acl", "jfs": "", "btrfs": ""}
+_OPTIONS = {"ext2": "errors=remount-ro", "ext3": "errors=remount-ro", "ext4": "errors=remount-ro"}
+"""The guest's superblock may say that its kernel is to panic."""
+_OPTIONS |= {"xfs": "nouuid", "vfat": "umask=022,utf8=1,quiet", "reiserfs": "user_xattr,acl", "jfs": "", "btrfs": ""}
 _MODULES = {"vfat": ("vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"), "ntfs": ("fuse",)}
 _CHECKS: dict[str, tuple[str, ...]] = {
     "ext2": ("e2fsck", "-fn"),
@@ -158,7 +161,7 @@ class Machine:
                 self._mount(part, subvolume, target, _RDONLY)
                 self._views[key] = target
             except (OSError, GuestError) as error:
-                text = error.what if isinstance(error, GuestError) else f"can't be mounted: {error.strerror}"
+                text = error.what if isinstance(error, GuestError) else f"can't be mounted: {reason_of(error)}"
                 self.problems.append(f"{device_title(part)}: {text}")
                 self._views[key] = None
         place = self._views[key]
@@ -219,7 +222,8 @@ class Machine:
         try:
             self._mount(one.part, one.subvolume, target, 0)
         except OSError as error:
-            raise DiskError(f"{one.path} can't be mounted for writing: {error.strerror}") from error
+            what = f"{one.path} can't be mounted for writing: {reason_of(error)}"
+            raise DiskError(what, remedy=remedy_of(error)) from error
 
     def _unmount_all(self) -> None:
         for guest in self._guests:

@@ -14,8 +14,10 @@ import sys
 import time
 from typing import Any
 
+from guestfix.backends.damage import unreadable
 from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, Overlays, room
 from guestfix.backends.status import find_program
+from guestfix.backends.uml.console import cause_of
 from guestfix.backends.volumes.block import DiskError
 from guestfix.base import errors
 from guestfix.base.errors import GuestError
@@ -29,6 +31,19 @@ START_SECONDS, ANSWER_SECONDS = 60.0, 600.0
 LOOK_SECONDS = 2.0
 """How often to look whether the machine is still there: what is left of it may hold its pipes open."""
 MAX_LINE = 1500
+CONSOLE = 1 << 16
+"""Bytes of the console's end that a cause of death is looked for in."""
+
+_OTHER_WAY = (
+    "try again; where it stays so, write through libguestfs: (guestfix backends), or repair the image in a copy"
+)
+_CANT = {
+    "": "can't be read",
+    "open": "the guest's filesystems can't be mounted",
+    "check": "the filesystems can't be unmounted and checked",
+    "stop": "the filesystems can't be unmounted",
+}
+"""What a request that fails is called, by its name; the first for all others."""
 
 
 class Session:
@@ -55,6 +70,8 @@ class Session:
             raise DiskError("User-mode Linux is missing", remedy="apt-get install user-mode-linux")
         requests, self._write = os.pipe()
         self._read, answers = os.pipe()
+        self._poll = select.poll()
+        self._poll.register(self._read, select.POLLIN)
         os.mkdir(f"{self.overlays.folder}/uml", 0o700)
         agent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent.py")
         command = [program, f"mem={MEMORY}M", "quiet", "selinux=0", "rootfstype=hostfs", "root=/dev/root"]
@@ -83,8 +100,7 @@ class Session:
         deadline = time.monotonic() + seconds
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()
-            ready, _, _ = select.select([self._read], [], [], max(0.0, min(LOOK_SECONDS, left)))
-            if not ready:
+            if not self._poll.poll(1000 * max(0.0, min(LOOK_SECONDS, left))):  # select(2) takes no descriptor from 1024
                 if self._process is not None and self._process.poll() is not None:
                     raise self._broken("it was ended")
                 if left <= 0:
@@ -100,15 +116,23 @@ class Session:
     def _broken(self, what: str) -> DiskError:
         said = ""
         with contextlib.suppress(OSError), open(f"{self.overlays.folder}/console.log", "rb") as log:
-            lines = [line for line in log.read()[-6000:].decode("utf-8", "replace").splitlines() if line.strip()]
-            said = next((line for line in lines if "panic" in line.lower() or "Error" in line), "".join(lines[-1:]))
+            said = cause_of(log.read()[-CONSOLE:].decode("utf-8", "replace"))
         self.kill()
         if self.overlays.full():
             return DiskError(NO_ROOM, where=self.overlays.folder, remedy=MORE_ROOM)
-        return DiskError(f"User-mode Linux: {what}{': ' + said.strip() if said else ''}")
+        return DiskError(f"User-mode Linux: {what}{': ' + said if said else ''}", remedy=_OTHER_WAY)
 
     def call(self, op: str, **args: Any) -> Any:
-        """Return the value of a request. Raises GuestError for what the guest refuses, OSError for writing."""
+        """Return the value of a request. Raises GuestError for whatever the guest or its filesystem refuses."""
+        try:
+            return self.write(op, **args)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DiskError(NO_ROOM, where=self.overlays.folder, remedy=MORE_ROOM) from error
+            raise unreadable(error, str(error.filename or args.get("path", "")), _CANT.get(op, _CANT[""])) from error
+
+    def write(self, op: str, **args: Any) -> Any:
+        """Return the value of a request that writes. Raises OSError as the kernel has it, and GuestError."""
         self._count += 1
         data = json.dumps({"op": op, "args": args}, default=_plain).encode("utf-8", "surrogateescape")
         if len(data) > MAX_LINE:

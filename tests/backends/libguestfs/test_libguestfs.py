@@ -227,6 +227,7 @@ def test_an_appliance_that_does_not_start(server: Server, monkeypatch: pytest.Mo
     monkeypatch.setenv("LIBGUESTFS_BACKEND_SETTINGS", "")
     monkeypatch.setattr(libguestfs_far, "new_handle", Fish)
     server.errors["run"] = "libguestfs: error: guestfs_launch failed.\n"
+    server.answers["max-disks"] = b"255\n"
     run, before = RunFolder(), dict(os.environ)
     with pytest.raises(DiskError, match="does not start: guestfs_launch failed"):
         launch("/x/nbd", 1, run)
