@@ -17,6 +17,7 @@ from guestfix.compat.diff import Diff, compare
 from guestfix.compat.kernel import describe
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import System
+from guestfix.pack.traits import find_system
 
 Row = Mapping[str, Any]
 
@@ -48,10 +49,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     systems = load_pack(args.pack).systems
-    ids = [system.id for system in systems]
-    if args.system and args.system not in ids:
+    ids = [system.id for system in systems if system.rows]
+    own = find_system(systems, args.system) if args.system else None
+    if args.system and (own is None or not own.rows):
         raise UsageError(f"the table has no system {args.system!r}", remedy=f"one of: {', '.join(ids)}")
-    wanted = [system for system in systems if args.system in (None, system.id)]
+    wanted = [system for system in systems if own in (None, system)]
     rows = [row for row in rows_of(wanted) if args.verdict in (None, row["verdict"])]
     if args.format == "json":
         write_json(rows)
@@ -99,7 +101,8 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 def _show(args: argparse.Namespace) -> int:
     systems = load_pack(args.pack).systems
     verdict = judge(systems, _facts_given(args, systems))
-    if args.version is None and any(system.id == args.system for system in systems):
+    own = find_system(systems, args.system)
+    if args.version is None and own is not None and own.rows:
         return _list(argparse.Namespace(**{**vars(args), "verdict": None}))
     if args.format == "json":
         write_json({**verdict.as_json(), "findings": [one.code for one in verdict.findings]})
@@ -116,7 +119,8 @@ def _facts_given(args: argparse.Namespace, systems: Sequence[System]) -> Facts:
     facts = Facts()
     windows = any(one.family == "windows" and args.system.startswith(one.id) for one in systems)
     facts.put("os.family", "windows" if windows else "linux")
-    facts.put("os.id", args.system)
+    own = find_system(systems, args.system)
+    facts.put("os.id", own.id if own is not None else args.system)
     if args.version is not None:
         facts.put("os.version", args.version)
     if args.kernel is not None:

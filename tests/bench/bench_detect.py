@@ -24,18 +24,22 @@ ADDED = """import sys, time
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.pack.cache import load_pack
 from guestfix.base.facts import Facts
-from guestfix.detect import boot, disks, fstab
+from guestfix.detect.boot import loaders
+from guestfix.detect.storage import disks, fstab
 pack, guest, facts = load_pack(), DirectoryGuest(sys.argv[1]), Facts()
 target = pack.targets[pack.default_target]
 start = time.process_time()
-from guestfix.detect import kernels, limits, os, services
+from guestfix.detect.boot import kernels
+from guestfix.detect.limits import checks
+from guestfix.detect.services import access
+from guestfix.detect.system import os
 from guestfix.compat import judge
-os.detect(guest, facts, target)
+os.detect(guest, facts, pack.systems)
 added = time.process_time() - start
-for other in (disks, fstab, boot):
+for other in (disks, fstab, loaders):
     other.detect(guest, facts, target)
 start = time.process_time()
-for own in (kernels, services, limits):
+for own in (kernels, access, checks):
     own.detect(guest, facts, target)
 assert len(facts.value("kernels")) == 10
 assert judge(pack.systems, facts).status == "supported"

@@ -490,6 +490,23 @@ def test_show_judges_what_is_named(capfdbinary: pytest.CaptureFixture[bytes]) ->
     assert capfdbinary.readouterr().out.startswith(b"supported: Windows Server 2019")
 
 
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["list", "--system", "OPENEULER"], "openEuler  24.03"),
+        (["list", "--system", "oracle"], "Oracle"),
+        (["show", "openeuler", "22.03"], "openEuler 22.03 is known"),
+        (["show", "suse", "15 SP3"], "suse 15 SP3 is not in the table"),
+        (["show", "sled", "15 SP3"], "SUSE Linux Enterprise Desktop 15 SP3 is not in the table; it is related to"),
+    ],
+)
+def test_a_system_is_named_in_any_case_or_by_an_alias(
+    argv: list[str], says: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run(["compat", *argv]) == 0
+    assert says.lower() in capfdbinary.readouterr().out.decode().lower()
+
+
 def test_diff_of_a_folder_and_a_saved_list(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     rows = rows_of(SYSTEMS)
     assert rows[0]["version"] != rows[1]["version"]
