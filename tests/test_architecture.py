@@ -24,6 +24,7 @@ LAYERS = (
     ("backends",),
     ("pack",),
     ("detect", "compat", "actions"),
+    ("walk",),
     ("plan",),
     ("apply",),
     ("report", "cases"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from guestfix.base.record import frozen, preset
 from guestfix.catalog.findings import RENAMED, kind_of
@@ -86,7 +86,9 @@ class Finding:
 
     ``code`` is stable (``GF-FSTAB-ROOT-UNRESOLVED``); ``remedy`` says what the administrator can do, by default what
     the table of findings says. ``rule`` is the rule that found it, ``settled_by`` one whose changes in this plan take
-    the fault away. Raises ValueError for a code that the table has not, or a severity that it does not allow there.
+    the fault away. ``outcome`` is what the fault means for the step of the boot that it is about: the boot ``stops``
+    there, ``waits`` some ``seconds``, or the step is ``unknown``; empty: nothing, or for a blocker that the boot stops.
+    Raises ValueError for a code that the table has not, or a severity that it does not allow there.
     """
 
     code: str
@@ -96,6 +98,13 @@ class Finding:
     remedy: str = ""
     rule: str = ""
     settled_by: str = ""
+    outcome: Literal["", "waits", "stops", "unknown"] = ""
+    seconds: int = 0
+
+    @property
+    def step(self) -> str:
+        """The step of the boot, or the other stage, that the table of findings gives to the code."""
+        return kind_of(self.code).stage
 
     def __post_init__(self) -> None:
         """Hold the finding to its row of the table."""

@@ -4,78 +4,16 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from guestfix.backends.directory import DirectoryGuest
-from guestfix.base.guest import MAX_READ, Disks, GuestFS, Meta, Space, Stat, Volume
+from guestfix.base.guest import Disks, Meta, Stat, Volume
 from guestfix.base.names import parents
 from guestfix.base.record import names_of
+from guestfix.base.recorder import Recorder
 
 MAX_FILE = 1024 * 1024
 """A larger file (an initramfs, a hive) is left out of a case and named."""
-
-
-class Recorder:
-    """A guest that remembers which paths were read, looked at and listed."""
-
-    def __init__(self, base: GuestFS) -> None:
-        self.base = base
-        self.uri = base.uri
-        self.case_insensitive = base.case_insensitive
-        self.was_read: set[str] = set()
-        self.was_seen: set[str] = set()
-
-    def _see(self, path: str) -> None:
-        self.was_seen.add(path)
-
-    def stat(self, path: str, *, follow: bool = True) -> Stat | None:
-        """See :meth:`GuestFS.stat`."""
-        self._see(path)
-        return self.base.stat(path, follow=follow)
-
-    def meta(self, path: str) -> Meta:
-        """See :meth:`GuestFS.meta`."""
-        self._see(path)
-        return self.base.meta(path)
-
-    def readlink(self, path: str) -> str:
-        """See :meth:`GuestFS.readlink`."""
-        self._see(path)
-        return self.base.readlink(path)
-
-    def realpath(self, path: str) -> str:
-        """See :meth:`GuestFS.realpath`."""
-        self._see(path)
-        return self.base.realpath(path)
-
-    def read(self, path: str, limit: int = MAX_READ) -> bytes:
-        """See :meth:`GuestFS.read`."""
-        data = self.base.read(path, limit)
-        self._see(path)
-        self.was_read.add(path)
-        return data
-
-    def open(self, path: str) -> IO[bytes]:
-        """See :meth:`GuestFS.open`."""
-        stream = self.base.open(path)
-        self._see(path)
-        self.was_read.add(path)
-        return stream
-
-    def list(self, path: str) -> tuple[str, ...]:
-        """See :meth:`GuestFS.list`."""
-        names = self.base.list(path)
-        for name in names:
-            self._see(f"{path.rstrip('/')}/{name}")
-        return names
-
-    def disks(self) -> Disks | None:
-        """See :meth:`GuestFS.disks`."""
-        return self.base.disks()
-
-    def space(self, path: str) -> Space | None:
-        """See :meth:`GuestFS.space`."""
-        return self.base.space(path)
 
 
 def write_tree(recorder: Recorder, root: Path) -> list[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from guestfix.backends import open_guest
 from guestfix.base.errors import GuestfixError
-from guestfix.cases.harvest import Recorder, write_case, write_tree
+from guestfix.base.recorder import Recorder
+from guestfix.cases.harvest import write_case, write_tree
 from guestfix.cases.runner import read_case, run_case
 from guestfix.commands.common import add_pack, pack_from, write
 from guestfix.commands.images import add_images, images_from

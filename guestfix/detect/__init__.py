@@ -9,12 +9,13 @@ needs. The one that tells the system gets the pack's systems instead of the targ
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import frozen
+from guestfix.base.recorder import Recorder
 from guestfix.pack.model import System, Target
 
 
@@ -62,12 +63,13 @@ def detect_by(
     target: Target,
     systems: Sequence[System],
     names: Collection[str] | None = None,
+    looked: dict[str, Recorder] | None = None,
     identified: Callable[[], None] = lambda: None,
 ) -> dict[str, list[Finding]]:
     """Run the detectors with these names (all, where none are given) in order; return what each one found.
 
-    ``identified`` is called where the system is told, before the detectors that rest on it: a Windows tells its
-    release later than its family.
+    ``looked`` is given, for each detector, what it looked at. ``identified`` is called where the system is told,
+    before the detectors that rest on it: a Windows tells its release later than its family.
     """
     found: dict[str, list[Finding]] = {}
     for name, detector in DETECTORS.items():
@@ -76,7 +78,10 @@ def detect_by(
         if detector.family and facts.value("os.family", detector.family) != detector.family:
             continue
         module = importlib.import_module(f"guestfix.detect.{name}")
-        found[name] = list(module.detect(guest, facts, systems if detector.tells_system else target))
+        seen: GuestFS = guest
+        if looked is not None and name != "system.backend":
+            seen = looked[name] = Recorder(guest)
+        found[name] = list(module.detect(seen, facts, systems if detector.tells_system else target))
         if name in ("system.os", "windows.detector"):
             identified()
     return found
@@ -99,3 +104,12 @@ def with_needs(names: Collection[str]) -> set[str]:
         wanted |= fresh
         todo += fresh
     return wanted
+
+
+def touched(looked: Mapping[str, Recorder], paths: Iterable[str]) -> set[str]:
+    """Return the detectors that looked at one of these paths, and those that build upon them."""
+    paths = list(paths)
+    names = {name for name, seen in looked.items() if any(seen.concerns(path) for path in paths)}
+    while more := {name for name, one in DETECTORS.items() if names & set(one.needs)} - names:
+        names |= more
+    return names

@@ -10,6 +10,7 @@ from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import names_of
+from guestfix.base.recorder import Recorder
 from guestfix.compat.match import system_of
 from guestfix.detect import detect_by
 from guestfix.detect.windows.detector import find_root
@@ -43,20 +44,28 @@ def _windows_roots(guest: GuestFS) -> list[str]:
 
 
 def learn(
-    guest: GuestFS, pack: Pack, target: Target, policies: Mapping[str, str], extra: Mapping[str, Any]
+    guest: GuestFS,
+    pack: Pack,
+    target: Target,
+    policies: Mapping[str, str],
+    extra: Mapping[str, Any],
+    looked: dict[str, Recorder] | None = None,
 ) -> tuple[Facts, dict[str, list[Finding]]]:
     """Return all facts about the guest, with those of the target and the policies, and what each detector found.
 
-    ``policies`` are the administrator's choices, ``extra`` facts from outside the guest. Raises UsageError for a
-    policy, or a value of one, that the pack doesn't have.
+    ``policies`` are the administrator's choices, ``extra`` facts from outside the guest; ``looked`` is given what each
+    detector looked at. Raises UsageError for a policy, or a value of one, that the pack doesn't have.
     """
     facts = Facts()
     _check_policies(pack, policies)
     _put_target(facts, target)
     for name, value in extra.items():
         facts.put(name, value)
-    found = detect_by(guest, facts, target, pack.systems, identified=lambda: _put_policies(facts, pack, policies))
-    return facts, found
+
+    def identified() -> None:
+        _put_policies(facts, pack, policies)
+
+    return facts, detect_by(guest, facts, target, pack.systems, None, looked, identified)
 
 
 def _put_target(facts: Facts, target: Target) -> None:

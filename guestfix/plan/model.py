@@ -17,6 +17,7 @@ from guestfix.base.facts import Fact, Finding, Unknown, evidence_list
 from guestfix.base.guest import GuestFS, Meta
 from guestfix.base.record import field, frozen
 from guestfix.base.text import to_json, utf8
+from guestfix.walk.model import Walks, walks_out
 
 SCHEMA = 1
 """Number of the JSON form. It rises when a reader of the older form could misread the newer one."""
@@ -80,6 +81,7 @@ class Plan:
     follow_ups: tuple[str, ...]
     versions: Mapping[str, Any]
     policies: Mapping[str, str] = field(default_factory=dict)
+    walk: Walks = Walks()
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
@@ -157,6 +159,9 @@ def finding_out(finding: Finding) -> dict[str, Any]:
         "remedy": finding.remedy,
         "rule": finding.rule or None,
         "settled_by": finding.settled_by or None,
+        "step": finding.step,
+        "outcome": finding.outcome or None,
+        "seconds": finding.seconds,
     }
 
 
@@ -176,6 +181,7 @@ def plan_out(plan: Plan) -> dict[str, Any]:
         "verdict": plan.verdict,
         "compat": dict(plan.compat),
         "policies": dict(plan.policies),
+        "walk": walks_out(plan.walk),
         "facts": {fact.name: fact_out(fact) for fact in plan.facts},
         "decisions": [
             {

@@ -16,6 +16,7 @@ from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import asdict, field, frozen, replace
+from guestfix.base.recorder import Recorder
 from guestfix.compat import judge, table_version
 from guestfix.editors import find_op, read_limit
 from guestfix.pack.bind import MissingFact, bind
@@ -26,6 +27,9 @@ from guestfix.plan.changes import changes_of
 from guestfix.plan.learn import identity_of, learn
 from guestfix.plan.model import Decision, Plan
 from guestfix.plan.settle import COMPAT, Planned, Seen, settle
+from guestfix.walk import walk
+from guestfix.walk.model import Walks
+from guestfix.walk.scene import Scene
 
 Progress = Callable[[str, int, int], None]
 """Told the stage (``detect``, ``rules``, ``write`` ...), how many steps are done, and of how many."""
@@ -114,7 +118,9 @@ def make_plan(
     chosen = _chosen(pack, options)
     tell = progress or (lambda stage, done, total: None)
     tell("detect", 0, 1)
-    facts, found = learn(guest, pack, profile, options.policies, options.extra)
+    looked: dict[str, Recorder] = {}
+    facts, found = learn(guest, pack, profile, options.policies, options.extra, looked)
+    before, _ = walk(Scene(guest, facts, profile, tuple(one for those in found.values() for one in those)))
     verdict, compat, drop, judged = _judge(pack, facts)
     bench = Workbench(Overlay(guest), facts, profile, _policies(facts, pack))
     decisions: list[Decision] = []
@@ -124,7 +130,11 @@ def make_plan(
     tell("rules", len(pack.rules), len(pack.rules))
     seen: list[Seen] = [(name, one) for name, those in found.items() for one in those]
     seen += [*((COMPAT, one) for one in judged), *((one.rule, one) for one in bench.findings)]
-    findings = [*settle(seen, Planned(pack, bench, decisions, _run)), *_undecided_findings(decisions, bench)]
+    planned = Planned(pack, bench, decisions, _run, looked)
+    findings = settle(seen, planned)
+    after, own = walk(Scene(bench.fs, planned.facts, profile, tuple(findings)))
+    findings = _blocking([*findings, *own], all(one.selected for one in decisions))
+    findings += _undecided_findings(decisions, bench)
     return Plan(
         guest=_guest_out(guest),
         target=profile.id,
@@ -137,7 +147,19 @@ def make_plan(
         follow_ups=tuple(bench.follow_ups),
         versions=_versions(pack),
         policies=bench.policy,
+        walk=Walks(before, after),
     )
+
+
+def _blocking(findings: Iterable[Finding], whole: bool) -> list[Finding]:
+    """Let what stops the planned boot forbid apply; only warn of it where the administrator left rules out.
+
+    Who chooses with --only and --skip does the rest elsewhere, or later.
+    """
+    severity = "blocker" if whole else "warning"
+    return [
+        replace(one, severity=severity) if one.outcome == "stops" and not one.settled_by else one for one in findings
+    ]
 
 
 def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, Any], int, list[Finding]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Literal
 
 from guestfix.base.digest import STATE
 from guestfix.base.edit import Splice
@@ -18,7 +19,9 @@ from guestfix.base.names import path_problem, paths_problem
 from guestfix.base.patterns import regex
 from guestfix.base.strict import Malformed, Node, parse
 from guestfix.base.text import utf8
+from guestfix.catalog.findings import STAGES
 from guestfix.plan.model import EXACT, SCHEMA, Change, Decision, Plan
+from guestfix.walk.model import WORST, Step, Walk, Walks
 
 MAX_PLAN = 64 * 1024 * 1024
 MAX_VALUES = 2_000_000
@@ -28,6 +31,7 @@ MAX_ITEMS = 100_000
 """Facts, decisions, findings, pieces of evidence and the like, of each."""
 MAX_SIZE = (1 << 63) - 1
 MAX_ID = (1 << 32) - 2  # the one above stands for "leave it"
+MAX_SECONDS = 1_000_000
 MAX_XATTR = 64 * 1024
 TEXT = 16 * 1024 * 1024
 NAME = 500
@@ -41,7 +45,7 @@ _OUTCOMES = ("applied", "unchanged", "no", "undecided", "skipped", "failed")
 _SEVERITIES = ("blocker", "warning", "info")
 _PLAN = (
     "schema", "guest", "target", "verdict", "compat", "policies", "facts", "decisions", "findings", "changes",
-    "follow_ups", "versions",
+    "follow_ups", "versions", "walk",
 )  # fmt: skip
 _CHANGE = ("path", "kind", "rules", "before", "after", "size", "splices", "meta", "diff")
 _REMEDY = "make it with: guestfix report --format json GUEST > plan.json"
@@ -64,6 +68,7 @@ def load_plan(data: bytes, where: str = "") -> Plan:
 
 
 def _plan(data: dict[str, Node]) -> Plan:
+    both = data["walk"].members(("before", "after"))
     guest = data["guest"].members(("uri", "identity"), None)
     guest["uri"].text(NAME * 100)
     guest["identity"].text(64, _DIGEST)
@@ -84,6 +89,7 @@ def _plan(data: dict[str, Node]) -> Plan:
         follow_ups=tuple(node.text(TEXT) for node in data["follow_ups"].items(MAX_ITEMS)),
         versions=versions,
         policies=_texts(data["policies"]),
+        walk=Walks(*(_walk(both[name]) for name in ("before", "after"))),
     )
 
 
@@ -118,7 +124,8 @@ def _decision(node: Node) -> Decision:
 
 
 def _finding(node: Node) -> Finding:
-    data = node.members(("code", "severity", "summary", "evidence", "remedy", "rule"), ("settled_by",))
+    others = ("settled_by", "step", "outcome", "seconds")
+    data = node.members(("code", "severity", "summary", "evidence", "remedy", "rule"), others)
     rules = [data[name].text(NAME) if name in data and data[name].value else "" for name in ("rule", "settled_by")]
     return Finding(
         data["code"].text(NAME, _CODE),
@@ -127,6 +134,31 @@ def _finding(node: Node) -> Finding:
         _evidence(data["evidence"]),
         data["remedy"].text(TEXT),
         *rules,
+        outcome=_end(data["outcome"]) if data.get("outcome") and data["outcome"].value is not None else "",
+        seconds=data["seconds"].integer(0, MAX_SECONDS) if "seconds" in data else 0,
+    )
+
+
+def _end(node: Node) -> Literal["waits", "stops", "unknown"]:
+    ends: tuple[Literal["waits", "stops", "unknown"], ...] = ("waits", "stops", "unknown")
+    return ends[ends.index(node.one_of(ends))]  # type: ignore[arg-type]
+
+
+def _walk(node: Node) -> Walk:
+    data = node.members(("outcome", "stops_at", "steps"))
+    return Walk(tuple(_walk_step(item) for item in data["steps"].items(MAX_ITEMS)))
+
+
+def _walk_step(node: Node) -> Step:
+    data = node.members(("id", "title", "outcome", "because", "evidence", "seconds", "rule"))
+    return Step(
+        data["id"].one_of(STAGES),
+        data["title"].text(NAME),
+        WORST[WORST.index(data["outcome"].one_of(WORST))],  # type: ignore[arg-type]
+        data["because"].text(TEXT),
+        _evidence(data["evidence"]),
+        data["seconds"].integer(0, MAX_SECONDS),
+        data["rule"].text(NAME) if data["rule"].value is not None else "",
     )
 
 

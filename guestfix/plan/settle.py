@@ -13,9 +13,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.record import replace
+from guestfix.base.recorder import Recorder
 from guestfix.catalog.findings import SEVERITIES
 from guestfix.compat import judge
-from guestfix.detect import DETECTORS, detect_by, still_there, with_needs
+from guestfix.detect import DETECTORS, detect_by, still_there, touched, with_needs
 from guestfix.pack.model import Pack, Rule
 from guestfix.plan.model import Decision
 
@@ -32,8 +33,16 @@ Runner = Callable[[Rule, Workbench], object]
 class Planned:
     """The guest as it would be, looked at no further than questions need."""
 
-    def __init__(self, pack: Pack, bench: Workbench, decisions: Iterable[Decision], run: Runner) -> None:
-        self._pack, self._bench, self._run = pack, bench, run
+    def __init__(
+        self,
+        pack: Pack,
+        bench: Workbench,
+        decisions: Iterable[Decision],
+        run: Runner,
+        looked: Mapping[str, Recorder],
+    ) -> None:
+        self._pack, self._bench, self._run, self._looked = pack, bench, run, looked
+        self.facts = bench.facts
         outcomes = {one.rule: one.outcome for one in decisions}
         self._applied = [rule for rule in pack.rules if outcomes[rule.id] == "applied"]
         self._ran = [rule for rule in pack.rules if outcomes[rule.id] in ("applied", "unchanged")]
@@ -48,10 +57,18 @@ class Planned:
         """Tell whether the fault is still there; None where only the finding's origin can tell."""
         return still_there(self._bench.fs, finding) if finding.evidence else None
 
+    def touched(self) -> set[str]:
+        """Return the detectors that would see something else in the planned guest.
+
+        Images are left out: whether a plan leaves one as it was is told by :meth:`still`.
+        """
+        return touched(self._looked, (draft.path for draft in self._bench.fs.drafts())) - {"initramfs.images"}
+
     def look(self, origins: Collection[str]) -> dict[str, list[Finding]]:
         """Return what these origins, and all that they build upon, find in the planned guest.
 
-        Where another kernel boots by default, every judgement of how the guest boots is made once more.
+        Where another kernel boots by default, every judgement of how the guest boots is made once more. ``facts``
+        are then those of the planned guest.
         """
         bench = replace(self._bench, facts=self._bench.facts.copy(), findings=[], follow_ups=[])
         rules = [rule for rule in self._ran if rule.id in origins]
@@ -63,6 +80,7 @@ class Planned:
         if bench.facts.value("kernel.default") != default:
             found |= detect_by(bench.fs, bench.facts, bench.target, self._pack.systems, {"initramfs.images"} - names)
             rules = self._ran
+        self.facts = bench.facts
         verdict = judge(self._pack.systems, bench.facts)
         bench.facts.put("compat.kernels", {kernel.release: kernel.status for kernel in verdict.kernels})
         return {**found, COMPAT: list(verdict.findings)} | {rule.id: self._again(rule, bench) for rule in rules}
@@ -85,6 +103,7 @@ def settle(seen: Sequence[Seen], planned: Planned) -> list[Finding]:
     claims = {at: rule for at, (_, one) in enumerate(seen) if (rule := planned.claim(one))}
     told = {at: planned.still(seen[at][1]) for at in claims}
     asked = {seen[at][0] for at, answer in told.items() if answer is None}
+    asked |= planned.touched()
     again = planned.look(asked) if asked else {}
     out = []
     for at, (origin, one) in enumerate(seen):

@@ -11,6 +11,7 @@ from guestfix.base.record import replace
 from guestfix.base.text import clean, one_line
 from guestfix.catalog.findings import kind_of
 from guestfix.plan.model import Change, Plan
+from guestfix.report.walk import outcome_rows, steps_table
 
 if TYPE_CHECKING:
     from guestfix.apply.apply import Receipt
@@ -23,7 +24,13 @@ MAX_VALUE = 300
 
 def render_plan(plan: Plan, *, advice: bool = True) -> str:
     """Return the whole report of a plan, with what to do next unless it is at work already."""
-    parts = [_header(plan), render_body(plan), _rest(plan), _next(plan) if advice or plan.blockers else ""]
+    parts = [
+        _header(plan),
+        steps_table(plan.walk),
+        render_body(plan),
+        _rest(plan),
+        _next(plan) if advice or plan.blockers else "",
+    ]
     return clean("\n".join(part for part in parts if part))
 
 
@@ -52,7 +59,7 @@ def render_case(plan: Plan, *, system: bool, settles: Mapping[str, Sequence[str]
         if one.severity == "blocker"
         or one.rule in ran
         or one.code in own
-        or (system and (windows or kind_of(one.code).stage in ("system", "kernel") or one.code in _OF_SYSTEM))
+        or (system and (windows or kind_of(one.code).stage in ("system", "kernel", "root") or one.code in _OF_SYSTEM))
     ]
     head = ""
     if system:
@@ -75,6 +82,7 @@ def _header(plan: Plan) -> str:
         ("system", _system(facts.get)),
         ("target", f"{plan.target}: {facts.get('target.title', '')}"),
         ("verdict", _verdict(plan.verdict, plan.compat)),
+        *outcome_rows(plan.walk),
         ("rules", f"pack {plan.versions['pack']}, guestfix {plan.versions['guestfix']}"),
         *(("pack", text) for text in _packs(plan.versions.get("packs", ())[1:])),
     ]

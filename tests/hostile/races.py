@@ -29,7 +29,8 @@ from guestfix.apply.undo import revert
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.digest import state_of
 from guestfix.base.errors import GuestfixError
-from guestfix.cases.harvest import Recorder, write_tree
+from guestfix.base.recorder import Recorder
+from guestfix.cases.harvest import write_tree
 from guestfix.cases.runner import copy_guest
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import Plan, dump_plan

@@ -19,7 +19,8 @@ from guestfix.backends.resolve import resolve
 from guestfix.base.errors import GuestError, GuestfixError, NotFound, SymlinkLoop
 from guestfix.base.guest import Meta, Stat
 from guestfix.base.record import replace
-from guestfix.cases.harvest import Recorder, write_tree
+from guestfix.base.recorder import Recorder
+from guestfix.cases.harvest import write_tree
 from tests.build.plans import every_kind, make_guest, plan_for
 from tests.build.tree import build
 from tests.hostile import races

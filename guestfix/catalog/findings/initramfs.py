@@ -18,7 +18,7 @@ INITRAMFS: dict[str, Kind] = {
     "GF-INITRAMFS-HARD-LINK": Kind("initramfs", "info",
         "An initramfs that is changed has other names, which keep the old content.",
         "check that no boot entry uses another name of this file"),
-    "GF-INITRAMFS-LACKS": Kind("initramfs", "info",
+    "GF-INITRAMFS-LACKS": Kind("initramfs", "blocker info",
         "A kernel's initramfs lacks modules that the boot on the target needs.",
         "rebuild the image in the guest with the target's drivers in it, before the migration"),
     "GF-INITRAMFS-MODULE-ABSENT": Kind("initramfs", "blocker warning",

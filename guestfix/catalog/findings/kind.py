@@ -8,9 +8,12 @@ SEVERITIES = ("info", "warning", "blocker")
 """From the mildest to the one that forbids apply."""
 
 STAGES = (
-    "disks", "system", "firmware", "loader", "kernel", "initramfs", "mounts", "network", "access", "rules",
+    "disks", "system",
+    "firmware", "loader", "entry", "kernel", "registry", "initramfs", "drivers", "root", "mounts", "setup",
+    "network", "access",
+    "rules",
 )  # fmt: skip
-"""What a finding is about: the guest's disks, its system, a step of its boot, reaching it, or the rules themselves."""
+"""What a finding is about: the guest's disks, its system, a step of its boot (:mod:`guestfix.walk`), or the rules."""
 
 
 @frozen

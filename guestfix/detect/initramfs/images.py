@@ -122,6 +122,7 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 f"The initramfs of kernel {verdict.boot.kernel} lacks {', '.join(verdict.missing)}. {reasons}.",
                 (place,),
                 _remedy(verdict),
+                outcome="stops" if main else "",
             )
         )
     found += [_blocked(verdict, block, target) for block in verdict.blocked]

@@ -1,0 +1,19 @@
+"""Step 1: the firmware finds the boot manager."""
+
+from __future__ import annotations
+
+from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
+
+
+def ground(scene: Scene) -> Ground:
+    """Tell what the target's firmware starts."""
+    firmware = scene.value("boot.firmware")
+    seen = scene.facts.evidence("boot.firmware")
+    if firmware == "uefi" and scene.value("windows.esp"):
+        return passes("UEFI starts the boot manager of the EFI system partition", *seen)
+    if firmware == "bios":
+        return passes("the guest boots by BIOS", *seen)
+    return unknown("nothing shows how the firmware finds the boot manager", *seen)
+
+
+LOOK = Look("firmware", "firmware finds the boot manager", ground, nothing)

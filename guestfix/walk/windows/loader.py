@@ -1,0 +1,17 @@
+"""Step 2: the boot manager finds its store (BCD, or boot.ini on old systems)."""
+
+from __future__ import annotations
+
+from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
+
+
+def ground(scene: Scene) -> Ground:
+    """Tell whether the store of boot entries was read."""
+    store = scene.value("windows.bcd")
+    seen = scene.facts.evidence("windows.bcd")
+    if store:
+        return passes("the store of boot entries can be read", *seen)
+    return unknown(scene.why_unknown("windows.bcd") or "no store of boot entries is to be seen", *seen)
+
+
+LOOK = Look("loader", "the boot manager finds its store", ground, nothing)

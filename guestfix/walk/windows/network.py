@@ -1,0 +1,19 @@
+"""Step 9: a NIC of the target gets an address."""
+
+from __future__ import annotations
+
+from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
+
+
+def ground(scene: Scene) -> Ground:
+    """Tell how adapters get their addresses."""
+    addresses = scene.value("windows.static_addresses")
+    seen = scene.facts.evidence("windows.static_addresses")
+    if addresses is None:
+        return unknown(scene.why_unknown("windows.static_addresses") or "no adapter is to be seen", *seen)
+    if addresses:
+        return unknown("a static address is bound to the old adapter", *seen)
+    return passes("adapters ask DHCP for their addresses", *seen)
+
+
+LOOK = Look("network", "the network comes up", ground, nothing)
