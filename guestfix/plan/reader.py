@@ -126,14 +126,17 @@ def _decision(node: Node) -> Decision:
 def _finding(node: Node) -> Finding:
     others = ("settled_by", "step", "outcome", "seconds")
     data = node.members(("code", "severity", "summary", "evidence", "remedy", "rule"), others)
-    rules = [data[name].text(NAME) if name in data and data[name].value else "" for name in ("rule", "settled_by")]
+    rule, settled_by = (
+        data[name].text(NAME) if name in data and data[name].value else "" for name in ("rule", "settled_by")
+    )
     return Finding(
         data["code"].text(NAME, _CODE),
         data["severity"].one_of(_SEVERITIES),
         data["summary"].text(TEXT),
         _evidence(data["evidence"]),
         data["remedy"].text(TEXT),
-        *rules,
+        rule,
+        settled_by,
         outcome=_end(data["outcome"]) if data.get("outcome") and data["outcome"].value is not None else "",
         seconds=data["seconds"].integer(0, MAX_SECONDS) if "seconds" in data else 0,
     )
@@ -141,7 +144,8 @@ def _finding(node: Node) -> Finding:
 
 def _end(node: Node) -> Literal["waits", "stops", "unknown"]:
     ends: tuple[Literal["waits", "stops", "unknown"], ...] = ("waits", "stops", "unknown")
-    return ends[ends.index(node.one_of(ends))]  # type: ignore[arg-type]
+    found = node.one_of(ends)
+    return next(end for end in ends if end == found)
 
 
 def _walk(node: Node) -> Walk:
@@ -151,10 +155,11 @@ def _walk(node: Node) -> Walk:
 
 def _walk_step(node: Node) -> Step:
     data = node.members(("id", "title", "outcome", "because", "evidence", "seconds", "rule"))
+    outcome = data["outcome"].one_of(WORST)
     return Step(
         data["id"].one_of(STAGES),
         data["title"].text(NAME),
-        WORST[WORST.index(data["outcome"].one_of(WORST))],  # type: ignore[arg-type]
+        next(end for end in WORST if end == outcome),
         data["because"].text(TEXT),
         _evidence(data["evidence"]),
         data["seconds"].integer(0, MAX_SECONDS),
