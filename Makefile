@@ -2,46 +2,41 @@
 # make e2e     boots whole guests; long
 # make bench   speed and memory as ratios, medians of several runs
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
-VENV ?= .venv
-# Debian's own Python where it can make an environment: that is what the README promises to work with.
-PYTHON ?= $(shell /usr/bin/python3.11 -c 'import ensurepip' 2>/dev/null && echo /usr/bin/python3.11 || echo python3)
+export VENV ?= .venv
+export WORKERS ?= 2
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
-WORKERS ?= 2
 
-.PHONY: check lint types test boot e2e bench bless packages clean
+.PHONY: check lint types test boot e2e bench bless packages env clean
 
-check: packages $(STAMP)
-	$(MAKE) --no-print-directory lint types test boot
+check:
+	@sh tests/check.sh
 
 packages:
-	@sh tests/packages.sh
+	@sh tests/packages.sh >/dev/null
 
-$(STAMP): pyproject.toml | packages
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,image]'
-	touch $@
+env: | packages
+	@sh tests/venv.sh dev
 
-lint: $(STAMP)
+lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP)
+types: env
 	$(BIN)/mypy
 
-test: $(STAMP)
+test: env
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
 
-boot: $(STAMP)
+boot: env
 	$(BIN)/python -m pytest -m boot --durations 0 tests/e2e
 
-e2e: packages $(STAMP)
+e2e: env
 	$(BIN)/python -m pytest -m e2e tests
 
-bench: packages $(STAMP)
+bench: env
 	$(BIN)/python tests/bench/run.py
 
-bless: $(STAMP)
+bless: env
 	$(BIN)/guestfix test rules --bless
 
 clean:
