@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from guestfix.base.errors import TooLarge
 from guestfix.base.patterns import regex
 from guestfix.formats.ini import Group, entries, get, groups
 from guestfix.formats.network.nic import Nic, norm_mac, number
@@ -92,6 +93,10 @@ def nic(src: bytes) -> Nic:
     )
 
 
+_NEW = "02:00:00:00:00:00"
+"""An address that no NIC of the old platform had."""
+
+
 def readable_name(name: str) -> bool:
     """Tell whether NetworkManager reads a file of this name (nms_keyfile_utils: no hidden or backup files)."""
     backup = name.endswith(("~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".swp", ".tmp"))
@@ -99,9 +104,21 @@ def readable_name(name: str) -> bool:
 
 
 def no_auto_default(sources: list[bytes]) -> bool:
-    """Tell whether NetworkManager is told not to make a DHCP profile of its own for a NIC without one."""
+    """Tell whether NetworkManager may be told not to make a DHCP profile of its own for a wired NIC that is new.
+
+    A list that names others' addresses alone is not about it; one of names may be.
+    """
     for src in reversed(sources):
         value = get(groups(src), "main", "no-auto-default")
         if value is not None:
-            return value.strip() != ""
+            return value.strip() == "*" or (value.strip() != "" and _is_about_new(value))
     return False
+
+
+def _is_about_new(devices: str) -> bool:
+    from guestfix.formats.network.devicelist import Device, matches, parse  # takes 60 ms to load, and is rare
+
+    try:
+        return matches(parse(devices), Device(mac=_NEW)) is not False
+    except TooLarge:
+        return True

@@ -14,7 +14,11 @@ from guestfix.base.record import frozen
 from guestfix.formats.network.nic import IFNAME, is_mac, kernel_name, norm_mac
 from guestfix.formats.shellvars import decode
 
-_KEY = regex(r'\s*,?\s*(?P<key>[A-Z]+(?:\{[^}"]*\})?)\s*(?P<op>==|!=|\+=|-=|:=|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"')
+MAX_RULES = 2_000
+
+_NAMING = ("NAME", "rename_netiface")
+"""Words without which a rule names no NIC."""
+
 _HELPER = regex(r"/rename_netiface\s+%k\s+([\w.:-]{1,15})\Z")
 """The program that SUSE's rules of before version 11 call to rename a NIC."""
 
@@ -36,21 +40,15 @@ class NameRule:
     text: str
 
 
-def keys(text: str) -> list[tuple[str, str, str]]:
-    """Return (key, operator, value) of one rule line, up to the first thing that is none."""
-    found, at = [], 0
-    while (match := _KEY.match(text, at)) is not None:
-        found.append((match["key"], match["op"], match["value"]))
-        at = match.end()
-    return found
-
-
 def name_rules(src: bytes) -> list[NameRule]:
-    """Return every rule that names a net device by its hardware, in file order; none of guestfix's own."""
+    """Return every rule that names a net device by its hardware, in file order; none of guestfix's own.
+
+    After MAX_RULES rules that name anything the rest is not looked at: a host has as many NICs at most.
+    """
     if src.startswith(_HEAD[:20].encode()):
         return []
-    found, at, line = [], 0, 0
-    while at < len(src):
+    found, at, line, looked = [], 0, 0, 0
+    while at < len(src) and looked < MAX_RULES:
         start = at
         while True:
             begin, stop = at, src.find(b"\n", at)
@@ -58,8 +56,9 @@ def name_rules(src: bytes) -> list[NameRule]:
             if stop < 0 or not src[max(begin, stop - 2) : stop].rstrip(b"\r").endswith(b"\\"):
                 break
         text = decode(src[start:at]).replace("\\\r\n", "").replace("\\\n", "").strip()
-        if not text or text[0] == "#":
+        if not text or text[0] == "#" or not any(word in text for word in _NAMING):
             continue
+        looked += 1
         rule = _name_rule(text, line, start, at)
         if rule is not None:
             found.append(rule)
@@ -67,7 +66,10 @@ def name_rules(src: bytes) -> list[NameRule]:
 
 
 def _name_rule(text: str, line: int, start: int, end: int) -> NameRule | None:
-    parts = keys(text)
+    from guestfix.formats.udevrules import keys_of  # takes 60 ms to load, and most guests name no NIC here
+
+    read = keys_of(text) or ()
+    parts = [(one.name + (f"{{{one.attribute}}}" if one.attribute else ""), one.operator, one.value) for one in read]
     name = next((value for key, op, value in parts if key == "NAME" and op in ("=", ":=")), "")
     helped = (_HELPER.search(value) for key, _, value in parts if key.partition("{")[0] in ("IMPORT", "PROGRAM", "RUN"))
     name = name or next((match[1] for match in helped if match), "")

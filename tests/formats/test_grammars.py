@@ -1,0 +1,82 @@
+"""What every grammar written with pyparsing must hold to, whatever a guest's file holds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guestfix.base.errors import GuestfixError
+from guestfix.formats import udevrules
+from guestfix.formats.network import devicelist
+from guestfix.formats.storage import lvmconf, mdadmconf, multipath
+
+READERS: dict[str, Callable[[bytes], object]] = {
+    "lvm.conf": lvmconf.read,
+    "multipath.conf": multipath.read,
+    "mdadm.conf": mdadmconf.read,
+    "udev rules": udevrules.read,
+    "device list": lambda src: devicelist.matches(devicelist.parse(src.decode("latin-1")), devicelist.Device("eth0")),
+}
+PARTS = [
+    b"a", b" ", b"\n", b"\t", b"=", b"{", b"}", b"[", b"]", b",", b'"', b"'", b"\\", b"#", b"!", b"*", b":", b";",
+    b"==", b"except:", b"ARRAY", b"devices", b"\xff", b"\0", b"1", b".5", b"+=", b'NAME="x"', b"\\\n", b"\r\n",
+    "\u00e9".encode(),
+]  # fmt: skip
+texts = st.lists(st.sampled_from(PARTS), max_size=60).map(b"".join) | st.binary(max_size=200)
+
+
+@pytest.mark.parametrize("name", READERS)
+@settings(max_examples=200, deadline=None)
+@given(src=texts)
+def test_any_bytes_end_in_our_errors(name: str, src: bytes) -> None:
+    """And what was read is the same after more lines that are none."""
+    first = READERS[name](src)
+    if name in ("multipath.conf", "mdadm.conf") and src[-1:] == b"\n":
+        assert READERS[name](src + b"# a comment\n") == first
+
+
+HOSTILE = {
+    "an open list": b"a = [ " + b'"x", ' * 60_000,
+    "many open lists": b'a = [ "x",\n' * 40_000,
+    "an open string": b'a = "' + b"x" * 500_000,
+    "open strings": b'a = "x\n' * 60_000,
+    "backslashes": b'NAME="' + b"\\" * 500_000,
+    "deep sections": b"a {\n" * 100_000,
+    "one line": b"a " * 250_000,
+    "stars": b"interface-name:" + b"*a" * 4_000,
+    "commas": b"," * 500_000,
+    "comments": b"#\n" * 250_000,
+    "lines that go on": b"ARRAY x\n" + b" y\n" * 150_000,
+    "rules that go on": b'NAME="x", \\\n' * 40_000,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_files_are_bounded(name: str, kind: str) -> None:
+    begun = time.process_time()
+    try:
+        READERS[name](HOSTILE[kind])
+    except GuestfixError as error:
+        assert "more than" in str(error)
+    assert time.process_time() - begun < 10
+
+
+def test_pyparsing_is_loaded_for_such_a_file_alone() -> None:
+    """Detection imports what reads NICs' names, NetworkManager's settings and storage, and no grammar with it."""
+    code = """
+import sys, guestfix.detect.network.stacks, guestfix.detect.network.state
+from guestfix.formats.network import keyfile, udevnet
+keyfile.no_auto_default([b"[main]\\nno-auto-default=*\\n"])
+udevnet.name_rules(b'# none\\nKERNEL=="sda"\\n')
+assert "pyparsing" not in sys.modules
+assert udevnet.name_rules(b'SUBSYSTEM=="net", ATTR{address}=="00:50:56:aa:bb:cc", NAME="eth0"\\n')
+assert "pyparsing" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
