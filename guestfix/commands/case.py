@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         left_out = write_tree(recorder, folder / "in")
         write_case(folder, f"Harvested from {Path(args.guest).name}", plan.target, recorder.disks(), tuple(args.only))
+        outcome = run_case(read_case(folder), pack)
+        (folder / "expect.txt").write_text(outcome.text, encoding="utf-8")
     except OSError as error:
         raise GuestfixError(f"can't write the case: {error.strerror}", where=str(error.filename)) from error
-    outcome = run_case(read_case(folder), pack)
-    (folder / "expect.txt").write_text(outcome.text, encoding="utf-8")
     write(f"{folder}: {len(recorder.was_read)} files read, {len(recorder.was_seen)} looked at\n")
     for path in left_out:
         write(f"  left empty, being larger than a case should be: {path}\n")

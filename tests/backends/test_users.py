@@ -23,7 +23,7 @@ pytestmark = [
 
 REPO = Path(__file__).resolve().parents[2]
 NOBODY = 65534
-NEEDED = ("lark", "pyparsing", "yaml", "ruamel.yaml", "zstandard", "lz4")
+NEEDED = ("lark", "pyparsing", "yaml", "zstandard", "lz4")
 
 
 def as_user(*command: str) -> subprocess.CompletedProcess[str]:

@@ -79,8 +79,11 @@ def open_payload(path: str) -> Payload:
 
 
 def _open_folder(root: str) -> Payload:
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"can't read a folder of the payload: {error.strerror}", where=str(error.filename or root))
+
     files: list[str] = []
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=refuse):
         folders.sort()
         below = os.path.relpath(folder, root).replace(os.sep, "/")
         files += [name if below == "." else f"{below}/{name}" for name in names]
