@@ -129,7 +129,6 @@ NAMED_ELSEWHERE = {
     "detect/system/identity.py": "a field of os-release(5) that several distributions fill in",
     "commands/compat.py": "examples in help texts",
     "pack/ranges.py": "two ways of counting versions are named after who counts so",
-    "pack/systemfacts.py": "what the values of a fact mean",
 }
 WORDS_OF_LANGUAGE = ("arch", "ovs", "void", "ol")
 """Ids that mean something else in a program: architecture, Open vSwitch, nothing, a list."""

@@ -12,10 +12,16 @@ import pytest
 import guestfix
 from guestfix.cases.runner import snapshot
 from tests.build import make_guests
+from tests.build.facts import hold_to_the_table
 
 NAMES = sorted(make_guests.KERNELS)
 GUESTS = make_guests.GUESTS
 SBIN = "/usr/sbin:/sbin:/usr/bin:/bin"
+
+
+@pytest.fixture(autouse=True)
+def facts_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold_to_the_table(monkeypatch)
 
 
 def plan_of(folder: Path, target: str | None = None) -> guestfix.Plan:

@@ -19,10 +19,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return folded[found[0]] if found else ""
 
 
-def did_you_mean(name: str, names: Iterable[str], few: int = 12) -> str:
+def did_you_mean(name: str, names: Iterable[str], few: int = 20) -> str:
     """Return a remedy for a name that doesn't exist: the nearest one, else all of them if they are few."""
     known = sorted(names)
     near = nearest(name, known)
     if near:
         return f"did you mean {near}?"
-    return f"one of: {', '.join(known)}" if len(known) <= few else ""
+    return f"one of: {', '.join(known)}" if 0 < len(known) <= few else ""

@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from guestfix.base.errors import PackError, Problem
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
+from guestfix.catalog.findings import FINDINGS, RENAMED
 from guestfix.pack.files import digest_of
+from guestfix.pack.known import Known, known_facts, mistakes_of
 from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, PolicyDefault, Rule, Target
 from guestfix.pack.pathsets import Sets, read_sets
 from guestfix.pack.schema import Reader, texts_of
-from guestfix.pack.stack import Layer, Stack, build, nearest, stands_alone
+from guestfix.pack.stack import Layer, Stack, build, stands_alone
 from guestfix.pack.steps import read_steps
 from guestfix.pack.systems import load_systems
 from guestfix.pack.tables import load_tables, read_limits
-from guestfix.pack.when import Condition, ConditionError, compile_condition
+from guestfix.pack.when import Condition, ConditionError, read_condition
 from guestfix.pack.yamlpos import Mark, Node, parse
 
 RULE_KEYS = (
@@ -58,13 +61,15 @@ def compile_packs(roots: Sequence[str], sources: Sequence[dict[str, bytes]], *, 
     if top is None:
         raise PackError(problems)
     sets = read_sets(top)
-    rules = _rules(_below(nodes, "fix"), sets, problems)
     tables = load_tables(nodes, top)
     limits = tables["import-limits"]
     targets = [_target(node, name, limits, problems) for name, node in _below(nodes, "targets")]
+    policies = [_policy(policy) for policy in top.readers("policies", "a policy")]
+    known = known_facts(policies, (target.id for target in targets))
+    rules = _rules(_below(nodes, "fix"), sets, known, problems)
     systems, found = load_systems(nodes)
     problems += found
-    pack = _pack(top, stack, _in_order(rules, stack.disabled, problems), targets)
+    pack = _pack(top, stack, _in_order(rules, stack.disabled, problems), targets, policies)
     _check_defaults(top, pack.targets, {system.id for system in systems})
     if problems:
         raise PackError(sorted(problems, key=_place_key))
@@ -96,13 +101,14 @@ def _below(nodes: dict[str, Node], folder: str) -> list[tuple[str, Node]]:
     return [(name, node) for name, node in nodes.items() if name.startswith(folder + "/")]
 
 
-def _pack(reader: Reader, stack: Stack, rules: tuple[Rule, ...], targets: list[Target]) -> Pack:
+def _pack(reader: Reader, stack: Stack, rules: tuple[Rule, ...], targets: list[Target], policies: list[Policy]) -> Pack:
     reader.allow(PACK_KEYS)
     known = {target.id: target for target in targets}
     default = reader.text("default_target")
     if default and default not in known:
-        reader.complain(reader.keys["default_target"].mark, f"there is no target {default!r}", nearest(default, known))
-    policies = [_policy(policy) for policy in reader.readers("policies", "a policy")]
+        reader.complain(
+            reader.keys["default_target"].mark, f"there is no target {default!r}", did_you_mean(default, known)
+        )
     versions = [part.version if at == 0 else f"{part.id} {part.version}" for at, part in enumerate(stack.parts)]
     digests = [part.digest for part in stack.parts]
     return Pack(
@@ -138,7 +144,7 @@ def _check_defaults(top: Reader, targets: Iterable[str], systems: Iterable[str])
             for kind, known in (("target", targets), ("system", systems)):
                 node = default.keys.get(kind)
                 if node is not None and (node.text or "") not in known:
-                    top.complain(node.mark, f"there is no {kind} {node.text!r}", nearest(node.text or "", known))
+                    top.complain(node.mark, f"there is no {kind} {node.text!r}", did_you_mean(node.text or "", known))
 
 
 def _list(node: Node | None) -> Sequence[Node]:
@@ -181,7 +187,7 @@ def _phases(reader: Reader, name: str) -> dict[str, tuple[str, ...]]:
 
 
 def _rules(
-    nodes: list[tuple[str, Node]], sets: Sets, problems: list[Problem]
+    nodes: list[tuple[str, Node]], sets: Sets, known: Known, problems: list[Problem]
 ) -> list[tuple[Rule, list[tuple[str, Mark]]]]:
     rules = []
     for name, node in nodes:
@@ -189,16 +195,16 @@ def _rules(
         if parts[-1] != "rule.yaml" or len(parts) != 4:
             problems.append(node.mark.problem("a rule is rules/fix/<topic>/<id>/rule.yaml; this file is none"))
             continue
-        rules.append(_rule(Reader(node, problems, "a rule"), "/".join(parts[1:3]), sets))
+        rules.append(_rule(Reader(node, problems, "a rule"), "/".join(parts[1:3]), sets, known))
     return rules
 
 
-def _rule(reader: Reader, wanted: str, sets: Sets) -> tuple[Rule, list[tuple[str, Mark]]]:
+def _rule(reader: Reader, wanted: str, sets: Sets, known: Known) -> tuple[Rule, list[tuple[str, Mark]]]:
     reader.allow(RULE_KEYS)
     given = reader.text("id")
     if given and given != wanted:
         reader.complain(reader.keys["id"].mark, f"the rule's id must be {wanted!r}, as its folder is named")
-    conditions = _conditions(reader)
+    conditions = _conditions(reader, known)
     after = reader.child("after")
     rule = Rule(
         id=wanted,
@@ -209,9 +215,9 @@ def _rule(reader: Reader, wanted: str, sets: Sets) -> tuple[Rule, list[tuple[str
         confidence=reader.text("confidence", one_of=CONFIDENCES),
         severity=reader.text("severity", "warning", one_of=("info", "warning", "blocker")),
         when=tuple(compiled for _, compiled in conditions),
-        steps=read_steps(reader, sets),
+        steps=read_steps(reader, sets, known),
         when_text=tuple(text for text, _ in conditions),
-        settles=reader.texts("settles"),
+        settles=_settles(reader),
         place=reader.node.mark.file,
     )
     waits = texts_of(after, "after", reader) if after is not None else []
@@ -220,19 +226,35 @@ def _rule(reader: Reader, wanted: str, sets: Sets) -> tuple[Rule, list[tuple[str
     return rule, waits[:MOST_AFTER]
 
 
-def _conditions(reader: Reader) -> list[tuple[str, Condition]]:
+def _settles(reader: Reader) -> tuple[str, ...]:
+    node = reader.child("settles")
+    codes = texts_of(node, "settles", reader) if node is not None else []
+    for code, mark in codes:
+        if code in RENAMED:
+            reader.complain(mark, f"the finding {code} has another name now", f"write {RENAMED[code]}")
+        elif code not in FINDINGS:
+            remedy = did_you_mean(code, FINDINGS) or "see: guestfix list findings"
+            reader.complain(mark, f"there is no finding {code[:80]!r}", remedy)
+    return tuple(code for code, _ in codes)
+
+
+def _conditions(reader: Reader, known: Known) -> list[tuple[str, Condition]]:
     node = reader.child("when")
     found = []
     texts = texts_of(node, "when", reader) if node is not None else []
     if len(texts) > MOST_CONDITIONS:
         reader.complain(texts[MOST_CONDITIONS][1], f"a rule has at most {MOST_CONDITIONS} conditions")
     for text, mark in texts[:MOST_CONDITIONS]:
+        indent = max(mark.source.find(text), mark.column - 1)
         try:
-            found.append((text, compile_condition(text)))
+            condition, uses = read_condition(text)
         except ConditionError as error:
-            indent = max(mark.source.find(text), mark.column - 1)
             place = Mark(mark.file, mark.line, indent + error.column, mark.source)
             reader.complain(place, str(error), "see rules/README.md for the condition language")
+            continue
+        found.append((text, condition))
+        for column, what, remedy in (mistake for use in uses for mistake in mistakes_of(use, known)):
+            reader.complain(Mark(mark.file, mark.line, indent + column, mark.source), what, remedy)
     return found
 
 
@@ -268,8 +290,11 @@ def _named(
 ) -> set[str]:
     found: set[str] = set()
     for pattern, mark in after:
+        if pattern == rule:
+            problems.append(mark.problem(f"the rule {rule} waits for itself", "take its own id out of 'after'"))
+            continue
         matches = {one for one in ids if fnmatchcase(one, pattern) and one != rule}
         if not matches and not any(fnmatchcase(one, pattern) for one in disabled):
-            problems.append(mark.problem(f"no rule is named {pattern!r}", nearest(pattern, ids)))
+            problems.append(mark.problem(f"no rule is named {pattern!r}", did_you_mean(pattern, ids)))
         found |= matches
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from guestfix.base.globs import fault_of
+from guestfix.base.nearest import did_you_mean
 from guestfix.pack.schema import Reader, texts_of
-from guestfix.pack.stack import nearest
 from guestfix.pack.yamlpos import Mark
 
 Sets = Mapping[str, tuple[str, ...]]
@@ -47,7 +47,7 @@ def _flatten(
             check(text, mark, reader)
             found[text] = None
         elif text[1:] not in given:
-            reader.complain(mark, f"there is no set of paths {text[:80]!r}", nearest(text[1:], given))
+            reader.complain(mark, f"there is no set of paths {text[:80]!r}", did_you_mean(text[1:], given))
         elif text[1:] == name or text[1:] in above or len(above) > MAX_DEPTH:
             reader.complain(mark, f"the set {text[:80]!r} holds itself, or sets within sets without end")
         else:
@@ -75,7 +75,7 @@ def expand(texts: Iterable[tuple[str, Mark]], sets: Sets, reader: Reader) -> tup
         elif text[1:] in sets:
             found |= dict.fromkeys(sets[text[1:]])
         else:
-            reader.complain(mark, f"there is no set of paths {text[:80]!r}", nearest(text[1:], sets))
+            reader.complain(mark, f"there is no set of paths {text[:80]!r}", did_you_mean(text[1:], sets))
         if len(found) > MAX_PATHS:
             reader.complain(mark, f"a step names at most {MAX_PATHS} paths")
             break

@@ -9,10 +9,10 @@ All of this is done on YAML nodes, so that every mistake is told at its place in
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from guestfix.base.errors import Problem
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import field, frozen, mutable, replace
 from guestfix.pack.model import PackPart
 from guestfix.pack.schema import Reader, texts_of
@@ -59,15 +59,6 @@ def build(layers: Iterable[Layer]) -> Stack:
     return stack
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a remedy for a name that is not known: the nearest one, or all where there are few."""
-    names = sorted(known)
-    close = get_close_matches(name, names, 1)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"one of: {', '.join(names)}" if 0 < len(names) < 20 else ""
-
-
 def _key(layer: Layer, name: str) -> Node | None:
     node = layer.nodes.get("pack.yaml")
     return (node.keys or {}).get(name) if node is not None else None
@@ -84,7 +75,7 @@ def _place(stack: Stack, layer: Layer) -> None:
         stack.problems.append(mark.problem(what, f"write into it: extends: {ids[-1]}"))
     if extends is not None and extends.text not in ids:
         what = f"there is no pack {extends.text!r} beneath this one"
-        stack.problems.append(extends.mark.problem(what, nearest(extends.text or "", ids)))
+        stack.problems.append(extends.mark.problem(what, did_you_mean(extends.text or "", ids)))
     beneath = dict(stack.nodes)
     _disable(stack, layer, changes)
     for name, node in layer.nodes.items():
@@ -125,7 +116,7 @@ def _entity(stack: Stack, beneath: Nodes, name: str, node: Node, changes: list[t
         if lower is None:
             ids = [_ident(one) for one in beneath if one.partition("/")[0] == name.partition("/")[0]]
             what = f"there is no {kind} {base.text!r} in the packs beneath"
-            stack.problems.append(base.mark.problem(what, nearest(base.text or "", ids)))
+            stack.problems.append(base.mark.problem(what, did_you_mean(base.text or "", ids)))
             return node
         what = "extended" if base.text == _ident(name) else "added"
         node = _extend(_nameless(lower) if what == "added" else lower, node)
@@ -166,7 +157,7 @@ def _disable(stack: Stack, layer: Layer, changes: list[tuple[str, str, str]]) ->
         found = [one for one in rules if fnmatchcase(one, pattern)]
         if not found:
             what = f"no rule of the packs beneath is named {pattern!r}"
-            stack.problems.append(mark.problem(what, nearest(pattern, rules)))
+            stack.problems.append(mark.problem(what, did_you_mean(pattern, rules)))
         for one in found:
             stack.nodes.pop(rules.pop(one))
             stack.disabled.append(one)

@@ -9,25 +9,29 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from guestfix.actions import ACTIONS, find_action
+from guestfix.base.nearest import did_you_mean
+from guestfix.base.record import replace
+from guestfix.catalog.facts import KINDS
 from guestfix.editors import OPS, find_op
 from guestfix.pack.bind import FACT
+from guestfix.pack.known import Known, kind_of_type, misfit
 from guestfix.pack.model import Step
 from guestfix.pack.pathsets import Sets, expand
 from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.yamlpos import Node
 
 
-def read_steps(rule: Reader, sets: Sets) -> tuple[Step, ...]:
+def read_steps(rule: Reader, sets: Sets, facts: Known) -> tuple[Step, ...]:
     """Return the steps of a rule, noting every problem of theirs. ``sets`` are the named sets of paths."""
-    steps = [_read_step(step, sets) for step in rule.readers("do", "a step", required=True)]
+    steps = [_read_step(step, sets, facts) for step in rule.readers("do", "a step", required=True)]
     return tuple(step for step in steps if step is not None)
 
 
-def _read_step(step: Reader, sets: Sets) -> Step | None:
+def _read_step(step: Reader, sets: Sets, facts: Known) -> Step | None:
     step.allow(("in", "op", "action", "args"))
     places = step.child("in", required=True)
     globs = expand(texts_of(places, "in", step), sets, step) if places is not None else ()
@@ -37,44 +41,67 @@ def _read_step(step: Reader, sets: Sets) -> Step | None:
         return None
     kind, name, known = ("op", op, OPS) if op else ("action", action, ACTIONS)
     if name not in known:
-        near = [other for other in sorted(known) if other.split(".")[0] == name.split(".")[0]]
-        step.complain(
-            step.keys[kind].mark, f"there is no {kind} {name!r}", f"known: {', '.join(near or sorted(known))}"
-        )
+        other = "action" if op else "op"
+        remedy = f"it is an {other}: write {other}: {name}" if name in (ACTIONS if op else OPS) else ""
+        remedy = remedy or did_you_mean(name, known) or "see: guestfix list ops"
+        step.complain(step.keys[kind].mark, f"there is no {kind} {name[:80]!r}", remedy)
         return None
     function = find_op(name) if op else find_action(name)
-    return Step(globs, op, action, _read_args(step, function))
+    return Step(globs, op, action, _read_args(step, function, facts))
 
 
-def _read_args(step: Reader, function: Callable[..., Any]) -> dict[str, Any]:
+def _read_args(step: Reader, function: Callable[..., Any], facts: Known) -> dict[str, Any]:
     node = step.child("args")
     given = Reader(node, step.problems, "args").keys if node is not None else {}
     hints = typing.get_type_hints(function)
     wanted = dict(list(inspect.signature(function).parameters.items())[1:])
     for name, value in given.items():
         if name not in wanted:
-            step.complain(value.mark, f"there is no argument {name!r}", f"known: {', '.join(wanted) or 'none'}")
+            step.complain(value.mark, f"there is no argument {name!r}", did_you_mean(name, wanted) or "it takes none")
     for name, parameter in wanted.items():
         if parameter.default is parameter.empty and name not in given:
             step.complain(step.node.mark, f"the argument {name!r} is missing")
     return {
-        name: _compile_argument(step, name, value, hints.get(name, str))
+        name: _compile_argument(step, name, value, hints.get(name, str), facts)
         for name, value in given.items()
         if name in wanted
     }
 
 
-def _compile_argument(step: Reader, name: str, node: Node, wanted: Any) -> list[Any]:
+def _compile_argument(step: Reader, name: str, node: Node, wanted: Any, facts: Known) -> list[Any]:
+    kind = kind_of_type(wanted)
     if node.text is not None and (whole := FACT.fullmatch(node.text)):
+        _check_fact(step, node, whole[1], kind, facts)
         return ["fact", whole[1]]
-    if node.text is not None and FACT.search(node.text) and wanted is str:
+    if node.text is not None and FACT.search(node.text) and kind in ("text", ""):
+        for found in FACT.finditer(node.text):
+            _check_fact(step, node, found[1], "text", facts)
         return ["text", node.text]
+    for one, text in _texts_in(node):
+        if FACT.search(text):
+            step.complain(one.mark, f"a fact can't stand inside {KINDS[kind or 'text']}", "give the fact alone")
     origin = typing.get_origin(wanted) or wanted
     try:
         return ["const", _convert(node, origin)]
     except ValueError as error:
         step.complain(node.mark, f"the argument {name!r} {error}")
         return ["const", None]
+
+
+def _texts_in(node: Node) -> Iterator[tuple[Node, str]]:
+    if node.text is not None:
+        yield node, node.text
+    for inner in (*(node.items or ()), *(node.keys or {}).values()):
+        yield from _texts_in(inner)
+
+
+def _check_fact(step: Reader, node: Node, name: str, kind: str, facts: Known) -> None:
+    wrong = misfit(name, kind, facts)
+    if wrong is None:
+        return
+    at = node.mark.source.find("{" + name + "}", node.mark.column - 1)
+    mark = replace(node.mark, column=at + 2) if at >= 0 else node.mark
+    step.complain(mark, *wrong)
 
 
 def _convert(node: Node, wanted: Any) -> Any:

@@ -10,46 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from guestfix.base.record import frozen, names_of
+from guestfix.base.record import names_of
+from guestfix.catalog.facts import FACTS, FactKind
 from guestfix.pack.model import Names
 from guestfix.pack.ranges import RangeError, parse_span
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import Mark, Node
 
-
-@frozen
-class SystemFact:
-    """A fact that a system's file may give. ``kind`` is text, list or flag; ``values``: all it may be."""
-
-    kind: str
-    says: str
-    values: tuple[str, ...] = ()
-
-
-SYSTEM_FACTS: Mapping[str, SystemFact] = {
-    "init": SystemFact(
-        "text",
-        "who mounts what fstab lists at boot",
-        ("systemd", "mountall", "sysv", "openrc", "runit"),
-    ),
-    "initramfs": SystemFact(
-        "text",
-        "the program that makes its initramfs; none where it boots without",
-        ("dracut", "initramfs-tools", "mkinitcpio", "mkinitfs", "mkinitrd-rh", "mkinitrd-suse", "genkernel", "none"),
-    ),
-    "kernels": SystemFact("list", "globs for the releases (uname -r) of its own kernels; !GLOB for those that are not"),
-    "kernel_packages": SystemFact("text", "the package with the drivers of the kernel {kernel}"),
-    "install": SystemFact("text", "the command that installs a package"),
-    "efi_folders": SystemFact("list", "its folders below EFI on the EFI system partition, the usual one first"),
-    "ifcfg": SystemFact(
-        "text",
-        "who reads ifcfg files: in Red Hat's place network-scripts or networkmanager, in SUSE's ifup or wicked",
-        ("network-scripts", "networkmanager", "ifup", "wicked", "none"),
-    ),
-    "network_files": SystemFact("list", "files or globs of its own that set the network up and are left as they are"),
-    "dom0": SystemFact("flag", "its kernel is the first guest (dom0) of a Xen that comes with the system"),
-    "grub_by_firmware": SystemFact("flag", "its GRUB is patched to load a kernel by linux16 or linuxefi"),
-    "wide_nvme_timeout": SystemFact("list", "globs for its kernels before 4.15 whose nvme_core.io_timeout is wide"),
+SYSTEM_FACTS: Mapping[str, FactKind] = {
+    name.removeprefix("system."): kind for name, kind in FACTS.items() if name.startswith("system.")
 }
 """By name; the fact is ``system.<name>``."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from guestfix.base.nearest import did_you_mean
 from guestfix.pack.schema import Reader
-from guestfix.pack.stack import nearest
 from guestfix.pack.yamlpos import Node
 
 LIMIT_KEYS = ("volumes", "disk_bytes", "root_filesystems")
@@ -24,7 +24,7 @@ def load_tables(nodes: Mapping[str, Node], top: Reader) -> dict[str, Any]:
         name = path.removeprefix("tables/").removesuffix(".yaml")
         read = TABLES.get(name)
         if read is None:
-            top.complain(node.mark, f"there is no table {name!r}", nearest(name, TABLES))
+            top.complain(node.mark, f"there is no table {name!r}", did_you_mean(name, TABLES))
         else:
             found[name] = read(Reader(node, top.problems, f"the table {name}"))
     return found

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from guestfix.base.facts import Facts, Unknown
+from guestfix.base.record import frozen
 from guestfix.base.versions import version_key
 
 Condition = list[Any]
@@ -57,14 +58,49 @@ def _compile(tree: Any, depth: int = 0) -> Any:
     return [str(tree.data), *parts]
 
 
+@frozen
+class Use:
+    """One use of a fact in a condition: ``relation`` is compare, in, has, known or truth.
+
+    ``values`` are what it is compared with; these and the fact's name have their columns (1-based).
+    """
+
+    name: str
+    column: int
+    relation: str
+    operator: str = ""
+    values: tuple[tuple[str, int], ...] = ()
+
+
+_RELATIONS = {"compare": "compare", "member": "in", "stranger": "in", "has": "has", "known": "known", "truth": "truth"}
+
+
+def _uses(tree: Any) -> Iterator[Use]:
+    if getattr(tree, "data", "") not in _RELATIONS:
+        for child in getattr(tree, "children", ()):
+            yield from _uses(child)
+        return
+    fact, *rest = tree.children
+    operator = str(rest.pop(0)) if tree.data == "compare" else ""
+    tokens = [token for part in rest for token in part.scan_values(lambda _: True)]
+    values = tuple((token[1:-1] if token.type == "QUOTED" else str(token), int(token.column)) for token in tokens)
+    yield Use(str(fact), int(fact.column), _RELATIONS[tree.data], operator, values)
+
+
 def compile_condition(text: str) -> Condition:
     """Return the compiled condition. Raises ConditionError with the column of the mistake."""
+    return read_condition(text)[0]
+
+
+def read_condition(text: str) -> tuple[Condition, tuple[Use, ...]]:
+    """Return the compiled condition and every use of a fact in it. Raises ConditionError."""
     import lark
 
     if len(text) > LONGEST:
         raise ConditionError(f"a condition has at most {LONGEST} characters", LONGEST + 1)
     try:
-        compiled = _compile(_parser().parse(text))
+        tree = _parser().parse(text)
+        compiled = _compile(tree)
     except lark.UnexpectedInput as error:
         column = error.column if isinstance(error.column, int) and error.column > 0 else len(text) + 1
         if (
@@ -73,7 +109,7 @@ def compile_condition(text: str) -> Condition:
         ):
             raise ConditionError("the condition ends too early", len(text) + 1) from error
         raise ConditionError("this can't be read as a condition here", column) from error
-    return list(compiled)
+    return list(compiled), tuple(_uses(tree))
 
 
 def facts_of(condition: Condition) -> list[str]:

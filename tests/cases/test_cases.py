@@ -4,9 +4,15 @@ import pytest
 
 from guestfix.cases.runner import compare, find_cases, run_case
 from guestfix.pack.cache import load_pack
+from tests.build.facts import hold_to_the_table
 from tests.build.packs import REAL
 
 CASES = find_cases(REAL)
+
+
+@pytest.fixture(autouse=True)
+def facts_of_the_table(monkeypatch):
+    hold_to_the_table(monkeypatch)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.folder.relative_to(REAL)))

@@ -33,17 +33,17 @@ def when(*conditions):
 
 
 def test_unknown_is_not_false(tmp_path):
-    plan, decision = decided(tmp_path, when("some.fact == x", "os.family == linux"))
+    plan, decision = decided(tmp_path, when("payload.dir == x", "os.family == linux"))
     assert (decision.outcome, plan.changes) == ("undecided", ())
-    assert "unknown: some.fact" in decision.because
+    assert "unknown: payload.dir" in decision.because
     (finding,) = [one for one in plan.findings if one.code == "GF-RULE-UNDECIDED"]
     assert (finding.rule, finding.severity) == ("fstab/shares", "info")
-    assert finding.summary == "rule fstab/shares can't be decided, for some.fact is unknown"
+    assert finding.summary == "rule fstab/shares can't be decided, for payload.dir is unknown"
 
 
 def test_many_undecided_rules_are_one_finding(tmp_path):
     rules = {
-        f"fstab/r{number}": when("some.fact == x").replace("fstab/shares", f"fstab/r{number}") for number in range(7)
+        f"fstab/r{number}": when("payload.dir == x").replace("fstab/shares", f"fstab/r{number}") for number in range(7)
     }
     plan = make_plan(guest(tmp_path), load_pack(make_pack(tmp_path / "pack", rules)))
     (finding,) = [one for one in plan.findings if one.code == "GF-RULE-UNDECIDED"]
@@ -53,7 +53,7 @@ def test_many_undecided_rules_are_one_finding(tmp_path):
 
 
 def test_what_is_false_in_any_case_stays_decided(tmp_path):
-    plan, decision = decided(tmp_path, when("some.fact == x", "os.family == windows"))
+    plan, decision = decided(tmp_path, when("payload.dir == x", "os.family == windows"))
     assert (decision.outcome, decision.because) == ("no", "not: os.family == windows")
     assert not [one for one in plan.findings if one.code == "GF-RULE-UNDECIDED"]
 
@@ -108,9 +108,9 @@ def test_a_rule_that_fails_leaves_no_half_of_it(tmp_path, monkeypatch):
 
 
 def test_a_missing_fact_in_an_argument_is_a_failed_rule(tmp_path):
-    rule = RULE.format(id="fstab/shares").replace("why: not reachable there", 'why: "{no.such}"')
+    rule = RULE.format(id="fstab/shares").replace("why: not reachable there", 'why: "{payload.dir}"')
     _, decision = decided(tmp_path, rule)
-    assert decision.outcome == "failed" and "no.such is missing" in decision.because
+    assert decision.outcome == "failed" and "payload.dir is missing" in decision.because
 
 
 def test_a_rule_that_would_change_nothing_is_not_offered(tmp_path):

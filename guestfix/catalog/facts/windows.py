@@ -1,0 +1,65 @@
+"""Facts that only Windows has."""
+
+from __future__ import annotations
+
+from guestfix.catalog.facts.kind import FactKind
+
+_BY = "windows.detector"
+_SERVICE = "service start start_override file present"
+
+# fmt: off
+WINDOWS: dict[str, FactKind] = {
+    "windows.agent_versions": FactKind("table", "versions of installed guest software, by product", _BY),
+    "windows.agents": FactKind("list", "installed guest software of hypervisors", _BY),
+    "windows.antivirus": FactKind("list", "installed antivirus programs", _BY),
+    "windows.auto_services": FactKind("list", "services beside Windows' own that start by themselves", _BY),
+    "windows.autologon": FactKind("flag", "somebody is logged on automatically at each start", _BY),
+    "windows.bcd": FactKind("list", "the boot configuration stores", _BY),
+    "windows.bitlocker": FactKind("list", "volumes that are encrypted with BitLocker", _BY),
+    "windows.boot_drivers": FactKind("records", "drivers that start at boot", _BY, fields=_SERVICE),
+    "windows.boot_status_policy": FactKind("number", "what the boot menu does after a failed start", _BY,
+        may_lack=True),
+    "windows.clock": FactKind("text", "how Windows takes the hardware clock", _BY, "utc localtime"),
+    "windows.cluster": FactKind("flag", "a node of a failover cluster", _BY),
+    "windows.compact_os": FactKind("flag", "programs are kept packed (CompactOS)", _BY),
+    "windows.control_set": FactKind("text", "the control set that starts", _BY),
+    "windows.control_sets": FactKind("list", "every control set", _BY),
+    "windows.crash_reboot": FactKind("flag", "Windows restarts after a crash", _BY),
+    "windows.device_install_restricted": FactKind("flag", "a policy keeps devices from being installed", _BY),
+    "windows.dirty_volumes": FactKind("list", "volumes whose dirty flag is set", _BY),
+    "windows.disk_group": FactKind("text", "the group of dynamic disks that Windows starts from; empty for none", _BY),
+    "windows.domain_controller": FactKind("flag", "a domain controller", _BY),
+    "windows.dotnet": FactKind("text", "the version of .NET Framework from 4.5 on; empty for none", _BY),
+    "windows.drive_letters": FactKind("table", "each drive letter with its disk id and offset, or volume id", _BY),
+    "windows.edition_id": FactKind("text", "the edition as the registry has it (ServerStandard)", _BY),
+    "windows.ems": FactKind("flag", "Emergency Management Services are on", _BY),
+    "windows.esp": FactKind("text", "where the EFI system partition is seen", _BY),
+    "windows.fast_startup": FactKind("flag", "shutting down hibernates the kernel", _BY),
+    "windows.hibernated": FactKind("flag", "Windows is hibernated or was shut down by fast startup", _BY),
+    "windows.hives": FactKind("table", "the path of each registry hive, by its name", _BY),
+    "windows.hyperv_role": FactKind("flag", "the Hyper-V role is installed", _BY),
+    "windows.image_state": FactKind("text", "setup's state of the image; empty for none", _BY),
+    "windows.languages": FactKind("list", "the languages of the user interface", _BY),
+    "windows.leftover_services": FactKind("list", "services of the old platform's guest software", _BY),
+    "windows.nano": FactKind("flag", "Nano Server", _BY),
+    "windows.nics": FactKind("records", "every interface of TCP/IP with how it gets its address", _BY,
+        fields="guid name device static addresses masks gateways dns"),
+    "windows.orphan_filters": FactKind("list", "filters of device classes whose driver is not there", _BY),
+    "windows.packed_files": FactKind("list", "programs that are packed and can't be read here", _BY),
+    "windows.page_files": FactKind("list", "the page files", _BY),
+    "windows.pending": FactKind("list", "work that waits for the next start", _BY),
+    "windows.product_type": FactKind("text", "workstation (winnt), server (servernt) or controller (lanmannt)", _BY,
+        "winnt servernt lanmannt"),
+    "windows.rdp.enabled": FactKind("flag", "Remote Desktop is on", _BY),
+    "windows.rdp.firewall": FactKind("flag", "the firewall lets Remote Desktop in everywhere", _BY),
+    "windows.rdp.port": FactKind("number", "the port of Remote Desktop", _BY),
+    "windows.rdp.profiles": FactKind("list", "the kinds of network on which it is let in", _BY),
+    "windows.root": FactKind("text", "Windows' folder", _BY),
+    "windows.san_policy": FactKind("number", "whether new disks come online", _BY, may_lack=True),
+    "windows.sha2_signatures": FactKind("flag", "Windows can check SHA-2 signatures of drivers", _BY),
+    "windows.static_addresses": FactKind("flag", "an interface has an address that was set by hand", _BY),
+    "windows.storage_drivers": FactKind("records", "services for storage controllers", _BY, fields=_SERVICE),
+    "windows.sysprepped": FactKind("flag", "the image was generalised with sysprep", _BY),
+    "windows.unattend_file": FactKind("text", "the answer file that the registry names; empty for none", _BY),
+    "windows.writable_hives": FactKind("list", "the hives that can be changed", _BY),
+}
