@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from guestfix.backends.disks import overlaydisk
-from guestfix.backends.disks.hostfiles import HostFile, below
+from guestfix.backends.disks.hostfiles import HostFile, below, type_name
 from guestfix.backends.disks.overlaydisk import Overlays
 from guestfix.base.record import frozen
 
@@ -33,12 +33,14 @@ class Check:
 class Saved:
     """Where the changed disks are. ``how`` is ``overlay``, ``committed`` or ``converted``.
 
-    ``elsewhere`` are folders of files that they need and that must be allowed, for they don't lie below their own.
+    ``elsewhere`` are folders of files that they need and that must be allowed, for they don't lie below their own;
+    ``told`` are the formats that the operator told of the images, as ``--image-type`` takes them.
     """
 
     how: str
     files: tuple[str, ...]
     elsewhere: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 class ImageWriter(ABC):
@@ -70,13 +72,15 @@ class ImageWriter(ABC):
         """
         disks = self.overlays.disks
         read = [one for one in disks[0].image.host.opened if not in_place or not one.named]
+        images = [one.image for one in disks]
+        told = tuple(f"{one.path}={type_name(one.format)}" for one in images if one.host.told(one.path, named=True))
         if in_place:
             done = tuple(overlaydisk.commit(disks))
-            return Saved("committed", done, _elsewhere(done, read))
+            return Saved("committed", done, _elsewhere(done, read), told)
         if fmt:
             return Saved("converted", tuple(overlaydisk.convert(disks, output, fmt)))
         kept = tuple(overlaydisk.keep(disks, output))
-        return Saved("overlay", kept, _elsewhere(kept, read))
+        return Saved("overlay", kept, _elsewhere(kept, read), told)
 
     def can_save(self, *, in_place: bool = False, output: str = "", fmt: str = "") -> None:
         """Raise, before anything is written, what save would raise for names and permissions."""

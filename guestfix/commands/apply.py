@@ -78,7 +78,8 @@ def _undoing(args: argparse.Namespace, outcome: Outcome | None) -> str:
     if outcome is None:
         return shlex.join(["guestfix", "revert", *args.guest])
     allowed = [word for folder in outcome.saved.elsewhere for word in ("--allow-backing", folder)]
-    command = shlex.join(["guestfix", "revert", *outcome.saved.files, "--in-place", *allowed])
+    told = [word for text in outcome.saved.told for word in ("--image-type", text)]
+    command = shlex.join(["guestfix", "revert", *outcome.saved.files, "--in-place", *allowed, *told])
     return command if outcome.saved.how == "committed" else f"delete what was written, or: {command}"
 
 

@@ -84,8 +84,8 @@ class Place:
     def ovf(self, href: str) -> Path:
         return self.file("guest.ovf", ENVELOPE.format(href).encode())
 
-    def ova(self, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
-        with tarfile.open(self.own / "guest.ova", "w", format=tarfile.USTAR_FORMAT) as archive:
+    def ova(self, *members: tuple[tarfile.TarInfo, bytes], form: int = tarfile.USTAR_FORMAT) -> Path:
+        with tarfile.open(self.own / "guest.ova", "w", format=form) as archive:
             text = ENVELOPE.format("disk.raw").encode()
             head = tarfile.TarInfo("guest.ovf")
             head.size = len(text)

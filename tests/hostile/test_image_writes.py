@@ -250,3 +250,31 @@ def test_an_outcome_elsewhere_is_undone_by_what_is_told(
     assert run([*told.split()[1:], "--format", "json"]) == 0
     files = json.loads(capfd.readouterr().out)["guest"]["files"]
     assert [one["path"] for one in files] == [str(out), str(image)]
+
+
+@needs_uml
+def test_a_raw_disk_into_which_its_guest_wrote_a_header(
+    place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The operator's word carries the disk through report, apply, in place or not, and revert; it stays what it is."""
+    data = bytearray(place.disks["own"].read_bytes())
+    header = place.overlay(str(place.victim)).read_bytes()[:400]
+    data[: len(header)] = header  # the boot code's place, before the partition table
+    image = place.file("disk.raw", bytes(data))
+    told = ["--image-type", "raw"]
+    assert run(["report", str(image)]) == 2
+    assert "by its name this is a raw disk, but it looks like a qcow2 image" in capfd.readouterr().err
+    assert run(["report", str(image), *told]) == 1
+    for words, saved in (((), place.own / "disk.guestfix.qcow2"), (("--in-place",), image)):
+        assert run(["apply", f"uml:{image}", *told, *words]) == 0
+        said = capfd.readouterr().out
+        command = f"guestfix revert {saved} --in-place --image-type {image}=raw"
+        assert f"{command}\n" in said and SECRET not in said
+        if saved != image:
+            assert run(["report", str(saved)]) == 2
+            assert "this should be a raw image" in capfd.readouterr().err
+        assert run(command.split()[1:]) == 0
+        assert SECRET not in capfd.readouterr().out
+        assert image.read_bytes()[:400] == header
+        if saved != image:
+            saved.unlink()

@@ -17,6 +17,7 @@ import pytest
 
 from guestfix.backends.status import usable
 from tests.build.images import MIB, convert, debian, filesystem
+from tests.build.images import run as call
 from tests.hostile.imageplace import UUID, Place, Runner, member
 
 
@@ -317,11 +318,73 @@ def test_qcow2_headers_that_readers_differ_on(place: Place, guestfix: Runner, di
         assert (status, says in said) == (2, True), said
 
 
+def vhd_footer(raw: bytes, **fields: tuple[int, bytes]) -> bytes:
+    """Return a VHD's footer with some bytes changed, and its checksum right again."""
+    data = bytearray(raw)
+    for at, value in fields.values():
+        data[at : at + len(value)] = value
+    data[64:68] = bytes(4)
+    struct.pack_into(">I", data, 64, ~sum(data) & 0xFFFFFFFF)
+    return bytes(data)
+
+
 def test_vhd_footers_that_readers_differ_on(place: Place, guestfix: Runner, disks: dict[str, Path]) -> None:
     fixed = convert(Path(shutil.copy(disks["own"], place.own)), "vpc:fixed", "-o", "force_size=on").read_bytes()
     assert guestfix("report", place.file("disk.vhd", fixed))[0] == 1
-    begins = fixed[-512:-452] + b"\0\0\0\3" + fixed[512 - 448 :]
-    other = fixed[:-512] + fixed[-512:-484] + b"vpc " + fixed[-480:-456] + b"\0\1\1\1" + fixed[-452:]
-    for data, says in ((begins, "first and last footer differ"), (other, "readers don't agree")):
-        status, said = guestfix("report", place.file("disk.vhd", data))
+    last = fixed[-512:]
+    for first, end, says in (
+        (vhd_footer(last, kind=(60, b"\0\0\0\3")), last, "first and last footer differ"),
+        (fixed[:512], vhd_footer(last, kind=(60, b"\0\0\0\3")), "first and last footer differ"),
+        (fixed[:512], vhd_footer(last, program=(28, b"vpc "), geometry=(56, b"\0\1\1\1")), "readers don't agree"),
+        (fixed[:512], last[:200] + b"x" + last[201:], "its checksum is wrong"),
+    ):
+        status, said = guestfix("report", place.file("disk.vhd", first + fixed[512:-512] + end))
         assert (status, says in said) == (2, True), said
+
+
+# names that are only names
+
+
+def test_names_of_snapshots_and_bitmaps(place: Place, guestfix: Runner, disks: dict[str, Path]) -> None:
+    image = Path(shutil.copy(disks["own.qcow2"], place.own / "disk.qcow2"))
+    for name in (str(place.victim), "../outside/victim.raw", 'json:{"driver":"file"}'):
+        call("qemu-img", "snapshot", "-c", name, image)
+        call("qemu-img", "bitmap", "--add", image, name)
+    for backend in ("image", "uml") if usable("uml") else ("image",):
+        status, said = guestfix("report", f"{backend}:{image}", "--format", "json")
+        assert status == 1 and [one["path"] for one in json.loads(said)["guest"]["files"]] == [str(image)]
+
+
+def test_two_disks_on_one_base(place: Place, guestfix: Runner, disks: dict[str, Path]) -> None:
+    shutil.copy(disks["own"], place.own / "base.raw")
+    tops = [place.overlay("base.raw", name=f"{name}.qcow2") for name in ("one", "two")]
+    status, said = guestfix("report", *tops, "--root", "/dev/sda1", "--format", "json")
+    assert status in (1, 2) and "given twice" not in said
+    files = [Path(one["path"]).name for one in json.loads(said)["guest"]["files"]]
+    assert files == ["one.qcow2", "base.raw", "two.qcow2"]
+
+
+def test_a_member_of_an_ova_without_a_size(place: Place, guestfix: Runner) -> None:
+    for size in ("-512", "0"):
+        found = member("disk.raw")
+        found.pax_headers = {"size": size}
+        image = place.ova((found, b""), form=tarfile.PAX_FORMAT)
+        status, said = guestfix("report", image)
+        assert status == 2 and "remedy" in said, said
+
+
+def test_more_extents_than_files_may_be_open(place: Place, guestfix: Runner) -> None:
+    import resource
+
+    rows = []
+    for index in range(200):
+        place.file(f"e{index}", bytes(512))
+        rows.append(f'RW 1 FLAT "e{index}" 0')
+    image = place.descriptor(*rows, kind="twoGbMaxExtentFlat")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (150, hard))
+    try:
+        status, said = guestfix("report", image)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert status == 2 and "Too many open files" in said and "ulimit -n" in said

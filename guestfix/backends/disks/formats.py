@@ -224,6 +224,8 @@ def open_vdi(source: Source, block: Block) -> OpenDisk:
     size, chunk, extra, count = struct.unpack_from("<QIII", head, 368)
     if head[64:68] != b"\x7f\x10\xda\xbe":
         raise DiskError("this is no VDI: its magic number is missing")
+    if map_at % 512 or struct.unpack_from("<I", head, 360)[0] != 512:
+        raise DiskError("the VDI header gives sectors or a map that can't be", remedy="copy or export it again")
     if kind not in (1, 2) or any(head[424:456]):
         raise DiskError("a VDI that depends on another image", remedy="clone it in VirtualBox to a full image first")
     if count * chunk < size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import uuid
+from functools import cache
 
 from guestfix.backends.disks.formats import ZERO, Chunked, OpenDisk, Opener, Piece, Source, disk, holds, table
 from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
@@ -40,10 +41,12 @@ def _one_reading(first: bytes, last: bytes, size: int) -> None:
     """DiskError where QEMU would take another footer than the last one, or another size than is written there."""
     both = first[:8] == _FOOTER == last[:8]
     alone = last[:8] == _FOOTER != first[:8] and last[60:64] == b"\0\0\0\3"
-    if alone or (both and first[:80] != last[:80]):
+    if alone or (both and first != last):
         what = "the VHD's first and last footer differ, and readers don't agree which one counts"
         raise DiskError(what, remedy="convert it with the program that made it, then give that")
     footer = last if last[:8] == _FOOTER else first
+    if ~sum(footer[:64] + footer[68:]) & 0xFFFFFFFF != struct.unpack_from(">I", footer, 64)[0]:
+        raise DiskError("the VHD's footer is damaged: its checksum is wrong", remedy="copy or export it again")
     cylinders, heads, sectors = struct.unpack_from(">HBB", footer, 56)
     counted = cylinders * heads * sectors
     if footer[28:32] not in _BY_SIZE and counted * 512 != size and counted != 65535 * 16 * 255:
@@ -79,8 +82,8 @@ _SECTOR = "8141bf1d-a96f-4709-ba47-f233a8faab5f"
 
 def open_vhdx(source: Source, block: Block) -> OpenDisk:
     """Open a fixed or dynamic VHDX whose log is empty."""
-    heads = [read_exact(block, at, 80, "a VHDX header") for at in (1 << 16, 2 << 16)]
-    valid = [head for head in heads if head[:4] == b"head"]
+    heads = [read_exact(block, at, 4096, "a VHDX header") for at in (1 << 16, 2 << 16)]
+    valid = [head for head in heads if head[:4] == b"head" and _sum_holds(head)]
     if not valid:
         raise DiskError("both VHDX headers are damaged")
     newest = max(valid, key=lambda head: int(struct.unpack_from("<Q", head, 8)[0]))
@@ -102,13 +105,33 @@ def open_vhdx(source: Source, block: Block) -> OpenDisk:
 
 
 def _regions(block: Block) -> dict[str, int]:
-    for at in (3 << 16, 4 << 16):
-        raw = read_at(block, at, 1 << 16)
-        if raw[:4] == b"regi":
-            count = min(struct.unpack_from("<I", raw, 8)[0], 2047)
-            entries = (raw[16 + 32 * i : 48 + 32 * i] for i in range(count))
-            return {str(uuid.UUID(bytes_le=e[:16])): struct.unpack_from("<Q", e, 16)[0] for e in entries}
-    raise DiskError("both VHDX region tables are damaged")
+    """Return where the regions are, by the first table, which alone QEMU takes."""
+    raw = read_at(block, 3 << 16, 1 << 16)
+    if raw[:4] != b"regi" or not _sum_holds(raw):
+        raise DiskError("the VHDX's region table is damaged", remedy="copy or export it again")
+    count = min(struct.unpack_from("<I", raw, 8)[0], 2047)
+    entries = [raw[16 + 32 * i : 48 + 32 * i] for i in range(count)]
+    found = {str(uuid.UUID(bytes_le=e[:16])): int(struct.unpack_from("<Q", e, 16)[0]) for e in entries}
+    if len(found) < count:
+        raise DiskError("the VHDX's region table has a region twice", remedy="copy or export it again")
+    return found
+
+
+def _sum_holds(raw: bytes) -> bool:
+    """Tell whether the CRC-32C in bytes 4 to 7 is that of the whole, with those bytes zero."""
+    total = 0xFFFFFFFF
+    table = _crc_table()
+    for byte in raw[:4] + bytes(4) + raw[8:]:
+        total = total >> 8 ^ table[(total ^ byte) & 0xFF]
+    return bool(total ^ 0xFFFFFFFF == struct.unpack_from("<I", raw, 4)[0])
+
+
+@cache
+def _crc_table() -> tuple[int, ...]:
+    rows = list(range(256))
+    for _ in range(8):
+        rows = [row >> 1 ^ (0x82F63B78 if row & 1 else 0) for row in rows]
+    return tuple(rows)
 
 
 def _metadata(block: Block, at: int) -> dict[str, bytes]:

@@ -110,7 +110,7 @@ def _member(host: HostFiles, file: HostFile, path: str, name: str, member: tarfi
         raise DiskError(what, where=where, remedy=_AGAIN)
     if not member.isreg() or member.issparse():
         raise DiskError("this disk is a link or another special file in the OVA", where=where, remedy=_UNPACK)
-    if member.offset_data + member.size > file.block.size:
+    if member.size <= 0 or member.offset_data + member.size > file.block.size:
         raise DiskError("the OVA was cut off: this disk goes beyond its end", where=where, remedy=_AGAIN)
     span = member.offset_data, member.size
     with told_at(where):

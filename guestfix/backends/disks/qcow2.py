@@ -57,6 +57,8 @@ def _qcow2_header(block: Block) -> _Qcow2:
         raise DiskError("the qcow2 image is marked corrupt", remedy="run qemu-img check -r all on a copy of it")
     if features & ~0x1D:
         raise DiskError(f"unknown qcow2 features {features:#x}", remedy="convert it with qemu-img convert")
+    if (l1_at | struct.unpack_from(">Q", head, 48)[0]) % (1 << bits):
+        raise DiskError("a table of the qcow2 image does not begin where a cluster does", remedy=_CHECK)
     counts = (*struct.unpack_from(">QI", head, 48), struct.unpack_from(">I", head, 96)[0] if version > 2 else 4)
     if not (72 if version == 2 else 104) <= length <= 1 << bits or length % 8 or size % 512:
         raise DiskError("the qcow2 header's length, or the disk's size in it, can't be", remedy=_CHECK)

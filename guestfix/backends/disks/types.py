@@ -134,7 +134,9 @@ def settle_below(host: HostFiles, file: HostFile, fmt: str, above: str) -> str:
     seen = look(file.block).format if fmt != "raw" else _magic(file.block)
     if (told or fmt) != seen:
         what = f"this should be a {told or fmt} image, as {above} says, but it is {seen}"
-        raise DiskError(what, where=file.path, remedy=REBASE)
+        name = os.path.basename(file.path)
+        right = f"; or, if its guest wrote that into a raw disk: --image-type {name}=raw" if fmt == "raw" else ""
+        raise DiskError(what, where=file.path, remedy=REBASE + right)
     return told or fmt
 
 

@@ -152,6 +152,8 @@ def open_text(source: Source, block: Block) -> OpenDisk:
     kind = descriptor.fields.get("createType", "")
     if not descriptor.extents or kind not in _TYPES:
         raise DiskError(f"a VMDK descriptor of type {kind or 'none'}, or without extents, can't be read", remedy=_AGREE)
+    if not {"CID", "parentCID"} <= descriptor.fields.keys():
+        raise DiskError("the VMDK descriptor lacks its CID or parentCID, which QEMU asks for", remedy=_AGREE)
     parent = _parent(source, descriptor)
     parts: list[Block] = []
     lines, files = [], parent.files if parent else ()
@@ -253,8 +255,11 @@ def _sparse(block: Block, parent: Block | None) -> Chunked:
         if head[:4] != b"KDMV":
             raise DiskError("the streamOptimized VMDK has no footer: it was cut off", remedy="copy or export it again")
     flags, capacity, grain = struct.unpack_from("<IQQ", head, 8)
+    if struct.unpack_from("<H", head, 77)[0] != flags >> 16 & 1:
+        raise DiskError("the VMDK header contradicts itself about its compression", remedy="copy or export it again")
+    holds(block, struct.unpack_from("<Q", head, 64)[0] * 512)
     per_table, gd_at = struct.unpack_from("<I", head, 44)[0], struct.unpack_from("<Q", head, 56)[0]
-    if not per_table or not grain:
+    if not 0 < per_table <= 512 or not grain:
         raise DiskError("the VMDK header is damaged: no grains")
     return _grains(block, parent, (capacity, grain, gd_at, -(-capacity // (per_table * grain)), per_table, flags))
 
