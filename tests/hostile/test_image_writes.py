@@ -93,6 +93,21 @@ def test_every_reader_reads_the_same_disk(backend: str, place: Place, guestfix: 
         assert said.replace(f"{backend}:", "") == guestfix("report", f"image:{found[name]}")[1].replace("image:", "")
 
 
+@needs_uml
+@pytest.mark.parametrize("export", ["raw", "nbd"])
+def test_the_storage_daemon_has_nothing_else_open(export: str, place: Place) -> None:
+    """What it has open of the host is what stands in the report, whatever lies in the folder."""
+    found = chains(place)
+    for name in ("split", "on-split", "snapshot", "data", "ova"):
+        made = Overlays(open_images([str(found[name])]), export=export)
+        assert made._daemon is not None
+        fds = Path(f"/proc/{made._daemon.pid}/fd")
+        real = {os.readlink(fds / number) for number in os.listdir(fds)}
+        listed = {path for path, _ in made.host.listed()}
+        assert {path for path in real if path.startswith(str(place.own.parent))} == listed, name
+        made.close()
+
+
 # in place
 
 

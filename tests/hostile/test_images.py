@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from guestfix.backends import open_guest
 from guestfix.backends.status import usable
+from guestfix.base.errors import GuestfixError, UsageError
 from tests.build.images import MIB, convert, debian, filesystem
 from tests.build.images import run as call
 from tests.hostile.imageplace import UUID, Place, Runner, member
@@ -252,6 +254,27 @@ def test_the_type_that_is_told(place: Place, guestfix: Runner, disks: dict[str, 
     assert guestfix("report", top, "--image-type", "base.raw=raw")[0] == 1
     assert guestfix("report", top, "--image-type", "qcow2")[0] == 2  # says nothing of what it names
     assert base.read_bytes() == disks["own"].read_bytes()
+
+
+def test_what_a_program_may_tell(place: Place, tmp_path: Path, disks: dict[str, Path]) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    image = place.overlay(shutil.copy(disks["own.qcow2"], shared), "qcow2").rename(place.own / "disk")
+    with pytest.raises(GuestfixError, match="by its name this is a raw disk"):
+        open_guest(str(image))
+    with pytest.raises(GuestfixError, match="may only name files below its own folder"):
+        open_guest(str(image), image_types=["qcow2"])
+    assert open_guest(str(image), image_types=["qcow2"], allow_backing=[str(shared)]).read("/etc/hostname") == b"own\n"
+    with pytest.raises(UsageError, match="--allow-backing, --image-type go with it"):
+        open_guest(str(tmp_path), image_types=["raw"])
+
+
+def test_links_that_lead_in_a_circle_or_nowhere(place: Place, guestfix: Runner) -> None:
+    place.link("circle", place.own / "circle")
+    place.link("nowhere", place.own / "none")
+    for name, says in (("circle", "Too many levels of symbolic links"), ("nowhere", "needs is missing")):
+        status, said = guestfix("report", place.overlay(name))
+        assert (status, says in said) == (2, True), said
 
 
 def test_names_of_the_operator_may_be_links(place: Place, guestfix: Runner, disks: dict[str, Path]) -> None:

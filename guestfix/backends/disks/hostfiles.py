@@ -106,8 +106,11 @@ class HostFiles:
         try:
             pinned = os.open(shown, os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
-            raise DiskError(missing.format(shown) or f"a file that the image needs is missing: {shown}",
-                            where=asker.path, remedy=remedy or _COPY) from error  # fmt: skip
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                what = f"can't open {shown}, its {role}: {error.strerror}"
+                raise DiskError(what, where=asker.path, remedy=_OPENING.get(error.errno or 0, _COPY)) from error
+            what = missing.format(shown) or f"a file that the image needs is missing: {shown}"
+            raise DiskError(what, where=asker.path, remedy=remedy or _COPY) from error
         try:
             self._may_open(pinned, asker, name, role)
             return self._keep(pinned, shown, shown, f"{role} of {asker.path}", asker.home)
