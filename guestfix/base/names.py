@@ -20,6 +20,8 @@ MAX_PATH = 4095
 
 LINUX_HOME = "/var/lib/guestfix"
 WINDOWS_HOME = "/ProgramData/guestfix"
+MAX_DEPTH = 64
+"""Folders on the way to a path that a plan changes."""
 _BACKUP = regex(r"\.(.+)\.guestfix\.(?:[1-9][0-9]{0,17}\.)?orig", re.DOTALL)
 
 
@@ -108,6 +110,8 @@ def path_problem(path: str) -> str:
         return "not a path: it has half a character"
     if len(encoded) > MAX_PATH or any(len(part) > MAX_NAME for part in encoded.split(b"/")):
         return "longer than a path can be"
+    if len(parts) - 2 > MAX_DEPTH:
+        return f"below more than {MAX_DEPTH} folders"
     return _own_problem(path)
 
 

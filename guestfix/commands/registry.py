@@ -142,7 +142,8 @@ def _open_file(path: str, logs: list[str] | None) -> Hive:
 
 def _logs_beside(path: str) -> list[str]:
     folder, name = os.path.split(path)
-    names = {one.lower(): one for one in os.listdir(folder or ".")}
+    with os.scandir(folder or ".") as entries:  # a link or a pipe that has a log's name is none
+        names = {one.name.lower(): one.name for one in entries if one.is_file(follow_symlinks=False)}
     found = (names.get(name.lower() + suffix) for suffix in LOGS)
     return [os.path.join(folder, one) for one in found if one]
 

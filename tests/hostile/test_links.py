@@ -21,6 +21,7 @@ from guestfix.base.guest import Meta, Stat
 from guestfix.base.record import replace
 from guestfix.base.recorder import Recorder
 from guestfix.cases.harvest import write_tree
+from guestfix.commands.registry import _logs_beside
 from tests.build.plans import every_kind, make_guest, plan_for
 from tests.build.tree import build
 from tests.hostile import races
@@ -304,3 +305,14 @@ def test_the_harness_sees_a_reader_that_follows_links(tmp_path: Path) -> None:
     races._exchange(os.fsencode(root / "etc"), os.fsencode(root / "etc.swap"))
     assert races.MARK in (root / "etc/hosts").read_text()
     assert races.MARK not in repr(races.read_everything(DirectoryGuest(str(root))))
+
+
+def test_a_hives_logs_are_no_links_and_no_pipes(tmp_path: Path) -> None:
+    """A hive in a hostile folder, which is named on the command line: what lies beside it is the guest's."""
+    for name in ("SYSTEM", "SYSTEM.LOG", "SOFTWARE", "SOFTWARE.LOG1"):
+        (tmp_path / name).touch()
+    (tmp_path / "SYSTEM.LOG1").symlink_to("/etc/hostname")
+    os.mkfifo(tmp_path / "SYSTEM.LOG2")
+    assert "SYSTEM.LOG1" not in str(_logs_beside(str(tmp_path / "SYSTEM")))
+    assert "SYSTEM.LOG2" not in str(_logs_beside(str(tmp_path / "SYSTEM")))
+    assert _logs_beside(str(tmp_path / "SOFTWARE")) == [str(tmp_path / "SOFTWARE.LOG1")]

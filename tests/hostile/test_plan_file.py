@@ -111,6 +111,7 @@ PATHS = {
     "half a character": "/etc/\ud800",
     "a long name": "/etc/" + "n" * 256,
     "a long path": "/e" * 3000,
+    "a deep path": "/d" * 70,
     "a backup": "/etc/.fstab.guestfix.orig",
     "a staged file": "/etc/.fstab.guestfix.new",
     "a second backup": "/etc/.x.guestfix.2.orig",
