@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from guestfix.base.errors import GuestfixError
 from guestfix.formats import udevrules
-from guestfix.formats.network import devicelist
+from guestfix.formats.network import devicelist, iptables
 from guestfix.formats.storage import lvmconf, mdadmconf, multipath
 
 READERS: dict[str, Callable[[bytes], object]] = {
@@ -21,6 +21,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "multipath.conf": multipath.read,
     "mdadm.conf": mdadmconf.read,
     "udev rules": udevrules.read,
+    "iptables": lambda src: iptables.judge(b"*filter\n:INPUT DROP\n-A INPUT " + src, 22),
     "device list": lambda src: devicelist.matches(devicelist.parse(src.decode("latin-1")), devicelist.Device("eth0")),
 }
 PARTS = [
@@ -32,7 +33,7 @@ texts = st.lists(st.sampled_from(PARTS), max_size=60).map(b"".join) | st.binary(
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(src=texts)
 def test_any_bytes_end_in_our_errors(name: str, src: bytes) -> None:
     """And what was read is the same after more lines that are none."""
@@ -53,6 +54,8 @@ HOSTILE = {
     "commas": b"," * 500_000,
     "comments": b"#\n" * 250_000,
     "lines that go on": b"ARRAY x\n" + b" y\n" * 150_000,
+    "distinct rules": b"".join(b"\n-A INPUT -s 10.0.0.1 -m x --y %d -j ACCEPT" % number for number in range(6_000)),
+    "options": b" -p tcp ! --x" * 300 + b"\n-A INPUT" + b" -p" * 80_000,
     "rules that go on": b'NAME="x", \\\n' * 40_000,
 }
 

@@ -1,36 +1,74 @@
-"""iptables-save(8) files: what they do with a new TCP connection to a port."""
+"""iptables-save(8) files: what they do with a new TCP connection to a port.
+
+line = "*" table | ":" chain policy counters? | ("-A" | "-I") chain option* | "-P" chain policy | "COMMIT" | "#" any
+option = "!"? name "!"? word*       the second "!" is the older way to negate
+word = letters and quoted text, as a shell reads them
+"""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
-from contextlib import suppress
+from functools import lru_cache
 
+import pyparsing as pp
+
+from guestfix.base.patterns import regex
+from guestfix.base.record import field, mutable
 from guestfix.formats.network.firewall import CLOSED, LIMITED, port_in
 from guestfix.formats.network.packetfilter import MAYBE, NO, YES, Answer, Chain, FilterRule, decide
 
+MAX_RULES = 5_000
+"""Rules of the chains that a packet may come to."""
+
 MAX_LINE = 4096
-"""Characters of a rule whose quotes are looked at; iptables itself takes comments of 256."""
+"""Characters of a rule; iptables takes comments of 256, and 15 ports."""
 
 _TARGETS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "drop", "RETURN": "return"}
 _NO_VERDICT = ("LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TCPMSS", "AUDIT", "TRACE", "CT", "NOTRACK", "SET")
 _ANY = ("0.0.0.0/0", "::/0", "0/0", "0.0.0.0/0.0.0.0")
-_TAKE_ONE = {
+_DECIDES_NOTHING = (
     "-m", "--match", "--comment", "--reject-with", "--log-prefix", "--log-level", "--limit-burst", "--hashlimit-burst",
-}  # fmt: skip
+    "--syn", "--tcp-flags",
+)  # fmt: skip
 _CERTAIN_MATCHES = ("tcp", "state", "conntrack", "comment", "multiport", "addrtype")
+
+_QUOTED = regex(r"""\\(.)|"((?:[^"\\]|\\.)*)"|'([^']*)'""")
+_INNER = regex(r'\\(["\\$`])')
+
+
+def _unquoted(found: pp.ParseResults) -> str:
+    return _QUOTED.sub(lambda one: one[1] or one[3] or _INNER.sub(r"\1", one[2] or ""), found[0])
+
+
+_WORD = pp.Regex(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+(?=\s|\Z)""").set_parse_action(_unquoted)
+_BARE = pp.Regex(r"\S+")
+_NAME = pp.Regex(r"(?:--[A-Za-z][\w-]*|-[A-Za-z0-9])(?=\s|\Z)")
+_NOT = pp.Regex(r"!(?=\s)")
+_WORDS = pp.Group(pp.ZeroOrMore(~(_NOT | _NAME) + (_WORD | _BARE)))
+_OPTION = pp.Group(pp.Opt(_NOT("not")) + _NAME("name") + pp.Opt(_NOT("not")) + _WORDS)
+_RULE = pp.ZeroOrMore(_OPTION | pp.Suppress(_BARE))
+
+
+@mutable
+class _Saved:
+    """A chain as it is written: its rules as (line, text) in the order in which they are tried."""
+
+    policy: str = ""
+    line: int = 0
+    rules: list[tuple[int, str]] = field(default_factory=list)
 
 
 def judge(src: bytes, port: int) -> Answer | None:
     """Return what the filter table's INPUT chain does, or None where the file has no such chain."""
-    chains = parse(src, port)
-    start = chains.get("INPUT")
-    return decide(chains, start) if start is not None else None
+    saved = _read(src)
+    if "INPUT" not in saved:
+        return None
+    chains = _reached(saved, port)
+    return decide(chains, chains["INPUT"])
 
 
-def parse(src: bytes, port: int) -> dict[str, Chain]:
-    """Return the filter table's chains, each rule judged for a new connection to port."""
-    chains: dict[str, Chain] = {}
+def _read(src: bytes) -> dict[str, _Saved]:
+    """Return the filter table's chains."""
+    chains: dict[str, _Saved] = {}
     table = ""
     for number, raw in enumerate(src.decode("utf-8", "replace").split("\n"), 1):
         line = raw.strip()
@@ -41,48 +79,61 @@ def parse(src: bytes, port: int) -> dict[str, Chain]:
         elif line.startswith(":"):
             name, _, rest = line[1:].partition(" ")
             policy = {"ACCEPT": "accept", "DROP": "drop"}.get(rest.split(" ", 1)[0], "")
-            chains[name] = Chain(policy=policy, line=number, hooked=bool(policy))
+            chains[name] = _Saved(policy, number)
         else:
-            _add(chains, line, number, port)
+            _add(chains, line.removeprefix("iptables ").lstrip(), number)
     return chains
 
 
-def _add(chains: dict[str, Chain], line: str, number: int, port: int) -> None:
-    words = line.split()
-    if len(line) <= MAX_LINE and ('"' in line or "'" in line or "\\" in line):
-        with suppress(ValueError):
-            words = shlex.split(line)
-    if words and words[0] == "iptables":
-        words = words[1:]
-    if len(words) < 2:
+def _add(chains: dict[str, _Saved], line: str, number: int) -> None:
+    command, name, rest = (*line.split(None, 2), "", "", "")[:3]
+    if not name:
         return
-    if words[0] in ("-P", "--policy") and len(words) > 2:
-        chain = chains.setdefault(words[1], Chain())
-        chain.policy, chain.line = ("drop" if words[2] == "DROP" else "accept"), number
-    elif words[0] in ("-A", "--append", "-I", "--insert"):
-        rule = _rule(words[2:], port, number, line)
-        rules = chains.setdefault(words[1], Chain()).rules
-        rules.insert(len(rules) if words[0] in ("-A", "--append") else 0, rule)
+    if command in ("-P", "--policy") and rest:
+        chain = chains.setdefault(name, _Saved())
+        chain.policy, chain.line = ("drop" if rest.split()[0] == "DROP" else "accept"), number
+    elif command in ("-A", "--append", "-I", "--insert"):
+        rules = chains.setdefault(name, _Saved()).rules
+        rules.insert(len(rules) if command in ("-A", "--append") else 0, (number, line))
 
 
-def _rule(words: Sequence[str], port: int, number: int, text: str) -> FilterRule:
+def _reached(saved: dict[str, _Saved], port: int) -> dict[str, Chain]:
+    """Return the chains that a packet may come to; behind MAX_RULES rules in all nothing can be told."""
+    chains: dict[str, Chain] = {}
+    todo, budget = ["INPUT"], MAX_RULES
+    while todo:
+        name = todo.pop()
+        if name in chains or name not in saved:
+            continue
+        one = saved[name]
+        rules = [_rule(text, port, number) for number, text in one.rules[:budget]]
+        budget -= len(rules)
+        rules += [FilterRule(YES, "unknown", "", number, text[:200]) for number, text in one.rules[len(rules) :][:1]]
+        chains[name] = Chain(rules, one.policy, one.line, bool(one.policy))
+        todo += dict.fromkeys(rule.target for rule in rules if rule.target and rule.match != NO)
+    return chains
+
+
+def _rule(text: str, port: int, number: int) -> FilterRule:
+    if len(text) > MAX_LINE:  # whatever it is, it can't be told
+        return FilterRule(MAYBE, "accept", "", number, text[:200])
+    match, verdict, target = _judged(text.split(None, 2)[2] if text.count(" ") > 1 else "", port)
+    return FilterRule(match, verdict, target, number, text[:200])
+
+
+@lru_cache(4096)
+def _judged(options: str, port: int) -> tuple[int, str, str]:
+    """Return whether the packet matches, the verdict, and the chain that a jump names."""
     match, verdict, target = YES, "", ""
-    at = 0
-    while at < len(words):
-        negated = words[at] == "!"
-        at += negated
-        option, value = (*words[at : at + 2], "", "")[:2]
-        if value == "!":  # the older form: -p ! tcp
-            negated, at = True, at + 1
-            value = (*words[at + 1 : at + 2], "")[0]
+    for one in _RULE.parse_string(options):
+        option, values = one["name"], one[-1]
+        value = values[0] if values else ""
         if option in ("-j", "--jump", "-g", "--goto"):
             verdict, target = _verdict(option, value)
-            found = YES
-        else:
-            found = _matches(option, value, port)
-        match = min(match, _negate(found) if negated else found)
-        at += 1 if option == "--syn" else 2
-    return FilterRule(match, verdict, target, number, text[:200])
+            continue
+        found = _matches(option, value, port)
+        match = min(match, _negate(found) if "not" in one else found)
+    return match, verdict, target
 
 
 def _verdict(option: str, value: str) -> tuple[str, str]:
@@ -113,7 +164,7 @@ def _matches(option: str, value: str, port: int) -> int:
         return YES if value in _CERTAIN_MATCHES else NO if value in ("udp", "icmp", "icmp6", "esp") else MAYBE
     if option == "--dst-type":
         return YES if value == "LOCAL" else NO
-    return YES if option in _TAKE_ONE or option in ("--syn", "--tcp-flags") else MAYBE
+    return YES if option in _DECIDES_NOTHING else MAYBE
 
 
-__all__ = ["CLOSED", "LIMITED", "judge", "parse"]
+__all__ = ["CLOSED", "LIMITED", "judge"]

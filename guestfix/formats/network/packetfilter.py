@@ -69,7 +69,7 @@ class _Walk:
         return None
 
     def _apply(self, rule: FilterRule, depth: int) -> Answer | None:
-        state = {"accept": OPEN, "drop": CLOSED}.get(rule.verdict, "")
+        state = {"accept": OPEN, "drop": CLOSED, "unknown": LIMITED}.get(rule.verdict, "")
         if rule.verdict in ("jump", "goto"):
             below = self.run(self.chains.get(rule.target, Chain()), depth + 1)
             if rule.match == YES:

@@ -71,6 +71,21 @@ IPTABLES = [
     ("another table", "*nat\n:INPUT ACCEPT\n-A INPUT -j DROP\nCOMMIT\n*filter\n:INPUT ACCEPT\nCOMMIT\n", "open", 6),
     ("inserted", "*filter\n:INPUT ACCEPT\n-A INPUT -j ACCEPT\n-I INPUT -p tcp --dport 22 -j DROP\n", "closed", 4),
     ("a loop of chains", "*filter\n:INPUT DROP\n:A -\n-A INPUT -j A\n-A A -j A\n", "limited", 5),
+    (
+        "options of two words",
+        RED_HAT.format("-A INPUT -p tcp --tcp-flags SYN,ACK SYN --dport 22 -j ACCEPT"),
+        "open",
+        8,
+    ),
+    (
+        "a set by name",
+        RED_HAT.format("-A INPUT -m set ! --match-set bad src -p tcp --dport 2222 -j ACCEPT"),
+        "closed",
+        9,
+    ),
+    ("options without a word", RED_HAT.format("-A INPUT -p tcp --dport 22 --syn -j ACCEPT"), "open", 8),
+    ("words that go on", RED_HAT.format("-A INPUT -p tcp --dport 22 -m comment --comment x\\ -j -j ACCEPT"), "open", 8),
+    ("a quote that is open", RED_HAT.format('-A INPUT -p tcp --dport 22 -m comment --comment "x -j ACCEPT'), "open", 8),
     ("a policy by command", "*filter\n-P INPUT DROP\n-A INPUT -p tcp --dport 22 -j ACCEPT\n", "open", 3),
 ]  # fmt: skip
 
@@ -221,3 +236,11 @@ def test_a_hundred_thousand_rules_end() -> None:
     rules = "*filter\n:INPUT DROP\n:A -\n" + "-A A -s 192.0.2.1 -j ACCEPT\n" * 30000 + "-A INPUT -j A\n" * 3
     answer = iptables.judge(rules.encode(), 22)
     assert answer is not None and answer.state == "limited"
+
+
+def test_behind_too_many_rules_nothing_is_told() -> None:
+    rules = "*filter\n:INPUT ACCEPT\n:A -\n-A INPUT -p udp -j A\n" + "-A A -j DROP\n" * 9000
+    assert iptables.judge((rules + "-A INPUT -p tcp --dport 22 -j DROP\n").encode(), 22).state == "closed"
+    many = "".join(f"-A A -s 192.0.2.{number % 256} -j LOG\n" for number in range(9000))
+    answer = iptables.judge(("*filter\n:INPUT ACCEPT\n:A -\n-A INPUT -j A\n" + many).encode(), 22)
+    assert (answer.state, answer.line) == ("limited", 5004)
