@@ -48,12 +48,13 @@ Content = bytes | Link | None
 class Edit:
     """An editor's result when it has notes; without notes it returns the bare content.
 
-    ``diff`` is what the report shows instead of a unified diff, for binary files.
+    ``diff`` is what the report shows instead of a unified diff, for binary files. ``mode`` is that of a new file.
     """
 
     content: Content
     notes: tuple[Note, ...] = ()
     diff: str = ""
+    mode: int | None = None
 
 
 Table = Mapping[str, str]

@@ -161,6 +161,24 @@ class Overlay:
         linked = self.stat(path, follow=False)
         return Link(self.readlink(path)) if linked is not None and linked.kind == "symlink" else None
 
+    def link_or_bytes(self, path: str) -> Content:
+        """Return what the path itself is: a Link, whatever it leads to, a file's bytes, or None.
+
+        Raises Unreadable for what is neither, and TooLarge as :meth:`read` does.
+        """
+        found = self.stat(path, follow=False)
+        if found is None:
+            return None
+        if found.kind == "symlink":
+            return Link(self.readlink(path))
+        if found.kind != "file":
+            raise Unreadable(f"not a regular file but a {found.kind}; it is left alone", where=path)
+        return self.read(path)
+
+    def entry(self, path: str) -> str:
+        """Return the path with the links of its folder resolved, but not its own."""
+        return self._link_place(path)
+
     # changing
 
     @contextmanager
@@ -187,6 +205,13 @@ class Overlay:
         if draft.meta is None and known is None:
             draft.meta = self._meta_for_new(place, like, mode)
         draft.content, draft.splices = content, None
+
+    def remove(self, path: str) -> None:
+        """Make nothing be at path. Of a link that goes, not what it leads to. Raises Unreadable for a folder."""
+        place = self._link_place(path)
+        self.link_or_bytes(path)
+        draft = self._draft_for(path, place, "")
+        draft.content, draft.splices = None, None
 
     def splice(self, path: str, splices: Sequence[Splice], *, diff: str = "") -> None:
         """Change parts of a big file without holding all of it. Offsets count in the base's file."""

@@ -13,6 +13,17 @@ from typing import Any
 from guestfix.base.guest import MAX_READ
 
 OPS: dict[str, str] = {
+    "file.create": "system.files:create",
+    "file.delete": "system.files:delete",
+    "file.empty": "system.files:empty",
+    "file.link": "system.files:link",
+    "ini.set": "system.settings:set_ini",
+    "modprobe.blacklist": "system.modules:blacklist",
+    "modprobe.options": "system.modules:options",
+    "shellvars.set": "system.settings:set_shell",
+    "sysctl.set": "system.settings:set_sysctl",
+    "text.ensure_line": "system.text:ensure_line",
+    "text.replace_line": "system.text:replace_line",
     "resumeconf.set_resume": "initramfs.resume:set_resume",
     "bootmenu.default_terminal": "boot.menu:default_terminal",
     "bootmenu.default_uuid": "boot.menu:default_uuid",
@@ -67,6 +78,9 @@ OPS: dict[str, str] = {
     "bootini.ems_off": "windows.bootini:ems_off",
 }
 
+
+ABOUT_NAMES = ("file.delete", "file.link")
+"""Operations on a name itself: they are given a link where it is one, not the file that it leads to."""
 
 HIVE_LIMIT = 512 * 1024 * 1024
 """Bytes of a registry hive that an editor takes."""

@@ -14,7 +14,8 @@ from guestfix.base.record import asdict
 from guestfix.pack.files import default_pack_path, digest_of, pack_files
 from guestfix.pack.model import Names, Pack, PackPart, Policy, PolicyDefault, Rule, Step, System, Target
 
-FORMAT = 4
+FORMAT = 5
+STEP_LISTS = ("globs", "when", "when_text")
 MOST_PACKS = 16
 
 Place = str | os.PathLike[str]
@@ -71,7 +72,7 @@ def _policy(data: dict[str, Any]) -> Policy:
 
 
 def _rule(data: dict[str, Any]) -> Rule:
-    steps = tuple(Step(**{**step, "globs": tuple(step["globs"])}) for step in data["steps"])
+    steps = tuple(Step(**{**step, **{name: tuple(step[name]) for name in STEP_LISTS}}) for step in data["steps"])
     lists = {name: tuple(data[name]) for name in ("sources", "when", "when_text", "settles")}
     return Rule(**{**data, **lists, "steps": steps})
 

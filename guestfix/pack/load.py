@@ -15,15 +15,14 @@ from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
 from guestfix.catalog.findings import FINDINGS, RENAMED
 from guestfix.pack.files import digest_of
-from guestfix.pack.known import Known, known_facts, mistakes_of
+from guestfix.pack.known import Known, known_facts
 from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, PolicyDefault, Rule, Target
 from guestfix.pack.pathsets import Sets, read_sets
 from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.stack import Layer, Stack, build, stands_alone
-from guestfix.pack.steps import read_steps
+from guestfix.pack.steps import read_conditions, read_steps
 from guestfix.pack.systems import load_systems
 from guestfix.pack.tables import load_tables, read_limits
-from guestfix.pack.when import Condition, ConditionError, read_condition
 from guestfix.pack.yamlpos import Mark, Node, parse
 
 RULE_KEYS = (
@@ -38,8 +37,8 @@ TARGET_KEYS = (
 
 MAX_NODES = 100_000
 """Keys and values of all files; the pack that comes with guestfix has some 5,000."""
-MOST_CONDITIONS, MOST_AFTER = 64, 16
-"""Conditions of a rule, and ids or globs of the rules that it runs behind."""
+MOST_AFTER = 16
+"""Ids or globs of the rules that a rule runs behind."""
 
 
 def compile_packs(roots: Sequence[str], sources: Sequence[dict[str, bytes]], *, built_in: bool) -> Pack:
@@ -204,7 +203,7 @@ def _rule(reader: Reader, wanted: str, sets: Sets, known: Known) -> tuple[Rule, 
     given = reader.text("id")
     if given and given != wanted:
         reader.complain(reader.keys["id"].mark, f"the rule's id must be {wanted!r}, as its folder is named")
-    conditions = _conditions(reader, known)
+    conditions = read_conditions(reader, known)
     after = reader.child("after")
     rule = Rule(
         id=wanted,
@@ -236,26 +235,6 @@ def _settles(reader: Reader) -> tuple[str, ...]:
             remedy = did_you_mean(code, FINDINGS) or "see: guestfix list findings"
             reader.complain(mark, f"there is no finding {code[:80]!r}", remedy)
     return tuple(code for code, _ in codes)
-
-
-def _conditions(reader: Reader, known: Known) -> list[tuple[str, Condition]]:
-    node = reader.child("when")
-    found = []
-    texts = texts_of(node, "when", reader) if node is not None else []
-    if len(texts) > MOST_CONDITIONS:
-        reader.complain(texts[MOST_CONDITIONS][1], f"a rule has at most {MOST_CONDITIONS} conditions")
-    for text, mark in texts[:MOST_CONDITIONS]:
-        indent = max(mark.source.find(text), mark.column - 1)
-        try:
-            condition, uses = read_condition(text)
-        except ConditionError as error:
-            place = Mark(mark.file, mark.line, indent + error.column, mark.source)
-            reader.complain(place, str(error), "see rules/README.md for the condition language")
-            continue
-        found.append((text, condition))
-        for column, what, remedy in (mistake for use in uses for mistake in mistakes_of(use, known)):
-            reader.complain(Mark(mark.file, mark.line, indent + column, mark.source), what, remedy)
-    return found
 
 
 def _in_order(

@@ -71,13 +71,17 @@ class Step:
 
     An ``op`` step runs a pure editor on every file that ``globs`` match (a glob without pattern
     characters matches whether or not the file exists). An ``action`` step runs once with the whole
-    guest in view, and may change only what ``globs`` match.
+    guest in view, and may change only what ``globs`` match. It is done where ``when`` holds as well as the rule's
+    own; ``follow_up`` is told for after the migration where it changed something.
     """
 
     globs: tuple[str, ...]
     op: str = ""
     action: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
+    when: tuple[Any, ...] = ()
+    when_text: tuple[str, ...] = ()
+    follow_up: str = ""
 
 
 @frozen

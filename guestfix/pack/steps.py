@@ -18,11 +18,15 @@ from guestfix.base.record import replace
 from guestfix.catalog.facts import KINDS
 from guestfix.editors import OPS, find_op
 from guestfix.pack.bind import FACT
-from guestfix.pack.known import Known, kind_of_type, misfit
+from guestfix.pack.known import Known, kind_of_type, misfit, mistakes_of
 from guestfix.pack.model import Step
 from guestfix.pack.pathsets import Sets, expand
 from guestfix.pack.schema import Reader, texts_of
-from guestfix.pack.yamlpos import Node
+from guestfix.pack.when import Condition, ConditionError, read_condition
+from guestfix.pack.yamlpos import Mark, Node
+
+MOST_CONDITIONS = 64
+"""Conditions of a rule, or of a step."""
 
 
 def read_steps(rule: Reader, sets: Sets, facts: Known) -> tuple[Step, ...]:
@@ -31,8 +35,29 @@ def read_steps(rule: Reader, sets: Sets, facts: Known) -> tuple[Step, ...]:
     return tuple(step for step in steps if step is not None)
 
 
+def read_conditions(reader: Reader, known: Known) -> list[tuple[str, Condition]]:
+    """Return the conditions of a rule or step, each with its text, noting every problem of theirs."""
+    node = reader.child("when")
+    found = []
+    texts = texts_of(node, "when", reader) if node is not None else []
+    if len(texts) > MOST_CONDITIONS:
+        reader.complain(texts[MOST_CONDITIONS][1], f"there are at most {MOST_CONDITIONS} conditions")
+    for text, mark in texts[:MOST_CONDITIONS]:
+        indent = max(mark.source.find(text), mark.column - 1)
+        try:
+            condition, uses = read_condition(text)
+        except ConditionError as error:
+            place = Mark(mark.file, mark.line, indent + error.column, mark.source)
+            reader.complain(place, str(error), "see rules/README.md for the condition language")
+            continue
+        found.append((text, condition))
+        for column, what, remedy in (mistake for use in uses for mistake in mistakes_of(use, known)):
+            reader.complain(Mark(mark.file, mark.line, indent + column, mark.source), what, remedy)
+    return found
+
+
 def _read_step(step: Reader, sets: Sets, facts: Known) -> Step | None:
-    step.allow(("in", "op", "action", "args"))
+    step.allow(("in", "op", "action", "args", "when", "follow_up"))
     places = step.child("in", required=True)
     globs = expand(texts_of(places, "in", step), sets, step) if places is not None else ()
     op, action = step.text("op", ""), step.text("action", "")
@@ -47,7 +72,23 @@ def _read_step(step: Reader, sets: Sets, facts: Known) -> Step | None:
         step.complain(step.keys[kind].mark, f"there is no {kind} {name[:80]!r}", remedy)
         return None
     function = find_op(name) if op else find_action(name)
-    return Step(globs, op, action, _read_args(step, function, facts))
+    conditions = read_conditions(step, facts)
+    return Step(
+        globs,
+        op,
+        action,
+        _read_args(step, function, facts),
+        tuple(compiled for _, compiled in conditions),
+        tuple(text for text, _ in conditions),
+        _read_follow_up(step, facts),
+    )
+
+
+def _read_follow_up(step: Reader, facts: Known) -> str:
+    text = step.text("follow_up", "")
+    for found in FACT.finditer(text):
+        _check_fact(step, step.keys["follow_up"], found[1], "text", facts)
+    return text
 
 
 def _read_args(step: Reader, function: Callable[..., Any], facts: Known) -> dict[str, Any]:

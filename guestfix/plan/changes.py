@@ -122,6 +122,8 @@ def _diff_of_delete(base: GuestFS, draft: Draft, before: str) -> str:
         return draft.diff
     if stat is not None and stat.size > WHOLE:
         return f"binary file of {stat.size} bytes, moved aside\n"
+    if before.startswith("link:"):
+        return f"--- link to {one_line(before.removeprefix('link:'))}\n+++ nothing\n"
     try:
         old = base.read(draft.path, WHOLE) if before.startswith("sha256:") else b""
     except GuestError:

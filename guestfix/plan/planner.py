@@ -7,9 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from guestfix import __version__
-from guestfix.actions import find_action
 from guestfix.actions.workbench import Workbench
-from guestfix.base.edit import Edit
 from guestfix.base.errors import EditError, GuestError, UsageError
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.globs import glob
@@ -18,8 +16,7 @@ from guestfix.base.overlay import Overlay
 from guestfix.base.record import asdict, field, frozen, replace
 from guestfix.base.recorder import Recorder
 from guestfix.compat import judge, table_version
-from guestfix.editors import find_op, read_limit
-from guestfix.pack.bind import MissingFact, bind
+from guestfix.pack.bind import MissingFact
 from guestfix.pack.model import CONFIDENCES, Pack, Rule, Step, Target
 from guestfix.pack.when import evaluate, facts_of
 from guestfix.plan.accept import accepted, check_accepted
@@ -27,6 +24,7 @@ from guestfix.plan.changes import changes_of
 from guestfix.plan.learn import identity_of, learn
 from guestfix.plan.model import Decision, Plan
 from guestfix.plan.settle import COMPAT, Planned, Seen, settle
+from guestfix.plan.steps import run_step
 from guestfix.walk import walk
 from guestfix.walk.model import Walks
 from guestfix.walk.scene import Scene
@@ -197,22 +195,42 @@ def _decide(rule: Rule, bench: Workbench, options: Options, chosen: bool, drop: 
     made = Decision(rule.id, "skipped", "not selected", CONFIDENCES[level], rule.title, rule.why, chosen)
     if not chosen:
         return made
-    undecided: list[tuple[Sequence[Any], str]] = []
-    for condition, text in zip(rule.when, rule.when_text, strict=True):
-        try:
-            holds = evaluate(condition, bench.facts, lambda path: bool(glob(bench.fs, path)))
-        except GuestError as error:
-            outcome, because = _failed(rule, bench, error)
-            return replace(made, outcome=outcome, because=because)
-        if holds is False:
-            return replace(made, outcome="no", because=f"not: {text}")
-        if holds is None:
-            undecided.append((condition, text))
-    if undecided:
-        return _undecided(made, bench, *undecided[0])
+    try:
+        first = _holds(rule, bench)
+        steps = [(step, _holds(step, bench)) for step in rule.steps] if first.holds else []
+    except GuestError as error:
+        outcome, because = _failed(rule, bench, error)
+        return replace(made, outcome=outcome, because=because)
+    if first.holds is False:
+        return replace(made, outcome="no", because=f"not: {first.text}")
+    unsure = next((one for one in (first, *(one for _, one in steps)) if one.holds is None), None)
+    if unsure is not None:
+        return _undecided(made, bench, unsure.condition, unsure.text)
+    rule = replace(rule, steps=tuple(step for step, one in steps if one.holds))
     sure = level <= CONFIDENCES.index(options.confidence)
     outcome, because = _run(rule, bench) if sure else _offer(rule, bench, CONFIDENCES[level])
     return replace(made, outcome=outcome, because=because)
+
+
+@frozen
+class _Answer:
+    """Whether conditions hold, and the one that decides it: which fails, or can't be decided."""
+
+    holds: bool | None
+    condition: Sequence[Any] = ()
+    text: str = ""
+
+
+def _holds(one: Rule | Step, bench: Workbench) -> _Answer:
+    """Ask all conditions of a rule or step."""
+    answer = _Answer(True)
+    for condition, text in zip(one.when, one.when_text, strict=True):
+        holds = evaluate(condition, bench.facts, lambda path: bool(glob(bench.fs, path)))
+        if holds is False:
+            return _Answer(False, condition, text)
+        if holds is None and answer.holds:
+            answer = _Answer(None, condition, text)
+    return answer
 
 
 def _undecided(made: Decision, bench: Workbench, condition: Sequence[Any], text: str) -> Decision:
@@ -272,7 +290,7 @@ def _run(rule: Rule, bench: Workbench) -> tuple[str, str]:
     bench.rule = rule.id
     try:
         for step in rule.steps:
-            _step(rule, step, bench)
+            run_step(rule, step, bench)
     except (EditError, GuestError, MissingFact) as error:
         bench.fs.restore(before)
         return _failed(rule, bench, error)
@@ -295,37 +313,6 @@ def _failed(rule: Rule, bench: Workbench, error: Exception) -> tuple[str, str]:
     )
     bench.rule = ""
     return "failed", str(error).partition("\n  remedy: ")[0]  # the finding has the remedy
-
-
-def _step(rule: Rule, step: Step, bench: Workbench) -> None:
-    args = bind(step.args, bench.facts)
-    with bench.fs.acting(rule.id, step.globs):
-        if step.action:
-            find_action(step.action)(bench, **args)
-            return
-        op = find_op(step.op)
-        for path in _paths(step.globs, bench.fs):
-            _edit(op, path, args, bench, read_limit(step.op))
-
-
-def _paths(globs: Iterable[str], fs: Overlay) -> list[str]:
-    """Return what the globs match; a plain path counts whether or not it exists. Each file once."""
-    found: dict[str, str] = {}
-    for pattern in globs:
-        plain = not any(char in pattern for char in "*?[")
-        for path in (pattern,) if plain else fs.glob(pattern):
-            found.setdefault(fs.realpath(path), path)
-    return list(found.values())
-
-
-def _edit(op: Callable[..., Any], path: str, args: Mapping[str, Any], bench: Workbench, limit: int) -> None:
-    before = bench.fs.content(path, limit)
-    result = op(before if isinstance(before, bytes) else None, **args)
-    edit = result if isinstance(result, Edit) else Edit(result)
-    if edit.content is not before and edit.content != before:
-        bench.fs.put(path, edit.content, diff=edit.diff)
-    for note in edit.notes:
-        bench.note(note, path)
 
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -75,7 +75,7 @@ def test_no_case_and_no_pack(pack, tmp_path, capsys):
 
 
 def broken(monkeypatch, op):
-    monkeypatch.setattr("guestfix.plan.planner.find_op", lambda name: op)
+    monkeypatch.setattr("guestfix.plan.steps.find_op", lambda name: op)
 
 
 def test_idempotence_is_checked(pack, monkeypatch):
@@ -102,7 +102,7 @@ def test_silence_is_checked(pack, monkeypatch):
 
 def test_confinement_is_kept_by_the_overlay_and_checked_again(pack, monkeypatch):
     broken(monkeypatch, lambda src, **_: b"root::0:0::/:/bin/sh\n")
-    monkeypatch.setattr("guestfix.plan.planner._paths", lambda globs, fs: ["/etc/passwd"])
+    monkeypatch.setattr("guestfix.plan.steps.paths_of", lambda step, fs: ["/etc/passwd"])
     outcome = outcome_of(pack)
     assert "outside the globs it names" in outcome.text
     monkeypatch.setattr("guestfix.base.overlay.path_matches", lambda *_: True)

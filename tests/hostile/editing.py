@@ -135,6 +135,7 @@ class Call(NamedTuple):
 
 def _ops(name: str, /, *samples: bytes, text: bool = True, **args: Any) -> Call:
     op = find_op(name)
+    args = {key.removesuffix("_"): value for key, value in args.items()}
     shown = ",".join(f"{key}={value}" for key, value in args.items() if isinstance(value, (str, bool)))
     return Call(f"{name}({shown})", lambda src: op(src, **args), samples, text)
 
@@ -145,6 +146,18 @@ def calls() -> list[Call]:
     fstab = {"table": TABLE, "types": {}, "specs": SPECS, "tagged": True, "complete": True}
     menu = {"seconds": 5, "longest": 10}
     found = [
+        _ops("file.create", b"old\n", text=False, replace=True, text_="new\n"),
+        _ops("file.delete", b"old\n", text=False),
+        _ops("file.empty", b"old\n", text=False),
+        _ops("file.link", b"old\n", text=False, to="elsewhere"),
+        _ops("ini.set", b"[a]\nk=1\n", b"[b]\nk=1\n", b"[a]\nx=1\n[b]\n", section="a", key="k", value="v"),
+        _ops("modprobe.blacklist", MODPROBE, b"# none\n", modules=["virtio_blk", "pcspkr"]),
+        _ops("modprobe.options", b"options a b=1 c\n", b"blacklist a\n", module="a", options="b=2 d=3"),
+        _ops("shellvars.set", b"A=1\n", b"B='x y'\n", name="A", value="two words"),
+        _ops("sysctl.set", b"vm.swappiness=60\n", b"# x\nnet/ipv4/ip_forward = 1\n", key="vm.swappiness", value="10"),
+        _ops("text.ensure_line", b"a\n", b"a\nb\n", line="c d"),
+        _ops("text.replace_line", b"a 1\n  a 2\nb\n", match="a *", line="a 3"),
+        _ops("text.replace_line", b"b\n", match="a *", line="a 3", add=True),
         _ops("resumeconf.set_resume", b"RESUME=/dev/sda1\n", b"x=1\nresume device = /dev/sda1\n", **disk),
         _ops("bootmenu.default_terminal", DEFAULT, b"GRUB_TERMINAL='serial'\n"),
         _ops("bootmenu.default_uuid", DEFAULT, b"A=1\nGRUB_DISABLE_UUID=true\n"),

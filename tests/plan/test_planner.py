@@ -96,7 +96,7 @@ def test_a_rule_that_fails_leaves_no_half_of_it(tmp_path, monkeypatch):
             raise EditError("can't keep it", where="/etc/os-release:3", remedy="look at it")
         return b"changed\n"
 
-    monkeypatch.setattr("guestfix.plan.planner.find_op", lambda name: op)
+    monkeypatch.setattr("guestfix.plan.steps.find_op", lambda name: op)
     plan, decision = decided(tmp_path, rule)
     assert (decision.outcome, plan.changes) == ("failed", ())
     (finding,) = [one for one in plan.findings if one.code == "GF-RULE-FAILED"]

@@ -5,12 +5,13 @@ The places are the fact boot.sources; grub-mkconfig is never run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
+from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.editors.boot import args as bootargs
 from guestfix.formats import shellvars
@@ -22,6 +23,7 @@ UDEV_LINKS = "mkinitrd-suse"
 """The maker of initramfs images that know devices by their udev links."""
 
 MAIN_DEFAULTS = "/etc/default/grub"
+_WORD = regex(r"[^\s\x00-\x20\x7f\"'\\$`]{1,1000}\Z")
 
 
 @frozen
@@ -208,18 +210,30 @@ def unblock_drivers(bench: Workbench, *, storage: list[str], network: list[str])
     change_all(bench, bootargs.unblock(sorted(needed)))
 
 
-def set_target_arguments(bench: Workbench, *, words: list[str]) -> None:
-    """Make every kernel get the target's own arguments, in the form that its version takes."""
-    if words:
+def add_arguments(bench: Workbench, *, words: list[str]) -> None:
+    """Make every kernel get these arguments; one of the same name with another value is replaced.
+
+    What a target wants of the nvme driver is written in the form that each kernel takes. Raises EditError for a word
+    that can't be an argument.
+    """
+    if any(cmdline.name_of(word).endswith("io_timeout") for word in _checked(words)):
         default = bench.facts.value("boot.default") or {}
-        wide = bench.facts.value("system.wide_nvme_timeout", ())
-        change_all(bench, bootargs.ensure_for_kernel(words, str(default.get("kernel", "")), wide))
-
-
-def set_interface_names(bench: Workbench, *, policy: str) -> None:
-    """Make interface names follow the policy: kernel (eth0) or predictable (ens3, enp1s0)."""
-    words = ["net.ifnames=0", "biosdevname=0"]
-    if policy == "kernel":
+        change_all(bench, bootargs.ensure_for_kernel(words, str(default.get("kernel", ""))))
+    elif words:
         change_all(bench, bootargs.ensure(words))
-    elif policy == "predictable":
-        change_all(bench, bootargs.remove(words))
+
+
+def remove_arguments(bench: Workbench, *, words: list[str]) -> None:
+    """Make no kernel get these arguments: ``net.ifnames=0`` goes, ``net.ifnames=1`` stays, ``console=*`` is any value.
+
+    Raises EditError for a word that can't be an argument.
+    """
+    if words:
+        change_all(bench, bootargs.remove(_checked(words)))
+
+
+def _checked(words: Sequence[str]) -> Sequence[str]:
+    odd = next((word for word in words if not _WORD.match(word)), None)
+    if odd is not None:
+        raise EditError(f"{odd[:80]!r} can't be one argument of the kernel: it has blanks, quotes or controls in it")
+    return words

@@ -85,29 +85,3 @@ def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:
             *bench.facts.evidence("network.cloud_init"),
             remedy="nothing, if that is wanted; --policy cloud_init_network=disable keeps what guestfix makes",
         )
-
-
-DUIDS = (
-    "/var/lib/dbus/machine-id",
-    "/var/lib/wicked/duid.xml",
-    "/var/lib/wicked/iaid.xml",
-    "/var/lib/dhcp/dhclient-duid",
-)
-
-
-def new_identity(bench: Workbench) -> None:
-    """Empty /etc/machine-id, from which systemd and others derive the DHCP client id, so that it is made anew.
-
-    An empty file is filled at boot and is no first boot (machine-id(5)); copies kept elsewhere go.
-    """
-    path = "/etc/machine-id"
-    if bench.fs.stat(path) is None or not bench.fs.read(path, 4096).strip():
-        return
-    bench.fs.put(path, b"")
-    for copy in DUIDS:
-        linked = bench.fs.stat(copy, follow=False)
-        if linked is not None and linked.kind == "file":
-            bench.fs.put(copy, None)
-    bench.follow_up(
-        "the guest gets a new machine id at its next boot: licences and journals bound to the old one notice"
-    )

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
-from guestfix.editors.windows import registry
 from guestfix.formats.windows.regf import REG_DWORD, BadHive, Hive
-from guestfix.formats.windows.regf.controlsets import control_sets, expand
+from guestfix.formats.windows.regf.controlsets import control_sets
 from guestfix.formats.windows.regf.guestfile import open_guest_hive
 from guestfix.formats.windows.registry import Registry
-from guestfix.formats.windows.services import DISABLED, is_protected, refuse_harm
+from guestfix.formats.windows.services import DISABLED, is_protected
 
 
 def root_of(bench: Workbench) -> str:
@@ -58,32 +57,6 @@ def editing_system(bench: Workbench) -> Iterator[tuple[Hive, list[str]]]:
 def reader(hive: Hive, name: str = "SYSTEM", path: str = "") -> Registry:
     """Return the hive behind the reading interface that detection uses."""
     return Registry(hive, name, path)
-
-
-def set_value(
-    bench: Workbench, *, hive: str, key: str, name: str, type: str = "REG_SZ", data: str = "", note: str = ""
-) -> None:
-    r"""Make a key of SYSTEM or SOFTWARE have this value; ``CurrentControlSet\...`` means every control set.
-
-    ``type`` is REG_DWORD and the like, ``data`` text or a number, as for the editor registry.set_value. ``note``
-    is told to the administrator for after the migration, where something changed.
-    """
-    kind, content = registry.value_of(type, data, [])
-    with editing(bench, hive_path(bench, hive)) as opened:
-        paths = expand(opened, key)
-        for path in paths:
-            refuse_harm(opened, path, name, content)
-        done = [opened.set_value(path, name, kind, content) for path in paths]
-    if note and any(done):
-        bench.follow_up(note)
-
-
-def delete_value(bench: Workbench, *, hive: str, key: str, name: str) -> None:
-    r"""Remove a value of SYSTEM or SOFTWARE, in every control set where the key says CurrentControlSet."""
-    with editing(bench, hive_path(bench, hive)) as opened:
-        for path in expand(opened, key):
-            refuse_harm(opened, path, name)
-            opened.delete_value(path, name)
 
 
 def disable_service(hive: Hive, control: str, name: str) -> bool:

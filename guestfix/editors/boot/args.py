@@ -139,10 +139,14 @@ def ensure(words: Sequence[str]) -> Change:
 
 
 def remove(words: Sequence[str]) -> Change:
-    """Make these words go: ``net.ifnames=0`` goes, ``net.ifnames=1`` stays."""
+    """Make these words go: ``net.ifnames=0`` goes, ``net.ifnames=1`` stays; ``console=*`` is every value."""
+    names = [word.removesuffix("=*") for word in words if word.endswith("=*")]
+
+    def gone(text: str) -> bool:
+        return text in words or any(same_name(name_of(text), name) for name in names)
 
     def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
-        return Rewrite({at: None for at, text in enumerate(texts) if text in words})
+        return Rewrite({at: None for at, text in enumerate(texts) if gone(text)})
 
     return change
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from guestfix.base.errors import NotFound, TooLarge
+from guestfix.base.errors import EditError, NotFound, TooLarge
 from guestfix.base.guest import GuestFS
 from guestfix.formats.windows.regf.hive import Hive
+from guestfix.formats.windows.regf.store import BadHive
 
 MAX_HIVE = 1024 * 1024 * 1024
 """Bytes of a hive in a guest that are read at most."""
@@ -21,6 +22,24 @@ def open_guest_hive(guest: GuestFS, path: str, *, timestamp: int | None = None) 
     data = guest.read(path, MAX_HIVE)
     hive = None if _needs_logs(data) else Hive.open(data, timestamp=timestamp)
     return hive or Hive.open(data, read_logs(guest, path), timestamp=timestamp)
+
+
+def recovered(guest: GuestFS, path: str, data: bytes) -> bytes:
+    """Return a hive's bytes with what its logs hold, as Windows would load it; data itself where it is clean.
+
+    Raises EditError where its last write was not finished and can't be, or the hive is damaged.
+    """
+    if not _needs_logs(data):
+        return data
+    try:
+        hive = Hive.open(data, read_logs(guest, path))
+        refusal = hive.refusal
+    except BadHive as error:
+        refusal = error.what
+    if refusal:
+        raise EditError(f"the hive is not changed: {refusal}", where=path)
+    hive.changed = True  # so that it is clean, with a number above those of its logs
+    return hive.to_bytes()
 
 
 def _needs_logs(data: bytes) -> bool:

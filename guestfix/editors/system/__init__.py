@@ -1,0 +1,1 @@
+"""Editors of any file: a whole file, lines, groups of settings, kernel modules and sysctl."""
