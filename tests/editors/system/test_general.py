@@ -188,7 +188,7 @@ def test_laws(op, strategy, data):
 def test_a_pattern_takes_linear_time():
     import time
 
-    started = time.monotonic()
+    started = time.process_time()
     src = (b"a" * 4000 + b"\n") * 500
     text.replace_line(src, match="*a" * 8 + "b", line="x")
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
