@@ -131,15 +131,18 @@ def test_a_dirty_hive_with_logs_is_recovered_and_changed(tmp_path: Path) -> None
     # The registry of a user stands in for SOFTWARE: what counts is that its last writes are only in the logs.
     files = {f"{CONFIG}/SOFTWARE": dirty, f"{CONFIG}/SOFTWARE.LOG1": log1, f"{CONFIG}/SOFTWARE.LOG2": log2}
     root = make(tmp_path, files=files)
-    from guestfix.actions.windows.registry import set_value
     from guestfix.actions.workbench import Workbench
     from guestfix.base.overlay import Overlay
+    from guestfix.pack.model import Rule, Step
+    from guestfix.plan.steps import run_step
     from tests.build.windows import KVM, learn
 
     facts, _ = learn(root)
     assert "SOFTWARE" in facts.value("windows.writable_hives")
     bench = Workbench(Overlay(DirectoryGuest(str(root))), facts, KVM)
-    set_value(bench, hive="SOFTWARE", key="Software\\Example", name="x", data="y")
+    args = {"key": ["const", "Software\\Example"], "name": ["const", "x"], "data": ["const", "y"]}
+    rule = Rule("x/y", "", "", (), "", "certain", "warning", (), ())
+    run_step(rule, Step((f"/{CONFIG}/SOFTWARE",), "registry.set", args=args), bench)
     changed = Hive.open(bench.fs.read(f"/{CONFIG}/SOFTWARE", 1 << 30))
     recovered = Hive.open(dirty, (log1, log2))
     assert not changed.dirty
