@@ -42,7 +42,7 @@ STEP = """  - in: /etc/a
     ("condition", "lines", "outcome"),
     [("os.id == debian", "one\ntwo\n", "applied"), ("[os.id == debian, os.version == 12]", "one\ntwo\n", "applied"),
      ("os.id == rhel", "one\n", "applied"), ("exists /etc/nothing", "one\n", "applied"),
-     ("no.fact == x", None, "undecided"), ("[os.id == rhel, no.fact == x]", "one\n", "applied")],
+     ("kernel.default == x", None, "undecided"), ("[os.id == rhel, kernel.default == x]", "one\n", "applied")],
 )  # fmt: skip
 def test_a_step_has_conditions_of_its_own(tmp_path, condition, lines, outcome):
     decision, plan = planned(tmp_path, STEP.replace("CONDITION", condition))
@@ -50,7 +50,7 @@ def test_a_step_has_conditions_of_its_own(tmp_path, condition, lines, outcome):
     assert [change.splices[0].data.decode() for change in plan.changes] == ([lines] if lines else [])
     assert plan.follow_ups == (("look at debian",) if lines == "one\ntwo\n" else ())
     if outcome == "undecided":
-        assert "no.fact == x" in decision.because
+        assert "kernel.default == x" in decision.because
 
 
 def test_what_changes_nothing_tells_nothing_for_afterwards(tmp_path):
