@@ -12,7 +12,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,9 @@ def uris(backend: str, paths: list[Path]) -> list[str]:
 
 
 @contextmanager
-def opened(backend: str, paths: list[Path]) -> Iterator[Any]:
-    guest = open_guest(uris(backend, paths))
+def opened(backend: str, paths: list[Path], allowed: Sequence[Path] = ()) -> Iterator[Any]:
+    """Open disks; ``allowed`` are the folders of what they are overlays on."""
+    guest = open_guest(uris(backend, paths), allow_backing=[str(one) for one in allowed])
     try:
         yield guest
     finally:

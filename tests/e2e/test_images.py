@@ -134,11 +134,13 @@ def _applied_and_reverted(writer: str, source: Source, layout: str, fmt: str, pa
     checks = done["image"]["checks"]
     assert [one for one in checks if one["clean"] is not True] == [] and checks
     files = [Path(one) for one in done["image"]["files"]]
-    with cells.opened(reader(layout), files) as guest:
+    allowed = sorted({path.parent for path in paths})
+    with cells.opened(reader(layout), files, allowed) as guest:
         _as_planned(guest, source, done["backups"])
     undoer = writer if fmt in REVERTED_WITH_IT else "uml"
-    cells.guestfix("revert", *cells.uris(undoer, files), "--in-place")
-    with cells.opened(reader(layout), files) as guest:
+    words = [word for one in allowed for word in ("--allow-backing", one)]
+    cells.guestfix("revert", *cells.uris(undoer, files), "--in-place", *words)
+    with cells.opened(reader(layout), files, allowed) as guest:
         after = cells.contents(guest, whole=reader(layout) == "image")
     changed = [path for path in {*after, *source.contents} if after.get(path) != source.contents.get(path)]
     assert [(path, source.contents.get(path), after.get(path)) for path in sorted(changed)] == []
