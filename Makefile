@@ -2,11 +2,12 @@
 # make e2e     boots whole guests; long
 # make bench   speed and memory as ratios, medians of several runs
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
+# make reference   write docs/reference, which is made of the tables and of the rule pack
 export VENV ?= .venv
 export WORKERS ?= 2
 BIN := $(VENV)/bin
 
-.PHONY: check lint types test boot e2e bench bless packages env clean
+.PHONY: check lint types test boot e2e bench reference bless packages env clean
 
 check:
 	@sh tests/check.sh
@@ -35,6 +36,9 @@ e2e: env
 
 bench: env
 	$(BIN)/python tests/bench/run.py
+
+reference: env
+	$(BIN)/python -m tests.build.reference
 
 bless: env
 	$(BIN)/guestfix test rules --bless

@@ -88,5 +88,6 @@ def kind_of_type(hint: Any) -> str:
     origin = typing.get_origin(hint) or hint
     if origin is typing.Any:
         return ""
-    names = {"str": "text", "int": "number", "bool": "flag", "list": "list", "tuple": "list", "Sequence": "list"}
+    names = {"str": "text", "int": "number", "bool": "flag", "list": "list", "tuple": "list"}
+    names |= dict.fromkeys(("Sequence", "Collection", "Iterable", "frozenset", "set"), "list")
     return {**names, "Mapping": "table", "dict": "table"}.get(getattr(origin, "__name__", ""), "")

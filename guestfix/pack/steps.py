@@ -6,10 +6,8 @@ Argument names and types come from the function's own signature. A compiled argu
 
 from __future__ import annotations
 
-import inspect
 import re
-import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from guestfix.actions import ACTIONS, find_action
@@ -18,13 +16,15 @@ from guestfix.base.record import replace
 from guestfix.catalog.facts import KINDS
 from guestfix.editors import OPS, find_op
 from guestfix.pack.bind import FACT
-from guestfix.pack.known import Known, kind_of_type, misfit, mistakes_of
+from guestfix.pack.known import Known, misfit, mistakes_of
 from guestfix.pack.model import Step
+from guestfix.pack.operations import arguments_of
 from guestfix.pack.pathsets import Sets, expand
 from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.when import Condition, ConditionError, read_condition
 from guestfix.pack.yamlpos import Mark, Node
 
+STEP_KEYS = ("in", "op", "action", "args", "when", "follow_up")
 MOST_CONDITIONS = 64
 """Conditions of a rule, or of a step."""
 
@@ -57,7 +57,7 @@ def read_conditions(reader: Reader, known: Known) -> list[tuple[str, Condition]]
 
 
 def _read_step(step: Reader, sets: Sets, facts: Known) -> Step | None:
-    step.allow(("in", "op", "action", "args", "when", "follow_up"))
+    step.allow(STEP_KEYS)
     places = step.child("in", required=True)
     globs = expand(texts_of(places, "in", step), sets, step) if places is not None else ()
     op, action = step.text("op", ""), step.text("action", "")
@@ -94,23 +94,21 @@ def _read_follow_up(step: Reader, facts: Known) -> str:
 def _read_args(step: Reader, function: Callable[..., Any], facts: Known) -> dict[str, Any]:
     node = step.child("args")
     given = Reader(node, step.problems, "args").keys if node is not None else {}
-    hints = typing.get_type_hints(function)
-    wanted = dict(list(inspect.signature(function).parameters.items())[1:])
+    wanted = {one.name: one for one in arguments_of(function)}
     for name, value in given.items():
         if name not in wanted:
             step.complain(value.mark, f"there is no argument {name!r}", did_you_mean(name, wanted) or "it takes none")
-    for name, parameter in wanted.items():
-        if parameter.default is parameter.empty and name not in given:
+    for name, argument in wanted.items():
+        if argument.required and name not in given:
             step.complain(step.node.mark, f"the argument {name!r} is missing")
     return {
-        name: _compile_argument(step, name, value, hints.get(name, str), facts)
+        name: _compile_argument(step, name, value, wanted[name].kind, facts)
         for name, value in given.items()
         if name in wanted
     }
 
 
-def _compile_argument(step: Reader, name: str, node: Node, wanted: Any, facts: Known) -> list[Any]:
-    kind = kind_of_type(wanted)
+def _compile_argument(step: Reader, name: str, node: Node, kind: str, facts: Known) -> list[Any]:
     if node.text is not None and (whole := FACT.fullmatch(node.text)):
         _check_fact(step, node, whole[1], kind, facts)
         return ["fact", whole[1]]
@@ -121,9 +119,8 @@ def _compile_argument(step: Reader, name: str, node: Node, wanted: Any, facts: K
     for one, text in _texts_in(node):
         if FACT.search(text):
             step.complain(one.mark, f"a fact can't stand inside {KINDS[kind or 'text']}", "give the fact alone")
-    origin = typing.get_origin(wanted) or wanted
     try:
-        return ["const", _convert(node, origin)]
+        return ["const", _convert(node, kind)]
     except ValueError as error:
         step.complain(node.mark, f"the argument {name!r} {error}")
         return ["const", None]
@@ -145,20 +142,20 @@ def _check_fact(step: Reader, node: Node, name: str, kind: str, facts: Known) ->
     step.complain(mark, *wrong)
 
 
-def _convert(node: Node, wanted: Any) -> Any:
-    if wanted is bool:
+def _convert(node: Node, kind: str) -> Any:
+    if kind == "flag":
         if node.text not in ("true", "false"):
             raise ValueError("must be true or false")
         return node.text == "true"
-    if wanted is int:
+    if kind == "number":
         if node.text is None or not re.fullmatch(r"-?\d+", node.text):
             raise ValueError("must be a whole number")
         return int(node.text)
-    if wanted in (list, tuple) or getattr(wanted, "__name__", "") == "Sequence":
+    if kind == "list":
         if node.keys is not None:
             raise ValueError("must be a list")
         return [node.text] if node.text is not None else _only_texts(list(node.items or ()))
-    if wanted is Mapping or wanted is dict or getattr(wanted, "__name__", "") == "Mapping":
+    if kind == "table":
         if node.keys is None:
             raise ValueError("must be a mapping")
         return dict(zip(node.keys, _only_texts(list(node.keys.values())), strict=True))

@@ -29,6 +29,7 @@ ROW_KEYS = (
     "version", "variant", "kernels", "except", "editions", "arch", "min_service_pack", "verdict", "deprecated",
     "confidence", "note", "source", "date",
 )  # fmt: skip
+KERNEL_KEYS = ("series", "flavour", "print")
 
 
 MOST_ROWS, MOST_RELEASES = 400, 2000
@@ -184,7 +185,7 @@ def _kernel(node: Node, reader: Reader) -> Any:
     if node.text is not None:
         return node.text
     inner = Reader(node, reader.problems, "a kernel")
-    inner.allow(("series", "flavour", "print"))
+    inner.allow(KERNEL_KEYS)
     given = {"series": inner.text("series", ""), "flavour": inner.text("flavour"), "print": inner.text("print", "")}
     return {name: value for name, value in given.items() if value}
 

@@ -1,0 +1,45 @@
+"""``guestfix explain``: what a name means, why it is, where that is said, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+
+from guestfix.base.errors import UsageError
+from guestfix.base.nearest import did_you_mean
+from guestfix.catalog.findings import RENAMED
+from guestfix.commands.common import add_format, add_packs, pack_from, write, write_json
+from guestfix.pack.model import Pack
+from guestfix.report.entries import KINDS, Entry, entries
+from guestfix.report.reference import explain_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("name", metavar="NAME", help="a fact, finding, op, action, rule, target, policy or system")
+    add_format(parser)
+    add_packs(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print all that is known of every thing with this name."""
+    found = find(args.name, pack_from(args))
+    if args.format == "json":
+        write_json({"entries": [one.as_json() for one in found]})
+    else:
+        write("\n".join(explain_text(one) for one in found))
+    return 0
+
+
+def find(name: str, pack: Pack) -> list[Entry]:
+    """Return every entry with this name, also by a finding's name of old, in any case of its letters.
+
+    Raises UsageError with the nearest name where there is none.
+    """
+    known = [one for kind in KINDS for one in entries(kind, pack)]
+    wanted = RENAMED.get(name.upper(), name)
+    found = [one for one in known if one.name == wanted]
+    found = found or [one for one in known if one.name.casefold() == wanted.casefold()]
+    if found:
+        return found
+    remedy = did_you_mean(name, {one.name for one in known}) or "see what there is: guestfix list --help"
+    raise UsageError(f"nothing is named {name!r}", remedy=remedy)

@@ -1,0 +1,20 @@
+"""``guestfix schema``: the JSON Schema of a kind of file that people write."""
+
+from __future__ import annotations
+
+import argparse
+
+from guestfix.commands.common import add_packs, pack_from, write_json
+from guestfix.report.schemas import SCHEMAS, schema
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("name", choices=tuple(SCHEMAS), help="the kind of file")
+    add_packs(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the schema."""
+    write_json(schema(args.name, pack_from(args)))
+    return 0

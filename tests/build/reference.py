@@ -1,0 +1,30 @@
+"""Writes docs/reference, which is made of the tables and of the rule pack that ships."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from guestfix.pack.cache import load_pack
+from guestfix.report.entries import KINDS, entries
+from guestfix.report.reference import page
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def pages() -> dict[Path, str]:
+    """Return every file that is made, with its text."""
+    pack = load_pack()
+    return {DOCS / "reference" / f"{kind}.md": page(kind, entries(kind, pack)) for kind in KINDS}
+
+
+def main() -> None:
+    for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
+        if not path.is_file() or path.read_text() != text:
+            path.write_text(text)
+            sys.stdout.write(f"{path.relative_to(DOCS.parent)}\n")
+
+
+if __name__ == "__main__":
+    main()
