@@ -53,20 +53,30 @@ def _draft_name(guest: GuestFS, journal: Journal, folder: str) -> str:
 
 
 def remove_journal(guest: GuestWriter, journal: Journal) -> None:
-    """Take the journal away by one rename, with the folders that were made for it and hold nothing else."""
+    """Take the journal away by one rename, with the folders that were made for it and hold nothing else.
+
+    Where somebody has put something into the journal's own folder, that stays where it is.
+    """
     if guest.stat(journal.file, follow=False) is not None:
         own = journal.own_folders or (journal.home,)
-        whole = next((folder for folder in own if _own(guest, folder) is not None), journal.home)
-        guest.rename(whole, _draft_name(guest, journal, whole))
+        whole = next((folder for folder in own if _own(guest, folder) is not None), None)
+        if whole is not None:
+            guest.rename(whole, _draft_name(guest, journal, whole))
+        else:
+            for file in (journal.file, journal.mark):
+                if guest.stat(file, follow=False) is not None:
+                    guest.drop(file)
     clear_drafts(guest)
 
 
 def drop_empty_home(guest: GuestWriter) -> None:
-    """Remove the folder of all journals where nothing is in it."""
+    """Remove the folder of all journals where nothing is in it; the folder above keeps its times."""
     home = home_of(guest)
-    found = None if home_problem(guest) else guest.stat(home, follow=False)
-    if found is not None and not guest.list(home):
+    above, found = split(home)[0], None if home_problem(guest) else guest.stat(home, follow=False)
+    times = guest.stat(above) if found is not None and not guest.list(home) else None
+    if times is not None:
         guest.drop(home)
+        set_folder_times(guest, FolderTimes(above, times.atime_ns, times.mtime_ns))
 
 
 def clear_drafts(guest: GuestWriter) -> None:

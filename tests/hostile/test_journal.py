@@ -430,5 +430,22 @@ def _dying_in_the_journal(root: Path, number: int, plan: Plan) -> bool:
 def test_an_empty_home_that_was_left_is_removed(root: Path) -> None:
     """An older guestfix left it when it died between two folders."""
     (root / HOME).mkdir()
+    os.utime(root / "var/lib", ns=(10**18, 10**18 + 5))
     revert(guest_at(root))
     assert not (root / HOME).exists()
+    assert (root / "var/lib").stat().st_mtime_ns == 10**18 + 5
+
+
+def test_what_somebody_put_beside_the_journal_stays_where_it_is(root: Path) -> None:
+    before = tree(root)
+    apply_plan(guest_at(root), plan_of(root))
+    text_at(root / HOME / "0001/notes", b"mine")
+    revert(guest_at(root))
+    assert {name: state[4] for name, state in tree(root).items() if name.startswith(HOME)} == {
+        HOME: None, f"{HOME}/0001": None, f"{HOME}/0001/notes": b"mine",
+    }  # fmt: skip
+    assert {name: state for name, state in tree(root).items() if not name.startswith(HOME)} == before
+    assert revert(guest_at(root)).journals == ()
+    apply_plan(guest_at(root), plan_of(root))
+    revert(guest_at(root))
+    assert (root / HOME / "0001/notes").read_text() == "mine"
