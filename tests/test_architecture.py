@@ -152,6 +152,7 @@ def test_no_module_knows_a_distribution_by_name():
     found, idle = [], set(NAMED_ELSEWHERE)
     for path in MODULES:
         for line, text in literals(path):
+            text = text.replace("\\b", " ")  # of a pattern
             for dialect in DIALECTS:
                 text = text.replace(dialect, "")
             if pattern.search(text):

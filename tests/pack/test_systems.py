@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.base.record import names_of
 from guestfix.pack.cache import load_pack
-from guestfix.pack.model import System
-from guestfix.pack.systems import load_systems
+from guestfix.pack.model import Names, System
+from guestfix.pack.systemfacts import SYSTEM_FACTS
+from guestfix.pack.systems import SYSTEM_KEYS, load_systems
 from guestfix.pack.traits import facts_of, find_relative, find_system, fits
 from guestfix.pack.yamlpos import parse
 from guestfix.plan.planner import make_plan
-from tests.build.packs import make_pack
+from tests.build.packs import REAL, make_pack
 from tests.build.systems import SYSTEMS
 from tests.build.tree import build
 
@@ -155,3 +158,9 @@ def test_globs_take_in_and_leave_out(text: str, globs: tuple[str, ...], inside: 
 def test_what_the_pack_that_ships_tells(ident: str, version: str, facts: dict[str, Any]) -> None:
     found = facts_of(SYSTEMS, ident, (), version)
     assert {name: found.get(name) for name in facts} == facts
+
+
+def test_the_guide_names_every_key() -> None:
+    text = (REAL / "README.md").read_text()
+    keys = {*SYSTEM_KEYS, *SYSTEM_FACTS, *names_of(Names)}
+    assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", text)] == []

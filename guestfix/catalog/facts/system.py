@@ -42,6 +42,8 @@ SYSTEM: dict[str, FactKind] = {
         "globs for the releases (uname -r) of its own kernels; !GLOB for those that are not", "systems"),
     "system.network_files": FactKind("list",
         "files or globs of its own that set the network up and are left as they are", "systems"),
+    "system.udev": FactKind("flag",
+        "udev names its NICs; false: where none of its rules are there, the kernel does", "systems"),
     "system.wide_nvme_timeout": FactKind("list",
         "globs for its kernels before 4.15 whose nvme_core.io_timeout is wide", "systems"),
     "compat.kernels": FactKind("table", "the table's verdict on each installed kernel, by its release", "compat"),

@@ -65,7 +65,7 @@ def predictable(guest: GuestFS, facts: Facts, names: list[str]) -> bool | None:
     shipped = [names_in(guest, folder) for folder in _RULE_FOLDERS]
     if any(name in names for names in shipped for name in _NAMING):
         return True
-    if any(shipped):
+    if any(shipped) or facts.value("system.udev") is False:
         return False
     return True if any(name.startswith("en") and not kernel_name(name) for name in names) else None
 

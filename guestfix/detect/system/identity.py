@@ -21,7 +21,7 @@ from guestfix.pack.model import System
 
 OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 
-_RELEASE = regex(r"(?:\brelease|\bversion|\blinux|\bubuntu|\bmint|\bserver)\s+v?(\d+(?:\.\d+)*)", re.IGNORECASE)
+_RELEASE = regex(r"(?:\brelease|\bversion|\blinux|\bserver)\s+v?(\d+(?:\.\d+)*)", re.IGNORECASE)
 _BEHIND_NAME = regex(r"[^\d\n]{0,40}?[ v](\d+(?:\.\d+)*)")
 _UNHEARD_OF = regex(r"([A-Za-z][A-Za-z0-9]{1,30})\b[^\n]{0,200}?\brelease\s+v?\d", re.IGNORECASE)
 _UPDATE = regex(r"\bupdate (\d+)\b", re.IGNORECASE)
