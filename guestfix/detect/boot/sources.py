@@ -30,6 +30,7 @@ _FIXED = (
     ("/etc/default/grub", "default"),
     ("/etc/sysconfig/bootloader", "bootloader"),
     ("/etc/default/extlinux", "default"),
+    ("/etc/update-extlinux.conf", "update-extlinux"),
     ("/etc/kernel/cmdline", "cmdline"),
     ("/etc/dracut.conf", "dracut"),
     ("/boot/grub2/grubenv", "grubenv"),

@@ -1,7 +1,7 @@
 """Kernel arguments in files that are no loader's own: shell assignments, /etc/kernel/cmdline, grubenv.
 
 Sources: GRUB manual "Simple configuration handling"; kernel-install(8); dracut.conf(5) (kernel_cmdline);
-SUSE's /etc/sysconfig/bootloader.
+SUSE's /etc/sysconfig/bootloader; Alpine's update-extlinux, whose /etc/update-extlinux.conf is a shell script.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "bootloader": ("DEFAULT_APPEND", "FAILSAFE_APPEND", "XEN_KERNEL_APPEND"),
     "dracut": ("kernel_cmdline",),
+    "update-extlinux": ("default_kernel_opts",),
 }
-_MAIN = ("GRUB_CMDLINE_LINUX", "EXTLINUX_PARAMETERS", "DEFAULT_APPEND", "XEN_KERNEL_APPEND")
+_MAIN = ("GRUB_CMDLINE_LINUX", "EXTLINUX_PARAMETERS", "DEFAULT_APPEND", "XEN_KERNEL_APPEND", "default_kernel_opts")
 
 
 def _in_quotes(src: bytes, one: Assignment, main: bool) -> ArgLine | None:
@@ -66,6 +67,18 @@ def shell_lines(src: bytes, form: str) -> list[ArgLine]:
     return found
 
 
+def update_extlinux_lines(src: bytes) -> list[ArgLine]:
+    """Return the arguments of update-extlinux.conf; its ``root=`` without quotes is one of them as it stands."""
+    found = shell_lines(src, "update-extlinux")
+    for one in settled(src):
+        start = one.value_start - len(b"root=")
+        text = src[max(start, 0) : one.value_end]
+        if one.name == "root" and not one.dynamic and text.startswith(b"root=") and not set(text) & set(b"\"'\\"):
+            words = cmdline.words_at(text)
+            found.append(ArgLine(words, start, len(text), one.start, "bare", None, "", False))
+    return found
+
+
 def plain_lines(src: bytes) -> list[ArgLine]:
     """Return the arguments of /etc/kernel/cmdline, which are all of its lines but comments."""
     found: list[ArgLine] = []
@@ -85,6 +98,7 @@ READERS: Mapping[str, Callable[[bytes], list[ArgLine]]] = {
     "default": lambda src: shell_lines(src, "default"),
     "bootloader": lambda src: shell_lines(src, "bootloader"),
     "dracut": lambda src: shell_lines(src, "dracut"),
+    "update-extlinux": update_extlinux_lines,
 }
 """How to find the arguments, by a source's form (boot.sources)."""
 

@@ -91,10 +91,28 @@ def test_what_changes(change: Change, before: str, wanted: str) -> None:
         ("menu", "# kopt=root=/dev/x ro\n# defoptions=q\n", "# kopt=root=/dev/x ro a=1\n# defoptions=q\n"),
         ("syslinux", "label l\r\n append x\r\n", "label l\r\n append x a=1\r\n"),
         ("dracut", 'kernel_cmdline="x"\n', 'kernel_cmdline="x"\n'),
+        ("update-extlinux", "root=/dev/x\ndefault_kernel_opts=q\n", 'root=/dev/x\ndefault_kernel_opts="q a=1"\n'),
+        ("update-extlinux", "root=/dev/x\n", "root=/dev/x\n"),
     ],
 )
 def test_where_words_are_added(form: str, before: str, wanted: str) -> None:
     assert after(bootargs.ensure(["a=1"]), before, form) == wanted
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted"),
+    [
+        ("root=/dev/sda2\nmodules=ext4\n", "root=UUID=aa\nmodules=ext4\n"),
+        ("root=UUID=x\n", "root=UUID=x\n"),
+        ('root="/dev/sda2"\n', 'root="/dev/sda2"\n'),
+        ("root=$(findroot)\n", "root=$(findroot)\n"),
+        ("#root=/dev/sda2\n", "#root=/dev/sda2\n"),
+        ("root=\n", "root=\n"),
+    ],
+)
+def test_the_root_of_update_extlinux(before: str, wanted: str) -> None:
+    assert after(devices(), before, "update-extlinux") == wanted
+    assert after(bootargs.console("ttyS0"), before, "update-extlinux") == before
 
 
 def test_environment_block_keeps_its_size() -> None:
