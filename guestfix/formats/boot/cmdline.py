@@ -198,7 +198,8 @@ def _region(src: bytes, line: ArgLine, change: Change) -> bytes | None:
     texts = line.texts()
     wanted = change(texts, line)
     replace = {at: text for at, text in wanted.replace.items() if text != texts[at]}
-    open_quote = bool(texts) and texts[-1].count('"') % 2 == 1
+    last = replace.get(len(texts) - 1, texts[-1]) if texts else None
+    open_quote = last is not None and last.count('"') % 2 == 1
     rewrite = Rewrite(replace, wanted.add if line.takes_more and not open_quote else [])
     if not rewrite:
         return None

@@ -91,6 +91,8 @@ def test_what_changes(change: Change, before: str, wanted: str) -> None:
         ("menu", "# kopt=root=/dev/x ro\n# defoptions=q\n", "# kopt=root=/dev/x ro a=1\n# defoptions=q\n"),
         ("syslinux", "label l\r\n append x\r\n", "label l\r\n append x a=1\r\n"),
         ("dracut", 'kernel_cmdline="x"\n', 'kernel_cmdline="x"\n'),
+        ("cmdline", 'x a="b\n', "x a=1\n"),
+        ("cmdline", 'x b="c\n', 'x b="c\n'),
         ("update-extlinux", "root=/dev/x\ndefault_kernel_opts=q\n", 'root=/dev/x\ndefault_kernel_opts="q a=1"\n'),
         ("update-extlinux", "root=/dev/x\n", "root=/dev/x\n"),
     ],
@@ -214,3 +216,10 @@ def test_any_bytes(src: bytes, form: str) -> None:
     for change in CHANGES:
         argplaces.rewrite(src, form, change)
     assert argplaces.rewrite(src, form, lambda _t, _l: cmdline.Rewrite()) is src
+
+
+def test_a_quote_that_a_change_closes_lets_words_follow() -> None:
+    """The last word of a command line may leave a quote open; replaced, it doesn't, and what is added can stand."""
+    once = after(bootargs.ensure(["a=1", "y"]), 'x a="b\n')
+    assert once == "x a=1 y\n"
+    assert after(bootargs.ensure(["a=1", "y"]), once) == once
