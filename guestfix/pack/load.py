@@ -37,6 +37,8 @@ TARGET_KEYS = (
 
 MAX_NODES = 100_000
 """Keys and values of all files; the pack that comes with guestfix has some 5,000."""
+MOST_DEFAULTS = 256
+"""Defaults of a policy for targets and systems."""
 MOST_AFTER = 16
 """Ids or globs of the rules that a rule runs behind."""
 
@@ -126,7 +128,10 @@ def _policy(reader: Reader) -> Policy:
     reader.allow(("id", "title", "default", "values", "default_for"))
     values = reader.texts("values")
     defaults = []
-    for one in reader.readers("default_for", "a default"):
+    given = reader.readers("default_for", "a default")
+    if len(given) > MOST_DEFAULTS:
+        reader.complain(given[MOST_DEFAULTS].node.mark, f"a policy has at most {MOST_DEFAULTS} defaults of this kind")
+    for one in given[:MOST_DEFAULTS]:
         one.allow(("target", "system", "value"))
         if "target" not in one.keys and "system" not in one.keys:
             one.complain(one.node.mark, "a default for what? it names neither a target nor a system")

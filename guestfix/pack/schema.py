@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from guestfix.base.errors import Problem
+from guestfix.base.errors import PackError, Problem
 from guestfix.base.patterns import regex
 from guestfix.pack.yamlpos import Mark, Node
 
 _DATE = regex(r"\d{4}-\d{2}-\d{2}\Z")
+
+
+MOST_PROBLEMS = 1000
+"""Mistakes after which a load stops: each may cost the search for the name that was meant."""
 
 
 class Reader:
@@ -23,8 +27,10 @@ class Reader:
             self.complain(node.mark, f"{what} must be a mapping, not {node.kind}")
 
     def complain(self, mark: Mark, what: str, remedy: str = "") -> None:
-        """Note a problem at mark."""
+        """Note a problem at mark. Raises PackError once there are MOST_PROBLEMS."""
         self.problems.append(mark.problem(what, remedy))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise PackError(self.problems)
 
     def allow(self, names: Iterable[str]) -> None:
         """Complain of every key that isn't one of names."""

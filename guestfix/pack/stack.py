@@ -21,6 +21,8 @@ from guestfix.pack.yamlpos import Mark, Node
 Nodes = dict[str, Node]
 """A pack's parsed files by their path in it."""
 
+MOST_DISABLED = 256
+"""Ids and globs that one pack disables."""
 ON_TOP = ("rows", "releases", "sources")
 """Lists of a system that an extension adds to; the added ones are looked at first."""
 BY_KEY = ("facts", "names")
@@ -153,7 +155,10 @@ def _disable(stack: Stack, layer: Layer, changes: list[tuple[str, str, str]]) ->
         return
     reader = Reader(layer.nodes["pack.yaml"], stack.problems, "pack.yaml")
     rules = {_ident(name): name for name in stack.nodes if name.startswith("fix/")}
-    for pattern, mark in texts_of(node, "disable", reader):
+    patterns = texts_of(node, "disable", reader)
+    if len(patterns) > MOST_DISABLED:
+        reader.complain(patterns[MOST_DISABLED][1], f"a pack disables at most {MOST_DISABLED} ids and globs")
+    for pattern, mark in patterns[:MOST_DISABLED]:
         found = [one for one in rules if fnmatchcase(one, pattern)]
         if not found:
             what = f"no rule of the packs beneath is named {pattern!r}"

@@ -56,6 +56,7 @@ def _lists(reader: Reader) -> dict[str, Any]:
 TABLES: dict[str, Callable[[Reader], dict[str, Any]]] = {
     "antivirus": _lists,
     "driver-folders": _lists,
+    "driver-needs": _lists,
     "import-limits": read_limits,
     "windows-products": _products,
 }

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _HEADINGS = (("blocker", "Blockers: apply will refuse"), ("warning", "Warnings"), ("info", "Notes"))
 MAX_VALUE = 300
+MAX_NAMES = 30
+"""Names that a line of the head has of one kind; JSON has all."""
 
 
 def render_plan(plan: Plan, *, advice: bool = True) -> str:
@@ -89,6 +91,11 @@ def _header(plan: Plan) -> str:
     return _lines(f"{name:<8} {value}" for name, value in rows)
 
 
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MAX_NAMES])
+    return shown if len(names) <= MAX_NAMES else f"{shown} and {len(names) - MAX_NAMES} more"
+
+
 def _packs(parts: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return one sentence for each pack on top: what it adds, extends, replaces and disables."""
     lines = []
@@ -97,7 +104,7 @@ def _packs(parts: Iterable[Mapping[str, Any]]) -> list[str]:
         for one in part["changes"]:
             groups.setdefault(one["what"], []).append(f"{one['kind']} {one['id']}")
         verbs = {"added": "adds", "extended": "extends", "replaced": "replaces", "disabled": "disables"}
-        said = [f"{verb} {', '.join(groups[what])}" for what, verb in verbs.items() if what in groups]
+        said = [f"{verb} {_some(groups[what])}" for what, verb in verbs.items() if what in groups]
         lines.append(f"{part['id']} {part['version']}: {'; '.join(said) or 'changes nothing'}")
     return lines
 

@@ -471,6 +471,78 @@ def test_numbers_are_bounded(pack, number):
     assert "must be a whole number" in refusal(load_pack, pack)
 
 
+@pytest.fixture
+def top(tmp_path, pack):
+    """A pack on top of the one that came along."""
+    root = tmp_path / "top"
+    root.mkdir()
+    (root / "pack.yaml").write_text("id: top\nversion: '1'\nextends: guestfix\n")
+    return root
+
+
+def costs(function, *args) -> str:
+    """Return the error of a call that ends within its bound of time."""
+    started = time.process_time()
+    with pytest.raises(GuestfixError) as raised:
+        function(*args)
+    assert time.process_time() - started < SECONDS
+    assert len(str(raised.value)) < 500_000
+    return str(raised.value)
+
+
+STEP = "  - {in: /etc/x, op: no.such, args: {}}\n"
+RULE_TEXT = "id: x/y\ntitle: t\nwhy: w\nsources: [s]\nsince: 2026-11-29\nconfidence: certain\ndo:\n"
+ON_TOP = {
+    "disabled without end": ("pack.yaml", "disable: [" + "boot/consol, " * 19_000 + "]\n"),
+    "defaults without end": (
+        "pack.yaml",
+        "policies:\n  - id: nfs\n    default_for: [" + "{target: azur, system: rhell, value: x}, " * 3000 + "]\n",
+    ),
+    "policies without end": ("pack.yaml", "policies:\n" + "".join(f"  - {{id: p{n}}}\n" for n in range(6000))),
+    "steps without end": ("fix/x/y/rule.yaml", RULE_TEXT + STEP * 4000),
+    "sets without end": ("pack.yaml", "paths:\n" + "".join(f'  s{n}: ["@t{n}"]\n' for n in range(9000))),
+    "keys without end": ("tables/windows-products.yaml", "".join(f"p{n}: {{a: b, c: d}}\n" for n in range(3000))),
+    "rows without end": (
+        "os/rhel/os.yaml",
+        "id: rhel\nextends: rhel\nrows:\n" + "".join(f"  - {{version: '{n}'}}\n" for n in range(6000)),
+    ),
+    "itself": ("targets/loop.yaml", "id: loop\nextends: loop\n"),
+    "a list in a text's place": ("targets/azure.yaml", "id: azure\nextends: [azure]\n"),
+    "a mapping in a text's place": ("pack.yaml", "disable: {a: {b: c}}\n"),
+}
+
+
+@pytest.mark.parametrize("name", ON_TOP)
+def test_a_pack_on_top_is_bounded_too(top, name):
+    place, text = ON_TOP[name]
+    (top / place).parent.mkdir(parents=True, exist_ok=True)
+    before = (top / place).read_text() if (top / place).exists() else ""
+    (top / place).write_text(before + text)
+    costs(load_pack, top)
+
+
+SHAPES = ["pack.yaml", "extends: [a]\n", "extends: {a: b}\n", "id: [x]\n", "- a\n", "a\n", "version: {}\n"]
+
+
+@pytest.mark.parametrize("what", SHAPES)
+def test_a_pack_yaml_of_another_shape_is_told(top, what):
+    (top / "pack.yaml").write_text(what)
+    costs(load_pack, top)
+    costs(load_pack, top, top)
+
+
+def test_a_report_names_some_of_what_a_pack_changed(top, tmp_path):
+    from guestfix import make_plan, open_guest
+    from guestfix.report.text import render_plan
+
+    (top / "tables").mkdir()
+    (top / "tables/antivirus.yaml").write_text("".join(f"P{n}: [s{n}]\n" for n in range(5000)))
+    (tmp_path / "guest/etc").mkdir(parents=True)
+    plan = make_plan(open_guest(str(tmp_path / "guest")), load_pack(top))
+    (line,) = [line for line in render_plan(plan).splitlines() if line.startswith("pack ")]
+    assert line.endswith("and 4970 more") and len(plan.versions["packs"][1]["changes"]) == 5000
+
+
 # the cache
 
 

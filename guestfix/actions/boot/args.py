@@ -6,6 +6,7 @@ The places are the fact boot.sources; grub-mkconfig is never run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from guestfix.actions.workbench import Workbench
@@ -201,12 +202,9 @@ def set_console(bench: Workbench, *, console: str) -> None:
 def unblock_drivers(bench: Workbench, *, storage: list[str], network: list[str]) -> None:
     """Remove the target's drivers, and what they rest on, from the arguments' blacklists."""
     needed = {*storage, *network}
-    if any(name.startswith("virtio") for name in needed):
-        needed |= {"virtio", "virtio_ring", "virtio_pci", "virtio_pci_modern_dev", "virtio_pci_legacy_dev"}
-    if "nvme" in needed:
-        needed |= {"nvme_core"}
-    if any(name.startswith("hv_") for name in needed):
-        needed |= {"hv_vmbus", "scsi_transport_fc"}
+    for pattern, others in bench.target.tables.get("driver-needs", {}).items():
+        if any(fnmatchcase(name, pattern) for name in (*storage, *network)):
+            needed |= set(others)
     change_all(bench, bootargs.unblock(sorted(needed)))
 
 
