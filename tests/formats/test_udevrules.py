@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from guestfix.base.errors import TooLarge
+from guestfix.formats.network import udevnet
 from guestfix.formats.udevrules import Key, keys_of, read
 from tests.build.corpus import corpus_params
 
@@ -80,3 +81,20 @@ def test_real_files(path: Path) -> None:
 def test_bounds() -> None:
     with pytest.raises(TooLarge, match="a file of udev rules has more than"):
         read(b'A="b"\n' * 30_000)
+
+
+@pytest.mark.parametrize(
+    "path", [*map(Path, sorted(glob.glob("/usr/lib/udev/rules.d/*.rules"))), *corpus_params("udev-net")]
+)
+def test_the_short_way_says_what_the_grammar_says(path: Path) -> None:
+    """Rules as udev's own generator writes them are read without the grammar; all others are left to it."""
+    plain = 0
+    for line in path.read_text("utf-8", "surrogateescape").splitlines():
+        if keys := udevnet.plain_keys(line):
+            plain += 1
+            read = keys_of(line, whole=True)
+            assert read is not None
+            assert keys == [
+                (f"{k.name}{{{k.attribute}}}" if k.attribute else k.name, k.operator, k.value) for k in read
+            ]
+    assert plain or "persistent-net.rules" not in path.name
