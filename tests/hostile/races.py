@@ -157,11 +157,11 @@ def _whole_reports(root: Path, base: Path) -> list[object]:
         said.append(dump_plan(plan))
         copy_originals(DirectoryGuest(str(root)), plan, str(base / "kept"))
         said.append(write_tree(recorder, base / "case"))
-    except GuestfixError as error:
+    except (GuestfixError, OSError) as error:  # the command turns both into messages
         said.append(str(error))
     try:
         copy_guest(root, base / "copied")
-    except GuestfixError as error:
+    except (GuestfixError, OSError) as error:  # the command turns both into messages
         said.append(str(error))
     return said
 
