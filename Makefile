@@ -1,13 +1,15 @@
 # make check   lint, types, every test that ends within minutes, and two guests' boots (installs what they need)
 # make e2e     boots whole guests; long
 # make bench   speed and memory as ratios, medians of several runs
+# make fuzz    every parser and editor for a minute each, its laws checked (FUZZ=10: ten seconds)
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
 # make reference   write docs/reference, which is made of the tables and of the rule pack
 export VENV ?= .venv
 export WORKERS ?= 2
 BIN := $(VENV)/bin
+FUZZ ?= 60
 
-.PHONY: check lint types test boot e2e bench reference bless packages env clean
+.PHONY: check lint types test boot e2e bench fuzz reference bless packages env clean
 
 check:
 	@sh tests/check.sh
@@ -39,6 +41,9 @@ bench: env
 
 reference: env
 	$(BIN)/python -m tests.build.reference
+
+fuzz: env
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ)
 
 bless: env
 	$(BIN)/guestfix test rules --bless

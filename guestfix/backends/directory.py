@@ -8,6 +8,7 @@ guestfix runs. FIFOs, sockets and device nodes are never opened.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat as st
 from collections.abc import Iterable, Iterator, Mapping
@@ -172,8 +173,10 @@ class DirectoryGuest:
     def read(self, path: str, limit: int = MAX_READ) -> bytes:
         """See :meth:`GuestFS.read`."""
         with self.open(path) as stream:
-            data = stream.read(limit + 1)
-        if len(data) > limit:
+            size = stream.seek(0, io.SEEK_END)
+            stream.seek(0)
+            data = stream.read(limit + 1) if size <= limit else b""
+        if max(size, len(data)) > limit:
             raise TooLarge(f"larger than {limit} bytes, which is all that is read of such a file", where=path)
         return data
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
+from guestfix.base.bounds import HIVE
 from guestfix.base.edit import Content, Link, Splice, apply_splices
 from guestfix.base.errors import EditError, GuestError, NotFound, Unreadable
 from guestfix.base.globs import glob, path_matches
@@ -14,7 +15,7 @@ from guestfix.base.guest import MAX_READ, Disks, GuestFS, Meta, Space, Stat
 from guestfix.base.record import field, mutable, replace
 from guestfix.base.spliced import open_spliced
 
-BIG = 512 * 1024 * 1024
+BIG = HIVE
 """No file above this size is ever held in memory by the overlay."""
 
 

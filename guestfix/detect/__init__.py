@@ -16,6 +16,7 @@ from guestfix.base.guest import GuestFS
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import frozen
 from guestfix.base.recorder import Recorder
+from guestfix.base.watched import Watched
 from guestfix.pack.model import System, Target
 
 
@@ -72,16 +73,18 @@ def detect_by(
     before the detectors that rest on it: a Windows tells its release later than its family.
     """
     found: dict[str, list[Finding]] = {}
+    watched = Watched(guest)
     for name, detector in DETECTORS.items():
         if names is not None and name not in names:
             continue
         if detector.family and facts.value("os.family", detector.family) != detector.family:
             continue
         module = importlib.import_module(f"guestfix.detect.{name}")
-        seen: GuestFS = guest
+        seen: GuestFS = watched
         if looked is not None and name != "system.backend":
-            seen = looked[name] = Recorder(guest)
+            seen = looked[name] = Recorder(watched)
         found[name] = list(module.detect(seen, facts, systems if detector.tells_system else target))
+        found[name] += watched.told()
         if name in ("system.os", "windows.detector"):
             identified()
     return found

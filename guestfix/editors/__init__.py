@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from guestfix.base.guest import MAX_READ
+from guestfix.base.bounds import HIVE, MENU, MOUNT_TABLE, SMALL_TEXT
 
 OPS: dict[str, str] = {
     "file.create": "system.files:create",
@@ -82,13 +82,14 @@ OPS: dict[str, str] = {
 ABOUT_NAMES = ("file.delete", "file.link")
 """Operations on a name itself: they are given a link where it is one, not the file that it leads to."""
 
-HIVE_LIMIT = 512 * 1024 * 1024
-"""Bytes of a registry hive that an editor takes."""
-
 
 def read_limit(name: str) -> int:
-    """Return how many bytes a file may have for the editor with this name: hives are large, other files are not."""
-    return HIVE_LIMIT if name.startswith("registry.") else MAX_READ
+    """Return how many bytes a file may have for the editor with this name: hives and menus are large, others not."""
+    if name.startswith("bootmenu.grub_"):
+        return MENU
+    if name.startswith(("fstab.", "crypttab.")):
+        return MOUNT_TABLE
+    return HIVE if name.startswith("registry.") else SMALL_TEXT
 
 
 def find_op(name: str) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ byte. Names and values are text decoded as UTF-8 with surrogateescape, so any by
 
 from __future__ import annotations
 
+import functools
 import re
 
 from guestfix.base.edit import Splice, apply_splices, insert_lines
@@ -202,7 +203,9 @@ def _line_end(src: bytes, at: int) -> int:
     return len(src) if end < 0 else end
 
 
+@functools.lru_cache(maxsize=4)
 def _scan(src: bytes) -> _Scan:
+    """Return the file, read; editors ask for the same one several times."""
     scan = _Scan(src)
     scan.run()
     return scan
@@ -214,7 +217,7 @@ def assignments(src: bytes) -> list[Assignment]:
     Lines in quotes and here-documents are passed over, and other commands. A quote that nothing closes costs
     its line alone, though a shell would take all that follows for quoted: see :func:`settled`.
     """
-    return _scan(src).found
+    return list(_scan(src).found)
 
 
 def settled(src: bytes) -> list[Assignment]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from guestfix.base.bounds import YAML_DEPTH, YAML_NODES
 from guestfix.base.errors import EditError
 from guestfix.base.record import field, mutable
 
-MAX_DEPTH = 32
-MAX_NODES = 100_000
+MAX_DEPTH = YAML_DEPTH
+MAX_NODES = YAML_NODES
 
 
 @mutable

@@ -6,6 +6,7 @@ import difflib
 import itertools
 from collections.abc import Iterable, Iterator
 
+from guestfix.base.bounds import DIFF_LINES, DIFF_SHOWN, DIFF_STEPS
 from guestfix.base.digest import digest_bytes, state_of
 from guestfix.base.edit import Link, Splice
 from guestfix.base.errors import GuestError
@@ -18,8 +19,9 @@ from guestfix.plan.model import Change, new_chunks
 BLOCK = 4096
 WHOLE = 1 << 20
 """Files up to this size get one splice; larger ones are compared block by block."""
-PAIRED = 2000
-"""Files of more lines than this are compared line by line where the number of lines stays."""
+AHEAD = 24
+"""Lines, of both files together, that are looked ahead for where they meet again."""
+
 CONTEXT = 3
 
 
@@ -143,36 +145,71 @@ def unified(path: str, old: bytes, new: bytes, *, existed: bool = True, remains:
         return f"binary file {path}: {len(old)} bytes before, {len(new)} after\n"
     names = (f"a{path}" if existed else "/dev/null", f"b{path}" if remains else "/dev/null")
     before, after = _lines(old), _lines(new)
-    if len(before) == len(after) > PAIRED:
-        lines: Iterable[str] = _diff_of_pairs(before, after, *names)
+    if len(before) + len(after) > DIFF_LINES:
+        lines: Iterable[str] = _diff_in_one_pass(before, after, *names)
     else:
         lines = difflib.unified_diff(before, after, *names)
-    return "".join(_ended(lines))
+    return "".join(_shown(_ended(lines)))
 
 
-def _diff_of_pairs(before: list[str], after: list[str], old_name: str, new_name: str) -> Iterator[str]:
-    """Compare line n with line n, which is what editors leave of long files; difflib takes seconds for those."""
-    changed = [at for at, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-    if changed:
+def _shown(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a diff up to a bound, and say how many more there are."""
+    more = iter(lines)
+    yield from itertools.islice(more, DIFF_SHOWN)
+    left = sum(1 for _ in more)
+    if left:
+        yield f"... and {left} more lines\n"
+
+
+def _diff_in_one_pass(before: list[str], after: list[str], old_name: str, new_name: str) -> Iterator[str]:
+    """Compare long files in one pass, as editors leave most lines where they were; difflib's time grows squared."""
+    pieces = list(_pieces(before, after))
+    if any(kind != "equal" for kind, *_ in pieces):
         yield from (f"--- {old_name}\n", f"+++ {new_name}\n")
-    for first, last in _stretches(changed):
-        start, stop = max(0, first - CONTEXT), min(len(before), last + CONTEXT + 1)
-        where = f"{start + 1},{stop - start}"
-        yield f"@@ -{where} +{where} @@\n"
-        for same, run in itertools.groupby(range(start, stop), lambda at: before[at] == after[at]):
-            places = list(run)
-            yield from (f"{' ' if same else '-'}{before[at]}" for at in places)
-            if not same:
-                yield from (f"+{after[at]}" for at in places)
+    matcher: difflib.SequenceMatcher[str] = difflib.SequenceMatcher(None, [], [])
+    matcher.opcodes = pieces  # type: ignore[attr-defined]
+    for group in matcher.get_grouped_opcodes(CONTEXT) if pieces else ():
+        first, last = group[0], group[-1]
+        yield f"@@ -{first[1] + 1},{last[2] - first[1]} +{first[3] + 1},{last[4] - first[3]} @@\n"
+        for kind, i, k, j, m in group:
+            if kind == "equal":
+                yield from (f" {line}" for line in before[i:k])
+            else:
+                yield from (f"-{line}" for line in before[i:k])
+                yield from (f"+{line}" for line in after[j:m])
 
 
-def _stretches(changed: list[int]) -> Iterator[tuple[int, int]]:
-    """Join the changed lines whose context meets, and yield the first and last line of each stretch."""
-    start = 0
-    for at, line in enumerate(changed):
-        if at + 1 == len(changed) or changed[at + 1] - line > 2 * CONTEXT:
-            yield changed[start], line
-            start = at + 1
+def _pieces(before: list[str], after: list[str]) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield difflib's opcodes, found by looking a little ahead wherever the files part."""
+    i = j = 0
+    steps = DIFF_STEPS
+    while i < len(before) or j < len(after):
+        start = i, j
+        while i < len(before) and j < len(after) and before[i] == after[j]:
+            i, j = i + 1, j + 1
+        if i > start[0]:
+            yield "equal", start[0], i, start[1], j
+            continue
+        while i < len(before) or j < len(after):
+            ahead, used = _meet(before, after, i, j, AHEAD if steps > 0 else 1)
+            steps -= used
+            if ahead is not None:
+                i, j = i + ahead[0], j + ahead[1]
+                break
+            i, j = min(i + 1, len(before)), min(j + 1, len(after))
+        yield "replace", start[0], i, start[1], j
+
+
+def _meet(before: list[str], after: list[str], i: int, j: int, most: int) -> tuple[tuple[int, int] | None, int]:
+    """Return how many lines on the two files are the same again, None where not soon; and the comparisons made."""
+    used = 0
+    for total in range(most + 1):
+        for down in (total // 2, *(one for one in range(total + 1) if one != total // 2)):
+            used += 1
+            one, other = i + down, j + total - down
+            if one < len(before) and other < len(after) and before[one] == after[other]:
+                return (down, total - down), used
+    return None, used
 
 
 def _lines(data: bytes) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from guestfix.base.edit import Content, Edit
+from guestfix.base.errors import EditError
 from guestfix.editors import OPS, find_op
 from guestfix.editors.boot import args as bootargs
 from guestfix.editors.boot import menu as _bootmenu
@@ -135,6 +136,7 @@ class Call(NamedTuple):
 
 def _ops(name: str, /, *samples: bytes, text: bool = True, **args: Any) -> Call:
     op = find_op(name)
+    args = {key.removesuffix("_of"): value for key, value in args.items()}  # an argument may be called text too
     args = {key.removesuffix("_"): value for key, value in args.items()}
     shown = ",".join(f"{key}={value}" for key, value in args.items() if isinstance(value, (str, bool)))
     return Call(f"{name}({shown})", lambda src: op(src, **args), samples, text)
@@ -219,6 +221,17 @@ def calls() -> list[Call]:
         _ops("registry.set", _hive(), text=False, key="Setup\\A", name="x", data="new"),
         _ops("sysconfig_kernel.add_modules", b'INITRD_MODULES="a"\n', b"A=1\n", modules=MODULES),
         _ops("udevnet.unbind", UDEV),
+        _ops("file.create", b"old\n", text_of="new\n", replace=True, text=False),
+        _ops("file.empty", b"old\n"),
+        _ops("file.delete", b"old\n", text=False),
+        _ops("file.link", b"old\n", to="/dev/null", text=False),
+        _ops("ini.set", b"[a]\nk=1\n", b"[b]\n", b"[a]\n", section="a", key="k", value="v"),
+        _ops("modprobe.blacklist", MODPROBE, b"# a\n", modules=["floppy", "pcspkr"]),
+        _ops("modprobe.options", b"options a x=1\n", b"# a\n", module="a", options="x=2"),
+        _ops("shellvars.set", b"A=1\n", b"B=1\n", name="A", value="two words"),
+        _ops("sysctl.set", b"a.b = 1\n", b"# x\n", key="a.b", value="2"),
+        _ops("text.ensure_line", b"a\n", b"a\nb\n", line="new line"),
+        _ops("text.replace_line", b"a=1\nb\n", b"b\n", match="a=.*", line="a=2", add=True),
         _ops("unattend.merge", UNATTEND, arch="x86_64"),
         _ops("bootini.ems_off", BOOTINI, b"[boot loader]\nredirect=COM1\n"),
     ]
@@ -240,6 +253,7 @@ _ARGUMENTS = {
     "default": DEFAULT,
     "bootloader": b'DEFAULT_APPEND="root=/dev/sda1 ro"\n',
     "dracut": b'kernel_cmdline="root=/dev/sda1 ro"\n',
+    "update-extlinux": b'default_kernel_opts="ro quiet"\nroot=/dev/sda1\n',
 }
 
 
@@ -281,6 +295,48 @@ def _parts() -> list[Call]:
 def content(result: Content | Edit) -> Content:
     """Return what an operation made of a file."""
     return result.content if isinstance(result, Edit) else result
+
+
+def bare(data: Content) -> Content:
+    """Return the content without its last line ending."""
+    if not isinstance(data, bytes):
+        return data
+    return data.removesuffix(b"\r\n") if data.endswith(b"\r\n") else data.removesuffix(b"\n")
+
+
+def result(call: Call, src: bytes) -> tuple[Content, str]:
+    """Return what the operation makes of src, or the file itself with what it says where it refuses."""
+    try:
+        return content(call.op(src)), ""
+    except EditError as error:
+        return src, error.what
+
+
+def check_last_newline(call: Call, src: bytes) -> None:
+    """The law: with and without its last line ending a file becomes the same but for that, or is left alone twice.
+
+    It speaks of files whose last line is not empty. What ending a line gets that had none is told by the first line:
+    where the endings are mixed, or the only one is taken away, CR does not count.
+    """
+    without = bare(src)
+    assert isinstance(without, bytes)
+    if without == src or not without or without.endswith(b"\n"):
+        return
+    (one, said), (other, said_other) = result(call, src), result(call, without)
+    if b"\r" in src and (b"\n" not in without or src.count(b"\r\n") != max(src.count(b"\r"), src.count(b"\n"))):
+        assert bare(without_cr(one)) == bare(without_cr(other))
+        return
+    assert bare(one) == bare(other)
+    assert said == said_other
+    assert (one is src) == (other is without)
+
+
+def without_cr(data: Content) -> Content:
+    return data.replace(b"\r", b"") if isinstance(data, bytes) else data
+
+
+def unix(data: Content) -> Content:
+    return data.replace(b"\r\n", b"\n") if isinstance(data, bytes) else data
 
 
 CALLS = calls()

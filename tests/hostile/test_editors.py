@@ -17,47 +17,10 @@ from guestfix.editors.network import keyfile, netplan, networkd
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces, bls, grubenv, grublegacy, syslinux
 from guestfix.formats.network.netplan import merge as read_netplan
-from tests.hostile.editing import CALLS, MISSING, Call, content
+from tests.hostile.editing import CALLS, MISSING, Call, check_last_newline, result, unix
 
 ROOT = Path(guestfix.__file__).parent
 TEXT = [one for one in CALLS if one.text]
-
-
-def bare(data: Content) -> Content:
-    """Return the content without its last line ending."""
-    return data.removesuffix(b"\n").removesuffix(b"\r") if isinstance(data, bytes) else data
-
-
-def result(call: Call, src: bytes) -> tuple[Content, str]:
-    """Return what the operation makes of src, or the file itself with what it says where it refuses."""
-    try:
-        return content(call.op(src)), ""
-    except EditError as error:
-        return src, error.what
-
-
-def check_last_newline(call: Call, src: bytes) -> None:
-    """The law: with and without its last line ending a file becomes the same but for that, or is left alone twice.
-
-    It speaks of files whose last line is not empty. A file of one line says by its ending alone that it ends lines
-    with CR LF; without it, added lines end with LF.
-    """
-    without = bare(src)
-    assert isinstance(without, bytes)
-    if not without or without.endswith(b"\n"):
-        return
-    (one, said), (other, said_other) = result(call, src), result(call, without)
-    if b"\r\n" in src and b"\n" not in without:
-        one, other = unix(one), unix(other)
-        assert bare(one) == bare(other)
-        return
-    assert bare(one) == bare(other)
-    assert said == said_other
-    assert (one is src) == (other is without)
-
-
-def unix(data: Content) -> Content:
-    return data.replace(b"\r\n", b"\n") if isinstance(data, bytes) else data
 
 
 def crlf(data: Content) -> Content:
@@ -67,7 +30,7 @@ def crlf(data: Content) -> Content:
 def test_every_operation_is_in_the_table() -> None:
     assert MISSING == []
     assert {one.name.partition("(")[0] for one in CALLS if not one.text} & set(OPS) == {
-        "bootmenu.env_show_menu",
+        *("bootmenu.env_show_menu", "file.create", "file.delete", "file.link"),
         *(name for name in OPS if name.startswith("file.")),
         *(name for name in OPS if name.startswith("registry.")),
     }

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guestfix.base import bounds
 from guestfix.plan import changes
 
-LONG = changes.PAIRED + 50
+LONG = bounds.DIFF_LINES + 50
 PLACES = st.lists(st.integers(0, LONG - 1), max_size=12)
 
 

@@ -54,7 +54,7 @@ def _words(group: list[Source]) -> list[str]:
 def _mend(
     bench: Workbench, group: list[Source], args: list[str], default: dict[str, Any], made: tuple[str, ...]
 ) -> None:
-    have = _words(group)
+    have = dict.fromkeys(_words(group))
     names = {cmdline.name_of(word) for word in have}
     missing = [word for word in dict.fromkeys(args) if word not in have and cmdline.name_of(word) not in made]
     lost = [word for word in missing if not _said_otherwise(word, names)]
@@ -67,7 +67,8 @@ def _mend(
             Evidence(default["path"], default["line"], " ".join(args)),
         )
         _add(bench, group, lost)
-    pending = [word for word in dict.fromkeys(have) if word not in args and "$" not in word and "`" not in word]
+    given = set(args)
+    pending = [word for word in have if word not in given and "$" not in word and "`" not in word]
     if pending:
         bench.find(
             "GF-BOOT-ARGS-PENDING",

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from guestfix.actions.workbench import Workbench
+from guestfix.base.bounds import MENU, SMALL_TEXT
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
@@ -39,7 +40,7 @@ class Source:
 def sources(bench: Workbench) -> Iterator[Source]:
     """Yield every file that holds kernel arguments, with all changes so far; unreadable ones are passed over."""
     for one in bench.facts.value("boot.sources", []):
-        content = bench.fs.content(one["path"])
+        content = bench.fs.content(one["path"], MENU if one["form"] == "grubcfg" else SMALL_TEXT)
         if isinstance(content, bytes):
             yield Source(one["path"], one["form"], content)
 

@@ -10,10 +10,11 @@ from guestfix.backends.disks.formats import OpenDisk, open_held, open_window, to
 from guestfix.backends.disks.hostfiles import HostFile, HostFiles
 from guestfix.backends.disks.types import settle
 from guestfix.backends.volumes.block import DiskError, Window, read_at
+from guestfix.base.bounds import XML_BYTES, XML_ELEMENTS
 from guestfix.base.errors import UsageError
 from guestfix.base.record import replace
 
-MAX_OVF = 8 << 20
+MAX_OVF = XML_BYTES
 MAX_MEMBERS = 1000
 _AGAIN = "copy or export it again"
 
@@ -22,6 +23,8 @@ def disk_files(ovf: bytes) -> tuple[str, ...]:
     """Return the disk files that an OVF descriptor names, in the order in which the machine sees them."""
     if len(ovf) > MAX_OVF or b"<!DOCTYPE" in ovf or b"<!ENTITY" in ovf:
         raise DiskError("the OVF descriptor is too large or has a document type, which no OVF needs", remedy=_AGAIN)
+    if ovf.count(b"<") > XML_ELEMENTS:
+        raise DiskError(f"the OVF descriptor has more than {XML_ELEMENTS} elements, which no OVF needs", remedy=_AGAIN)
     try:
         root = ET.fromstring(ovf)
     except (ET.ParseError, ValueError, LookupError) as error:

@@ -22,6 +22,7 @@ from guestfix.backends.disks.formats import (
 )
 from guestfix.backends.disks.hostfiles import file_node
 from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
+from guestfix.base.bounds import CLUSTER_WINDOW
 from guestfix.base.record import frozen, replace
 
 
@@ -213,7 +214,8 @@ def _unpack(block: Block, word: int, header: _Qcow2) -> bytes:
         import zstandard
 
         try:
-            return zstandard.ZstdDecompressor().decompressobj().decompress(raw)[: 1 << header.bits]
+            engine = zstandard.ZstdDecompressor(max_window_size=CLUSTER_WINDOW)
+            return engine.stream_reader(raw).read(1 << header.bits)
         except zstandard.ZstdError as error:
             raise DiskError(f"a compressed cluster is damaged: {error}") from error
     try:

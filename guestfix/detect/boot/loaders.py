@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from guestfix.base.bounds import LISTED_ENTRIES, SMALL_TEXT
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable
@@ -35,8 +36,10 @@ from guestfix.formats.boot import grublegacy
 from guestfix.formats.boot.entry import BootEntry, all_entries
 from guestfix.pack.model import Target
 
-MAX_FACT_ENTRIES = 2000
+MAX_FACT_ENTRIES = LISTED_ENTRIES
 """Entries that are listed in the facts; the default is found among all of them."""
+
+MAX_REASONS = 10
 
 WRAPPER_SIZE = 1024
 """Bytes below which a grub.cfg with a configfile command is taken for one that only leads to another."""
@@ -70,6 +73,8 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     facts.put("boot.sources", [{"path": one.path, "form": one.form} for one in sources])
     entries = list(all_entries(found.menu.entries)) if found.menu else []
     told = [*boot_sources.image_findings(guest, found.places), *boot_sources.name_findings(guest, entries)]
+    if found.menu:
+        told += _left_findings(found.menu, len(entries), len(sources))
     return [*_differing(guest, found), *_default_findings(found), *told]
 
 
@@ -100,7 +105,7 @@ def _firmware(guest: GuestFS, found: Found, facts: Facts, target: Target) -> Non
 def _syslinux_configs(guest: GuestFS) -> list[Config]:
     found = []
     for path in boot_sources.SYSLINUX:
-        src = read_small(guest, path, boot_places.CONFIG_LIMIT)
+        src = read_small(guest, path, SMALL_TEXT)
         if src is not None:
             found.append(Config(path, "extlinux", src, "bios"))
     return found
@@ -236,6 +241,18 @@ def _default_findings(found: Found) -> list[Finding]:
     code = "GF-BOOT-DEFAULT-UNKNOWN" if menu.default is None or not menu.default.kernel else "GF-BOOT-DEFAULT-LOST"
     remedy = "set the default to an entry that exists (grub-set-default, grubby --set-default)"
     return [Finding(code, "warning", menu.reason, (Evidence(menu.path, 0, _text(menu.choice)),), remedy)]
+
+
+def _left_findings(menu: Menu, entries: int, sources: int) -> list[Finding]:
+    """Report what a menu, or the files with arguments, have beyond what is looked at."""
+    told = list(dict.fromkeys(menu.reasons))[:MAX_REASONS]
+    if entries > MAX_FACT_ENTRIES:
+        told.append(f"it has {entries} entries; the facts list the first {MAX_FACT_ENTRIES}")
+    if menu.left:
+        told.append(f"{menu.left} of its files in loader/entries were not read: {boot_menu.MAX_BLS} are")
+    if sources >= boot_sources.MAX_FILES:
+        told.append(f"kernel arguments are changed in {boot_sources.MAX_FILES} files, and there are more")
+    return [Finding("GF-BOOT-MENU-LEFT", "warning", f"the boot menu: {what}", (Evidence(menu.path),)) for what in told]
 
 
 def _differing(guest: GuestFS, found: Found) -> list[Finding]:

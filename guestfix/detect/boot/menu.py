@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from guestfix.base.bounds import MENU_PROBLEM
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
@@ -12,7 +13,7 @@ from guestfix.detect.boot.places import CONFIG_LIMIT, Config
 from guestfix.detect.files import kind_of as kind
 from guestfix.detect.files import names_in as names
 from guestfix.detect.files import read_small as read
-from guestfix.formats.boot import bls, cmdline, grubargs, grubenv, grublegacy, grubrun
+from guestfix.formats.boot import bls, cmdline, grubargs, grubcfg, grubenv, grublegacy, grubrun
 from guestfix.formats.boot.entry import BootEntry, choose
 
 MAX_BLS = 2000
@@ -40,6 +41,7 @@ class Menu:
     reasons: list[str] = field(default_factory=list)
     env: Mapping[str, str] = field(default_factory=dict)
     uses_bls: bool = False
+    left: int = 0
     filled: int = 0
     unfilled: dict[int, grubrun.MenuEntry] = field(default_factory=dict)
 
@@ -110,7 +112,9 @@ def grub2_menu(guest: GuestFS, config: Config, esp: str, env: Mapping[str, str])
     if not efi:
         start["grub_cpu"] = "i386"
     result = grubrun.run(host, config.path, config.src, start)
-    menu = Menu("grub2", result.path, visited=result.visited, reasons=result.reasons, env=result.env)
+    reasons = result.reasons
+    reasons += [what for _, what in grubcfg.parse(config.src).problems if what == MENU_PROBLEM]
+    menu = Menu("grub2", result.path, visited=result.visited, reasons=reasons, env=result.env)
     menu.entries = _listed(host, result, result.items, "", menu)
     menu.choice = result.env.get("default", "")
     menu.default = choose(menu.entries, menu.choice or "0")
@@ -141,7 +145,7 @@ def _listed(
     for item in items:
         if isinstance(item, grubrun.BlsHere):
             menu.uses_bls = True
-            found += _bls_entries(host, item.env, above)
+            found += _bls_entries(host, item.env, above, menu)
             continue
         entry = BootEntry(item.id, item.title, "grub2", item.path, item.line, above=above)
         found.append(entry)
@@ -193,9 +197,10 @@ def bls_folder(guest: GuestFS, esp: str = "") -> str:
     return ""
 
 
-def _bls_entries(host: GrubHost, env: Mapping[str, str], above: str) -> list[BootEntry]:
+def _bls_entries(host: GrubHost, env: Mapping[str, str], above: str, menu: Menu) -> list[BootEntry]:
     folder = host.find(env.get("blsdir", ""), ("dir",)) or bls_folder(host.guest, host.esp)
     files = [name for name in names(host.guest, folder) if name.endswith(".conf")] if folder else []
+    menu.left = max(menu.left, len(files) - MAX_BLS)
     found = []
     for name in bls.sort_names(files[:MAX_BLS]):
         entry = bls_entry(host, f"{folder}/{name}", env, above, grub=True)

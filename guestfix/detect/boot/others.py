@@ -29,7 +29,7 @@ def systemd_boot_menu(guest: GuestFS, esp: str, images: list[str]) -> Menu | Non
     if not files and not images:
         return None
     host = GrubHost(guest, base)
-    menu = Menu("systemd-boot", f"{base or esp}/loader/loader.conf")
+    menu = Menu("systemd-boot", f"{base or esp}/loader/loader.conf", left=max(0, len(files) - MAX_BLS))
     for name in bls.sort_names(files[:MAX_BLS]):
         entry = bls_entry(host, f"{folder}/{name}", {}, "")
         if entry:

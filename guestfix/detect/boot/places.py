@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from guestfix.base.bounds import MENU, SMALL_TEXT
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts
 from guestfix.base.guest import GuestFS
@@ -13,7 +14,7 @@ from guestfix.detect.files import names_in as names
 from guestfix.detect.files import read_small as read
 
 ESP_MOUNTS = ("/boot/efi", "/efi", "/boot", "/boot/EFI")
-CONFIG_LIMIT = 16 * 1024 * 1024
+CONFIG_LIMIT = MENU
 MAX_DIRS = 200
 
 _LOADERS = ("grubx64.efi", "shimx64.efi", "grubia32.efi", "shimia32.efi", "shim.efi", "grub.efi", "grubaa64.efi")
@@ -145,6 +146,6 @@ def _add(guest: GuestFS, found: list[Config], path: str, loader: str, firmware: 
         return
     if kind(guest, real) != "file" or any(one.path == real for one in found):
         return
-    src = read(guest, real, CONFIG_LIMIT)
+    src = read(guest, real, CONFIG_LIMIT if loader == "grub2" else SMALL_TEXT)
     if src is not None:
         found.append(Config(real, loader, src, firmware))

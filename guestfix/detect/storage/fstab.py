@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from guestfix.base.bounds import MOUNT_TABLE
 from guestfix.base.errors import GuestError, NotFound
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
@@ -17,7 +18,7 @@ from guestfix.formats.storage.fstab import VITAL, Entry, entries, number_of
 from guestfix.pack.model import Target
 
 PATH = "/etc/fstab"
-LIMIT = 1024 * 1024
+LIMIT = MOUNT_TABLE
 """Bytes of a table that is still one that somebody wrote."""
 
 _INIT_SIGNS = (

@@ -6,6 +6,7 @@ systemd-hibernate-resume-generator(8).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -55,10 +56,12 @@ class DeviceChange:
         """Return what becomes of one place's arguments."""
         found = Rewrite()
         has_initrd = self.initrd if line.initrd is None else line.initrd
+        table = self.table if has_initrd else self.partuuids
+        volumes = functools.cache(lambda: devices.Resolver(table, [value_of(text) for text in texts]))
         for at, text in enumerate(texts):
             name, value = name_of(text), value_of(text)
             if name in DEVICE_ARGUMENTS and value:
-                after = self._device(name, value, has_initrd, texts)
+                after = self._device(name, value, has_initrd, volumes)
                 if after is None or after != value:
                     found.replace[at] = None if after is None else f"{name}={after}"
             elif name == "resume_offset" and any(text is None for text in found.replace.values()):
@@ -67,7 +70,7 @@ class DeviceChange:
                 self.reported[text] = None
         return found
 
-    def _device(self, name: str, value: str, initrd: bool, texts: Sequence[str]) -> str | None:
+    def _device(self, name: str, value: str, initrd: bool, volumes: Callable[[], devices.Resolver]) -> str | None:
         if name in ("resume", "real_resume") and self.gone(value):
             self.removed[f"{name}={value}"] = None
             return None
@@ -75,8 +78,7 @@ class DeviceChange:
             if name == "root" and _NUMBERS.match(value):
                 self.unresolved[f"{name}={value}"] = None
             return value
-        table = self.table if initrd else self.partuuids
-        found = devices.resolve(value, table, [value_of(text) for text in texts])
+        found = volumes().find(value)
         if found is None:
             self.unresolved[f"{name}={value}"] = None
             return value

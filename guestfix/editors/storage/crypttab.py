@@ -5,12 +5,13 @@ Sources: crypttab(5) of systemd and of Debian's cryptsetup.
 
 from __future__ import annotations
 
+from guestfix.base.bounds import MOUNT_TABLE
 from guestfix.base.edit import Content, Edit, Note, Splice, Table, apply_splices
 from guestfix.base.errors import EditError
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import Span, escape, fields, lines, show, unescape
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = MOUNT_TABLE
 """A larger file is not one that somebody wrote; it is refused before any time is spent on it."""
 
 _RANDOM = ("/dev/urandom", "/dev/random", "/dev/hw_random")

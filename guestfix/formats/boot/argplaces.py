@@ -58,10 +58,10 @@ def shell_lines(src: bytes, form: str) -> list[ArgLine]:
     found: list[ArgLine] = []
     chosen = [one for one in settled(src) if one.name in names and not one.value.startswith("(")]
     present = {one.name for one in chosen}
+    last = {one.name: one.start for one in chosen}
     for one in chosen:
         main = one.name in _MAIN or (one.name == "GRUB_CMDLINE_LINUX_DEFAULT" and "GRUB_CMDLINE_LINUX" not in present)
-        last = max(other.start for other in chosen if other.name == one.name)
-        line = _in_quotes(src, one, main and one.start == last)
+        line = _in_quotes(src, one, main and one.start == last[one.name])
         if line:
             found.append(line)
     return found

@@ -15,6 +15,7 @@ import functools
 import re
 from collections.abc import Iterator
 
+from guestfix.base.bounds import MENU_COMMANDS, MENU_PROBLEM
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.formats.shellvars import decode
@@ -23,8 +24,13 @@ MAX_DEPTH = 64
 """Blocks within blocks that are followed; deeper ones are skipped as a problem."""
 
 MAX_PROBLEMS = 100
+MAX_OPEN = 1000
+"""Blocks that may be open at once, followed or not."""
 
-_WORD_PARTS = rb"""[^\s;{}'"\\$]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}\n]{0,200}+\} | \$"""
+MAX_COMMAND = 1 << 18
+"""Bytes of one command, or of the comments before it."""
+
+_WORD_PARTS = rb"""[^\s;{}'"\\$]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}{$\s]{0,200}+\} | \$"""
 _BORING = rb"insmod|echo|search|load_video|gfxmode|recordfail|savedefault|loadfont|true"
 _STEP = regex(
     rb"""(?:
@@ -33,11 +39,11 @@ _STEP = regex(
           (?:"""
     + _BORING
     + rb""")(?=[ \t\n]) (?:[^\n;{}'"\\\#]++|'[^'\n]*+')*+ \n
-    )*+
+    ){0,1000}+
     (?: (?P<keyword>if|then|elif|else|fi|while|until|do|done)(?=[\s;{}]|\Z) | (?P<name>(?:"""
     + _WORD_PARTS
     + rb""")++)
-        (?P<rest>(?: [^\n;{}'"\\$\#]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}\n]{0,200}+\} | \$
+        (?P<rest>(?: [^\n;{}'"\\$\#]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}{$\s]{0,200}+\} | \$
             | (?<=[^\s])\# )*+) )?""",
     re.VERBOSE,
 )
@@ -46,11 +52,11 @@ _TO_BRACE = regex(rb"(?:\s*+(?=\{))?+")
 _NEEDS_CARE = regex(rb"['\"\\$]")
 _PART = regex(
     rb"""(?P<bare>[^'"\\$]++) | '(?P<single>[^']*+)' | "(?P<double>(?:[^"\\]++|\\[\s\S])*+)" | \\(?P<escaped>[\s\S])
-    | \$\{(?P<braced>[^}\n]{0,200}+)\} | \$(?P<name>[A-Za-z_]\w*+|[0-9?\#*@]) | (?P<odd>[\s\S])""",
+    | \$\{(?P<braced>[^}{$\s]{0,200}+)\} | \$(?P<name>[A-Za-z_]\w*+|[0-9?\#*@]) | (?P<odd>[\s\S])""",
     re.VERBOSE,
 )
 _IN_DOUBLE = regex(
-    rb"""(?P<bare>[^\\$]++) | \\(?P<escaped>[$"\\]) | \\(?P<joined>\n) | \$\{(?P<braced>[^}\n]{0,200}+)\}
+    rb"""(?P<bare>[^\\$]++) | \\(?P<escaped>[$"\\]) | \\(?P<joined>\n) | \$\{(?P<braced>[^}{$\s]{0,200}+)\}
     | \$(?P<name>[A-Za-z_]\w*+|[0-9?\#*@]) | (?P<odd>[\s\S])""",
     re.VERBOSE,
 )
@@ -152,17 +158,22 @@ class _Reader:
     def read(self) -> None:
         src, step, stack = self.src, _STEP.match, self.stack
         size, nodes, at = self.size, self.top, self.at
+        left = MENU_COMMANDS
         while at < size:
-            match = step(src, at, size)
-            if match is None:
+            match = step(src, at, min(size, at + MAX_COMMAND))
+            left -= 1
+            if match is None or self._is_too_much(match.end() - at, left):
+                self._too_much(at)
                 break
             name, end = match[2], match.end()
             if name is None:
                 self.at = end
                 if match[1]:
                     self._keyword(match[1], match.start(1))
-                elif end < size:
+                elif end < size and end == at:
                     self._odd(src[end : end + 1])
+                if self.at - end > MAX_COMMAND:
+                    self._too_much(end)
                 at = self.at
             elif name == b"for":
                 self._loop(Node(name, match.start(2), match.end(2), end))
@@ -180,6 +191,15 @@ class _Reader:
             nodes = stack[-1].nodes
         for frame in stack[1:]:
             self._problem(frame.node.start if frame.node else size, "never closed")
+
+    def _is_too_much(self, length: int, left: int) -> bool:
+        """Tell whether reading ends here: a command, the number of them or their depth is no menu's."""
+        return length >= MAX_COMMAND or left < 0 or len(self.stack) > MAX_OPEN
+
+    def _too_much(self, offset: int) -> None:
+        """Say so whatever other problems there are."""
+        line = self.src.count(b"\n", 0, offset) + 1
+        self.problems = [*self.problems[: MAX_PROBLEMS - 1], (line, MENU_PROBLEM)]
 
     def _problem(self, offset: int, what: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:

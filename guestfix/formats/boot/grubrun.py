@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from guestfix.base.bounds import MENU_ENTRIES
 from guestfix.base.record import mutable
 from guestfix.formats.boot import grubcfg
+from guestfix.formats.boot.grubbudget import Boot, Budget
 from guestfix.formats.boot.grubcfg import Node, Script
 from guestfix.formats.boot.grubtest import evaluate
 from guestfix.formats.shellvars import decode
 
-MAX_STEPS = 200_000
-"""Commands run for one menu."""
+MAX_BLS_HERE = 4
+"""Times that one menu may list the BLS entries."""
 
-MAX_ENTRIES = 20_000
+MAX_ENTRIES = MENU_ENTRIES
 MAX_DEPTH = 100
 MAX_VALUE = 65_536
 """Characters in a variable; what is longer is cut."""
@@ -99,15 +101,12 @@ class Result:
     visited: list[str]
 
 
-class Boot(Exception):
-    """Raised inside to leave a script: configfile has replaced it, or the steps are used up."""
-
-
 class Machine:
     """Runs one loader's scripts."""
 
-    def __init__(self, host: Host, env: Mapping[str, str]) -> None:
+    def __init__(self, host: Host, env: Mapping[str, str], budget: Budget | None = None) -> None:
         self.host = host
+        self.budget = budget or Budget()
         self.env = {**dict.fromkeys(FEATURES, "y"), "?": "0", **env}
         self.functions: dict[str, tuple[Node, Script]] = {}
         self.exported: set[str] = set()
@@ -116,7 +115,7 @@ class Machine:
         self.visited: list[str] = []
         self.path = ""
         self.script = grubcfg.parse(b"")
-        self.steps = self.depth = self.count = 0
+        self.depth = self.count = self.listed = 0
         self.linux: list[tuple[Node, list[str]]] = []
         self.initrds: list[str] = []
 
@@ -137,9 +136,7 @@ class Machine:
         if self.depth > MAX_DEPTH:
             raise Boot("files, functions or blocks within each other without end")
         for node in nodes:
-            self.steps += 1
-            if self.steps > MAX_STEPS:
-                raise Boot("too many commands")
+            self.budget.take("steps", 1)
             found = self.command(node)
             self.env["?"] = "0" if found else "1"
         self.depth -= 1
@@ -255,6 +252,7 @@ class Machine:
                 current = (current or "") + decode(part)
                 continue
             value = self.env.get(decode(part), "")
+            self.budget.take("text", len(value))
             if kind == "quoted-variable":
                 current = (current or "") + value
                 continue
@@ -283,7 +281,7 @@ class Machine:
         if name in self.functions:
             return self.call(name, words)
         if name == "[" or name == "test":
-            return evaluate(words[:-1] if name == "[" and words[-1:] == ["]"] else words, self.host.exists)
+            return evaluate(words[:-1] if name == "[" and words[-1:] == ["]"] else words, self.exists)
         if name == "set":
             return self.assign(words)
         if name == "export":
@@ -298,11 +296,18 @@ class Machine:
         if name.startswith("search"):
             return self.search(name, words)
         if name == "blscfg":
-            self.items.append(BlsHere(dict(self.env), self.path, 0))
+            self.listed += 1
+            if self.listed <= MAX_BLS_HERE:
+                self.items.append(BlsHere(dict(self.env), self.path, 0))
             return True
         if name == "regexp":
             return False
         return name not in _FALSE
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file or folder is there."""
+        self.budget.take("looks", 1)
+        return self.host.exists(path)
 
     def call(self, name: str, words: list[str]) -> bool:
         """Call a function; its positional parameters hide the caller's."""
@@ -318,10 +323,12 @@ class Machine:
 
     def read_other(self, name: str, words: list[str]) -> bool:
         """Do load_env, source and configfile."""
+        self.budget.take("looks", 1)
         files = [word for at, word in enumerate(words) if not word.startswith("-") and words[at - 1 : at] != ["-f"]]
         if name == "load_env":
             chosen = words[words.index("-f") + 1] if "-f" in words[:-1] else ""
             found = self.host.environment(chosen or f"{self.env.get('prefix', '')}/grubenv")
+            self.budget.take("read", 4096 + sum(len(key) + len(value) for key, value in found.items()))
             wanted = [one for one in files if one != chosen]
             for key, value in found.items():
                 if not wanted or key in wanted:
@@ -330,6 +337,7 @@ class Machine:
         other = self.host.read(files[0] if files else f"{self.env.get('prefix', '')}/grub.cfg")
         if other is None:
             return False
+        self.budget.take("read", len(other[1]))
         if name in ("source", "."):
             self.run_file(*other)
             return True
@@ -377,7 +385,7 @@ def run(host: Host, path: str, src: bytes, env: Mapping[str, str]) -> Result:
 def open_entry(host: Host, entry: MenuEntry, result: Result) -> Machine:
     """Run one entry's commands: the machine then has its ``linux`` and ``initrds``, or a submenu's items."""
     env = entry.menu.submenu_env() if entry.is_submenu else entry.menu.env
-    machine = Machine(host, env)
+    machine = Machine(host, env, entry.menu.budget)
     machine.functions, machine.exported = dict(entry.menu.functions), set(entry.menu.exported)
     machine.path, machine.script = entry.path, entry.script
     try:

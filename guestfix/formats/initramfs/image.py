@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import IO
 
+from guestfix.base.bounds import INITRAMFS, INITRAMFS_RATIO
 from guestfix.base.errors import Corrupt
 from guestfix.base.record import field, frozen, mutable
 from guestfix.formats.initramfs import cpio, decompress
 from guestfix.formats.initramfs.streams import Chunks, Flow, Source
 
-MAX_UNPACKED = 2 * 1024**3
+MAX_UNPACKED = INITRAMFS
 """Bytes that all segments of an image may unpack to; more is an error, not a hang."""
 
 MAX_KEPT_FILE = 8 * 1024 * 1024
@@ -161,9 +162,13 @@ class _Reader:
         count = self._archive(self.source)
         self.image.segments.append(Segment(at, self.source.offset, "none", self.source.offset - at, count))
 
+    def _most(self) -> int:
+        """Return how many bytes all segments together may unpack to."""
+        return min(MAX_UNPACKED, (64 << 20) + INITRAMFS_RATIO * self.source.size)
+
     def _packed(self, at: int, kind: str) -> bool:
         """Read a compressed segment; True where it holds something else than archives."""
-        flow = Chunks(decompress.chunks(kind, self.source), MAX_UNPACKED - self.unpacked, self.source)
+        flow = Chunks(decompress.chunks(kind, self.source), self._most() - self.unpacked, self.source)
         count = 0
         try:
             foreign = _foreign(flow.peek(_EXT2_AT + 2))

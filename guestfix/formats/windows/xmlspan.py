@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from xml.parsers import expat
 
+from guestfix.base.bounds import XML_BYTES, XML_DEPTH, XML_ELEMENTS
 from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, frozen, mutable
 
-MAX_SIZE = 8 * 1024 * 1024
-MAX_DEPTH = 200
-MAX_ELEMENTS = 100_000
+MAX_SIZE = XML_BYTES
+MAX_DEPTH = XML_DEPTH
+MAX_ELEMENTS = XML_ELEMENTS
 XINCLUDE = "http://www.w3.org/2001/XInclude"
 
 _TAG = regex(rb"""<(?:[^>"']++|"[^"]*+"|'[^']*+')*+>""")

@@ -174,7 +174,7 @@ def test_damaged_hives_are_changed_rightly_or_refused(patches: list[tuple[int, i
 
 
 def test_hives_may_be_larger_than_other_files() -> None:
-    assert read_limit("registry.set") >= 256 * 2**20 > read_limit("fstab.set_device")
+    assert read_limit("registry.set") >= 128 * 2**20 > read_limit("fstab.set_device")
 
 
 @pytest.mark.parametrize(

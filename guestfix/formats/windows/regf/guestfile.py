@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from guestfix.base import bounds
 from guestfix.base.errors import EditError, NotFound, TooLarge
 from guestfix.base.guest import GuestFS
 from guestfix.formats.windows.regf.hive import Hive
 from guestfix.formats.windows.regf.store import BadHive
 
-MAX_HIVE = 1024 * 1024 * 1024
+MAX_HIVE = bounds.HIVE
 """Bytes of a hive in a guest that are read at most."""
-MAX_LOG = 128 * 1024 * 1024
+MAX_LOG = bounds.HIVE_LOG
 """Bytes of a log that are read at most: hashing this much takes about twenty seconds."""
 LOGS = (".LOG1", ".LOG2", ".LOG")
 

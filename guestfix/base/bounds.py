@@ -1,0 +1,66 @@
+"""Every bound on what a hostile file may cost, in one table; no file takes more than 10 s and 400 MB.
+
+What lies beyond a bound is left out and told, never read in part without a word. tests/hostile/test_bounds.py has
+a test for each row.
+"""
+
+from __future__ import annotations
+
+SMALL_TEXT = 1 << 20
+"""Bytes of a text that somebody writes by hand: what is read and edited where nothing else is said."""
+
+MOUNT_TABLE = 256 << 10
+"""Bytes of /etc/fstab and /etc/crypttab: some 5,000 lines."""
+
+MENU = 16 << 20
+"""Bytes of a boot loader's menu (grub.cfg): 20,000 entries as mkconfig writes them."""
+
+MENU_ENTRIES = 20_000
+"""Entries of a menu that are looked at for its default."""
+
+LISTED_ENTRIES = 2_000
+"""Entries of a menu that the facts list; more are told (GF-BOOT-MANY-ENTRIES)."""
+
+MENU_COMMANDS = 250_000
+"""Commands of one grub.cfg that are read; what follows is a problem of the file."""
+
+MENU_PROBLEM = "too many commands, or one that is too long, and what follows is not read"
+
+MENU_TEXT = 8 << 20
+"""Characters that all values and words of one menu may come to when its variables are put in."""
+
+MENU_READ = 64 << 20
+"""Bytes of configuration files that one menu may read by source and configfile."""
+
+HIVE = 160 << 20
+"""Bytes of a registry hive that is held in memory; Windows' own largest, SOFTWARE, has 60 to 130 MB."""
+
+HIVE_LOG = 64 << 20
+"""Bytes of a hive's transaction log."""
+
+CLUSTER_WINDOW = 8 << 20
+"""Bytes of memory that unpacking one zstd cluster of a qcow2 takes; it gives no more than the cluster's size."""
+
+DIFF_LINES = 2_000
+"""Lines of a file up to which its diff is the shortest one; longer files are compared in one pass."""
+
+DIFF_STEPS = 1_000_000
+"""Comparisons that looking for where two long files meet again may take."""
+
+DIFF_SHOWN = 20_000
+"""Lines of one diff that a plan has; more are counted."""
+
+INITRAMFS = 1 << 30
+"""Bytes that one initramfs may unpack to; it is streamed, so this bounds the time."""
+
+INITRAMFS_RATIO = 64
+"""How many times its size an initramfs may unpack to, beyond the first 64 MiB; real ones are below 10."""
+
+YAML_DEPTH = 32
+YAML_NODES = 100_000
+"""Depth and values of a YAML file of the guest; anchors and aliases are refused."""
+
+XML_DEPTH = 200
+XML_ELEMENTS = 100_000
+XML_BYTES = 8 << 20
+"""Depth, elements and bytes of an XML file: an answer file, an OVF descriptor."""

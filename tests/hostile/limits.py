@@ -1,0 +1,48 @@
+"""Run one thing in a process of its own and say what it cost: CPU seconds and the most memory it held."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import traceback
+from collections.abc import Callable
+from typing import NamedTuple
+
+SECONDS = 10
+MEGABYTES = 400
+
+
+class Cost(NamedTuple):
+    """``failed`` is how the process ended where it did not end well: a signal or a traceback."""
+
+    seconds: float
+    megabytes: float
+    failed: str
+
+
+def cost(task: Callable[[], object], seconds: int = SECONDS) -> Cost:
+    """Run the task in a fork. It is killed when it has used twice the seconds, or 2 GB of address space."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        status = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (2 * seconds, 2 * seconds))
+            resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+            task()
+            status = 0
+        except BaseException:  # noqa: BLE001 - told by the parent
+            os.write(write, traceback.format_exc()[-4000:].encode("utf-8", "replace"))
+        finally:
+            os._exit(status)
+    os.close(write)
+    with os.fdopen(read, "rb") as stream:
+        said = stream.read().decode("utf-8", "replace")
+    _, status, used = os.wait4(child, 0)
+    if os.WIFSIGNALED(status):
+        said = f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    elif status and not said:
+        said = f"status {status}"
+    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, said)
