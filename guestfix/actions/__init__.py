@@ -15,7 +15,6 @@ ACTIONS: dict[str, str] = {
     "boot.fallback_loader": "boot.fallback:make_fallback",
     "boot.mend_sources": "boot.agree:mend_sources",
     "boot.repair_default": "boot.menu:repair_default",
-    "boot.set_console": "boot.args:set_console",
     "boot.set_devices": "boot.args:set_devices",
     "boot.unblock_drivers": "boot.args:unblock_drivers",
     "boot.use_firmware_commands": "boot.menu:use_firmware_commands",

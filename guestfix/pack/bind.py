@@ -26,7 +26,13 @@ def _value(kind: str, given: Any, facts: Facts) -> Any:
         return given
     if kind == "fact":
         return _known(given, facts)
-    return FACT.sub(lambda match: str(_known(match[1], facts)), given)
+    if kind == "texts":
+        return [_filled(one, facts) for one in given]
+    return _filled(given, facts)
+
+
+def _filled(text: str, facts: Facts) -> str:
+    return FACT.sub(lambda match: str(_known(match[1], facts)), text)
 
 
 def _known(name: str, facts: Facts) -> Any:

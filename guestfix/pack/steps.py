@@ -1,7 +1,7 @@
 """The ``do`` list of a rule: which editor or action, on which files, with which arguments.
 
 Argument names and types come from the function's own signature. A compiled argument is a pair:
-``["const", value]``, ``["fact", name]`` (the fact's value itself) or ``["text", template]``.
+``["const", value]``, ``["fact", name]`` (the fact's value itself), ``["text", template]`` or ``["texts", [template]]``.
 """
 
 from __future__ import annotations
@@ -116,6 +116,8 @@ def _compile_argument(step: Reader, name: str, node: Node, kind: str, facts: Kno
         for found in FACT.finditer(node.text):
             _check_fact(step, node, found[1], "text", facts)
         return ["text", node.text]
+    if kind == "list" and any(FACT.search(text) for _, text in _texts_in(node)):
+        return ["texts", _read_texts(step, name, node, facts)]
     for one, text in _texts_in(node):
         if FACT.search(text):
             step.complain(one.mark, f"a fact can't stand inside {KINDS[kind or 'text']}", "give the fact alone")
@@ -124,6 +126,15 @@ def _compile_argument(step: Reader, name: str, node: Node, kind: str, facts: Kno
     except ValueError as error:
         step.complain(node.mark, f"the argument {name!r} {error}")
         return ["const", None]
+
+
+def _read_texts(step: Reader, name: str, node: Node, facts: Known) -> list[str]:
+    """Return a list of texts in which facts stand; a fact that is a list itself is given alone."""
+    texts = texts_of(node, name, step)
+    for item in node.items or ():
+        for found in FACT.finditer(item.text or ""):
+            _check_fact(step, item, found[1], "text", facts)
+    return [text for text, _ in texts]
 
 
 def _texts_in(node: Node) -> Iterator[tuple[Node, str]]:

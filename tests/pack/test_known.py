@@ -94,8 +94,9 @@ ARGUMENTS = [
      "the fact os.name is a text, and the argument takes a list of texts", "see: guestfix list ops"),
     ('types: [nfs], sources: [], why: "{network.active}"', "network.active}",
      "the fact network.active is a list of texts, and the argument takes a text", "see: guestfix list ops"),
-    ('types: ["{os.name}"], sources: [], why: x', '"{os.name}"], ', "a fact can't stand inside a list of texts",
-     "give the fact alone"),
+    ('types: ["a {os.nam}"], sources: [], why: x', 'os.nam}"], ', "there is no fact 'os.nam'", "did you mean os.name?"),
+    ('types: ["a {network.active}"], sources: [], why: x', 'network.active}"], ',
+     "the fact network.active is a list of texts, and the argument takes a text", "see: guestfix list ops"),
     ("types: [nfs], source: [], sources: [], why: x", "[], ", "there is no argument 'source'", "did you mean sources?"),
 ]  # fmt: skip
 

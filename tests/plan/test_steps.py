@@ -87,6 +87,12 @@ def test_a_new_file_gets_its_mode(tmp_path):
     assert plan.changes[0].meta.mode == 0o600
 
 
+def test_facts_stand_in_the_texts_of_a_list(tmp_path):
+    step = '  - in: /etc/m\n    op: modprobe.blacklist\n    args: {create: true, modules: ["a-{os.id}", b]}\n'
+    _, plan = planned(tmp_path, step)
+    assert plan.changes[0].splices[0].data == b"blacklist a-debian\nblacklist b\n"
+
+
 ARGUMENTS = """  - in: "@kernel-arguments"
     action: kernel.add_arguments
     args: {words: WORDS}

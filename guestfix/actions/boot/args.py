@@ -194,12 +194,6 @@ def _places(bench: Workbench, word: str) -> list[Evidence]:
     ][:5]
 
 
-def set_console(bench: Workbench, *, console: str) -> None:
-    """Make every kernel write to the target's serial console as well as to the screen."""
-    if console:
-        change_all(bench, bootargs.console(console))
-
-
 def unblock_drivers(bench: Workbench, *, storage: list[str], network: list[str]) -> None:
     """Remove the target's drivers, and what they rest on, from the arguments' blacklists."""
     needed = {*storage, *network}
@@ -211,6 +205,9 @@ def unblock_drivers(bench: Workbench, *, storage: list[str], network: list[str])
 
 def add_arguments(bench: Workbench, *, words: list[str]) -> None:
     """Make every kernel get these arguments; one of the same name with another value is replaced.
+
+    Arguments that count each time they are given (``ip=``, ``rd.lvm.lv=``) are added to the others. A console on a
+    port that has one stays as it is, and the screen stays a console too.
 
     What a target wants of the nvme driver is written in the form that each kernel takes. Raises EditError for a word
     that can't be an argument.

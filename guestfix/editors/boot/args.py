@@ -87,20 +87,8 @@ class DeviceChange:
 
 
 def console(wanted: str) -> Change:
-    """Make the kernel's messages go to a serial console too, ``ttyS0,115200n8``.
-
-    Without any console argument the screen stays a console as well (``console=tty0`` first). A console
-    on the same port stays as it is, whatever its speed.
-    """
-    port = wanted.partition(",")[0]
-
-    def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
-        consoles = [value_of(text).partition(",")[0] for text in texts if name_of(text) == "console"]
-        if port in consoles:
-            return Rewrite()
-        return Rewrite(add=[f"console={wanted}"] if consoles else ["console=tty0", f"console={wanted}"])
-
-    return change
+    """Make the kernel's messages go to a serial console too, ``ttyS0,115200n8``; see :func:`ensure`."""
+    return ensure([f"console={wanted}"])
 
 
 def unblock(drivers: Sequence[str]) -> Change:
@@ -124,20 +112,48 @@ def unblock(drivers: Sequence[str]) -> Change:
     return change
 
 
+REPEATED = (
+    "bond", "bridge", "console", "earlycon", "hugepages", "hugepagesz", "ifname", "ip", "memmap", "modprobe.blacklist",
+    "module_blacklist", "nameserver", "rd.driver.blacklist", "rd.driver.post", "rd.driver.pre", "rd.luks.key",
+    "rd.luks.name", "rd.luks.options", "rd.luks.uuid", "rd.lvm.lv", "rd.lvm.vg", "rd.md.uuid", "rd.peerdns", "rd.route",
+    "rd.znet", "systemd.mask", "systemd.setenv", "systemd.wants", "team", "vlan",
+)  # fmt: skip
+"""Arguments that count each time they are given (kernel-parameters, dracut.cmdline(7), kernel-command-line(7))."""
+
+
 def ensure(words: Sequence[str]) -> Change:
-    """Make arguments say these words; one of the same name with another value is replaced."""
+    """Make arguments say these words; one of the same name with another value is replaced.
+
+    What may be given several times is added to the others. A console on a port that has one stays as it is, whatever
+    its speed; where there is no console argument at all, the screen stays one too (``console=tty0`` first).
+    """
 
     def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
         found = Rewrite()
         for word in words:
-            same = [at for at, text in enumerate(texts) if same_name(name_of(text), name_of(word))]
-            if not same:
-                found.add.append(word)
-            elif texts[same[-1]] != word:
-                found.replace[same[-1]] = word
+            name = name_of(word)
+            if name == "console":
+                found.add += _console(word, [*texts, *found.add])
+            elif any(same_name(name, one) for one in REPEATED):
+                found.add += [] if word in texts else [word]
+            else:
+                same = [at for at, text in enumerate(texts) if same_name(name_of(text), name)]
+                if not same:
+                    found.add.append(word)
+                elif texts[same[-1]] != word:
+                    found.replace[same[-1]] = word
         return found
 
     return change
+
+
+def _console(word: str, texts: Sequence[str]) -> list[str]:
+    """Return the words to add so that there is this console."""
+    port = value_of(word).partition(",")[0]
+    ports = [value_of(text).partition(",")[0] for text in texts if name_of(text) == "console"]
+    if port in ports:
+        return []
+    return [word] if ports or port == "tty0" else ["console=tty0", word]
 
 
 def remove(words: Sequence[str]) -> Change:

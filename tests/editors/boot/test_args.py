@@ -33,6 +33,8 @@ NOOP: list[tuple[Change, str]] = [
     (bootargs.console("ttyS0,115200n8"), 'root=x "console=ttyS0"\n'),
     (bootargs.unblock(["virtio_blk"]), "modprobe.blacklist=floppy,nouveau quiet\n"),
     (bootargs.ensure(["a=1", "b"]), "b a=1\n"),
+    (bootargs.ensure(["ip=dhcp", "rd.lvm.lv=vg/a"]), "rd.lvm.lv=vg/a rd.lvm.lv=vg/b ip=dhcp\n"),
+    (bootargs.remove(["console=*"]), "earlycon=x consoles=1\n"),
     (bootargs.remove(["net.ifnames=0"]), "net.ifnames=1\n"),
     (bootargs.ensure_for_kernel(["nvme_core.io_timeout=4294967295"], "4.9"), "nvme_core.io_timeout=4294967295\n"),
 ]
@@ -52,6 +54,12 @@ CHANGED: list[tuple[Change, str, str]] = [
     (bootargs.unblock(["virtio_blk"]), "x virtio_blk.blacklist=yes module_blacklist=virtio_blk\n", "x\n"),
     (bootargs.ensure(["net-ifnames=0"]), "net_ifnames=1 x\n", "net-ifnames=0 x\n"),
     (bootargs.ensure(["r=3"]), "r=1 r=2\n", "r=1 r=3\n"),
+    (bootargs.ensure(["console=ttyS1,9600", "x"]), "console=ttyS0\n", "console=ttyS0 console=ttyS1,9600 x\n"),
+    (bootargs.ensure(["console=tty0", "console=ttyS0"]), "a\n", "a console=tty0 console=ttyS0\n"),
+    (bootargs.ensure(["console=ttyS0", "console=ttyS1"]), "a\n", "a console=tty0 console=ttyS0 console=ttyS1\n"),
+    (bootargs.ensure(["console=tty0"]), "a\n", "a console=tty0\n"),
+    (bootargs.ensure(["ip=dhcp", "rd.lvm.lv=vg/a"]), "ip=b rd.lvm.lv=c\n", "ip=b rd.lvm.lv=c ip=dhcp rd.lvm.lv=vg/a\n"),
+    (bootargs.remove(["console=*", "a=1"]), "console=x a=2 console=y,1 console a=1\n", "a=2\n"),
     (bootargs.remove(["a", "b"]), "a b c a\n", "c\n"),
 ]
 
