@@ -252,7 +252,6 @@ _ARGUMENTS = {
     "cmdline": b"root=/dev/sda1 ro\n",
     "default": DEFAULT,
     "bootloader": b'DEFAULT_APPEND="root=/dev/sda1 ro"\n',
-    "update-extlinux": b'overwrite=1\ndefault_kernel_opts="root=/dev/sda1 ro"\n',
     "dracut": b'kernel_cmdline="root=/dev/sda1 ro"\n',
     "update-extlinux": b'default_kernel_opts="ro quiet"\nroot=/dev/sda1\n',
 }
