@@ -17,7 +17,7 @@ from guestfix.compat.verdict import STATUSES, KernelVerdict, Verdict, worst
 from guestfix.pack.model import System
 from guestfix.pack.traits import find_relative
 
-__all__ = ["KernelVerdict", "Verdict", "judge", "rows_of", "table_version"]
+__all__ = ["KernelVerdict", "Verdict", "judge", "put_kernels", "rows_of", "table_version"]
 
 _X86 = ("i386", "i486", "i586", "i686", "x86")
 Flavours = Mapping[str, Sequence[str]]
@@ -30,7 +30,18 @@ class _Case:
 
     facts: Facts
     name: str
+    refusal: str = "blocker"
     findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def told(self) -> bool:
+        """Whether there is a target that the opinion is held against."""
+        return self.facts.value("target.id") is not None
+
+    @property
+    def doubt(self) -> str:
+        """What it weighs that the table is not sure: never more than a warning."""
+        return "info" if self.refusal == "info" else "warning"
 
     def find(self, code: str, severity: str, summary: str, names: Sequence[str], remedy: str) -> str:
         seen = dict.fromkeys(one for name in names for one in self.facts.evidence(name))
@@ -45,7 +56,9 @@ def _nowhere(names: Sequence[str]) -> tuple[Evidence, ...]:
 def judge(systems: Sequence[System], facts: Facts) -> Verdict:
     """Return what the table says of the guest that facts describe. Never raises for what a guest holds."""
     name, system, match = _match(systems, facts)
-    case = _Case(facts, name)
+    row = match.row or {}
+    owner, refusal = _weight(systems, row, facts)
+    case = _Case(facts, name, refusal)
     said = _say_system(case, match)
     kernels = _judge_kernels(facts, match, system.flavours if system is not None else {})
     parts = [_judge_arch(case, system, match), _judge_edition(case, match), _say_kernel(case, kernels, match)]
@@ -54,7 +67,6 @@ def judge(systems: Sequence[System], facts: Facts) -> Verdict:
     if worse and match.status == "supported":
         said = f"{name} itself is supported"
     seen = [one for fact in ("os.id", "os.version", "os.arch", "kernel.default") for one in facts.evidence(fact)]
-    row = match.row or {}
     return Verdict(
         status,
         "; ".join([*worse, said]),
@@ -65,15 +77,24 @@ def judge(systems: Sequence[System], facts: Facts) -> Verdict:
         tuple(dict.fromkeys(seen)),
         kernels,
         tuple(case.findings),
-        _drop(status, match),
         table_version(systems),
+        owner,
+        refusal != "info",
     )
 
 
-def _drop(status: str, match: Match) -> int:
-    if status in ("supported", "deprecated"):
-        return 0
-    return 0 if status == "unlisted" and match.confidence in ("certain", "confident") else 1
+def _weight(systems: Sequence[System], row: Mapping[str, Any], facts: Facts) -> tuple[str, str]:
+    """Return the owner of the opinion, and what a refusal weighs on the target: blocker, warning or info.
+
+    Without a target (``compat show``) the table is asked for what it says.
+    """
+    table = systems[0].table.get("owner", {}) if systems else {}
+    owner = str(row.get("owner") or table.get("id", ""))
+    if facts.value("target.id") is None or not owner:
+        return owner, "blocker"
+    if facts.value("target.owner") != owner:
+        return owner, "info"
+    return owner, "blocker" if facts.value("policy.compat") == "strict" else "warning"
 
 
 def _name(facts: Facts, system: System | None, rest: str) -> str:
@@ -111,7 +132,7 @@ def _match(systems: Sequence[System], facts: Facts) -> tuple[str, System | None,
 
 
 _SYSTEM_FACTS = ("os.id", "os.version")
-_GENERIC = "fixes that hold for any such system are offered at lower confidence; read the plan before you apply it"
+_GENERIC = "read the plan before you apply it, and try the migrated guest before it goes into service"
 
 
 def _say_system(case: _Case, match: Match) -> str:
@@ -122,18 +143,20 @@ def _say_system(case: _Case, match: Match) -> str:
         since = row.get("deprecated", "")
         summary = f"{case.name} is supported, but deprecated since {since}: its vendor no longer maintains it"
         remedy = "plan to upgrade the guest after the migration"
-        return case.find("GF-OS-DEPRECATED", "warning", summary, _SYSTEM_FACTS, remedy)
+        return case.find("GF-OS-DEPRECATED", case.doubt, summary, _SYSTEM_FACTS, remedy)
     if match.status == "unsupported":
         summary = f"{case.name} is not supported: {match.why or row.get('note') or 'the table refuses it'}"
         remedy = "upgrade the guest to a version that `guestfix compat list` has, before it is migrated"
-        return case.find("GF-OS-UNSUPPORTED", "blocker", summary, _SYSTEM_FACTS, remedy)
+        return case.find("GF-OS-UNSUPPORTED", case.refusal, summary, _SYSTEM_FACTS, remedy)
     if match.status == "unknown":
-        return case.find("GF-OS-UNKNOWN", "warning", match.why, _SYSTEM_FACTS, _GENERIC)
+        return case.find(
+            "GF-OS-UNKNOWN", case.doubt if case.facts.value("os.id") else "warning", match.why, _SYSTEM_FACTS, _GENERIC
+        )
     note = f": {row['note']}" if row.get("note") else ""
     summary = match.why or f"{case.name} is known, but not listed as supported{note}"
     sure = match.confidence in ("certain", "confident")
     remedy = "try the migrated guest before it goes into service" if sure else _GENERIC
-    return case.find("GF-OS-UNLISTED", "warning", summary, _SYSTEM_FACTS, remedy)
+    return case.find("GF-OS-UNLISTED", "info" if sure and case.told else case.doubt, summary, _SYSTEM_FACTS, remedy)
 
 
 def _judge_arch(case: _Case, system: System | None, match: Match) -> tuple[str, str]:
@@ -147,12 +170,13 @@ def _judge_arch(case: _Case, system: System | None, match: Match) -> tuple[str, 
         code = "GF-ARCH-32BIT" if arch == "x86" else "GF-ARCH-UNSUPPORTED"
         summary = f"{case.name} is built for {arch}; the table takes {', '.join(taken)}"
         remedy = "install a 64-bit x86 system and move the workload to it"
-        return "unsupported", case.find(code, "blocker", summary, ("os.arch",), remedy)
+        weight = case.refusal if arch == "x86" else "blocker"
+        return "unsupported", case.find(code, weight, summary, ("os.arch",), remedy)
     since = system.table.get("deprecated_arch", {}).get(arch) if system is not None else None
     if since and match.status != "deprecated":
         summary = f"{arch} systems are deprecated since {since}"
         remedy = "plan to move the workload to a 64-bit system"
-        return "deprecated", case.find("GF-ARCH-32BIT", "warning", summary, ("os.arch",), remedy)
+        return "deprecated", case.find("GF-ARCH-32BIT", case.doubt, summary, ("os.arch",), remedy)
     return "supported", ""
 
 
@@ -164,10 +188,10 @@ def _judge_edition(case: _Case, match: Match) -> tuple[str, str]:
     if least and isinstance(pack, int) and pack < least:
         summary = f"{case.name} has service pack {pack}; the table takes it from service pack {least} on"
         remedy = f"install service pack {least} or later before the guest is migrated"
-        return "unsupported", case.find("GF-OS-UNSUPPORTED", "blocker", summary, ("os.service_pack",), remedy)
+        return "unsupported", case.find("GF-OS-UNSUPPORTED", case.refusal, summary, ("os.service_pack",), remedy)
     if edition and row.get("editions") and edition not in row["editions"]:
         summary = f"the edition {edition} of {case.name} is not listed; the table has {', '.join(row['editions'])}"
-        return "unlisted", case.find("GF-OS-UNLISTED", "warning", summary, ("os.edition",), _GENERIC)
+        return "unlisted", case.find("GF-OS-UNLISTED", case.doubt, summary, ("os.edition",), _GENERIC)
     return "supported", ""
 
 
@@ -199,9 +223,16 @@ def _say_kernel(case: _Case, kernels: Sequence[KernelVerdict], match: Match) -> 
     remedy = "install a kernel that the table names and make it the default"
     if better:
         remedy = f"make {', '.join(better)} the default kernel, which the table has"
-    remedy += "; where it is known to work: --accept GF-KERNEL-UNSUPPORTED"
-    summary = case.find("GF-KERNEL-UNSUPPORTED", "blocker", default.summary, ("kernel.default",), remedy)
+    if case.refusal == "blocker":
+        remedy += "; where it is known to work: --accept GF-KERNEL-UNSUPPORTED"
+    summary = case.find("GF-KERNEL-UNSUPPORTED", case.refusal, default.summary, ("kernel.default",), remedy)
     return default.status, summary
+
+
+def put_kernels(verdict: Verdict, facts: Facts) -> None:
+    """Put down what the table says of each kernel, where it speaks for the target."""
+    if verdict.kernels and verdict.speaks:
+        facts.put("compat.kernels", {kernel.release: kernel.status for kernel in verdict.kernels})
 
 
 def rows_of(systems: Sequence[System]) -> list[dict[str, Any]]:

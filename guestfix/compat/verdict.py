@@ -27,8 +27,8 @@ class Verdict:
     """The judgement of a guest: of its system, its architecture and the kernel that it boots by default.
 
     ``row`` is the table's row, as ``compat list --format json`` prints it, ``table`` the table's version.
-    ``confidence`` says how sure the verdict is; ``confidence_drop`` by how many steps (0 or 1) the
-    confidence of rules is lowered, since the system isn't one that the table knows well.
+    ``confidence`` says how sure the verdict is, ``owner`` which import service's opinion it is, and ``speaks``
+    whether it counts for the target: elsewhere it is a note.
     """
 
     status: str
@@ -40,8 +40,9 @@ class Verdict:
     evidence: tuple[Evidence, ...] = ()
     kernels: tuple[KernelVerdict, ...] = ()
     findings: tuple[Finding, ...] = ()
-    confidence_drop: int = 0
     table: str = ""
+    owner: str = ""
+    speaks: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict in the form that reports and plans hold; findings are listed elsewhere."""
@@ -52,7 +53,8 @@ class Verdict:
             "source": self.source,
             "date": self.date,
             "confidence": self.confidence,
-            "confidence_drop": self.confidence_drop,
+            "owner": self.owner,
+            "speaks": self.speaks,
             "evidence": evidence_list(self.evidence),
             "kernels": [
                 {"release": one.release, "status": one.status, "summary": one.summary, "default": one.default}

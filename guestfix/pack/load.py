@@ -32,7 +32,7 @@ RULE_KEYS = (
 PACK_KEYS = ("id", "version", "extends", "disable", "default_target", "policies", "paths")
 TARGET_KEYS = (
     "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
-    "console", "clock", "kernel_args", "hypervisor", "limits",
+    "console", "clock", "kernel_args", "hypervisor", "limits", "owner",
 )  # fmt: skip
 
 MAX_NODES = 100_000
@@ -178,6 +178,7 @@ def _target(node: Node, name: str, limits: Mapping[str, Any], problems: list[Pro
         reader.texts("kernel_args"),
         reader.text("hypervisor", "", one_of=("", "kvm", "xen", "vmware", "hyperv")),
         {**limits, **(read_limits(Reader(own, problems, "limits")) if own is not None else {})},
+        owner=reader.text("owner", ""),
     )
 
 

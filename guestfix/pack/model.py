@@ -21,6 +21,7 @@ class Target:
     root filesystem is mounted, ``network`` once it is. ``windows_drivers`` likewise with service names, where
     ``pvscsi | lsi_sas`` means that either will do. ``hypervisor`` is kvm, xen, vmware or hyperv: the guest software
     that belongs to it stays. ``limits`` is what its import service takes: volumes, disk_bytes, root_filesystems.
+    ``owner`` is that import service, whose compatibility table speaks for this target.
     ``tables`` are those of the pack, for detectors and actions, which all know the target.
     """
 
@@ -40,6 +41,7 @@ class Target:
     hypervisor: str = ""
     limits: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Any] = field(default_factory=dict)
+    owner: str = ""
 
 
 @frozen

@@ -20,14 +20,14 @@ from guestfix.pack.systemfacts import read_base, read_facts, read_flavours, read
 from guestfix.pack.yamlpos import Mark, Node
 
 VERDICTS = ("supported", "deprecated", "unlisted", "unsupported")
-TABLE_KEYS = ("version", "date", "title", "deprecated_arch")
+TABLE_KEYS = ("version", "date", "title", "deprecated_arch", "owner")
 SYSTEM_KEYS = (
     "id", "title", "family", "scheme", "releases", "arch", "like", "base", "base_versions", "names", "flavours",
     "facts", "sources", "rows",
 )  # fmt: skip
 ROW_KEYS = (
     "version", "variant", "kernels", "except", "editions", "arch", "min_service_pack", "verdict", "deprecated",
-    "confidence", "note", "source", "date",
+    "confidence", "note", "owner", "source", "date",
 )  # fmt: skip
 KERNEL_KEYS = ("series", "flavour", "print")
 
@@ -94,8 +94,18 @@ def _table(node: Node | None, problems: list[Problem]) -> dict[str, Any]:
         "version": reader.text("version"),
         "date": reader.date("date"),
         "title": reader.text("title"),
+        "owner": _owner(reader),
         "deprecated_arch": {arch: by_arch.date(arch) for arch in by_arch.keys} if by_arch else {},
     }
+
+
+def _owner(reader: Reader) -> dict[str, str]:
+    node = reader.child("owner")
+    if node is None:
+        return {}
+    inner = Reader(node, reader.problems, "owner")
+    inner.allow(("id", "title"))
+    return {name: inner.text(name) for name in ("id", "title")}
 
 
 def _system(reader: Reader, ident: str) -> System:
@@ -166,7 +176,7 @@ def _row(reader: Reader, system: System) -> dict[str, Any]:
     }
     kernels = [kernel for node in _items(reader, "kernels") if (kernel := _kernel(node, reader))]
     texts: dict[str, Any] = {name: list(reader.texts(name)) for name in ("except", "editions", "arch")}
-    given = {"kernels": kernels, **texts, **{name: reader.text(name, "") for name in ("variant", "note")}}
+    given = {"kernels": kernels, **texts, **{name: reader.text(name, "") for name in ("variant", "note", "owner")}}
     given["min_service_pack"] = reader.number("min_service_pack")
     row |= {name: value for name, value in given.items() if value}
     row.setdefault("arch", list(system.arch))

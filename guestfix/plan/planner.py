@@ -15,7 +15,7 @@ from guestfix.base.guest import GuestFS
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import asdict, field, frozen, replace
 from guestfix.base.recorder import Recorder
-from guestfix.compat import judge, table_version
+from guestfix.compat import judge, put_kernels, table_version
 from guestfix.pack.bind import MissingFact
 from guestfix.pack.model import CONFIDENCES, Pack, Rule, Step, Target
 from guestfix.pack.when import evaluate, facts_of
@@ -74,7 +74,7 @@ def inspect_guest(guest: GuestFS, pack: Pack, target: str | None = None) -> Insp
     """Return the facts, findings and verdict. The guest is only read. Raises as :func:`make_plan`."""
     profile = choose_target(pack, target)
     facts, found = learn(guest, pack, profile, {}, {})
-    verdict, compat, _, judged = _judge(pack, facts)
+    verdict, compat, judged = _judge(pack, facts)
     findings = _sorted([*(one for seen in found.values() for one in seen), *judged])
     return Inspection(_guest_out(guest), profile.id, verdict, compat, facts, findings, _versions(pack))
 
@@ -119,12 +119,12 @@ def make_plan(
     looked: dict[str, Recorder] = {}
     facts, found = learn(guest, pack, profile, options.policies, options.extra, looked)
     before, _ = walk(Scene(guest, facts, profile, tuple(one for those in found.values() for one in those)))
-    verdict, compat, drop, judged = _judge(pack, facts)
+    verdict, compat, judged = _judge(pack, facts)
     bench = Workbench(Overlay(guest), facts, profile, _policies(facts, pack))
     decisions: list[Decision] = []
     for index, rule in enumerate(pack.rules):
         tell("rules", index, len(pack.rules))
-        decisions.append(_decide(rule, bench, options, rule.id in chosen, drop))
+        decisions.append(_decide(rule, bench, options, rule.id in chosen))
     tell("rules", len(pack.rules), len(pack.rules))
     seen: list[Seen] = [(name, one) for name, those in found.items() for one in those]
     seen += [*((COMPAT, one) for one in judged), *((one.rule, one) for one in bench.findings)]
@@ -160,12 +160,11 @@ def _blocking(findings: Iterable[Finding], whole: bool) -> list[Finding]:
     ]
 
 
-def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, Any], int, list[Finding]]:
-    """Return the verdict, its JSON details, by how many steps confidence drops, and findings."""
+def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, Any], list[Finding]]:
+    """Return the verdict, its JSON details, and findings; put down what the table says of each kernel."""
     verdict = judge(pack.systems, facts)
-    if verdict.kernels:
-        facts.put("compat.kernels", {kernel.release: kernel.status for kernel in verdict.kernels})
-    return verdict.status, verdict.as_json(), verdict.confidence_drop, list(verdict.findings)
+    put_kernels(verdict, facts)
+    return verdict.status, verdict.as_json(), list(verdict.findings)
 
 
 def _policies(facts: Facts, pack: Pack) -> dict[str, str]:
@@ -190,9 +189,8 @@ def _any_match(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _decide(rule: Rule, bench: Workbench, options: Options, chosen: bool, drop: int) -> Decision:
-    level = min(CONFIDENCES.index(rule.confidence) + drop, len(CONFIDENCES) - 1)
-    made = Decision(rule.id, "skipped", "not selected", CONFIDENCES[level], rule.title, rule.why, chosen)
+def _decide(rule: Rule, bench: Workbench, options: Options, chosen: bool) -> Decision:
+    made = Decision(rule.id, "skipped", "not selected", rule.confidence, rule.title, rule.why, chosen)
     if not chosen:
         return made
     try:
@@ -207,8 +205,8 @@ def _decide(rule: Rule, bench: Workbench, options: Options, chosen: bool, drop: 
     if unsure is not None:
         return _undecided(made, bench, unsure.condition, unsure.text)
     rule = replace(rule, steps=tuple(step for step, one in steps if one.holds))
-    sure = level <= CONFIDENCES.index(options.confidence)
-    outcome, because = _run(rule, bench) if sure else _offer(rule, bench, CONFIDENCES[level])
+    sure = CONFIDENCES.index(rule.confidence) <= CONFIDENCES.index(options.confidence)
+    outcome, because = _run(rule, bench) if sure else _offer(rule, bench, rule.confidence)
     return replace(made, outcome=outcome, because=because)
 
 

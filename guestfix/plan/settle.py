@@ -15,7 +15,7 @@ from guestfix.base.facts import Evidence, Finding
 from guestfix.base.record import replace
 from guestfix.base.recorder import Recorder
 from guestfix.catalog.findings import SEVERITIES
-from guestfix.compat import judge
+from guestfix.compat import judge, put_kernels
 from guestfix.detect import DETECTORS, detect_by, still_there, touched, with_needs
 from guestfix.pack.model import Pack, Rule
 from guestfix.plan.model import Decision
@@ -82,7 +82,7 @@ class Planned:
             rules = self._ran
         self.facts = bench.facts
         verdict = judge(self._pack.systems, bench.facts)
-        bench.facts.put("compat.kernels", {kernel.release: kernel.status for kernel in verdict.kernels})
+        put_kernels(verdict, bench.facts)
         return {**found, COMPAT: list(verdict.findings)} | {rule.id: self._again(rule, bench) for rule in rules}
 
     def _again(self, rule: Rule, bench: Workbench) -> list[Finding]:

@@ -127,6 +127,8 @@ def _system(get: Callable[[str], Any]) -> str:
 def _verdict(verdict: str, compat: Any) -> str:
     summary, source, date = (compat.get(name) or "" for name in ("summary", "source", "date"))
     origin = f" ({', '.join(text for text in (source, date) if text)})" if source or date else ""
+    if compat.get("speaks") is False and verdict != "supported":
+        verdict = f"{verdict} on the list of {compat.get('owner')}, a note for this target"
     return f"{verdict}: {summary}{origin}" if summary else verdict
 
 

@@ -133,7 +133,7 @@ def plan_of(tmp_path, *accept):
         "etc/fstab": "UUID=1 / ext4 defaults 0 1\n",
     }
     guest = DirectoryGuest(str(build(tmp_path / "g", files)))
-    return make_plan(guest, load_pack(), None, Options(accept=accept))
+    return make_plan(guest, load_pack(), "aws-nitro", Options(accept=accept, policies={"compat": "strict"}))
 
 
 @pytest.mark.parametrize("accept", ["GF-OS-UNSUPPORTED", "GF-OS-*"])

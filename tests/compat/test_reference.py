@@ -76,7 +76,6 @@ def test_inside(tmp_path: Path, sample: tuple[dict[str, Any], str, Any]) -> None
     assert verdict.row is not None and verdict.row["version"] == row["version"]
     assert [(one.release, one.default) for one in verdict.kernels] == [(release, True)]
     assert verdict.source and verdict.date and verdict.evidence
-    assert verdict.confidence_drop == 0
     codes = [finding.code for finding in verdict.findings]
     assert codes == (["GF-OS-DEPRECATED"] if verdict.status == "deprecated" else [])
 

@@ -75,10 +75,16 @@ def test_only_what_is_sure_enough_is_applied_and_the_rest_is_offered(tmp_path, c
     assert bool(plan.changes) is (outcome == "applied")
 
 
-def test_an_unknown_system_lowers_confidence_by_one_step(tmp_path):
+def test_a_rule_is_as_sure_on_an_unknown_system(tmp_path):
     rule = RULE.format(id="fstab/shares").replace("certain", "confident")
     plan, decision = decided(tmp_path, rule, release="ID=homegrown\nVERSION_ID=1\n")
     assert plan.verdict == "unknown"
+    assert (decision.outcome, decision.confidence) == ("applied", "confident")
+
+
+def test_a_rule_that_is_not_sure_enough_is_offered(tmp_path):
+    rule = RULE.format(id="fstab/shares").replace("certain", "likely")
+    plan, decision = decided(tmp_path, rule)
     assert (decision.outcome, decision.confidence) == ("skipped", "likely")
     assert any(one.code == "GF-RULE-OFFERED" for one in plan.findings)
 

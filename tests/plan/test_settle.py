@@ -43,7 +43,7 @@ def rhel6(root, first=OLD, second=NEW, **changed):
 
 
 def report(guest, *only, **options):
-    return make_plan(guest, load_pack(), None, Options(only, **options))
+    return make_plan(guest, load_pack(), "aws-nitro", Options(only, policies={"compat": "strict"}, **options))
 
 
 def of(plan, code):
@@ -68,7 +68,7 @@ def test_what_the_table_blocks_is_settled_by_the_default_that_the_plan_sets(tmp_
     ],
 )
 def test_a_fault_that_the_planned_guest_still_has_blocks(tmp_path, options, changed):
-    plan = make_plan(rhel6(tmp_path, **changed), load_pack(), None, Options(**options))
+    plan = report(rhel6(tmp_path, **changed), **options)
     (one,) = of(plan, "GF-KERNEL-UNSUPPORTED")
     assert (one.severity, one.settled_by) == ("blocker", "")
 

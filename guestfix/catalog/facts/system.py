@@ -87,6 +87,7 @@ CHOICES: dict[str, FactKind] = {
     "target.limits": FactKind("record", "what the target's import service takes", "target",
         fields="volumes disk_bytes root_filesystems"),
     "target.nic": FactKind("text", "the target's network adapter", "target"),
+    "target.owner": FactKind("text", "the import service whose compatibility table speaks for the target", "target"),
     "target.source": FactKind("text", "where the target is described", "target"),
     "target.title": FactKind("text", "what the target is called", "target"),
     "target.windows_drivers.network": FactKind("list", "the Windows services for the target's NIC", "target"),
