@@ -192,7 +192,7 @@ def _systems(pack: Pack) -> list[Entry]:
             versions=[f"{row['version']}: {row['verdict']}" for row in one.rows],
             facts=_system_facts(one),
             source=list(dict.fromkeys(f"{row['source']}, {row['date']}" for row in one.rows)),
-            to_do=f"guestfix compat list --system {one.id}",
+            to_do=f"guestfix compat list --system {one.id}" if one.rows else "read the plan: it has no rows of its own",
         )
         for one in sorted(pack.systems, key=lambda one: one.id)
     ]
