@@ -202,3 +202,30 @@ def test_no_test_module_imports_another():
 
 def test_at_most_one_conftest():
     assert len(list((ROOT / "tests").rglob("conftest.py"))) <= 1
+
+
+SAID = ("what", "reason", "because", "summary", "remedy")
+PICKS = ("startswith", "endswith", "partition", "rpartition", "find", "index", "split")
+OTHERS_WORDS = {"backends/libguestfs/far.py"}
+"""Modules that have nothing but the words of another program to go by."""
+
+
+def is_said(node):
+    """Tell whether a node of the source is one of our own sentences: an error's text, a finding's, a decision's."""
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func) == "str" and "error" in ast.unparse(node)
+    return isinstance(node, ast.Attribute) and node.attr in SAID
+
+
+def test_nothing_is_decided_by_what_our_own_sentences_say():
+    found = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            sides = []
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn | ast.Eq | ast.NotEq):
+                sides = [node.left, *node.comparators]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in PICKS:
+                sides = [node.func.value]
+            if any(is_said(side) for side in sides):
+                found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)[:80]}")
+    assert [one for one in found if one.partition(":")[0] not in OTHERS_WORDS] == []

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from guestfix.base.errors import GuestError, GuestfixError, Unreadable
+from guestfix.base.errors import GuestError, GuestfixError, Packed, Unreadable
 
 REPAIR = "if this is a damaged filesystem, check and repair it in a copy (fsck), then try again"
 MORE_FILES = "allow more open files (ulimit -n 8192), or make one image of its many files: qemu-img convert"
@@ -53,7 +53,8 @@ def on_host(what: str) -> Iterator[None]:
 
 def unreadable(error: OSError, where: str, what: str = "can't be read") -> Unreadable:
     """Return the error that a guest's reader is shown, with a remedy."""
-    return Unreadable(f"{what}: {reason_of(error)}", where=where, remedy=remedy_of(error))
+    kind = Packed if error.errno == errno.EOPNOTSUPP else Unreadable  # what ntfs3 says of such a file
+    return kind(f"{what}: {reason_of(error)}", where=where, remedy=remedy_of(error))
 
 
 class _File(io.FileIO):

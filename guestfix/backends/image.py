@@ -27,6 +27,7 @@ from guestfix.backends.layout.mounts import (
 )
 from guestfix.backends.resolve import resolve
 from guestfix.backends.volumes.assemble import Volumes
+from guestfix.backends.volumes.block import told
 from guestfix.base.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat
@@ -214,7 +215,7 @@ class ImageGuest(MountedTree):
             tree = self.volumes.tree(part)
             return MountedTree("", {"/": (tree, tree.root(subvolume))})
         except GuestError as error:
-            self.volumes.problems.append(f"{device_title(part)}: {error.what}")
+            self.volumes.problems.append(told(f"{device_title(part)}: {error.what}", of=error.what))
             return None
 
     def disks(self) -> Disks | None:

@@ -19,8 +19,12 @@ class GuestfixError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}\n  remedy: {self.remedy}" if self.remedy else text
+        return f"{self.said}\n  remedy: {self.remedy}" if self.remedy else self.said
+
+    @property
+    def said(self) -> str:
+        """Where and what, without the remedy."""
+        return f"{self.where}: {self.what}" if self.where else self.what
 
 
 class UsageError(GuestfixError):
@@ -41,6 +45,10 @@ class NotFound(GuestError):
 
 class Unreadable(GuestError):
     """The path exists but can't be read: permission, I/O error, or not a regular file."""
+
+
+class Packed(Unreadable):
+    """The file is there, but its filesystem keeps its content in a form that is not understood here."""
 
 
 class TooLarge(GuestError):

@@ -310,7 +310,7 @@ def _failed(rule: Rule, bench: Workbench, error: Exception) -> tuple[str, str]:
         remedy=getattr(error, "remedy", "") or "look at the file named here, then run the report again",
     )
     bench.rule = ""
-    return "failed", str(error).partition("\n  remedy: ")[0]  # the finding has the remedy
+    return "failed", getattr(error, "said", str(error))  # the finding has the remedy
 
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:

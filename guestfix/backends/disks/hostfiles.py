@@ -23,15 +23,14 @@ from guestfix.base.record import frozen
 TYPES = {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi", "ova": "ova"}
 """What ``--image-type`` takes, and how QEMU calls it."""
 
-NAMED = "named by you"
-
 
 @frozen
 class HostFile:
     """A host file that is held open. ``path`` is as it was named, absolute; ``real`` where it lies, without links.
 
     ``home`` is the folder below which files may lie that this one names: that of the image which the operator named,
-    or nothing. ``because`` says on whose behalf it was opened.
+    or nothing. ``because`` says on whose behalf it was opened; ``named``: the operator's own, so that it may be
+    written to.
     """
 
     path: str
@@ -42,11 +41,7 @@ class HostFile:
     key: tuple[int, int]
     state: tuple[int, int]
     device: bool
-
-    @property
-    def named(self) -> bool:
-        """Tell whether the operator named it, so that it may be written to."""
-        return self.because == NAMED
+    named: bool
 
     @property
     def place(self) -> str:
@@ -85,7 +80,7 @@ class HostFiles:
         shown = os.path.abspath(path)
         pinned = _pin(shown, path)
         try:
-            return self._keep(pinned, shown, path, NAMED)
+            return self._keep(pinned, shown, path, "named by you", named=True)
         finally:
             os.close(pinned)
 
@@ -142,14 +137,16 @@ class HostFiles:
         if not home or not below(real, home) or hidden or stat.S_ISBLK(found.st_mode):
             raise _outside(asker, name, role)
 
-    def _keep(self, pinned: int, shown: str, where: str, because: str, home: str = "") -> HostFile:
+    def _keep(
+        self, pinned: int, shown: str, where: str, because: str, home: str = "", *, named: bool = False
+    ) -> HostFile:
         found = os.fstat(pinned)
         kind = stat.S_IFMT(found.st_mode)
         if kind not in (stat.S_IFREG, stat.S_IFBLK, stat.S_IFDIR):
             raise DiskError("this is neither a file nor a block device", where=where, remedy=_OPENING[errno.EISDIR])
         key = (found.st_dev, found.st_ino)
         for one in self.opened:
-            if one.key == key and (one.named or because != NAMED):
+            if one.key == key and (one.named or not named):
                 return one
         try:
             if kind == stat.S_IFDIR:
@@ -161,8 +158,8 @@ class HostFiles:
         if not block.size:
             raise DiskError("the image file is empty", where=where, remedy="copy or export it again")
         real, device = _real(pinned), kind == stat.S_IFBLK
-        own = ("" if device else os.path.dirname(real)) if because == NAMED else home
-        self.opened.append(HostFile(shown, real, block, own, because, key, _state(block.fileno()), device))
+        own = ("" if device else os.path.dirname(real)) if named else home
+        self.opened.append(HostFile(shown, real, block, own, because, key, _state(block.fileno()), device, named))
         return self.opened[-1]
 
     # formats that the operator told

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import IO, Generic, Protocol, TypeVar
 
-from guestfix.backends.volumes.block import Block, DiskError, SeekableBlock, read_at
+from guestfix.backends.volumes.block import COPY, Block, DiskError, SeekableBlock, read_at, told
 from guestfix.base.errors import GuestfixError, TooLarge, Unreadable
 from guestfix.base.guest import Space, Stat
 
@@ -159,7 +159,7 @@ class RunFile(SeekableBlock):
                     return bytes(take)
                 data = read_at(self.block, device + within, take)
                 if len(data) < take:
-                    raise DiskError("a file's data lies beyond the end of its disk; the image is truncated")
+                    raise DiskError(told("a file's data lies beyond the end of its disk; the image is truncated", COPY))
                 return data
         following = self._starts[index + 1] if index + 1 < len(self._starts) else self.size
         return bytes(min(count, max(1, following - self._at)))

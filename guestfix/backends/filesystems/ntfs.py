@@ -9,7 +9,7 @@ from typing import IO, Any, cast
 from guestfix.backends.filesystems.node import EntryNode, Xattrs, guarded
 from guestfix.backends.volumes.block import Block, Window
 from guestfix.backends.volumes.probe import probe
-from guestfix.base.errors import Unreadable
+from guestfix.base.errors import Packed, Unreadable
 from guestfix.base.guest import Kind, Space, Stat
 
 MAX_NAMES = 100_000
@@ -97,7 +97,7 @@ class NtfsNode(EntryNode[Any]):
             if self.record.is_dir():
                 raise Unreadable("not a regular file")
             if self._reparse:
-                raise Unreadable(f"the file is kept behind a reparse point ({self._reparse:#x}) that isn't understood")
+                raise Packed(f"the file is kept behind a reparse point ({self._reparse:#x}) that isn't understood")
             return cast("IO[bytes]", self.record.open())
 
     def read_entries(self) -> Iterator[tuple[str, Any]]:

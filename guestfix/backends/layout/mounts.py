@@ -13,7 +13,7 @@ from guestfix.backends.damage import REPAIR
 from guestfix.backends.layout.fstab import fstab_entries
 from guestfix.backends.layout.system import system_of
 from guestfix.backends.layout.windows import system_partitions
-from guestfix.backends.volumes.block import ELSEWHERE
+from guestfix.backends.volumes.block import CURES, told
 from guestfix.backends.volumes.names import Names, disk_names, family_of, scsi_name, spec_names
 from guestfix.backends.volumes.partitions import ESP_TYPES, LDM_TYPES
 from guestfix.backends.volumes.probe import Probe
@@ -163,8 +163,8 @@ def lay_out(
     failed: list[str] = []
     roots = list(_roots(parts, view, subvolumes, failed))
     if not roots:
-        told = [*problems, *filter(None, failed)]
-        raise _nothing(parts, _named(parts, len(disks), ""), told, REPAIR if failed else _ALL)
+        why = [*problems, *filter(None, failed)]
+        raise _nothing(parts, _named(parts, len(disks), ""), why, REPAIR if failed else _ALL)
     root = _choose(roots, parts, disks, wanted)
     names = _named(parts, len(disks), family_of(root.fstab) or _family_elsewhere(view(root.part, root.subvolume)))
     mounts, missing = _mounts(root, parts, names, view)
@@ -227,7 +227,7 @@ def _root(part: Part, place: Subvolume, view: View | None, failed: list[str]) ->
             return None
         fstab = view.read("/etc/fstab") if view.stat("/etc/fstab") else b""
     except GuestError as error:
-        failed.append(f"{device_title(part)}: {error.what}")
+        failed.append(told(f"{device_title(part)}: {error.what}", of=error.what))
         return None
     label = (part.probe.label or "") if part.probe else ""
     rescue = bool(_RESCUE.search(" ".join((system, label, *part.names))))
@@ -276,12 +276,12 @@ def _wanted(roots: list[Root], names: Names, wanted: str) -> Root:
 
 def _nothing(parts: Sequence[Part], names: Names, problems: Sequence[str], advice: str) -> NotAGuest:
     text = "no operating system was found on the disks"
-    told = [f"{names.primary(part.key)}: {part.problem}" for part in parts if part.problem]
-    told = list(dict.fromkeys([*told, *problems]))
-    if told:
-        elsewhere = any("can't be read by the backend" in one or ELSEWHERE in one for one in told)
-        remedy = "see which backends can be used here: guestfix backends" if elsewhere else advice
-        return NotAGuest("; ".join([text, *told]), remedy="copy the image again" if "trunc" in str(told) else remedy)
+    said = [told(f"{names.primary(part.key)}: {part.problem}", of=part.problem) for part in parts if part.problem]
+    said = list(dict.fromkeys([*said, *(told(one, of=one) for one in problems)]))
+    if said:
+        cures = {one.cure for one in said}
+        remedy = next((cure for one, cure in CURES.items() if one in cures), advice)
+        return NotAGuest("; ".join([text, *said]), remedy=remedy)
     if not any(part.probe for part in parts):
         return NotAGuest(f"{text}: there is neither a partition table nor a filesystem on them", remedy=_ALL)
     seen = [f"{names.primary(part.key)}: {_content(part)}" for part in parts[:21]]

@@ -12,7 +12,7 @@ from guestfix.backends.layout.mounts import DiskInfo, Layout, Mount, Part, Subvo
 from guestfix.backends.libguestfs.far import LABEL, DeviceBlock, GuestfsFar, quoted
 from guestfix.backends.outcome import Check
 from guestfix.backends.remote import RemoteGuest
-from guestfix.backends.volumes.block import Block, DiskError, Window
+from guestfix.backends.volumes.block import Block, DiskError, Window, told
 from guestfix.backends.volumes.md import read_member
 from guestfix.backends.volumes.names import lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
@@ -56,7 +56,7 @@ class Appliance:
     def _add_disk(self, index: int, block: Block) -> None:
         table, device = read_table(block), f"/dev/sd{letters(index)}"
         self.disks.append(DiskInfo(block.size, table.kind))
-        self.problems += [f"disk {index + 1}: {text}" for text in table.problems]
+        self.problems += [told(f"disk {index + 1}: {text}", of=text) for text in table.problems]
         if not table.kind:
             self._add(device, Part(0, disk=index), block)
         for entry in table.partitions:
@@ -147,7 +147,8 @@ class Appliance:
                 self.g.mkmountpoint(target)
                 self.mount(part, subvolume, target, readonly=True)
             except (RuntimeError, DiskError) as error:
-                self.problems.append(f"{self.devices[part.key]}: {error}")
+                text = f"{self.devices[part.key]}: {error}"
+                self.problems.append(told(text, of=getattr(error, "what", "")))
                 self._views[key] = None
         place = self._views[key]
         return RemoteGuest("", GuestfsFar(self.g, place), self.folder, Disks()) if place else None

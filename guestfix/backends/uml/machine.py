@@ -14,7 +14,7 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.layout.mounts import Layout, Mount, Part, Subvolume, View, device_title, lay_out
 from guestfix.backends.status import find_program
 from guestfix.backends.uml.volumes import Devices, btrfs_subvolumes
-from guestfix.backends.volumes.block import DiskError
+from guestfix.backends.volumes.block import DiskError, told
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import Meta, Space, Stat
 
@@ -162,7 +162,7 @@ class Machine:
                 self._views[key] = target
             except (OSError, GuestError) as error:
                 text = error.what if isinstance(error, GuestError) else f"can't be mounted: {reason_of(error)}"
-                self.problems.append(f"{device_title(part)}: {text}")
+                self.problems.append(told(f"{device_title(part)}: {text}", of=text))
                 self._views[key] = None
         place = self._views[key]
         return self._guest(place) if place else None

@@ -11,7 +11,7 @@ from typing import Protocol
 from guestfix.backends.disks.naming import letters
 from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
 from guestfix.backends.status import find_program
-from guestfix.backends.volumes.block import DiskError, FileBlock
+from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, told
 from guestfix.backends.volumes.md import read_member
 from guestfix.backends.volumes.names import lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
@@ -69,7 +69,7 @@ class Devices:
         block = FileBlock(device)
         table = read_table(block)
         self.disks.append(DiskInfo(block.size, table.kind))
-        self.problems += [f"disk {index + 1}: {text}" for text in table.problems]
+        self.problems += [told(f"disk {index + 1}: {text}", of=text) for text in table.problems]
         if not table.kind:
             self._add(device, Part(0, disk=index))
         for entry in table.partitions:
@@ -91,7 +91,8 @@ class Devices:
             problem = problem or "the volume can't be read"
         problem = problem or (_ENCRYPTED.get(found.type, "") if found else "")
         if found is not None and found.size > size + 65536:
-            problem = f"the {found.type} filesystem has {found.size} bytes, its volume {size}: the image is truncated"
+            text = f"the {found.type} filesystem has {found.size} bytes, its volume {size}: the image is truncated"
+            problem = told(text, COPY)
         self.parts.append(replace(part, key=key, probe=found, size=size, problem=problem))
 
     # RAID

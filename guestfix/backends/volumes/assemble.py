@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.filesystems.node import Tree
 from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
-from guestfix.backends.volumes.block import Block, DiskError, Window
+from guestfix.backends.volumes.block import BACKEND, COPY, Block, DiskError, Window, told
 from guestfix.backends.volumes.lvm import logical_volumes
 from guestfix.backends.volumes.md import arrays
 from guestfix.backends.volumes.names import lvm_names, md_names
@@ -20,10 +20,10 @@ from guestfix.base.record import replace
 EXTRA = "pip install 'guestfix[image]'"
 
 _ELSEWHERE = {
-    "jfs": "JFS can't be read by the backend image; uml and libguestfs can",
-    "reiserfs": "ReiserFS can't be read by the backend image; uml can",
-    "exfat": "exFAT can't be read by the backend image; libguestfs can",
-    "f2fs": "F2FS can't be read by the backend image; libguestfs can",
+    "jfs": told("JFS can't be read by the backend image; uml and libguestfs can", BACKEND),
+    "reiserfs": told("ReiserFS can't be read by the backend image; uml can", BACKEND),
+    "exfat": told("exFAT can't be read by the backend image; libguestfs can", BACKEND),
+    "f2fs": told("F2FS can't be read by the backend image; libguestfs can", BACKEND),
     "crypto_LUKS": "the volume is encrypted with LUKS; decrypt it first (cryptsetup reencrypt --decrypt)",
     "BitLocker": "the volume is encrypted with BitLocker; switch BitLocker off in Windows first",
 }
@@ -46,7 +46,7 @@ class Volumes:
     def _add_disk(self, index: int, disk: OpenDisk) -> None:
         table = read_table(disk.block)
         self.disks.append(DiskInfo(disk.block.size, table.kind))
-        self.problems += [f"{disk.path}: {problem}" for problem in table.problems]
+        self.problems += [told(f"{disk.path}: {problem}", of=problem) for problem in table.problems]
         if not table.kind:
             self._add(disk.block, Part(0, disk=index))
         for entry in table.partitions:
@@ -119,7 +119,8 @@ class Volumes:
                 Subvolume(one.path or "subvolid:5", one.snapshot, one.id == tree.default) for one in tree.subvolumes
             ]
         except GuestError as error:
-            self.problems.append(f"Btrfs {part.probe.uuid if part.probe else ''}: {error.what}")
+            text = f"Btrfs {part.probe.uuid if part.probe else ''}: {error.what}"
+            self.problems.append(told(text, of=error.what))
             return []
 
 
@@ -134,7 +135,8 @@ def _unreadable(found: Probe | None, size: int) -> str:
     if found is None:
         return ""
     if found.size > size + 65536:
-        return f"the {found.type} filesystem has {found.size} bytes, but its volume {size}: the image is truncated"
+        text = f"the {found.type} filesystem has {found.size} bytes, but its volume {size}: the image is truncated"
+        return told(text, COPY)
     return _ELSEWHERE.get(found.type, "")
 
 

@@ -12,6 +12,25 @@ class DiskError(GuestError):
     """A disk image, partition table, volume or filesystem can't be read as it is."""
 
 
+COPY, BACKEND = "copy", "backend"
+"""What helps against a fault of a disk: copying the image again, or reading it through another backend."""
+CURES = {COPY: "copy the image again", BACKEND: "see which backends can be used here: guestfix backends"}
+"""How that is said, in the order of what is likelier to help."""
+
+
+class Told(str):
+    """A sentence about a disk for the user that also has, as a field, what helps (``cure``; empty: nothing known)."""
+
+    cure: str = ""
+
+
+def told(text: str, cure: str = "", *, of: object = None) -> Told:
+    """Return a sentence with its cure, by default that of another sentence, which it tells in more words."""
+    made = Told(text)
+    made.cure = cure or (of.cure if isinstance(of, Told) else "")
+    return made
+
+
 class Block(Protocol):
     """A seekable run of bytes. ``size`` is its length in bytes."""
 
@@ -105,7 +124,7 @@ def read_exact(block: Block, offset: int, count: int, what: str) -> bytes:
     data = read_at(block, offset, count)
     if len(data) < count:
         raise DiskError(
-            f"{what} lies beyond the end: byte {offset + count} of {block.size}; the image is truncated",
+            told(f"{what} lies beyond the end: byte {offset + count} of {block.size}; the image is truncated", COPY),
             remedy="copy or export it again",
         )
     return data

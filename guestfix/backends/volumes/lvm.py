@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from guestfix.backends.volumes.block import ELSEWHERE, Block, DiskError, Window, read_at, read_exact
+from guestfix.backends.volumes.block import BACKEND, ELSEWHERE, Block, DiskError, Window, read_at, read_exact, told
 from guestfix.backends.volumes.probe import lvm_id
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
@@ -197,7 +197,7 @@ class _Group:
             parts = _segments(volume)
             size = sum(_number(part, "extent_count") for part in parts) * self.extent
             if parts and parts[0].get("type") == "snapshot":  # its name is that of the volume with its changes
-                problem = f"a snapshot of {parts[0].get('origin')}; {ELSEWHERE}"
+                problem = told(f"a snapshot of {parts[0].get('origin')}; {ELSEWHERE}", BACKEND)
                 yield Logical(self.name, str(parts[0].get("cow_store")), size, None, problem)
                 continue
             try:
@@ -231,7 +231,7 @@ class _Group:
         return self._refuse(kind)
 
     def _refuse(self, kind: str) -> Block:
-        raise DiskError(f"logical volumes of type {kind or 'unknown'} are not read here; {ELSEWHERE}")
+        raise DiskError(told(f"logical volumes of type {kind or 'unknown'} are not read here; {ELSEWHERE}", BACKEND))
 
     def _mirror(self, part: dict[str, Any], size: int, depth: int) -> Block:
         pairs = _pairs(part.get("mirrors")) or _pairs(part.get("raids"))
@@ -284,7 +284,7 @@ def logical_volumes(members: list[Block]) -> tuple[list[Logical], list[str]]:
     """Put all volume groups together that these physical volumes hold; also return what is wrong with them."""
     blocks: dict[str, Block] = {}
     groups: dict[str, tuple[str, dict[str, Any]]] = {}
-    problems = []
+    problems: list[str] = []
     for block in members:
         try:
             ident, tree = read_metadata(block)
@@ -295,7 +295,8 @@ def logical_volumes(members: list[Block]) -> tuple[list[Logical], list[str]]:
                     if key not in groups or _sequence({name: group}) > _sequence({name: groups[key][1]}):
                         groups[key] = (name, group)
         except (DiskError, struct.error, ValueError) as error:
-            problems.append(f"an LVM physical volume can't be read: {error}")
+            text = f"an LVM physical volume can't be read: {error}"
+            problems.append(told(text, of=getattr(error, "what", "")))
     found: list[Logical] = []
     for name, group in groups.values():
         try:

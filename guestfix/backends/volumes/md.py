@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from guestfix.backends.volumes.block import ELSEWHERE, Block, DiskError, Window, read_at
+from guestfix.backends.volumes.block import BACKEND, ELSEWHERE, Block, DiskError, Window, read_at, told
 from guestfix.backends.volumes.lvm import Pieces, striped
 from guestfix.base.record import frozen
 
@@ -63,13 +63,13 @@ def _version0(block: Block, raw: bytes) -> Member:
 def arrays(members: list[Block]) -> tuple[list[tuple[Member, Block | None, str]], list[str]]:
     """Put RAID arrays together: the newest member, the data (None: can't), and what is wrong with each."""
     sets: dict[bytes, list[Member]] = {}
-    problems = []
+    problems: list[str] = []
     for block in members:
         try:
             member = read_member(block)
             sets.setdefault(member.array, []).append(member)
         except (DiskError, struct.error) as error:
-            problems.append(f"a RAID member can't be read: {error}")
+            problems.append(told(f"a RAID member can't be read: {error}", of=getattr(error, "what", "")))
     return [_array(group) for group in sets.values()], problems
 
 
@@ -95,4 +95,4 @@ def _data(newest: Member, current: dict[int, Member]) -> Block:
     if newest.level == 0 and members and newest.chunk:
         size = min(one.size for one in current.values()) // newest.chunk * newest.chunk
         return striped(members, newest.chunk, size * newest.disks)
-    raise DiskError(f"RAID level {newest.level} is not read here; {ELSEWHERE}")
+    raise DiskError(told(f"RAID level {newest.level} is not read here; {ELSEWHERE}", BACKEND))

@@ -7,7 +7,7 @@ import struct
 import uuid
 import zlib
 
-from guestfix.backends.volumes.block import Block, read_at
+from guestfix.backends.volumes.block import COPY, Block, read_at, told
 from guestfix.base.record import frozen
 
 MAX_LOGICAL = 128
@@ -122,10 +122,8 @@ def _gpt(block: Block, *, strict: bool) -> Table:
                 if place != sector:
                     problems.append("the first GPT header is damaged; its backup at the end of the disk was used")
                 elif backup >= block.size:
-                    problems.append(
-                        f"the image is truncated: the backup of its GPT belongs at byte {backup}, "
-                        f"but the disk has {block.size}"
-                    )
+                    text = f"the backup of its GPT belongs at byte {backup}, but the disk has {block.size}"
+                    problems.append(told(f"the image is truncated: {text}", COPY))
                 return _checked("gpt", partitions, problems, block)
     if strict:
         return Table("")

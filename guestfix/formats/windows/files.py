@@ -8,16 +8,14 @@ nothing of reparse points reads zeros.
 from __future__ import annotations
 
 import errno
-import os
 
-from guestfix.base.errors import GuestError
+from guestfix.base.errors import GuestError, Packed
 from guestfix.base.guest import GuestFS
 
 HEAD = 4096
 """Bytes from a program's start that are looked at."""
 _LINK = "unsupported reparse "
 """How the text begins that ntfs-3g gives as the target of a file it can't read."""
-_REFUSED = ("reparse point", os.strerror(errno.EOPNOTSUPP))
 
 
 def is_packed(guest: GuestFS, path: str) -> bool:
@@ -52,5 +50,6 @@ def program_head(guest: GuestFS, path: str) -> tuple[bytes, bool]:
         with guest.open(path) as stream:
             head = stream.read(HEAD)
     except (GuestError, OSError) as error:
-        return b"", any(text in str(error) for text in _REFUSED)
+        refused = isinstance(error, OSError) and error.errno == errno.EOPNOTSUPP
+        return b"", refused or isinstance(error, Packed)
     return head, bool(head) and not any(head)

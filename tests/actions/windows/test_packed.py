@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from guestfix.backends.damage import unreadable
 from guestfix.backends.directory import DirectoryGuest
-from guestfix.base.errors import Unreadable
+from guestfix.base.errors import Packed, Unreadable
 from guestfix.formats.windows.files import has_program, is_packed, program_head
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import Options, make_plan
@@ -54,17 +55,19 @@ def test_what_reads_as_zeros(tmp_path: Path, head: bytes, expected: bool) -> Non
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("error", "expected"),
     [
-        (f"can't be read: {os.strerror(errno.EOPNOTSUPP)}", True),
-        ("the file is kept behind a reparse point (0x80000017) that isn't understood", True),
-        (f"can't be opened: {os.strerror(errno.EACCES)}", False),
+        (unreadable(OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP)), "/x"), True),
+        (OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP)), True),
+        (Packed("whatever it says"), True),
+        (unreadable(OSError(errno.EACCES, os.strerror(errno.EACCES)), "/x"), False),
+        (Unreadable("a file whose name is reparse point"), False),
     ],
 )
-def test_what_the_host_refuses_to_read(tmp_path: Path, said: str, expected: bool) -> None:
+def test_what_the_host_refuses_to_read(tmp_path: Path, error: Exception, expected: bool) -> None:
     class Refusing(DirectoryGuest):
         def open(self, path: str):
-            raise Unreadable(said, where=path)
+            raise error
 
     assert program_head(Refusing(str(make(tmp_path))), "/Windows/System32/ntoskrnl.exe") == (b"", expected)
 
