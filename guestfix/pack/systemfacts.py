@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from guestfix.base.globs import fault_of
 from guestfix.base.record import names_of
 from guestfix.catalog.facts import FACTS, FactKind
 from guestfix.pack.model import Names
@@ -39,6 +40,8 @@ def read_names(reader: Reader) -> Names:
     lists: dict[str, Any] = {name: _texts(inner, name) for name in _LISTS}
     for name in ("aliases", "shared_ids", "lsb", "families", "words", "cpe"):
         _lower(inner, name, lists[name])
+    for name in [one for one in lists if one.endswith("_files") or one == "marks"]:
+        lists[name] = _paths(inner, name, lists[name])
     return Names(
         **lists,
         point_parts=inner.number("point_parts") or 0,
@@ -59,6 +62,14 @@ def _lower(reader: Reader, name: str, words: Sequence[str]) -> None:
     for word in words:
         if word != word.lower() or not word.strip():
             reader.complain(reader.keys[name].mark, f"{name!r} holds {word!r}; these are compared in lower case")
+
+
+def _paths(reader: Reader, name: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the guest paths or globs that can be used, with a problem for each other one."""
+    faults = {text: fault for text in texts if (fault := fault_of(text))}
+    for text, fault in faults.items():
+        reader.complain(reader.keys[name].mark, f"{name!r}: {text!r} {fault}")
+    return tuple(text for text in texts if text not in faults)
 
 
 def _mapping(reader: Reader, name: str) -> dict[str, str]:
@@ -134,7 +145,7 @@ def _value(reader: Reader, name: str, node: Node) -> Any:
         if len(items) > MOST or any(len(one) > LONGEST for one in items):
             reader.complain(node.mark, f"{name!r} has at most {MOST} texts of at most {LONGEST} characters")
             return []
-        return items
+        return list(_paths(reader, name, items)) if name == "network_files" else items
     if not node.text or len(node.text) > LONGEST:
         wanted = f"text of at most {LONGEST} characters"
         reader.complain(node.mark, f"{name!r} must be {wanted}, not {node.kind if node.text is None else 'this'}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
+from guestfix.base.globs import name_matcher
 from guestfix.pack.model import System
 from guestfix.pack.ranges import Key, key_of, parse_span
 
@@ -29,9 +29,9 @@ def find_relative(systems: Sequence[System], word: str) -> System | None:
 def fits(text: str, globs: Sequence[str]) -> bool:
     """Tell whether some glob matches, or there is none but ``!`` ones, and no glob behind a ``!`` does."""
     wanted = [one for one in globs if not one.startswith("!")]
-    if any(fnmatchcase(text, one[1:]) for one in globs if one.startswith("!")):
+    if any(name_matcher(one[1:])(text) for one in globs if one.startswith("!")):
         return False
-    return not wanted or any(fnmatchcase(text, one) for one in wanted)
+    return not wanted or any(name_matcher(one)(text) for one in wanted)
 
 
 def facts_of(systems: Sequence[System], ident: str, like: Sequence[str], version: str) -> dict[str, Any]:

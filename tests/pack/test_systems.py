@@ -73,6 +73,9 @@ MISTAKES = [
     ("braces", {"a": sourced('kernel_packages: "x-{version}"', "kernel_packages")}, "may name {kernel} and nothing"),
     ("a list that is none", {"a": sourced("kernels: {any: {b: c}}", "kernels")}, "must be a list of texts"),
     ("too long", {"a": sourced(f"install: {'x' * 500}", "install")}, "text of at most 200 characters"),
+    ("a file that is no guest path", {"a": "names: {release_files: [etc/a]}\n"}, "'etc/a' must be an absolute guest"),
+    ("a mark outside", {"a": "names: {marks: [/../a]}\n"}, "it may not leave the guest's root"),
+    ("a glob outside", {"a": sourced("network_files: [/a/../../b*]", "network_files")}, "it may not leave the guest's"),
     ("rows without releases", {"a": ROWS.replace('releases: ["1", "2"]', "")}, "lacks the key 'releases'"),
 ]
 

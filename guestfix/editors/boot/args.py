@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 
+from guestfix.base.globs import name_matcher
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
 from guestfix.formats.boot.cmdline import ArgLine, Change, Rewrite, name_of, same_name, value_of
@@ -182,7 +182,7 @@ def for_kernel(words: Sequence[str], release: str, own_wide: Sequence[str] = ())
     """
     match = _RELEASE.search(release)
     version = (int(match[1][:6]), int(match[2][:6])) if match else (0, 0)
-    wide = version >= (4, 15) or any(fnmatchcase(release, one) for one in own_wide)
+    wide = version >= (4, 15) or any(name_matcher(one)(release) for one in own_wide)
     found: list[str] = []
     for word in words:
         if name_of(word) != "nvme_core.io_timeout" or wide:
