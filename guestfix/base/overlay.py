@@ -15,6 +15,20 @@ from guestfix.base.guest import MAX_READ, Disks, GuestFS, Meta, Space, Stat
 from guestfix.base.record import field, mutable, replace
 from guestfix.base.spliced import open_spliced
 
+NEVER = {
+    "user accounts and their rights": (
+        "/etc/passwd*", "/etc/shadow*", "/etc/group*", "/etc/gshadow*", "/etc/subuid*", "/etc/subgid*", "/etc/sudoers",
+        "/etc/sudoers.d/**", "/etc/doas.conf", "/root/.ssh/**", "/home/*/.ssh/**", "/*/System32/config/SAM",
+        "/*/System32/config/SECURITY", "/*/NTDS/**",
+    ),
+    "SSH host keys": ("/etc/ssh/ssh_host_*",),
+    "the package database": (
+        "/var/lib/dpkg/**", "/var/lib/rpm/**", "/usr/lib/sysimage/rpm/**", "/lib/apk/db/**", "/usr/lib/apk/db/**",
+        "/var/lib/pacman/**", "/var/db/pkg/**",
+    ),
+}  # fmt: skip
+"""What no rule changes, not even one of a stranger: patterns of places, links resolved."""
+
 BIG = HIVE
 """No file above this size is ever held in memory by the overlay."""
 
@@ -236,6 +250,9 @@ class Overlay:
         ignore_case = self.case_insensitive
         if not any(path_matches(one, pattern, ignore_case) for one in (asked, place) for pattern in self._within):
             raise EditError(f"rule {self._rule} may not touch this path: it is outside the globs it names", where=place)
+        for kept, patterns in NEVER.items():
+            if any(path_matches(place, one, True) for one in patterns):
+                raise EditError(f"guestfix never changes {kept}, whatever a rule says", where=place)
         draft = self._drafts.setdefault(place, Draft(place))
         if self._rule and self._rule not in draft.rules:
             draft.rules.append(self._rule)

@@ -87,6 +87,32 @@ def test_a_new_file_gets_its_mode(tmp_path):
     assert plan.changes[0].meta.mode == 0o600
 
 
+PROTECTED = [
+    "/etc/passwd", "/etc/shadow", "/etc/shadow-", "/etc/sudoers.d/x", "/root/.ssh/authorized_keys",
+    "/home/a/.ssh/authorized_keys", "/etc/ssh/ssh_host_rsa_key", "/var/lib/dpkg/status", "/var/lib/rpm/Packages",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PROTECTED)
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("step", ["op: file.delete", "op: file.create\n    args: {text: x, replace: true}",
+                                  "op: file.link\n    args: {to: /etc/x}",
+                                  "op: text.ensure_line\n    args: {line: x, create: true}"])  # fmt: skip
+def test_accounts_host_keys_and_packages_are_never_changed(tmp_path, place, there, step):
+    files = {place[1:]: "a\n"} if there else {}
+    decision, plan = planned(tmp_path, f"  - in: {place}\n    {step}\n", files)
+    assert not plan.changes and (decision.outcome == "failed" or (not there and "delete" in step))
+
+
+def test_links_lead_to_no_account_either(tmp_path):
+    files = {"etc/shadow": "root:x\n", "etc/a": ("link", "shadow"), "srv": ("link", "/root"), "root/.ssh/x": ""}
+    for place in ("/etc/a", "/srv/.ssh/x"):
+        decision, plan = planned(
+            tmp_path / place[1:2], f"  - in: {place}\n    op: text.ensure_line\n    args: {{line: y}}\n", files
+        )
+        assert decision.outcome == "failed" and "never changes user accounts" in decision.because and not plan.changes
+
+
 def test_facts_stand_in_the_texts_of_a_list(tmp_path):
     step = '  - in: /etc/m\n    op: modprobe.blacklist\n    args: {create: true, modules: ["a-{os.id}", b]}\n'
     _, plan = planned(tmp_path, step)
