@@ -101,12 +101,12 @@ def test_silence_is_checked(pack, monkeypatch):
 
 
 def test_confinement_is_kept_by_the_overlay_and_checked_again(pack, monkeypatch):
-    broken(monkeypatch, lambda src, **_: b"root::0:0::/:/bin/sh\n")
-    monkeypatch.setattr("guestfix.plan.steps.paths_of", lambda step, fs: ["/etc/passwd"])
+    broken(monkeypatch, lambda src, **_: b"hello\n")
+    monkeypatch.setattr("guestfix.plan.steps.paths_of", lambda step, fs: ["/etc/motd"])
     outcome = outcome_of(pack)
     assert "outside the globs it names" in outcome.text
-    monkeypatch.setattr("guestfix.base.overlay.path_matches", lambda *_: True)
-    assert "confined: /etc/passwd is outside the globs of its rules" in outcome_of(pack).failures
+    monkeypatch.setattr("guestfix.base.overlay.path_matches", lambda path, glob, *_: glob == "/etc/fstab")
+    assert "confined: /etc/motd is outside the globs of its rules" in outcome_of(pack).failures
 
 
 def test_reversal_is_checked(pack, monkeypatch):
