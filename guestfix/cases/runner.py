@@ -13,6 +13,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import unified_diff
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from guestfix.apply.apply import apply_plan
@@ -23,9 +24,10 @@ from guestfix.base.digest import CHUNK, digest_bytes
 from guestfix.base.errors import EditError, GuestfixError, PackError, Problem, UsageError
 from guestfix.base.globs import glob, path_matches
 from guestfix.base.guest import Disks
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import field, frozen, mutable, replace
-from guestfix.pack.model import Pack
-from guestfix.pack.schema import Reader
+from guestfix.pack.model import CONFIDENCES, Pack
+from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.trees import Bounds, Tree
 from guestfix.pack.yamlpos import parse
 from guestfix.plan.model import Plan, dump_plan
@@ -77,9 +79,10 @@ class _Checks:
             self.failures.append(f"{name}: {why}")
 
 
-def find_cases(root: Path) -> list[Case]:
+def find_cases(root: Path, pack: Pack | None = None) -> list[Case]:
     """Return every case below a folder, sorted. Raises PackError with all mistakes of all case.yaml files.
 
+    Where the pack is given, a target, policy or rule that it does not have is a mistake too.
     Raises GuestfixError for links and special files, and beyond the bounds.
     """
     problems: list[Problem] = []
@@ -91,7 +94,7 @@ def find_cases(root: Path) -> list[Case]:
                 if len(folders) > MOST_CASES:
                     raise tree.refusal("", f"more than {MOST_CASES} cases")
     folders.sort()
-    cases = [_read_case(folder, problems) for folder in folders]
+    cases = [_read_case(folder, problems, pack) for folder in folders]
     if problems:
         raise PackError(problems)
     return cases
@@ -110,7 +113,7 @@ def read_case(folder: Path) -> Case:
     return case
 
 
-def _read_case(folder: Path, problems: list[Problem]) -> Case:
+def _read_case(folder: Path, problems: list[Problem], pack: Pack | None = None) -> Case:
     file = folder / "case.yaml"
     with Tree(str(folder), BOUNDS) as tree:
         node, found = parse(tree.read("case.yaml"), str(file))
@@ -119,6 +122,8 @@ def _read_case(folder: Path, problems: list[Problem]) -> Case:
         return Case(folder, "", None, None, Options())
     reader = Reader(node, problems, "a case")
     reader.allow(CASE_KEYS)
+    if pack is not None:
+        _check_names(reader, pack)
     disks = reader.child("disks")
     policy = reader.child("policy")
     policies = policy.plain() if policy is not None and policy.keys is not None else {}
@@ -126,7 +131,7 @@ def _read_case(folder: Path, problems: list[Problem]) -> Case:
     payload = reader.text("payload", "")
     if payload and any(part in ("", ".", "..") for part in payload.split("/")):
         reader.complain(reader.keys["payload"].mark, "'payload' must be a path below the case's folder")
-    options = Options(only, confidence=reader.text("confidence", "possible"), policies=policies)
+    options = Options(only, confidence=reader.text("confidence", "possible", one_of=CONFIDENCES), policies=policies)
     return Case(
         folder,
         reader.text("title"),
@@ -135,6 +140,26 @@ def _read_case(folder: Path, problems: list[Problem]) -> Case:
         options,
         payload,
     )
+
+
+def _check_names(reader: Reader, pack: Pack) -> None:
+    """Complain of a target, a policy with its value, and rules that the pack does not have."""
+    target, policy, rules = (reader.keys.get(name) for name in ("target", "policy", "rules"))
+    if target is not None and target.text not in pack.targets:
+        remedy = did_you_mean(target.text or "", pack.targets)
+        reader.complain(target.mark, f"there is no target {(target.text or '')[:80]!r}", remedy)
+    for name, value in (policy.keys or {}).items() if policy is not None else ():
+        known = pack.policies.get(name)
+        if known is None:
+            mark = policy.key_marks[name] if policy is not None else value.mark
+            reader.complain(mark, f"there is no policy {name[:80]!r}", did_you_mean(name, pack.policies))
+        elif known.values and value.text not in known.values:
+            remedy = did_you_mean(value.text or "", known.values)
+            reader.complain(value.mark, f"the policy {name} can't be {(value.text or '')[:80]!r}", remedy)
+    ids = [rule.id for rule in pack.rules]
+    for text, mark in texts_of(rules, "rules", reader) if rules is not None else ():
+        if not any(fnmatchcase(one, text) for one in ids):
+            reader.complain(mark, f"no rule is named {text[:80]!r}", did_you_mean(text, ids))
 
 
 def _disks(reader: Reader) -> Disks:

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--bless is refused under CI: golden reports are written by a person who reads them")
     root = Path(args.path)
     pack = load_pack(args.pack, pack_root(root))
-    cases = find_cases(root)
+    cases = find_cases(root, pack)
     if not cases:
         raise GuestfixError("there is no case below this folder", where=str(root))
     failed = 0

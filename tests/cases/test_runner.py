@@ -187,3 +187,25 @@ def test_harvest_takes_what_a_run_reads_and_nothing_else(tmp_path, pack, capsys)
     assert outcome.failures == () and compare(outcome) == ""
     assert "secrets" in capsys.readouterr().out
     assert run(args) == 2, "a folder that exists is never written over"
+
+
+MISTAKES = [
+    ("target: aws-nito", "aws-nito", "there is no target 'aws-nito'", "did you mean aws-nitro?"),
+    ("policy: {nsf: keep}", "nsf: keep}", "there is no policy 'nsf'", "did you mean nfs?"),
+    ("policy: {nfs: kep}", "kep}", "the policy nfs can't be 'kep'", "did you mean keep?"),
+    ("rules: [fstab/share]", "fstab/share]", "no rule is named 'fstab/share'", "did you mean fstab/shares?"),
+    ("confidence: sure", "sure", "'confidence' can't be 'sure'", "one of: certain, confident, likely, possible"),
+]
+
+
+@pytest.mark.parametrize(("line", "place", "what", "remedy"), MISTAKES)
+def test_what_a_case_names_and_the_pack_does_not_have(pack, line, place, what, remedy):
+    file = pack / "fix/fstab/shares/cases/one/case.yaml"
+    file.write_text(f"title: a share\n{line}\n")
+    with pytest.raises(PackError) as caught:
+        find_cases(pack, load_pack(pack))
+    (problem,) = caught.value.problems
+    name, number, column = problem.where.rsplit(":", 2)
+    assert (name, number, line[int(column) - 1 :]) == (str(file), "2", place)
+    assert (problem.what.splitlines()[0], problem.remedy) == (what, remedy)
+    assert run(["test", str(pack)]) == 2
