@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "explain": "explain one of these by its name: what, why, source, what to do",
     "schema": "print the JSON Schema of a rule, system, target, case or disks file, for editors",
     "registry": "look into a Windows registry hive: ls, get, export",
+    "rules": "write, check, cover, document and sign rules",
     "test": "run the cases of a rule pack",
     "backends": "show which ways to a guest work here, and what makes the others work",
     "case": "make a case from a guest: just the files that a run reads",

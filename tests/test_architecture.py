@@ -28,6 +28,7 @@ LAYERS = (
     ("plan",),
     ("apply",),
     ("report", "cases"),
+    ("authoring",),
     ("commands", "cli", "__main__"),
 )
 """The units of the package, lowest first: each may import what stands on its own line or above it."""

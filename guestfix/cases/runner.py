@@ -3,7 +3,8 @@
 A case's guest (``in/``) is planned and compared with the golden report. Then: *idempotent*, a second plan
 after apply has no change; *reversible*, revert restores the tree; *confined*, a rule changes only what
 its globs name; *deterministic*, two plans are the same bytes; *silent*, planning wrote nothing. A sixth is for cases
-of a system: *judged*, the guest's verdict is that of a row of this system.
+of a system: *judged*, the guest's verdict is that of a row of this system. And *ran*: no rule failed but those that
+``fails`` names.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ BOUNDS = Bounds("a case", file=64 * 1024 * 1024, total=256 * 1024 * 1024, entrie
 SEARCH = Bounds("the folder of cases", file=0, total=0, entries=100_000, depth=32)
 MOST_CASES = 5000
 
-CASE_KEYS = ("title", "target", "disks", "policy", "rules", "confidence", "payload")
+CASE_KEYS = ("title", "target", "disks", "policy", "rules", "confidence", "payload", "fails")
 
 
 @frozen
 class Case:
     """One case folder. ``options.only`` is empty where the whole pack runs (a case of a system).
 
-    ``payload`` is a folder or file below the case's own.
+    ``payload`` is a folder or file below the case's own, ``fails`` the rules that can't do their work in this guest.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Case:
     disks: Disks | None
     options: Options
     payload: str = ""
+    fails: tuple[str, ...] = ()
 
     @property
     def expect(self) -> Path:
@@ -139,6 +141,7 @@ def _read_case(folder: Path, problems: list[Problem], pack: Pack | None = None) 
         _disks(Reader(disks, problems, "disks")) if disks is not None else None,
         options,
         payload,
+        reader.texts("fails"),
     )
 
 
@@ -191,6 +194,8 @@ def run_case(case: Case, pack: Pack) -> Outcome:
             plan = _plan(case, pack, root)
             checks.law("silent", snapshot(root) == before, "planning changed the guest")
             again = _plan(case, pack, root)
+            failed = tuple(one.rule for one in plan.decisions if one.outcome == "failed")
+            checks.law("ran", failed == case.fails, f"failed: {', '.join(failed) or 'none'}; case.yaml: {case.fails}")
             checks.law("judged", *_judged(case, plan, pack))
             checks.law("deterministic", dump_plan(again) == dump_plan(plan), "two plans differ")
             for path in _outside(plan, pack, DirectoryGuest(str(root))):
@@ -201,6 +206,13 @@ def run_case(case: Case, pack: Pack) -> Outcome:
     settles = {rule.id: rule.settles for rule in pack.rules}
     text = render_case(plan, system=not case.options.only, settles=settles)
     return Outcome(case, text, tuple(checks.failures))
+
+
+def plan_case(case: Case, pack: Pack) -> Plan:
+    """Return the plan of a case's guest, made on a copy of it. Raises GuestfixError where it can't be made."""
+    with tempfile.TemporaryDirectory(prefix="guestfix-case-") as scratch:
+        root = Path(scratch) / "guest"
+        return _plan(_copy(case, root, f"{scratch}/payload"), pack, root)
 
 
 def _copy(case: Case, root: Path, payload: str) -> Case:

@@ -49,6 +49,7 @@ def add_pack(parser: argparse.ArgumentParser) -> None:
     """Add the rule pack and the target."""
     parser.add_argument("--target", metavar="ID", help="the platform to boot on, one of rules/targets")
     add_packs(parser)
+    add_signature(parser)
 
 
 def add_packs(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +61,15 @@ def add_packs(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="rule pack on top of the one that came with guestfix (repeatable, in order), or instead of it where its "
         "pack.yaml does not say 'extends: guestfix'",
+    )
+
+
+def add_signature(parser: argparse.ArgumentParser) -> None:
+    """Add who has to vouch for the packs of --pack."""
+    parser.add_argument(
+        "--require-signature",
+        metavar="FILE",
+        help="take a pack of --pack only where one of these allowed signers signed it (guestfix rules sign, verify)",
     )
 
 
@@ -114,8 +124,21 @@ def options_from(args: argparse.Namespace) -> Options:
 
 
 def pack_from(args: argparse.Namespace) -> Pack:
-    """Return the rule pack that was asked for."""
-    return load_pack(args.pack)
+    """Return the rule pack that was asked for.
+
+    Raises GuestfixError for a pack on top that nobody signed who may, where a signature is required.
+    """
+    allowed = getattr(args, "require_signature", None)
+    if not allowed:
+        return load_pack(args.pack)
+    from guestfix.authoring.signature import verify
+
+    signed = {verify(folder, allowed)[1] for folder in args.pack}
+    pack = load_pack(args.pack)
+    others = [part.id for part in pack.parts[1:] if part.digest not in signed]
+    if others:
+        raise GuestfixError(f"the pack {others[0]} was changed while its signature was checked", where=others[0])
+    return pack
 
 
 def progress_from(args: argparse.Namespace) -> Progress | None:
