@@ -264,10 +264,17 @@ def _in_order(
             if not left[one]:
                 heappush(ready, one)
     if len(done) < len(ids):
-        stuck = sorted(set(ids) - set(done))
+        stuck = _circle(set(ids) - set(done), waits)
         mark = next(mark for rule, after in rules if rule.id in stuck for _, mark in after)
-        problems.append(mark.problem(f"these rules wait for each other: {', '.join(stuck)}"))
+        problems.append(mark.problem(f"these rules wait for each other: {', '.join(sorted(stuck))}"))
     return tuple(by_id[one] for one in done)
+
+
+def _circle(stuck: set[str], waits: Mapping[str, set[str]]) -> set[str]:
+    """Return the rules that wait for each other, without those that only wait for them."""
+    while idle := {one for one in stuck if not any(one in waits[other] for other in stuck)}:
+        stuck -= idle
+    return stuck
 
 
 def _named(

@@ -129,6 +129,16 @@ def test_a_rule_that_waits_for_itself(tmp_path):
     assert mistake(tmp_path, rule)[1:] == ("the rule fstab/shares waits for itself", "take its own id out of 'after'")
 
 
+def test_rules_that_wait_for_each_other_are_named_without_those_behind_them(tmp_path):
+    after = {"a/one": "a/two", "a/two": "a/three", "a/three": "a/one", "a/four": "a/one", "b/five": "a/four"}
+    rules = {name: RULE.format(id=name).replace("when:", f"after: [{other}]\nwhen:") for name, other in after.items()}
+    pack = make_pack(tmp_path / "pack", rules)
+    with pytest.raises(PackError) as caught:
+        compile_packs([str(pack)], [pack_files(str(pack))], built_in=False)
+    (problem,) = caught.value.problems
+    assert problem.what.splitlines()[0] == "these rules wait for each other: a/one, a/three, a/two"
+
+
 @pytest.mark.parametrize(
     ("code", "what", "remedy"),
     [
