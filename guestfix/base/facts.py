@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal, TypedDict, TypeVar, overload
 
-from guestfix.base.record import frozen, preset
+from guestfix.base.record import asdict, frozen, preset
+from guestfix.catalog.facts.kind import Asked, FactKind
 from guestfix.catalog.findings import RENAMED, kind_of
 
-Value = Any
-"""A fact's value: str, int, bool, None, or lists and string-keyed mappings of these (JSON)."""
+T = TypeVar("T")
 
 
 @frozen
@@ -17,6 +17,15 @@ class Unknown:
     """The value of a fact that could not be learned, and why. Unknown is not false."""
 
     reason: str
+
+
+@frozen
+class Nothing:
+    """The value of a fact whose thing is known not to be there; ``{}`` in JSON."""
+
+    def __bool__(self) -> bool:
+        """Be false, as what is not there."""
+        return False
 
 
 @frozen
@@ -34,24 +43,30 @@ class Evidence:
 
 @frozen
 class Fact:
-    """One learned value."""
+    """One learned value: of the type that its row of the table has, or JSON where it was read from a plan file."""
 
     name: str
-    value: Value | Unknown
+    value: object
     evidence: tuple[Evidence, ...] = ()
 
 
 class Facts(Mapping[str, Fact]):
     """All facts by dotted name (``os.id``), in the order in which they were learned.
 
-    ``facts["os.id"]`` is a Fact; :meth:`value` gives the bare value and is what most callers want.
+    ``facts["os.id"]`` is a Fact; :meth:`value` gives the bare value and is what most callers want. It and :meth:`put`
+    take a row of the table of facts (``BOOT_DEFAULT``), which has the value's type.
     """
 
     def __init__(self) -> None:
         self._facts: dict[str, Fact] = {}
 
-    def put(self, name: str, value: Value | Unknown, *evidence: Evidence) -> None:
+    @overload
+    def put(self, kind: FactKind[T], value: T | Unknown | Nothing | None, *evidence: Evidence) -> None: ...
+    @overload
+    def put(self, kind: str, value: object, *evidence: Evidence) -> None: ...
+    def put(self, kind: FactKind[T] | str, value: object, *evidence: Evidence) -> None:
         """Record a fact. A later put of the same name replaces the earlier one."""
+        name = kind if isinstance(kind, str) else kind.name
         self._facts[name] = Fact(name, value, tuple(evidence))
 
     def copy(self) -> Facts:
@@ -60,14 +75,30 @@ class Facts(Mapping[str, Fact]):
         other._facts = dict(self._facts)
         return other
 
-    def value(self, name: str, default: Value = None) -> Value:
-        """Return the fact's value, or default where it is missing or unknown."""
-        fact = self._facts.get(name)
-        return default if fact is None or isinstance(fact.value, Unknown) else fact.value
+    @overload
+    def value(self, kind: Asked[T], default: T) -> T: ...
+    @overload
+    def value(self, kind: Asked[T], default: None = None) -> T | None: ...
+    @overload
+    def value(self, kind: str, default: object = None) -> object: ...
+    def value(self, kind: Asked[T] | str, default: object = None) -> object:
+        """Return the fact's value, or default where it is missing, unknown or known not to be there."""
+        fact = self._facts.get(kind if isinstance(kind, str) else kind.name)
+        return default if fact is None or isinstance(fact.value, Unknown | Nothing) else fact.value
 
-    def evidence(self, name: str) -> tuple[Evidence, ...]:
-        """Return the fact's evidence, empty where there is no such fact."""
+    def knows(self, name: str) -> bool:
+        """Tell whether the fact is there and has a value; a thing that is known not to be there counts."""
         fact = self._facts.get(name)
+        return fact is not None and fact.value is not None and not isinstance(fact.value, Unknown)
+
+    def why_unknown(self, kind: Asked[object]) -> str:
+        """Return why a fact is not known; empty where nothing says so."""
+        fact = self._facts.get(kind.name)
+        return fact.value.reason if fact is not None and isinstance(fact.value, Unknown) else ""
+
+    def evidence(self, kind: Asked[object] | str) -> tuple[Evidence, ...]:
+        """Return the fact's evidence, empty where there is no such fact."""
+        fact = self._facts.get(kind if isinstance(kind, str) else kind.name)
         return fact.evidence if fact else ()
 
     def __getitem__(self, name: str) -> Fact:
@@ -116,6 +147,24 @@ class Finding:
             preset(self, "remedy", kind.remedy)
 
 
-def evidence_list(items: Sequence[Evidence]) -> list[dict[str, Any]]:
+class EvidenceOut(TypedDict):
+    """Evidence in its JSON form."""
+
+    path: str
+    line: int
+    text: str
+
+
+def evidence_list(items: Sequence[Evidence]) -> list[EvidenceOut]:
     """Return evidence in its JSON form."""
     return [{"path": item.path, "line": item.line, "text": item.text} for item in items]
+
+
+def plain(value: object) -> object:
+    """Return a fact's value in its JSON form: records as objects. ``told()`` of one is what is told of it."""
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Nothing):
+        return {}
+    told = getattr(value, "told", None)
+    return asdict(told() if told is not None else value)

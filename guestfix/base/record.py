@@ -59,10 +59,13 @@ def replace(record: T, **changes: Any) -> T:
 
 
 def asdict(value: Any) -> Any:
-    """Return records as dictionaries, in lists, tuples and dictionaries too; other values as they are."""
+    """Return records as dictionaries, in lists, tuples and dictionaries too; other values as they are.
+
+    A field that is named after a word of Python (``pass_``) loses its underscore.
+    """
     names = names_of(value)
     if names:
-        return {name: asdict(getattr(value, name)) for name in names}
+        return {name.rstrip("_"): asdict(getattr(value, name)) for name in names}
     if isinstance(value, list | tuple):
         return [asdict(item) for item in value]
     return {key: asdict(item) for key, item in value.items()} if isinstance(value, dict) else value

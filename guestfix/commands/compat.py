@@ -11,6 +11,7 @@ from typing import Any
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.facts import Facts
 from guestfix.base.text import clean
+from guestfix.catalog.facts.system import KERNEL_DEFAULT, KERNEL_RELEASES, OS_FAMILY, OS_ID, OS_VERSION
 from guestfix.commands.common import add_format, add_packs, read_file, write, write_json
 from guestfix.compat import judge, rows_of
 from guestfix.compat.diff import Diff, compare
@@ -118,14 +119,14 @@ def _facts_given(args: argparse.Namespace, systems: Sequence[System]) -> Facts:
     """Return the facts of a guest that is as the arguments say."""
     facts = Facts()
     windows = any(one.family == "windows" and args.system.startswith(one.id) for one in systems)
-    facts.put("os.family", "windows" if windows else "linux")
+    facts.put(OS_FAMILY, "windows" if windows else "linux")
     own = find_system(systems, args.system)
-    facts.put("os.id", own.id if own is not None else args.system)
+    facts.put(OS_ID, own.id if own is not None else args.system)
     if args.version is not None:
-        facts.put("os.version", args.version)
+        facts.put(OS_VERSION, args.version)
     if args.kernel is not None:
-        facts.put("kernel.default", args.kernel)
-        facts.put("kernel.releases", [args.kernel])
+        facts.put(KERNEL_DEFAULT, args.kernel)
+        facts.put(KERNEL_RELEASES, [args.kernel])
     return facts
 
 

@@ -11,6 +11,21 @@ from typing import Any
 
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.record import field, mutable
+from guestfix.catalog.facts.system import (
+    COMPAT_KERNELS,
+    KERNEL_DEFAULT,
+    KERNEL_RELEASES,
+    OS_ARCH,
+    OS_EDITION,
+    OS_FAMILY,
+    OS_ID,
+    OS_ID_LIKE,
+    OS_SERVICE_PACK,
+    OS_VARIANT,
+    OS_VERSION,
+    TARGET_ID,
+    TARGET_OWNER,
+)
 from guestfix.compat.kernel import describe, listed
 from guestfix.compat.match import Match, find_row, system_of
 from guestfix.compat.verdict import STATUSES, KernelVerdict, Verdict, worst
@@ -36,7 +51,7 @@ class _Case:
     @property
     def told(self) -> bool:
         """Whether there is a target that the opinion is held against."""
-        return self.facts.value("target.id") is not None
+        return self.facts.value(TARGET_ID) is not None
 
     @property
     def doubt(self) -> str:
@@ -90,39 +105,39 @@ def _weight(systems: Sequence[System], row: Mapping[str, Any], facts: Facts) -> 
     """
     table = systems[0].table.get("owner", {}) if systems else {}
     owner = str(row.get("owner") or table.get("id", ""))
-    if facts.value("target.id") is None or not owner:
+    if facts.value(TARGET_ID) is None or not owner:
         return owner, "blocker"
-    if facts.value("target.owner") != owner:
+    if facts.value(TARGET_OWNER) != owner:
         return owner, "info"
     return owner, "blocker" if facts.value("policy.compat") == "strict" else "warning"
 
 
 def _name(facts: Facts, system: System | None, rest: str) -> str:
     """Return what the guest is called in sentences: Debian 12.4, CentOS Stream 9, Windows Server 2019."""
-    ident = facts.value("os.id")
+    ident = facts.value(OS_ID)
     if not ident:
         return "this system"
     title = system.title if system is not None else ident
-    variant = system.names.variants.get(str(facts.value("os.variant")), "") if system is not None else ""
+    variant = system.names.variants.get(str(facts.value(OS_VARIANT)), "") if system is not None else ""
     if system is not None and rest:
         return f"{title} {next((one for one in system.releases if one.casefold() == rest), rest.upper())}"
     rolling = system is not None and all(row["version"] == "any" for row in system.rows) and bool(system.rows)
-    version = facts.value("os.version") or ("" if rolling else "(version unknown)")
+    version = facts.value(OS_VERSION) or ("" if rolling else "(version unknown)")
     return " ".join(part for part in (title, variant, version) if part)
 
 
 def _match(systems: Sequence[System], facts: Facts) -> tuple[str, System | None, Match]:
     """Return the guest's name, the system it is or is related to, and the row."""
-    ident = str(facts.value("os.id") or "")
+    ident = str(facts.value(OS_ID) or "")
     found = system_of(systems, ident) if ident else None
     name = _name(facts, *(found or (None, "")))
     if not ident:
         return name, None, Match("unknown", None, "possible", "which system this is could not be told")
     if found is not None and found[0].rows:
         system, rest = found
-        version = rest or facts.value("os.version")
-        return name, system, find_row(system, version, str(facts.value("os.variant") or ""))
-    likes = (*(facts.value("os.id_like") or ()), *(found[0].like if found is not None else ()))
+        version = rest or facts.value(OS_VERSION)
+        return name, system, find_row(system, version, str(facts.value(OS_VARIANT) or ""))
+    likes = (*(facts.value(OS_ID_LIKE) or ()), *(found[0].like if found is not None else ()))
     for related in [find_relative(systems, str(like)) for like in likes]:
         if related is not None and related.rows:
             why = f"{name} is not in the table; it is related to {related.title}, which is"
@@ -150,7 +165,7 @@ def _say_system(case: _Case, match: Match) -> str:
         return case.find("GF-OS-UNSUPPORTED", case.refusal, summary, _SYSTEM_FACTS, remedy)
     if match.status == "unknown":
         return case.find(
-            "GF-OS-UNKNOWN", case.doubt if case.facts.value("os.id") else "warning", match.why, _SYSTEM_FACTS, _GENERIC
+            "GF-OS-UNKNOWN", case.doubt if case.facts.value(OS_ID) else "warning", match.why, _SYSTEM_FACTS, _GENERIC
         )
     note = f": {row['note']}" if row.get("note") else ""
     summary = match.why or f"{case.name} is known, but not listed as supported{note}"
@@ -160,12 +175,12 @@ def _say_system(case: _Case, match: Match) -> str:
 
 
 def _judge_arch(case: _Case, system: System | None, match: Match) -> tuple[str, str]:
-    arch = str(case.facts.value("os.arch") or "").lower()
+    arch = str(case.facts.value(OS_ARCH) or "").lower()
     arch = "x86" if arch in _X86 else _WIDE.get(arch, arch)
     if not arch:
         return "supported", ""
     taken = (match.row or {}).get("arch") or (system.arch if system else ("x86_64",))
-    linux = case.facts.value("os.family") == "linux"
+    linux = case.facts.value(OS_FAMILY) == "linux"
     if arch not in taken and (system is not None or linux):
         code = "GF-ARCH-32BIT" if arch == "x86" else "GF-ARCH-UNSUPPORTED"
         summary = f"{case.name} is built for {arch}; the table takes {', '.join(taken)}"
@@ -183,7 +198,7 @@ def _judge_arch(case: _Case, system: System | None, match: Match) -> tuple[str, 
 def _judge_edition(case: _Case, match: Match) -> tuple[str, str]:
     """Judge a Windows guest's edition and service pack."""
     row = match.row or {}
-    edition, pack = case.facts.value("os.edition"), case.facts.value("os.service_pack")
+    edition, pack = case.facts.value(OS_EDITION), case.facts.value(OS_SERVICE_PACK)
     least = row.get("min_service_pack")
     if least and isinstance(pack, int) and pack < least:
         summary = f"{case.name} has service pack {pack}; the table takes it from service pack {least} on"
@@ -196,8 +211,8 @@ def _judge_edition(case: _Case, match: Match) -> tuple[str, str]:
 
 
 def _judge_kernels(facts: Facts, match: Match, flavours: Flavours) -> tuple[KernelVerdict, ...]:
-    default = facts.value("kernel.default")
-    releases = dict.fromkeys(str(one) for one in facts.value("kernel.releases") or ())
+    default = facts.value(KERNEL_DEFAULT)
+    releases = dict.fromkeys(str(one) for one in facts.value(KERNEL_RELEASES) or ())
     if default:
         releases.setdefault(str(default))
     return tuple(_judge_kernel(release, match, flavours, release == default) for release in releases)
@@ -232,7 +247,7 @@ def _say_kernel(case: _Case, kernels: Sequence[KernelVerdict], match: Match) -> 
 def put_kernels(verdict: Verdict, facts: Facts) -> None:
     """Put down what the table says of each kernel, where it speaks for the target."""
     if verdict.kernels and verdict.speaks:
-        facts.put("compat.kernels", {kernel.release: kernel.status for kernel in verdict.kernels})
+        facts.put(COMPAT_KERNELS, {kernel.release: kernel.status for kernel in verdict.kernels})
 
 
 def rows_of(systems: Sequence[System]) -> list[dict[str, Any]]:

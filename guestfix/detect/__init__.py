@@ -17,6 +17,7 @@ from guestfix.base.overlay import Overlay
 from guestfix.base.record import frozen
 from guestfix.base.recorder import Recorder
 from guestfix.base.watched import Watched
+from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.pack.model import System, Target
 
 
@@ -77,7 +78,7 @@ def detect_by(
     for name, detector in DETECTORS.items():
         if names is not None and name not in names:
             continue
-        if detector.family and facts.value("os.family", detector.family) != detector.family:
+        if detector.family and facts.value(OS_FAMILY, detector.family) != detector.family:
             continue
         module = importlib.import_module(f"guestfix.detect.{name}")
         seen: GuestFS = watched

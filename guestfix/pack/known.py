@@ -11,7 +11,7 @@ from guestfix.catalog.facts import FACTS, SCALARS, FactKind
 from guestfix.pack.model import Policy
 from guestfix.pack.when import Use
 
-Known = Mapping[str, FactKind]
+Known = Mapping[str, FactKind[object]]
 
 Mistake = tuple[int, str, str]
 """Column (1-based, within the condition), what is wrong, and what to do."""
@@ -20,12 +20,12 @@ _WANTS = {"list": ("list", "numbers"), "table": ("table", "record"), "flag": ("f
 """Kinds of fact that an argument takes, by what the argument is; a text takes any scalar."""
 
 
-def known_facts(policies: Iterable[Policy] = (), targets: Iterable[str] = ()) -> dict[str, FactKind]:
+def known_facts(policies: Iterable[Policy] = (), targets: Iterable[str] = ()) -> dict[str, FactKind[object]]:
     """Return every fact by name: the table's, and one for each policy of the pack, with the values they can have."""
     found = dict(FACTS)
     found["target.id"] = replace(FACTS["target.id"], one_of=tuple(sorted(targets)))
     for policy in policies:
-        found[f"policy.{policy.id}"] = FactKind("text", policy.title, "policy", policy.values)
+        found[f"policy.{policy.id}"] = FactKind(f"policy.{policy.id}", "text", policy.title, "policy", policy.values)
     return dict(sorted(found.items()))
 
 
@@ -51,7 +51,7 @@ def mistakes_of(use: Use, known: Known) -> Iterator[Mistake]:
         yield from _wrong_values(use, fact)
 
 
-def _wrong_values(use: Use, fact: FactKind) -> Iterator[Mistake]:
+def _wrong_values(use: Use, fact: FactKind[object]) -> Iterator[Mistake]:
     for value, column in use.values:
         if fact.kind in ("number", "numbers") and not value.isdigit():
             yield column, f"{use.name} can't be {value!r}: it is {fact.called}", "write a whole number"

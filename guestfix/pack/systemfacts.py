@@ -18,7 +18,7 @@ from guestfix.pack.ranges import RangeError, parse_span
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import Mark, Node
 
-SYSTEM_FACTS: Mapping[str, FactKind] = {
+SYSTEM_FACTS: Mapping[str, FactKind[object]] = {
     name.removeprefix("system."): kind for name, kind in FACTS.items() if name.startswith("system.")
 }
 """By name; the fact is ``system.<name>``."""

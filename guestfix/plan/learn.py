@@ -11,6 +11,7 @@ from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import names_of
 from guestfix.base.recorder import Recorder
+from guestfix.catalog.facts.system import OS_ID, TARGET_ID
 from guestfix.compat.match import system_of
 from guestfix.detect import detect_by
 from guestfix.detect.windows.detector import find_root
@@ -91,9 +92,9 @@ def _check_policies(pack: Pack, given: Mapping[str, str]) -> None:
 
 def _put_policies(facts: Facts, pack: Pack, given: Mapping[str, str]) -> None:
     """Record what is decided: by the administrator, else by the pack for this target and system, else by default."""
-    ident = str(facts.value("os.id") or "")
+    ident = str(facts.value(OS_ID) or "")
     system = system_of(pack.systems, ident) if ident else None
-    systems, targets = ("", ident, system[0].id if system is not None else ident), ("", facts.value("target.id"))
+    systems, targets = ("", ident, system[0].id if system is not None else ident), ("", facts.value(TARGET_ID))
     for name, policy in pack.policies.items():
         fitting = [one.value for one in policy.default_for if one.target in targets and one.system in systems]
         facts.put(f"policy.{name}", given.get(name, [policy.default, *fitting][-1]))

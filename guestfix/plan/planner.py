@@ -168,7 +168,7 @@ def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, Any], list[Findi
 
 
 def _policies(facts: Facts, pack: Pack) -> dict[str, str]:
-    return {name: facts.value(f"policy.{name}") for name in sorted(pack.policies)}
+    return {name: str(facts.value(f"policy.{name}")) for name in sorted(pack.policies)}
 
 
 def _chosen(pack: Pack, options: Options) -> frozenset[str]:
@@ -232,7 +232,7 @@ def _holds(one: Rule | Step, bench: Workbench) -> _Answer:
 
 
 def _undecided(made: Decision, bench: Workbench, condition: Sequence[Any], text: str) -> Decision:
-    missing = tuple(dict.fromkeys(name for name in facts_of(list(condition)) if bench.facts.value(name) is None))
+    missing = tuple(dict.fromkeys(name for name in facts_of(list(condition)) if not bench.facts.knows(name)))
     because = f"can't be decided: {text} (unknown: {', '.join(missing)})"
     return replace(made, outcome="undecided", because=because, unknown=missing)
 

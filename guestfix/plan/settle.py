@@ -14,6 +14,7 @@ from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.record import replace
 from guestfix.base.recorder import Recorder
+from guestfix.catalog.facts.system import KERNEL_DEFAULT
 from guestfix.catalog.findings import SEVERITIES
 from guestfix.compat import judge, put_kernels
 from guestfix.detect import DETECTORS, detect_by, still_there, touched, with_needs
@@ -75,9 +76,9 @@ class Planned:
         names = with_needs([one for one in DETECTORS if one in origins])
         if rules or COMPAT in origins:
             names |= with_needs(["boot.kernels"])
-        default = bench.facts.value("kernel.default")
+        default = bench.facts.value(KERNEL_DEFAULT)
         found = detect_by(bench.fs, bench.facts, bench.target, self._pack.systems, names)
-        if bench.facts.value("kernel.default") != default:
+        if bench.facts.value(KERNEL_DEFAULT) != default:
             found |= detect_by(bench.fs, bench.facts, bench.target, self._pack.systems, {"initramfs.images"} - names)
             rules = self._ran
         self.facts = bench.facts

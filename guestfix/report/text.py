@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from guestfix.base.errors import GuestfixError, PackError
-from guestfix.base.facts import Fact, Finding, Unknown
+from guestfix.base.facts import Fact, Finding, Unknown, plain
 from guestfix.base.record import replace
 from guestfix.base.text import clean, one_line
 from guestfix.catalog.findings import kind_of
@@ -248,7 +248,7 @@ def _fact(fact: Fact) -> str:
     if isinstance(fact.value, Unknown):
         shown = f"unknown: {fact.value.reason}"
     else:
-        text = str(fact.value)
+        text = str(plain(fact.value))
         shown = (
             text
             if len(text) <= MAX_VALUE

@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Iterable, Sequence
 
 from guestfix.base.facts import Finding
+from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.walk.model import WORST, Outcome, Step, Walk
 from guestfix.walk.scene import Look, Scene
 
@@ -46,7 +47,7 @@ def walk(scene: Scene) -> tuple[Walk, tuple[Finding, ...]]:
     """Return the walk of a guest in one state, and what only the walk found. Empty for a system that isn't known."""
     steps: list[Step] = []
     own: list[Finding] = []
-    for name in LOOKS.get(str(scene.value("os.family", "")), ()):
+    for name in LOOKS.get(str(scene.facts.value(OS_FAMILY, "")), ()):
         look: Look = importlib.import_module(f"guestfix.walk.{name}").LOOK
         found = list(look.check(scene))
         own += found

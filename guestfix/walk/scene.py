@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
-from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
+from guestfix.catalog.records.boot import MenuEntry
 from guestfix.pack.model import Target
 from guestfix.walk.model import Outcome
 
@@ -23,15 +23,6 @@ class Scene:
     facts: Facts
     target: Target
     findings: tuple[Finding, ...]
-
-    def value(self, name: str, default: Any = None) -> Any:
-        """Return a fact's value, or default where it is missing or unknown."""
-        return self.facts.value(name, default)
-
-    def why_unknown(self, name: str) -> str:
-        """Return why a fact is not known; empty where nothing says so."""
-        fact = self.facts.get(name)
-        return fact.value.reason if fact is not None and isinstance(fact.value, Unknown) else ""
 
 
 @frozen
@@ -72,6 +63,6 @@ def nothing(scene: Scene) -> Iterable[Finding]:
     return ()
 
 
-def entry_place(entry: dict[str, Any]) -> Evidence:
+def entry_place(entry: MenuEntry) -> Evidence:
     """Return where a boot entry stands."""
-    return Evidence(str(entry.get("path", "")), int(entry.get("line") or 0), str(entry.get("title") or entry.get("id")))
+    return Evidence(entry.path, entry.line, entry.title or entry.id)

@@ -181,15 +181,15 @@ def test_rows_are_whole(name):
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
-        (FactKind("text", "", ""), ["", "x"], [None, 1, True, []]),
-        (FactKind("text", "", "", "a b"), ["", "a"], ["c"]),
-        (FactKind("number", "", "", may_lack=True), [0, -3, None], [True, "1"]),
-        (FactKind("flag", "", ""), [True, False], [None, 0, "true"]),
-        (FactKind("list", "", "", "a b"), [[], ["a", "b"]], [["c"], "a", [1], {}]),
-        (FactKind("numbers", "", ""), [[], [1]], [[True], ["1"]]),
-        (FactKind("table", "", ""), [{}, {"a": "b"}], [{"a": 1}, [], "x"]),
-        (FactKind("record", "", "", fields="a b"), [{}, {"a": 1}], [{"c": 1}, [], None]),
-        (FactKind("records", "", "", fields="a"), [[], [{"a": []}]], [[{"c": 1}], [1], {}]),
+        (FactKind("a.b", "text", "", ""), ["", "x"], [None, 1, True, []]),
+        (FactKind("a.b", "text", "", "", "a b"), ["", "a"], ["c"]),
+        (FactKind("a.b", "number", "", "", may_lack=True), [0, -3, None], [True, "1"]),
+        (FactKind("a.b", "flag", "", ""), [True, False], [None, 0, "true"]),
+        (FactKind("a.b", "list", "", "", "a b"), [[], ["a", "b"]], [["c"], "a", [1], {}]),
+        (FactKind("a.b", "numbers", "", ""), [[], [1]], [[True], ["1"]]),
+        (FactKind("a.b", "table", "", ""), [{}, {"a": "b"}], [{"a": 1}, [], "x"]),
+        (FactKind("a.b", "record", "", "", fields="a b"), [{}, {"a": 1}], [{"c": 1}, [], None]),
+        (FactKind("a.b", "records", "", "", fields="a"), [[], [{"a": []}]], [[{"c": 1}], [1], {}]),
     ],
 )
 def test_a_kind_knows_its_values(kind, good, bad):

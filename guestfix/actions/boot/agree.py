@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from guestfix.actions.boot.args import MAIN_DEFAULTS, Source, sources
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.catalog.records.boot import MenuEntry
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces, cmdline
 from guestfix.formats.boot.cmdline import ArgLine, Rewrite
@@ -26,17 +27,17 @@ def mend_sources(bench: Workbench) -> None:
     An argument that a source gives another value is the administrator's newer choice, and stays. What a
     source has and the entry has not is told.
     """
-    default: dict[str, Any] = bench.facts.value("boot.default") or {}
-    if default.get("loader") not in ("grub2", "bls"):
+    default = bench.facts.value(BOOT_DEFAULT)
+    if default is None or default.loader not in ("grub2", "bls"):
         return
     known = list(sources(bench))
     tuned = _tuned(known)
-    args = [str(word) for word in default["args"] if word not in tuned]
+    args = [word for word in default.args if word not in tuned]
     defaults = [one for one in known if one.form == "default" and "grub" in one.path]
     if any(one.path == MAIN_DEFAULTS for one in defaults):
         _mend(bench, defaults, args, default, made=_MADE_BY_MKCONFIG + _MADE)
     kernel = [one for one in known if one.path == KERNEL_INSTALL]
-    if kernel and default["loader"] == "bls":
+    if kernel and default.loader == "bls":
         _mend(bench, kernel, args, default, made=_MADE)
 
 
@@ -51,9 +52,7 @@ def _words(group: list[Source]) -> list[str]:
     return [text for one in group for line in argplaces.lines_of(one.src, one.form) for text in line.texts()]
 
 
-def _mend(
-    bench: Workbench, group: list[Source], args: list[str], default: dict[str, Any], made: tuple[str, ...]
-) -> None:
+def _mend(bench: Workbench, group: list[Source], args: list[str], default: MenuEntry, made: tuple[str, ...]) -> None:
     have = dict.fromkeys(_words(group))
     names = {cmdline.name_of(word) for word in have}
     missing = [word for word in dict.fromkeys(args) if word not in have and cmdline.name_of(word) not in made]
@@ -64,7 +63,7 @@ def _mend(
             "info",
             f"{len(lost)} kernel argument{'s' if len(lost) > 1 else ''} would be lost with the next menu or kernel, "
             f"so {group[0].path if len(group) == 1 else MAIN_DEFAULTS} gets them: {' '.join(lost)}",
-            Evidence(default["path"], default["line"], " ".join(args)),
+            Evidence(default.path, default.line, " ".join(args)),
         )
         _add(bench, group, lost)
     given = set(args)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.bounds import MENU, SMALL_TEXT
@@ -15,6 +14,16 @@ from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
+from guestfix.catalog.facts.boot import BOOT_DEFAULT, BOOT_SOURCES
+from guestfix.catalog.facts.storage import (
+    DISKS_COMPLETE,
+    DISKS_KNOWN,
+    DISKS_PARTUUID_BY_DEVICE,
+    DISKS_SPECS,
+    DISKS_UUID_BY_DEVICE,
+)
+from guestfix.catalog.facts.system import SYSTEM_INITRAMFS
+from guestfix.catalog.records.boot import MenuEntry
 from guestfix.editors.boot import args as bootargs
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces, cmdline
@@ -39,10 +48,10 @@ class Source:
 
 def sources(bench: Workbench) -> Iterator[Source]:
     """Yield every file that holds kernel arguments, with all changes so far; unreadable ones are passed over."""
-    for one in bench.facts.value("boot.sources", []):
-        content = bench.fs.content(one["path"], MENU if one["form"] == "grubcfg" else SMALL_TEXT)
+    for one in bench.facts.value(BOOT_SOURCES, []):
+        content = bench.fs.content(one.path, MENU if one.form == "grubcfg" else SMALL_TEXT)
         if isinstance(content, bytes):
-            yield Source(one["path"], one["form"], content)
+            yield Source(one.path, one.form, content)
 
 
 def change_all(bench: Workbench, change: Change) -> None:
@@ -118,12 +127,12 @@ def set_devices(bench: Workbench) -> None:
     root of the entry that boots it is a blocker where the target names disks otherwise.
     """
     facts = bench.facts
-    default = facts.value("boot.default") or {}
+    default = facts.value(BOOT_DEFAULT)
     change = bootargs.DeviceChange(
-        facts.value("disks.uuid_by_device", {}),
-        facts.value("disks.partuuid_by_device", {}),
-        udev_links=facts.value("system.initramfs") == UDEV_LINKS,
-        initrd=not default or bool(default["initrd"]) or default["loader"] == "uki",
+        facts.value(DISKS_UUID_BY_DEVICE, {}),
+        facts.value(DISKS_PARTUUID_BY_DEVICE, {}),
+        udev_links=facts.value(SYSTEM_INITRAMFS) == UDEV_LINKS,
+        initrd=default is None or bool(default.initrd) or default.loader == "uki",
         gone=_gone(bench),
     )
     change_all(bench, change)
@@ -133,23 +142,23 @@ def set_devices(bench: Workbench) -> None:
 
 def _gone(bench: Workbench) -> Callable[[str], bool]:
     """Return a test for swap devices that no volume of the guest answers to."""
-    specs = bench.facts.value("disks.specs", [])
-    complete = bool(bench.facts.value("disks.known") and bench.facts.value("disks.complete"))
-    table = bench.facts.value("disks.uuid_by_device", {})
+    specs = bench.facts.value(DISKS_SPECS, [])
+    complete = bool(bench.facts.value(DISKS_KNOWN) and bench.facts.value(DISKS_COMPLETE))
+    table = bench.facts.value(DISKS_UUID_BY_DEVICE, {})
     return lambda value: bootargs.is_gone(value, table, specs, complete)
 
 
-def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: dict[str, Any]) -> None:
+def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: MenuEntry | None) -> None:
     for word in change.removed:
         bench.follow_up(f"{word} was removed from the kernel arguments: that swap volume did not come along")
-    booted = default.get("args", [])
+    booted = default.args if default else ()
     for word in change.unresolved:
         vital = word.startswith("root=") and word in booted
         bench.find(
             "GF-BOOT-ROOT-UNRESOLVED" if vital else "GF-BOOT-DEVICE-UNRESOLVED",
             "blocker" if vital and not _same_name_on_target(bench, word) else "warning",
             f"the kernel argument {word} names a device, and its UUID isn't known",
-            *([Evidence(default["path"], default["line"], word)] if vital else _places(bench, word)),
+            *([Evidence(default.path, default.line, word)] if default and vital else _places(bench, word)),
             remedy="describe the guest's disks with --disks, so that the volume's UUID is known",
         )
     for word in change.reported:
@@ -162,11 +171,11 @@ def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: di
         )
 
 
-def _report_image(bench: Workbench, default: dict[str, Any]) -> None:
+def _report_image(bench: Workbench, default: MenuEntry | None) -> None:
     """Report device names in the arguments of a unified kernel image, which can't be changed."""
-    if default.get("loader") != "uki":
+    if default is None or default.loader != "uki":
         return
-    for word in default["args"]:
+    for word in default.args:
         name, value = cmdline.name_of(word), cmdline.value_of(word)
         if name in bootargs.DEVICE_ARGUMENTS and devices.is_unstable(value):
             vital = name == "root" and not _same_name_on_target(bench, word)
@@ -174,7 +183,7 @@ def _report_image(bench: Workbench, default: dict[str, Any]) -> None:
                 "GF-BOOT-UKI-DEVICE",
                 "blocker" if vital else "warning",
                 f"the unified kernel image that boots has the argument {word} built in",
-                Evidence(default["path"], 0, word),
+                Evidence(default.path, 0, word),
                 remedy="write its UUID into /etc/kernel/cmdline in the guest and make the image anew",
             )
 
@@ -213,8 +222,8 @@ def add_arguments(bench: Workbench, *, words: list[str]) -> None:
     that can't be an argument.
     """
     if any(cmdline.name_of(word).endswith("io_timeout") for word in _checked(words)):
-        default = bench.facts.value("boot.default") or {}
-        change_all(bench, bootargs.ensure_for_kernel(words, str(default.get("kernel", ""))))
+        default = bench.facts.value(BOOT_DEFAULT)
+        change_all(bench, bootargs.ensure_for_kernel(words, default.kernel if default else ""))
     elif words:
         change_all(bench, bootargs.ensure(words))
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from guestfix.actions.workbench import Workbench
 from guestfix.base.edit import Link, Splice, apply_splices, insert_lines
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
 from guestfix.base.versions import version_key
+from guestfix.catalog.facts.boot import (
+    BOOT_CONFIGS,
+    BOOT_DEFAULT,
+    BOOT_DEFAULT_REASON,
+    BOOT_ENTRIES,
+    BOOT_ENV_BLOCK,
+    BOOT_ESP,
+    BOOT_FIRMWARES,
+    BOOT_LOADERS,
+)
+from guestfix.catalog.facts.system import COMPAT_KERNELS, SYSTEM_DOM0, SYSTEM_GRUB_BY_FIRMWARE
+from guestfix.catalog.records.boot import MenuEntry
 from guestfix.editors.boot import menu as bootmenu
 from guestfix.formats import shellvars
 from guestfix.formats.boot import grubcfg, grubenv, grublegacy
-
-Entry = dict[str, Any]
 
 _SAVED = regex(rb"set\s+default=[\"']?\$\{?saved_entry")
 
@@ -27,11 +35,11 @@ def repair_default(bench: Workbench) -> None:
     GRUB_DEFAULT. An unsupported kernel stays where no supported one is installed.
     """
     facts = bench.facts
-    default = facts.value("boot.default")
-    entries = [entry for entry in facts.value("boot.entries", []) if not _problem(bench, entry)]
+    default = facts.value(BOOT_DEFAULT)
+    entries = [entry for entry in facts.value(BOOT_ENTRIES, []) if not _problem(bench, entry)]
     supported = [entry for entry in entries if not _unsupported(bench, entry)]
-    problem = facts.value("boot.default_reason", "") or _problem(bench, default)
-    if not problem and supported and _unsupported(bench, default):
+    problem = facts.value(BOOT_DEFAULT_REASON, "") or _problem(bench, default)
+    if not problem and default and supported and _unsupported(bench, default):
         problem = f"the compatibility table does not have the kernel {_release(default)}"
     if not problem:
         return
@@ -40,67 +48,67 @@ def repair_default(bench: Workbench) -> None:
             "GF-BOOT-NO-ENTRY",
             "warning",
             f"{problem}, and no other entry can be chosen: none has a kernel file that is there",
-            *facts.evidence("boot.default"),
+            *facts.evidence(BOOT_DEFAULT),
             remedy="see that /boot is complete, then make the menu anew in the guest",
         )
         return
     order = {id(entry): -at for at, entry in enumerate(entries)}
     chosen = max(supported or entries, key=lambda entry: (version_key(_release(entry)), order[id(entry)]))
     if _set_default(bench, chosen):
-        bench.follow_up(f"the default boot entry is now {chosen['title']!r}: {problem}")
+        bench.follow_up(f"the default boot entry is now {chosen.title!r}: {problem}")
 
 
-def _unsupported(bench: Workbench, entry: Entry) -> bool:
+def _unsupported(bench: Workbench, entry: MenuEntry) -> bool:
     """Tell whether the compatibility table has this system, but not with this kernel."""
-    return bool(bench.facts.value("compat.kernels", {}).get(_release(entry)) == "unsupported")
+    return bool(bench.facts.value(COMPAT_KERNELS, {}).get(_release(entry)) == "unsupported")
 
 
-def _release(entry: Entry) -> str:
+def _release(entry: MenuEntry) -> str:
     """Return the version in a kernel's file name."""
-    name = str(entry["kernel"]).rpartition("/")[2]
+    name = entry.kernel.rpartition("/")[2]
     return name.partition("-")[2] or name
 
 
-def _problem(bench: Workbench, entry: Entry | None) -> str:
+def _problem(bench: Workbench, entry: MenuEntry | None) -> str:
     """Return why an entry can't be what boots, or empty."""
     if entry is None:
         return "the default entry can't be told"
-    kernel = str(entry["kernel"])
+    kernel = entry.kernel
     if not kernel:
-        return f"the entry {entry['title']!r} loads no Linux kernel"
-    marks = f"{entry['id']} {entry['title']} {kernel}".lower()
-    if any(mark in marks for mark in ("rescue", "recovery", "single-user", "failsafe")) or "single" in entry["args"]:
-        return f"the default entry {entry['title']!r} is for rescue"
-    if "xen" in kernel.rpartition("/")[2] and not bench.facts.value("system.dom0"):
+        return f"the entry {entry.title!r} loads no Linux kernel"
+    marks = f"{entry.id} {entry.title} {kernel}".lower()
+    if any(mark in marks for mark in ("rescue", "recovery", "single-user", "failsafe")) or "single" in entry.args:
+        return f"the default entry {entry.title!r} is for rescue"
+    if "xen" in kernel.rpartition("/")[2] and not bench.facts.value(SYSTEM_DOM0):
         return f"the default kernel {kernel} runs on a Xen hypervisor only"
-    for path in (kernel, *entry["initrd"]):
+    for path in (kernel, *entry.initrd):
         if bench.fs.stat(path) is None:
-            return f"the default entry {entry['title']!r} loads {path}, which is not there"
+            return f"the default entry {entry.title!r} loads {path}, which is not there"
     return ""
 
 
-def _set_default(bench: Workbench, entry: Entry) -> bool:
-    if entry["loader"] == "grub-legacy":
+def _set_default(bench: Workbench, entry: MenuEntry) -> bool:
+    if entry.loader == "grub-legacy":
         return _set_legacy(bench, entry)
-    if entry["loader"] in ("systemd-boot", "uki"):
+    if entry.loader in ("systemd-boot", "uki"):
         return _set_loader_conf(bench, entry)
-    if entry["loader"] in ("grub2", "bls"):
+    if entry.loader in ("grub2", "bls"):
         return _set_grub2(bench, entry)
     bench.find(
         "GF-BOOT-DEFAULT-LOADER",
         "warning",
-        f"the default of this loader can't be changed; {entry['title']!r} would boot",
-        Evidence(entry["path"], entry["line"]),
+        f"the default of this loader can't be changed; {entry.title!r} would boot",
+        Evidence(entry.path, entry.line),
         remedy="set DEFAULT in its configuration",
     )
     return False
 
 
 def _used_config(bench: Workbench) -> str:
-    return next((str(one["path"]) for one in bench.facts.value("boot.configs", []) if one["used"]), "")
+    return next((one.path for one in bench.facts.value(BOOT_CONFIGS, []) if one.used), "")
 
 
-def _set_grub2(bench: Workbench, entry: Entry) -> bool:
+def _set_grub2(bench: Workbench, entry: MenuEntry) -> bool:
     path = _used_config(bench)
     content = bench.fs.content(path) if path else None
     if not isinstance(content, bytes):
@@ -108,7 +116,7 @@ def _set_grub2(bench: Workbench, entry: Entry) -> bool:
     if _SAVED.search(content):
         done = _set_saved_entry(bench, path, entry)
     else:
-        new, literal = grub_word(entry["id"]), _default_literals(content)
+        new, literal = grub_word(entry.id), _default_literals(content)
         splices = [Splice(at, end - at, new) for at, end in literal] or [
             insert_lines(content, 0, b"set default=" + new)
         ]
@@ -140,8 +148,8 @@ def _default_literals(src: bytes) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def _set_saved_entry(bench: Workbench, config: str, entry: Entry) -> bool:
-    path = bench.facts.value("boot.env_block") or f"{config.rpartition('/')[0]}/grubenv"
+def _set_saved_entry(bench: Workbench, config: str, entry: MenuEntry) -> bool:
+    path = bench.facts.value(BOOT_ENV_BLOCK) or f"{config.rpartition('/')[0]}/grubenv"
     content = bench.fs.content(path)
     if isinstance(content, Link):
         bench.find(
@@ -155,7 +163,7 @@ def _set_saved_entry(bench: Workbench, config: str, entry: Entry) -> bool:
     try:
         block = content if isinstance(content, bytes) and grubenv.is_block(content) else grubenv.create({})
         block = grubenv.unset(block, "next_entry")
-        block = grubenv.set_value(block, "saved_entry", str(entry["id"]))
+        block = grubenv.set_value(block, "saved_entry", entry.id)
     except EditError as error:
         bench.find("GF-BOOT-ENV-FULL", "warning", f"saved_entry could not be set: {error.what}", Evidence(path))
         return False
@@ -164,21 +172,21 @@ def _set_saved_entry(bench: Workbench, config: str, entry: Entry) -> bool:
     return True
 
 
-def _set_grub_default(bench: Workbench, entry: Entry) -> None:
+def _set_grub_default(bench: Workbench, entry: MenuEntry) -> None:
     """Make GRUB_DEFAULT agree where it names an entry itself."""
     path = "/etc/default/grub"
     content = bench.fs.content(path)
     found = shellvars.find(content, "GRUB_DEFAULT") if isinstance(content, bytes) else None
     if isinstance(content, bytes) and found and not found.dynamic and found.value not in ("saved", "0", ""):
-        bench.fs.put(path, shellvars.set_value(content, "GRUB_DEFAULT", str(entry["id"])))
+        bench.fs.put(path, shellvars.set_value(content, "GRUB_DEFAULT", entry.id))
 
 
-def _set_legacy(bench: Workbench, entry: Entry) -> bool:
+def _set_legacy(bench: Workbench, entry: MenuEntry) -> bool:
     path = _used_config(bench)
     content = bench.fs.content(path)
     if not isinstance(content, bytes):
         return False
-    number = str(entry["id"]).encode()
+    number = entry.id.encode()
     known = [one for one in grublegacy.parse(content).commands if one.name == "default"]
     splices = [Splice(one.start, one.end - one.start, number) for one in known] or [
         insert_lines(content, 0, b"default=%s" % number)
@@ -187,13 +195,13 @@ def _set_legacy(bench: Workbench, entry: Entry) -> bool:
     return True
 
 
-def _set_loader_conf(bench: Workbench, entry: Entry) -> bool:
-    base = str(entry["path"]).rpartition("/loader/")[0] or str(bench.facts.value("boot.esp", ""))
-    path, name = f"{base}/loader/loader.conf", shellvars.encode(entry["id"])
+def _set_loader_conf(bench: Workbench, entry: MenuEntry) -> bool:
+    base = entry.path.rpartition("/loader/")[0] or str(bench.facts.value(BOOT_ESP, ""))
+    path, name = f"{base}/loader/loader.conf", shellvars.encode(entry.id)
     content = bench.fs.content(path)
     src = content if isinstance(content, bytes) else b""
     lines = [line for line in src.splitlines(keepends=True) if line.split()[:1] != [b"default"]]
-    suffix = b"" if entry["loader"] == "uki" else b".conf"
+    suffix = b"" if entry.loader == "uki" else b".conf"
     rest = b"".join(lines)
     bench.fs.put(path, apply_splices(rest, [insert_lines(rest, 0, b"default " + name + suffix)]))
     return True
@@ -205,15 +213,15 @@ def use_firmware_commands(bench: Workbench) -> None:
     linux16 exists on a BIOS only, linuxefi on UEFI only; nothing changes in a guest that can boot by both.
     """
     facts = bench.facts
-    path, firmwares = _used_config(bench), facts.value("boot.firmwares", [])
+    path, firmwares = _used_config(bench), facts.value(BOOT_FIRMWARES, [])
     content = bench.fs.content(path) if path else None
-    if len(firmwares) != 1 or not isinstance(content, bytes) or "grub2" not in facts.value("boot.loaders", []):
+    if len(firmwares) != 1 or not isinstance(content, bytes) or "grub2" not in facts.value(BOOT_LOADERS, []):
         return
     wrong = b"linux16" if firmwares == ["uefi"] else b"linuxefi"
     if not any(node.name == wrong for node in grubcfg.parse(content).walk()):
         return
     pair = ("linux", "initrd")
-    if facts.value("system.grub_by_firmware"):
+    if facts.value(SYSTEM_GRUB_BY_FIRMWARE):
         pair = ("linuxefi", "initrdefi") if firmwares == ["uefi"] else ("linux16", "initrd16")
     after = bootmenu.loader_commands(content, linux=pair[0], initrd=pair[1])
     if isinstance(after, bytes) and after is not content:

@@ -11,8 +11,7 @@ from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
 from guestfix.base.spliced import open_spliced
 from guestfix.detect.files import read_small
-from guestfix.detect.initramfs.check import Verdict, judge
-from guestfix.detect.initramfs.find import boots
+from guestfix.detect.initramfs.check import VERDICTS, Verdict, judge
 from guestfix.formats.initramfs import cpio
 
 _BY_ALIAS = ("dracut", "mkosi", "initramfs-tools", "mkinitcpio", "mkinitfs")
@@ -25,12 +24,15 @@ def inject(bench: Workbench) -> None:
     """Add to the archives of each image that lacks modules, or that keeps needed ones from loading.
 
     What comes before stays byte for byte. Images that can't be read to their end, that hold no
-    archive, or whose filesystem has no room are left alone, with a finding that says so.
+    archive, or whose filesystem has no room are left alone, with a finding that says so. What an image lacks is what
+    detection found; only one that this plan has changed since is judged, as it is by now.
     """
     done: set[str] = set()
     free: dict[str, int] = {}
-    for boot in boots(bench.fs, bench.facts):
-        found = judge(bench.fs, bench.facts, bench.target, boot)
+    changed = {draft.path for draft in bench.fs.drafts()}
+    for verdict in bench.facts.value(VERDICTS, []):
+        boot = verdict.boot
+        found = judge(bench.fs, bench.facts, bench.target, boot) if changed.intersection(boot.paths) else verdict
         wanted = found.missing or any(block.inside for block in found.blocked)
         if found.problem or found.sealed or not wanted or found.path in done:
             continue

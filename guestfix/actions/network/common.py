@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence
 from guestfix.base.record import mutable, replace
-from guestfix.formats.network.nic import MAX_CONFIG, Nic, from_fact, is_mac, norm_mac
+from guestfix.catalog.facts.network import (
+    NETWORK_CARRIER,
+    NETWORK_INTERFACES,
+    NETWORK_MANAGER,
+    NETWORK_PRIMARY,
+    NETWORK_STACK,
+)
+from guestfix.catalog.facts.system import NETWORK_MAP
+from guestfix.catalog.records.network import Nic
+from guestfix.formats.network.nic import MAX_CONFIG, is_mac, norm_mac
 from guestfix.formats.network.wired import CARRIED, stands_on_wire, wires_of
 
 Editor = Callable[[bytes | None], bytes | None]
@@ -42,7 +51,7 @@ class Setup:
     @property
     def in_charge(self) -> bool:
         """Whether this stack has the wired NIC that carries the default route, or would have to get one."""
-        return bool(self.bench.facts.value("network.stack") == self.stack)
+        return bool(self.bench.facts.value(NETWORK_STACK) == self.stack)
 
     @property
     def flat(self) -> bool:
@@ -130,7 +139,7 @@ class Setup:
 
     def place(self, nic: Nic) -> str:
         """Return what the map says of the NIC: its new hardware address or name, or ""."""
-        known: Mapping[str, str] = self.bench.facts.value("network.map", {}) or {}
+        known = self.bench.facts.value(NETWORK_MAP) or {}
         table = {norm_mac(old) or old: str(new).strip() for old, new in known.items()}
         return table.get(nic.name) or table.get(nic.mac or "-") or table.get(nic.id or "-") or ""
 
@@ -142,15 +151,15 @@ class Setup:
 
 def begin(bench: Workbench, stack: str, policy: str) -> Setup:
     """Return the setup of a stack, and list what will be lost of its NICs."""
-    nics = [from_fact(one) for one in bench.facts.value("network.interfaces", [])]
-    primary = bench.facts.value("network.carrier" if policy == "dhcp-first" else "network.primary", {})
+    nics = list(bench.facts.value(NETWORK_INTERFACES, []))
+    primary = bench.facts.value(NETWORK_CARRIER if policy == "dhcp-first" else NETWORK_PRIMARY)
     own = [one for one in nics if one.stack == stack]
-    main = from_fact(primary) if primary and primary["stack"] == stack else None
+    main = primary if primary and primary.stack == stack else None
     bare = main is not None and main not in own
     if main is not None and bare:
         nics.append(main)
         own.append(main)
-    manager = bench.facts.value("network.manager", "")
+    manager = bench.facts.value(NETWORK_MANAGER, "")
     setup = Setup(bench, stack, policy, nics, own, main, manager, bare)
     for nic in own:
         _tell(setup, nic)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.workbench import Workbench
+from guestfix.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
+from guestfix.catalog.records.network import Nic
 from guestfix.detect.network.read import SCRIPTS, SUSE
 from guestfix.editors.network import ifcfg
-from guestfix.formats.network.nic import IFNAME, Nic
+from guestfix.formats.network.nic import IFNAME
 
 
 def red_hat(bench: Workbench, *, policy: str) -> None:
@@ -86,7 +88,7 @@ def _routes_aside(setup: Setup, nic: Nic) -> None:
 
 def _fresh(setup: Setup, suse: bool) -> None:
     """Add a file where no NIC has one; NetworkManager makes a DHCP profile of its own unless told not to."""
-    by_itself = setup.manager == "networkmanager" and not setup.bench.facts.value("network.no_auto_default")
+    by_itself = setup.manager == "networkmanager" and not setup.bench.facts.value(NETWORK_NO_AUTO_DEFAULT)
     if by_itself and not setup.bare:
         return
     name = setup.primary.name if setup.primary is not None else "eth0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guestfix.actions.network.common import begin
 from guestfix.actions.workbench import Workbench
+from guestfix.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
 from guestfix.detect.network.read import PROFILES
 from guestfix.editors.network import keyfile
 
@@ -19,6 +20,6 @@ def apply(bench: Workbench, *, policy: str) -> None:
         lambda src: keyfile.dhcp(src, any_nic=setup.flat, flat=setup.flat),
         lambda src, nic: keyfile.rebind(src, mac=setup.new_mac(nic)),
     )
-    if setup.lonely and (setup.bare or bench.facts.value("network.no_auto_default")):
+    if setup.lonely and (setup.bare or bench.facts.value(NETWORK_NO_AUTO_DEFAULT)):
         setup.write(NEW, setup.read(NEW), keyfile.fresh(UUID), mode=0o600)
         setup.added(NEW)

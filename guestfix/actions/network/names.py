@@ -6,8 +6,11 @@ from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.network.mentions import tell_mentions
 from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.network import NETWORK_PREDICTABLE_NAMES, NETWORK_STACK
+from guestfix.catalog.facts.system import NETWORK_MAP
+from guestfix.catalog.records.network import Nic
 from guestfix.detect.network.state import PIN
-from guestfix.formats.network.nic import IFNAME, Nic, kernel_name, norm_mac
+from guestfix.formats.network.nic import IFNAME, kernel_name, norm_mac
 from guestfix.formats.network.udevnet import pin_rules
 from guestfix.formats.network.wired import natural
 
@@ -21,7 +24,7 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     ``dhcp``: only where the program in charge works by name, and only for the NIC with the default route.
     ``dhcp-first`` and ``preserve``: for every wired NIC, by the map, else in the kernel's order.
     """
-    stack = bench.facts.value("network.stack", "")
+    stack = bench.facts.value(NETWORK_STACK, "")
     setup = begin(Workbench(bench.fs, bench.facts, bench.target), stack, policy)
     setup.bench = bench  # the other one took what begin() finds, which each stack's own rule says
     _unused(setup)
@@ -53,7 +56,7 @@ def _lost(setup: Setup) -> list[str]:
 
 def _without_nic(setup: Setup, kept: set[str]) -> list[str]:
     """Return the names of configured NICs that no new NIC is given, and that the kernel doesn't give by itself."""
-    own = setup.bench.facts.value("network.predictable_names", True) is False
+    own = setup.bench.facts.value(NETWORK_PREDICTABLE_NAMES, True) is False
     ours = [nic for nic in setup.nics if nic.bound_name or (nic.stack == "netplan" and nic.bound_mac)]
     wired = dict.fromkeys(nic.name for nic in ours if nic.kind == "ethernet")
     return [name for name in wired if name not in kept and not (own and kernel_name(name))]
@@ -77,7 +80,7 @@ def _by_name(setup: Setup, nic: Nic) -> bool:
 def _come_by_themselves(setup: Setup, wanted: list[Nic], places: list[str]) -> bool:
     """Tell whether the kernel's own names are the wanted ones and nothing in the guest changes them."""
     others = [nic for nic in setup.own if nic.kind == "ethernet" and nic.name not in {one.name for one in wanted}]
-    if setup.bench.facts.value("network.predictable_names", True) or any(places):
+    if setup.bench.facts.value(NETWORK_PREDICTABLE_NAMES, True) or any(places):
         return False
     if setup.policy == "dhcp-first" or (setup.policy == "dhcp" and others):
         return False  # the file also notes which NIC was chosen
@@ -87,7 +90,7 @@ def _come_by_themselves(setup: Setup, wanted: list[Nic], places: list[str]) -> b
 def _unused(setup: Setup) -> None:
     """Name the NICs of the map that the guest's configuration doesn't have."""
     known = {name for nic in setup.nics for name in (nic.name, nic.mac, nic.id)}
-    table = setup.bench.facts.value("network.map", {}) or {}
+    table = setup.bench.facts.value(NETWORK_MAP, {}) or {}
     lost = [old for old in table if old not in known and (norm_mac(old) or old) not in known]
     if lost:
         summary = f"the network map names {', '.join(lost)}, which the guest's configuration does not have"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestfix.actions.workbench import Workbench
 from guestfix.base.edit import Link
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.network import NETWORK_CLOUD_INIT, NETWORK_CLOUD_INIT_DATASOURCE, NETWORK_SERVICE
 
 OWN = "/etc/systemd/system"
 DISABLED = "/etc/cloud/cloud.cfg.d/99-guestfix-network.cfg"
@@ -14,25 +15,25 @@ _LINKED = {"openrc": "/etc/runlevels/default", "runit": "/etc/runit/runsvdir/def
 
 def enable(bench: Workbench) -> None:
     """Start the network service of the stack in charge at boot, by the link (or file) its init system looks for."""
-    service = bench.facts.value("network.service", {})
-    if not service or service["state"] not in ("off", "masked"):
+    service = bench.facts.value(NETWORK_SERVICE)
+    if not service or service.state not in ("off", "masked"):
         return
-    name, unit = service["name"], service["unit"]
+    name, unit = service.name, service.unit
     done = False
-    if service["system"] == "systemd" and unit:
-        if service["state"] == "masked":
+    if service.system == "systemd" and unit:
+        if service.state == "masked":
             bench.fs.put(f"{OWN}/{name}", Link(unit))
         bench.fs.put(f"{OWN}/multi-user.target.wants/{name}", Link(unit))
         done = True
-    elif service["system"] == "upstart":
+    elif service.system == "upstart":
         bench.fs.put(f"/etc/init/{name}.override", None)
         done = True
-    elif service["system"] == "sysv":
+    elif service.system == "sysv":
         done = _sysv(bench, name)
-    elif service["system"] in _LINKED:
-        bench.fs.put(f"{_LINKED[service['system']]}/{name}", Link(unit))
+    elif service.system in _LINKED:
+        bench.fs.put(f"{_LINKED[service.system]}/{name}", Link(unit))
         done = True
-    how = " (it is masked)" if service["state"] == "masked" else ""
+    how = " (it is masked)" if service.state == "masked" else ""
     remedy = "nothing: this plan makes it start" if done else f"enable it before the migration (chkconfig {name} on)"
     summary = f"{name} does not start at boot{how}"
     bench.find("GF-NETWORK-SERVICE-OFF", "warning", summary, Evidence(unit), remedy=remedy)
@@ -59,15 +60,15 @@ def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:
     ``auto`` stops it where addresses are kept (they would be overwritten) and leaves it else: the new
     platform's data source knows the new NICs. ``clean`` makes it look for its data source anew.
     """
-    if bench.facts.value("network.cloud_init_datasource") == "none":
+    if bench.facts.value(NETWORK_CLOUD_INIT_DATASOURCE) == "none":
         bench.find(
             "GF-NETWORK-CLOUD-INIT-DATASOURCE",
             "info",
             "cloud-init is told to look for no data source, so it takes nothing from the new platform",
-            *bench.facts.evidence("network.cloud_init_datasource"),
+            *bench.facts.evidence(NETWORK_CLOUD_INIT_DATASOURCE),
             remedy="name the platform's data source there if it is wanted",
         )
-    if bench.facts.value("network.cloud_init") != "enabled":
+    if bench.facts.value(NETWORK_CLOUD_INIT) != "enabled":
         return
     if policy == "disable" or (policy == "auto" and network in ("preserve", "dhcp-first")):
         bench.fs.put(
@@ -82,6 +83,6 @@ def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:
             "GF-NETWORK-CLOUD-INIT",
             "info",
             "cloud-init is on: if the new platform's data source names a new instance, it writes the network anew",
-            *bench.facts.evidence("network.cloud_init"),
+            *bench.facts.evidence(NETWORK_CLOUD_INIT),
             remedy="nothing, if that is wanted; --policy cloud_init_network=disable keeps what guestfix makes",
         )

@@ -6,6 +6,8 @@ from guestfix.actions.windows.registry import editing, seen
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.boot import BOOT_FIRMWARE
+from guestfix.catalog.facts.windows import WINDOWS_BCD, WINDOWS_EMS, WINDOWS_ESP
 from guestfix.formats.windows import bcd
 
 FALLBACK = {"x86_64": "bootx64.efi", "i686": "bootia32.efi", "aarch64": "bootaa64.efi"}
@@ -22,8 +24,8 @@ def boot_settings(bench: Workbench, *, ems: str) -> None:
     stop the start; after a failed start Windows would wait in recovery for somebody at the screen. By UEFI there is
     no text mode, so a loader that may not use graphics shows nothing, or stops.
     """
-    uefi = bench.facts.value("boot.firmware") == "uefi"
-    for path in bench.facts.value("windows.bcd", []):
+    uefi = bench.facts.value(BOOT_FIRMWARE) == "uefi"
+    for path in bench.facts.value(WINDOWS_BCD, []):
         done: list[str] = []
         with editing(bench, path) as hive:
             for one in bcd.objects(hive).values():
@@ -33,7 +35,7 @@ def boot_settings(bench: Workbench, *, ems: str) -> None:
                 texts = [f"{one.name_of(number)} {_SHOWN.get(value, value)}" for number, value in wanted.items()]
                 done += [f"{one.alias}: {', '.join(texts)}"] if texts else []
         if done:
-            proofs = seen(bench, "windows.ems") or (Evidence(path),)
+            proofs = seen(bench, WINDOWS_EMS) or (Evidence(path),)
             bench.find("GF-WINDOWS-BOOT-SETTINGS", "info", f"{path}: {'; '.join(done)}", *proofs)
 
 
@@ -57,14 +59,14 @@ def efi_fallback(bench: Workbench, *, arch: str) -> None:
     name = FALLBACK.get(arch)
     if name is None:
         raise EditError(f"UEFI has no fallback name for the architecture {arch}")
-    esp = str(bench.facts.value("windows.esp", "/")).rstrip("/")
+    esp = str(bench.facts.value(WINDOWS_ESP, "/")).rstrip("/")
     place = f"{esp}/EFI/Boot/{name}"
     if bench.fs.stat(place) is not None:
         return
     source = f"{esp}/EFI/Microsoft/Boot/bootmgfw.efi"
     if bench.fs.stat(source) is None:
         text = "the EFI system partition holds neither Windows' boot manager nor a fallback loader"
-        proofs = seen(bench, "windows.esp") or (Evidence(source),)
+        proofs = seen(bench, WINDOWS_ESP) or (Evidence(source),)
         bench.find(
             "GF-WINDOWS-EFI-LOADER", "blocker", text, *proofs, remedy="run bcdboot C:\\Windows on the old platform"
         )

@@ -16,6 +16,8 @@ from guestfix.actions.windows.registry import editing, editing_system, hive_path
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError, TooLarge
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.system import OS_ARCH, OS_ID, OS_VERSION, PAYLOAD_DIR
+from guestfix.catalog.facts.windows import WINDOWS_CONTROL_SET, WINDOWS_SHA2_SIGNATURES
 from guestfix.formats.windows.inf import Platform
 from guestfix.formats.windows.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
 from guestfix.formats.windows.regf.guestfile import open_guest_hive
@@ -77,13 +79,13 @@ def inject(bench: Workbench, *, storage: list[str], network: list[str], choice: 
     (packages that add one which the guest lacks, and the bus drivers that they hang on) or ``all`` (every package
     that fits the guest). Raises UsageError for an unreadable payload; drivers that the payload lacks are a finding.
     """
-    payload = bench.facts.value("payload.dir")
+    payload = bench.facts.value(PAYLOAD_DIR)
     if not payload:
         raise EditError("no payload was given", remedy="name a folder or an ISO image with drivers: --payload PATH")
     source = open_payload(str(payload))
     platform = guest_platform(bench)
     folders = bench.target.tables.get("driver-folders", {})
-    fitting = packages(source, str(bench.facts.value("os.id", "")), platform, folders)
+    fitting = packages(source, str(bench.facts.value(OS_ID, "")), platform, folders)
     offered = {name for one in fitting for name in one.services()}
     known = _installed(bench, {*all_names([*storage, *network]), *offered})
     needed = {item: _needed(item, known, fitting) for item in (*storage, *network) if not is_optional(item)}
@@ -143,13 +145,13 @@ def _report_lacking(bench: Workbench, lacking: Sequence[str], platform: Platform
     if lacking:
         text = f"the payload has no driver for {', '.join(lacking)} that fits {bench.facts.value('os.id')}"
         remedy = f"give a payload with drivers for {platform.arch} and this Windows"
-        bench.find("GF-WINDOWS-PAYLOAD", "warning", text, *seen(bench, "os.id", "os.arch"), remedy=remedy)
+        bench.find("GF-WINDOWS-PAYLOAD", "warning", text, *seen(bench, OS_ID, OS_ARCH), remedy=remedy)
 
 
 def _installed(bench: Workbench, names: Iterable[str]) -> set[str]:
     """Return which of these services the guest has, with their files; in lower case."""
     system = reader(open_guest_hive(bench.fs, hive_path(bench, "SYSTEM")))
-    control = str(bench.facts.value("windows.control_set", "ControlSet001"))
+    control = str(bench.facts.value(WINDOWS_CONTROL_SET, "ControlSet001"))
     found = (read_service(system, control, name) for name in names)
     return {one.name.lower() for one in found if one is not None and has_file(bench, one)}
 
@@ -193,7 +195,7 @@ def _enter(
 
 def _runs_at_first_start(bench: Workbench) -> bool:
     """Tell whether a service is to install the drivers: pnputil came with Vista, and once is enough."""
-    old = str(bench.facts.value("os.version", "")).startswith("5.")
+    old = str(bench.facts.value(OS_VERSION, "")).startswith("5.")
     return not old and bench.fs.stat(f"{root_of(bench)}/{FOLDER}/{MARKER}") is None
 
 
@@ -228,10 +230,10 @@ def _device_path(bench: Workbench, chosen: Iterable[Package]) -> None:
 
 def _signatures(bench: Workbench) -> None:
     """Windows 7 and Server 2008 R2 accept drivers with SHA-2 signatures only after an update."""
-    if bench.facts.value("os.id") not in ("windows-7", "windows-server-2008-r2"):
+    if bench.facts.value(OS_ID) not in ("windows-7", "windows-server-2008-r2"):
         return
-    if bench.facts.value("windows.sha2_signatures"):
+    if bench.facts.value(WINDOWS_SHA2_SIGNATURES):
         return
     text = "the update for SHA-2 signatures (KB4474419, or KB3033929) was not found; newer drivers will be rejected"
-    proofs = seen(bench, "windows.sha2_signatures") or (Evidence(hive_path(bench, "SOFTWARE")),)
+    proofs = seen(bench, WINDOWS_SHA2_SIGNATURES) or (Evidence(hive_path(bench, "SOFTWARE")),)
     bench.find("GF-WINDOWS-SHA2", "warning", text, *proofs, remedy="install KB4474419 on the old platform first")

@@ -15,6 +15,8 @@ from guestfix.actions.windows.payload import Package, Payload, locate
 from guestfix.actions.windows.registry import root_of, seen
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError
+from guestfix.catalog.facts.system import OS_ARCH, OS_ID, OS_VERSION
+from guestfix.catalog.facts.windows import WINDOWS_PRODUCT_TYPE
 from guestfix.formats.windows.files import has_program, is_packed
 from guestfix.formats.windows.inf import CopiedFile, Driver, Platform, parse, safe_name
 from guestfix.formats.windows.pe import HEAD, imports, machine
@@ -35,11 +37,11 @@ def has_file(bench: Workbench, service: Service) -> bool:
 
 def guest_platform(bench: Workbench) -> Platform:
     """Return what packages are chosen for. Raises EditError where version or architecture isn't known."""
-    version = str(bench.facts.value("os.version", "")).split(".")
-    arch = _ARCH.get(bench.facts.value("os.arch", ""), "")
+    version = str(bench.facts.value(OS_VERSION, "")).split(".")
+    arch = _ARCH.get(bench.facts.value(OS_ARCH, ""), "")
     if not arch or len(version) < 2:
         raise EditError("no driver can be chosen: the guest's Windows version or architecture is not known")
-    kind = bench.facts.value("windows.product_type", "")
+    kind = bench.facts.value(WINDOWS_PRODUCT_TYPE, "")
     numbers = [int(part) for part in (*version, "0")[:3]]
     return Platform(arch, numbers[0], numbers[1], numbers[2], _PRODUCT.get(kind, 1))
 
@@ -82,7 +84,7 @@ def place_driver(bench: Workbench, payload: Payload, package: Package, driver: D
             f"{driver.binary} needs {', '.join(dict.fromkeys(lacking))}, which the guest lacks; Windows can't load it"
         )
         remedy = f"put the file beside {package.inf.rpartition('/')[2]} in the payload, or take an older driver"
-        bench.find("GF-WINDOWS-DRIVER-LIBRARY", "blocker", text, *seen(bench, "os.id"), remedy=remedy)
+        bench.find("GF-WINDOWS-DRIVER-LIBRARY", "blocker", text, *seen(bench, OS_ID), remedy=remedy)
 
 
 def _driver_file(payload: Payload, package: Package, wanted: CopiedFile, platform: Platform) -> bytes:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from guestfix.actions.windows.registry import editing_system, hive_path, reader, root_of, seen
 from guestfix.actions.workbench import Workbench
+from guestfix.catalog.facts.windows import WINDOWS_NICS
+from guestfix.catalog.records.windows import WindowsNic
 from guestfix.detect.windows.state import NET_CLASS
 from guestfix.formats.windows.regf import REG_DWORD, Hive
 from guestfix.formats.windows.services import AUTO, DISABLED
@@ -40,7 +42,7 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
     The hive's original and ``guestfix\network-before.txt`` in the Windows folder keep them.
     """
     first = policy == "dhcp-first"
-    records = [nic for nic in bench.facts.value("windows.nics", []) if nic["static"] and (nic["gateways"] or not first)]
+    records = [nic for nic in bench.facts.value(WINDOWS_NICS, []) if nic.static and (nic.gateways or not first)]
     with editing_system(bench) as (hive, controls):
         for control in controls:
             for guid in reader(hive).names(rf"{control}\{INTERFACES}"):
@@ -54,11 +56,11 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
     lines = _write_down(bench, records)
     for line in lines:
         bench.follow_up(f"static address replaced by DHCP: {line}; give it out as a reservation if it is still wanted")
-    proofs = seen(bench, "windows.nics")
+    proofs = seen(bench, WINDOWS_NICS)
     bench.find("GF-NETWORK-STATIC-LOST", "info", f"{len(lines)} static address setup(s) became DHCP", *proofs)
 
 
-def _write_down(bench: Workbench, nics: list[dict[str, object]]) -> list[str]:
+def _write_down(bench: Workbench, nics: list[WindowsNic]) -> list[str]:
     r"""Keep what interfaces had in ``guestfix\network-before.txt``, unless that is there; return its lines."""
     lines = [_record(nic) for nic in nics]
     path = f"{root_of(bench)}/guestfix/network-before.txt"
@@ -84,17 +86,14 @@ def _drop_default_routes(hive: Hive, control: str, gateways: list[str]) -> None:
             hive.delete_value(path, name)
 
 
-def _record(nic: dict[str, object]) -> str:
-    def joined(name: str) -> str:
-        found = nic.get(name)
-        return " ".join(str(one) for one in found) if isinstance(found, list) else ""
-
-    addresses, masks = (str(joined(name)).split() for name in ("addresses", "masks"))
-    pairs = [f"{one}/{masks[index] if index < len(masks) else '?'}" for index, one in enumerate(addresses)]
-    name = f"{nic['name']} {nic['guid']}" if nic["name"] else f"{nic['guid']}"
+def _record(nic: WindowsNic) -> str:
+    masks = " ".join(nic.masks).split()
+    addresses = enumerate(" ".join(nic.addresses).split())
+    pairs = [f"{one}/{masks[index] if index < len(masks) else '?'}" for index, one in addresses]
+    name = f"{nic.name} {nic.guid}" if nic.name else f"{nic.guid}"
     parts = [f"interface {name}", f"address {' '.join(pairs)}"]
-    parts += [f"gateway {joined('gateways')}"] if joined("gateways") else []
-    parts += [f"dns {joined('dns')}"] if joined("dns") else []
+    parts += [f"gateway {' '.join(nic.gateways)}"] if any(nic.gateways) else []
+    parts += [f"dns {' '.join(nic.dns)}"] if nic.dns else []
     return ", ".join(parts)
 
 
@@ -151,9 +150,9 @@ def remove_adapters(bench: Workbench) -> None:
                     hive.delete_key(rf"{control}\{INTERFACES}\{guid}", recursive=True)
                     hive.delete_key(rf"{control}\Control\Network\{NET_CLASS}\{guid}", recursive=True)
     if removed:
-        _write_down(bench, [nic for nic in bench.facts.value("windows.nics", []) if nic["static"]])
+        _write_down(bench, [nic for nic in bench.facts.value(WINDOWS_NICS, []) if nic.static])
         text = f"network adapters removed: {', '.join(removed)}"
-        bench.find("GF-WINDOWS-ADAPTERS", "info", text, *seen(bench, "windows.nics"))
+        bench.find("GF-WINDOWS-ADAPTERS", "info", text, *seen(bench, WINDOWS_NICS))
 
 
 def _adapters(hive: Hive, control: str) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.kind import Asked
+from guestfix.catalog.facts.windows import WINDOWS_CONTROL_SETS, WINDOWS_HIVES, WINDOWS_ROOT
 from guestfix.formats.windows.regf import REG_DWORD, BadHive, Hive
 from guestfix.formats.windows.regf.controlsets import control_sets
 from guestfix.formats.windows.regf.guestfile import open_guest_hive
@@ -17,12 +19,12 @@ from guestfix.formats.windows.services import DISABLED, is_protected
 
 def root_of(bench: Workbench) -> str:
     """Return the guest path of the Windows folder."""
-    return str(bench.facts.value("windows.root", "/Windows"))
+    return str(bench.facts.value(WINDOWS_ROOT, "/Windows"))
 
 
 def hive_path(bench: Workbench, name: str) -> str:
     """Return the guest path of SYSTEM or SOFTWARE. Raises EditError where detection found none."""
-    paths = bench.facts.value("windows.hives", {})
+    paths = bench.facts.value(WINDOWS_HIVES, {})
     if name not in paths:
         raise EditError(f"the registry hive {name} was not found or can't be read")
     return str(paths[name])
@@ -51,7 +53,7 @@ def editing(bench: Workbench, path: str) -> Iterator[Hive]:
 def editing_system(bench: Workbench) -> Iterator[tuple[Hive, list[str]]]:
     """Open SYSTEM for changes; gives the hive and the names of the control sets to change."""
     with editing(bench, hive_path(bench, "SYSTEM")) as hive:
-        yield hive, control_sets(hive) or list(bench.facts.value("windows.control_sets", []))
+        yield hive, control_sets(hive) or list(bench.facts.value(WINDOWS_CONTROL_SETS, []))
 
 
 def reader(hive: Hive, name: str = "SYSTEM", path: str = "") -> Registry:
@@ -72,6 +74,6 @@ def disable_service(hive: Hive, control: str, name: str) -> bool:
     return hive.set_value(path, "Start", REG_DWORD, DISABLED)
 
 
-def seen(bench: Workbench, *names: str) -> tuple[Evidence, ...]:
+def seen(bench: Workbench, *kinds: Asked[object]) -> tuple[Evidence, ...]:
     """Return the evidence of these facts."""
-    return tuple(item for name in names for item in bench.facts.evidence(name))
+    return tuple(item for kind in kinds for item in bench.facts.evidence(kind))

@@ -9,6 +9,14 @@ from guestfix.actions.windows.registry import disable_service, editing, editing_
 from guestfix.actions.workbench import Workbench
 from guestfix.base.edit import Edit
 from guestfix.base.patterns import regex
+from guestfix.catalog.facts.system import OS_VERSION
+from guestfix.catalog.facts.windows import (
+    WINDOWS_AGENTS,
+    WINDOWS_LEFTOVER_SERVICES,
+    WINDOWS_ORPHAN_FILTERS,
+    WINDOWS_RDP_ENABLED,
+    WINDOWS_UNATTEND_FILE,
+)
 from guestfix.detect.windows.access import FIREWALL, rdp_port, rdp_profiles
 from guestfix.detect.windows.state import DISK_CLASSES
 from guestfix.editors.windows import unattend
@@ -36,7 +44,7 @@ def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
         for name in services:
             if is_protected(name) or name.lower() in filters:
                 text = f"the service {name} is needed by Windows and was left alone"
-                bench.find("GF-WINDOWS-LEFT-ALONE", "info", text, *seen(bench, "windows.leftover_services"))
+                bench.find("GF-WINDOWS-LEFT-ALONE", "info", text, *seen(bench, WINDOWS_LEFTOVER_SERVICES))
                 continue
             changed = [disable_service(hive, control, name) for control in controls]
             if any(changed):
@@ -51,7 +59,7 @@ def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
             if product.first:
                 text = f"{product.name}: {product.first}; its files and its entry among the programs stay"
                 remedy = "uninstall it on the old platform before the guest moves, or remove it by hand afterwards"
-                bench.find("GF-WINDOWS-UNINSTALL-FIRST", "info", text, *seen(bench, "windows.agents"), remedy=remedy)
+                bench.find("GF-WINDOWS-UNINSTALL-FIRST", "info", text, *seen(bench, WINDOWS_AGENTS), remedy=remedy)
 
 
 def _filters(hive: Hive, control: str) -> set[str]:
@@ -75,7 +83,7 @@ def remove_orphan_filters(bench: Workbench) -> None:
                     )
     if removed:
         text = f"filters without a driver removed: {', '.join(removed)}"
-        bench.find("GF-WINDOWS-FILTERS", "info", text, *seen(bench, "windows.orphan_filters"))
+        bench.find("GF-WINDOWS-FILTERS", "info", text, *seen(bench, WINDOWS_ORPHAN_FILTERS))
 
 
 def _clean_filters(bench: Workbench, hive: Hive, control: str, path: str, kind: str) -> list[str]:
@@ -95,7 +103,7 @@ def _clean_filters(bench: Workbench, hive: Hive, control: str, path: str, kind: 
 
 def allow_rdp(bench: Workbench) -> None:
     """Switch Remote Desktop on and let it through the guest's firewall; what a domain's policy says stays."""
-    old = str(bench.facts.value("os.version", "")).startswith("5.")
+    old = str(bench.facts.value(OS_VERSION, "")).startswith("5.")
     with editing_system(bench) as (hive, controls):
         for control in controls:
             hive.set_value(rf"{control}\Control\Terminal Server", "fDenyTSConnections", REG_DWORD, 0)
@@ -109,7 +117,7 @@ def allow_rdp(bench: Workbench) -> None:
     if denied not in (None, 0):
         text = "a group policy forbids Remote Desktop; it wins over the setting of this guest"
         bench.find(
-            "GF-WINDOWS-RDP-POLICY", "warning", text, *seen(bench, "windows.rdp.enabled"), remedy="change the policy"
+            "GF-WINDOWS-RDP-POLICY", "warning", text, *seen(bench, WINDOWS_RDP_ENABLED), remedy="change the policy"
         )
 
 
@@ -150,7 +158,7 @@ def answer_file(bench: Workbench, *, arch: str, locale: str) -> None:
 def _answer_path(bench: Workbench) -> str:
     root = root_of(bench)
     places = [f"{root}/Panther/Unattend/unattend.xml", f"{root}/Panther/unattend.xml"]
-    named = str(bench.facts.value("windows.unattend_file", ""))
+    named = str(bench.facts.value(WINDOWS_UNATTEND_FILE, ""))
     if named[:3].lower() == "c:\\" and ".." not in named:
         places.insert(0, "/" + named[3:].replace("\\", "/"))
     return next((path for path in places if bench.fs.stat(path) is not None), places[-1])

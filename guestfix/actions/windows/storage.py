@@ -13,6 +13,7 @@ from guestfix.actions.windows.registry import editing_system, reader, seen
 from guestfix.actions.windows.store import install_staged
 from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.windows import WINDOWS_STORAGE_DRIVERS
 from guestfix.formats.windows.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
 from guestfix.formats.windows.services import BOOT, KERNEL_DRIVER, STORAGE_GROUP, Service, read_service
 from guestfix.formats.windows.storage import SCSI, STORAGE_DRIVERS, alternatives, is_optional
@@ -76,7 +77,7 @@ def _start_at_boot(bench: Workbench, hive: Hive, control: str, name: str) -> boo
     _complete(hive, path, service, known is None or known.class_guid == SCSI)
     if known is not None and bind(hive, control, service.name, known):
         text = f"Windows had the driver {service.name} but gave it no device: its devices were entered for it"
-        bench.find("GF-WINDOWS-DRIVER-BOUND", "info", text, *seen(bench, "windows.storage_drivers"))
+        bench.find("GF-WINDOWS-DRIVER-BOUND", "info", text, *seen(bench, WINDOWS_STORAGE_DRIVERS))
     return True
 
 
@@ -105,7 +106,7 @@ def _bus(name: str) -> str:
 def _report_bus(bench: Workbench, first: str, there: Sequence[str]) -> None:
     text = f"the guest has no driver {first}; it has those for {', '.join(_bus(name) for name in there)}"
     remedy = f"attach its disks to such a controller, or give {first} with --payload"
-    bench.find("GF-WINDOWS-STORAGE-BUS", "warning", text, *seen(bench, "windows.storage_drivers"), remedy=remedy)
+    bench.find("GF-WINDOWS-STORAGE-BUS", "warning", text, *seen(bench, WINDOWS_STORAGE_DRIVERS), remedy=remedy)
 
 
 def _report_missing(bench: Workbench, missing: Sequence[str], usable: Sequence[str]) -> None:
@@ -115,7 +116,7 @@ def _report_missing(bench: Workbench, missing: Sequence[str], usable: Sequence[s
     remedy = "give the drivers with --payload (for virtio: the virtio-win ISO or folder)"
     if usable:
         remedy += f"; or, where the platform offers it, attach the disks to {', '.join(map(_bus, usable))}"
-    proofs = seen(bench, "windows.storage_drivers") or (Evidence("/"),)
+    proofs = seen(bench, WINDOWS_STORAGE_DRIVERS) or (Evidence("/"),)
     bench.find(
         "GF-WINDOWS-STORAGE-DRIVER", "blocker", f"{text}; Windows would stop with code 7B", *proofs, remedy=remedy
     )

@@ -1,15 +1,15 @@
-"""The table of facts: every fact there is, of which kind, and who puts it."""
+"""The table of facts: every fact there is, of which type, and who puts it. Rows are constants of the rooms' modules."""
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.boot import BOOT
+from guestfix.catalog.facts import boot, network, storage, system, windows
 from guestfix.catalog.facts.kind import KINDS, SCALARS, FactKind
-from guestfix.catalog.facts.network import NETWORK
-from guestfix.catalog.facts.storage import STORAGE
-from guestfix.catalog.facts.system import CHOICES, SYSTEM
-from guestfix.catalog.facts.windows import WINDOWS
 
 __all__ = ["FACTS", "KINDS", "SCALARS", "FactKind"]
 
-FACTS: dict[str, FactKind] = dict(sorted({**BOOT, **CHOICES, **NETWORK, **STORAGE, **SYSTEM, **WINDOWS}.items()))
+_ROWS = [row for room in (boot, network, storage, system, windows) for row in vars(room).values()]
+
+FACTS: dict[str, FactKind[object]] = {
+    row.name: row for row in sorted((row for row in _ROWS if isinstance(row, FactKind)), key=lambda row: row.name)
+}
 """By name. A pack's policies are facts besides: ``policy.<id>``, a text (:func:`guestfix.pack.known.known_facts`)."""

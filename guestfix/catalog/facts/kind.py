@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from guestfix.base.record import frozen
+from typing import Generic, Protocol, TypeVar, cast
+
+from guestfix.base.record import frozen, names_of
+
+T = TypeVar("T")
+H = TypeVar("H")
+Seen = TypeVar("Seen", covariant=True)
 
 KINDS = {
     "text": "a text",
@@ -19,14 +25,27 @@ KINDS = {
 SCALARS = ("text", "number", "flag")
 
 
-@frozen
-class FactKind:
-    """One fact: its kind, one sentence, and who puts it (detectors, or ``target``, ``options`` ...), in words.
+class Asked(Protocol[Seen]):
+    """A row as a reader sees it: what is a list of texts is a sequence of objects too."""
 
-    ``one_of`` has all values of a text, or all items of a list, in words; empty where any may be. ``may_lack``: the
-    value may be None. ``fields`` names the fields of a record or of each record of a list.
+    @property
+    def name(self) -> str:
+        """The fact's name."""
+
+    def typed(self, value: object) -> Seen:
+        """Return a value that was put by this row, as its type."""
+
+
+@frozen
+class FactKind(Generic[T]):
+    """One fact, whose values are of the type T: its name, its kind, one sentence, and who puts it, in words.
+
+    Who: detectors, or ``target``, ``options`` ... ``one_of`` has all values of a text, or all items of a list, in
+    words; empty where any may be. ``may_lack``: the value may be None. ``fields`` names the fields of a record or of
+    each record of a list.
     """
 
+    name: str
     kind: str
     says: str
     by: str
@@ -46,8 +65,16 @@ class FactKind:
         """What an author calls the kind."""
         return KINDS[self.kind]
 
+    def held_as(self, record: type[H]) -> FactKind[list[H]]:
+        """Return the row for those who know the record that detection works with; its ``told()`` is what is told."""
+        return cast("FactKind[list[H]]", self)
+
+    def typed(self, value: object) -> T:
+        """Return a value that was put by this row, as its type."""
+        return cast("T", value)
+
     def fits(self, value: object) -> bool:
-        """Tell whether a value is of this kind, with no field and no item that the row does not name."""
+        """Tell whether a value, in its JSON form, is of this kind, with fields and items that the row names."""
         if value is None:
             return self.may_lack
         if self.kind == "record":
@@ -70,3 +97,50 @@ class FactKind:
 
     def _has_fields(self, value: dict[str, object]) -> bool:
         return not self.fields or set(value) <= set(self.fields.split())
+
+
+Words = str | tuple[str, ...]
+
+
+def text(name: str, says: str, by: str, one_of: Words = "") -> FactKind[str]:
+    """Return the row of a fact that is a text."""
+    return FactKind(name, "text", says, by, one_of)
+
+
+def number(name: str, says: str, by: str, *, may_lack: bool = False) -> FactKind[int]:
+    """Return the row of a fact that is a whole number."""
+    return FactKind(name, "number", says, by, may_lack=may_lack)
+
+
+def flag(name: str, says: str, by: str) -> FactKind[bool]:
+    """Return the row of a fact that is true or false."""
+    return FactKind(name, "flag", says, by)
+
+
+def texts(name: str, says: str, by: str, one_of: Words = "") -> FactKind[list[str]]:
+    """Return the row of a fact that is a list of texts."""
+    return FactKind(name, "list", says, by, one_of)
+
+
+def numbers(name: str, says: str, by: str) -> FactKind[list[int]]:
+    """Return the row of a fact that is a list of whole numbers."""
+    return FactKind(name, "numbers", says, by)
+
+
+def table(name: str, says: str, by: str) -> FactKind[dict[str, str]]:
+    """Return the row of a fact that is a table from text to text."""
+    return FactKind(name, "table", says, by)
+
+
+def record(name: str, made: type[T], says: str, by: str, *, may_lack: bool = False) -> FactKind[T]:
+    """Return the row of a fact that is a record of this type."""
+    return FactKind(name, "record", says, by, fields=_fields(made), may_lack=may_lack)
+
+
+def records(name: str, made: type[T], says: str, by: str) -> FactKind[list[T]]:
+    """Return the row of a fact that is a list of records of this type."""
+    return FactKind(name, "records", says, by, fields=_fields(made))
+
+
+def _fields(made: type[object]) -> str:
+    return " ".join(name.rstrip("_") for name in names_of(made) or made.__annotations__)

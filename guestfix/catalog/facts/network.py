@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import FactKind
+from guestfix.catalog.facts.kind import flag, record, records, text, texts
+from guestfix.catalog.records.network import NameBinding, NetworkService, Nic, ResolvConf
 
 _STACKS = "network.stacks"
-_NIC = (
-    "name path line stack kind mac method method6 addresses gateway gateway6 dns search routes mtu parents auto "
-    "bound_name bound_mac id uuid unmanaged any_nic more"
-)
 _NAMES = "ifcfg ifcfg-suse ifupdown netplan networkd networkmanager dhcpcd connman"
 
 # fmt: off
-NETWORK: dict[str, FactKind] = {
-    "network.active": FactKind("list", "the kinds of configuration that are read at boot", _STACKS, _NAMES),
-    "network.bindings": FactKind("records", "lines that tie a name to a NIC: udev rules, .link files, iftab", _STACKS,
-        fields="kind path line name mac text"),
-    "network.carrier": FactKind("record", "the NIC that the primary interface stands on", _STACKS, fields=_NIC),
-    "network.cloud_init": FactKind("text", "whether cloud-init writes the network", _STACKS,
-        "absent disabled enabled network-disabled"),
-    "network.cloud_init_datasource": FactKind("text", "whether cloud-init looks for a data source", _STACKS,
-        "any none"),
-    "network.dhcp_client": FactKind("text", "the DHCP client that the configuration would use", _STACKS),
-    "network.enabled": FactKind("flag", "whether the network is set up at boot", _STACKS),
-    "network.interfaces": FactKind("records", "every interface that the configuration names", _STACKS, fields=_NIC),
-    "network.manager": FactKind("text", "the program that sets the network up; empty where nothing shows it", _STACKS),
-    "network.no_auto_default": FactKind("flag", "NetworkManager makes no profile for a NIC without one", _STACKS),
-    "network.predictable_names": FactKind("flag", "whether NICs are named by their place (ens3), not eth0", _STACKS),
-    "network.primary": FactKind("record", "the interface with the default route, else the first with an address",
-        _STACKS, fields=_NIC),
-    "network.resolv_conf": FactKind("record", "what /etc/resolv.conf is", _STACKS,
-        fields="kind target dangling nameservers"),
-    "network.service": FactKind("record", "the service that sets the network up, and its state", _STACKS,
-        fields="name state system unit"),
-    "network.stack": FactKind("text", "the kind of configuration that counts; empty for none", _STACKS, _NAMES),
-    "network.stacks": FactKind("list", "every kind of configuration that was found", _STACKS, _NAMES),
-}
+NETWORK_ACTIVE = texts("network.active", "the kinds of configuration that are read at boot", _STACKS, _NAMES)
+NETWORK_BINDINGS = records("network.bindings", NameBinding,
+    "lines that tie a name to a NIC: udev rules, .link files, iftab", _STACKS)
+NETWORK_CARRIER = record("network.carrier", Nic, "the NIC that the primary interface stands on", _STACKS)
+NETWORK_CLOUD_INIT = text("network.cloud_init", "whether cloud-init writes the network", _STACKS,
+    "absent disabled enabled network-disabled")
+NETWORK_CLOUD_INIT_DATASOURCE = text("network.cloud_init_datasource", "whether cloud-init looks for a data source",
+    _STACKS, "any none")
+NETWORK_DHCP_CLIENT = text("network.dhcp_client", "the DHCP client that the configuration would use", _STACKS)
+NETWORK_ENABLED = flag("network.enabled", "whether the network is set up at boot", _STACKS)
+NETWORK_INTERFACES = records("network.interfaces", Nic, "every interface that the configuration names", _STACKS)
+NETWORK_MANAGER = text("network.manager", "the program that sets the network up; empty where nothing shows it",
+    _STACKS)
+NETWORK_NO_AUTO_DEFAULT = flag("network.no_auto_default", "NetworkManager makes no profile for a NIC without one",
+    _STACKS)
+NETWORK_PREDICTABLE_NAMES = flag("network.predictable_names",
+    "whether NICs are named by their place (ens3), not eth0", _STACKS)
+NETWORK_PRIMARY = record("network.primary", Nic,
+    "the interface with the default route, else the first with an address", _STACKS)
+NETWORK_RESOLV_CONF = record("network.resolv_conf", ResolvConf, "what /etc/resolv.conf is", _STACKS)
+NETWORK_SERVICE = record("network.service", NetworkService, "the service that sets the network up, and its state",
+    _STACKS)
+NETWORK_STACK = text("network.stack", "the kind of configuration that counts; empty for none", _STACKS, _NAMES)
+NETWORK_STACKS = texts("network.stacks", "every kind of configuration that was found", _STACKS, _NAMES)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import FactKind
+from guestfix.catalog.facts.kind import flag, records, table, text, texts
+from guestfix.catalog.records.storage import Mount
 
 # fmt: off
-STORAGE: dict[str, FactKind] = {
-    "disks.complete": FactKind("flag", "the description names all volumes that the guest has", "storage.disks"),
-    "disks.fstype_by_spec": FactKind("table", "each volume's filesystem, by UUID= and PARTUUID=", "storage.disks"),
-    "disks.known": FactKind("flag", "somebody described the guest's disks, or they were read", "storage.disks"),
-    "disks.partuuid_by_device": FactKind("table", "each partition's PARTUUID, by device name", "storage.disks"),
-    "disks.specs": FactKind("list", "every name that a volume has in this guest, globs among them", "storage.disks"),
-    "disks.tagged": FactKind("flag", "the description has UUIDs, so one that is not in it is missing", "storage.disks"),
-    "disks.uuid_by_device": FactKind("table", "each volume's UUID= by every device name it has", "storage.disks"),
-    "fstab.entries": FactKind("records", "the entries of /etc/fstab", "storage.fstab",
-        fields="spec mount type options dump pass line"),
-    "fstab.init": FactKind("text", "who mounts what fstab lists at boot", "storage.fstab",
-        "systemd mountall sysv openrc runit unknown"),
-    "fstab.readable": FactKind("flag", "/etc/fstab is there and can be read", "storage.fstab"),
-}
+DISKS_COMPLETE = flag("disks.complete", "the description names all volumes that the guest has", "storage.disks")
+DISKS_FSTYPE_BY_SPEC = table("disks.fstype_by_spec", "each volume's filesystem, by UUID= and PARTUUID=",
+    "storage.disks")
+DISKS_KNOWN = flag("disks.known", "somebody described the guest's disks, or they were read", "storage.disks")
+DISKS_PARTUUID_BY_DEVICE = table("disks.partuuid_by_device", "each partition's PARTUUID, by device name",
+    "storage.disks")
+DISKS_SPECS = texts("disks.specs", "every name that a volume has in this guest, globs among them", "storage.disks")
+DISKS_TAGGED = flag("disks.tagged", "the description has UUIDs, so one that is not in it is missing", "storage.disks")
+DISKS_UUID_BY_DEVICE = table("disks.uuid_by_device", "each volume's UUID= by every device name it has",
+    "storage.disks")
+FSTAB_ENTRIES = records("fstab.entries", Mount, "the entries of /etc/fstab", "storage.fstab")
+FSTAB_INIT = text("fstab.init", "who mounts what fstab lists at boot", "storage.fstab",
+    "systemd mountall sysv openrc runit unknown")
+FSTAB_READABLE = flag("fstab.readable", "/etc/fstab is there and can be read", "storage.fstab")

@@ -2,94 +2,93 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import FactKind
+from guestfix.catalog.facts.kind import flag, number, numbers, record, records, table, text, texts
+from guestfix.catalog.records.boot import Kernel
+from guestfix.catalog.records.system import ServiceLimits, ServiceState
 
 _OS, _BOTH, _KERNELS, _ACCESS = "system.os", "system.os windows.detector", "boot.kernels", "services.access"
 
 # fmt: off
-SYSTEM: dict[str, FactKind] = {
-    "os.arch": FactKind("text", "what the system's programs are built for, such as x86_64 or i686",
-        f"{_BOTH} {_KERNELS}"),
-    "os.build": FactKind("number", "Windows' build number", "windows.detector"),
-    "os.display_version": FactKind("text", "Windows' feature update, such as 22H2", "windows.detector"),
-    "os.edition": FactKind("text", "Windows' edition, such as Standard or Professional", "windows.detector"),
-    "os.family": FactKind("text", "whether the guest is a Linux or a Windows", _BOTH, "linux windows"),
-    "os.id": FactKind("text", "the system, by the name of its row in the compatibility table where it has one", _BOTH),
-    "os.id_like": FactKind("list", "systems that this one is related to, nearest first", _BOTH),
-    "os.installation_type": FactKind("text", "Windows' kind of installation, such as Server Core", "windows.detector"),
-    "os.language": FactKind("text", "the system language of Windows, such as en-US", "windows.detector"),
-    "os.name": FactKind("text", "what the system calls itself", _BOTH),
-    "os.service_pack": FactKind("number", "Windows' service pack, 0 where there is none", "windows.detector"),
-    "os.variant": FactKind("text", "the variant of the system that the table has rows for, such as stream", _OS),
-    "os.version": FactKind("text", "the system's version as its makers write it, point release included", _BOTH),
-    "system.dom0": FactKind("flag",
-        "its kernel is the first guest (dom0) of a Xen that comes with the system", "systems"),
-    "system.efi_folders": FactKind("list",
-        "its folders below EFI on the EFI system partition, the usual one first", "systems"),
-    "system.grub_by_firmware": FactKind("flag",
-        "its GRUB is patched to load a kernel by linux16 or linuxefi", "systems"),
-    "system.ifcfg": FactKind("text",
-        "who reads ifcfg files: below network-scripts that name or networkmanager, elsewhere ifup or wicked",
-        "systems", "network-scripts networkmanager ifup wicked none"),
-    "system.init": FactKind("text", "who mounts what fstab lists at boot", "systems",
-        "systemd mountall sysv openrc runit"),
-    "system.initramfs": FactKind("text",
-        "the program that makes its initramfs; none where it boots without", "systems",
-        "dracut initramfs-tools mkinitcpio mkinitfs mkinitrd-rh mkinitrd-suse genkernel none"),
-    "system.install": FactKind("text", "the command that installs a package", "systems"),
-    "system.kernel_packages": FactKind("text", "the package with the drivers of the kernel {kernel}", "systems"),
-    "system.kernels": FactKind("list",
-        "globs for the releases (uname -r) of its own kernels; !GLOB for those that are not", "systems"),
-    "system.network_files": FactKind("list",
-        "files or globs of its own that set the network up and are left as they are", "systems"),
-    "system.udev": FactKind("flag",
-        "udev names its NICs; false: where none of its rules are there, the kernel does", "systems"),
-    "system.wide_nvme_timeout": FactKind("list",
-        "globs for its kernels before 4.15 whose nvme_core.io_timeout is wide", "systems"),
-    "compat.kernels": FactKind("table", "the table's verdict on each installed kernel, by its release", "compat"),
-    "kernel.custom": FactKind("list", "installed kernels that are not the distribution's own", _KERNELS),
-    "kernel.default": FactKind("text", "the release (uname -r) of the kernel that boots by default", _KERNELS),
-    "kernel.last_booted": FactKind("text", "the release of the kernel that ran last, by wtmp", _KERNELS),
-    "kernel.releases": FactKind("list", "the releases of all installed kernels, oldest first", _KERNELS),
-    "kernel.rescue": FactKind("list", "kernel images that are for rescue only", _KERNELS),
-    "kernels": FactKind("records", "each installed kernel with its files", _KERNELS,
-        fields="release image modules initrd"),
-    "firewall.active": FactKind("list", "the firewalls that start at boot", _ACCESS),
-    "firewall.ssh": FactKind("text", "whether they let SSH in: open, limited (under conditions) or closed", _ACCESS,
-        "open limited closed"),
-    "ssh.addresses": FactKind("list", "addresses that sshd is bound to and that the move takes away", _ACCESS),
-    "ssh.enabled": FactKind("flag", "whether the SSH server starts at boot", _ACCESS),
-    "ssh.host_keys": FactKind("list", "the SSH server's host keys", _ACCESS),
-    "ssh.installed": FactKind("flag", "whether there is an SSH server", _ACCESS),
-    "ssh.ports": FactKind("numbers", "the TCP ports that sshd listens on", _ACCESS),
-    "ssh.service": FactKind("record", "the SSH server's service and its state", _ACCESS, fields="name state"),
-    "users.login": FactKind("list", "users besides root who can log in", _ACCESS),
-    "users.with_key": FactKind("list", "users with a public key for SSH", _ACCESS),
-}
+OS_ARCH = text("os.arch", "what the system's programs are built for, such as x86_64 or i686", f"{_BOTH} {_KERNELS}")
+OS_BUILD = number("os.build", "Windows' build number", "windows.detector")
+OS_DISPLAY_VERSION = text("os.display_version", "Windows' feature update, such as 22H2", "windows.detector")
+OS_EDITION = text("os.edition", "Windows' edition, such as Standard or Professional", "windows.detector")
+OS_FAMILY = text("os.family", "whether the guest is a Linux or a Windows", _BOTH, "linux windows")
+OS_ID = text("os.id", "the system, by the name of its row in the compatibility table where it has one", _BOTH)
+OS_ID_LIKE = texts("os.id_like", "systems that this one is related to, nearest first", _BOTH)
+OS_INSTALLATION_TYPE = text("os.installation_type", "Windows' kind of installation, such as Server Core",
+    "windows.detector")
+OS_LANGUAGE = text("os.language", "the system language of Windows, such as en-US", "windows.detector")
+OS_NAME = text("os.name", "what the system calls itself", _BOTH)
+OS_SERVICE_PACK = number("os.service_pack", "Windows' service pack, 0 where there is none", "windows.detector")
+OS_VARIANT = text("os.variant", "the variant of the system that the table has rows for, such as stream", _OS)
+OS_VERSION = text("os.version", "the system's version as its makers write it, point release included", _BOTH)
+SYSTEM_DOM0 = flag("system.dom0", "its kernel is the first guest (dom0) of a Xen that comes with the system",
+    "systems")
+SYSTEM_EFI_FOLDERS = texts("system.efi_folders",
+    "its folders below EFI on the EFI system partition, the usual one first", "systems")
+SYSTEM_GRUB_BY_FIRMWARE = flag("system.grub_by_firmware",
+    "its GRUB is patched to load a kernel by linux16 or linuxefi", "systems")
+SYSTEM_IFCFG = text("system.ifcfg",
+    "who reads ifcfg files: below network-scripts that name or networkmanager, elsewhere ifup or wicked", "systems",
+    "network-scripts networkmanager ifup wicked none")
+SYSTEM_INIT = text("system.init", "who mounts what fstab lists at boot", "systems",
+    "systemd mountall sysv openrc runit")
+SYSTEM_INITRAMFS = text("system.initramfs", "the program that makes its initramfs; none where it boots without",
+    "systems", "dracut initramfs-tools mkinitcpio mkinitfs mkinitrd-rh mkinitrd-suse genkernel none")
+SYSTEM_INSTALL = text("system.install", "the command that installs a package", "systems")
+SYSTEM_KERNEL_PACKAGES = text("system.kernel_packages", "the package with the drivers of the kernel {kernel}",
+    "systems")
+SYSTEM_KERNELS = texts("system.kernels",
+    "globs for the releases (uname -r) of its own kernels; !GLOB for those that are not", "systems")
+SYSTEM_NETWORK_FILES = texts("system.network_files",
+    "files or globs of its own that set the network up and are left as they are", "systems")
+SYSTEM_UDEV = flag("system.udev",
+    "udev names its NICs; false: where none of its rules are there, the kernel does", "systems")
+SYSTEM_WIDE_NVME_TIMEOUT = texts("system.wide_nvme_timeout",
+    "globs for its kernels before 4.15 whose nvme_core.io_timeout is wide", "systems")
+COMPAT_KERNELS = table("compat.kernels", "the table's verdict on each installed kernel, by its release", "compat")
+KERNEL_CUSTOM = texts("kernel.custom", "installed kernels that are not the distribution's own", _KERNELS)
+KERNEL_DEFAULT = text("kernel.default", "the release (uname -r) of the kernel that boots by default", _KERNELS)
+KERNEL_LAST_BOOTED = text("kernel.last_booted", "the release of the kernel that ran last, by wtmp", _KERNELS)
+KERNEL_RELEASES = texts("kernel.releases", "the releases of all installed kernels, oldest first", _KERNELS)
+KERNEL_RESCUE = texts("kernel.rescue", "kernel images that are for rescue only", _KERNELS)
+KERNELS = records("kernels", Kernel, "each installed kernel with its files", _KERNELS)
+FIREWALL_ACTIVE = texts("firewall.active", "the firewalls that start at boot", _ACCESS)
+FIREWALL_SSH = text("firewall.ssh", "whether they let SSH in: open, limited (under conditions) or closed", _ACCESS,
+    "open limited closed")
+SSH_ADDRESSES = texts("ssh.addresses", "addresses that sshd is bound to and that the move takes away", _ACCESS)
+SSH_ENABLED = flag("ssh.enabled", "whether the SSH server starts at boot", _ACCESS)
+SSH_HOST_KEYS = texts("ssh.host_keys", "the SSH server's host keys", _ACCESS)
+SSH_INSTALLED = flag("ssh.installed", "whether there is an SSH server", _ACCESS)
+SSH_PORTS = numbers("ssh.ports", "the TCP ports that sshd listens on", _ACCESS)
+SSH_SERVICE = record("ssh.service", ServiceState, "the SSH server's service and its state", _ACCESS)
+USERS_LOGIN = texts("users.login", "users besides root who can log in", _ACCESS)
+USERS_WITH_KEY = texts("users.with_key", "users with a public key for SSH", _ACCESS)
 
-CHOICES: dict[str, FactKind] = {
-    "network.map": FactKind("table", "old NIC (name or MAC) to new MAC or name, as --network-map gives it", "options"),
-    "payload.dir": FactKind("text", "the host's folder or ISO image with drivers, as --payload gives it", "options"),
-    "target.clock": FactKind("text", "how the target's hardware clock runs", "target", "utc localtime"),
-    "target.console": FactKind("text", "the target's serial console, such as ttyS0,115200n8; empty for none", "target"),
-    "target.date": FactKind("text", "when the target's description was last checked", "target"),
-    "target.disk_bus": FactKind("text", "the bus that the target attaches disks by", "target",
-        "nvme pvscsi scsi virtio-blk virtio-scsi xen"),
-    "target.disk_prefix": FactKind("text", "how the target's disks are named below /dev: sd, vd, xvd or nvme",
-        "target"),
-    "target.drivers.network": FactKind("list", "the Linux modules for the target's NIC", "target"),
-    "target.drivers.storage": FactKind("list", "the Linux modules for the target's disks", "target"),
-    "target.firmware": FactKind("list", "the firmware that the target offers", "target", "bios uefi"),
-    "target.hypervisor": FactKind("text", "the hypervisor, whose guest software stays", "target",
-        "kvm xen vmware hyperv"),
-    "target.id": FactKind("text", "the target, as --target names it", "target"),
-    "target.kernel_args": FactKind("list", "kernel arguments that the target asks for", "target"),
-    "target.limits": FactKind("record", "what the target's import service takes", "target",
-        fields="volumes disk_bytes root_filesystems"),
-    "target.nic": FactKind("text", "the target's network adapter", "target"),
-    "target.owner": FactKind("text", "the import service whose compatibility table speaks for the target", "target"),
-    "target.source": FactKind("text", "where the target is described", "target"),
-    "target.title": FactKind("text", "what the target is called", "target"),
-    "target.windows_drivers.network": FactKind("list", "the Windows services for the target's NIC", "target"),
-    "target.windows_drivers.storage": FactKind("list", "the Windows services for the target's disks", "target"),
-}
+NETWORK_MAP = table("network.map", "old NIC (name or MAC) to new MAC or name, as --network-map gives it", "options")
+PAYLOAD_DIR = text("payload.dir", "the host's folder or ISO image with drivers, as --payload gives it", "options")
+TARGET_CLOCK = text("target.clock", "how the target's hardware clock runs", "target", "utc localtime")
+TARGET_CONSOLE = text("target.console", "the target's serial console, such as ttyS0,115200n8; empty for none",
+    "target")
+TARGET_DATE = text("target.date", "when the target's description was last checked", "target")
+TARGET_DISK_BUS = text("target.disk_bus", "the bus that the target attaches disks by", "target",
+    "nvme pvscsi scsi virtio-blk virtio-scsi xen")
+TARGET_DISK_PREFIX = text("target.disk_prefix", "how the target's disks are named below /dev: sd, vd, xvd or nvme",
+    "target")
+TARGET_DRIVERS_NETWORK = texts("target.drivers.network", "the Linux modules for the target's NIC", "target")
+TARGET_DRIVERS_STORAGE = texts("target.drivers.storage", "the Linux modules for the target's disks", "target")
+TARGET_FIRMWARE = texts("target.firmware", "the firmware that the target offers", "target", "bios uefi")
+TARGET_HYPERVISOR = text("target.hypervisor", "the hypervisor, whose guest software stays", "target",
+    "kvm xen vmware hyperv")
+TARGET_ID = text("target.id", "the target, as --target names it", "target")
+TARGET_KERNEL_ARGS = texts("target.kernel_args", "kernel arguments that the target asks for", "target")
+TARGET_LIMITS = record("target.limits", ServiceLimits, "what the target's import service takes", "target")
+TARGET_NIC = text("target.nic", "the target's network adapter", "target")
+TARGET_OWNER = text("target.owner", "the import service whose compatibility table speaks for the target", "target")
+TARGET_SOURCE = text("target.source", "where the target is described", "target")
+TARGET_TITLE = text("target.title", "what the target is called", "target")
+TARGET_WINDOWS_DRIVERS_NETWORK = texts("target.windows_drivers.network", "the Windows services for the target's NIC",
+    "target")
+TARGET_WINDOWS_DRIVERS_STORAGE = texts("target.windows_drivers.storage",
+    "the Windows services for the target's disks", "target")

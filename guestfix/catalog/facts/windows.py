@@ -2,64 +2,64 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import FactKind
+from guestfix.catalog.facts.kind import flag, number, records, table, text, texts
+from guestfix.catalog.records.windows import DriverService, WindowsNic
 
 _BY = "windows.detector"
-_SERVICE = "service start start_override file present"
 
 # fmt: off
-WINDOWS: dict[str, FactKind] = {
-    "windows.agent_versions": FactKind("table", "versions of installed guest software, by product", _BY),
-    "windows.agents": FactKind("list", "installed guest software of hypervisors", _BY),
-    "windows.antivirus": FactKind("list", "installed antivirus programs", _BY),
-    "windows.auto_services": FactKind("list", "services beside Windows' own that start by themselves", _BY),
-    "windows.autologon": FactKind("flag", "somebody is logged on automatically at each start", _BY),
-    "windows.bcd": FactKind("list", "the boot configuration stores", _BY),
-    "windows.bitlocker": FactKind("list", "volumes that are encrypted with BitLocker", _BY),
-    "windows.boot_drivers": FactKind("records", "drivers that start at boot", _BY, fields=_SERVICE),
-    "windows.boot_status_policy": FactKind("number", "what the boot menu does after a failed start", _BY,
-        may_lack=True),
-    "windows.clock": FactKind("text", "how Windows takes the hardware clock", _BY, "utc localtime"),
-    "windows.cluster": FactKind("flag", "a node of a failover cluster", _BY),
-    "windows.compact_os": FactKind("flag", "programs are kept packed (CompactOS)", _BY),
-    "windows.control_set": FactKind("text", "the control set that starts", _BY),
-    "windows.control_sets": FactKind("list", "every control set", _BY),
-    "windows.crash_reboot": FactKind("flag", "Windows restarts after a crash", _BY),
-    "windows.device_install_restricted": FactKind("flag", "a policy keeps devices from being installed", _BY),
-    "windows.dirty_volumes": FactKind("list", "volumes whose dirty flag is set", _BY),
-    "windows.disk_group": FactKind("text", "the group of dynamic disks that Windows starts from; empty for none", _BY),
-    "windows.domain_controller": FactKind("flag", "a domain controller", _BY),
-    "windows.dotnet": FactKind("text", "the version of .NET Framework from 4.5 on; empty for none", _BY),
-    "windows.drive_letters": FactKind("table", "each drive letter with its disk id and offset, or volume id", _BY),
-    "windows.edition_id": FactKind("text", "the edition as the registry has it (ServerStandard)", _BY),
-    "windows.ems": FactKind("flag", "Emergency Management Services are on", _BY),
-    "windows.esp": FactKind("text", "where the EFI system partition is seen", _BY),
-    "windows.fast_startup": FactKind("flag", "shutting down hibernates the kernel", _BY),
-    "windows.hibernated": FactKind("flag", "Windows is hibernated or was shut down by fast startup", _BY),
-    "windows.hives": FactKind("table", "the path of each registry hive, by its name", _BY),
-    "windows.hyperv_role": FactKind("flag", "the Hyper-V role is installed", _BY),
-    "windows.image_state": FactKind("text", "setup's state of the image; empty for none", _BY),
-    "windows.languages": FactKind("list", "the languages of the user interface", _BY),
-    "windows.leftover_services": FactKind("list", "services of the old platform's guest software", _BY),
-    "windows.nano": FactKind("flag", "Nano Server", _BY),
-    "windows.nics": FactKind("records", "every interface of TCP/IP with how it gets its address", _BY,
-        fields="guid name device static addresses masks gateways dns"),
-    "windows.orphan_filters": FactKind("list", "filters of device classes whose driver is not there", _BY),
-    "windows.packed_files": FactKind("list", "programs that are packed and can't be read here", _BY),
-    "windows.page_files": FactKind("list", "the page files", _BY),
-    "windows.pending": FactKind("list", "work that waits for the next start", _BY),
-    "windows.product_type": FactKind("text", "workstation (winnt), server (servernt) or controller (lanmannt)", _BY,
-        "winnt servernt lanmannt"),
-    "windows.rdp.enabled": FactKind("flag", "Remote Desktop is on", _BY),
-    "windows.rdp.firewall": FactKind("flag", "the firewall lets Remote Desktop in everywhere", _BY),
-    "windows.rdp.port": FactKind("number", "the port of Remote Desktop", _BY),
-    "windows.rdp.profiles": FactKind("list", "the kinds of network on which it is let in", _BY),
-    "windows.root": FactKind("text", "Windows' folder", _BY),
-    "windows.san_policy": FactKind("number", "whether new disks come online", _BY, may_lack=True),
-    "windows.sha2_signatures": FactKind("flag", "Windows can check SHA-2 signatures of drivers", _BY),
-    "windows.static_addresses": FactKind("flag", "an interface has an address that was set by hand", _BY),
-    "windows.storage_drivers": FactKind("records", "services for storage controllers", _BY, fields=_SERVICE),
-    "windows.sysprepped": FactKind("flag", "the image was generalised with sysprep", _BY),
-    "windows.unattend_file": FactKind("text", "the answer file that the registry names; empty for none", _BY),
-    "windows.writable_hives": FactKind("list", "the hives that can be changed", _BY),
-}
+WINDOWS_AGENT_VERSIONS = table("windows.agent_versions", "versions of installed guest software, by product", _BY)
+WINDOWS_AGENTS = texts("windows.agents", "installed guest software of hypervisors", _BY)
+WINDOWS_ANTIVIRUS = texts("windows.antivirus", "installed antivirus programs", _BY)
+WINDOWS_AUTO_SERVICES = texts("windows.auto_services", "services beside Windows' own that start by themselves", _BY)
+WINDOWS_AUTOLOGON = flag("windows.autologon", "somebody is logged on automatically at each start", _BY)
+WINDOWS_BCD = texts("windows.bcd", "the boot configuration stores", _BY)
+WINDOWS_BITLOCKER = texts("windows.bitlocker", "volumes that are encrypted with BitLocker", _BY)
+WINDOWS_BOOT_DRIVERS = records("windows.boot_drivers", DriverService, "drivers that start at boot", _BY)
+WINDOWS_BOOT_STATUS_POLICY = number("windows.boot_status_policy", "what the boot menu does after a failed start", _BY,
+    may_lack=True)
+WINDOWS_CLOCK = text("windows.clock", "how Windows takes the hardware clock", _BY, "utc localtime")
+WINDOWS_CLUSTER = flag("windows.cluster", "a node of a failover cluster", _BY)
+WINDOWS_COMPACT_OS = flag("windows.compact_os", "programs are kept packed (CompactOS)", _BY)
+WINDOWS_CONTROL_SET = text("windows.control_set", "the control set that starts", _BY)
+WINDOWS_CONTROL_SETS = texts("windows.control_sets", "every control set", _BY)
+WINDOWS_CRASH_REBOOT = flag("windows.crash_reboot", "Windows restarts after a crash", _BY)
+WINDOWS_DEVICE_INSTALL_RESTRICTED = flag("windows.device_install_restricted",
+    "a policy keeps devices from being installed", _BY)
+WINDOWS_DIRTY_VOLUMES = texts("windows.dirty_volumes", "volumes whose dirty flag is set", _BY)
+WINDOWS_DISK_GROUP = text("windows.disk_group", "the group of dynamic disks that Windows starts from; empty for none",
+    _BY)
+WINDOWS_DOMAIN_CONTROLLER = flag("windows.domain_controller", "a domain controller", _BY)
+WINDOWS_DOTNET = text("windows.dotnet", "the version of .NET Framework from 4.5 on; empty for none", _BY)
+WINDOWS_DRIVE_LETTERS = table("windows.drive_letters", "each drive letter with its disk id and offset, or volume id",
+    _BY)
+WINDOWS_EDITION_ID = text("windows.edition_id", "the edition as the registry has it (ServerStandard)", _BY)
+WINDOWS_EMS = flag("windows.ems", "Emergency Management Services are on", _BY)
+WINDOWS_ESP = text("windows.esp", "where the EFI system partition is seen", _BY)
+WINDOWS_FAST_STARTUP = flag("windows.fast_startup", "shutting down hibernates the kernel", _BY)
+WINDOWS_HIBERNATED = flag("windows.hibernated", "Windows is hibernated or was shut down by fast startup", _BY)
+WINDOWS_HIVES = table("windows.hives", "the path of each registry hive, by its name", _BY)
+WINDOWS_HYPERV_ROLE = flag("windows.hyperv_role", "the Hyper-V role is installed", _BY)
+WINDOWS_IMAGE_STATE = text("windows.image_state", "setup's state of the image; empty for none", _BY)
+WINDOWS_LANGUAGES = texts("windows.languages", "the languages of the user interface", _BY)
+WINDOWS_LEFTOVER_SERVICES = texts("windows.leftover_services", "services of the old platform's guest software", _BY)
+WINDOWS_NANO = flag("windows.nano", "Nano Server", _BY)
+WINDOWS_NICS = records("windows.nics", WindowsNic, "every interface of TCP/IP with how it gets its address", _BY)
+WINDOWS_ORPHAN_FILTERS = texts("windows.orphan_filters", "filters of device classes whose driver is not there", _BY)
+WINDOWS_PACKED_FILES = texts("windows.packed_files", "programs that are packed and can't be read here", _BY)
+WINDOWS_PAGE_FILES = texts("windows.page_files", "the page files", _BY)
+WINDOWS_PENDING = texts("windows.pending", "work that waits for the next start", _BY)
+WINDOWS_PRODUCT_TYPE = text("windows.product_type", "workstation (winnt), server (servernt) or controller (lanmannt)",
+    _BY, "winnt servernt lanmannt")
+WINDOWS_RDP_ENABLED = flag("windows.rdp.enabled", "Remote Desktop is on", _BY)
+WINDOWS_RDP_FIREWALL = flag("windows.rdp.firewall", "the firewall lets Remote Desktop in everywhere", _BY)
+WINDOWS_RDP_PORT = number("windows.rdp.port", "the port of Remote Desktop", _BY)
+WINDOWS_RDP_PROFILES = texts("windows.rdp.profiles", "the kinds of network on which it is let in", _BY)
+WINDOWS_ROOT = text("windows.root", "Windows' folder", _BY)
+WINDOWS_SAN_POLICY = number("windows.san_policy", "whether new disks come online", _BY, may_lack=True)
+WINDOWS_SHA2_SIGNATURES = flag("windows.sha2_signatures", "Windows can check SHA-2 signatures of drivers", _BY)
+WINDOWS_STATIC_ADDRESSES = flag("windows.static_addresses", "an interface has an address that was set by hand", _BY)
+WINDOWS_STORAGE_DRIVERS = records("windows.storage_drivers", DriverService, "services for storage controllers", _BY)
+WINDOWS_SYSPREPPED = flag("windows.sysprepped", "the image was generalised with sysprep", _BY)
+WINDOWS_UNATTEND_FILE = text("windows.unattend_file", "the answer file that the registry names; empty for none", _BY)
+WINDOWS_WRITABLE_HIVES = texts("windows.writable_hives", "the hives that can be changed", _BY)

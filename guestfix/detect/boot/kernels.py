@@ -6,14 +6,26 @@ kernel.custom (releases that the distribution did not build), kernel.last_booted
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
 from guestfix.base.versions import version_key
+from guestfix.catalog.facts.boot import BOOT_DEFAULT, BOOT_ENTRIES
+from guestfix.catalog.facts.system import (
+    KERNEL_CUSTOM,
+    KERNEL_DEFAULT,
+    KERNEL_LAST_BOOTED,
+    KERNEL_RELEASES,
+    KERNEL_RESCUE,
+    KERNELS,
+    OS_ARCH,
+    OS_FAMILY,
+    SYSTEM_KERNELS,
+)
+from guestfix.catalog.records import boot as records
 from guestfix.detect.boot.kernelimage import HEAD, is_64bit, release_of
 from guestfix.detect.boot.lastboot import WTMP, last_booted
 from guestfix.detect.files import exists, is_link, kind_of, lines_of, names_in, read_head, read_small, real_path
@@ -47,17 +59,17 @@ class Kernel:
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the kernel facts."""
-    if facts.value("os.family") != "linux":
+    if facts.value(OS_FAMILY) != "linux":
         return []
     found, rescue = _images(guest, _named_by_loader(guest, facts))
     _add_modules(guest, found)
     kernels = sorted(found.values(), key=lambda one: version_key(one.release))
     evidence = [one for kernel in kernels for one in kernel.seen[:1]]
-    shape = [{"release": k.release, "image": k.image, "modules": k.modules, "initrd": k.initrd} for k in kernels]
-    facts.put("kernels", shape, *evidence)
-    facts.put("kernel.releases", [kernel.release for kernel in kernels], *evidence)
+    told = [records.Kernel(one.release, one.image, one.modules, one.initrd) for one in kernels]
+    facts.put(KERNELS, told, *evidence)
+    facts.put(KERNEL_RELEASES, [kernel.release for kernel in kernels], *evidence)
     if rescue:
-        facts.put("kernel.rescue", rescue, *(Evidence(path) for path in rescue))
+        facts.put(KERNEL_RESCUE, rescue, *(Evidence(path) for path in rescue))
     _put_default(guest, facts, kernels)
     _put_origin(facts, kernels)
     _put_last(guest, facts)
@@ -67,9 +79,9 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
 
 def _named_by_loader(guest: GuestFS, facts: Facts) -> list[str]:
     """Return the image paths that boot entries name: of every loader where known, else of BLS entries."""
-    entries = facts.value("boot.entries")
-    if isinstance(entries, list):
-        return [str(one["kernel"]) for one in entries if isinstance(one, Mapping) and one.get("kernel")]
+    entries = facts.value(BOOT_ENTRIES)
+    if entries is not None:
+        return [one.kernel for one in entries if one.kernel]
     return list(_bls_images(guest))
 
 
@@ -152,27 +164,27 @@ def _add_modules(guest: GuestFS, found: dict[str, Kernel]) -> None:
 
 
 def _put_default(guest: GuestFS, facts: Facts, kernels: list[Kernel]) -> None:
-    entry: Any = facts.value("boot.default")
-    image = str(entry.get("kernel") or "") if isinstance(entry, Mapping) else ""
-    if image:
+    entry = facts.value(BOOT_DEFAULT)
+    image = entry.kernel if entry else ""
+    if entry and image:
         real = real_path(guest, image)
         for kernel in kernels:
             if kernel.image and real == real_path(guest, kernel.image):
-                seen = facts.evidence("boot.default")[:1] or (Evidence(str(entry.get("path") or image)),)
-                facts.put("kernel.default", kernel.release, *seen, *kernel.seen[:1])
+                seen = facts.evidence(BOOT_DEFAULT)[:1] or (Evidence(entry.path or image),)
+                facts.put(KERNEL_DEFAULT, kernel.release, *seen, *kernel.seen[:1])
                 return
         if release := _release_in_name(image):
             missing = Evidence(image, 0, "the default boot entry names this image, which is not in the guest")
-            facts.put("kernel.default", release, *facts.evidence("boot.default")[:1], missing)
+            facts.put(KERNEL_DEFAULT, release, *facts.evidence(BOOT_DEFAULT)[:1], missing)
             return
     usable = [one for one in kernels if one.image] or kernels
     if not usable:
-        facts.put("kernel.default", Unknown("no kernel is installed in this tree"))
+        facts.put(KERNEL_DEFAULT, Unknown("no kernel is installed in this tree"))
         return
     best = max(usable, key=lambda one: (not _SPECIAL.search(one.release), version_key(one.release)))
     known = "is not known" if not image else "starts no ordinary kernel"
     why = f"the boot loader's default {known}; this is the highest release" if len(usable) > 1 else "the only one"
-    facts.put("kernel.default", best.release, Evidence(best.image or best.modules or "/boot", 0, why))
+    facts.put(KERNEL_DEFAULT, best.release, Evidence(best.image or best.modules or "/boot", 0, why))
 
 
 def _release_in_name(image: str) -> str:
@@ -183,30 +195,30 @@ def _release_in_name(image: str) -> str:
 
 def _put_origin(facts: Facts, kernels: list[Kernel]) -> None:
     """Record the kernels whose release isn't one that the distribution gives its own."""
-    own = facts.value("system.kernels")
+    own = facts.value(SYSTEM_KERNELS)
     if own is None or not kernels:
         reason = "how this system names its own kernels is not known" if kernels else "no kernel is installed"
-        facts.put("kernel.custom", Unknown(reason))
+        facts.put(KERNEL_CUSTOM, Unknown(reason))
         return
     custom = [one for one in kernels if not fits(one.release, own)]
-    facts.put("kernel.custom", [one.release for one in custom], *(seen for one in custom for seen in one.seen[:1]))
+    facts.put(KERNEL_CUSTOM, [one.release for one in custom], *(seen for one in custom for seen in one.seen[:1]))
 
 
 def _put_last(guest: GuestFS, facts: Facts) -> None:
     release = last_booted(guest)
     if release is None:
-        facts.put("kernel.last_booted", Unknown("no boot record was found"))
+        facts.put(KERNEL_LAST_BOOTED, Unknown("no boot record was found"))
     else:
-        facts.put("kernel.last_booted", release, Evidence(WTMP, 0, f"last boot record: {release}"))
+        facts.put(KERNEL_LAST_BOOTED, release, Evidence(WTMP, 0, f"last boot record: {release}"))
 
 
 def _put_arch(guest: GuestFS, facts: Facts) -> None:
     """Where no program showed the architecture, take the default kernel's."""
-    if facts.value("os.arch") is not None:
+    if facts.value(OS_ARCH) is not None:
         return
-    default = facts.value("kernel.default")
-    image = next((one["image"] for one in facts.value("kernels") or () if one["release"] == default), None)
+    default = facts.value(KERNEL_DEFAULT)
+    image = next((one.image for one in facts.value(KERNELS) or () if one.release == default), None)
     wide = is_64bit(read_head(guest, image, HEAD)) if image else None
     if wide is not None:
         arch = "x86_64" if wide else "i686"
-        facts.put("os.arch", arch, Evidence(str(image), 0, f"kernel image header: {'64' if wide else '32'}-bit entry"))
+        facts.put(OS_ARCH, arch, Evidence(image or "", 0, f"kernel image header: {'64' if wide else '32'}-bit entry"))

@@ -11,12 +11,29 @@ kernel arguments, with its form).
 
 from __future__ import annotations
 
-from typing import Any
-
 from guestfix.base.bounds import LISTED_ENTRIES, SMALL_TEXT
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable
+from guestfix.catalog.facts.boot import (
+    BOOT_CHOICE,
+    BOOT_CONFIGS,
+    BOOT_DEFAULT,
+    BOOT_DEFAULT_REASON,
+    BOOT_EFI,
+    BOOT_ENTRIES,
+    BOOT_ENV_BLOCK,
+    BOOT_ESP,
+    BOOT_FALLBACK,
+    BOOT_FIRMWARE,
+    BOOT_FIRMWARES,
+    BOOT_LOADERS,
+    BOOT_SOURCES,
+    BOOT_WRAPPER,
+)
+from guestfix.catalog.facts.storage import FSTAB_ENTRIES
+from guestfix.catalog.facts.system import OS_FAMILY
+from guestfix.catalog.records.boot import ArgumentFile, BootConfig, EfiFolder, MenuEntry
 from guestfix.detect.boot import (
     menu as boot_menu,
 )
@@ -60,7 +77,7 @@ class Found:
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the boot.* facts of a Linux guest."""
-    if facts.value("os.family") != "linux":
+    if facts.value(OS_FAMILY) != "linux":
         return []
     found = Found(boot_places.find_places(guest))
     _firmware(guest, found, facts, target)
@@ -70,7 +87,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     _put_loaders(guest, found, facts)
     _put_entries(found, facts)
     sources = boot_sources.find_sources(guest, found.configs, found.places)
-    facts.put("boot.sources", [{"path": one.path, "form": one.form} for one in sources])
+    facts.put(BOOT_SOURCES, [ArgumentFile(one.path, one.form) for one in sources])
     entries = list(all_entries(found.menu.entries)) if found.menu else []
     told = [*boot_sources.image_findings(guest, found.places), *boot_sources.name_findings(guest, entries)]
     if found.menu:
@@ -84,11 +101,11 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
 def _firmware(guest: GuestFS, found: Found, facts: Facts, target: Target) -> None:
     """Decide how the guest boots. Where both ways are set up, its own fstab, then the target, decide."""
     places = found.places
-    mounts = [entry for entry in facts.value("fstab.entries", []) if entry["mount"] in ("/boot/efi", "/efi")]
+    mounts = [entry for entry in facts.value(FSTAB_ENTRIES, []) if entry.mount in ("/boot/efi", "/efi")]
     evidence = {"uefi": places.uefi[:3], "bios": places.bios[:3]}
     if mounts and not places.uefi:
         line = mounts[0]
-        evidence["uefi"] = [Evidence("/etc/fstab", line["line"], f"{line['spec']} {line['mount']} {line['type']}")]
+        evidence["uefi"] = [Evidence("/etc/fstab", line.line, f"{line.spec} {line.mount} {line.type}")]
     found.firmwares = [name for name in ("bios", "uefi") if evidence[name]]
     if len(found.firmwares) == 2:
         wanted = [name for name in target.firmware if name in found.firmwares]
@@ -96,10 +113,10 @@ def _firmware(guest: GuestFS, found: Found, facts: Facts, target: Target) -> Non
     else:
         found.firmware = found.firmwares[0] if found.firmwares else "bios"
     seen = evidence[found.firmware] or [Evidence("/boot", 0, "no EFI loader and no BIOS core image can be seen")]
-    facts.put("boot.firmware", found.firmware, *seen)
-    facts.put("boot.firmwares", found.firmwares or ["bios"])
-    facts.put("boot.esp", places.esp)
-    facts.put("boot.efi", [{"path": one.path, "files": sorted(one.files.values())} for one in places.efi])
+    facts.put(BOOT_FIRMWARE, found.firmware, *seen)
+    facts.put(BOOT_FIRMWARES, found.firmwares or ["bios"])
+    facts.put(BOOT_ESP, places.esp)
+    facts.put(BOOT_EFI, [EfiFolder(one.path, tuple(sorted(one.files.values()))) for one in places.efi])
 
 
 def _syslinux_configs(guest: GuestFS) -> list[Config]:
@@ -159,15 +176,12 @@ def _put_loaders(guest: GuestFS, found: Found, facts: Facts) -> None:
             loaders.append("bls")
     if boot_sources.uki_files(guest, found.places):
         loaders.append("uki")
-    facts.put("boot.loaders", list(dict.fromkeys(loaders)), *[Evidence(one.path) for one in found.configs])
+    facts.put(BOOT_LOADERS, list(dict.fromkeys(loaders)), *[Evidence(one.path) for one in found.configs])
     used = found.used.path if found.used else ""
-    configs = [
-        {"path": one.path, "loader": one.loader, "firmware": one.firmware, "used": one.path == used}
-        for one in found.configs
-    ]
-    facts.put("boot.configs", configs, *([Evidence(used)] if used else []))
-    facts.put("boot.wrapper", found.wrapper, *([Evidence(found.wrapper)] if found.wrapper else []))
-    facts.put("boot.env_block", _env_block(guest, found))
+    configs = [BootConfig(one.path, one.loader, one.firmware, one.path == used) for one in found.configs]
+    facts.put(BOOT_CONFIGS, configs, *([Evidence(used)] if used else []))
+    facts.put(BOOT_WRAPPER, found.wrapper, *([Evidence(found.wrapper)] if found.wrapper else []))
+    facts.put(BOOT_ENV_BLOCK, _env_block(guest, found))
 
 
 def _env_block(guest: GuestFS, found: Found) -> str:
@@ -187,38 +201,39 @@ def _text(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def as_fact(entry: BootEntry) -> dict[str, Any]:
-    """Return an entry as the facts have it."""
-    return {
-        "id": _text(entry.full_id),
-        "title": _text(entry.title),
-        "kernel": _text(entry.kernel),
-        "initrd": [_text(one) for one in entry.initrd],
-        "args": [_text(one) for one in entry.args],
-        "loader": entry.loader,
-        "path": entry.path,
-        "line": entry.line,
-    }
+def _menu_entry(entry: BootEntry) -> MenuEntry:
+    return MenuEntry(
+        id=_text(entry.full_id),
+        title=_text(entry.title),
+        kernel=_text(entry.kernel),
+        initrd=tuple(_text(one) for one in entry.initrd),
+        args=tuple(_text(one) for one in entry.args),
+        loader=entry.loader,
+        path=entry.path,
+        line=entry.line,
+    )
 
 
 def _put_entries(found: Found, facts: Facts) -> None:
     menu = found.menu
     if menu is None:
         reason = Unknown("no boot loader configuration can be seen")
-        for name in ("boot.entries", "boot.default", "boot.fallback", "boot.choice"):
-            facts.put(name, reason if name != "boot.entries" else [])
+        facts.put(BOOT_ENTRIES, [])
+        facts.put(BOOT_DEFAULT, reason)
+        facts.put(BOOT_FALLBACK, reason)
+        facts.put(BOOT_CHOICE, reason)
         return
     entries = list(all_entries(menu.entries))
-    facts.put("boot.entries", [as_fact(one) for one in entries[:MAX_FACT_ENTRIES]], Evidence(menu.path))
-    facts.put("boot.choice", _text(menu.choice))
-    facts.put("boot.default_reason", _text(menu.reason))
-    for name, entry in (("boot.default", menu.default), ("boot.fallback", menu.fallback)):
+    facts.put(BOOT_ENTRIES, [_menu_entry(one) for one in entries[:MAX_FACT_ENTRIES]], Evidence(menu.path))
+    facts.put(BOOT_CHOICE, _text(menu.choice))
+    facts.put(BOOT_DEFAULT_REASON, _text(menu.reason))
+    for kind, entry in ((BOOT_DEFAULT, menu.default), (BOOT_FALLBACK, menu.fallback)):
         if entry is not None and entry.kernel:
-            facts.put(name, as_fact(entry), Evidence(entry.path, entry.line, _text(entry.title)))
-        elif name == "boot.default":
-            facts.put(name, Unknown(menu.reason or "the default entry can't be told"), Evidence(menu.path))
+            facts.put(kind, _menu_entry(entry), Evidence(entry.path, entry.line, _text(entry.title)))
+        elif kind is BOOT_DEFAULT:
+            facts.put(kind, Unknown(menu.reason or "the default entry can't be told"), Evidence(menu.path))
         else:
-            facts.put(name, None)
+            facts.put(kind, None)
 
 
 # findings

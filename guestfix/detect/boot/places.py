@@ -9,6 +9,7 @@ from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, frozen, mutable
+from guestfix.catalog.facts.system import OS_ID, SYSTEM_EFI_FOLDERS
 from guestfix.detect.files import kind_of as kind
 from guestfix.detect.files import names_in as names
 from guestfix.detect.files import read_small as read
@@ -126,7 +127,7 @@ def grub_configs(guest: GuestFS, places: Places, own: Sequence[str]) -> list[Con
 
 def own_folders(facts: Facts) -> tuple[str, ...]:
     """Return what the system calls its folder below EFI, in lower case: as the pack says, else its id."""
-    names = (*facts.value("system.efi_folders", ()), str(facts.value("os.id", "")))
+    names = (*facts.value(SYSTEM_EFI_FOLDERS, ()), str(facts.value(OS_ID, "")))
     return tuple(name.lower() for name in names if name)
 
 

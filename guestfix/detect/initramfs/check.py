@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
+from guestfix.catalog.facts.boot import INITRAMFS_IMAGES
+from guestfix.catalog.records.boot import BlockedModule, InitramfsImage, NeededModule
 from guestfix.detect.initramfs.find import Boot, Contents, contents_of, scan_image, sealed, unreadable
 from guestfix.detect.initramfs.modules import (
-    Block,
     KernelModules,
     blocks_in_guest,
     blocks_in_image,
@@ -41,9 +41,9 @@ class Verdict:
     wanted: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
-    needs: list[dict[str, str]] = field(default_factory=list)
+    needs: list[NeededModule] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
-    blocked: list[Block] = field(default_factory=list)
+    blocked: list[BlockedModule] = field(default_factory=list)
     problem: str = ""
     offset: int = -1
     sealed: str = ""
@@ -53,32 +53,33 @@ class Verdict:
         """True where the missing list can be trusted."""
         return not self.problem
 
-    def fact(self) -> dict[str, Any]:
-        """Return the verdict in its JSON form, for the fact ``initramfs.images``."""
+    def told(self) -> InitramfsImage:
+        """Return what is told of the verdict, as the fact ``initramfs.images``."""
         contents, image = self.contents, self.image
-        return {
-            "kernel": self.boot.kernel,
-            "path": self.path,
-            "role": self.boot.role,
-            "generator": contents.generator if contents else "",
-            "hostonly": contents.hostonly if contents else None,
-            "compression": [one.compression for one in image.segments] if image else [],
-            "size": image.size if image else 0,
-            "modules": sorted(contents.modules) if contents else [],
-            "builtin": sorted(self.kernel.modules.builtin) if self.kernel else [],
-            "firmware": sum(1 for name in image.entries if "lib/firmware/" in name) if image else 0,
-            "support": _support(image, contents, self.kernel),
-            "needs": self.needs,
-            "missing": self.missing,
-            "absent": self.absent,
-            "reasons": self.reasons,
-            "blacklisted": [
-                {"module": one.module, "path": one.path, "line": one.line, "text": one.text, "inside": one.inside}
-                for one in self.blocked
-            ],
-            "problem": self.problem,
-            "sealed": self.sealed,
-        }
+        return InitramfsImage(
+            kernel=self.boot.kernel,
+            path=self.path,
+            role=self.boot.role,
+            generator=contents.generator if contents else "",
+            hostonly=contents.hostonly if contents else None,
+            compression=[one.compression for one in image.segments] if image else [],
+            size=image.size if image else 0,
+            modules=sorted(contents.modules) if contents else [],
+            builtin=sorted(self.kernel.modules.builtin) if self.kernel else [],
+            firmware=sum(1 for name in image.entries if "lib/firmware/" in name) if image else 0,
+            support=_support(image, contents, self.kernel),
+            needs=self.needs,
+            missing=self.missing,
+            absent=self.absent,
+            reasons=self.reasons,
+            blacklisted=self.blocked,
+            problem=self.problem,
+            sealed=self.sealed,
+        )
+
+
+VERDICTS = INITRAMFS_IMAGES.held_as(Verdict)
+"""The fact ``initramfs.images`` for those who go on from the verdicts themselves."""
 
 
 _TOOLS = {
@@ -195,7 +196,7 @@ def _compare(guest: GuestFS, found: Verdict, needs: list[Need]) -> None:
             found.reasons[need.module] = need.reason
     for need in needs:
         state = _state(found, names[need.module] or need.module, need)
-        found.needs.append({"module": need.module, "reason": need.reason, "state": state})
+        found.needs.append(NeededModule(need.module, need.reason, state))
     found.wanted = [names[need.module] for need in needs if need.target and names[need.module] in found.missing]
 
 
@@ -243,4 +244,4 @@ def _add_blocks(found: Verdict, guest: GuestFS, args: tuple[str, ...]) -> None:
     found.blocked = inside + blocks_in_guest(guest, found.needed)
     for module, arg in command_line_blocks(args).items():
         if module in found.needed:
-            found.blocked.append(Block(module, "kernel command line", 0, arg, False))
+            found.blocked.append(BlockedModule(module, "kernel command line", 0, arg, False))

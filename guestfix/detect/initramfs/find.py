@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from guestfix.base.errors import GuestError
@@ -11,6 +10,9 @@ from guestfix.base.facts import Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen, replace
+from guestfix.catalog.facts.boot import BOOT_DEFAULT, BOOT_ENTRIES, BOOT_ESP, BOOT_FALLBACK
+from guestfix.catalog.facts.system import KERNEL_DEFAULT, KERNELS
+from guestfix.catalog.records.boot import MenuEntry
 from guestfix.detect.files import exists, names_in, read_head
 from guestfix.formats.initramfs.image import Image, scan
 from guestfix.formats.initramfs.moddep import is_module, module_name
@@ -88,7 +90,7 @@ def sealed(guest: GuestFS, path: str) -> Layout | None:
 def unified(guest: GuestFS, facts: Facts) -> list[Boot]:
     """Return the unified kernel images of the EFI system partition: kernel, initrd and arguments in one file."""
     found = []
-    for mount in dict.fromkeys((facts.value("boot.esp") or "/boot/efi", "/boot/efi", "/efi", "/boot")):
+    for mount in dict.fromkeys((facts.value(BOOT_ESP) or "/boot/efi", "/boot/efi", "/efi", "/boot")):
         folder = f"{mount}/EFI/Linux"
         for name in names_in(guest, folder):
             path = f"{folder}/{name}"
@@ -117,14 +119,14 @@ def boots(guest: GuestFS, facts: Facts) -> list[Boot]:
     their images by name.
     """
     found: dict[tuple[str, tuple[str, ...]], Boot] = {}
-    marked = [(facts.value("boot.default"), "default"), (facts.value("boot.fallback"), "fallback")]
-    releases = {one.get("image"): str(one.get("release")) for one in _kernels(facts)}
-    for entry, role in [*marked, *((one, "") for one in _list(facts.value("boot.entries")))]:
-        boot = _from_entry(entry, role, releases) if isinstance(entry, dict) else None
+    marked = [(facts.value(BOOT_DEFAULT), "default"), (facts.value(BOOT_FALLBACK), "fallback")]
+    releases = {one.image: one.release for one in facts.value(KERNELS) or ()}
+    for entry, role in [*marked, *((one, "") for one in facts.value(BOOT_ENTRIES) or ())]:
+        boot = _from_entry(entry, role, releases) if entry else None
         if boot is not None and boot.paths:
             found.setdefault((boot.image, boot.paths), boot)
     named = {path for boot in found.values() for path in boot.paths}
-    default = facts.value("kernel.default")
+    default = facts.value(KERNEL_DEFAULT)
     for boot in _paired(guest, facts):
         if not named.intersection(boot.paths):
             is_default = not found and boot.kernel == default
@@ -138,26 +140,13 @@ def boots(guest: GuestFS, facts: Facts) -> list[Boot]:
     return ordered[:MAX_IMAGES]
 
 
-def _with_role(boot: Boot, marked: list[tuple[Any, str]]) -> Boot:
-    role = next((role for entry, role in marked if isinstance(entry, dict) and entry.get("kernel") == boot.image), "")
+def _with_role(boot: Boot, marked: list[tuple[MenuEntry | None, str]]) -> Boot:
+    role = next((role for entry, role in marked if entry and entry.kernel == boot.image), "")
     return replace(boot, role=role)
 
 
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else []
-
-
-def _kernels(facts: Facts) -> list[dict[str, Any]]:
-    return [one for one in _list(facts.value("kernels")) if isinstance(one, dict)]
-
-
-def _from_entry(entry: dict[str, Any], role: str, releases: dict[Any, str]) -> Boot | None:
-    kernel = entry.get("kernel")
-    if not isinstance(kernel, str):
-        return None
-    paths = tuple(path for path in _list(entry.get("initrd")) if isinstance(path, str))
-    args = tuple(arg for arg in _list(entry.get("args")) if isinstance(arg, str))
-    return Boot(releases.get(kernel) or release_of(kernel), kernel, paths, role, args)
+def _from_entry(entry: MenuEntry, role: str, releases: dict[str | None, str]) -> Boot:
+    return Boot(releases.get(entry.kernel) or release_of(entry.kernel), entry.kernel, entry.initrd, role, entry.args)
 
 
 def release_of(image: str) -> str:
@@ -168,10 +157,9 @@ def release_of(image: str) -> str:
 
 
 def _paired(guest: GuestFS, facts: Facts) -> list[Boot]:
-    kernels = _kernels(facts)
+    kernels = facts.value(KERNELS)
     if kernels:
-        found = [(one.get("release"), one.get("image"), one.get("initrd")) for one in kernels]
-        return [Boot(str(r), str(i or ""), (str(path),)) for r, i, path in found if r and path]
+        return [Boot(one.release, one.image or "", (one.initrd,)) for one in kernels if one.release and one.initrd]
     names = names_in(guest, "/boot")
     pairs = []
     for name in names:

@@ -11,9 +11,16 @@ from collections.abc import Iterable
 
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
-from guestfix.detect.initramfs.check import Verdict, judge
+from guestfix.catalog.facts.boot import (
+    INITRAMFS_BLOCKED,
+    INITRAMFS_DRIVERS,
+    INITRAMFS_GENERATOR,
+    INITRAMFS_MISSING,
+)
+from guestfix.catalog.facts.system import OS_FAMILY, SYSTEM_INSTALL, SYSTEM_KERNEL_PACKAGES
+from guestfix.catalog.records.boot import BlockedModule
+from guestfix.detect.initramfs.check import VERDICTS, Verdict, judge
 from guestfix.detect.initramfs.find import boots
-from guestfix.detect.initramfs.modules import Block
 from guestfix.pack.model import Target
 
 _REBUILD = {
@@ -29,7 +36,7 @@ _REBUILD = {
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the initramfs.* facts, with a finding for everything that can't be judged or can't be mended."""
-    if facts.value("os.family") != "linux":
+    if facts.value(OS_FAMILY) != "linux":
         return []
     verdicts = [judge(guest, facts, target, boot) for boot in boots(guest, facts)]
     _put(facts, verdicts)
@@ -48,22 +55,22 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
 
 def _put(facts: Facts, verdicts: list[Verdict]) -> None:
     seen = [Evidence(verdict.path) for verdict in verdicts]
-    facts.put("initramfs.images", [verdict.fact() for verdict in verdicts], *seen)
+    facts.put(VERDICTS, verdicts, *seen)
     judged = [verdict for verdict in verdicts if verdict.judged]
     if judged or not verdicts:
-        facts.put("initramfs.missing", _union(verdict.missing for verdict in judged), *seen)
-        facts.put("initramfs.drivers", _union(verdict.wanted for verdict in judged), *seen)
+        facts.put(INITRAMFS_MISSING, _union(verdict.missing for verdict in judged), *seen)
+        facts.put(INITRAMFS_DRIVERS, _union(verdict.wanted for verdict in judged), *seen)
     else:
-        for name in ("missing", "drivers"):
-            facts.put(f"initramfs.{name}", Unknown(verdicts[0].problem), *seen)
+        for kind in (INITRAMFS_MISSING, INITRAMFS_DRIVERS):
+            facts.put(kind, Unknown(verdicts[0].problem), *seen)
     blocks = [block for verdict in verdicts for block in verdict.blocked]
     facts.put(
-        "initramfs.blocked",
+        INITRAMFS_BLOCKED,
         _union([block.module] for block in blocks),
         *dict.fromkeys(Evidence(block.path, block.line, block.text) for block in blocks),
     )
     makers = [one.contents.generator for one in verdicts if one.contents and one.contents.generator]
-    facts.put("initramfs.generator", makers[0] if makers else "unknown", *seen)
+    facts.put(INITRAMFS_GENERATOR, makers[0] if makers else "unknown", *seen)
 
 
 def _union(lists: Iterable[list[str]]) -> list[str]:
@@ -129,7 +136,7 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
     return found
 
 
-def _blocked(verdict: Verdict, block: Block, target: Target) -> Finding:
+def _blocked(verdict: Verdict, block: BlockedModule, target: Target) -> Finding:
     where = f" inside {verdict.path}" if block.inside else ""
     path = f"{verdict.path}:{block.path}" if block.inside else block.path
     return Finding(
@@ -164,10 +171,10 @@ def _remedy(verdict: Verdict) -> str:
 
 
 def _package(facts: Facts, kernel: str) -> str:
-    text = str(facts.value("system.kernel_packages", "the package that has this kernel's drivers"))
+    text = str(facts.value(SYSTEM_KERNEL_PACKAGES, "the package that has this kernel's drivers"))
     return text.replace("{kernel}", kernel)
 
 
 def _installed_by(facts: Facts) -> str:
-    command = facts.value("system.install", "")
+    command = facts.value(SYSTEM_INSTALL, "")
     return f" ({command})" if command else ""

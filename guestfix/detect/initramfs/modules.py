@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from guestfix.base.errors import GuestError, TooLarge
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
+from guestfix.catalog.records.boot import BlockedModule
 from guestfix.detect.files import names_in, read_small
 from guestfix.formats.initramfs import modprobe
 from guestfix.formats.initramfs.decompress import kind_of, unpacked
@@ -157,23 +158,12 @@ def complete(guest: GuestFS, kernel: KernelModules, wanted: Iterable[str]) -> No
         todo += kernel.modules.needs[name]
 
 
-@frozen
-class Block:
-    """A directive or argument that keeps a module from being loaded. ``inside`` the image, or in the guest."""
-
-    module: str
-    path: str
-    line: int
-    text: str
-    inside: bool
-
-
-def blocks_in_guest(guest: GuestFS, modules: Iterable[str]) -> list[Block]:
+def blocks_in_guest(guest: GuestFS, modules: Iterable[str]) -> list[BlockedModule]:
     """Return what the guest's modprobe configuration blocks of these modules."""
     wanted, found = set(modules), []
     for path in modprobe_files(guest):
         for one in modprobe.blocking(read_small(guest, path, 1 << 20) or b"", wanted):
-            found.append(Block(one.module, path, one.line, one.text, False))
+            found.append(BlockedModule(one.module, path, one.line, one.text, False))
     return found
 
 
@@ -187,11 +177,11 @@ def modprobe_files(guest: GuestFS) -> list[str]:
     return ["/etc/modprobe.conf", *seen.values()]
 
 
-def blocks_in_image(image: Image, modules: Iterable[str]) -> list[Block]:
+def blocks_in_image(image: Image, modules: Iterable[str]) -> list[BlockedModule]:
     """Return what the image's own modprobe configuration blocks of these modules."""
     wanted, found = set(modules), []
     for name in sorted(image.files):
         if "modprobe.d/" in name or name == "etc/modprobe.conf":
             for one in modprobe.blocking(image.files[name], wanted):
-                found.append(Block(one.module, name, one.line, one.text, True))
+                found.append(BlockedModule(one.module, name, one.line, one.text, True))
     return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from guestfix.base.facts import Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
+from guestfix.catalog.facts.storage import FSTAB_ENTRIES
 from guestfix.detect.files import lines_of, read_small
 from guestfix.pack.model import Target
 
@@ -52,15 +52,10 @@ def _companions(modules: set[str]) -> list[tuple[str, str]]:
     return [(name, why) for name, why in found if name not in modules]
 
 
-def _entries(facts: Facts) -> list[dict[str, Any]]:
-    value = facts.value("fstab.entries")
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, (list, tuple)) else []
-
-
 def _mounts(guest: GuestFS, facts: Facts) -> list[tuple[str, str, str]]:
     """Return (spec, mount point, type) of the entries that an initramfs mounts: / and /usr."""
-    found = [(str(one.get("spec", "")), str(one.get("mount", "")), str(one.get("type", ""))) for one in _entries(facts)]
-    if not found and "fstab.entries" not in facts:
+    found = [(one.spec, one.mount, one.type) for one in facts.value(FSTAB_ENTRIES) or ()]
+    if not found and FSTAB_ENTRIES.name not in facts:
         rows = [line.split() for _, line in lines_of(read_small(guest, "/etc/fstab") or b"")]
         found = [(row[0], row[1], row[2]) for row in rows if len(row) > 2 and not row[0].startswith("#")]
     return [one for one in found if one[1] in ("/", "/usr")]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.boot import BOOT_CHOICE, BOOT_DEFAULT, BOOT_EFI, BOOT_FIRMWARE, BOOT_FIRMWARES, BOOT_LOADERS
+from guestfix.catalog.facts.system import OS_FAMILY, OS_ID
 from guestfix.detect.files import exists
 from guestfix.pack.model import Target
 
@@ -25,29 +27,30 @@ def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
 
 def _fallback(facts: Facts) -> Iterator[Finding]:
     """The boot entries in NVRAM stay behind, so firmware looks for EFI/BOOT/BOOTX64.EFI (UEFI, 3.5.1.1)."""
-    folders = [one for one in facts.value("boot.efi") or () if isinstance(one, dict)]
-    if facts.value("os.family") != "linux" or facts.value("boot.firmware") != "uefi" or not folders:
+    folders = facts.value(BOOT_EFI) or []
+    if facts.value(OS_FAMILY) != "linux" or facts.value(BOOT_FIRMWARE) != "uefi" or not folders:
         return
-    fallback = next((one for one in folders if str(one["path"]).lower().endswith("/efi/boot")), None)
-    names = [str(name).lower() for name in (fallback or {}).get("files", ())]
+    fallback = next((one for one in folders if one.path.lower().endswith("/efi/boot")), None)
+    names = [name.lower() for name in (fallback.files if fallback else ())]
     if not any(name in FALLBACKS for name in names):
         yield Finding(
             "GF-BOOT-NO-FALLBACK",
             "warning",
             "the EFI system partition lacks the fallback loader EFI/BOOT/BOOTX64.EFI; the boot entry that names "
             "another one stays behind in the old machine's NVRAM",
-            tuple(Evidence(str(one["path"])) for one in folders[:8]),
+            tuple(Evidence(one.path) for one in folders[:8]),
             "install the loader there (grub-install --removable); the rule boot/efi-fallback does so where it has one",
         )
 
 
 def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
-    firmwares = facts.value("boot.firmwares") or [facts.value("boot.firmware")]
-    seen = facts.evidence("boot.firmware")
+    known = facts.value(BOOT_FIRMWARE)
+    firmwares = facts.value(BOOT_FIRMWARES) or ([known] if known else [])
+    seen = facts.evidence(BOOT_FIRMWARE)
     shown = any(one.path != "/boot" for one in seen)
-    if facts.value("os.family") != "linux":
+    if facts.value(OS_FAMILY) != "linux":
         return
-    if shown and target.firmware and None not in firmwares and not set(firmwares) & set(target.firmware):
+    if shown and target.firmware and firmwares and not set(firmwares) & set(target.firmware):
         yield Finding(
             "GF-BOOT-FIRMWARE",
             "blocker",
@@ -59,29 +62,29 @@ def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
 
 
 def _windows_11(facts: Facts, target: Target) -> Iterator[Finding]:
-    known = facts.value("boot.firmware") == "uefi"  # then the mismatch itself is reported
-    if facts.value("os.id") == "windows-11" and not known and target.firmware and "uefi" not in target.firmware:
+    known = facts.value(BOOT_FIRMWARE) == "uefi"  # then the mismatch itself is reported
+    if facts.value(OS_ID) == "windows-11" and not known and target.firmware and "uefi" not in target.firmware:
         summary = f"Windows 11 needs UEFI, which the target {target.id} does not have"
         remedy = "choose a target with UEFI"
-        yield Finding("GF-BOOT-FIRMWARE", "blocker", summary, facts.evidence("os.id"), remedy)
+        yield Finding("GF-BOOT-FIRMWARE", "blocker", summary, facts.evidence(OS_ID), remedy)
 
 
 def _unsaved(facts: Facts) -> Iterator[Finding]:
     """GRUB then starts the first entry; tools that look for saved_entry can't tell which kernel that is."""
-    default = facts.value("boot.default")
-    if "bls" in (facts.value("boot.loaders") or ()) and facts.value("boot.choice") == "" and default:
+    default = facts.value(BOOT_DEFAULT)
+    if "bls" in (facts.value(BOOT_LOADERS) or ()) and facts.value(BOOT_CHOICE) == "" and default:
         yield Finding(
             "GF-BOOT-DEFAULT-UNSAVED",
             "info",
-            f"no saved_entry says which boot entry is the default; GRUB starts the first one, {default['id']}",
-            facts.evidence("boot.default"),
+            f"no saved_entry says which boot entry is the default; GRUB starts the first one, {default.id}",
+            facts.evidence(BOOT_DEFAULT),
             "to fix the choice: grub2-set-default, with the id of an entry",
         )
 
 
 def _lilo(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
     """LILO's map holds block numbers, so it goes on reading the originals of files that were replaced."""
-    if facts.value("os.family") == "linux" and not facts.value("boot.loaders") and exists(guest, "/etc/lilo.conf"):
+    if facts.value(OS_FAMILY) == "linux" and not facts.value(BOOT_LOADERS) and exists(guest, "/etc/lilo.conf"):
         summary = "LILO seems to be the boot loader; its map keeps the blocks of the old kernel and initramfs"
         remedy = "install GRUB before the migration, or run lilo from a rescue system after apply"
         yield Finding("GF-BOOT-LILO", "warning", summary, (Evidence("/etc/lilo.conf"),), remedy)

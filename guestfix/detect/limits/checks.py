@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.detect.limits import (
     access as limits_access,
 )
@@ -46,6 +47,6 @@ CHECKS: tuple[Callable[[GuestFS, Facts, Target], list[Finding]], ...] = (
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Return the findings; no fact is recorded."""
-    if facts.value("os.family") not in ("linux", "windows"):
+    if facts.value(OS_FAMILY) not in ("linux", "windows"):
         return []
     return [finding for check in CHECKS for finding in check(guest, facts, target)]

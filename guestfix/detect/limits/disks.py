@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import Disk, Disks, GuestFS, Volume
+from guestfix.catalog.facts.storage import FSTAB_ENTRIES
+from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.detect.files import lines_of, read_small
 from guestfix.pack.model import Target
 
@@ -24,7 +26,7 @@ def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     except GuestError:
         disks = Disks()
     volumes = disks.all_volumes()
-    linux = facts.value("os.family") == "linux"
+    linux = facts.value(OS_FAMILY) == "linux"
     found = [*_dynamic(disks, volumes), *_too_many(disks, target), *_too_large(disks, target)]
     if linux:
         found += [*_encrypted(guest, volumes), *_hibernated(volumes), *_root(facts, target, disks, volumes)]
@@ -125,12 +127,12 @@ def _hibernated(volumes: tuple[Volume, ...]) -> Iterator[Finding]:
 
 
 def _root(facts: Facts, target: Target, disks: Disks, volumes: tuple[Volume, ...]) -> Iterator[Finding]:
-    entry = next((one for one in facts.value("fstab.entries") or () if one.get("mount") == "/"), None)
+    entry = next((one for one in facts.value(FSTAB_ENTRIES) or () if one.mount == "/"), None)
     if entry is None:
         return
-    line = Evidence("/etc/fstab", entry["line"], f"{entry['spec']} / {entry['type']} {entry['options']}")
-    volume = next((one for one in volumes if entry["spec"] in _answers(one)), None)
-    kind = (volume.fstype if volume is not None else None) or entry["type"]
+    line = Evidence("/etc/fstab", entry.line, f"{entry.spec} / {entry.type} {entry.options}")
+    volume = next((one for one in volumes if entry.spec in _answers(one)), None)
+    kind = (volume.fstype if volume is not None else None) or entry.type
     taken = target.limits.get("root_filesystems")
     if taken and kind not in (*taken, "auto"):
         yield Finding(
@@ -140,7 +142,7 @@ def _root(facts: Facts, target: Target, disks: Disks, volumes: tuple[Volume, ...
             (line,),
             "see that kernel and initramfs bring this filesystem, and try the migrated guest before it is used",
         )
-    if kind == "btrfs" and "subvol" in entry["options"]:
+    if kind == "btrfs" and "subvol" in entry.options:
         summary = "the root is a Btrfs subvolume, which some import services do not take; guestfix keeps it as it is"
         yield Finding("GF-DISK-ROOT-SUBVOLUME", "info", summary, (line,))
     home = next((disk for disk in disks.disks if volume is not None and volume in disk.partitions), None)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.boot import BOOT_EFI
+from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.detect.files import exists, kind_of, names_in, real_path
 from guestfix.pack.model import Target
 
@@ -22,7 +24,7 @@ _SIGNS = ("etc/os-release", "usr/lib/os-release", "etc/fstab", "etc/redhat-relea
 
 def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Report other roots. None of them is changed."""
-    if facts.value("os.family") != "linux":
+    if facts.value(OS_FAMILY) != "linux":
         return []
     return [*_roots(guest), *_etcs(guest), *_windows(guest, facts)]
 
@@ -68,7 +70,7 @@ def _etcs(guest: GuestFS) -> Iterator[Finding]:
 
 
 def _windows(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
-    folders = [str(one.get("path", "")) for one in facts.value("boot.efi") or () if isinstance(one, dict)]
+    folders = [one.path for one in facts.value(BOOT_EFI) or ()]
     found = [path for path in folders if path.lower().endswith("/efi/microsoft")]
     if found:
         yield Finding(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS, Space
+from guestfix.catalog.facts.system import KERNEL_DEFAULT, KERNELS, OS_FAMILY
 from guestfix.pack.model import Target
 
 MIB = 1024 * 1024
@@ -22,7 +23,7 @@ INODES = 200
 
 def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Report a filesystem that is nearly full."""
-    if facts.value("os.family") == "windows":
+    if facts.value(OS_FAMILY) == "windows":
         return list(_short(guest, "/", WINDOWS_BYTES, "drivers and their packages"))
     root = list(_short(guest, "/", ROOT_BYTES, "originals, drivers and the journal"))
     if _same(_space(guest, "/"), _space(guest, "/boot")):
@@ -44,8 +45,8 @@ def _same(one: Space | None, other: Space | None) -> bool:
 
 def _initrd(guest: GuestFS, facts: Facts) -> int:
     """Return the size of the default kernel's initramfs, 0 where it isn't known."""
-    default = facts.value("kernel.default")
-    path = next((one["initrd"] for one in facts.value("kernels") or () if one["release"] == default), None)
+    default = facts.value(KERNEL_DEFAULT)
+    path = next((one.initrd for one in facts.value(KERNELS) or () if one.release == default), None)
     try:
         found = guest.stat(path) if path else None
     except GuestError:

@@ -10,9 +10,10 @@ from guestfix.base.facts import Evidence, Finding
 from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
+from guestfix.catalog.records.network import Nic
 from guestfix.detect.files import names_in, read_small
 from guestfix.formats.network import ifcfg, interfaces, keyfile, netplan, networkd
-from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, Nic, named
+from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, named
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 SUSE = "/etc/sysconfig/network"

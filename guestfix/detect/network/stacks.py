@@ -9,10 +9,25 @@ network.bindings, network.predictable_names, network.cloud_init, network.resolv_
 
 from __future__ import annotations
 
-from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.facts import Evidence, Facts, Finding, Nothing, Unknown
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import replace
+from guestfix.catalog.facts.network import (
+    NETWORK_ACTIVE,
+    NETWORK_CARRIER,
+    NETWORK_DHCP_CLIENT,
+    NETWORK_ENABLED,
+    NETWORK_INTERFACES,
+    NETWORK_MANAGER,
+    NETWORK_NO_AUTO_DEFAULT,
+    NETWORK_PRIMARY,
+    NETWORK_SERVICE,
+    NETWORK_STACK,
+    NETWORK_STACKS,
+)
+from guestfix.catalog.facts.system import OS_FAMILY, SYSTEM_IFCFG, SYSTEM_NETWORK_FILES
+from guestfix.catalog.records.network import NetworkService, Nic
 from guestfix.detect.files import exists, names_in, paths_like, read_small
 from guestfix.detect.network.firewall import dhcp_findings
 from guestfix.detect.network.read import READERS, Read
@@ -21,7 +36,7 @@ from guestfix.detect.network.state import PIN, bindings, put_state, with_old_mac
 from guestfix.detect.system.initsystem import Services
 from guestfix.detect.system.programs import Programs
 from guestfix.formats.network.keyfile import no_auto_default
-from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, Nic
+from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, printable
 from guestfix.formats.network.udevnet import pinned_primary
 from guestfix.formats.network.wired import route_of
 from guestfix.pack.model import Target
@@ -35,13 +50,13 @@ REPORT_ONLY = {
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the network.* facts of a Linux guest."""
-    if facts.value("os.family") != "linux":
+    if facts.value(OS_FAMILY) != "linux":
         return []
     reads = {stack: read(guest) for stack, read in READERS.items()}
     reads["ifcfg"] = _still_read(reads["ifcfg"], facts)
     index = Services(guest)
     services = {stack: look(guest, index, stack) for stack in SERVICES}
-    own = [path for one in facts.value("system.network_files", ()) for path in paths_like(guest, one, MAX_NICS)]
+    own = [path for one in facts.value(SYSTEM_NETWORK_FILES, []) for path in paths_like(guest, one, MAX_NICS)]
     active = _active(reads, services) or ([] if own else _installed(reads, services, facts))
     bound = bindings(guest)
     nics = with_old_macs([nic for stack in active if stack in reads for nic in reads[stack].nics][:MAX_NICS], bound)
@@ -50,11 +65,11 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     route, gated = route_of(nics, chosen), route_of(nics, chosen, wild=False)
     main = route[1] if route else None
     stack = main.stack if main is not None else next(iter(active), "")
-    manager = _manager(stack, main, reads, services, facts.value("system.ifcfg") == "networkmanager")
+    manager = _manager(stack, main, reads, services, facts.value(SYSTEM_IFCFG) == "networkmanager")
     _put_stacks(facts, reads, services, active, stack, manager)
     _put_nics(facts, nics, gated[0] if gated else None, main)
     findings += _service(guest, facts, services, stack, manager)
-    facts.put("network.no_auto_default", _no_auto_default(guest))
+    facts.put(NETWORK_NO_AUTO_DEFAULT, _no_auto_default(guest))
     findings += put_state(guest, facts, [nic.name for nic in nics], bound) + dhcp_findings(guest, index)
     return findings + _report_only(guest, active, own)
 
@@ -92,14 +107,14 @@ def _installed(reads: dict[str, Read], services: dict[str, Service], facts: Fact
 
 def _fits(stack: str, facts: Facts) -> bool:
     """Tell whether the system has this dialect of ifcfg files; other stacks fit everywhere."""
-    suse = facts.value("system.ifcfg") in ("ifup", "wicked")
+    suse = facts.value(SYSTEM_IFCFG) in ("ifup", "wicked")
     return suse == (stack == "ifcfg-suse") if stack in ("ifcfg", "ifcfg-suse") else True
 
 
 def _still_read(found: Read, facts: Facts) -> Read:
     """Return what ifcfg files say; nothing but a finding on a system that reads none any more."""
     left = [nic for nic in found.nics if nic.kind != "loopback"]
-    if not left or facts.value("system.ifcfg") != "none":
+    if not left or facts.value(SYSTEM_IFCFG) != "none":
         return found
     places = tuple(Evidence(nic.path) for nic in left[:8])
     remedy = "nmcli connection migrate makes profiles of them, before the migration"
@@ -130,16 +145,16 @@ def _put_stacks(
     present = [one for one, read in reads.items() if read.nics or read.files]
     present += [one for one, service in services.items() if service.state != "absent" and one not in present]
     places = [Evidence(path) for one in active if one in reads for path in reads[one].files[:4]]
-    facts.put("network.stacks", present)
-    facts.put("network.active", active, *places)
-    facts.put("network.stack", stack, *places)
-    facts.put("network.manager", manager)
+    facts.put(NETWORK_STACKS, present)
+    facts.put(NETWORK_ACTIVE, active, *places)
+    facts.put(NETWORK_STACK, stack, *places)
+    facts.put(NETWORK_MANAGER, manager)
 
 
 def _put_nics(facts: Facts, nics: list[Nic], carrier: Nic | None, primary: Nic | None) -> None:
-    facts.put("network.interfaces", [nic.as_fact() for nic in nics], *(Evidence(nic.path, nic.line) for nic in nics))
-    for name, nic in (("network.carrier", carrier), ("network.primary", primary)):
-        facts.put(name, nic.as_fact() if nic else {}, *((Evidence(nic.path, nic.line),) if nic else ()))
+    facts.put(NETWORK_INTERFACES, [printable(nic) for nic in nics], *(Evidence(nic.path, nic.line) for nic in nics))
+    for kind, nic in ((NETWORK_CARRIER, carrier), (NETWORK_PRIMARY, primary)):
+        facts.put(kind, printable(nic) if nic else Nothing(), *((Evidence(nic.path, nic.line),) if nic else ()))
 
 
 def _service(guest: GuestFS, facts: Facts, services: dict[str, Service], stack: str, manager: str) -> list[Finding]:
@@ -149,11 +164,11 @@ def _service(guest: GuestFS, facts: Facts, services: dict[str, Service], stack: 
     seen = (Evidence(service.evidence),) if service.evidence else ()
     if stack == "netplan" and used == "networkd" and service.state == "off":
         service = replace(service, state="on")  # netplan's generator starts it whenever it has something to do
-    facts.put("network.service", {name: getattr(service, name) for name in ("name", "state", "unit", "system")}, *seen)
+    facts.put(NETWORK_SERVICE, NetworkService(service.name, service.state, service.unit, service.system), *seen)
     known = service.state != "absent"
-    facts.put("network.enabled", service.state == "on" if known else Unknown("its service was not seen"), *seen)
+    facts.put(NETWORK_ENABLED, service.state == "on" if known else Unknown("its service was not seen"), *seen)
     client = dhcp_client(Programs(guest), stack, manager) if stack else None
-    facts.put("network.dhcp_client", Unknown("no programs were seen") if client is None else client)
+    facts.put(NETWORK_DHCP_CLIENT, Unknown("no programs were seen") if client is None else client)
     if client == "":
         return [
             Finding(

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import replace
+from guestfix.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.catalog.facts.network import (
+    NETWORK_BINDINGS,
+    NETWORK_CLOUD_INIT,
+    NETWORK_CLOUD_INIT_DATASOURCE,
+    NETWORK_MANAGER,
+    NETWORK_PREDICTABLE_NAMES,
+    NETWORK_RESOLV_CONF,
+)
+from guestfix.catalog.facts.system import SYSTEM_UDEV
+from guestfix.catalog.records.network import NameBinding, Nic, ResolvConf
 from guestfix.detect.files import exists, is_link, names_in, read_small
 from guestfix.formats.ini import entries, get
 from guestfix.formats.network import networkd, udevnet
-from guestfix.formats.network.nic import MAX_CONFIG, Nic, kernel_name, norm_mac
+from guestfix.formats.network.nic import MAX_CONFIG, kernel_name, norm_mac
 
 RULES = "/etc/udev/rules.d"
 PIN = f"{RULES}/70-guestfix-net.rules"
@@ -24,9 +34,9 @@ _RULE_FOLDERS = ("/usr/lib/udev/rules.d", "/lib/udev/rules.d")
 _NAMING = ("80-net-setup-link.rules", "80-net-name-slot.rules")
 
 
-def bindings(guest: GuestFS) -> list[dict[str, Any]]:
+def bindings(guest: GuestFS) -> list[NameBinding]:
     """Return every udev rule and .link file that ties a NIC's name to old hardware (guestfix's own left out)."""
-    found: list[dict[str, Any]] = []
+    found: list[NameBinding] = []
     for name in names_in(guest, RULES):
         path = f"{RULES}/{name}"
         if name.endswith(".rules") and not name.startswith(".") and path != PIN:
@@ -43,16 +53,16 @@ def bindings(guest: GuestFS) -> list[dict[str, Any]]:
     return found
 
 
-def with_old_macs(nics: list[Nic], bound: list[dict[str, Any]]) -> list[Nic]:
+def with_old_macs(nics: list[Nic], bound: list[NameBinding]) -> list[Nic]:
     """Return the NICs with the hardware addresses that udev rules and .link files gave their names to."""
-    known = {one["name"]: one["mac"] for one in reversed(bound) if one["mac"]}
+    known = {one.name: one.mac for one in reversed(bound) if one.mac}
     return [replace(one, mac=known.get(one.name, "")) if not one.mac else one for one in nics]
 
 
-def _binding(kind: str, path: str, line: int, name: str, mac: str, text: str) -> dict[str, Any]:
+def _binding(kind: str, path: str, line: int, name: str, mac: str, text: str) -> NameBinding:
     plain = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return {"kind": kind, "path": path, "line": line, "name": name, "mac": mac, "text": plain[:300]}
+    return NameBinding(kind, path, line, name, mac, plain[:300])
 
 
 def predictable(guest: GuestFS, facts: Facts, names: list[str]) -> bool | None:
@@ -65,14 +75,14 @@ def predictable(guest: GuestFS, facts: Facts, names: list[str]) -> bool | None:
     shipped = [names_in(guest, folder) for folder in _RULE_FOLDERS]
     if any(name in names for names in shipped for name in _NAMING):
         return True
-    if any(shipped) or facts.value("system.udev") is False:
+    if any(shipped) or facts.value(SYSTEM_UDEV) is False:
         return False
     return True if any(name.startswith("en") and not kernel_name(name) for name in names) else None
 
 
 def _kernel_args(facts: Facts) -> list[str]:
-    default = facts.value("boot.default")
-    return list(default.get("args", [])) if isinstance(default, dict) else []
+    default = facts.value(BOOT_DEFAULT)
+    return list(default.args) if default else []
 
 
 def _emptied(guest: GuestFS, paths: list[str]) -> bool:
@@ -106,8 +116,8 @@ def cloud_init(guest: GuestFS, facts: Facts) -> tuple[str, Evidence | None]:
             return "disabled", Evidence("/etc/cloud/ds-identify.cfg", number, line.decode("utf-8", "replace"))
     for word, state in (("cloud-init=disabled", "disabled"), ("network-config=disabled", "network-disabled")):
         if word in _kernel_args(facts):
-            entry = facts.value("boot.default")
-            return state, Evidence(entry.get("path", ""), entry.get("line", 0), word)
+            entry = facts.value(BOOT_DEFAULT)
+            return state, Evidence(entry.path if entry else "", entry.line if entry else 0, word)
     folder = "/etc/cloud/cloud.cfg.d"
     paths = ["/etc/cloud/cloud.cfg"] + [f"{folder}/{name}" for name in names_in(guest, folder) if name.endswith(".cfg")]
     for path in paths:
@@ -129,7 +139,7 @@ def no_datasource(guest: GuestFS) -> Evidence | None:
     return None
 
 
-def resolv_conf(guest: GuestFS) -> dict[str, Any]:
+def resolv_conf(guest: GuestFS) -> ResolvConf:
     """Return kind (file, link, missing), link target, whether it dangles offline, and the name servers."""
     path = "/etc/resolv.conf"
     linked = is_link(guest, path)
@@ -143,12 +153,12 @@ def resolv_conf(guest: GuestFS) -> dict[str, Any]:
             target = ""
     words = [line.split() for line in (data or b"").decode("utf-8", "replace").splitlines()]
     servers = [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
-    return {"kind": kind, "target": target, "dangling": linked and data is None, "nameservers": servers}
+    return ResolvConf(kind, target, linked and data is None, tuple(servers))
 
 
-def resolver_findings(guest: GuestFS, resolv: dict[str, Any]) -> list[Finding]:
+def resolver_findings(guest: GuestFS, resolv: ResolvConf) -> list[Finding]:
     """Return a finding where /etc/resolv.conf leads to a service that isn't there to write it."""
-    target = resolv["target"]
+    target = resolv.target
     if "systemd/resolve" in target and not _resolved(guest):
         return [
             Finding(
@@ -160,8 +170,8 @@ def resolver_findings(guest: GuestFS, resolv: dict[str, Any]) -> list[Finding]:
             )
         ]
     if (
-        resolv["kind"] == "link"
-        and resolv["dangling"]
+        resolv.kind == "link"
+        and resolv.dangling
         and not target.startswith(("/run", "/var/run", "../run", "../var/run"))
     ):
         return [
@@ -176,12 +186,12 @@ def resolver_findings(guest: GuestFS, resolv: dict[str, Any]) -> list[Finding]:
     return []
 
 
-def fixed_servers(guest: GuestFS, facts: Facts, resolv: dict[str, Any]) -> list[Finding]:
+def fixed_servers(guest: GuestFS, facts: Facts, resolv: ResolvConf) -> list[Finding]:
     """Return a finding where the old network's name servers stay, since nothing rewrites /etc/resolv.conf."""
-    manager, servers = facts.value("network.manager"), resolv["nameservers"]
+    manager, servers = facts.value(NETWORK_MANAGER), resolv.nameservers
     local = [one for one in servers if not one.startswith("127.") and one != "::1"]
     stays = manager == "networkd" and not _resolved(guest)
-    if resolv["kind"] != "file" or not local or not stays:
+    if resolv.kind != "file" or not local or not stays:
         return []
     return [
         Finding(
@@ -211,8 +221,8 @@ def early_network(facts: Facts) -> list[Finding]:
     bound = [arg for arg in _kernel_args(facts) if _EARLY.match(arg) and not _ANY.match(arg)]
     if not bound:
         return []
-    entry = facts.value("boot.default")
-    place = Evidence(entry.get("path", ""), entry.get("line", 0), " ".join(bound)[:300])
+    entry = facts.value(BOOT_DEFAULT)
+    place = Evidence(entry.path if entry else "", entry.line if entry else 0, " ".join(bound)[:300])
     summary = f"the kernel's arguments set up a network for the initramfs: {' '.join(bound)[:300]}"
     remedy = "ip=dhcp, or nothing where no file system is on the network, suits any NIC"
     return [Finding("GF-NETWORK-KERNEL-ARGS", "warning", summary, (place,), remedy)]
@@ -234,16 +244,16 @@ def fixed_resolved(guest: GuestFS) -> list[Finding]:
     return []
 
 
-def put_state(guest: GuestFS, facts: Facts, names: list[str], bound: list[dict[str, Any]]) -> list[Finding]:
+def put_state(guest: GuestFS, facts: Facts, names: list[str], bound: list[NameBinding]) -> list[Finding]:
     """Record naming, bindings, cloud-init and resolver facts; return what is wrong with them."""
-    facts.put("network.bindings", bound, *(Evidence(one["path"], one["line"], one["text"]) for one in bound))
+    facts.put(NETWORK_BINDINGS, bound, *(Evidence(one.path, one.line, one.text) for one in bound))
     naming = predictable(guest, facts, names)
-    facts.put("network.predictable_names", Unknown("no udev rules were seen") if naming is None else naming)
+    facts.put(NETWORK_PREDICTABLE_NAMES, Unknown("no udev rules were seen") if naming is None else naming)
     state, where = cloud_init(guest, facts)
-    facts.put("network.cloud_init", state, *((where,) if where else ()))
+    facts.put(NETWORK_CLOUD_INIT, state, *((where,) if where else ()))
     none = no_datasource(guest) if state == "enabled" else None
-    facts.put("network.cloud_init_datasource", "none" if none else "any", *((none,) if none else ()))
+    facts.put(NETWORK_CLOUD_INIT_DATASOURCE, "none" if none else "any", *((none,) if none else ()))
     resolv = resolv_conf(guest)
-    facts.put("network.resolv_conf", resolv, Evidence("/etc/resolv.conf"))
+    facts.put(NETWORK_RESOLV_CONF, resolv, Evidence("/etc/resolv.conf"))
     found = [*resolver_findings(guest, resolv), *fixed_servers(guest, facts, resolv), *fixed_resolved(guest)]
     return found + early_network(facts)

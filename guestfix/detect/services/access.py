@@ -12,6 +12,20 @@ from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.system import (
+    FIREWALL_ACTIVE,
+    FIREWALL_SSH,
+    OS_FAMILY,
+    SSH_ADDRESSES,
+    SSH_ENABLED,
+    SSH_HOST_KEYS,
+    SSH_INSTALLED,
+    SSH_PORTS,
+    SSH_SERVICE,
+    USERS_LOGIN,
+    USERS_WITH_KEY,
+)
+from guestfix.catalog.records.system import ServiceState
 from guestfix.detect.files import exists, lines_of, names_in, read_small
 from guestfix.detect.services.firewall import find_filters
 from guestfix.detect.system.initsystem import Services
@@ -29,7 +43,7 @@ _NO_SHELL = ("nologin", "false", "sync", "halt", "shutdown")
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the ssh.*, firewall.* and users.* facts of a Linux guest; what they mean is for limits to say."""
-    if facts.value("os.family") != "linux":
+    if facts.value(OS_FAMILY) != "linux":
         return []
     services, programs = Services(guest), Programs(guest)
     _put_ssh(guest, facts, services, programs)
@@ -44,19 +58,19 @@ def _put_ssh(guest: GuestFS, facts: Facts, services: Services, programs: Program
     service = services.find(_UNITS, ("sshd", "ssh", "dropbear"))
     seen = (Evidence(program),) if program else ()
     if program or service.state != "absent":
-        facts.put("ssh.installed", True, *seen)
+        facts.put(SSH_INSTALLED, True, *seen)
     elif programs.complete:
-        facts.put("ssh.installed", False, Evidence("/usr/sbin", 0, "no sshd among the guest's programs"))
+        facts.put(SSH_INSTALLED, False, Evidence("/usr/sbin", 0, "no sshd among the guest's programs"))
     else:
-        facts.put("ssh.installed", Unknown("the tree holds too few programs to say what it lacks"))
+        facts.put(SSH_INSTALLED, Unknown("the tree holds too few programs to say what it lacks"))
     shown = (Evidence(service.path),) if service.path else seen
-    facts.put("ssh.service", {"name": service.name, "state": service.state}, *shown)
+    facts.put(SSH_SERVICE, ServiceState(service.name, service.state), *shown)
     known = service.state != "absent"
-    facts.put("ssh.enabled", service.state == "on" if known else Unknown("no service of it was seen"), *shown)
+    facts.put(SSH_ENABLED, service.state == "on" if known else Unknown("no service of it was seen"), *shown)
     names = [name for name in names_in(guest, "/etc/ssh") if re.fullmatch(r"ssh_host_\w+_key", name)]
     absent = Unknown("the tree holds too few files to say that there are none")
     known = bool(names) or programs.complete
-    facts.put("ssh.host_keys", names if known else absent, *(Evidence(f"/etc/ssh/{name}") for name in names[:1]))
+    facts.put(SSH_HOST_KEYS, names if known else absent, *(Evidence(f"/etc/ssh/{name}") for name in names[:1]))
 
 
 def _put_config(guest: GuestFS, facts: Facts) -> list[int]:
@@ -75,9 +89,9 @@ def _put_config(guest: GuestFS, facts: Facts) -> list[int]:
             elif key.lower() == "listenaddress" and value:
                 addresses.append(value)
                 seen.append(Evidence(path, number, line))
-    facts.put("ssh.ports", list(dict.fromkeys(ports)) or [22], *seen[:4])
+    facts.put(SSH_PORTS, list(dict.fromkeys(ports)) or [22], *seen[:4])
     bound = [one for one in addresses if not re.match(r"(?:0\.0\.0\.0|::|\[::\]|\*)(?::\d+)?\Z", one)]
-    facts.put("ssh.addresses", bound if len(bound) == len(addresses) else [], *seen[:4])
+    facts.put(SSH_ADDRESSES, bound if len(bound) == len(addresses) else [], *seen[:4])
     return ports or [22]
 
 
@@ -104,20 +118,20 @@ def _config_files(guest: GuestFS) -> list[str]:
 
 def _put_firewall(guest: GuestFS, facts: Facts, services: Services, port: int) -> None:
     filters = find_filters(guest, services, port)
-    facts.put("firewall.active", [one.name for one in filters], *(seen for one in filters for seen in one.evidence))
+    facts.put(FIREWALL_ACTIVE, [one.name for one in filters], *(seen for one in filters for seen in one.evidence))
     worst = next((one for state in (CLOSED, LIMITED) for one in filters if one.state == state), None)
     if worst is None:
-        facts.put("firewall.ssh", OPEN, *(seen for one in filters for seen in one.evidence))
+        facts.put(FIREWALL_SSH, OPEN, *(seen for one in filters for seen in one.evidence))
     else:
-        facts.put("firewall.ssh", worst.state, *worst.evidence)
+        facts.put(FIREWALL_SSH, worst.state, *worst.evidence)
 
 
 def _put_users(guest: GuestFS, facts: Facts) -> None:
     data = read_small(guest, "/etc/passwd", 1024 * 1024)
     if data is None:
         missing = Unknown("there is no /etc/passwd that can be read")
-        facts.put("users.login", missing)
-        facts.put("users.with_key", missing)
+        facts.put(USERS_LOGIN, missing)
+        facts.put(USERS_WITH_KEY, missing)
         return
     login: list[str] = []
     with_key: list[str] = []
@@ -133,8 +147,8 @@ def _put_users(guest: GuestFS, facts: Facts) -> None:
             seen.append(Evidence(key))
         elif len(login) == 1:
             seen.append(Evidence("/etc/passwd", number, ":".join(fields[:1] + ["..."] + fields[2:])))
-    facts.put("users.login", login, Evidence("/etc/passwd"))
-    facts.put("users.with_key", with_key, *(seen[:8] or [Evidence("/etc/passwd", 0, "no user but root may log in")]))
+    facts.put(USERS_LOGIN, login, Evidence("/etc/passwd"))
+    facts.put(USERS_WITH_KEY, with_key, *(seen[:8] or [Evidence("/etc/passwd", 0, "no user but root may log in")]))
 
 
 def _is_person(uid: str) -> bool:

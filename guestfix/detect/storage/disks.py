@@ -15,6 +15,15 @@ from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import Disk, Disks, GuestFS, Volume
 from guestfix.base.patterns import regex
+from guestfix.catalog.facts.storage import (
+    DISKS_COMPLETE,
+    DISKS_FSTYPE_BY_SPEC,
+    DISKS_KNOWN,
+    DISKS_PARTUUID_BY_DEVICE,
+    DISKS_SPECS,
+    DISKS_TAGGED,
+    DISKS_UUID_BY_DEVICE,
+)
 from guestfix.pack.model import Target
 
 MEMBERS = frozenset(
@@ -32,18 +41,18 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
         disks = guest.disks()
     except GuestError:
         disks = None
-    facts.put("disks.known", disks is not None)
+    facts.put(DISKS_KNOWN, disks is not None)
     volumes = list((disks or Disks()).all_volumes()[:_MAX_VOLUMES])
     twice = _shared_uuids(volumes)
     specs = {volume.device: _spec_of(volume, twice) for volume in volumes}
     table = {name: spec for volume in volumes if (spec := specs[volume.device]) for name in _names(volume)}
     table |= {name: specs[device] for name, device in _other_names(disks or Disks()) if specs.get(device)}
-    facts.put("disks.uuid_by_device", table)
-    facts.put("disks.partuuid_by_device", _partuuids(volumes))
-    facts.put("disks.fstype_by_spec", {specs[v.device]: v.fstype for v in volumes if specs[v.device] and v.fstype})
-    facts.put("disks.specs", sorted({spec for volume in volumes for spec in _answers(volume)} | set(table)))
-    facts.put("disks.tagged", disks is not None and all(map(_is_described, volumes)))
-    facts.put("disks.complete", disks is not None and _is_complete(disks))
+    facts.put(DISKS_UUID_BY_DEVICE, table)
+    facts.put(DISKS_PARTUUID_BY_DEVICE, _partuuids(volumes))
+    facts.put(DISKS_FSTYPE_BY_SPEC, {specs[v.device]: v.fstype for v in volumes if specs[v.device] and v.fstype})
+    facts.put(DISKS_SPECS, sorted({spec for volume in volumes for spec in _answers(volume)} | set(table)))
+    facts.put(DISKS_TAGGED, disks is not None and all(map(_is_described, volumes)))
+    facts.put(DISKS_COMPLETE, disks is not None and _is_complete(disks))
     return [_same_uuid(uuid, volumes) for uuid in sorted(twice)]
 
 

@@ -12,6 +12,9 @@ from guestfix.base.bounds import MOUNT_TABLE
 from guestfix.base.errors import GuestError, NotFound
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.storage import DISKS_UUID_BY_DEVICE, FSTAB_ENTRIES, FSTAB_INIT, FSTAB_READABLE
+from guestfix.catalog.facts.system import OS_FAMILY, SYSTEM_INIT
+from guestfix.catalog.records.storage import Mount
 from guestfix.detect.files import exists
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import VITAL, Entry, entries, number_of
@@ -31,26 +34,26 @@ _INIT_SIGNS = (
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the fstab.* facts of a Linux guest; report a table that can't be read and entries given twice."""
-    if facts.value("os.family") != "linux":
+    if facts.value(OS_FAMILY) != "linux":
         return []
-    facts.put("fstab.init", find_init(guest, facts))
-    facts.put("fstab.readable", False)
+    facts.put(FSTAB_INIT, find_init(guest, facts))
+    facts.put(FSTAB_READABLE, False)
     try:
         data = guest.read(PATH, LIMIT)
     except NotFound:
-        facts.put("fstab.entries", [])
+        facts.put(FSTAB_ENTRIES, [])
         return [_missing()]
     except GuestError as error:
-        facts.put("fstab.entries", Unknown(error.what))
+        facts.put(FSTAB_ENTRIES, Unknown(error.what))
         return [_unreadable(error.what, error.remedy)]
     found = entries(data)
     good = [entry for entry in found if not entry.problem]
     if found and not good:
-        facts.put("fstab.entries", Unknown("no line of it can be an entry"))
+        facts.put(FSTAB_ENTRIES, Unknown("no line of it can be an entry"))
         return [_unreadable(f"no line of it can be an entry ({found[0].problem})", "", found[0])]
-    facts.put("fstab.readable", True, Evidence(PATH))
-    facts.put("fstab.entries", [_as_fact(entry) for entry in good], Evidence(PATH))
-    return [*_generated(guest), *_twice(good, facts.value("disks.uuid_by_device", {})), *_devices_in_options(good)]
+    facts.put(FSTAB_READABLE, True, Evidence(PATH))
+    facts.put(FSTAB_ENTRIES, [_mount(entry) for entry in good], Evidence(PATH))
+    return [*_generated(guest), *_twice(good, facts.value(DISKS_UUID_BY_DEVICE, {})), *_devices_in_options(good)]
 
 
 def find_init(guest: GuestFS, facts: Facts) -> str:
@@ -62,23 +65,23 @@ def find_init(guest: GuestFS, facts: Facts) -> str:
     if target.endswith("/systemd"):
         return "systemd"
     signs = (name for name, paths in _INIT_SIGNS if any(exists(guest, path) for path in paths))
-    return next(signs, "") or str(facts.value("system.init", "unknown"))
+    return next(signs, "") or str(facts.value(SYSTEM_INIT, "unknown"))
 
 
 def _text(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _as_fact(entry: Entry) -> dict[str, str | int]:
-    return {
-        "spec": _text(entry.spec),
-        "mount": _text(entry.mount),
-        "type": _text(entry.type),
-        "options": _text(entry.options),
-        "dump": number_of(entry.dump),
-        "pass": number_of(entry.fsck),
-        "line": entry.number,
-    }
+def _mount(entry: Entry) -> Mount:
+    return Mount(
+        spec=_text(entry.spec),
+        mount=_text(entry.mount),
+        type=_text(entry.type),
+        options=_text(entry.options),
+        dump=number_of(entry.dump),
+        pass_=number_of(entry.fsck),
+        line=entry.number,
+    )
 
 
 def _missing() -> Finding:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.storage import DISKS_UUID_BY_DEVICE
+from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.detect.files import exists, names_in, read_small
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import lines, show
@@ -23,7 +25,7 @@ SHARE_TYPES = frozenset(
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Report units that name a device by a name that won't last, or a share of the old place."""
-    if facts.value("os.family") != "linux":
+    if facts.value(OS_FAMILY) != "linux":
         return []
     names = [name for name in names_in(guest, FOLDER) if name.endswith((".mount", ".swap"))]
     return [finding for name in names[:MAX_UNITS] for finding in _judge(guest, facts, name)]
@@ -43,7 +45,7 @@ def _judge(guest: GuestFS, facts: Facts, name: str) -> Iterator[Finding]:
         summary = f"{name} mounts {show(what.encode())} ({show(kind.encode()) or 'a share'}), which stays behind"
         yield Finding("GF-MOUNT-UNIT-SHARE", severity, summary, (evidence,), f"systemctl disable {name}, or mask it")
     elif devices.is_unstable(what):
-        spec = devices.resolve(what, facts.value("disks.uuid_by_device", {}))
+        spec = devices.resolve(what, facts.value(DISKS_UUID_BY_DEVICE, {}))
         link = spec.removeprefix("UUID=") if spec and spec.startswith("UUID=") else "..."
         remedy = f"write What=/dev/disk/by-uuid/{link}"
         if name.endswith(".swap"):  # whose name must be that of its device

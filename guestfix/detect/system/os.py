@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.system import OS_ARCH, OS_FAMILY, OS_ID, OS_ID_LIKE, OS_NAME, OS_VARIANT, OS_VERSION
 from guestfix.detect.files import exists, kind_of, names_in
 from guestfix.detect.system.distro import Identity
 from guestfix.detect.system.elf import find_arch
@@ -29,13 +30,13 @@ def detect(guest: GuestFS, facts: Facts, systems: Sequence[System]) -> list[Find
     """Record the os.* and system.* facts. A tree that holds no system at all is a blocker."""
     windows = _windows_root(guest)
     if windows is not None:
-        facts.put("os.family", "windows", windows)
+        facts.put(OS_FAMILY, "windows", windows)
         return []
     found = identify(guest, systems)
     if found is None:
         return _unknown(guest, facts)
     family = next((name for name in _OTHER_FAMILIES if found.id.startswith(name)), "linux")
-    facts.put("os.family", family, *found.evidence)
+    facts.put(OS_FAMILY, family, *found.evidence)
     _put_identity(facts, found)
     put_system(facts, systems)
     _put_arch(guest, facts)
@@ -66,36 +67,36 @@ def _ignoring_case(guest: GuestFS, folder: str, rest: str) -> str | None:
 
 def _put_identity(facts: Facts, found: Identity) -> None:
     seen = found.evidence
-    facts.put("os.id", found.id[:LONGEST], *seen)
-    facts.put("os.id_like", [one[:LONGEST] for one in found.like[:16]], *seen)
+    facts.put(OS_ID, found.id[:LONGEST], *seen)
+    facts.put(OS_ID_LIKE, [one[:LONGEST] for one in found.like[:16]], *seen)
     missing = Unknown("no release file says which version this is")
-    facts.put("os.version", found.version[:LONGEST] or missing, *seen)
-    facts.put("os.name", found.name[:LONGEST] or found.id[:LONGEST], *seen)
+    facts.put(OS_VERSION, found.version[:LONGEST] or missing, *seen)
+    facts.put(OS_NAME, found.name[:LONGEST] or found.id[:LONGEST], *seen)
     if found.variant:
-        facts.put("os.variant", found.variant[:LONGEST], *seen)
+        facts.put(OS_VARIANT, found.variant[:LONGEST], *seen)
 
 
 def put_system(facts: Facts, systems: Sequence[System]) -> None:
     """Record as system.* what the pack knows of this version of the distribution; what it does not tell is no fact."""
-    like, version = facts.value("os.id_like") or (), facts.value("os.version") or ""
-    for name, value in facts_of(systems, facts.value("os.id") or "", like, version).items():
-        facts.put(f"system.{name}", value, *facts.evidence("os.version"))
+    like, version = facts.value(OS_ID_LIKE) or (), facts.value(OS_VERSION) or ""
+    for name, value in facts_of(systems, facts.value(OS_ID) or "", like, version).items():
+        facts.put(f"system.{name}", value, *facts.evidence(OS_VERSION))
 
 
 def _put_arch(guest: GuestFS, facts: Facts) -> None:
     arch = find_arch(guest)
     if arch is None:
-        facts.put("os.arch", Unknown("none of the guest's usual programs has an ELF header"))
+        facts.put(OS_ARCH, Unknown("none of the guest's usual programs has an ELF header"))
     else:
-        facts.put("os.arch", arch[0], arch[1])
+        facts.put(OS_ARCH, arch[0], arch[1])
 
 
 def _unknown(guest: GuestFS, facts: Facts) -> list[Finding]:
     reason = Unknown("no release file that guestfix knows is in the guest")
     sign = next((path for path in _LINUX_SIGNS if exists(guest, path)), None)
-    facts.put("os.family", "linux", Evidence(sign)) if sign else facts.put("os.family", reason)
-    facts.put("os.id", reason)
-    facts.put("os.version", reason)
+    facts.put(OS_FAMILY, "linux", Evidence(sign)) if sign else facts.put(OS_FAMILY, reason)
+    facts.put(OS_ID, reason)
+    facts.put(OS_VERSION, reason)
     if sign:
         _put_arch(guest, facts)
         return []

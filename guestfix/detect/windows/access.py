@@ -8,6 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guestfix.base.facts import Finding
+from guestfix.catalog.facts.windows import (
+    WINDOWS_AUTOLOGON,
+    WINDOWS_RDP_ENABLED,
+    WINDOWS_RDP_FIREWALL,
+    WINDOWS_RDP_PORT,
+    WINDOWS_RDP_PROFILES,
+)
 from guestfix.detect.windows.os import VERSION
 from guestfix.detect.windows.state import State
 from guestfix.formats.windows.registry import Registry
@@ -88,15 +95,15 @@ def _remote_access(state: State) -> Iterator[Finding]:
     denied = policy if policy is not None else denied
     enabled = denied == 0 and service is not None and service.start != DISABLED
     proof = system.evidence(terminal, "fDenyTSConnections")
-    facts.put("windows.rdp.enabled", enabled, proof)
+    facts.put(WINDOWS_RDP_ENABLED, enabled, proof)
     port = rdp_port(system, state.control)
-    facts.put("windows.rdp.port", port, system.evidence(rf"{terminal}\WinStations\RDP-Tcp", "PortNumber"))
+    facts.put(WINDOWS_RDP_PORT, port, system.evidence(rf"{terminal}\WinStations\RDP-Tcp", "PortNumber"))
     profiles = rdp_profiles(system, state.control, port, state.software)
     rules = state.key(FIREWALL + r"\FirewallRules")
     rule_proof = system.evidence(rules if system.has(rules) else state.key(FIREWALL))
     unguarded = not system.has(state.key(FIREWALL)) or _is_off(state)
-    facts.put("windows.rdp.firewall", bool(profiles) or unguarded, rule_proof)
-    facts.put("windows.rdp.profiles", list(PROFILES) if unguarded else profiles, rule_proof)
+    facts.put(WINDOWS_RDP_FIREWALL, bool(profiles) or unguarded, rule_proof)
+    facts.put(WINDOWS_RDP_PROFILES, list(PROFILES) if unguarded else profiles, rule_proof)
     if not enabled or not (profiles or unguarded):
         lack = f"the firewall doesn't let Remote Desktop (port {port}) through" if enabled else "Remote Desktop is off"
         remedy = "the policy windows_rdp=on switches it on"
@@ -116,7 +123,7 @@ def _is_off(state: State) -> bool:
 def _logon(state: State) -> Iterator[Finding]:
     on = state.software.number(WINLOGON, "AutoAdminLogon") == 1
     proof = state.software.evidence(WINLOGON, "AutoAdminLogon")
-    state.facts.put("windows.autologon", on, proof)
+    state.facts.put(WINDOWS_AUTOLOGON, on, proof)
     if not on:
         return
     user = state.software.text(WINLOGON, "DefaultUserName")

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.windows import (
+    WINDOWS_AUTO_SERVICES,
+    WINDOWS_BOOT_DRIVERS,
+    WINDOWS_COMPACT_OS,
+    WINDOWS_CONTROL_SET,
+    WINDOWS_CONTROL_SETS,
+    WINDOWS_DIRTY_VOLUMES,
+    WINDOWS_FAST_STARTUP,
+    WINDOWS_HIBERNATED,
+    WINDOWS_PACKED_FILES,
+    WINDOWS_PENDING,
+    WINDOWS_STORAGE_DRIVERS,
+)
+from guestfix.catalog.records.windows import DriverService
 from guestfix.detect.windows.os import BINARIES
 from guestfix.formats.windows.files import has_program, is_packed, program_head
 from guestfix.formats.windows.regf import BadHive
@@ -34,28 +47,28 @@ def learn_control_sets(system: Registry, facts: Facts) -> str:
         there = []
     proof = system.evidence("Select", "Current")
     if not there:
-        facts.put("windows.control_sets", Unknown("SYSTEM names no control set that exists"), proof)
+        facts.put(WINDOWS_CONTROL_SETS, Unknown("SYSTEM names no control set that exists"), proof)
         return "ControlSet001"
-    facts.put("windows.control_sets", there, proof)
-    facts.put("windows.control_set", there[0], proof)
+    facts.put(WINDOWS_CONTROL_SETS, there, proof)
+    facts.put(WINDOWS_CONTROL_SET, there[0], proof)
     return there[0]
 
 
 def learn_boot_drivers(guest: GuestFS, system: Registry, facts: Facts, target: Target, root: str) -> list[Finding]:
     """Put facts on boot drivers, storage drivers and automatic services; find what would end in stop code 7B."""
-    control = facts.value("windows.control_set", "ControlSet001")
+    control = facts.value(WINDOWS_CONTROL_SET, "ControlSet001")
     missing: list[Service] = []
-    found: list[dict[str, Any]] = []
+    found: list[DriverService] = []
     automatic: list[str] = []
     for service in services_starting(system, control, (BOOT, AUTO)):
         if service.start == AUTO:
             automatic.append(service.name)
             continue
-        found.append(_as_fact(guest, service, root))
-        if not found[-1]["present"] and service.error_control == 3:
+        found.append(_driver(guest, service, root))
+        if not found[-1].present and service.error_control == 3:
             missing.append(service)
-    facts.put("windows.boot_drivers", found, system.evidence(rf"{control}\Services"))
-    facts.put("windows.auto_services", automatic, system.evidence(rf"{control}\Services"))
+    facts.put(WINDOWS_BOOT_DRIVERS, found, system.evidence(rf"{control}\Services"))
+    facts.put(WINDOWS_AUTO_SERVICES, automatic, system.evidence(rf"{control}\Services"))
     _learn_storage(guest, system, facts, target, root, control)
     return [_missing(system, control, missing, root)] if missing else []
 
@@ -64,19 +77,14 @@ def _learn_storage(guest: GuestFS, system: Registry, facts: Facts, target: Targe
     """Put the state of every storage driver that guestfix or the target knows."""
     names = dict.fromkeys([*all_names(target.windows_drivers.get("storage", ())), *STORAGE_DRIVERS])
     services = [read_service(system, control, name) for name in names]
-    there = [_as_fact(guest, service, root) for service in services if service is not None]
-    facts.put("windows.storage_drivers", there, system.evidence(rf"{control}\Services"))
+    there = [_driver(guest, service, root) for service in services if service is not None]
+    facts.put(WINDOWS_STORAGE_DRIVERS, there, system.evidence(rf"{control}\Services"))
 
 
-def _as_fact(guest: GuestFS, service: Service, root: str) -> dict[str, Any]:
+def _driver(guest: GuestFS, service: Service, root: str) -> DriverService:
     path = image_path(service, root)
-    return {
-        "service": service.name,
-        "start": service.start,
-        "start_override": service.override,
-        "file": path,
-        "present": path is not None and has_program(guest, path),
-    }
+    present = path is not None and has_program(guest, path)
+    return DriverService(service.name, service.start, service.override, path, present)
 
 
 def _missing(system: Registry, control: str, services: list[Service], root: str) -> Finding:
@@ -101,13 +109,13 @@ def learn_packed(guest: GuestFS, system: Registry, facts: Facts, root: str) -> l
     """
     compact = system.number("Setup", "Compact") == 1
     proof = system.evidence("Setup", "Compact")
-    facts.put("windows.compact_os", compact, proof)
-    drivers = [one["file"] for one in facts.value("windows.boot_drivers", []) if one["present"]]
+    facts.put(WINDOWS_COMPACT_OS, compact, proof)
+    drivers = [one.file for one in facts.value(WINDOWS_BOOT_DRIVERS, []) if one.file and one.present]
     packed = [path for path in drivers if is_packed(guest, path)]
     programs = [f"{root}/System32/{name}" for name in BINARIES]
     packed += [path for path in programs if program_head(guest, path)[1]]
     proofs = tuple(Evidence(path, 0, "its content is packed (WOF) and reads as nothing here") for path in packed)
-    facts.put("windows.packed_files", packed, *proofs[:8])
+    facts.put(WINDOWS_PACKED_FILES, packed, *proofs[:8])
     if not packed and not compact:
         return []
     if not packed:
@@ -123,19 +131,19 @@ def learn_hibernation(guest: GuestFS, system: Registry, facts: Facts, control: s
     """Put ``windows.hibernated`` and ``windows.fast_startup``. A suspended system must not be written to."""
     power = rf"{control}\Control\Session Manager\Power"
     fast = system.number(power, "HiberbootEnabled")
-    facts.put("windows.fast_startup", bool(fast), system.evidence(power, "HiberbootEnabled"))
+    facts.put(WINDOWS_FAST_STARTUP, bool(fast), system.evidence(power, "HiberbootEnabled"))
     path = "/hiberfil.sys"
     try:
         if guest.stat(path) is None:
-            facts.put("windows.hibernated", False, Evidence(path, 0, "no such file"))
+            facts.put(WINDOWS_HIBERNATED, False, Evidence(path, 0, "no such file"))
             return []
         with guest.open(path) as stream:
             head = stream.read(16)
     except (GuestError, OSError) as error:
-        facts.put("windows.hibernated", Unknown(f"can't read {path}: {error}"), Evidence(path))
+        facts.put(WINDOWS_HIBERNATED, Unknown(f"can't read {path}: {error}"), Evidence(path))
         return []
     proof = Evidence(path, 0, f"begins with {head[:4]!r}")
-    facts.put("windows.hibernated", head[:4] in HIBERNATED, proof)
+    facts.put(WINDOWS_HIBERNATED, head[:4] in HIBERNATED, proof)
     if head[:4] not in HIBERNATED:
         return []
     return [
@@ -153,12 +161,12 @@ def learn_dirty(guest: GuestFS, facts: Facts) -> list[Finding]:
     """Put ``windows.dirty_volumes``: NTFS volumes whose flag says that Windows has not checked or closed them."""
     disks = guest.disks()
     if disks is None:
-        facts.put("windows.dirty_volumes", Unknown("nobody described the disks"))
+        facts.put(WINDOWS_DIRTY_VOLUMES, Unknown("nobody described the disks"))
         return []
     dirty = [one for one in disks.all_volumes() if one.unclean and (one.fstype or "").lower() == "ntfs"]
     proofs = tuple(Evidence(one.device, 0, "the NTFS volume's dirty flag is set") for one in dirty)
-    facts.put("windows.dirty_volumes", [one.device for one in dirty], *proofs)
-    if not dirty or facts.value("windows.hibernated"):
+    facts.put(WINDOWS_DIRTY_VOLUMES, [one.device for one in dirty], *proofs)
+    if not dirty or facts.value(WINDOWS_HIBERNATED):
         return []  # a hibernated Windows leaves its volumes open; that finding says what to do
     return [
         Finding(
@@ -184,7 +192,7 @@ def learn_pending(
     renames = system.texts(manager, "PendingFileRenameOperations")
     proof = system.evidence(manager, "PendingFileRenameOperations")
     found = [*serious, *([("files are to be renamed at the next start", proof)] if renames else [])]
-    facts.put("windows.pending", [text for text, _ in found], *(proof for _, proof in found))
+    facts.put(WINDOWS_PENDING, [text for text, _ in found], *(proof for _, proof in found))
     if not serious:
         return []
     return [

@@ -9,6 +9,14 @@ from __future__ import annotations
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.boot import BOOT_FIRMWARE
+from guestfix.catalog.facts.windows import (
+    WINDOWS_BCD,
+    WINDOWS_BITLOCKER,
+    WINDOWS_BOOT_STATUS_POLICY,
+    WINDOWS_EMS,
+    WINDOWS_ESP,
+)
 from guestfix.detect.windows.hives import open_registry
 from guestfix.formats.windows import bcd
 from guestfix.formats.windows.regf import BadHive
@@ -27,10 +35,10 @@ def learn_boot_files(guest: GuestFS, facts: Facts, root: str) -> list[Finding]:
     stores: list[str] = []
     esp = next((place for place in ESP if _there(guest, f"{place}/EFI/Microsoft/Boot")), None)
     if esp is not None:
-        facts.put("windows.esp", esp or "/", Evidence(f"{esp}/EFI/Microsoft/Boot"))
+        facts.put(WINDOWS_ESP, esp or "/", Evidence(f"{esp}/EFI/Microsoft/Boot"))
         stores += [f"{esp}/EFI/Microsoft/Boot/BCD"]
     stores = [path for path in [*stores, *LEGACY] if _there(guest, path)]
-    facts.put("windows.bcd", stores, *(Evidence(path) for path in stores))
+    facts.put(WINDOWS_BCD, stores, *(Evidence(path) for path in stores))
     if _there(guest, "/boot.ini"):
         return findings + _boot_ini(guest, facts)
     registries = []
@@ -74,14 +82,14 @@ def _firmware(guest: GuestFS, facts: Facts, registries: list[Registry], esp: str
             path = loader.value(bcd.APPLICATION_PATH)
             if isinstance(path, str) and path:
                 kind = "uefi" if path.lower().endswith(".efi") else "bios"
-                facts.put("boot.firmware", kind, _evidence(registry, loader, bcd.APPLICATION_PATH))
+                facts.put(BOOT_FIRMWARE, kind, _evidence(registry, loader, bcd.APPLICATION_PATH))
                 return
     if esp is not None:
-        facts.put("boot.firmware", "uefi", Evidence(f"{esp}/EFI/Microsoft/Boot"))
+        facts.put(BOOT_FIRMWARE, "uefi", Evidence(f"{esp}/EFI/Microsoft/Boot"))
     elif _there(guest, "/bootmgr") or _there(guest, "/ntldr"):
-        facts.put("boot.firmware", "bios", Evidence("/bootmgr" if _there(guest, "/bootmgr") else "/ntldr"))
+        facts.put(BOOT_FIRMWARE, "bios", Evidence("/bootmgr" if _there(guest, "/bootmgr") else "/ntldr"))
     else:
-        facts.put("boot.firmware", Unknown("the partition that Windows starts from is not part of the view"))
+        facts.put(BOOT_FIRMWARE, Unknown("the partition that Windows starts from is not part of the view"))
 
 
 def _settings(facts: Facts, registries: list[Registry]) -> None:
@@ -93,8 +101,9 @@ def _settings(facts: Facts, registries: list[Registry]) -> None:
             proofs += [_evidence(registry, owner, one) for one in (bcd.EMS, bcd.BOOT_EMS) if owner.value(one) is True]
         policies += [one.value(bcd.BOOT_STATUS_POLICY) for one in _loaders(registry)]
     place = Evidence(registries[0].path)
-    facts.put("windows.ems", bool(proofs), *(proofs or [place]))
-    facts.put("windows.boot_status_policy", policies[0] if policies else None, place)
+    facts.put(WINDOWS_EMS, bool(proofs), *(proofs or [place]))
+    policy = policies[0] if policies else None
+    facts.put(WINDOWS_BOOT_STATUS_POLICY, policy if isinstance(policy, int) else None, place)
 
 
 def _objects(registry: Registry) -> list[bcd.Object]:
@@ -111,15 +120,15 @@ def _boot_ini(guest: GuestFS, facts: Facts) -> list[Finding]:
     A path that begins with ``scsi(`` is read through the driver NTBOOTDD.SYS beside it, that of the old controller;
     ``multi(`` and ``signature(`` go through the firmware.
     """
-    facts.put("boot.firmware", "bios", Evidence("/boot.ini"))
+    facts.put(BOOT_FIRMWARE, "bios", Evidence("/boot.ini"))
     try:
         text = guest.read("/boot.ini", 65536).decode("latin-1")
     except GuestError as error:
-        facts.put("windows.ems", Unknown(f"can't read /boot.ini: {error.what}"), Evidence("/boot.ini"))
+        facts.put(WINDOWS_EMS, Unknown(f"can't read /boot.ini: {error.what}"), Evidence("/boot.ini"))
         return []
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     ems = [Evidence("/boot.ini", number, line[:200]) for number, line in lines if _redirects(line.lower())]
-    facts.put("windows.ems", bool(ems), *(ems[:1] or [Evidence("/boot.ini")]))
+    facts.put(WINDOWS_EMS, bool(ems), *(ems[:1] or [Evidence("/boot.ini")]))
     paths = [(number, line) for number, line in lines if line.lower().removeprefix("default=").startswith("scsi(")]
     if not paths:
         return []
@@ -136,11 +145,11 @@ def _redirects(line: str) -> bool:
 def _bitlocker(guest: GuestFS, facts: Facts) -> list[Finding]:
     disks = guest.disks()
     if disks is None:
-        facts.put("windows.bitlocker", Unknown("nobody described the disks"))
+        facts.put(WINDOWS_BITLOCKER, Unknown("nobody described the disks"))
         return []
     locked = [volume for volume in disks.all_volumes() if (volume.fstype or "").lower() in BITLOCKER]
     proofs = tuple(Evidence(volume.device, 0, f"filesystem type {volume.fstype}") for volume in locked)
-    facts.put("windows.bitlocker", [volume.device for volume in locked], *proofs)
+    facts.put(WINDOWS_BITLOCKER, [volume.device for volume in locked], *proofs)
     if not locked:
         return []
     return [

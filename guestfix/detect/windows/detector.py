@@ -9,6 +9,7 @@ from __future__ import annotations
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.pack.model import Target
 
 ROOTS = ("Windows", "WINNT")
@@ -38,8 +39,8 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
 
 
 def _no_hive(facts: Facts) -> list[Finding]:
-    if facts.value("os.family") != "windows":
+    if facts.value(OS_FAMILY) != "windows":
         return []
     text = r"the Windows folder holds no registry hive SYSTEM in System32\config"
     remedy = "give the volume that Windows is installed on, whole"
-    return [Finding("GF-WINDOWS-HIVE-MISSING", "blocker", text, facts.evidence("os.family"), remedy)]
+    return [Finding("GF-WINDOWS-HIVE-MISSING", "blocker", text, facts.evidence(OS_FAMILY), remedy)]

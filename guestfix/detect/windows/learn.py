@@ -6,6 +6,8 @@ from functools import partial
 
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.system import OS_FAMILY
+from guestfix.catalog.facts.windows import WINDOWS_HIVES, WINDOWS_ROOT, WINDOWS_WRITABLE_HIVES
 from guestfix.detect.windows.access import learn_access
 from guestfix.detect.windows.boot import (
     learn_boot_drivers,
@@ -26,8 +28,8 @@ from guestfix.pack.model import Target
 
 def learn_windows(guest: GuestFS, facts: Facts, target: Target, root: str) -> list[Finding]:
     """Put all facts of the guest's Windows in ``root`` and return what was found."""
-    facts.put("os.family", "windows", Evidence(root))
-    facts.put("windows.root", root, Evidence(root))
+    facts.put(OS_FAMILY, "windows", Evidence(root))
+    facts.put(WINDOWS_ROOT, root, Evidence(root))
     hives, findings = _open_hives(guest, facts, root)
     findings += learn_boot_files(guest, facts, root)
     system, software = hives.get("SYSTEM"), hives.get("SOFTWARE")
@@ -58,9 +60,9 @@ def _open_hives(guest: GuestFS, facts: Facts, root: str) -> tuple[dict[str, Regi
         if registry is not None:
             found[name] = registry
     paths = {name: registry.path for name, registry in found.items()}
-    facts.put("windows.hives", paths, *(Evidence(path) for path in paths.values()))
+    facts.put(WINDOWS_HIVES, paths, *(Evidence(path) for path in paths.values()))
     writable = [name for name, registry in found.items() if not registry.hive.refusal]
-    facts.put("windows.writable_hives", writable, *(Evidence(found[name].path) for name in writable))
+    facts.put(WINDOWS_WRITABLE_HIVES, writable, *(Evidence(found[name].path) for name in writable))
     return found, findings
 
 

@@ -7,13 +7,23 @@ from collections.abc import Iterator
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.versions import version_key
+from guestfix.catalog.facts.boot import BOOT_FIRMWARE
+from guestfix.catalog.facts.system import OS_ID, OS_INSTALLATION_TYPE, OS_LANGUAGE, OS_VERSION
+from guestfix.catalog.facts.windows import (
+    WINDOWS_DISK_GROUP,
+    WINDOWS_DOTNET,
+    WINDOWS_DRIVE_LETTERS,
+    WINDOWS_HIVES,
+    WINDOWS_NICS,
+    WINDOWS_SYSPREPPED,
+)
 from guestfix.formats.windows.files import has_program
 from guestfix.pack.model import Target
 
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Return findings about language, firmware, .NET Framework and the like; none where a hive could not be read."""
-    if not {"SYSTEM", "SOFTWARE"} <= (facts.value("windows.hives") or {}).keys():
+    if not {"SYSTEM", "SOFTWARE"} <= (facts.value(WINDOWS_HIVES) or {}).keys():
         return []
     return [
         *_language(facts),
@@ -28,26 +38,26 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
 
 
 def _language(facts: Facts) -> Iterator[Finding]:
-    language = facts.value("os.language")
+    language = facts.value(OS_LANGUAGE)
     if language and language != "en-US":
-        client = facts.value("os.installation_type") == "Client"
+        client = facts.value(OS_INSTALLATION_TYPE) == "Client"
         yield Finding(
             "GF-WINDOWS-LANGUAGE",
             "warning" if client else "info",
             f"the system language is {language}; importers that ask for US English refuse this guest",
-            facts.evidence("os.language"),
+            facts.evidence(OS_LANGUAGE),
             "nothing to do for guestfix itself; for such an importer, install in English and add the language later",
         )
 
 
 def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
-    firmware = facts.value("boot.firmware")
-    if facts.value("os.id") == "windows-11" and firmware == "bios":
+    firmware = facts.value(BOOT_FIRMWARE)
+    if facts.value(OS_ID) == "windows-11" and firmware == "bios":
         yield Finding(
             "GF-WINDOWS-11-BIOS",
             "warning",
             "this Windows 11 starts by BIOS, which it does not support; updates may stop it",
-            facts.evidence("boot.firmware"),
+            facts.evidence(BOOT_FIRMWARE),
             "convert the disk on the old platform: mbr2gpt /convert, then start it by UEFI",
         )
     if firmware and target.firmware and firmware not in target.firmware:
@@ -55,13 +65,13 @@ def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
             "GF-BOOT-FIRMWARE",
             "blocker",
             f"the guest starts by {firmware.upper()}, and the target {target.id} offers {', '.join(target.firmware)}",
-            facts.evidence("boot.firmware"),
+            facts.evidence(BOOT_FIRMWARE),
             "choose a target with this firmware, or convert the guest first",
         )
 
 
 def _framework(facts: Facts) -> Iterator[Finding]:
-    version, system = facts.value("windows.dotnet"), facts.value("os.version")
+    version, system = facts.value(WINDOWS_DOTNET), facts.value(OS_VERSION)
     if version is None or not system or version_key(str(system)) < version_key("6.0"):
         return
     if not version:
@@ -69,14 +79,14 @@ def _framework(facts: Facts) -> Iterator[Finding]:
             "GF-WINDOWS-DOTNET",
             "info",
             ".NET Framework 4.5 or later was not found; agents of clouds need it",
-            facts.evidence("windows.dotnet"),
+            facts.evidence(WINDOWS_DOTNET),
             "install it before or after the migration, where the target's agent asks for it",
         )
 
 
 def _letters(facts: Facts) -> Iterator[Finding]:
     """Letters of other volumes hang on disk signatures, partition ids and, for drives, on the bus."""
-    letters = facts.value("windows.drive_letters") or {}
+    letters = facts.value(WINDOWS_DRIVE_LETTERS) or {}
     others = {letter: device for letter, device in letters.items() if letter != "C:" and "FDC#" not in device}
     if others:
         shown = "; ".join(f"{letter} {device}" for letter, device in sorted(others.items())[:8])
@@ -84,7 +94,7 @@ def _letters(facts: Facts) -> Iterator[Finding]:
             "GF-WINDOWS-DRIVE-LETTERS",
             "info",
             f"drive letters besides C: are kept as they are: {shown}",
-            facts.evidence("windows.drive_letters"),
+            facts.evidence(WINDOWS_DRIVE_LETTERS),
             "bring all disks along with their signatures, and compare the letters after the first start",
         )
 
@@ -98,12 +108,12 @@ def _dynamic(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
     disks = guest.disks()
     if disks is not None and any(disk.table == "ldm" for disk in disks.disks):
         return
-    proofs = facts.evidence("windows.disk_group") if facts.value("windows.disk_group") else ()
-    letters = facts.value("windows.drive_letters") or {}
+    proofs = facts.evidence(WINDOWS_DISK_GROUP) if facts.value(WINDOWS_DISK_GROUP) else ()
+    letters = facts.value(WINDOWS_DRIVE_LETTERS) or {}
     volumes = {letter: text.removeprefix("volume ") for letter, text in letters.items() if text.startswith("volume ")}
     known = {(part.partuuid or "").lower() for part in disks.all_volumes()} if disks is not None else set()
     odd = [letter for letter, ident in volumes.items() if known - {""} and ident not in known]
-    if "C:" in volumes and facts.value("boot.firmware") == "bios" and volumes["C:"] not in known:
+    if "C:" in volumes and facts.value(BOOT_FIRMWARE) == "bios" and volumes["C:"] not in known:
         odd = sorted({*odd, "C:"})
     if odd or proofs:
         verb = "seems" if len(odd) == 1 else "seem"
@@ -112,34 +122,34 @@ def _dynamic(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
             "GF-DISK-DYNAMIC",
             "warning",
             f"{which} on dynamic disks, which may not come up on other hardware and which importers refuse",
-            (*proofs, *facts.evidence("windows.drive_letters")[: 1 if odd else 0]),
+            (*proofs, *facts.evidence(WINDOWS_DRIVE_LETTERS)[: 1 if odd else 0]),
             "convert them to basic disks on the old platform, or bring all disks of the group along together",
         )
 
 
 def _old_sysprep(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
-    old = facts.value("windows.sysprepped") and str(facts.value("os.version", "")).startswith("5.")
+    old = facts.value(WINDOWS_SYSPREPPED) and str(facts.value(OS_VERSION, "")).startswith("5.")
     if old and not has_program(guest, "/sysprep/sysprep.inf"):
         yield Finding(
             "GF-WINDOWS-SYSPREP-INF",
             "warning",
             "this Windows was generalised; before Vista its first start asks questions that only sysprep.inf answers",
-            facts.evidence("windows.sysprepped"),
+            facts.evidence(WINDOWS_SYSPREPPED),
             r"put C:\sysprep\sysprep.inf with OemSkipEula=Yes and all answers there, on the old platform",
         )
 
 
 def _dns(facts: Facts) -> Iterator[Finding]:
     """A name server that was entered by hand wins over those that DHCP gives, also on an interface with DHCP."""
-    kept = [nic for nic in facts.value("windows.nics") or [] if nic["dns"] and not nic["static"]]
+    kept = [nic for nic in facts.value(WINDOWS_NICS) or [] if nic.dns and not nic.static]
     if kept:
-        servers = dict.fromkeys(server for nic in kept for server in nic["dns"])
+        servers = dict.fromkeys(server for nic in kept for server in nic.dns)
         yield Finding(
             "GF-NETWORK-RESOLV-FIXED",
             "info",
             f"name servers entered by hand stay in use beside DHCP: {', '.join(servers)}",
             tuple(
-                Evidence(facts.value("windows.hives", {}).get("SYSTEM", ""), 0, f"interface {nic['guid']}")
+                Evidence(facts.value(WINDOWS_HIVES, {}).get("SYSTEM", ""), 0, f"interface {nic.guid}")
                 for nic in kept[:4]
             ),
             "see that they can be reached from the new network, or remove them",
@@ -149,14 +159,14 @@ def _dns(facts: Facts) -> Iterator[Finding]:
 def _kept_addresses(facts: Facts) -> Iterator[Finding]:
     """Addresses that a policy keeps stay with the old adapter: Windows gives a new one an interface of its own."""
     policy = facts.value("policy.network")
-    static = [nic for nic in facts.value("windows.nics") or [] if nic["static"]]
+    static = [nic for nic in facts.value(WINDOWS_NICS) or [] if nic.static]
     if not static or policy not in ("preserve", "none"):
         return
-    shown = [f"{nic['name'] or nic['guid']}: {', '.join(nic['addresses'])}" for nic in static[:8]]
+    shown = [f"{nic.name or nic.guid}: {', '.join(nic.addresses)}" for nic in static[:8]]
     yield Finding(
         "GF-WINDOWS-STATIC-KEPT",
         "warning",
         f"network={policy} keeps static addresses, but the new adapters will not have them ({'; '.join(shown)})",
-        facts.evidence("windows.nics")[:4],
+        facts.evidence(WINDOWS_NICS)[:4],
         "set them on the new adapters at the first start, or let DHCP give them out as reservations (network=dhcp)",
     )

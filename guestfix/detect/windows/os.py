@@ -10,6 +10,21 @@ import re
 
 from guestfix.base.facts import Evidence, Facts, Unknown
 from guestfix.base.guest import GuestFS
+from guestfix.catalog.facts.system import (
+    OS_ARCH,
+    OS_BUILD,
+    OS_DISPLAY_VERSION,
+    OS_EDITION,
+    OS_FAMILY,
+    OS_ID,
+    OS_ID_LIKE,
+    OS_INSTALLATION_TYPE,
+    OS_LANGUAGE,
+    OS_NAME,
+    OS_SERVICE_PACK,
+    OS_VERSION,
+)
+from guestfix.catalog.facts.windows import WINDOWS_EDITION_ID, WINDOWS_LANGUAGES
 from guestfix.formats.windows.files import program_head
 from guestfix.formats.windows.pe import GUEST_ARCH, machine
 from guestfix.formats.windows.registry import Registry
@@ -110,26 +125,27 @@ _REGISTRY_ARCH = {"amd64": "x86_64", "x86": "i686", "arm64": "aarch64", "ia64": 
 
 def learn_os(guest: GuestFS, facts: Facts, root: str, system: Registry, software: Registry, control: str) -> None:
     """Put ``os.family`` to ``os.language`` and ``windows.edition_id``; what can't be told is Unknown."""
-    facts.put("os.family", "windows", Evidence(root))
+    facts.put(OS_FAMILY, "windows", Evidence(root))
     version, build = _version(software)
     server, product = _is_server(system, software, control)
     if not version:
         reason = Unknown("SOFTWARE holds no Windows version")
-        for name in ("os.id", "os.version", "os.build"):
-            facts.put(name, reason, software.evidence(VERSION))
+        for kind in (OS_ID, OS_VERSION):
+            facts.put(kind, reason, software.evidence(VERSION))
+        facts.put(OS_BUILD, reason, software.evidence(VERSION))
     else:
         proof = (software.evidence(VERSION, "CurrentBuild"), product)
-        facts.put("os.id", _identity(version, build, server, software), *proof)
-        facts.put("os.version", f"{version}.{build}" if build else version, *proof)
-        facts.put("os.build", build, software.evidence(VERSION, "CurrentBuild"))
+        facts.put(OS_ID, _identity(version, build, server, software), *proof)
+        facts.put(OS_VERSION, f"{version}.{build}" if build else version, *proof)
+        facts.put(OS_BUILD, build, software.evidence(VERSION, "CurrentBuild"))
     name = software.text(VERSION, "ProductName")
-    if facts.value("os.id") == "windows-11":
+    if facts.value(OS_ID) == "windows-11":
         name = name.replace("Windows 10", "Windows 11")  # Windows 11 itself still calls itself so in this value
-    facts.put("os.name", name or "Windows", software.evidence(VERSION, "ProductName"))
-    facts.put("os.id_like", ["windows"])
-    facts.put("os.installation_type", _installation_type(software, server), product)
+    facts.put(OS_NAME, name or "Windows", software.evidence(VERSION, "ProductName"))
+    facts.put(OS_ID_LIKE, ["windows"])
+    facts.put(OS_INSTALLATION_TYPE, _installation_type(software, server), product)
     shown = software.text(VERSION, "DisplayVersion") or software.text(VERSION, "ReleaseId")
-    facts.put("os.display_version", shown, software.evidence(VERSION, "DisplayVersion"))
+    facts.put(OS_DISPLAY_VERSION, shown, software.evidence(VERSION, "DisplayVersion"))
     _put_edition(facts, system, software, control, server)
     _put_service_pack(facts, system, software, control)
     _put_arch(guest, facts, root, system, control)
@@ -194,8 +210,8 @@ def _put_edition(facts: Facts, system: Registry, software: Registry, control: st
         known = ""  # such as ServerHyperCore
     if server and folded.startswith("serverstandard"):
         known = "Standard"
-    facts.put("os.edition", known or Unknown(f"the edition {raw!r} is not known"), proof)
-    facts.put("windows.edition_id", raw, proof)
+    facts.put(OS_EDITION, known or Unknown(f"the edition {raw!r} is not known"), proof)
+    facts.put(WINDOWS_EDITION_ID, raw, proof)
 
 
 def _old_edition(suites: list[str], server: bool) -> str:
@@ -208,10 +224,10 @@ def _old_edition(suites: list[str], server: bool) -> str:
 def _put_service_pack(facts: Facts, system: Registry, software: Registry, control: str) -> None:
     found = re.search(r"Service Pack (\d+)", software.text(VERSION, "CSDVersion"), re.IGNORECASE)
     if found:
-        facts.put("os.service_pack", int(found[1]), software.evidence(VERSION, "CSDVersion"))
+        facts.put(OS_SERVICE_PACK, int(found[1]), software.evidence(VERSION, "CSDVersion"))
         return
     key = rf"{control}\Control\Windows"
-    facts.put("os.service_pack", (system.number(key, "CSDVersion") or 0) >> 8, system.evidence(key, "CSDVersion"))
+    facts.put(OS_SERVICE_PACK, (system.number(key, "CSDVersion") or 0) >> 8, system.evidence(key, "CSDVersion"))
 
 
 def _put_arch(guest: GuestFS, facts: Facts, root: str, system: Registry, control: str) -> None:
@@ -219,12 +235,12 @@ def _put_arch(guest: GuestFS, facts: Facts, root: str, system: Registry, control
         path = f"{root}/System32/{name}"
         word = machine(program_head(guest, path)[0])
         if word:
-            facts.put("os.arch", GUEST_ARCH[word], Evidence(path, 0, f"machine {word} in the PE header"))
+            facts.put(OS_ARCH, GUEST_ARCH[word], Evidence(path, 0, f"machine {word} in the PE header"))
             return
     key = rf"{control}\Control\Session Manager\Environment"
     word = system.text(key, "PROCESSOR_ARCHITECTURE").lower()
     value = _REGISTRY_ARCH.get(word) or Unknown("neither the kernel's file nor the registry tells the architecture")
-    facts.put("os.arch", value, system.evidence(key, "PROCESSOR_ARCHITECTURE"))
+    facts.put(OS_ARCH, value, system.evidence(key, "PROCESSOR_ARCHITECTURE"))
 
 
 def _put_language(facts: Facts, system: Registry, control: str) -> None:
@@ -232,12 +248,12 @@ def _put_language(facts: Facts, system: Registry, control: str) -> None:
     key = rf"{control}\Control\Nls\Language"
     raw = system.text(key, "InstallLanguage")
     installed = system.names(rf"{control}\Control\MUI\UILanguages")
-    facts.put("windows.languages", installed, system.evidence(rf"{control}\Control\MUI\UILanguages"))
+    facts.put(WINDOWS_LANGUAGES, installed, system.evidence(rf"{control}\Control\MUI\UILanguages"))
     code = int(raw, 16) if re.fullmatch(r"[0-9A-Fa-f]{1,8}", raw) else 0
     proof = system.evidence(key, "InstallLanguage")
     if code & 0xFFFF in LANGUAGES:
-        facts.put("os.language", LANGUAGES[code & 0xFFFF], proof)
+        facts.put(OS_LANGUAGE, LANGUAGES[code & 0xFFFF], proof)
     elif len(installed) == 1:
-        facts.put("os.language", installed[0], system.evidence(rf"{control}\Control\MUI\UILanguages"))
+        facts.put(OS_LANGUAGE, installed[0], system.evidence(rf"{control}\Control\MUI\UILanguages"))
     else:
-        facts.put("os.language", Unknown(f"the language {raw or '?'} is not known"), proof)
+        facts.put(OS_LANGUAGE, Unknown(f"the language {raw or '?'} is not known"), proof)

@@ -6,6 +6,34 @@ from collections.abc import Callable, Sequence
 
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.record import frozen
+from guestfix.catalog.facts.system import OS_ID, OS_INSTALLATION_TYPE
+from guestfix.catalog.facts.windows import (
+    WINDOWS_AGENT_VERSIONS,
+    WINDOWS_AGENTS,
+    WINDOWS_ANTIVIRUS,
+    WINDOWS_CLOCK,
+    WINDOWS_CLUSTER,
+    WINDOWS_CRASH_REBOOT,
+    WINDOWS_DEVICE_INSTALL_RESTRICTED,
+    WINDOWS_DISK_GROUP,
+    WINDOWS_DOMAIN_CONTROLLER,
+    WINDOWS_DOTNET,
+    WINDOWS_DRIVE_LETTERS,
+    WINDOWS_HYPERV_ROLE,
+    WINDOWS_IMAGE_STATE,
+    WINDOWS_LEFTOVER_SERVICES,
+    WINDOWS_NANO,
+    WINDOWS_NICS,
+    WINDOWS_ORPHAN_FILTERS,
+    WINDOWS_PAGE_FILES,
+    WINDOWS_PRODUCT_TYPE,
+    WINDOWS_SAN_POLICY,
+    WINDOWS_SHA2_SIGNATURES,
+    WINDOWS_STATIC_ADDRESSES,
+    WINDOWS_SYSPREPPED,
+    WINDOWS_UNATTEND_FILE,
+)
+from guestfix.catalog.records.windows import WindowsNic
 from guestfix.detect.windows.os import VERSION
 from guestfix.formats.windows.registry import Registry
 from guestfix.formats.windows.services import DISABLED, is_orphan, products_of, read_service
@@ -86,18 +114,18 @@ def _roles(state: State) -> list[Finding]:
     facts, system = state.facts, state.system
     product = system.text(state.key(r"Control\ProductOptions"), "ProductType")
     proof = system.evidence(state.key(r"Control\ProductOptions"), "ProductType")
-    facts.put("windows.product_type", product.lower(), proof)
-    facts.put("windows.domain_controller", product.lower() == "lanmannt", proof)
+    facts.put(WINDOWS_PRODUCT_TYPE, product.lower(), proof)
+    facts.put(WINDOWS_DOMAIN_CONTROLLER, product.lower() == "lanmannt", proof)
     vmms = read_service(system, state.control, "vmms")
     hyperv = vmms is not None and vmms.start != DISABLED
     vmms_proof = system.evidence(state.key(r"Services\vmms"), "Start")
-    facts.put("windows.hyperv_role", hyperv, vmms_proof)
+    facts.put(WINDOWS_HYPERV_ROLE, hyperv, vmms_proof)
     cluster = read_service(system, state.control, "ClusSvc")
     cluster_proof = system.evidence(state.key(r"Services\ClusSvc"), "Start")
-    facts.put("windows.cluster", cluster is not None and cluster.start != DISABLED, cluster_proof)
-    nano = facts.value("os.installation_type") == "Nano Server"
+    facts.put(WINDOWS_CLUSTER, cluster is not None and cluster.start != DISABLED, cluster_proof)
+    nano = facts.value(OS_INSTALLATION_TYPE) == "Nano Server"
     nano_proof = state.software.evidence(VERSION + r"\Server\ServerLevels", "NanoServer")
-    facts.put("windows.nano", nano, nano_proof)
+    facts.put(WINDOWS_NANO, nano, nano_proof)
     found: list[Finding] = []
     if hyperv:
         text = "the Hyper-V role is installed: a hypervisor inside the guest keeps many platforms from starting it"
@@ -107,11 +135,11 @@ def _roles(state: State) -> list[Finding]:
         text = "this is Nano Server, which can't run the services that a migrated guest needs"
         remedy = "install the workload on Server Core and migrate that"
         found.append(Finding("GF-WINDOWS-NANO", "blocker", text, (nano_proof,), remedy))
-    if facts.value("windows.cluster"):
+    if facts.value(WINDOWS_CLUSTER):
         text = "this is a node of a failover cluster: its shared disks must not be written to from two places"
         remedy = "evict the node before the move, or move the whole cluster; its SAN policy stays as it is"
         found.append(Finding("GF-WINDOWS-CLUSTER", "warning", text, (cluster_proof,), remedy))
-    if facts.value("windows.domain_controller"):
+    if facts.value(WINDOWS_DOMAIN_CONTROLLER):
         text = "this is a domain controller: never run its original and its copy at the same time"
         remedy = "shut the original down for good first; with several controllers, prefer a fresh one and replication"
         found.append(Finding("GF-WINDOWS-DOMAIN-CONTROLLER", "warning", text, (proof,), remedy))
@@ -137,9 +165,9 @@ def _agents(state: State) -> list[Finding]:
             service = read_service(state.system, state.control, name)
             if service is not None and service.start not in (None, DISABLED):
                 leftovers.append(name)
-    state.facts.put("windows.agents", products, *proofs)
-    state.facts.put("windows.agent_versions", versions, *proofs)
-    state.facts.put("windows.leftover_services", leftovers, *proofs)
+    state.facts.put(WINDOWS_AGENTS, products, *proofs)
+    state.facts.put(WINDOWS_AGENT_VERSIONS, versions, *proofs)
+    state.facts.put(WINDOWS_LEFTOVER_SERVICES, leftovers, *proofs)
     return []
 
 
@@ -159,7 +187,7 @@ def _antivirus(state: State) -> list[Finding]:
     table = state.target.tables.get("antivirus", {})
     found = {product: names[name] for product, services in table.items() for name in services if name in names}
     proofs = tuple(state.system.evidence(state.key(rf"Services\{name}")) for name in found.values())
-    state.facts.put("windows.antivirus", sorted(found), *proofs)
+    state.facts.put(WINDOWS_ANTIVIRUS, sorted(found), *proofs)
     if not found:
         return []
     text = f"antivirus software is installed ({', '.join(sorted(found))}); it may keep new drivers from loading"
@@ -179,21 +207,21 @@ def _network(state: State) -> list[Finding]:
         dhcp = state.system.number(path, "EnableDHCP")
         static = dhcp == 0 and bool(addresses)
         nics.append(
-            {
-                "guid": guid,
-                "name": state.system.text(rf"{names}\{guid}\Connection", "Name"),
-                "device": state.system.text(rf"{names}\{guid}\Connection", "PnpInstanceID"),
-                "static": static,
-                "addresses": addresses,
-                "masks": state.system.texts(path, "SubnetMask"),
-                "gateways": state.system.texts(path, "DefaultGateway"),
-                "dns": [one for one in state.system.text(path, "NameServer").replace(",", " ").split() if one],
-            }
+            WindowsNic(
+                guid=guid,
+                name=state.system.text(rf"{names}\{guid}\Connection", "Name"),
+                device=state.system.text(rf"{names}\{guid}\Connection", "PnpInstanceID"),
+                static=static,
+                addresses=addresses,
+                masks=state.system.texts(path, "SubnetMask"),
+                gateways=state.system.texts(path, "DefaultGateway"),
+                dns=[one for one in state.system.text(path, "NameServer").replace(",", " ").split() if one],
+            )
         )
         if static:
             proofs.append(state.system.evidence(path, "IPAddress"))
-    state.facts.put("windows.nics", nics, *proofs)
-    state.facts.put("windows.static_addresses", bool(proofs), *proofs)
+    state.facts.put(WINDOWS_NICS, nics, *proofs)
+    state.facts.put(WINDOWS_STATIC_ADDRESSES, bool(proofs), *proofs)
     return []
 
 
@@ -201,11 +229,11 @@ def _clock_and_disks(state: State) -> list[Finding]:
     system, facts = state.system, state.facts
     zone = state.key(r"Control\TimeZoneInformation")
     utc = system.number(zone, "RealTimeIsUniversal")
-    facts.put("windows.clock", "utc" if utc else "localtime", system.evidence(zone, "RealTimeIsUniversal"))
+    facts.put(WINDOWS_CLOCK, "utc" if utc else "localtime", system.evidence(zone, "RealTimeIsUniversal"))
     policy = state.key(r"Services\partmgr\Parameters")
-    facts.put("windows.san_policy", system.number(policy, "SanPolicy"), system.evidence(policy, "SanPolicy"))
+    facts.put(WINDOWS_SAN_POLICY, system.number(policy, "SanPolicy"), system.evidence(policy, "SanPolicy"))
     crash = state.key(r"Control\CrashControl")
-    facts.put("windows.crash_reboot", system.number(crash, "AutoReboot") != 0, system.evidence(crash, "AutoReboot"))
+    facts.put(WINDOWS_CRASH_REBOOT, system.number(crash, "AutoReboot") != 0, system.evidence(crash, "AutoReboot"))
     return []
 
 
@@ -217,10 +245,10 @@ def _sysprep(state: State) -> list[Finding]:
     reseal = image.upper().startswith("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE")
     by_setup = kind in (1, 2) and ("windeploy" in command or "setup.exe -mini" in command or "setup -mini" in command)
     proofs = (state.software.evidence(SETUP_STATE, "ImageState"), state.system.evidence("Setup", "SetupType"))
-    state.facts.put("windows.image_state", image, proofs[0])
+    state.facts.put(WINDOWS_IMAGE_STATE, image, proofs[0])
     named = state.system.text("Setup", "UnattendFile")
-    state.facts.put("windows.unattend_file", named, state.system.evidence("Setup", "UnattendFile"))
-    state.facts.put("windows.sysprepped", reseal or by_setup, *proofs)
+    state.facts.put(WINDOWS_UNATTEND_FILE, named, state.system.evidence("Setup", "UnattendFile"))
+    state.facts.put(WINDOWS_SYSPREPPED, reseal or by_setup, *proofs)
     if image.upper() == "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT":
         text = "the image will start in audit mode, where nobody can log on over the network"
         return [Finding("GF-WINDOWS-AUDIT-MODE", "warning", text, proofs[:1], "run sysprep /oobe before the migration")]
@@ -230,19 +258,19 @@ def _sysprep(state: State) -> list[Finding]:
 def _framework(state: State) -> list[Finding]:
     release = state.software.number(NDP, "Release") or 0
     version = next((name for lowest, name in DOTNET if release >= lowest), "")
-    state.facts.put("windows.dotnet", version, state.software.evidence(NDP, "Release"))
+    state.facts.put(WINDOWS_DOTNET, version, state.software.evidence(NDP, "Release"))
     return []
 
 
 def _signatures(state: State) -> list[Finding]:
     """Put ``windows.sha2_signatures``: whether Windows 7 and Server 2008 R2 have the update for SHA-2."""
-    if state.facts.value("os.id") not in ("windows-7", "windows-server-2008-r2"):
+    if state.facts.value(OS_ID) not in ("windows-7", "windows-server-2008-r2"):
         return []
     named = [name for name in state.software.names(PACKAGES) if "KB4474419" in name or "KB3033929" in name]
     states = {name: state.software.number(rf"{PACKAGES}\{name}", "CurrentState") for name in named}
     found = [name for name in named if states[name] in (None, *IN_USE)]
     proof = state.software.evidence(rf"{PACKAGES}\{found[0]}" if found else PACKAGES)
-    state.facts.put("windows.sha2_signatures", bool(found), proof)
+    state.facts.put(WINDOWS_SHA2_SIGNATURES, bool(found), proof)
     return []
 
 
@@ -250,7 +278,7 @@ def _page_file(state: State) -> list[Finding]:
     path = state.key(r"Control\Session Manager\Memory Management")
     files = state.system.texts(path, "PagingFiles")
     proof = state.system.evidence(path, "PagingFiles")
-    state.facts.put("windows.page_files", files, proof)
+    state.facts.put(WINDOWS_PAGE_FILES, files, proof)
     away = [one for one in files if one[1:2] == ":" and one[0].lower() not in "c?"]
     if not away:
         return []
@@ -268,7 +296,7 @@ def _filters(state: State) -> list[Finding]:
                 if is_orphan(state.system, state.control, name, state.has_file, state.root):
                     orphans.append(name)
                     proofs.append(state.system.evidence(path, kind))
-    state.facts.put("windows.orphan_filters", orphans, *proofs)
+    state.facts.put(WINDOWS_ORPHAN_FILTERS, orphans, *proofs)
     settings = r"Policies\Microsoft\Windows\DeviceInstall\Restrictions"
     names = ("DenyUnspecified", "DenyDeviceClasses", "DenyDeviceIDs")
     denied = [name for name in names if state.software.number(settings, name)]
@@ -276,7 +304,7 @@ def _filters(state: State) -> list[Finding]:
     evidence: Sequence[Evidence] = [state.software.evidence(settings, name) for name in denied]
     if off is not None and off.start == DISABLED:
         evidence = [*evidence, state.system.evidence(state.key(r"Services\DeviceInstall"), "Start")]
-    state.facts.put("windows.device_install_restricted", bool(evidence), *evidence)
+    state.facts.put(WINDOWS_DEVICE_INSTALL_RESTRICTED, bool(evidence), *evidence)
     if not evidence:
         return []
     text = "installing devices is restricted or off, so drivers for the new platform's devices won't be installed"
@@ -297,10 +325,10 @@ def _mounted_devices(state: State) -> list[Finding]:
             continue
         letters[name[12:].upper()] = _device(data)
     proof = state.system.evidence("MountedDevices")
-    state.facts.put("windows.drive_letters", letters, proof)
+    state.facts.put(WINDOWS_DRIVE_LETTERS, letters, proof)
     group = state.key(r"Services\dmio\Boot Info\Primary Disk Group")
     name = state.system.text(group, "Name")
-    state.facts.put("windows.disk_group", name, state.system.evidence(group, "Name"))
+    state.facts.put(WINDOWS_DISK_GROUP, name, state.system.evidence(group, "Name"))
     return []
 
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 
 from guestfix.base.patterns import regex
-from guestfix.formats.network.nic import Nic, cidr, kind_of_name, norm_mac, number
+from guestfix.catalog.records.network import Nic
+from guestfix.formats.network.nic import cidr, kind_of_name, norm_mac, number
 from guestfix.formats.shellvars import assignments, decode
 
 IGNORED = regex(r"(~|\.(bak|orig|old|rpmnew|rpmorig|rpmsave|dpkg-.*|cfsaved|saved?|swp|scpmbackup|YaST2save))\Z")

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, frozen, mutable
-from guestfix.formats.network.nic import MAX_NICS, Nic, cidr, kind_of_name, norm_mac, number
+from guestfix.catalog.records.network import Nic
+from guestfix.formats.network.nic import MAX_NICS, cidr, kind_of_name, norm_mac, number
 from guestfix.formats.shellvars import decode
 
 _TOP = ("iface", "mapping", "auto", "source", "source-directory", "rename", "no-auto-down", "no-scripts", "template")

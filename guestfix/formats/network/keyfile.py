@@ -9,8 +9,9 @@ import re
 
 from guestfix.base.errors import TooLarge
 from guestfix.base.patterns import regex
+from guestfix.catalog.records.network import Nic
 from guestfix.formats.ini import Group, entries, get, groups
-from guestfix.formats.network.nic import Nic, norm_mac, number
+from guestfix.formats.network.nic import norm_mac, number
 
 _KINDS = {
     "ethernet": "ethernet",

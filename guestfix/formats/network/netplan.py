@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from guestfix.base.errors import EditError
-from guestfix.formats.network.nic import MAX_NICS, Nic, norm_mac, number
+from guestfix.catalog.records.network import Nic
+from guestfix.formats.network.nic import MAX_NICS, norm_mac, number
 from guestfix.formats.yamltree import Node, parse
 
 GROUPS = {

@@ -5,8 +5,9 @@ Source: systemd.network(5), systemd.netdev(5), systemd.link(5).
 
 from __future__ import annotations
 
+from guestfix.catalog.records.network import Nic
 from guestfix.formats.ini import Group, entries, get, groups
-from guestfix.formats.network.nic import Nic, kind_of_name, norm_mac, number
+from guestfix.formats.network.nic import kind_of_name, norm_mac, number
 
 _DHCP = {"yes": "both", "true": "both", "1": "both", "both": "both", "on": "both", "ipv4": "ipv4", "ipv6": "ipv6"}
 NAME_MATCHES = ("Name", "OriginalName", "Path", "PermanentMACAddress", "MACAddress", "Property", "Host")

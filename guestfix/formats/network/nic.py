@@ -1,13 +1,13 @@
-"""What every network configuration format says of one interface, in one shape."""
+"""What every network configuration format says of one interface, as a :class:`Nic`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from guestfix.base.patterns import regex
-from guestfix.base.record import frozen, names_of, replace
+from guestfix.base.record import names_of, replace
+from guestfix.catalog.records.network import Nic
 
 MAX_CONFIG = 1024 * 1024
 """Bytes of one network configuration file; a larger one is not read."""
@@ -21,66 +21,17 @@ _KERNEL_NAME = regex(r"eth\d+\Z")
 IFNAME = regex(r"[A-Za-z0-9_.:@-]{1,15}\Z")
 
 
-@frozen
-class Nic:
-    """One configured interface. ``name`` is the interface's name or, where the file has none, the profile's id.
-
-    ``method`` and ``method6`` are dhcp, static, auto (SLAAC), manual or none ("" where nothing is said).
-    ``addresses`` have their prefix length (``192.0.2.1/24``); ``gateway`` and ``gateway6`` are default routes,
-    ``routes`` the others as text. ``parents`` are the ports of a bond, team or bridge, or a VLAN's link.
-    ``bound_name`` and ``bound_mac`` say whether the file matches the NIC by its name or by ``mac``; ``more`` are
-    the bonds, bridges or teams that it is a port of. ``unmanaged`` is NM_CONTROLLED=no. ``any_nic``: the file
-    serves every wired NIC at once.
-    """
-
-    name: str
-    path: str = ""
-    line: int = 0
-    stack: str = ""
-    kind: str = "ethernet"
-    mac: str = ""
-    method: str = ""
-    method6: str = ""
-    addresses: tuple[str, ...] = ()
-    gateway: str = ""
-    gateway6: str = ""
-    dns: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
-    routes: tuple[str, ...] = ()
-    mtu: int | None = None
-    parents: tuple[str, ...] = ()
-    auto: bool = True
-    bound_name: bool = True
-    bound_mac: bool = False
-    id: str = ""
-    uuid: str = ""
-    unmanaged: bool = False
-    any_nic: bool = False
-    more: tuple[str, ...] = ()
-
-    def as_fact(self) -> dict[str, Any]:
-        """Return the fact's value: JSON types only."""
-        return {name: _json(getattr(self, name)) for name in names_of(self)}
-
-    def with_path(self, path: str) -> Nic:
-        """Return the same interface, seen in the file at path."""
-        return replace(self, path=path)
+def printable(nic: Nic) -> Nic:
+    r"""Return the interface with texts that UTF-8 can hold: bytes that were none become ``\xe9``."""
+    return replace(nic, **{name: _shown(getattr(nic, name)) for name in names_of(nic)})
 
 
-def _json(value: Any) -> Any:
+def _shown(value: object) -> object:
     if isinstance(value, tuple):
-        return [_json(one) for one in value]
-    return (
-        value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        if isinstance(value, str)
-        else value
-    )
-
-
-def from_fact(value: dict[str, Any]) -> Nic:
-    """Return the Nic that :meth:`Nic.as_fact` made this value from."""
-    known: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in value.items()}
-    return Nic(**known)
+        return tuple(_shown(one) for one in value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return value
 
 
 def named(nics: Sequence[Nic]) -> list[Nic]:

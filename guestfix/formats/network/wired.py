@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from guestfix.formats.network.nic import Nic, kind_of_name
+from guestfix.catalog.records.network import Nic
+from guestfix.formats.network.nic import kind_of_name
 
 CARRIED = frozenset({"bond", "vlan", "bridge", "team", "alias"})
 """Kinds that stand on other interfaces."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.detect.initramfs.check import VERDICTS
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell whether the default entry's initramfs was judged."""
-    default = scene.value("boot.default") or {}
-    paths = [str(path) for path in default.get("initrd") or ()]
+    default = scene.facts.value(BOOT_DEFAULT)
+    paths = list(default.initrd) if default else []
     if default and not paths:
         return unknown("the default entry has no initramfs; whether the kernel has all built in can't be told")
-    for image in scene.value("initramfs.images") or ():
-        if image.get("path") in paths or not paths:
-            path = Evidence(str(image["path"]))
-            if image.get("problem"):
-                return unknown(f"the initramfs can't be judged: {image['problem']}", path)
+    for image in scene.facts.value(VERDICTS) or ():
+        if image.path in paths or not paths:
+            path = Evidence(image.path)
+            if image.problem:
+                return unknown(f"the initramfs can't be judged: {image.problem}", path)
             return passes(f"the initramfs has all drivers that {scene.target.id} needs", path)
     return unknown("no initramfs of the default entry is to be seen", *(Evidence(path) for path in paths))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.catalog.facts.system import KERNEL_DEFAULT, KERNELS
 from guestfix.walk.scene import Ground, Look, Scene, entry_place, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell which kernel the default entry loads."""
-    default, release = scene.value("boot.default"), scene.value("kernel.default")
-    images = {str(one.get("release")): str(one.get("image") or "") for one in scene.value("kernels") or ()}
+    default, release = scene.facts.value(BOOT_DEFAULT), scene.facts.value(KERNEL_DEFAULT)
+    images = {one.release: one.image or "" for one in scene.facts.value(KERNELS) or ()}
     if not default:
         return unknown("which entry boots by default is not to be seen")
     image = images.get(str(release), "")

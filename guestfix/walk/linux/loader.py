@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from guestfix.base.facts import Evidence
+from guestfix.catalog.facts.boot import BOOT_CONFIGS
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell which configuration the loader reads."""
-    used = [one for one in scene.value("boot.configs") or () if one.get("used")]
+    used = [one for one in scene.facts.value(BOOT_CONFIGS) or () if one.used]
     if not used:
         return unknown("no configuration of a boot loader is to be seen")
-    path = str(used[0]["path"])
-    return passes(f"{used[0]['loader']} reads {path}", Evidence(path))
+    path = used[0].path
+    return passes(f"{used[0].loader} reads {path}", Evidence(path))
 
 
 LOOK = Look("loader", "loader finds its configuration", ground, nothing)

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from guestfix.base.facts import Finding
+from guestfix.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.walk.names import answers
 from guestfix.walk.scene import Ground, Look, Scene, entry_place, passes, unknown
 
 
 def root_of(scene: Scene) -> str:
     """Return what the default entry's root= says, empty where there is none."""
-    default = scene.value("boot.default") or {}
-    roots = [str(arg).removeprefix("root=") for arg in default.get("args") or () if str(arg).startswith("root=")]
+    default = scene.facts.value(BOOT_DEFAULT)
+    roots = [arg.removeprefix("root=") for arg in (default.args if default else ()) if arg.startswith("root=")]
     return roots[-1] if roots else ""
 
 
 def ground(scene: Scene) -> Ground:
     """Tell which volume is the root."""
-    default, root = scene.value("boot.default"), root_of(scene)
+    default, root = scene.facts.value(BOOT_DEFAULT), root_of(scene)
     if not default:
         return unknown("which entry boots by default is not to be seen")
     place = entry_place(default)
@@ -32,7 +33,7 @@ def ground(scene: Scene) -> Ground:
 
 def check(scene: Scene) -> Iterable[Finding]:
     """Find a root that the target does not have by this name."""
-    default, root = scene.value("boot.default"), root_of(scene)
+    default, root = scene.facts.value(BOOT_DEFAULT), root_of(scene)
     if not default or not root.startswith(("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")):
         return
     answer, why = answers(scene, root)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from guestfix.catalog.facts.windows import WINDOWS_STORAGE_DRIVERS
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell whether the drivers of the target's disks were looked at."""
-    drivers = scene.value("windows.storage_drivers")
-    seen = scene.facts.evidence("windows.storage_drivers")
+    drivers = scene.facts.value(WINDOWS_STORAGE_DRIVERS)
+    seen = scene.facts.evidence(WINDOWS_STORAGE_DRIVERS)
     if drivers is None:
-        return unknown(scene.why_unknown("windows.storage_drivers") or "no driver is to be seen", *seen)
+        return unknown(scene.facts.why_unknown(WINDOWS_STORAGE_DRIVERS) or "no driver is to be seen", *seen)
     return passes(f"a driver for disks of {scene.target.id} starts at boot", *seen)
 
 

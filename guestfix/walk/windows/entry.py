@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from guestfix.catalog.facts.windows import WINDOWS_BCD
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell which entry the boot manager starts by itself."""
-    store = scene.value("windows.bcd")
-    seen = scene.facts.evidence("windows.bcd")
+    store = scene.facts.value(WINDOWS_BCD)
+    seen = scene.facts.evidence(WINDOWS_BCD)
     return passes("the default entry starts Windows", *seen) if store else unknown("no boot entry is to be seen", *seen)
 
 

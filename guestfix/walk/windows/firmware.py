@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from guestfix.catalog.facts.boot import BOOT_FIRMWARE
+from guestfix.catalog.facts.windows import WINDOWS_ESP
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell what the target's firmware starts."""
-    firmware = scene.value("boot.firmware")
-    seen = scene.facts.evidence("boot.firmware")
-    if firmware == "uefi" and scene.value("windows.esp"):
+    firmware = scene.facts.value(BOOT_FIRMWARE)
+    seen = scene.facts.evidence(BOOT_FIRMWARE)
+    if firmware == "uefi" and scene.facts.value(WINDOWS_ESP, ""):
         return passes("UEFI starts the boot manager of the EFI system partition", *seen)
     if firmware == "bios":
         return passes("the guest boots by BIOS", *seen)

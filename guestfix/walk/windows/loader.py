@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from guestfix.catalog.facts.windows import WINDOWS_BCD
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell whether the store of boot entries was read."""
-    store = scene.value("windows.bcd")
-    seen = scene.facts.evidence("windows.bcd")
+    store = scene.facts.value(WINDOWS_BCD)
+    seen = scene.facts.evidence(WINDOWS_BCD)
     if store:
         return passes("the store of boot entries can be read", *seen)
-    return unknown(scene.why_unknown("windows.bcd") or "no store of boot entries is to be seen", *seen)
+    return unknown(scene.facts.why_unknown(WINDOWS_BCD) or "no store of boot entries is to be seen", *seen)
 
 
 LOOK = Look("loader", "the boot manager finds its store", ground, nothing)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from guestfix.catalog.facts.windows import WINDOWS_STATIC_ADDRESSES
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell how adapters get their addresses."""
-    addresses = scene.value("windows.static_addresses")
-    seen = scene.facts.evidence("windows.static_addresses")
+    addresses = scene.facts.value(WINDOWS_STATIC_ADDRESSES)
+    seen = scene.facts.evidence(WINDOWS_STATIC_ADDRESSES)
     if addresses is None:
-        return unknown(scene.why_unknown("windows.static_addresses") or "no adapter is to be seen", *seen)
+        return unknown(scene.facts.why_unknown(WINDOWS_STATIC_ADDRESSES) or "no adapter is to be seen", *seen)
     if addresses:
         return unknown("a static address is bound to the old adapter", *seen)
     return passes("adapters ask DHCP for their addresses", *seen)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from guestfix.catalog.facts.windows import WINDOWS_CONTROL_SET
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell which control set is in use."""
-    current = scene.value("windows.control_set")
-    seen = scene.facts.evidence("windows.control_set")
+    current = scene.facts.value(WINDOWS_CONTROL_SET)
+    seen = scene.facts.evidence(WINDOWS_CONTROL_SET)
     if current:
         return passes(f"control set {current} is in use", *seen)
-    return unknown(scene.why_unknown("windows.control_set") or "the SYSTEM hive is not to be seen", *seen)
+    return unknown(scene.facts.why_unknown(WINDOWS_CONTROL_SET) or "the SYSTEM hive is not to be seen", *seen)
 
 
 LOOK = Look("registry", "the SYSTEM hive is read", ground, nothing)

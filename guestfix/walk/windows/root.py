@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from guestfix.catalog.facts.windows import WINDOWS_BITLOCKER, WINDOWS_ROOT
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell whether the system volume was read."""
-    seen = scene.facts.evidence("windows.bitlocker")
-    if scene.value("windows.root") is None:
+    seen = scene.facts.evidence(WINDOWS_BITLOCKER)
+    if scene.facts.value(WINDOWS_ROOT) is None:
         return unknown("no folder of Windows is to be seen")
     return passes("its filesystem was read", *seen)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from guestfix.catalog.facts.windows import WINDOWS_IMAGE_STATE
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell whether setup is over."""
-    state = scene.value("windows.image_state")
-    seen = scene.facts.evidence("windows.image_state")
+    state = scene.facts.value(WINDOWS_IMAGE_STATE)
+    seen = scene.facts.evidence(WINDOWS_IMAGE_STATE)
     if state is None:
-        return unknown(scene.why_unknown("windows.image_state") or "the state of setup is not to be seen", *seen)
+        return unknown(scene.facts.why_unknown(WINDOWS_IMAGE_STATE) or "the state of setup is not to be seen", *seen)
     return passes("setup is complete", *seen)
 
 

@@ -22,6 +22,7 @@ from guestfix.formats.initramfs import cpio
 from guestfix.formats.initramfs import image as initramfs
 from guestfix.formats.initramfs.compress import compress
 from guestfix.pack.cache import load_pack
+from tests.build.facts import told
 from tests.build.initramfs import (
     MODULES,
     RELEASE,
@@ -128,7 +129,7 @@ def test_a_booster_image_is_judged_and_left_alone(tmp_path):
     old = compress("zstd", archive(files))
     root = guest(tmp_path, old)
     result = plan(root)
-    image = result.bench.facts.value("initramfs.images")[0]
+    image = told(result.bench.facts, "initramfs.images")[0]
     assert result.data == old and image["modules"] == sorted(OLD) and image["generator"] == "booster"
     assert image["missing"] == list(VIRTIO)
     facts = Facts()

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from guestfix.apply.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts
+from guestfix.catalog.records.network import Nic
 from guestfix.detect.network import stacks as network
-from guestfix.formats.network.nic import Nic, from_fact
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
 from guestfix.plan.planner import Options, make_plan
+from tests.build.facts import told
 from tests.build.tree import build
 
 NAMES = ("eth0", "eth1", "ens3", "ens192", "ens224", "enp1s0")
@@ -183,14 +184,13 @@ def test_one_run_is_enough(stack: str, policy: str, found: list[Nic], predictabl
 def check(policy: str, before: Facts, after: Facts) -> None:
     """The NIC with the default route uses DHCP and has nothing static; under preserve every address is still there."""
     if policy == "preserve":
-        old = [(one["addresses"], one["gateway"]) for one in before.value("network.interfaces")]
-        assert [(one["addresses"], one["gateway"]) for one in after.value("network.interfaces")] == old
+        old = [(one["addresses"], one["gateway"]) for one in told(before, "network.interfaces")]
+        assert [(one["addresses"], one["gateway"]) for one in told(after, "network.interfaces")] == old
         return
-    fact = after.value("network.carrier" if policy == "dhcp-first" else "network.primary")
-    if before.value("network.primary"):
-        main = from_fact(fact)
+    main = after.value("network.carrier" if policy == "dhcp-first" else "network.primary")
+    if told(before, "network.primary"):
         assert (main.method, main.addresses, main.gateway, main.mtu) == ("dhcp", (), "", None)
         assert main.auto and not main.bound_mac
     if policy == "dhcp":
-        static = [one for one in after.value("network.interfaces") if one["addresses"] and one["kind"] != "loopback"]
+        static = [one for one in told(after, "network.interfaces") if one["addresses"] and one["kind"] != "loopback"]
         assert static == []

@@ -25,6 +25,7 @@ from guestfix.formats.boot.cmdline import ArgLine, Rewrite
 from guestfix.formats.shellvars import assignments
 from guestfix.pack.model import Target
 from tests.build.corpus import CORPUS, corpus_files, corpus_params
+from tests.build.facts import told
 
 GOLDEN = Path(__file__).with_name("boot.golden")
 KINDS = ("grub1", "grub2", "grubdefault", "bls")
@@ -65,12 +66,12 @@ def menu_line(path: Path, root: Path, form: str) -> str:
     facts.put("os.family", "linux")
     boot.detect(open_directory(str(root)), facts, Target("t", "t"))
     default = facts["boot.default"].value
-    count = len(facts.value("boot.entries"))
+    count = len(told(facts, "boot.entries"))
     if isinstance(default, Unknown):
         return f"{count} entries, none: {' '.join(default.reason.split()[:5])}"
     lost = ", lost" if facts.value("boot.default_reason") else ""
-    number = [one["id"] for one in facts.value("boot.entries")].index(default["id"])
-    return f"{count} entries, entry {number} at line {default['line']}, {len(default['args'])} arguments{lost}"
+    number = [one["id"] for one in told(facts, "boot.entries")].index(default.id)
+    return f"{count} entries, entry {number} at line {default.line}, {len(default.args)} arguments{lost}"
 
 
 def described(path: Path, root: Path) -> str:

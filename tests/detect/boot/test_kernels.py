@@ -16,6 +16,7 @@ from guestfix.detect.boot.kernelimage import is_64bit, release_of
 from guestfix.detect.boot.lastboot import RECORD
 from guestfix.detect.system.os import put_system
 from guestfix.pack.model import Target
+from tests.build.facts import menu_entry, told
 from tests.build.systems import SYSTEMS
 from tests.build.tree import build, bzimage
 
@@ -114,7 +115,7 @@ def test_parts_of_a_kernel(tmp_path: Path) -> None:
         f"lib/modules/{release}/modules.dep": "",
     }
     facts = facts_of(tmp_path, files, "rhel")
-    assert facts.value("kernels") == [
+    assert told(facts, "kernels") == [
         {
             "release": release,
             "image": f"/boot/vmlinuz-{release}",
@@ -134,25 +135,25 @@ TWO = kernel("vmlinuz-6.1.0-9-amd64", "6.1.0-9-amd64") | kernel("vmlinuz-6.1.0-1
 
 
 def test_the_boot_loader_decides(tmp_path: Path) -> None:
-    facts = facts_of(tmp_path, TWO, boot_default={"kernel": "/boot/vmlinuz-6.1.0-9-amd64", "path": "/x"})
+    facts = facts_of(tmp_path, TWO, boot_default=menu_entry(kernel="/boot/vmlinuz-6.1.0-9-amd64", path="/x"))
     assert facts.value("kernel.default") == "6.1.0-9-amd64"
     assert facts.evidence("kernel.default")[0].path == "/boot/grub/grub.cfg"
 
 
 def test_the_boot_loader_may_name_a_link(tmp_path: Path) -> None:
     files = TWO | {"vmlinuz": ("link", "boot/vmlinuz-6.1.0-9-amd64")}
-    facts = facts_of(tmp_path, files, boot_default={"kernel": "/vmlinuz"})
+    facts = facts_of(tmp_path, files, boot_default=menu_entry(kernel="/vmlinuz"))
     assert facts.value("kernel.default") == "6.1.0-9-amd64"
 
 
 def test_the_boot_loader_may_name_what_is_not_there(tmp_path: Path) -> None:
-    facts = facts_of(tmp_path, TWO, boot_default={"kernel": "/boot/vmlinuz-6.0.0-1-amd64"})
+    facts = facts_of(tmp_path, TWO, boot_default=menu_entry(kernel="/boot/vmlinuz-6.0.0-1-amd64"))
     assert facts.value("kernel.default") == "6.0.0-1-amd64"
     assert "not in the guest" in facts.evidence("kernel.default")[-1].text
 
 
 def test_a_rescue_entry_is_no_default_kernel(tmp_path: Path) -> None:
-    facts = facts_of(tmp_path, TWO, boot_default={"kernel": "/boot/vmlinuz-0-rescue-1"})
+    facts = facts_of(tmp_path, TWO, boot_default=menu_entry(kernel="/boot/vmlinuz-0-rescue-1"))
     assert facts.value("kernel.default") == "6.1.0-18-amd64"
     assert "starts no ordinary kernel" in facts.evidence("kernel.default")[0].text
 
@@ -227,4 +228,4 @@ def test_any_header_is_survived(noise: bytes, pointer: int, protocol: int) -> No
 
 def test_a_thousand_kernels_are_bounded(tmp_path: Path) -> None:
     files: dict[str, object] = {f"boot/vmlinuz-5.4.{number}": b"" for number in range(400)}
-    assert len(facts_of(tmp_path, files).value("kernels")) == kernels.MOST
+    assert len(told(facts_of(tmp_path, files), "kernels")) == kernels.MOST

@@ -11,6 +11,7 @@ from guestfix.detect.system.os import put_system
 from guestfix.formats.boot import grubenv
 from guestfix.pack.model import Target
 from tests.build import menus as samples
+from tests.build.facts import told
 from tests.build.systems import SYSTEMS
 from tests.build.tree import build
 
@@ -62,7 +63,7 @@ def test_debian_entries_default_and_evidence(tmp_path: Path) -> None:
     assert findings == []
     assert facts.value("boot.loaders") == ["grub2"]
     assert facts.value("boot.firmware") == "bios"
-    entries = facts.value("boot.entries")
+    entries = told(facts, "boot.entries")
     assert [one["kernel"] for one in entries] == [
         "/boot/vmlinuz-6.1.0-18-amd64",
         "/boot/vmlinuz-6.1.0-18-amd64",
@@ -70,7 +71,7 @@ def test_debian_entries_default_and_evidence(tmp_path: Path) -> None:
         "/boot/vmlinuz-6.1.0-9-amd64",
         "/boot/vmlinuz-6.1.0-9-amd64",
     ]
-    default = facts.value("boot.default")
+    default = told(facts, "boot.default")
     assert default["id"] == f"gnulinux-simple-{samples.UUID}"
     assert default["args"] == ["root=/dev/sda2", "ro", "quiet"]
     assert default["initrd"] == ["/boot/initrd.img-6.1.0-18-amd64"]
@@ -96,7 +97,7 @@ def test_default_by_submenu_path_number_and_title(tmp_path: Path) -> None:
         )
     ):
         facts, findings = detect(tmp_path / str(at), {"boot/grub/grub.cfg": samples.debian(choice, versions=versions)})
-        assert facts.value("boot.default")["id"].startswith(wanted), choice
+        assert told(facts, "boot.default")["id"].startswith(wanted), choice
         assert codes(findings) == (["GF-BOOT-DEFAULT-LOST"] if choice == "no such entry" else [])
 
 
@@ -110,27 +111,27 @@ def test_next_entry_and_saved_entry(tmp_path: Path) -> None:
                 "boot/grub/grubenv": grubenv.create(env),
             },
         )
-        assert facts.value("boot.default")["id"] == wanted
+        assert told(facts, "boot.default")["id"] == wanted
 
 
 def test_bls_entries_sorted_and_expanded(tmp_path: Path) -> None:
     facts, findings = detect(tmp_path, rhel8(f"{MID}-{OLD}"), "rhel")
     assert findings == []
     assert facts.value("boot.loaders") == ["grub2", "bls"]
-    assert [one["id"] for one in facts.value("boot.entries")] == [f"{MID}-{NEW}", f"{MID}-{OLD}", f"{MID}-0-rescue"]
-    default = facts.value("boot.default")
+    assert [one["id"] for one in told(facts, "boot.entries")] == [f"{MID}-{NEW}", f"{MID}-{OLD}", f"{MID}-0-rescue"]
+    default = told(facts, "boot.default")
     assert default["id"] == f"{MID}-{OLD}"
     assert default["args"] == ["root=/dev/mapper/rhel-root", "ro", "quiet"]
     assert default["initrd"] == [f"/boot/initramfs-{OLD}.img"]
     assert (default["path"], default["line"]) == (f"/boot/loader/entries/{MID}-{OLD}.conf", 3)
-    forms = {one["form"] for one in facts.value("boot.sources")}
+    forms = {one["form"] for one in told(facts, "boot.sources")}
     assert forms == {"grubcfg", "bls", "grubenv"}
 
 
 def test_bls_default_that_names_no_entry(tmp_path: Path) -> None:
     facts, findings = detect(tmp_path, rhel8("cafe-4.18.0-1.el8.x86_64"), "rhel")
     assert codes(findings) == ["GF-BOOT-DEFAULT-LOST"]
-    assert facts.value("boot.default")["id"] == f"{MID}-{NEW}"
+    assert told(facts, "boot.default")["id"] == f"{MID}-{NEW}"
     assert facts.value("boot.choice") == "cafe-4.18.0-1.el8.x86_64"
 
 
@@ -152,9 +153,9 @@ def test_efi_wrapper_leads_to_the_real_file(tmp_path: Path) -> None:
     assert facts.value("boot.firmware") == "uefi"
     assert facts.value("boot.firmwares") == ["bios", "uefi"]
     assert facts.value("boot.wrapper") == "/boot/efi/EFI/redhat/grub.cfg"
-    used = [one["path"] for one in facts.value("boot.configs") if one["used"]]
+    used = [one["path"] for one in told(facts, "boot.configs") if one["used"]]
     assert used == ["/boot/grub2/grub.cfg"]
-    assert facts.value("boot.default")["id"] == f"{MID}-{NEW}"
+    assert told(facts, "boot.default")["id"] == f"{MID}-{NEW}"
 
 
 def test_target_firmware_decides_between_two(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_target_firmware_decides_between_two(tmp_path: Path) -> None:
     assert facts.value("boot.firmware") == "bios"
     facts, _ = detect(tmp_path / "b", files, firmware=("uefi",))
     assert facts.value("boot.firmware") == "uefi"
-    assert facts.value("boot.default")["kernel"] == "/boot/vmlinuz-6.1.0-18-amd64"
+    assert told(facts, "boot.default")["kernel"] == "/boot/vmlinuz-6.1.0-18-amd64"
 
 
 def test_grub_legacy_default_fallback(tmp_path: Path) -> None:
@@ -181,10 +182,10 @@ def test_grub_legacy_default_fallback(tmp_path: Path) -> None:
     facts, findings = detect(tmp_path, files, "centos")
     assert findings == []
     assert facts.value("boot.loaders") == ["grub-legacy"]
-    assert facts.value("boot.default")["kernel"] == "/boot/vmlinuz-2.6.32-642.el6.x86_64"
-    assert facts.value("boot.default")["line"] == 14
-    assert facts.value("boot.fallback")["kernel"] == "/boot/vmlinuz-2.6.32-642.1.1.el6.x86_64"
-    assert [one["path"] for one in facts.value("boot.configs")] == ["/boot/grub/grub.conf"]
+    assert told(facts, "boot.default")["kernel"] == "/boot/vmlinuz-2.6.32-642.el6.x86_64"
+    assert told(facts, "boot.default")["line"] == 14
+    assert told(facts, "boot.fallback")["kernel"] == "/boot/vmlinuz-2.6.32-642.1.1.el6.x86_64"
+    assert [one["path"] for one in told(facts, "boot.configs")] == ["/boot/grub/grub.conf"]
 
 
 def test_several_configurations(tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_several_configurations(tmp_path: Path) -> None:
     facts, findings = detect(tmp_path, files, "opensuse")
     assert codes(findings) == ["GF-BOOT-SEVERAL-CONFIGS"]
     assert [one.path for one in findings[0].evidence] == ["/boot/grub2/grub.cfg", "/boot/grub/menu.lst"]
-    assert facts.value("boot.default")["path"] == "/boot/grub2/grub.cfg"
+    assert told(facts, "boot.default")["path"] == "/boot/grub2/grub.cfg"
 
 
 def test_systemd_boot(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_systemd_boot(tmp_path: Path) -> None:
     facts, findings = detect(tmp_path, files, "arch")
     assert codes(findings) == ["GF-BOOT-UKI"]
     assert facts.value("boot.loaders") == ["systemd-boot", "uki"]
-    default = facts.value("boot.default")
+    default = told(facts, "boot.default")
     assert default["id"] == "arch"
     assert default["initrd"] == ["/boot/amd-ucode.img", "/boot/initramfs-linux.img"]
 
@@ -224,8 +225,8 @@ def test_extlinux(tmp_path: Path) -> None:
     )
     facts, findings = detect(tmp_path, {"boot/extlinux/extlinux.conf": text}, "alpine")
     assert findings == []
-    assert facts.value("boot.default")["kernel"] == "/boot/vmlinuz-2"
-    first = facts.value("boot.entries")[0]
+    assert told(facts, "boot.default")["kernel"] == "/boot/vmlinuz-2"
+    first = told(facts, "boot.entries")[0]
     assert (first["kernel"], first["initrd"], first["args"]) == (
         "/boot/vmlinuz-1",
         ["/boot/initrd-1"],
@@ -237,13 +238,13 @@ def test_nothing_to_see(tmp_path: Path) -> None:
     facts, findings = detect(tmp_path, {"boot/vmlinuz": b""})
     assert codes(findings) == ["GF-BOOT-NO-CONFIG"]
     assert isinstance(facts["boot.default"].value, Unknown)
-    assert facts.value("boot.entries") == []
+    assert told(facts, "boot.entries") == []
 
 
 def test_btrfs_subvolume_path(tmp_path: Path) -> None:
     text = samples.debian().replace("/boot/vmlinuz", "/@/boot/vmlinuz").replace("/boot/initrd", "/@/boot/initrd")
     facts, _ = detect(tmp_path, {"boot/grub2/grub.cfg": text}, "sles")
-    assert facts.value("boot.default")["kernel"] == "/boot/vmlinuz-6.1.0-18-amd64"
+    assert told(facts, "boot.default")["kernel"] == "/boot/vmlinuz-6.1.0-18-amd64"
 
 
 def test_entries_named_after_another_machine(tmp_path: Path) -> None:
@@ -278,7 +279,7 @@ def test_unified_kernel_images_are_entries(tmp_path: Path) -> None:
     }
     facts, findings = detect(tmp_path, files, "arch")
     assert codes(findings) == ["GF-BOOT-UKI"]
-    assert [one["title"] for one in facts.value("boot.entries")] == ["broken.efi", "Arch Linux", "Arch Linux"]
-    default = facts.value("boot.default")
+    assert [one["title"] for one in told(facts, "boot.entries")] == ["broken.efi", "Arch Linux", "Arch Linux"]
+    default = told(facts, "boot.default")
     assert (default["loader"], default["kernel"]) == ("uki", "/efi/EFI/Linux/arch-6.5.efi")
     assert default["args"] == ["root=UUID=x", "rw"]

@@ -18,6 +18,7 @@ from guestfix.formats.initramfs.compress import compress
 from guestfix.formats.windows import pe
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
+from tests.build.facts import menu_entry, told
 from tests.build.initramfs import MODULES, RELEASE, archive, guest, guest_files, inside
 from tests.build.tree import build
 
@@ -42,7 +43,7 @@ def test_missing_with_reasons(tmp_path):
     facts, found = learn(guest(tmp_path, image(OLD)))
     assert facts.value("initramfs.missing") == ["virtio", "virtio_ring", "virtio_pci", "virtio_blk"]
     assert facts.value("initramfs.drivers") == ["virtio_pci", "virtio_blk"]
-    (one,) = facts.value("initramfs.images")
+    (one,) = told(facts, "initramfs.images")
     assert one["reasons"] == {
         "virtio": "virtio_pci depends on it",
         "virtio_ring": "virtio_pci depends on it",
@@ -67,7 +68,7 @@ def test_nothing_is_missing_whatever_the_modules_suffix(tmp_path, suffix):
     data = compress("zstd", archive(inside((*OLD, *VIRTIO), "dracut", suffix)))
     facts, found = learn(guest(tmp_path, data, suffix=suffix))
     assert facts.value("initramfs.missing") == [] and found == {}
-    assert facts.value("initramfs.images")[0]["modules"] == sorted((*OLD, *VIRTIO))
+    assert told(facts, "initramfs.images")[0]["modules"] == sorted((*OLD, *VIRTIO))
 
 
 def test_f27_nitro_needs_nvme_and_its_core(tmp_path):
@@ -94,7 +95,7 @@ def test_a_config_tells_what_is_builtin_in_old_kernels(tmp_path):
 def test_the_root_filesystem_and_its_soft_dependency(tmp_path):
     facts, _ = learn(guest(tmp_path, image((*OLD, *VIRTIO)), fstype="xfs"))
     assert facts.value("initramfs.missing") == ["crc32c_generic", "libcrc32c", "xfs"]
-    reasons = facts.value("initramfs.images")[0]["reasons"]
+    reasons = told(facts, "initramfs.images")[0]["reasons"]
     assert reasons["xfs"] == "/ is xfs" and reasons["crc32c_generic"] == "libcrc32c asks for it (softdep)"
     assert facts.value("initramfs.drivers") == []
 
@@ -106,10 +107,10 @@ def test_a_soft_dependency_that_the_images_maker_left_out_stays_out(tmp_path):
 
 def test_a_driver_that_the_guest_does_not_have(tmp_path):
     facts, found = learn(guest(tmp_path, image(OLD), present=(*OLD, "virtio", "virtio_ring", "virtio_pci")))
-    assert facts.value("initramfs.images")[0]["absent"] == ["virtio_blk"]
+    assert told(facts, "initramfs.images")[0]["absent"] == ["virtio_blk"]
     absent = found["GF-INITRAMFS-MODULE-ABSENT"]
     assert absent.severity == "blocker" and "linux-image-amd64" in absent.remedy and "virtio_blk" in absent.summary
-    states = {one["module"]: one["state"] for one in facts.value("initramfs.images")[0]["needs"]}
+    states = {one["module"]: one["state"] for one in told(facts, "initramfs.images")[0]["needs"]}
     assert states == {"virtio_pci": "missing", "virtio_blk": "absent", "ext4": "builtin"}
     facts, found = learn(tmp_path, os__id="x", os__id_like=["rhel"])
     assert f"kernel-core-{RELEASE}" in found["GF-INITRAMFS-MODULE-ABSENT"].remedy
@@ -127,8 +128,8 @@ def test_a_driver_that_may_be_built_in_is_no_blocker(tmp_path):
 
 def test_only_the_default_kernels_lack_is_a_blocker(tmp_path):
     root = guest(tmp_path, image(OLD), present=OLD)
-    entry = {"kernel": f"/boot/vmlinuz-{RELEASE}", "initrd": [f"/boot/initrd.img-{RELEASE}"], "args": []}
-    other = {"kernel": "/boot/vmlinuz-9", "initrd": ["/boot/initrd.img-9"], "args": []}
+    entry = menu_entry(kernel=f"/boot/vmlinuz-{RELEASE}", initrd=[f"/boot/initrd.img-{RELEASE}"])
+    other = menu_entry(kernel="/boot/vmlinuz-9", initrd=["/boot/initrd.img-9"])
     _, found = learn(root, boot__entries=[other, entry], boot__default=other)
     assert found["GF-INITRAMFS-MODULE-ABSENT"].severity == "warning"
     assert "there is no such file" in found["GF-INITRAMFS-UNJUDGED"].summary
@@ -178,7 +179,7 @@ def test_unified_kernel_images_are_judged_and_never_changed(tmp_path, signed):
     files = guest_files(b"") | {"efi/EFI/Linux/debian.efi": unified_image(image(OLD), signed=signed)}
     del files[f"boot/initrd.img-{RELEASE}"]
     facts, found = learn(build(tmp_path, files))
-    (one,) = facts.value("initramfs.images")
+    (one,) = told(facts, "initramfs.images")
     assert (one["kernel"], one["role"], one["path"]) == (RELEASE, "default", "/efi/EFI/Linux/debian.efi")
     assert one["missing"] == list(VIRTIO) and one["sealed"].startswith("a signed" if signed else "a unified")
     assert found["GF-INITRAMFS-SEALED"].severity == "blocker" and "virtio_blk" in found["GF-INITRAMFS-SEALED"].summary
@@ -187,9 +188,9 @@ def test_unified_kernel_images_are_judged_and_never_changed(tmp_path, signed):
 
 def test_the_loaders_default_may_be_a_unified_kernel_image(tmp_path):
     files = guest_files(image((*OLD, *VIRTIO))) | {"efi/EFI/Linux/debian.efi": unified_image(image(OLD))}
-    entry = {"kernel": "/efi/EFI/Linux/debian.efi", "initrd": [], "args": [], "loader": "uki"}
+    entry = menu_entry(kernel="/efi/EFI/Linux/debian.efi", initrd=[], loader="uki")
     facts, found = learn(build(tmp_path, files), boot__default=entry, boot__entries=[entry])
-    roles = {one["path"]: one["role"] for one in facts.value("initramfs.images")}
+    roles = {one["path"]: one["role"] for one in told(facts, "initramfs.images")}
     assert roles == {"/efi/EFI/Linux/debian.efi": "default", f"/boot/initrd.img-{RELEASE}": ""}
     assert found["GF-INITRAMFS-SEALED"].severity == "blocker"
 
@@ -211,7 +212,7 @@ def test_dracuts_squashfs_is_not_judged(tmp_path):
 def test_a_guest_without_modules_cannot_be_judged_unless_the_image_tells(tmp_path):
     files = {name: data for name, data in guest_files(image(OLD)).items() if "usr/lib/modules" not in name}
     facts, _ = learn(build(tmp_path / "told", files))
-    assert facts.value("initramfs.images")[0]["absent"] == ["virtio_pci", "virtio_blk"]
+    assert told(facts, "initramfs.images")[0]["absent"] == ["virtio_pci", "virtio_blk"]
     files[f"boot/initrd.img-{RELEASE}"] = compress("gzip", archive({"init": "#!/bin/sh\n"}))
     _, found = learn(build(tmp_path / "untold", files))
     assert "no modules or lists of them" in found["GF-INITRAMFS-UNJUDGED"].summary
@@ -230,11 +231,14 @@ def test_f25_depmod_never_ran(tmp_path):
 def test_f03_blocked_in_three_places(tmp_path):
     data = image((*OLD, *VIRTIO), **{"etc/modprobe.d/x.conf": "blacklist virtio_blk\nblacklist nvme\n"})
     root = build(tmp_path, guest_files(data) | {"etc/modprobe.d/y.conf": "\ninstall virtio_ring /bin/true\n"})
-    entry = {"kernel": f"/boot/vmlinuz-{RELEASE}", "initrd": [f"/boot/initrd.img-{RELEASE}"], "args": ["a=b"]}
-    entry["args"] = ["rd.driver.blacklist=virtio_pci,floppy"]
+    entry = menu_entry(
+        kernel=f"/boot/vmlinuz-{RELEASE}",
+        initrd=[f"/boot/initrd.img-{RELEASE}"],
+        args=["rd.driver.blacklist=virtio_pci,floppy"],
+    )
     facts, found = learn(root, boot__entries=[entry], boot__default=entry)
     assert facts.value("initramfs.blocked") == ["virtio_blk", "virtio_ring", "virtio_pci"]
-    rows = facts.value("initramfs.images")[0]["blacklisted"]
+    rows = told(facts, "initramfs.images")[0]["blacklisted"]
     listed = {(one["module"], one["path"], one["line"], one["inside"]) for one in rows}
     assert listed == {
         ("virtio_blk", "etc/modprobe.d/x.conf", 1, True),
@@ -254,9 +258,9 @@ def test_early_initrds_are_read_together(tmp_path):
     root = guest(tmp_path, image((*OLD, *VIRTIO)))
     early = root / "boot" / "amd-ucode.img"
     early.write_bytes(archive({"kernel/x86/microcode/AuthenticAMD.bin": "m"}))
-    entry = {"kernel": f"/boot/vmlinuz-{RELEASE}", "initrd": ["/boot/amd-ucode.img", f"/boot/initrd.img-{RELEASE}"]}
+    entry = menu_entry(kernel=f"/boot/vmlinuz-{RELEASE}", initrd=["/boot/amd-ucode.img", f"/boot/initrd.img-{RELEASE}"])
     facts, found = learn(root, boot__entries=[entry], boot__default=entry)
-    assert facts.value("initramfs.images")[0]["path"] == f"/boot/initrd.img-{RELEASE}" and found == {}
+    assert told(facts, "initramfs.images")[0]["path"] == f"/boot/initrd.img-{RELEASE}" and found == {}
 
 
 def test_generators_and_support(tmp_path):
@@ -265,14 +269,14 @@ def test_generators_and_support(tmp_path):
         root = guest(tmp_path / str(number), image(OLD, maker, **more))
         (root / f"usr/lib/modules/{RELEASE}/modules.builtin").write_text("kernel/dm-mod.ko\n")
         facts, _ = learn(root)
-        one = facts.value("initramfs.images")[0]
+        one = told(facts, "initramfs.images")[0]
         assert (one["generator"], one["hostonly"]) == (maker, True)
         assert one["support"] == {"crypt": False, "lvm": True, "md": False}
 
 
 def test_an_image_of_alpine(tmp_path):
     facts, found = learn(guest(tmp_path, image(OLD, "mkinitfs")))
-    (one,) = facts.value("initramfs.images")
+    (one,) = told(facts, "initramfs.images")
     assert (one["generator"], one["hostonly"]) == ("mkinitfs", None)
     assert f"mkinitfs {RELEASE}" in found["GF-INITRAMFS-LACKS"].remedy
 
@@ -309,7 +313,7 @@ def test_a_windows_guest_is_passed_over(tmp_path):
 
 def test_a_guest_without_any_initramfs(tmp_path):
     facts, found = learn(build(tmp_path, {"etc/os-release": "ID=x\n"}))
-    assert facts.value("initramfs.images") == [] and found["GF-INITRAMFS-NONE"].severity == "info"
+    assert told(facts, "initramfs.images") == [] and found["GF-INITRAMFS-NONE"].severity == "info"
 
 
 NAMES = ("modules.dep", "modules.alias.bin", "modules.softdep", "modules.builtin.bin", "modules.dep.bin")
@@ -324,4 +328,4 @@ def test_hostile_members_never_raise(tmp_path_factory, junk):
     files = guest_files(image(OLD, **more)) | {"etc/modprobe.d/h.conf": junk[2]}
     files |= {f"{folder}/{name}": data for name, data in zip(NAMES, junk, strict=False)}
     facts, _ = learn(build(tmp_path_factory.mktemp("hostile"), files))
-    assert len(facts.value("initramfs.images")) == 1 and set(MODULES) >= set(OLD)
+    assert len(told(facts, "initramfs.images")) == 1 and set(MODULES) >= set(OLD)

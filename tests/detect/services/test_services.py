@@ -16,6 +16,7 @@ from guestfix.detect.services import access as services
 from guestfix.detect.system.initsystem import Services
 from guestfix.detect.system.programs import ENOUGH
 from guestfix.pack.model import Target
+from tests.build.facts import told
 from tests.build.tree import build
 
 TARGET = Target("t", "t")
@@ -61,7 +62,7 @@ STATES = [
 @pytest.mark.parametrize(("title", "files", "state"), STATES, ids=[one[0] for one in STATES])
 def test_service_states(tmp_path: Path, title: str, files: dict[str, object], state: str) -> None:
     facts = facts_of(tmp_path, files)
-    assert facts.value("ssh.service")["state"] == state, title
+    assert told(facts, "ssh.service")["state"] == state, title
     assert facts.value("ssh.enabled") == (None if state == "absent" else state == "on")
     assert state == "absent" or facts.evidence("ssh.service")
 

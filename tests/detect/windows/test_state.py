@@ -7,6 +7,7 @@ import pytest
 
 from guestfix.base.facts import Unknown
 from guestfix.base.guest import Disk, Disks, Volume
+from tests.build.facts import told
 from tests.build.windows import KVM, SELECT, codes, hive, learn, make
 from tests.build.windows_texts import SERVICES, C, bcd, service
 
@@ -40,7 +41,7 @@ def test_boot_drivers_and_their_files(tmp_path: Path) -> None:
     text += service("away", 0, more='"ImagePath"=str(2):"\\\\??\\\\D:\\\\x.sys"')
     files = {"Windows/System32/drivers/disk.sys": b"", "Windows/System32/drivers/nopath.sys": b""}
     facts, findings = learn(make(tmp_path, text, files=files))
-    found = {one["service"]: (one["file"], one["present"]) for one in facts.value("windows.boot_drivers")}
+    found = {one["service"]: (one["file"], one["present"]) for one in told(facts, "windows.boot_drivers")}
     assert found == {
         "disk": ("/Windows/System32/drivers/disk.sys", True),
         "gone": ("/Windows/system32/DRIVERS/gone.sys", False),
@@ -54,13 +55,13 @@ def test_automatic_services(tmp_path: Path) -> None:
     text = service("Dnscache", 2, 32) + service("later", 3, 32) + service("off", 4, 32) + service("disk", 0)
     facts, _ = learn(make(tmp_path, text))
     assert facts.value("windows.auto_services") == ["Dnscache"]
-    assert [one["service"] for one in facts.value("windows.boot_drivers")] == ["disk"]
+    assert [one["service"] for one in told(facts, "windows.boot_drivers")] == ["disk"]
 
 
 def test_a_start_override_is_seen(tmp_path: Path) -> None:
     text = service("storahci", 0) + f'[{SERVICES}\\storahci\\StartOverride]\n"0"=dword:3\n'
     facts, _ = learn(make(tmp_path, text))
-    (found,) = facts.value("windows.storage_drivers")
+    (found,) = told(facts, "windows.storage_drivers")
     assert (found["service"], found["start"], found["start_override"]) == ("storahci", 0, 3)
 
 
@@ -127,7 +128,7 @@ def test_interfaces(tmp_path: Path) -> None:
 """
     facts, _ = learn(make(tmp_path, text))
     assert facts.value("windows.static_addresses") is True
-    assert facts.value("windows.nics") == [
+    assert told(facts, "windows.nics") == [
         {
             "guid": "{A}",
             "name": "Ethernet",

@@ -1,0 +1,18 @@
+"""Records of what is mounted."""
+
+from __future__ import annotations
+
+from guestfix.base.record import frozen
+
+
+@frozen
+class Mount:
+    """An entry of fstab(5); texts can be printed, ``line`` is 1-based. In JSON ``pass_`` is ``pass``."""
+
+    spec: str
+    mount: str
+    type: str
+    options: str
+    dump: int
+    pass_: int
+    line: int
