@@ -49,6 +49,11 @@ class Fact:
     value: object
     evidence: tuple[Evidence, ...] = ()
 
+    def plain(self) -> Fact:
+        """Return the fact with its value in JSON form; what is Unknown stays so."""
+        value = self.value if isinstance(self.value, Unknown) else plain(self.value)
+        return Fact(self.name, value, self.evidence)
+
 
 class Facts(Mapping[str, Fact]):
     """All facts by dotted name (``os.id``), in the order in which they were learned.

@@ -13,7 +13,7 @@ from typing import Any
 
 from guestfix.base.digest import chunks_of
 from guestfix.base.edit import Splice
-from guestfix.base.facts import Fact, Finding, Unknown, evidence_list, plain
+from guestfix.base.facts import Fact, Finding, Unknown, evidence_list
 from guestfix.base.guest import GuestFS, Meta
 from guestfix.base.record import field, frozen
 from guestfix.base.text import to_json, utf8
@@ -169,7 +169,7 @@ def fact_out(fact: Fact) -> dict[str, Any]:
     """Return a fact's value and evidence in JSON form; an unknown value is null with its reason."""
     if isinstance(fact.value, Unknown):
         return {"value": None, "unknown": fact.value.reason, "evidence": evidence_list(fact.evidence)}
-    return {"value": plain(fact.value), "evidence": evidence_list(fact.evidence)}
+    return {"value": fact.value, "evidence": evidence_list(fact.evidence)}
 
 
 def plan_out(plan: Plan) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def make_plan(
         target=profile.id,
         verdict=verdict,
         compat=compat,
-        facts=tuple(facts[name] for name in sorted(facts)),
+        facts=tuple(facts[name].plain() for name in sorted(facts)),
         decisions=tuple(decisions),
         findings=_sorted(accepted(findings, options.accept)),
         changes=changes_of(bench.fs),

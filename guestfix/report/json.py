@@ -18,7 +18,7 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
         "target": inspection.target,
         "verdict": inspection.verdict,
         "compat": dict(inspection.compat),
-        "facts": {name: fact_out(inspection.facts[name]) for name in sorted(inspection.facts)},
+        "facts": {name: fact_out(inspection.facts[name].plain()) for name in sorted(inspection.facts)},
         "findings": [finding_out(finding) for finding in inspection.findings],
         "versions": dict(inspection.versions),
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from guestfix.base.errors import GuestfixError, PackError
-from guestfix.base.facts import Fact, Finding, Unknown, plain
+from guestfix.base.facts import Fact, Finding, Unknown
 from guestfix.base.record import replace
 from guestfix.base.text import clean, one_line
 from guestfix.catalog.findings import kind_of
@@ -239,7 +239,7 @@ def render_inspection(inspection: Inspection) -> str:
     rows += [f"{name:<8} {value}" for name, value in opened_rows(inspection.guest)]
     rows.append(f"system   {_system(inspection.facts.value)}")
     rows.append(f"verdict  {_verdict(inspection.verdict, inspection.compat)}")
-    facts = [_fact(inspection.facts[name]) for name in sorted(inspection.facts)]
+    facts = [_fact(inspection.facts[name].plain()) for name in sorted(inspection.facts)]
     found = "".join(f"\n{block}" for block in _finding_blocks(inspection.findings))
     return f"{_lines(rows)}\nFacts\n{''.join(facts)}{found}"
 
@@ -248,7 +248,7 @@ def _fact(fact: Fact) -> str:
     if isinstance(fact.value, Unknown):
         shown = f"unknown: {fact.value.reason}"
     else:
-        text = str(plain(fact.value))
+        text = str(fact.value)
         shown = (
             text
             if len(text) <= MAX_VALUE
