@@ -10,6 +10,7 @@ from typing import Any
 
 from guestfix.base.record import frozen
 from guestfix.catalog.findings import FINDINGS, RENAMED
+from guestfix.pack.bind import FACT
 from guestfix.pack.known import known_facts
 from guestfix.pack.model import Pack, Rule, System
 from guestfix.pack.operations import Operation, operations
@@ -78,7 +79,11 @@ def _conditions(rule: Rule) -> Iterable[str]:
 
 
 def _arguments(rule: Rule) -> Iterable[str]:
-    return (given for step in rule.steps for kind, given in step.args.values() if kind == "fact")
+    for step in rule.steps:
+        yield from (given for kind, given in step.args.values() if kind == "fact")
+        texts = [given for kind, given in step.args.values() if kind == "text"]
+        texts += [text for kind, given in step.args.values() if kind == "texts" for text in given]
+        yield from (found[1] for text in (*texts, step.follow_up) for found in FACT.finditer(text))
 
 
 def _findings(pack: Pack) -> list[Entry]:
@@ -154,6 +159,7 @@ def _targets(pack: Pack) -> list[Entry]:
             console=one.console,
             clock=one.clock,
             kernel_arguments=list(one.kernel_args),
+            import_limits=[f"{name}: {_plain(value)}" for name, value in one.limits.items()],
             Linux_drivers=[f"{phase}: {', '.join(names)}" for phase, names in one.drivers.items()],
             Windows_drivers=[f"{phase}: {', '.join(names)}" for phase, names in one.windows_drivers.items()],
             source=f"{one.source}, {one.date}",
@@ -161,6 +167,10 @@ def _targets(pack: Pack) -> list[Entry]:
         )
         for one in sorted(pack.targets.values(), key=lambda one: one.id)
     ]
+
+
+def _plain(value: object) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _policies(pack: Pack) -> list[Entry]:
@@ -172,6 +182,10 @@ def _policies(pack: Pack) -> list[Entry]:
             one.title,
             can_be=list(one.values) or "any text",
             by_default=one.default,
+            by_default_for=[
+                f"{' on '.join(name for name in (two.system, two.target) if name)}: {two.value}"
+                for two in one.default_for
+            ],
             asked_by=asked.get(f"policy.{one.id}", []),
             to_do=f"--policy {one.id}=VALUE",
         )
