@@ -37,27 +37,25 @@ def text_of(src: bytes, what: str) -> str:
     return src.decode("utf-8", "surrogateescape").replace("\r\n", "\n").replace("\0", "\ufffd")
 
 
-def sentences(
-    text: str, sentence: pp.ParserElement, comment: pp.ParserElement, what: str
-) -> Iterator[tuple[int, pp.ParseResults | Odd]]:
+_HERE = pp.Empty().set_parse_action(lambda _, at, __: at)
+_ODD = pp.Regex(r"[^\n]+").set_parse_action(lambda found: found[0].rstrip()[:ODD_TEXT])
+
+
+def text_grammar(sentence: pp.ParserElement, comment: pp.ParserElement) -> pp.ParserElement:
+    """Return the grammar of a text of sentences, for :func:`sentences`; to be made once, since it changes its parts."""
+    return pp.ZeroOrMore(pp.Group(_HERE + (pp.Group(sentence) | _ODD))).ignore(comment).parse_with_tabs()
+
+
+def sentences(text: str, grammar: pp.ParserElement, what: str) -> Iterator[tuple[int, pp.ParseResults | Odd]]:
     """Yield the line and the result of each sentence of a text; what is none goes by as an Odd, line by line.
 
-    Raises TooLarge beyond MAX_STATEMENTS.
+    Raises TooLarge for more than MAX_STATEMENTS lines that are no comments, signs of equality and braces.
     """
+    lines = sum(1 for line in text.split("\n") if line.strip() and line.lstrip()[0] != "#")
+    if lines + sum(map(text.count, "={}")) > MAX_STATEMENTS:
+        raise TooLarge(f"{what} has more than {MAX_STATEMENTS} statements")
     starts = [0, *(at + 1 for at, letter in enumerate(text) if letter == "\n")]
-    count = 0
-
-    def here(_: str, at: int, __: pp.ParseResults) -> int:
-        nonlocal count
-        count += 1
-        if count > MAX_STATEMENTS + 1:  # the last try finds the end
-            raise TooLarge(f"{what} has more than {MAX_STATEMENTS} statements")
-        return at
-
-    place = pp.Empty().set_parse_action(here)
-    odd = pp.Regex(r"[^\n]+").set_parse_action(lambda found: found[0].rstrip()[:ODD_TEXT])
-    whole = pp.ZeroOrMore(pp.Group(place + (pp.Group(sentence) | odd))).ignore(comment).parse_with_tabs()
-    for at, found in whole.parse_string(text):
+    for at, found in grammar.parse_string(text):
         line = bisect_right(starts, at)
         yield line, Odd(line, found) if isinstance(found, str) else found
 

@@ -87,11 +87,12 @@ _TEXT = pp.Regex(r'"(?:[^"\\]|\\.)*"')
 _VALUE = (pp.Opt(pp.Regex('[ei](?=")')) + _TEXT).set_parse_action(_value)
 _KEY = pp.Group(_NAME + pp.Opt(_ATTRIBUTE) + _OPERATOR + _VALUE)
 _KEYS = pp.ZeroOrMore(_KEY + pp.Opt(pp.Suppress(",")))
+_BEGIN = _KEYS + pp.Suppress(pp.Regex(r"(?s:.*)"))
 
 
 def keys_of(text: str, *, whole: bool = False) -> tuple[Key, ...] | None:
     """Return a rule's keys up to the first thing that is none; None for that where the rule must be whole."""
-    found = sentence_of(text, 1, _KEYS if whole else _KEYS + pp.Suppress(pp.Regex(r"(?s:.*)")))
+    found = sentence_of(text, 1, _KEYS if whole else _BEGIN)
     return None if isinstance(found, Odd) else tuple(_key(one) for one in found)
 
 

@@ -1,27 +1,78 @@
 """nft(8) rule files: what they do with a new TCP connection to a port.
 
-Read as blocks (``table``, ``chain``, ``set``) and rules, one a line or ended by ``;``. Commands of the
-form ``add rule inet filter input ...`` are read too. An ``include`` is left to the caller.
+    file = (table | chain | set | rule | statement)*      table = "table" word* "{" (chain | set | statement)* "}"
+    chain = "chain" word* "{" statement* "}"               set = ("set" | "map") word* "{" statement* "}"
+    rule = "rule" family table chain word*                 "add", "create" or "insert" may stand before each
+    statement = word*, up to ";" or the end of the line    word = quoted text | "{" any "}" | letters
+
+Blocks that are open at the end of the file are closed there. An ``include`` is left to the caller.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
 
-from guestfix.base.patterns import regex
+import pyparsing as pp
+
 from guestfix.base.record import field, frozen, mutable
 from guestfix.formats.network.firewall import CLOSED, LIMITED, port_in
 from guestfix.formats.network.packetfilter import MAYBE, NO, YES, Answer, Chain, FilterRule, decide
 
-_WORD = regex(r'"[^"\n]*"|[{};]|\n|[^\s{};"#]+|#[^\n]*|"')
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": "", "queue": ""}
-_BLOCKS = ("table", "chain", "set", "map")
-_COMMANDS = ("add", "create", "insert")
 _FAMILIES = ("ip", "inet")
-MAX_WORDS = 500_000
+MAX_BYTES = 128 * 1024
+"""A larger file is not read: what it does can't be told."""
+
 MAX_SET = 4096
 """Characters of a named set that is looked into; ports take few, and only ports are asked for."""
+
+
+@frozen
+class _Words:
+    """A statement, or the head of a block: its words and the place of the first."""
+
+    texts: tuple[str, ...]
+    at: int
+
+
+@frozen
+class _Block:
+    head: _Words
+    inside: tuple[Any, ...]
+
+
+def _braced(found: pp.ParseResults) -> str:
+    text = re.sub(r"#[^\n]*", "", found[0])
+    return " ".join(re.sub(r"([{};])", r" \1 ", text).split())
+
+
+_INNER = r"[^{}#]|#[^\n]*"
+_BRACED = pp.Regex(rf"\{{(?:{_INNER}|\{{(?:{_INNER}|\{{(?:{_INNER})*\}})*\}})*\}}").set_parse_action(_braced)
+_WORD = pp.Regex(r'"[^"\n]*"|[^\s{};"#]+|"')
+_END = pp.Suppress(pp.Regex(r"[\n;]"))
+_HERE = pp.Empty().set_parse_action(lambda _, at, __: at)
+
+
+def _words(head: pp.ParserElement, more: pp.ParserElement) -> pp.ParserElement:
+    return (_HERE + head + pp.ZeroOrMore(more)).set_parse_action(lambda found: _Words(tuple(found[1:]), found[0]))
+
+
+def _block(word: str, inside: pp.ParserElement) -> pp.ParserElement:
+    head = _words(pp.Regex(rf"(?:{word})(?![^\s{{}};\"#])"), _WORD) + pp.Suppress("{")
+    body = pp.ZeroOrMore(_END | inside | pp.Suppress(pp.Regex(r"\{+"))) + (pp.Suppress("}") | pp.StringEnd())
+    return (head + body).set_parse_action(lambda found: _Block(found[0], tuple(found[1:])))
+
+
+_STATEMENT = _words(_WORD | _BRACED, _WORD | _BRACED)
+_CHAIN, _SET = _block("chain", _STATEMENT), _block("set|map", _STATEMENT)
+_TABLE = _block("table", _CHAIN | _SET | _STATEMENT)
+_COMMAND = pp.Suppress(pp.Regex(r"(?:add|create|insert)(?![^\s{};\"#])"))
+_ALL = pp.ZeroOrMore(_END | (pp.Opt(_COMMAND) + (_TABLE | _CHAIN | _SET | _STATEMENT)) | pp.Suppress(pp.Regex("[{}]+")))
+_BLANK = pp.Regex(r"[ \t\r\f\v]+|#[^\n]*").leave_whitespace()
+_FILE = _ALL.leave_whitespace().ignore(_BLANK).parse_with_tabs()
 
 
 @mutable
@@ -30,16 +81,69 @@ class _Table:
     sets: dict[str, str] = field(default_factory=dict)
 
 
-@frozen
-class _Word:
-    text: str
-    line: int
+class _Reader:
+    """Puts a file's tables together, each rule judged for a new connection to port."""
+
+    def __init__(self, src: bytes, port: int) -> None:
+        self.text, self.port = src.decode("utf-8", "replace"), port
+        self.starts = [0, *(at + 1 for at, letter in enumerate(self.text) if letter == "\n")]
+        self.tables: dict[str, _Table] = {}
+        for one in _FILE.parse_string(self.text):
+            if isinstance(one, _Block):
+                self._top(one)
+            elif one.texts[0] == "rule" and len(one.texts) > 4:
+                self._rule(self._table(" ".join(one.texts[1:3])), one.texts[3], one.texts[4:], one.at)
+
+    def _table(self, name: str) -> _Table:
+        return self.tables.setdefault(name, _Table())
+
+    def _line(self, at: int) -> int:
+        return bisect_right(self.starts, at)
+
+    def _top(self, block: _Block) -> None:
+        kind, *names = block.head.texts
+        family = names[0] if len(names) > 1 else "ip"
+        judged = family in _FAMILIES
+        if kind == "table":
+            table = self._table(" ".join(names[:2]) if len(names) > 1 else f"ip {(*names, kind)[0]}")
+            for one in block.inside:
+                if isinstance(one, _Block):
+                    self._part(table, one, judged)
+            return
+        self._part(self._table(" ".join(names[:2]) if len(names) > 1 else f"ip {(*names, kind)[0]}"), block, judged)
+
+    def _part(self, table: _Table, block: _Block, judged: bool) -> None:
+        name = block.head.texts[-1]
+        if block.head.texts[0] != "chain":
+            for one in block.inside:
+                if one.texts[0] == "elements":
+                    text = one.texts[-1].strip("{} ").replace(" ", "")
+                    table.sets[name] = text if len(text) <= MAX_SET else "?"
+            return
+        chain = table.chains.setdefault(name, Chain())
+        for one in block.inside:
+            texts = one.texts
+            if texts[0] == "type" and "hook" in texts:
+                chain.hooked = judged and texts[1:2] == ("filter",) and "input" in texts
+                chain.line = self._line(one.at)
+            elif texts[0] == "policy":
+                chain.policy = "drop" if texts[1:2] == ("drop",) else "accept"
+                chain.line = self._line(one.at)
+            else:
+                self._rule(table, name, texts, one.at)
+
+    def _rule(self, table: _Table, chain: str, texts: Sequence[str], at: int) -> None:
+        match, verdict, target = _Judge(list(texts), self.port, table.sets).run()
+        rule = FilterRule(match, verdict, target, self._line(at), " ".join(texts)[:200])
+        table.chains.setdefault(chain, Chain()).rules.append(rule)
 
 
 def judge(src: bytes, port: int) -> Answer | None:
     """Return the strictest answer of all input chains for IPv4, or None where there is none."""
+    if len(src) > MAX_BYTES:
+        return Answer(LIMITED, 1, f"more than {MAX_BYTES} bytes")
     answers = []
-    for table in _parse(src, port).values():
+    for table in _Reader(src, port).tables.values():
         answers += [decide(table.chains, chain) for chain in table.chains.values() if chain.hooked]
     order = (CLOSED, LIMITED)
     return min(answers, key=lambda one: order.index(one.state) if one.state in order else len(order), default=None)
@@ -49,153 +153,6 @@ def includes(src: bytes) -> list[str]:
     """Return the paths or patterns that the file includes."""
     found = re.findall(rb'^[ \t]*include[ \t]+"([^"\n]{1,4096})"', src, re.MULTILINE)
     return [one.decode("utf-8", "replace") for one in found]
-
-
-def _words(src: bytes) -> Iterator[_Word]:
-    line = 1
-    for count, match in enumerate(_WORD.finditer(src.decode("utf-8", "replace"))):
-        if count > MAX_WORDS:
-            return
-        text = match[0]
-        if not text.startswith("#"):
-            yield _Word(text, line)
-        line += text == "\n"
-
-
-class _Reader:
-    def __init__(self, src: bytes, port: int) -> None:
-        self.words = list(_words(src))
-        self.at = 0
-        self.port = port
-        self.tables: dict[str, _Table] = {}
-
-    def statement(self) -> list[_Word]:
-        """Return the words up to the end of the line, a semicolon or an opening or closing block.
-
-        Braces inside a rule (``{ 22, 80 }``) belong to it; a block's brace is left where it is.
-        """
-        found: list[_Word] = []
-        while self.at < len(self.words):
-            word = self.words[self.at]
-            if word.text in ("\n", ";"):
-                self.at += 1
-                if found:
-                    break
-                continue
-            if word.text == "}" or (word.text == "{" and self._opens_block(found)):
-                break
-            if word.text == "{":
-                found.append(_Word(self._braced(), word.line))
-                continue
-            self.at += 1
-            found.append(word)
-        return found
-
-    @staticmethod
-    def _opens_block(words: Sequence[_Word]) -> bool:
-        return any(word.text in _BLOCKS for word in words[:2]) and words[0].text in (*_BLOCKS, *_COMMANDS)
-
-    def _braced(self) -> str:
-        """Take a set in braces as one word."""
-        depth, parts = 0, []
-        while self.at < len(self.words):
-            text = self.words[self.at].text
-            self.at += 1
-            depth += {"{": 1, "}": -1}.get(text, 0)
-            parts.append(text if text != "\n" else " ")
-            if depth <= 0:
-                break
-        return " ".join(parts)
-
-    def peek(self) -> str:
-        return self.words[self.at].text if self.at < len(self.words) else ""
-
-    def run(self) -> None:
-        """Read the whole file."""
-        while self.at < len(self.words):
-            words = self.statement()
-            if not words:
-                self.at += 1  # a closing brace too many
-                continue
-            texts = [word.text for word in words]
-            if texts[0] in _COMMANDS:
-                texts, words = texts[1:], words[1:]
-            if texts and texts[0] in _BLOCKS and self.peek() == "{":
-                self.at += 1
-                self._top(texts)
-            elif texts[:1] == ["rule"] and len(texts) > 4:
-                self._rule(self._table(" ".join(texts[1:3])), texts[3], words[4:])
-
-    def _table(self, name: str) -> _Table:
-        return self.tables.setdefault(name, _Table())
-
-    def _top(self, texts: Sequence[str]) -> None:
-        family = texts[1] if len(texts) > 2 else "ip"
-        table = self._table(f"{family} {texts[2]}" if texts[0] != "table" and len(texts) > 3 else self._name(texts))
-        if texts[0] == "table":
-            self._body(table, family in _FAMILIES)
-        elif texts[0] == "chain":
-            self._chain(table, texts[-1], family in _FAMILIES)
-        else:
-            self._set(table, texts[-1])
-
-    @staticmethod
-    def _name(texts: Sequence[str]) -> str:
-        return " ".join(texts[1:3]) if len(texts) > 2 else f"ip {texts[-1]}"
-
-    def _body(self, table: _Table, judged: bool) -> None:
-        while self.at < len(self.words):
-            words = self.statement()
-            texts = [word.text for word in words]
-            if not texts:
-                self.at += 1
-                return
-            if self.peek() == "{":
-                self.at += 1
-                if texts[0] == "chain":
-                    self._chain(table, texts[-1], judged)
-                else:
-                    self._set(table, texts[-1])
-
-    def _set(self, table: _Table, name: str) -> None:
-        """Keep a set's elements as text; the block is passed over."""
-        while self.at < len(self.words):
-            words = self.statement()
-            if not words:
-                self.at += 1
-                return
-            if words[0].text == "elements":
-                text = words[-1].text.strip("{} ").replace(" ", "")
-                table.sets[name] = text if len(text) <= MAX_SET else "?"
-
-    def _chain(self, table: _Table, name: str, judged: bool) -> None:
-        chain = table.chains.setdefault(name, Chain())
-        while self.at < len(self.words):
-            words = self.statement()
-            texts = [word.text for word in words]
-            if not texts:
-                self.at += 1
-                return
-            if texts[0] == "type" and "hook" in texts:
-                chain.hooked = judged and texts[1:2] == ["filter"] and "input" in texts
-                chain.line = words[0].line
-            elif texts[0] == "policy":
-                chain.policy = "drop" if texts[1:2] == ["drop"] else "accept"
-                chain.line = words[0].line
-            else:
-                self._rule(table, name, words)
-
-    def _rule(self, table: _Table, chain: str, words: Sequence[_Word]) -> None:
-        texts = [word.text for word in words]
-        match, verdict, target = _Judge(texts, self.port, table.sets).run()
-        rule = FilterRule(match, verdict, target, words[0].line, " ".join(texts)[:200])
-        table.chains.setdefault(chain, Chain()).rules.append(rule)
-
-
-def _parse(src: bytes, port: int) -> dict[str, _Table]:
-    reader = _Reader(src, port)
-    reader.run()
-    return reader.tables
 
 
 class _Judge:
@@ -271,8 +228,8 @@ class _Judge:
     def _state(self) -> int:
         key = self.take()
         if self.texts[self.at : self.at + 1] == ["vmap"]:
-            self.at += 2
-            return NO if "new" not in self.texts[self.at - 1] else MAYBE
+            self.at += 1
+            return NO if "new" not in self.take() else MAYBE
         value, negated = self._value()
         if key != "state":
             return MAYBE

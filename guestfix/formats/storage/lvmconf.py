@@ -13,7 +13,7 @@ import pyparsing as pp
 
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
-from guestfix.formats.grammar import Odd, sentences, text_of
+from guestfix.formats.grammar import Odd, sentences, text_grammar, text_of
 
 Scalar: TypeAlias = int | float | str
 Value: TypeAlias = Scalar | tuple[Scalar, ...]
@@ -66,8 +66,7 @@ _NAME = _STRING | pp.Regex(r"[^\s={}\[\],#\"']+")
 _SETTING = _NAME("name") + pp.Suppress("=") + (_ARRAY | _SCALAR)
 _SECTION = _NAME("open") + pp.Suppress("{")
 _CLOSE = pp.Literal("}")("close")
-_SENTENCE = _SETTING | _SECTION | _CLOSE
-_COMMENT = pp.Regex(r"#[^\n]*")
+_TEXT = text_grammar(_SETTING | _SECTION | _CLOSE, pp.Regex(r"#[^\n]*"))
 
 
 def read(src: bytes) -> LvmConf:
@@ -75,7 +74,7 @@ def read(src: bytes) -> LvmConf:
     settings: list[Setting] = []
     odd: list[Odd] = []
     sections: list[str] = []
-    for line, found in sentences(text_of(src, "lvm.conf"), _SENTENCE, _COMMENT, "lvm.conf"):
+    for line, found in sentences(text_of(src, "lvm.conf"), _TEXT, "lvm.conf"):
         if isinstance(found, Odd):
             odd.append(found)
         elif "open" in found and len(sections) < MAX_DEPTH:

@@ -141,6 +141,8 @@ NFTABLES = [
     ("mapped to drop", "accept", "tcp dport vmap { 22 : drop, 80 : accept }", "closed", 13),
     ("not in the map", "drop", "tcp dport vmap { 80 : accept }", "closed", 10),
     ("states by map", "drop", "ct state vmap { established : accept, related : accept, invalid : drop }", "closed", 10),
+    ("new ones by map", "drop", "ct state vmap { new : accept, established : accept }", "closed", 10),
+    ("a map that is missing", "drop", "tcp dport 22 accept; ct state vmap", "open", 13),
     ("from a network", "drop", "ip saddr @trusted tcp dport 22 accept", "limited", 13),
     ("not from lo", "drop", 'iifname != "lo" tcp dport 22 accept', "open", 13),
     ("on one interface", "drop", 'iifname "ens192" tcp dport 22 accept', "limited", 13),
