@@ -170,6 +170,7 @@ def _case(pack: Pack) -> Schema:
         "disks": {"anyOf": [disks, disks["properties"]["disks"]]},
         "policy": _mapping(policies, policies),
         "rules": TEXTS,
+        "fails": TEXTS,
         "confidence": _one_of(CONFIDENCES),
     }
     return _mapping(CASE_KEYS, known, ("title",))
