@@ -38,7 +38,7 @@ EXITS = """exit status:
   1   report: changes are planned; test: a case failed; compat diff: the tables differ
   2   blocked: a finding, the guest's state or an unusable input forbids it; nothing was written
   3   apply failed, and everything was put back as it was
-  4   apply or revert failed half way; run revert once the cause is mended
+  4   apply or revert failed half way; run revert once the cause is fixed
   64  the command line can't be used as given
   70  a defect of guestfix itself
 """

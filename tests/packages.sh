@@ -24,7 +24,7 @@ else
     said=$(mktemp)
     trap 'rm -f "$said"' EXIT
     echo "tests/packages.sh: installing $missing" >&2
-    apt-get update -qq >"$said" 2>&1 || { cat "$said" && echo "going on with the lists at hand"; } >&2
+    apt-get update -qq >"$said" 2>&1 || { cat "$said" && echo "continuing with the lists at hand"; } >&2
     # shellcheck disable=SC2086
     if ! apt-get install -qq -y --no-install-recommends $missing >"$said" 2>&1; then
         for name in $missing; do

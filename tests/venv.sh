@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make the environment .venv, where it is missing or does not work, and install guestfix into it from this folder:
 # `core` what it needs to run, `dev` what its tests need too. Does nothing where that is done already.
-# An environment that works is kept, whichever Python made it; another is taken away whole, never made anew over the old.
+# An environment that works is kept, whichever Python made it; another is taken away whole, never made again over the old.
 # Exit status 69: something is missing that only the administrator can install; the line that does it is printed.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,7 +36,7 @@ find_python() {
 install() {
     say "installing$1"
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq >&2 || say "apt-get update failed; going on with the lists at hand"
+    apt-get update -qq >&2 || say "apt-get update failed; continuing with the lists at hand"
     # shellcheck disable=SC2086
     apt-get install -qq -y --no-install-recommends $1 >&2
 }

@@ -13,7 +13,7 @@ from typing import Any
 
 ACTIONS: dict[str, str] = {
     "boot.fallback_loader": "boot.fallback:make_fallback",
-    "boot.mend_sources": "boot.agree:mend_sources",
+    "boot.fix_sources": "boot.agree:fix_sources",
     "boot.repair_default": "boot.menu:repair_default",
     "boot.set_devices": "boot.args:set_devices",
     "boot.unblock_drivers": "boot.args:unblock_drivers",

@@ -59,7 +59,7 @@ def _clear(guest: GuestWriter) -> None:
         clear_drafts(guest)
     except (OSError, GuestError) as error:
         what = "what an interrupted apply left can't be cleared, and nothing was changed"
-        raise ApplyError(f"{what}: {error}", restored=True, remedy="mend the cause, then apply again") from error
+        raise ApplyError(f"{what}: {error}", restored=True, remedy="fix the cause, then apply again") from error
 
 
 def _undone(guest: GuestWriter, journal: Journal, error: OSError | GuestError) -> ApplyError:
@@ -72,13 +72,13 @@ def _undone(guest: GuestWriter, journal: Journal, error: OSError | GuestError) -
             f"writing failed ({reason}), and undoing it failed too ({second})",
             restored=False,
             where=where,
-            remedy="mend the cause, then run: guestfix revert GUEST",
+            remedy="fix the cause, then run: guestfix revert GUEST",
         )
     return ApplyError(
         f"writing failed: {reason}; everything is as it was before",
         restored=True,
         where=where,
-        remedy=remedy_of(error) or "mend the cause (room, permission, a read-only mount), then apply again",
+        remedy=remedy_of(error) or "fix the cause (room, permission, a read-only mount), then apply again",
     )
 
 

@@ -122,7 +122,7 @@ def next_home(guest: GuestFS) -> str:
     problem = home_problem(guest)
     if problem is not None:
         where, what = problem
-        raise Blocked(f"no journal can be kept in the guest: {what}", where=where, remedy="mend it, then apply again")
+        raise Blocked(f"no journal can be kept in the guest: {what}", where=where, remedy="fix it, then apply again")
     numbers = _numbered(guest)
     name = f"{int(numbers[-1]) + 1 if numbers else 1:04d}"
     if len(name) > MAX_DIGITS:

@@ -54,7 +54,7 @@ def revert(guest: GuestWriter, *, force: bool = False) -> Reverted:
             f"restoring failed: {what}",
             restored=False,
             where=place or where,
-            remedy="mend the cause, then run revert again: it goes on where it stopped",
+            remedy="fix the cause, then run revert again: it resumes where it stopped",
         ) from error
     return Reverted(tuple(dict.fromkeys(restored)), tuple(one.home for one in journals[::-1]), aside)
 

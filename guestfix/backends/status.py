@@ -15,7 +15,7 @@ from guestfix.base.record import frozen
 
 @frozen
 class Status:
-    """One backend: what it is for, whether it works here, what is missing, and the command that mends it."""
+    """One backend: what it is for, whether it works here, what is missing, and the command that fixes it."""
 
     name: str
     title: str

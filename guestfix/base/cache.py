@@ -1,7 +1,7 @@
 """What was compiled from text and may be kept between runs: JSON in the user's cache folder.
 
 XDG base directory specification. It holds data only, named by a digest of what it was made from, so a stale
-or broken file is at worst ignored and written anew; a folder that can't be written is no reason to fail.
+or broken file is at worst ignored and rewritten; a folder that can't be written is no reason to fail.
 
 What another user could have written is not read: folder and file must belong to this user, with no right to write
 for anybody else, and be no links; the file begins with the SHA-256 of what it holds.

@@ -84,7 +84,7 @@ def insert_lines(src: bytes, at: int, *lines: bytes) -> Splice:
     """Return the splice that puts whole lines at ``at``: where a line begins, or at the file's end.
 
     They end as the file's lines do. Nothing is joined: a last line without an ending gets one first, and one
-    that goes on in the next by a final backslash gets an empty line. Every editor adds lines by this alone.
+    that continues in the next by a final backslash gets an empty line. Every editor adds lines by this alone.
     """
     end = newline_of(src)
     lead = end if at and src[at - 1 : at] != b"\n" else b""

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class _Factory:
-    """A field's default that is made anew for each record."""
+    """A field's default that is regenerated for each record."""
 
     __slots__ = ("make",)
 
@@ -25,7 +25,7 @@ class _Factory:
 
 
 def field(*, default_factory: Callable[[], Any]) -> Any:
-    """Return the default of a field whose value is made anew for each record."""
+    """Return the default of a field whose value is regenerated for each record."""
     return _Factory(default_factory)
 
 

@@ -92,7 +92,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         metavar="CODE",
         action="append",
         default=[],
-        help="go on despite blockers with this code (repeatable)",
+        help="continue despite blockers with this code (repeatable)",
     )
     parser.add_argument(
         "--payload", metavar="PATH", help="folder or ISO image with drivers for the target (virtio-win, ...)"

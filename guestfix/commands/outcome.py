@@ -67,7 +67,7 @@ def untouched(guest: GuestFS) -> Iterator[None]:
         if not isinstance(guest, ImageWriter) or error.restored:
             raise
         what = f"{error.what}; the disk images are as they were, for nothing was written to them yet"
-        remedy = remedy_of(error.__cause__) or "mend the cause, then apply again"
+        remedy = remedy_of(error.__cause__) or "fix the cause, then apply again"
         raise ApplyError(what, restored=True, where=error.where, remedy=remedy) from error
 
 

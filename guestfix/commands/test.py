@@ -15,7 +15,7 @@ from guestfix.pack.cache import load_pack
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("path", metavar="DIR", nargs="?", default="rules", help="a rule pack or a folder in it (rules)")
-    parser.add_argument("--bless", action="store_true", help="write the golden reports anew; read them afterwards")
+    parser.add_argument("--bless", action="store_true", help="rewrite the golden reports; read them afterwards")
     add_packs(parser)
     add_format(parser)
 

@@ -3,7 +3,7 @@
 rule = (key ","?)*                 key = NAME ("{" attribute "}")? operator value
 operator = "==" | "!="             these match; the others assign: "=" | "+=" | "-=" | ":="
 value = ("e" | "i")? '"' text '"'  e: escapes as in C; i: compared without regard to case
-a line that ends with a backslash goes on with the next; a line that begins with "#" is a comment
+a line that ends with a backslash continues with the next; a line that begins with "#" is a comment
 """
 
 from __future__ import annotations
@@ -115,13 +115,13 @@ def read(src: bytes) -> Rules:
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each line with those that it goes on with; comments and empty lines are no rules."""
+    """Yield each line with those that it continues with; comments and empty lines are no rules."""
     lines = text.split("\n")
     if len(lines) > MAX_STATEMENTS:
         raise TooLarge(f"a file of udev rules has more than {MAX_STATEMENTS} lines")
     begun, parts = 0, list[str]()
     for number, line in enumerate(lines, 1):
-        if line.lstrip().startswith("#"):  # inside a rule that goes on, too
+        if line.lstrip().startswith("#"):  # inside a rule that continues, too
             continue
         begun = begun if parts else number
         parts.append(line.removesuffix("\\"))

@@ -246,7 +246,7 @@ def _check_cover(rows: list[_Row], system: System, problems: list[Problem]) -> N
         keys.append((release, key if key is not None else ()))
     for row in rows:
         if row.span.low and not any(row.span.holds(key) for _, key in keys):
-            problems.append(row.mark.problem(f"no known release lies in {row.text!r}: mend it or add to 'releases'"))
+            problems.append(row.mark.problem(f"no known release lies in {row.text!r}: correct it or add to 'releases'"))
     if not rows:
         return
     first = min(row.span.low for row in rows)

@@ -247,7 +247,7 @@ def _undecided_findings(decisions: Iterable[Decision], bench: Workbench) -> list
     for names, waiting in rules.items():
         known = (bench.facts.get(name) for name in names)
         reasons = [fact.value.reason for fact in known if fact and isinstance(fact.value, Unknown)]
-        summary = f"{_rules_text(waiting)} can't be decided, for {', '.join(names)} is unknown"
+        summary = f"{_rules_text(waiting)} can't be decided because {', '.join(names)} is unknown"
         why = f": {'; '.join(dict.fromkeys(reasons))}" if reasons else ""
         rule = waiting[0] if len(waiting) == 1 else ""
         found.append(Finding("GF-RULE-UNDECIDED", "info", summary + why, _fact_evidence(bench, names), "", rule))

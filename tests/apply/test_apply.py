@@ -157,7 +157,7 @@ def test_a_plan_whose_guest_changed_is_refused_and_names_the_file(root):
 def test_a_blocker_forbids_apply(root):
     blocked = replace(
         plan_for(DirectoryGuest(str(root)), every_kind),
-        findings=(Finding("GF-FSTAB-UNREADABLE", "blocker", "no way", remedy="mend it"),),
+        findings=(Finding("GF-FSTAB-UNREADABLE", "blocker", "no way", remedy="fix it"),),
     )
     with pytest.raises(Blocked, match="GF-FSTAB-UNREADABLE: no way"):
         apply_plan(DirectoryGuest(str(root)), blocked)

@@ -99,7 +99,7 @@ def check(root: Path) -> list[str]:
 
 
 def checked(root: Path) -> Verdict:
-    """Read and judge the image anew."""
+    """Read and judge the image again."""
     initramfs_images._scans.clear()
     return judge(DirectoryGuest(str(root)), Facts(), load_pack().targets["kvm-virtio"], BOOT)
 

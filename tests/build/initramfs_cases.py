@@ -1,6 +1,6 @@
 """Write the guests of the cases below rules/fix/initramfs: ``python -m tests.build.initramfs_cases``.
 
-A test builds them anew and compares, so that what is in the repository has a source that can be read.
+A test builds them again and compares, so that what is in the repository has a source that can be read.
 """
 
 from __future__ import annotations

@@ -301,7 +301,7 @@ def efi(name: str) -> bytes:
 
 
 def main() -> None:
-    """Write the binary files of every bundled guest anew."""
+    """Write the binary files of every bundled guest again."""
     for name in KERNELS:
         root = GUESTS / name / "root"
         for kernel in KERNELS[name]:

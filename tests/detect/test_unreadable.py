@@ -1,4 +1,4 @@
-"""Any look-up in a guest may fail: detection goes on without it and raises nothing."""
+"""Any look-up in a guest may fail: detection continues without it and raises nothing."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def kept(guest: GuestFS, path: str) -> tuple[Any, ...]:
 
 
 def killed_at_random(writer: str, paths: list[Path], rng: random.Random, times: int) -> None:
-    """Kill apply at random moments: the images stay as they are, nothing goes on, and the next apply works."""
+    """Kill apply at random moments: the images stay as they are, nothing continues, and the next apply works."""
     before = [digest(path) for path in paths]
     words = ("apply", *uris(writer, paths), "--target", TARGET, "--format", "json")
     start = time.monotonic()

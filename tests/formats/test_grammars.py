@@ -56,7 +56,7 @@ HOSTILE = {
     "stars": b"interface-name:" + b"*a" * 4_000,
     "commas": b"," * 500_000,
     "comments": b"#\n" * 250_000,
-    "lines that go on": b"ARRAY x\n" + b" y\n" * 150_000,
+    "lines that continue": b"ARRAY x\n" + b" y\n" * 150_000,
     "distinct rules": b"".join(b"\n-A INPUT -s 10.0.0.1 -m x --y %d -j ACCEPT" % number for number in range(6_000)),
     "tables": b"table t { chain c { " * 12_000,
     "braces": b"x " + b"{" * 250_000,
@@ -65,7 +65,7 @@ HOSTILE = {
     "chains": b"chain a { }\n" * 20_000,
     "open quotes": b'"a ' * 80_000,
     "options": b" -p tcp ! --x" * 300 + b"\n-A INPUT" + b" -p" * 80_000,
-    "rules that go on": b'NAME="x", \\\n' * 40_000,
+    "rules that continue": b'NAME="x", \\\n' * 40_000,
 }
 
 

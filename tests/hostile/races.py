@@ -1,7 +1,7 @@
 """Guests whose folders and files are swapped with links by another process while guestfix reads and writes them.
 
 Every link leads out of the guest: by an absolute name, or by more ``..`` than there are folders. The guest holds a
-mirror of the place that the link names, so that whoever resolves it inside the guest goes on undisturbed, and whoever
+mirror of the place that the link names, so that whoever resolves it inside the guest continues undisturbed, and whoever
 resolves it on the host reads, or changes, the tree outside.
 
     python -m tests.hostile.races --runs 10000
@@ -212,7 +212,7 @@ def as_user(user: int, call: Callable[[], None]) -> bool:
                 os.setuid(user)
             call()
             status = 0
-        except BaseException:  # noqa: BLE001 - the child must not go on as the parent
+        except BaseException:  # noqa: BLE001 - the child must not continue as the parent
             import traceback
 
             traceback.print_exc()

@@ -301,7 +301,7 @@ READINGS = {
     "zero-sectors": (EXTENT + '\nRW 0 FLAT "own.raw" 0', "the wrong numbers"),
     "more-behind": (EXTENT + " # x", "is no extent that every reader takes for one"),
     "carriage-return": (EXTENT.replace(" FLAT", "\rFLAT"), "control characters"),
-    "after-the-end": (EXTENT + '\n\0\nRW 100 FLAT "own.raw" 0', "goes on after its end"),
+    "after-the-end": (EXTENT + '\n\0\nRW 100 FLAT "own.raw" 0', "continues after its end"),
     "parent-twice": ("parentCID=12345678\n" + EXTENT, "has parentCID twice"),
     "type-in-comment": ('# createType="vmfs"\n' + EXTENT, "has createType twice"),
     "field-twice": ('ddb.x = "1"\nddb.x = "2"\n' + EXTENT, "has ddb.x twice"),

@@ -21,7 +21,7 @@ _MADE = ("BOOT_IMAGE", "initrd", "single", "recovery", "vt.handoff", "LANG")
 """What loaders, grubby and kernel-install write by themselves, or for one entry alone."""
 
 
-def mend_sources(bench: Workbench) -> None:
+def fix_sources(bench: Workbench) -> None:
     """Make /etc/default/grub and /etc/kernel/cmdline name every argument that the default entry has.
 
     An argument that a source gives another value is the administrator's newer choice, and stays. What a
@@ -42,7 +42,7 @@ def mend_sources(bench: Workbench) -> None:
 
 
 def _tuned(known: list[Source]) -> set[str]:
-    """Return the arguments that tuned keeps in a variable of its own; it writes them anew by itself."""
+    """Return the arguments that tuned keeps in a variable of its own; it rewrites them by itself."""
     loader = [one for one in known if one.form in ("grubcfg", "grubenv")]
     lines = [line for one in loader for line in argplaces.lines_of(one.src, one.form)]
     return {text for line in lines if not line.takes_more for text in line.texts()}

@@ -184,7 +184,7 @@ def _report_image(bench: Workbench, default: MenuEntry | None) -> None:
                 "blocker" if vital else "warning",
                 f"the unified kernel image that boots has the argument {word} built in",
                 Evidence(default.path, 0, word),
-                remedy="write its UUID into /etc/kernel/cmdline in the guest and make the image anew",
+                remedy="write its UUID into /etc/kernel/cmdline in the guest and rebuild the image",
             )
 
 

@@ -46,7 +46,7 @@ ARCHES = (
 def make_fallback(bench: Workbench) -> None:
     """Make the EFI system partition boot without NVRAM entries.
 
-    shim becomes the fallback and keeps its own GRUB and MokManager beside it, so Secure Boot goes on
+    shim becomes the fallback and keeps its own GRUB and MokManager beside it, so Secure Boot keeps
     working; without shim GRUB itself does. A small grub.cfg beside them leads to the real one. A fallback
     that is there already stays, but a shim that lacks its GRUB gets it.
     """

@@ -49,7 +49,7 @@ def repair_default(bench: Workbench) -> None:
             "warning",
             f"{problem}, and no other entry can be chosen: none has a kernel file that is there",
             *facts.evidence(BOOT_DEFAULT),
-            remedy="see that /boot is complete, then make the menu anew in the guest",
+            remedy="see that /boot is complete, then regenerate the menu in the guest",
         )
         return
     order = {id(entry): -at for at, entry in enumerate(entries)}

@@ -227,7 +227,7 @@ def _modules_of_start(segment: Segment, names: Iterable[str]) -> None:
 def pack(segment: Segment, stream: IO[bytes]) -> tuple[list[Splice], str]:
     """Return how an image changes, and how the report calls that. ``stream`` is the image.
 
-    Where the last segment's compression lets it, its archive goes on, so that every program that lists or unpacks an
+    Where the last segment's compression lets it, its archive continues, so that every program that lists or unpacks an
     image sees what was added; that is read back before it is believed. Else an archive of the same compression follows
     directly, before any padding. An archive that isn't compressed has to begin at a multiple of four bytes, so zero
     bytes lead to it; after lzma, on whose end decoders don't agree, such an archive follows.
@@ -237,7 +237,7 @@ def pack(segment: Segment, stream: IO[bytes]) -> tuple[list[Splice], str]:
     last = image.segments[-1]
     splices = extend(stream, image, archive)
     if splices and _reads_back(stream, image, members, splices):
-        return splices, f"the last archive ({_called(last.compression)}) goes on from byte {splices[-1].offset}"
+        return splices, f"the last archive ({_called(last.compression)}) continues from byte {splices[-1].offset}"
     if last.compression not in ("none", "lzma"):
         packed = compress(last.compression, archive)
         return [Splice(last.end, 0, packed)], f"an archive ({last.compression}) follows at byte {last.end}"

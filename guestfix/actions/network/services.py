@@ -58,7 +58,7 @@ def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:
     """Keep or stop cloud-init's writing of the network configuration at the next boot.
 
     ``auto`` stops it where addresses are kept (they would be overwritten) and leaves it else: the new
-    platform's data source knows the new NICs. ``clean`` makes it look for its data source anew.
+    platform's data source knows the new NICs. ``clean`` makes it look for its data source again.
     """
     if bench.facts.value(NETWORK_CLOUD_INIT_DATASOURCE) == "none":
         bench.find(
@@ -82,7 +82,7 @@ def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:
         bench.find(
             "GF-NETWORK-CLOUD-INIT",
             "info",
-            "cloud-init is on: if the new platform's data source names a new instance, it writes the network anew",
+            "cloud-init is on: if the new platform's data source names a new instance, it rewrites the network",
             *bench.facts.evidence(NETWORK_CLOUD_INIT),
             remedy="nothing, if that is wanted; --policy cloud_init_network=disable keeps what guestfix makes",
         )

@@ -137,7 +137,7 @@ def remove_adapters(bench: Workbench) -> None:
     """Remove the network adapters of the old platform, so that no hidden one holds a name or an address.
 
     What goes: the devices of the network class on virtual buses and PCI, their interfaces and connections.
-    Windows finds adapters that are still there anew, with DHCP.
+    Windows finds adapters that are still there again, with DHCP.
     """
     removed: dict[str, None] = {}
     with editing_system(bench) as (hive, controls):

@@ -123,7 +123,7 @@ class HostFiles:
         """DiskError where the image's own name is a link elsewhere: QEMU looks beside the link, others beside it."""
         beside = os.path.realpath(os.path.dirname(asker.path))
         if not name.startswith("/") and beside != os.path.dirname(asker.real):
-            what = f"it names {name}, which QEMU would look for in {beside}, for this is a link to {asker.real}"
+            what = f"it names {name}, which QEMU would look for in {beside}, because this is a link to {asker.real}"
             raise DiskError(what, where=asker.path, remedy=f"give the file itself: {asker.real}")
 
     def _may_open(self, pinned: int, asker: HostFile, name: str, role: str) -> None:
@@ -222,7 +222,7 @@ class HostFiles:
 
 
 def file_node(file: HostFile) -> dict[str, Any]:
-    """Return QEMU's node for a held file: its descriptor, and no locks, for they are held here."""
+    """Return QEMU's node for a held file: its descriptor, and no locks, because they are held here."""
     return {"driver": "host_device" if file.device else "file", "filename": file.place, "locking": "off"}
 
 

@@ -41,7 +41,7 @@ def disk_files(ovf: bytes) -> tuple[str, ...]:
     return named
 
 
-_BESIDE = "if you trust it, mend the href in the descriptor"
+_BESIDE = "if you trust it, correct the href in the descriptor"
 
 
 def _local(tag: str) -> str:

@@ -213,7 +213,7 @@ def commit(disks: Sequence[Overlay]) -> list[str]:
             raise HalfWritten(
                 f"{error.what}; the changes of all disks are kept in {', '.join(places)}",
                 where=place,
-                remedy="mend the cause, then run qemu-img commit on each of them",
+                remedy="fix the cause, then run qemu-img commit on each of them",
             ) from error
         finally:
             os.close(overlay)

@@ -41,7 +41,7 @@ _PLAIN |= {"parentFileNameHint": 'parentFileNameHint="'}
 """Fields that QEMU finds only where they are written exactly so."""
 
 _TYPES = ("monolithicFlat", "vmfs", "vmfsSparse", "seSparse", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat")
-_AGREE = "readers don't agree about it; write the descriptor anew: vmkfstools -i, or qemu-img convert"
+_AGREE = "readers don't agree about it; rewrite the descriptor: vmkfstools -i, or qemu-img convert"
 
 
 @frozen
@@ -65,7 +65,7 @@ def parse_descriptor(raw: bytes) -> Descriptor:
     data, _, rest = raw.partition(b"\0")
     text = os.fsdecode(data).replace("\r\n", "\n")
     if rest.strip(b"\0\r\n ") or any(ord(char) < 32 and char not in "\t\n" for char in text):
-        raise DiskError("the VMDK descriptor holds control characters, or goes on after its end", remedy=_AGREE)
+        raise DiskError("the VMDK descriptor holds control characters, or continues after its end", remedy=_AGREE)
     for name in _ONCE:
         if text.lower().count(name.lower()) > 1:
             raise _twice(name)

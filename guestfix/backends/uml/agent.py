@@ -99,7 +99,7 @@ def _answer(machine: Any, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": [type(error).__name__, error.what, error.where, error.remedy]}
     except OSError as error:
         return {"errno": error.errno or errno.EIO, "where": _guest_path(str(error.filename or ""), BASE)}
-    except Exception as error:  # noqa: BLE001 - the host tells the user; the machine must go on to unmount
+    except Exception as error:  # noqa: BLE001 - the host tells the user; the machine must continue to unmount
         frame = traceback.extract_tb(error.__traceback__)[-1]
         what = "".join(traceback.format_exception_only(error)).strip().rpartition("\n")[2]
         place = f"{os.path.basename(frame.filename)}:{frame.lineno}"

@@ -90,7 +90,7 @@ class Session:
         with open(f"{self.overlays.folder}/console.log", "wb") as log:
             self._process = self.overlays.run.start(
                 command, log, end=signal.SIGKILL, env=environment, pass_fds=(requests, answers)
-            )  # a machine that has just begun goes on for ever after SIGTERM
+            )  # a machine that has just begun continues for ever after SIGTERM
         os.close(requests)
         os.close(answers)
         if self._line(START_SECONDS) != b"ready":

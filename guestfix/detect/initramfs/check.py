@@ -79,7 +79,7 @@ class Verdict:
 
 
 VERDICTS = INITRAMFS_IMAGES.held_as(Verdict)
-"""The fact ``initramfs.images`` for those who go on from the verdicts themselves."""
+"""The fact ``initramfs.images`` for those who continue from the verdicts themselves."""
 
 
 _TOOLS = {

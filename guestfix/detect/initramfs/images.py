@@ -35,7 +35,7 @@ _REBUILD = {
 
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
-    """Record the initramfs.* facts, with a finding for everything that can't be judged or can't be mended."""
+    """Record the initramfs.* facts, with a finding for everything that can't be judged or can't be fixed."""
     if facts.value(OS_FAMILY) != "linux":
         return []
     verdicts = [judge(guest, facts, target, boot) for boot in boots(guest, facts)]

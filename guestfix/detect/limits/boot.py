@@ -83,7 +83,7 @@ def _unsaved(facts: Facts) -> Iterator[Finding]:
 
 
 def _lilo(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
-    """LILO's map holds block numbers, so it goes on reading the originals of files that were replaced."""
+    """LILO's map holds block numbers, so it keeps reading the originals of files that were replaced."""
     if facts.value(OS_FAMILY) == "linux" and not facts.value(BOOT_LOADERS) and exists(guest, "/etc/lilo.conf"):
         summary = "LILO seems to be the boot loader; its map keeps the blocks of the old kernel and initramfs"
         remedy = "install GRUB before the migration, or run lilo from a rescue system after apply"

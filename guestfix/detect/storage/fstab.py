@@ -96,7 +96,7 @@ def _unreadable(why: str, remedy: str, entry: Entry | None = None) -> Finding:
 
 
 def _generated(guest: GuestFS) -> Iterable[Finding]:
-    """Yield a finding where the table is a product of NixOS or Guix, which make it anew."""
+    """Yield a finding where the table is a product of NixOS or Guix, which regenerate it."""
     try:
         real = guest.realpath(PATH)
     except GuestError:

@@ -67,7 +67,7 @@ def _hides(src: bytes, one: Assignment) -> bool:
 def set_default(src: bytes | None) -> Content | Edit:
     """Make GRUB_DEFAULT the first entry where it counts to another one.
 
-    A count means another kernel, or another system, as soon as the menu is made anew. ``saved``, titles
+    A count means another kernel, or another system, as soon as the menu is regenerated. ``saved``, titles
     and ids name an entry and stay.
     """
     if src is None:

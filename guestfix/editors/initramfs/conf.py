@@ -122,7 +122,7 @@ def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content 
 def modprobe_add_adapters(src: bytes | None, *, modules: list[str]) -> Content:
     """Make modprobe.conf name these modules as scsi_hostadapter aliases, which Red Hat's mkinitrd puts in.
 
-    No file stays no file; the numbers go on after the highest that is used.
+    No file stays no file; the numbers continue after the highest that is used.
     """
     if src is None:
         return None

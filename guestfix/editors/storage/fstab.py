@@ -200,7 +200,7 @@ def guard_missing(
     Missing is: a device name that table can't resolve; where the disks are described with what they hold
     (``tagged``), a tag that is not in ``specs``; where the volumes above partitions are described too
     (``complete``), likewise an LVM, device-mapper or md name. Such an entry gets ``nofail`` (systemd: and a
-    device timeout of 30 s, so that what waits for it goes on; Ubuntu's mountall: ``nobootwait``) and no
+    device timeout of 30 s, so that what waits for it continues; Ubuntu's mountall: ``nobootwait``) and no
     fsck, with a follow-up. The mount points in VITAL are never made optional: they are a blocker. Entries
     that boot doesn't wait for (noauto, nofail, automount) stay; those with noauto lose their fsck, which
     sysvinit would still run.
@@ -306,7 +306,7 @@ def _vital_share(entry: Entry, why: str) -> Note:
 def network(src: bytes | None, *, types: list[str], policy: str, init: str) -> Content | Edit:
     """Treat network filesystems as the policy says: ``keep``, ``nofail`` or ``disable``.
 
-    ``keep`` warns of each that boot waits for. ``nofail`` lets boot go on without it (systemd: and gives
+    ``keep`` warns of each that boot waits for. ``nofail`` lets boot continue without it (systemd: and gives
     up mounting after 30 s). ``disable`` turns the line into a comment. noauto entries and VITAL stay.
     """
     if src is None:

@@ -132,7 +132,7 @@ def _addition(src: bytes, line: ArgLine, add: Sequence[str]) -> Splice:
 
 
 def _whole(src: bytes, line: ArgLine, rewrite: Rewrite) -> list[Splice]:
-    """Write a value anew that had no quotes, so it is one word or none."""
+    """Rewrite a value that had no quotes, so it is one word or none."""
     words = [rewrite.replace.get(at, word.text) for at, word in enumerate(line.words)]
     text = " ".join([word for word in words if word is not None] + rewrite.add)
     return [Splice(line.base, line.insert_at, quote(text))]

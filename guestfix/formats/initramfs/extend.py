@@ -1,4 +1,4 @@
-"""Let the last archive of an initramfs go on: what is added takes the place of its trailer, in the same stream.
+"""Let the last archive of an initramfs continue: what is added takes the place of its trailer, in the same stream.
 
 Every program that lists or unpacks the image then sees what was added, while an archive behind it is seen by the
 kernel alone: cpio(1) ends at the first trailer. The blocks before the trailer's stay as they are.
@@ -49,7 +49,7 @@ class _Tail:
 
 
 def extend(stream: IO[bytes], image: Image, archive: bytes) -> list[Splice]:
-    """Return the changes to an image after which its last archive goes on with ``archive``.
+    """Return the changes to an image after which its last archive continues with ``archive``.
 
     Nothing is returned for a compression that this isn't done for (bzip2, lzma), nor where the trailer is not
     within the last blocks. Raises Corrupt.

@@ -1,4 +1,4 @@
-"""mdadm.conf(5): lines of words, which go on where the next line begins with a blank.
+"""mdadm.conf(5): lines of words, which continue where the next line begins with a blank.
 
 line = keyword word*               keyword = at least three letters of its name, in any case
 word = letters and quoted text     ARRAY (device | "<ignore>")? (tag "=" value)*
@@ -91,7 +91,7 @@ def read(src: bytes) -> MdadmConf:
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each line with those that go on with it; comments and empty lines are no lines."""
+    """Yield each line with those that continue with it; comments and empty lines are no lines."""
     lines = text.split("\n")
     if len(lines) > MAX_STATEMENTS:
         raise TooLarge(f"mdadm.conf has more than {MAX_STATEMENTS} lines")

@@ -168,7 +168,7 @@ def test_of_several_files_of_a_boot_the_last_goes_on(tmp_path):
     found = judge(DirectoryGuest(str(root)), Facts(), load_pack().targets["kvm-virtio"], boot)
     with (root / f"boot/initrd.img-{RELEASE}").open("rb") as stream:
         splices, how = pack_segment(build_segment(DirectoryGuest(str(root)), found), stream)
-    assert how.startswith("the last archive (zstd) goes on") and len(splices) == 2
+    assert how.startswith("the last archive (zstd) continues") and len(splices) == 2
 
 
 def test_a_list_of_modules_is_kept(tmp_path):
@@ -222,7 +222,7 @@ def test_a_blacklist_inside_is_lifted_and_others_stay(tmp_path):
     assert result.image.files["etc/modprobe.d/x.conf"].endswith(b": blacklist virtio-blk\nblacklist pcspkr\n")
     size = len(result.image.files["etc/modprobe.d/x.conf"])
     line = f"+ etc/modprobe.d/x.conf ({size} bytes)"
-    assert result.diff.splitlines()[1:] == [line] and result.diff.startswith("+ the last archive (gzip) goes on from")
+    assert result.diff.splitlines()[1:] == [line] and result.diff.startswith("+ the last archive (gzip) continues from")
 
 
 def test_hard_links_inside_are_cut_before_a_file_changes(tmp_path):
@@ -330,7 +330,7 @@ def test_padding_stays_at_the_end(tmp_path, kind):
 
 
 def test_what_does_not_read_back_is_not_believed(tmp_path, monkeypatch):
-    """A segment that can't be made to go on gets an archive behind it."""
+    """A segment that can't be made to continue gets an archive behind it."""
     old = compress("gzip", archive(inside(OLD)))
     monkeypatch.setattr(initramfs_segment, "extend", lambda stream, image, more: [Splice(len(old) - 30, 30, more)])
     result = plan(guest(tmp_path, old))
@@ -340,7 +340,7 @@ def test_what_does_not_read_back_is_not_believed(tmp_path, monkeypatch):
 
 def test_the_report_lists_the_added_members(tmp_path):
     diff = plan(guest(tmp_path, compress("gzip", archive(inside(OLD))))).diff
-    assert diff.startswith("+ the last archive (gzip) goes on from byte 10\n")
+    assert diff.startswith("+ the last archive (gzip) continues from byte 10\n")
     assert f"+ usr/lib/modules/{RELEASE}/{module_path('virtio_blk')} ({len(elf_module('virtio_blk'))} bytes)" in diff
 
 

@@ -42,7 +42,7 @@ def generate(src: bytes, folder: Path) -> Seen:
     return Seen([(where, kind, auto == "yes", fail == "yes") for _, where, kind, auto, fail in found], required)
 
 
-def mended(src: bytes) -> bytes:
+def fixed(src: bytes) -> bytes:
     """Return the table after all rules, for a guest none of whose disks came along."""
     for op in (
         fstab.comment_unreadable,
@@ -87,13 +87,13 @@ def test_corpus_is_read_as_systemd_reads_it(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("src", TABLES)
 def test_boot_waits_for_nothing_that_is_gone(src: bytes, tmp_path: Path) -> None:
-    assert generate(mended(src), tmp_path / "after").required == {"-.mount"}
+    assert generate(fixed(src), tmp_path / "after").required == {"-.mount"}
 
 
 def test_a_line_with_a_nul_no_longer_hides_the_next(tmp_path: Path) -> None:
     src = TABLES[3]
     assert "/after" not in [entry[0] for entry in generate(src, tmp_path / "before").entries]
-    assert "/after" in [entry[0] for entry in generate(mended(src), tmp_path / "after").entries]
+    assert "/after" in [entry[0] for entry in generate(fixed(src), tmp_path / "after").entries]
 
 
 @pytest.mark.parametrize("path", corpus_params("fstab"))
@@ -101,4 +101,4 @@ def test_a_corpus_guest_without_its_disks_waits_for_vital_mounts_only(path: Path
     src = path.read_bytes()
     stay = {*VITAL, *(entry.place for entry in readable(src) if entry.bound), "/proc", "/sys", "/dev/pts", "/dev/shm"}
     units = {"-.mount" if place == "/" else place[1:].replace("/", "-") + ".mount" for place in stay}
-    assert generate(mended(src), tmp_path).required <= units
+    assert generate(fixed(src), tmp_path).required <= units

@@ -1,4 +1,4 @@
-"""The last archive of an image goes on: the field's tools and our reader see the old members and the added ones."""
+"""The last archive of an image continues: the field's tools and our reader see the old members and the added ones."""
 
 from __future__ import annotations
 
