@@ -72,7 +72,7 @@ date: {today}
 console: "ttyS0,115200n8"
 """
 
-_RELEASE = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n'
+_RELEASE = 'ID=example\nVERSION_ID="1"\nPRETTY_NAME="Write here what your guest has"\n'
 
 _FILES: dict[str, dict[str, str]] = {
     "fix": {
