@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from guestfix.base.patterns import regex
@@ -45,6 +46,17 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """Return text for one line of a terminal: as :func:`clean`, and its line ends can't begin another line."""
     return _IN_LINE.sub(_shown, text)
+
+
+SHOWN = 10
+"""Items of a list that a sentence names; facts and evidence have the whole."""
+
+
+def some(words: Iterable[str], separator: str = ", ") -> str:
+    """Return a list for a sentence: its first items, and how many more there are."""
+    known = list(words)
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    return separator.join(known[:SHOWN]) + more
 
 
 def to_json(document: Any, *, indent: int | None = 1) -> str:

@@ -282,6 +282,7 @@ def _parts() -> list[Call]:
         Call("ini.set_value", lambda src: ini.set_value(src, "a", "k", "v"), (b"[a]\n", b"[a]\nk=1\n", b"[b]\nk=1\n")),
         Call("modprobe.allow", lambda src: modprobe.allow(src, ["virtio_blk"]), (MODPROBE,)),
         Call("netplan.without", lambda src: _netplan.without(src, names=["eth0"]), (NETPLAN,)),
+        Call("ifcfg.lease_in_use", _ifcfg.lease_in_use, (b"X=1\nDHCLIENT_SET_DEFAULT_ROUTE=no\n",)),
         Call("ifcfg.no_fixed_dns", _ifcfg.no_fixed_dns, (b"NETCONFIG_DNS_STATIC_SERVERS=192.0.2.1\n",)),
         Call(
             "bootmenu.loader_commands",

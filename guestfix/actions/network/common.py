@@ -10,6 +10,7 @@ from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence
 from guestfix.base.record import mutable, replace
+from guestfix.base.text import some
 from guestfix.catalog.facts.network import (
     NETWORK_CARRIER,
     NETWORK_INTERFACES,
@@ -19,8 +20,11 @@ from guestfix.catalog.facts.network import (
 )
 from guestfix.catalog.facts.system import NETWORK_MAP
 from guestfix.catalog.records.network import Nic
-from guestfix.formats.network.nic import MAX_CONFIG, is_mac, norm_mac
+from guestfix.formats.network.nic import MAX_CONFIG, called, is_link_local, is_mac, norm_mac
 from guestfix.formats.network.wired import CARRIED, stands_on_wire, wires_of
+
+SWITCHED = ("networkmanager", "ifcfg", "ifcfg-suse")
+"""Stacks whose files say whether they are used at boot; ifupdown has other ways (a bridge, a mapping) to use one."""
 
 Editor = Callable[[bytes | None], bytes | None]
 
@@ -68,14 +72,18 @@ class Setup:
 
     def goes(self, nic: Nic) -> bool:
         """Tell whether policy ``dhcp`` removes it: what stands on a NIC, and further NICs that aren't DHCP."""
-        if self.policy != "dhcp" or self.is_primary(nic) or not self.wired(nic):
+        if self.policy != "dhcp" or self.is_primary(nic) or not self.wired(nic) or self.idle(nic):
             return False
         said = nic.more or nic.addresses or nic.gateway or nic.gateway6
         return nic.kind != "ethernet" or nic.method == "static" or bool(said)
 
+    def idle(self, nic: Nic) -> bool:
+        """Tell whether a profile of a NIC of its own is not brought up at boot, so that the move changes nothing."""
+        return not nic.auto and nic.kind == "ethernet" and not nic.more and self.stack in SWITCHED
+
     def optional(self, nic: Nic) -> bool:
         """Tell whether the boot must not wait for this NIC: one that the default route does not need."""
-        if self.policy != "dhcp-first" or nic.kind != "ethernet" or self.is_primary(nic):
+        if self.policy == "preserve" or nic.kind != "ethernet" or self.is_primary(nic) or self.idle(nic):
             return False
         return self.primary is None or nic not in wires_of(self.primary, self.nics)
 
@@ -106,6 +114,8 @@ class Setup:
         for nic in self.files():
             if self.goes(nic):
                 self.aside(nic.path)
+                continue
+            if self.idle(nic) and not self.is_primary(nic) and self.policy == "dhcp":
                 continue
             before = after = self.read(nic.path)
             if self.is_primary(nic) and self.policy != "preserve":
@@ -176,10 +186,10 @@ def _tell(setup: Setup, nic: Nic) -> None:
         if setup.primary is not None and nic.name == setup.primary.name:
             _tell_lost(setup, nic, what, place)
             return
-        summary = f"the {kind} {nic.name} is taken out of the configuration{parts}"
+        summary = f"the {kind} {called(nic)} is taken out of the configuration{parts}"
         remedy = "set it up again after the migration, or choose --policy network=preserve (or dhcp-first)"
         setup.bench.find("GF-NETWORK-DEVICE-LOST", "warning", summary, place, remedy=remedy)
-        setup.bench.follow_up(f"{nic.name} ({kind}) was taken out of {nic.path}{parts}")
+        setup.bench.follow_up(f"{called(nic)} ({kind}) was taken out of {nic.path}{parts}")
     elif setup.is_primary(nic) and setup.policy in ("dhcp", "dhcp-first"):
         what = _what(nic, whole=setup.flat)
         if what:
@@ -188,10 +198,10 @@ def _tell(setup: Setup, nic: Nic) -> None:
 
 def _tell_lost(setup: Setup, nic: Nic, what: str, place: Evidence) -> None:
     severity = "warning" if _more_than_dhcp_gives(nic) else "info"
-    summary = f"{nic.name} will take its address by DHCP and loses {what}"
+    summary = f"{called(nic)} will take its address by DHCP and loses {what}"
     remedy = "reserve the address at the DHCP server, or choose --policy network=preserve"
     setup.bench.find("GF-NETWORK-STATIC-LOST", severity, summary, place, remedy=remedy)
-    setup.bench.follow_up(f"{nic.name} had {what}: what is still needed must come from the DHCP server")
+    setup.bench.follow_up(f"{called(nic)} had {what}: what is still needed must come from the DHCP server")
 
 
 def _what(nic: Nic, *, whole: bool = True) -> str:
@@ -204,13 +214,17 @@ def _what(nic: Nic, *, whole: bool = True) -> str:
         ("gateway", "gateways", [one for one in (nic.gateway, nic.gateway6) if one]),
         ("DNS server", "DNS servers", list(nic.dns)),
         ("search domain", "search domains", list(nic.search)),
-        ("route", "routes", list(nic.routes)),
+        ("route", "routes", _old_routes(nic)),
         ("MTU", "", [str(nic.mtu)] if nic.mtu not in (None, 1500) else []),
         ("its place in", "its place in", list(nic.more) if whole else []),
         ("on", "on", [one for one in nic.parents if nic.kind != "ethernet"] if whole else []),
     )
     said = [(one if len(values) == 1 else many, values) for one, many, values in parts if values]
-    return "; ".join(f"{label} {', '.join(_short(value) for value in values)}" for label, values in said)
+    return "; ".join(f"{label} {some(_short(value) for value in values)}" for label, values in said)
+
+
+def _old_routes(nic: Nic) -> list[str]:
+    return [one for one in nic.routes if not is_link_local(one)]
 
 
 def _short(text: str) -> str:
@@ -219,4 +233,4 @@ def _short(text: str) -> str:
 
 def _more_than_dhcp_gives(nic: Nic) -> bool:
     six = any(":" in one for one in nic.addresses)
-    return six or len(nic.addresses) > 1 or bool(nic.routes) or bool(nic.more) or nic.mtu not in (None, 1500)
+    return six or len(nic.addresses) > 1 or bool(_old_routes(nic)) or bool(nic.more) or nic.mtu not in (None, 1500)

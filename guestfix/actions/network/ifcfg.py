@@ -29,12 +29,15 @@ def suse(bench: Workbench, *, policy: str) -> None:
     if policy == "preserve" or not setup.in_charge:
         return
     gone = {nic.name for nic in setup.own if setup.goes(nic) or setup.is_primary(nic)}
-    routes, config = f"{SUSE}/routes", f"{SUSE}/config"
+    routes, config, leases = f"{SUSE}/routes", f"{SUSE}/config", f"{SUSE}/dhcp"
     before = setup.read(routes)
     setup.write(routes, before, ifcfg.no_old_routes(before, devices=gone, loose=policy == "dhcp"))
     if setup.primary is not None and setup.primary.method != "dhcp":
         before = setup.read(config)
         setup.write(config, before, ifcfg.no_fixed_dns(before))
+    if setup.primary is not None:
+        before = setup.read(leases)
+        setup.write(leases, before, ifcfg.lease_in_use(before))
 
 
 def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
@@ -48,7 +51,7 @@ def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
             before = setup.read(nic.path)
             setup.write(nic.path, before, ifcfg.dhcp(before, any_nic=any_nic, suse=suse, flat=setup.flat))
             _routes_aside(setup, nic)
-        elif setup.wired(nic):
+        elif setup.wired(nic) and not (setup.policy == "dhcp" and setup.idle(nic)):
             _keep(setup, nic, suse)
     if setup.lonely:
         _fresh(setup, suse)

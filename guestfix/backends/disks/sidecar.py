@@ -10,7 +10,7 @@ from guestfix.base.errors import GuestfixError, PackError, Problem
 from guestfix.base.guest import Disk, Disks, Volume
 from guestfix.base.record import asdict
 from guestfix.pack.schema import Reader
-from guestfix.pack.yamlpos import MAX_BYTES, parse
+from guestfix.pack.yamlpos import MAX_BYTES, Node, parse
 
 FORMAT = 2
 VOLUME_KEYS = ("device", "aliases", "fstype", "uuid", "label", "partuuid", "partlabel", "size", "unclean")
@@ -65,44 +65,54 @@ def parse_disks(data: bytes, file: str) -> Disks:
 def read_disks_node(reader: Reader) -> Disks:
     """Return the disks that a mapping with ``disks`` and ``volumes`` describes, noting its mistakes."""
     reader.allow(("disks", "volumes"))
-    disks = tuple(_disk(one) for one in reader.readers("disks", "a disk"))
-    volumes = tuple(_volume(one) for one in reader.readers("volumes", "a volume"))
-    _refuse_twice(reader, disks, volumes)
+    places: Places = []
+    disks = tuple(_disk(one, places) for one in reader.readers("disks", "a disk"))
+    volumes = tuple(_volume(one, places) for one in reader.readers("volumes", "a volume"))
+    _refuse_twice(reader, disks, volumes, places)
     return Disks(disks, volumes)
 
 
-def _disk(reader: Reader) -> Disk:
+Places = list[tuple[str, Node]]
+"""Each name in the order of the text, with where it stands."""
+
+
+def _disk(reader: Reader, places: Places) -> Disk:
     reader.allow(DISK_KEYS)
-    partitions = tuple(_volume(one) for one in reader.readers("partitions", "a partition"))
+    device = _device(reader, places)
+    partitions = tuple(_volume(one, places) for one in reader.readers("partitions", "a partition"))
     table = reader.text("table", "", one_of=("", "gpt", "mbr", "ldm")) or None
-    return Disk(_device(reader), reader.number("size"), table, partitions)
+    return Disk(device, reader.number("size"), table, partitions)
 
 
-def _volume(reader: Reader) -> Volume:
+def _volume(reader: Reader, places: Places) -> Volume:
     reader.allow(VOLUME_KEYS)
+    device = _device(reader, places)
     aliases = reader.texts("aliases")
     names = {name: reader.text(name, "") or None for name in ("fstype", "uuid", "label", "partuuid", "partlabel")}
     unclean = reader.text("unclean", "no", one_of=("yes", "no")) == "yes"
-    return Volume(_device(reader), aliases, size=reader.number("size"), unclean=unclean, **names)
+    places += [(name, reader.keys["aliases"]) for name in aliases]
+    return Volume(device, aliases, size=reader.number("size"), unclean=unclean, **names)
 
 
-def _device(reader: Reader) -> str:
+def _device(reader: Reader, places: Places) -> str:
     device = reader.text("device")
+    places += [(device, reader.keys["device"])] if device else []
     if device and not device.startswith("/dev/"):
         reader.complain(reader.keys["device"].mark, f"{device!r} is no device name: it must start with /dev/")
     return device
 
 
-def _refuse_twice(reader: Reader, disks: tuple[Disk, ...], volumes: tuple[Volume, ...]) -> None:
+def _refuse_twice(reader: Reader, disks: tuple[Disk, ...], volumes: tuple[Volume, ...], places: Places) -> None:
     """Note names that stand for two things. A disk without partitions may be a volume itself (LVM on it)."""
     bare = {disk.device for disk in disks if disk.table is None and not disk.partitions}
     whole = {volume.device for volume in volumes} & bare
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     every = [disk.device for disk in disks if disk.device not in whole] + [
         name for volume in Disks(disks, volumes).all_volumes() for name in (volume.device, *volume.aliases)
     ]
     for name in every:
         if name and name in seen:
-            problem: Problem = reader.node.mark.problem(f"the device {name!r} is described twice")
+            nodes = [node for known, node in places if known == name]
+            problem: Problem = nodes[min(seen[name], len(nodes) - 1)].mark.problem(f"{name!r} is described twice")
             reader.problems.append(problem)
-        seen.add(name)
+        seen[name] = seen.get(name, 0) + 1

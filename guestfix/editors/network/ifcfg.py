@@ -17,7 +17,7 @@ _STATIC = regex(
     r"|(DOMAIN|SEARCH|IPV6ADDR|IPV6ADDR_SECONDARIES|IPADDR6|IPV6_DEFAULTGW|IPV6_DEFAULTDEV)\Z"
     r"|(HWADDR|MACADDR|LLADDR|MTU|IPV6_MTU|GATEWAYDEV|SRCADDR)\Z"
 )
-_FROM_PEER = regex(r"(IPV6_)?PEER(DNS|ROUTES)\Z")
+_FROM_PEER = regex(r"(IPV6_)?PEER(DNS|ROUTES)\Z|DHCLIENT_(SET_DEFAULT_ROUTE|MODIFY_RESOLV_CONF)\Z")
 _STRUCTURE = regex(
     r"(MASTER|SLAVE|BRIDGE|TEAM_MASTER|TEAM_PORT_CONFIG|MASTER_UUID|BRIDGE_UUID|TEAM_MASTER_UUID)\Z"
     r"|(DEVICETYPE|OVS_\w+|BONDING_\w+|ETHERDEVICE|PHYSDEV|VLAN_ID|BRIDGE_\w+)\Z"
@@ -147,7 +147,22 @@ def no_fixed_dns(src: bytes | None) -> bytes | None:
         found = find(src, name)
         if found is not None and found.value:
             src = set_value(src, name, "")
+    policy = find(src, "NETCONFIG_DNS_POLICY")
+    if policy is not None and not _takes_leases(policy.value):
+        src = set_value(src, policy.name, "auto")
     return src
+
+
+def _takes_leases(policy: str) -> bool:
+    """Tell whether netconfig(8) puts name servers of a lease into resolv.conf by this policy."""
+    return any(word.lower() == "auto" or word not in ("STATIC", "STATIC_FALLBACK") for word in policy.split())
+
+
+def lease_in_use(src: bytes | None) -> bytes | None:
+    """Take refusals of a lease's default route and name servers out of SUSE's /etc/sysconfig/network/dhcp."""
+    if src is None:
+        return None
+    return drop(src, [one for one in settled(src) if _FROM_PEER.match(one.name) and _no(one)])
 
 
 def fresh(name: str, *, suse: bool = False) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestfix.base.patterns import regex
 from guestfix.formats.ini import Entry, Group, get, groups, remove, set_value
 from guestfix.formats.network.keyfile import WIRED
+from guestfix.formats.network.nic import is_link_local
 
 _IP_KEYS = regex(
     r"(address(es)?\d*|gateway|dns|dns-search|route(s)?\d*(_options)?|routing-rule\d*|ignore-auto-dns|ignore-auto-routes"
@@ -20,8 +21,13 @@ def _wired(found: list[Group]) -> list[tuple[Group, Entry]]:
 
 def _to_old_network(found: list[Group], flat: bool) -> list[Entry]:
     """Return the entries that only mean something on the old network."""
+    own_servers = get(found, "ipv4", "method") == "manual" or any(get(found, name, "dns") for name in ("ipv4", "ipv6"))
     gone = [
-        one for group in found if group.name in ("ipv4", "ipv6") for one in group.entries if _IP_KEYS.match(one.key)
+        one
+        for group in found
+        if group.name in ("ipv4", "ipv6")
+        for one in group.entries
+        if _IP_KEYS.match(one.key) and not _stays(one, own_servers)
     ]
     port = _PORT if flat else ()
     gone += [one for group in found if group.name == "connection" for one in group.entries if one.key in port]
@@ -31,6 +37,18 @@ def _to_old_network(found: list[Group], flat: bool) -> list[Entry]:
         ):
             gone.append(one)
     return gone
+
+
+def _stays(one: Entry, own_servers: bool) -> bool:
+    """Tell whether an entry is none of the old network's: a route on the link, no wish for anybody's name servers."""
+    if one.key == "ignore-auto-dns":
+        return not own_servers
+    return (
+        one.key.startswith("route")
+        and one.key[5:].isdigit()
+        and is_link_local(one.value.partition(",")[0])
+        and ("," not in one.value)
+    )
 
 
 def _bindings(found: list[Group]) -> list[Entry]:

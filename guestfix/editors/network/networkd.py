@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from guestfix.formats.ini import entries, get, remove, set_value
+from guestfix.formats.ini import Entry, Group, entries, get, remove, set_value
 from guestfix.formats.network.networkd import link_binding, nic, parse
+from guestfix.formats.network.nic import is_link_local
 
 ANY_NIC = "en* eth*"
 """The names that udev or the kernel gives a wired NIC (systemd.net-naming-scheme(7))."""
@@ -13,6 +14,9 @@ _NETWORK = ("Address", "Gateway", "DNS", "Domains", "DNSDefaultRoute")
 _PORT_SECTIONS = ("Bridge", "BridgeVLAN")
 _PORT = ("Bond", "Bridge", "VLAN", "MACVLAN", "VRF")
 _LINK = ("MTUBytes", "MACAddress", "Unmanaged", "ActivationPolicy")
+_LEASE = ("DHCP", "DHCPv4")
+_ROUTES = ("UseRoutes", "UseGateway", "RouteTable")
+_SERVERS = ("UseDNS",)
 _MATCH = ("MACAddress", "PermanentMACAddress", "Path", "Driver", "OriginalName", "Property", "Type", "Kind", "Host")
 
 FRESH = f"# Written by guestfix: any wired NIC.\n[Match]\nName={ANY_NIC}\n\n[Network]\nDHCP=yes\n".encode()
@@ -22,23 +26,47 @@ FRESH = f"# Written by guestfix: any wired NIC.\n[Match]\nName={ANY_NIC}\n\n[Net
 def dhcp(src: bytes | None, *, any_nic: bool = False, flat: bool = True) -> bytes | None:
     """Make a .network file take its addresses by DHCP. ``any_nic`` makes it match every wired NIC.
 
-    ``flat`` takes it out of a bond or bridge, and VLANs off it.
+    ``flat`` takes it out of a bond or bridge, and VLANs off it. What refuses the lease's routes goes, and where name
+    servers were set by hand or the address was, what refuses the lease's.
     """
     if src is None:
         return None
     found = parse(src)
     any_nic = any_nic and not nic(src).any_nic
     sections = _SECTIONS + (_PORT_SECTIONS if flat else ())
-    spans = [(group.start, group.end) for group in found if group.name in sections]
+    spans = [(group.start, group.end) for group in found if group.name in sections and not _on_link(group)]
     drop = {"Network": _NETWORK + (_PORT if flat else ()), "Link": _LINK, "Match": _MATCH if any_nic else ()}
     for group in found:
         spans += [(one.start, one.end) for one in group.entries if one.key in drop.get(group.name, ())]
+        spans += [(one.start, one.end) for one in _refusals(found, group)]
     out = remove(src, spans)
-    if (get(found, "Network", "DHCP") or "").lower() not in ("yes", "true", "1", "on", "both", "ipv4"):
+    if not _asks(found):
         out = set_value(out, "Network", "DHCP", "yes", continued=True)
     if any_nic:
         out = _match_any(out)
     return src if out == src else out
+
+
+def _on_link(group: Group) -> bool:
+    """Tell whether a section is a route to addresses of the link itself, which any network has."""
+    known = {one.key: one.value for one in group.entries}
+    return group.name == "Route" and not known.get("Gateway") and is_link_local(known.get("Destination", ""))
+
+
+def _refusals(found: list[Group], group: Group) -> list[Entry]:
+    """Return what keeps routes, and name servers that took the place of the lease's, out of use."""
+    fixed = bool(entries(found, "Network", "DNS")) or not _asks(found)
+    keys = (*_ROUTES, *(_SERVERS if fixed else ())) if group.name in _LEASE else ()
+    return [one for one in group.entries if one.key in keys and (one.key == "RouteTable" or _no(one.value))]
+
+
+def _no(value: str) -> bool:
+    return value.lower() in ("no", "false", "0", "off", "n", "f")
+
+
+def _asks(found: list[Group]) -> bool:
+    """Tell whether the file takes an IPv4 address by DHCP."""
+    return (get(found, "Network", "DHCP") or "").lower() in ("yes", "true", "1", "on", "both", "ipv4")
 
 
 def _match_any(src: bytes) -> bytes:

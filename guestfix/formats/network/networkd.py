@@ -37,7 +37,8 @@ def _routes(found: list[Group]) -> tuple[str, str, tuple[str, ...]]:
     default = [gateway for to, gateway in pairs if to in ("", "0.0.0.0/0", "::/0")]
     four = next((one for one in default if ":" not in one), "")
     six = next((one for one in default if ":" in one), "")
-    return four, six, tuple(f"{to} via {gateway}" for to, gateway in pairs if to not in ("", "0.0.0.0/0", "::/0"))
+    others = [(to, gateway) for to, gateway in pairs if to not in ("", "0.0.0.0/0", "::/0")]
+    return four, six, tuple(f"{to} via {gateway}" if gateway else to for to, gateway in others)
 
 
 def _kind(found: list[Group], name: str) -> str:

@@ -18,6 +18,7 @@ MAX_NICS = 1024
 _MAC = regex(r"[0-9A-Fa-f]{1,2}(?:[:-][0-9A-Fa-f]{1,2}){5}\Z")
 _IPV4 = regex(r"\d{1,3}(?:\.\d{1,3}){3}\Z")
 _KERNEL_NAME = regex(r"eth\d+\Z")
+_GATEWAY = regex(r"(?:\b(?:via|gw)\s+|,)([0-9a-fA-F:.]+|-)")
 IFNAME = regex(r"[A-Za-z0-9_.:@-]{1,15}\Z")
 
 
@@ -32,6 +33,20 @@ def _shown(value: object) -> object:
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return value
+
+
+def called(nic: Nic) -> str:
+    """Return what a sentence calls an interface: its name, its profile's, else the file that describes it."""
+    return nic.name or nic.id or f"of {nic.path.rpartition('/')[2] or 'no name'}"
+
+
+def is_link_local(route: str) -> bool:
+    """Tell whether a route leads to addresses of the link itself through no gateway: any network has these."""
+    to = route.removeprefix("to ").strip().partition(" ")[0].lower()
+    through = _GATEWAY.search(route)
+    return to.startswith(("169.254.", "fe80:", "169.254/")) and (
+        through is None or through[1] in ("-", "0.0.0.0", "::")
+    )
 
 
 def named(nics: Sequence[Nic]) -> list[Nic]:

@@ -60,12 +60,13 @@ def route_of(nics: Sequence[Nic], chosen: str = "", *, wild: bool = True) -> tup
     reachable = sorted((one for one in nics if stands_on_wire(one, nics)), key=lambda one: natural(one.name))
     for test in (
         lambda one: chosen and one.name == chosen,
-        lambda one: wild and one.any_nic and one.method == "dhcp",
+        lambda one: wild and one.any_nic and one.method == "dhcp" and one.auto,
         lambda one: one.gateway and one.auto,
-        lambda one: one.gateway,
-        lambda one: one.gateway6,
+        lambda one: one.gateway6 and one.auto,
         lambda one: one.method == "dhcp" and one.auto,
         lambda one: one.addresses and one.auto,
+        lambda one: one.gateway,
+        lambda one: one.gateway6,
         lambda one: one.auto,
         lambda one: True,
     ):

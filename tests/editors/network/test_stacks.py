@@ -27,6 +27,7 @@ CALLS: list[tuple[Op, dict[str, Any]]] = [
     (ifcfg.networking_on, {}),
     (ifcfg.no_old_routes, {"devices": ["eth0"], "loose": True}),
     (ifcfg.no_fixed_dns, {}),
+    (ifcfg.lease_in_use, {}),
     (interfaces.dhcp, {"name": "eth0", "drop": ["eth1", "eth0:1"]}),
     (interfaces.dhcp, {"name": "eth0", "drop": []}),
     (interfaces.dhcp, {"name": "eth0", "drop": ["eth1"], "bases": ["base"], "up": False}),
@@ -78,6 +79,10 @@ NOOP: list[tuple[Op, dict[str, Any], bytes]] = [
     (keyfile.dhcp, {}, b"[connection]\ntype=ethernet\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=disabled\n"),
     (networkd.dhcp, {}, b"[Match]\nName=en*\n[Network]\nDHCP=ipv4\n"),
     (networkd.dhcp, {"any_nic": True}, b"[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n"),
+    (networkd.dhcp, {}, b"[Match]\nName=en*\n[Network]\nDHCP=yes\n[DHCPv4]\nUseDNS=no\nUseMTU=no\n"),
+    (keyfile.dhcp, {}, b"[ipv4]\nmethod=auto\nignore-auto-dns=true\nroute1=169.254.169.254/32\n"),
+    (ifcfg.lease_in_use, {}, b'DHCLIENT_SET_DEFAULT_ROUTE="yes"\n'),
+    (ifcfg.no_fixed_dns, {}, b'NETCONFIG_DNS_POLICY="auto"\n'),
     (netplan.dhcp, {"name": "eth0"}, b"network:\n  ethernets:\n    eth0:\n      dhcp4: yes\n"),
     (netplan.dhcp, {"name": "eth0"}, b"network:\n  ethernets:\n    eth1:\n      addresses: [1.2.3.4/24]\n"),
     (netplan.dhcp, {"name": "x", "any_nic": True}, netplan.FRESH.replace(b"guestfix-wired", b"x")),
@@ -94,6 +99,44 @@ NOOP: list[tuple[Op, dict[str, Any], bytes]] = [
 ]
 
 CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
+    (
+        networkd.dhcp,
+        {},
+        b"[Match]\nName=a\n[Network]\nDHCP=ipv4\nDNS=192.0.2.53\n[Route]\nDestination=169.254.169.254/32\n[DHCPv4]\n"
+        b"UseDNS=no\nUseRoutes=false\nUseGateway=0\nRouteTable=9\nUseMTU=no\n[DHCPv6]\nUseDNS=no\n",
+        b"[Match]\nName=a\n[Network]\nDHCP=ipv4\n[Route]\nDestination=169.254.169.254/32\n[DHCPv4]\n"
+        b"UseMTU=no\n[DHCPv6]\nUseDNS=no\n",
+    ),
+    (
+        networkd.dhcp,
+        {},
+        b"[Network]\nAddress=192.0.2.9/24\n[DHCP]\nUseDNS=no\nUseRoutes=yes\n",
+        b"[Network]\nDHCP=yes\n[DHCP]\nUseRoutes=yes\n",
+    ),
+    (
+        keyfile.dhcp,
+        {},
+        b"[ipv4]\nmethod=auto\ndns=192.0.2.53;\nignore-auto-dns=true\nroute1=169.254.0.0/16,192.0.2.1\nroute2=fe80::/64\n",
+        b"[ipv4]\nmethod=auto\nroute2=fe80::/64\n",
+    ),
+    (
+        ifcfg.dhcp,
+        {"suse": True},
+        b"BOOTPROTO='dhcp'\nDHCLIENT_SET_DEFAULT_ROUTE='no'\nSTARTMODE='auto'\n",
+        b"BOOTPROTO='dhcp'\nSTARTMODE='auto'\n",
+    ),
+    (
+        ifcfg.lease_in_use,
+        {},
+        b'A="no"\nDHCLIENT_SET_DEFAULT_ROUTE="no"\nDHCLIENT_MODIFY_RESOLV_CONF="no"\n',
+        b'A="no"\n',
+    ),
+    (
+        ifcfg.no_fixed_dns,
+        {},
+        b'NETCONFIG_DNS_POLICY="STATIC STATIC_FALLBACK"\nNETCONFIG_DNS_STATIC_SERVERS="192.0.2.53"\n',
+        b'NETCONFIG_DNS_POLICY="auto"\nNETCONFIG_DNS_STATIC_SERVERS=""\n',
+    ),
     (
         ifcfg.dhcp,
         {},
