@@ -13,6 +13,7 @@ from guestfix.base.edit import Splice, apply_splices, insert_lines
 from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, frozen, mutable, replace
+from guestfix.formats import shellblocks
 
 _START = regex(
     rb"[ \t]*(?P<export>(?:export|declare|local|readonly)[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<op>\+?=)"
@@ -37,6 +38,9 @@ _NO_CODE = regex(
 )
 """Quoted texts and comments, but for the quotes around the word that ends a here-document."""
 
+_ALONE = regex(rb"[ \t]*(?:[ \t]\#|\r?\n|\r?\Z|;|&&|\|\|)")
+"""What follows on an assignment that is a command of its own, neither another one's prefix nor in a subshell."""
+
 
 @frozen
 class Assignment:
@@ -45,6 +49,8 @@ class Assignment:
     ``value`` has its quotes removed. ``dynamic`` says that it holds an expansion (``$x``, backquotes,
     an array), so ``value`` is what is written, not what a shell would make of it. ``append`` is ``+=``.
     ``value_start`` to ``value_end`` is the value as written, ``start`` to ``end`` every line it is on.
+    ``sure`` says that a shell makes it whatever happens: it is in no block, function or subshell, and no prefix of
+    another command.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Assignment:
     dynamic: bool = False
     append: bool = False
     exported: bool = False
+    sure: bool = True
 
 
 def decode(raw: bytes) -> str:
@@ -82,12 +89,16 @@ class _Scan:
     """Reads one file. ``opened`` is (offset, line) of the first quote or list that nothing closes.
 
     ``closes`` is false once the end of a list or here-document was looked for in vain: it is looked for once.
+    ``blocks`` are those that are open where it reads: what opened each, and on which line; ``commands`` are the
+    spans of what is no assignment.
     """
 
     src: bytes
     found: list[Assignment] = field(default_factory=list)
     opened: tuple[int, int] | None = None
     closes: bool = True
+    blocks: list[tuple[bytes, int]] = field(default_factory=list)
+    commands: list[tuple[int, int]] = field(default_factory=list)
 
     def run(self) -> None:
         at, line, src = 0, 1, self.src
@@ -106,7 +117,8 @@ class _Scan:
 
     def _line(self, start: int, line: int) -> int:
         """Read the assignments that begin a line; return the offset of the newline that ends the command."""
-        at, src, first = start, self.src, len(self.found)
+        at, src, first, sure = start, self.src, len(self.found), not self.blocks
+        pos = at
         while match := _START.match(src, at):
             pos, text, dynamic = self._word(match.end())
             self.found.append(self._assignment(match, line, start, pos, text, dynamic))
@@ -116,8 +128,17 @@ class _Scan:
                 break
             at = following.end()
         end = self._rest(at)
+        sure = sure and (pos == start or _ALONE.match(src, pos) is not None)
         for index in range(first, len(self.found)):
-            self.found[index] = replace(self.found[index], end=min(end + 1, len(src)))
+            self.found[index] = replace(self.found[index], end=min(end + 1, len(src)), sure=sure)
+        depth = len(self.blocks)
+        if shellblocks.mentioned(src, at, end):
+            shellblocks.track(self.blocks, _NO_CODE.sub(b"", src[at:end]), line, pos == start)
+        if len(self.blocks) > depth and len(self.found) > first and self.found[-1].dynamic:
+            pos = self.found.pop().start  # its value goes on in the lines that follow
+        rest = src[pos:end].lstrip(b" \t;\r\n")
+        if rest and not rest.startswith(b"#"):
+            self.commands.append((pos, end))
         return end
 
     def _assignment(
@@ -227,8 +248,19 @@ def settled(src: bytes) -> list[Assignment]:
 
 
 def refuse_open(src: bytes, what: str, before: int | None = None) -> None:
-    """Raise EditError where a quote or list is opened before an offset (default: the file's end) and never closed."""
-    opened = _scan(src).opened
+    """Raise EditError where a quote, list or block is opened before an offset and never closed.
+
+    Without an offset the file's end is meant, where a block that is still open counts too.
+    """
+    scan = _scan(src)
+    opened = scan.opened
+    if before is None and opened is None and scan.blocks:
+        raise EditError(
+            f"{what} can't be set: the block that {decode(scan.blocks[-1][0])!r} begins on line {scan.blocks[-1][1]} is"
+            " never closed, so a shell would set it there at most",
+            where=f"line {scan.blocks[-1][1]}",
+            remedy="close it by hand, then run the report again",
+        )
     if opened is not None and (before is None or before > opened[0]):
         raise EditError(
             f"{what} can't be set: the quote or list that begins on line {opened[1]} is never closed, so a shell"
@@ -238,9 +270,28 @@ def refuse_open(src: bytes, what: str, before: int | None = None) -> None:
         )
 
 
+def _surely(src: bytes, name: str, last: Assignment) -> bool:
+    """Tell whether a shell has what the last assignment says once it has read the file."""
+    if not last.sure:
+        return False
+    raw = encode(name)
+    for start, end in reversed(_scan(src).commands):
+        if start < last.value_end:
+            break
+        code = src[start:end]
+        if raw in code and shellblocks.sets(_NO_CODE.sub(lambda one: b"" if one[0][:1] == b"#" else one[0], code), raw):
+            return False
+    return True
+
+
 def find(src: bytes, name: str) -> Assignment | None:
-    """Return the assignment that counts: the last plain one of this name."""
-    return next((one for one in reversed(assignments(src)) if one.name == name and not one.append), None)
+    """Return the assignment that counts: the last plain one of this name.
+
+    It is ``dynamic`` and not ``sure`` where a shell may end up with another value: it is in a block or a prefix of a
+    command, or a later command may set or unset the name.
+    """
+    found = next((one for one in reversed(assignments(src)) if one.name == name and not one.append), None)
+    return found if found is None or _surely(src, name, found) else replace(found, dynamic=True, sure=False)
 
 
 def get(src: bytes, name: str) -> str | None:
@@ -266,13 +317,14 @@ def add_lines(src: bytes, what: str, *lines: bytes) -> bytes:
 
 
 def set_value(src: bytes, name: str, value: str) -> bytes:
-    """Make name say value to a shell: in its last assignment, or by one added at the end where that is none.
+    """Make name say value to a shell: in its last assignment, or by one added at the end where none surely counts.
 
-    Quotes, spacing and what follows on the line are kept. Returns src itself where it already says so. Raises
-    EditError where a quote that nothing closes comes before the place.
+    One that stands in a block is overruled, not changed. Quotes, spacing and what follows on the line are kept.
+    Returns src itself where it already says so. Raises EditError where a quote or block that nothing closes comes
+    before the place.
     """
     last = next((one for one in reversed(assignments(src)) if one.name == name), None)
-    if last is None or last.append:  # what is appended to can only be overruled
+    if last is None or last.append or not _surely(src, name, last):  # what is appended to can only be overruled
         return add_lines(src, name, encode(name) + b"=" + quote(value))
     if last.value == value and not last.dynamic:
         return src
@@ -282,22 +334,28 @@ def set_value(src: bytes, name: str, value: str) -> bytes:
 
 
 def unset(src: bytes, name: str) -> bytes:
-    """Remove every assignment of name with its line. Returns src itself where there is none."""
+    """Remove every assignment of name with its line; in a block it becomes empty. Returns src itself for none."""
     return drop(src, [one for one in settled(src) if one.name == name])
 
 
 def drop(src: bytes, gone: list[Assignment], mark: bytes = b"") -> bytes:
     """Remove assignments with their lines, or with ``mark`` make these comments; none gives src itself.
 
-    One that shares its line with others, or can't be a comment as it goes over several lines, becomes empty
-    instead, which readers take for absent.
+    One that shares its line with others or a command, stands in a block, or can't be a comment as it goes over
+    several lines, becomes empty instead, which readers take for absent.
     """
     sharing: dict[int, int] = {}
     for one in assignments(src) if gone else ():
         sharing[one.start] = sharing.get(one.start, 0) + 1
+    busy = {min(end + 1, len(src)) for _, end in _scan(src).commands} if gone else set()
     splices = []
     for one in gone:
-        if sharing[one.start] > 1 or (mark and b"\n" in src[one.start : one.end - 1]):
+        if (
+            sharing[one.start] > 1
+            or one.end in busy
+            or not one.sure
+            or (mark and b"\n" in src[one.start : one.end - 1])
+        ):
             splices.append(Splice(one.value_start, one.value_end - one.value_start, b""))
         elif mark:
             splices.append(Splice(one.start, 0, mark))

@@ -76,8 +76,11 @@ TOKENS = (
     ),
 )
 
-MOST_ADDED = 12
-"""Lines that an operation may add beyond those that it changes."""
+MOST_ADDED = 16
+"""Lines that an operation may add beyond those that it changes: an answer file gets 15, its one line becomes two."""
+
+EMPTY = b"\xef\xbb\xbf\xff\xfe \t\r\n\0"
+"""Bytes that a file has nothing but where an operation may write a whole new one."""
 
 
 class Target(NamedTuple):
@@ -120,7 +123,7 @@ def check_editor(call: Call, src: bytes) -> None:
         except EditError:
             again = after
         assert again is after, "not idempotent"
-        if call.text and src.strip():
+        if call.text and src.strip(EMPTY):
             old, new = Counter(src.splitlines()), Counter(after.splitlines())
             assert (new - old).total() <= (old - new).total() + MOST_ADDED, "more lines changed than asked for"
     if call.text:

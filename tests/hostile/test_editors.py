@@ -16,8 +16,9 @@ from guestfix.editors.boot import args as bootargs
 from guestfix.editors.network import keyfile, netplan, networkd
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces, bls, grubenv, grublegacy, syslinux
+from guestfix.formats.network import interfaces
 from guestfix.formats.network.netplan import merge as read_netplan
-from tests.hostile.editing import CALLS, MISSING, Call, check_last_newline, result, unix
+from tests.hostile.editing import CALLS, MISSING, Call, check_last_newline, content, result, unix
 
 ROOT = Path(guestfix.__file__).parent
 TEXT = [one for one in CALLS if one.text]
@@ -107,6 +108,155 @@ def test_an_assignment_twice_in_a_shell_file(src: bytes, tmp_path: Path) -> None
     (tmp_path / "file").write_bytes(shellvars.unset(after, "A"))
     shell = subprocess.run(["bash", "-c", '. ./file; printf %s "$A"'], cwd=tmp_path, capture_output=True, check=True)
     assert shell.stdout == b""
+
+
+def test_a_variable_that_never_ends_in_a_grubenv() -> None:
+    """GRUB takes the newline behind a backslash for the value's: what is added there would be the value's too."""
+    src = _block(b"a=1", b"kernelopts=\\")
+    with pytest.raises(EditError, match="ends in a backslash"):
+        grubenv.set_value(src, "x", "2")
+    assert grubenv.read(grubenv.set_value(src, "a", "2")) == {"a": "2"}
+    closed = _block(b"kernelopts=\\", b"x=1", b"a=1")
+    assert grubenv.read(grubenv.set_value(closed, "x", "2")) == {"kernelopts": "\nx=1", "a": "1", "x": "2"}
+
+
+@pytest.mark.parametrize(
+    "src", [b"\\\n", b"a\\\n", b"auto eth0\\\n", b"iface eth0 inet static\\\n", b"iface eth0 inet\\\r\n"]
+)
+def test_a_backslash_on_the_last_line_of_interfaces(src: bytes) -> None:
+    """It joins nothing, with a newline behind it or without."""
+    for call in TEXT:
+        if call.name.startswith("interfaces."):
+            check_last_newline(call, src)
+    one, other = interfaces.parse(src), interfaces.parse(src.rstrip())
+    assert [(line.keyword, line.value, line.folded) for line in one.misplaced] == [
+        (line.keyword, line.value, line.folded) for line in other.misplaced
+    ]
+    assert [(stanza.keyword, stanza.words) for stanza in one.stanzas] == [
+        (stanza.keyword, stanza.words) for stanza in other.stanzas
+    ]
+    assert b"\\" not in b"".join(word.encode() for stanza in one.stanzas for word in stanza.words)
+
+
+BLOCKS = [
+    b"if true; then\n  A=1\nfi\n",
+    b"A=0\nif false; then\n  A=1\nfi\n",
+    b"A=0\nif false\nthen A=1\nelse :; fi\n",
+    b"f() {\n  A=1\n}\n",
+    b"A=0\nfunction f\n{\n  A=1\n}\n",
+    b"A=0\nfunction f {\n  A=1\n}\n",
+    b"A=0\n(\n  A=1\n)\n",
+    b"A=0\n{\n  A=1\n} | cat\n",
+    b"A=0\ncase $B in\n  x)\n  A=1\n  ;;\n  (y|z)\n  A=2\n  ;;\nesac\n",
+    b"A=0\nfor i in if case; do\n  A=1\ndone\n",
+    b"A=0\nwhile false; do\n  until true; do\n  A=1\n  done\ndone\n",
+    b"A=0\nunset A\n",
+    b"A=0; unset A\n",
+    b"A=0\nunset -v B A # why\n",
+    b"A=0\ntrue && A=1\n",
+    b"A=0\nif true; then A=1; fi\n",
+    b"A=0\n[ -z x ] || unset A\n",
+    b"A=0\nread A <<EOF\n1\nEOF\n",
+    b"A=0\neval 'A=1'\n",
+    b"A=0\nprintf -v A %s 1\n",
+    b"A=0\ndeclare -g A=1\n",
+    b"A=0\nfor A in 1 2; do :; done\n",
+    b"A=0\nA=1 true\n",
+    b"A=0\nA=1 | cat\n",
+    b"A=0\nA=1 &\nwait\n",
+    b"A=0\nA=1 \\\n true\n",
+    b"A=0\nB=$(\n  A=1\n)\n",
+    b"A=0\nf() { A=1; }\nf\n",
+]
+"""Files in which what a shell ends up with is not what the last line that says ``A=`` says."""
+
+
+@pytest.mark.parametrize("src", BLOCKS)
+def test_an_assignment_that_may_not_count(src: bytes, tmp_path: Path) -> None:
+    """It is overruled at the end of the file, and nobody takes its value for the one that counts."""
+    read = shellvars.find(src, "A")
+    assert read is None or read.dynamic
+    for after in (shellvars.set_value(src, "A", "new"), shellvars.set_value(src, "A", "1")):
+        assert after == src + after[len(src) :] and after.count(b"\n") == src.count(b"\n") + 1
+        (tmp_path / "file").write_bytes(after)
+        shell = subprocess.run(
+            ["bash", "-c", '. ./file; printf %s "$A"'], cwd=tmp_path, capture_output=True, check=True
+        )
+        found = shellvars.find(after, "A")
+        assert found is not None and found.sure and shell.stdout.decode() == found.value
+        assert shellvars.set_value(after, "A", found.value) is after
+
+
+@pytest.mark.parametrize(
+    "src", [*BLOCKS, b"if true; then\n  A=1\nfi\n", b"A=1; if true; then\n:\nfi\n", b"A=$(\necho\n)\n"]
+)
+def test_what_goes_leaves_a_block_whole(src: bytes) -> None:
+    """A block without a command is a syntax error, for which a shell gives up the file."""
+    for after in (shellvars.unset(src, "A"), shellvars.drop(src, shellvars.settled(src), b"#")):
+        assert subprocess.run(["bash", "-n"], input=after, capture_output=True, check=True).stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("src", "after"),
+    [
+        (b'V="a"\nif x; then\n  V="b"\nfi\n', b'V="a q"\nif x; then\n  V="b q"\nfi\n'),
+        (b'V="a"\nif x; then\n  V="$V b"\nfi\n', b'V="a q"\nif x; then\n  V="$V b"\nfi\n'),
+        (b'V="a"\nif x; then\n  V+=" b"\nfi\n', b'V="a q"\nif x; then\n  V+=" b"\nfi\n'),
+        (b'if x; then\n  V="b"\nfi\nV="a"\n', b'if x; then\n  V="b"\nfi\nV="a q"\n'),
+    ],
+)
+def test_arguments_are_added_in_every_branch(src: bytes, after: bytes) -> None:
+    src, after = (one.replace(b"V", b"GRUB_CMDLINE_LINUX") for one in (src, after))
+    assert argplaces.rewrite(src, "default", bootargs.ensure(["q"])) == after
+    assert argplaces.rewrite(after, "default", bootargs.ensure(["q"])) is after
+
+
+@pytest.mark.parametrize("body", [b"if x; then\n  V\nfi\n", b"f() {\n  V\n}\n", b"V\nunset W\n"])
+def test_what_may_not_count_is_left_alone(body: bytes) -> None:
+    """Where an operation only changes what is there and nobody can tell whether it counts, nothing is changed."""
+    for name, value, args in (
+        ("GRUB_TIMEOUT", b"0", {"seconds": 5, "longest": 9, "recordfail": 5}),
+        ("GRUB_DEFAULT", b"3", {}),
+        ("MODULES", b"(a)", {"modules": ["virtio_blk"]}),
+        ("MODULES", b"a", {"modules": ["virtio_blk"]}),
+        ("INITRD_MODULES", b"a", {"modules": ["virtio_blk"]}),
+    ):
+        op = {
+            "GRUB_TIMEOUT": "grubdefault.set_timeout",
+            "GRUB_DEFAULT": "grubdefault.set_default",
+            "MODULES": "mkinitcpio.add_modules",
+            "INITRD_MODULES": "sysconfig_kernel.add_modules",
+        }[name]
+        src = body.replace(b"V", name.encode() + b"=" + value).replace(b"W", name.encode())
+        assert content(find_op(op)(src, **args)) is src, (name, value)
+
+
+@pytest.mark.parametrize("src", [b"A=1\nif true; then\n", b"B=1\nf() {\n", b"(\n", b"case x in\ny) B=1;;\n"])
+def test_nothing_is_added_inside_an_open_block(src: bytes) -> None:
+    with pytest.raises(EditError, match="never closed") as caught:
+        shellvars.set_value(src, "X", "new")
+    assert caught.value.where == f"line {1 if src[:2] not in (b'A=', b'B=') else 2}"
+
+
+@pytest.mark.parametrize(
+    "src",
+    [
+        b"# if A is set {\nA=1\n",
+        b"A=1\n# unset A\n",
+        b'A=1\necho "$A" ${A}\nexport A\n',
+        b"A=1 # unset A (if\n",
+        b"if true; then B=1; fi\nA=1\n",
+        b"f() { B=1; }\n[ -n x ] && f\nA=1\n",
+        b"B=`if true; then echo; fi`\nA=1\n",
+        b"case x in x) B=1;; esac; C=2\nA=1;\n",
+        b'B="if {"\necho if { "("\nA=1\r\n',
+        b"A=1 && true\n",
+        b"B=(if { x)\nA=1\n",
+        b"for A in 1; do :; done\nA=1\n",
+    ],
+)
+def test_an_assignment_that_counts_is_changed_in_place(src: bytes) -> None:
+    assert shellvars.set_value(src, "A", "2") == src.replace(b"A=1", b"A=2")
 
 
 @pytest.mark.parametrize(

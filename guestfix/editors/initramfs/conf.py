@@ -95,8 +95,8 @@ def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content 
     """Make MODULES in mkinitcpio.conf, an array or a word list, name these modules. No file stays no file."""
     if src is None:
         return None
-    arrays = list(_ARRAY.finditer(src))
-    if arrays:
+    arrays, found = list(_ARRAY.finditer(src)), shellvars.find(src, "MODULES")
+    if arrays and found is not None and found.sure:
         last = arrays[-1]
         words = last["body"].decode("utf-8", "surrogateescape").split()
         fresh = [name for name in _names(modules) if name not in {word.replace("-", "_") for word in words}]
@@ -105,7 +105,6 @@ def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content 
         glue = b" " if last["body"].strip() else b""
         body = last["body"].rstrip(b" \t") + glue + " ".join(fresh).encode()
         return src[: last.start("body")] + body + src[last.end("body") :]
-    found = shellvars.find(src, "MODULES")
     if found is None:
         line = f"MODULES=({' '.join(_names(modules))})".encode()
         return shellvars.add_lines(src, "MODULES", line) if _names(modules) else src

@@ -36,7 +36,7 @@ def _gone(start: int, end: int) -> Splice:
 
 def _word_spans(src: bytes, line: Line) -> list[tuple[str, int, int]]:
     """Return the words of a line with their offsets."""
-    found = re.finditer(rb"(?:[^\s\\]|\\(?!\r?\n))+", src[line.start : line.end])
+    found = re.finditer(rb"(?:[^\s\\]|\\(?!\r?(?:\n|\Z)))+", src[line.start : line.end])
     return [
         (match[0].decode("utf-8", "surrogateescape"), line.start + match.start(), line.start + match.end())
         for match in found

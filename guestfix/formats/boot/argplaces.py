@@ -53,18 +53,28 @@ def _in_quotes(src: bytes, one: Assignment, main: bool) -> ArgLine | None:
 
 
 def shell_lines(src: bytes, form: str) -> list[ArgLine]:
-    """Return the arguments in a file of shell assignments; a value that mixes quotes is left out."""
+    """Return the arguments in a file of shell assignments; a value that mixes quotes is left out.
+
+    More are added to the last one that a shell surely makes, and to those in blocks behind it that take its place.
+    """
     names = _NAMES[form]
     found: list[ArgLine] = []
     chosen = [one for one in settled(src) if one.name in names and not one.value.startswith("(")]
     present = {one.name for one in chosen}
-    last = {one.name: one.start for one in chosen}
+    last = {one.name: one.start for one in chosen if one.sure}
     for one in chosen:
         main = one.name in _MAIN or (one.name == "GRUB_CMDLINE_LINUX_DEFAULT" and "GRUB_CMDLINE_LINUX" not in present)
-        line = _in_quotes(src, one, main and one.start == last[one.name])
+        line = _in_quotes(src, one, main and _counts(one, last.get(one.name, -1)))
         if line:
             found.append(line)
     return found
+
+
+def _counts(one: Assignment, last: int) -> bool:
+    """Tell whether nothing overrules an assignment, and it does not build on the one before it."""
+    if one.sure:
+        return one.start == last
+    return one.start > last and not one.append and not re.search(rf"\$\{{?{one.name}\b", one.value)
 
 
 def update_extlinux_lines(src: bytes) -> list[ArgLine]:

@@ -95,7 +95,7 @@ def set_value(src: bytes, name: str, value: str) -> bytes:
     """Make the block say name=value to load_env, in the last line of this name.
 
     The size stays; src itself comes back where it already says so. Raises
-    EditError where the value doesn't fit or the bytes are no environment block.
+    EditError where the value doesn't fit, the bytes are no environment block, or its last variable never ends.
     """
     if not is_block(src):
         raise EditError("not a GRUB environment block")
@@ -104,8 +104,12 @@ def set_value(src: bytes, name: str, value: str) -> bytes:
         return src
     body, size = src[: _padding_start(src)], max(len(src), SIZE)
     if known:
-        return _resized(body[: known.value_start] + _escaped(value) + body[known.end - 1 :], size)
-    return _resized(body + encode(name) + b"=" + _escaped(value) + b"\n", size)
+        after = _resized(body[: known.value_start] + _escaped(value) + body[known.end - 1 :], size)
+    else:
+        after = _resized(body + encode(name) + b"=" + _escaped(value) + b"\n", size)
+    if read(after) != {**read(src), name: value}:
+        raise EditError("the GRUB environment block's last variable ends in a backslash, so it would take in the next")
+    return after
 
 
 def unset(src: bytes, name: str) -> bytes:

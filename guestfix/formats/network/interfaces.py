@@ -1,7 +1,7 @@
 """Debian's /etc/network/interfaces, read as ifupdown's own parser does, with byte offsets.
 
-Source: interfaces(5) and ifupdown's config.c. A backslash at a line's end joins the next line; a ``#``
-starts a comment only as the first thing on a line, and a comment is never continued.
+Source: interfaces(5) and ifupdown's config.c. A backslash at a line's end joins the next line, and on the last
+line joins nothing; a ``#`` starts a comment only as the first thing on a line, and a comment is never continued.
 """
 
 from __future__ import annotations
@@ -92,10 +92,12 @@ def _logical_lines(src: bytes) -> list[Line]:
             at, number_ = (stop + 1 if stop >= 0 else len(src)), number_ + 1
             comment = not parts and piece.lstrip()[:1] == b"#"
             bare = piece.rstrip(b"\r")
-            if comment or stop < 0 or not bare.endswith(b"\\"):
+            if comment or not bare.endswith(b"\\"):
                 parts += [] if comment else [piece]
                 break
             parts.append(bare[:-1] + b" ")
+            if at == len(src):
+                break
         words = decode(b"".join(parts)).split(None, 1)
         if words:
             value = words[1].rstrip() if len(words) > 1 else ""

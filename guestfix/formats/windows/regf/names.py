@@ -44,8 +44,14 @@ _CAPITALS = _Capitals()
 
 
 def upcase(name: str) -> str:
-    """Return name in capitals, code unit by code unit, so that its length never changes."""
-    return name.upper() if name.isascii() else "".join(map(_CAPITALS.__getitem__, name))
+    """Return name in capitals, code unit by code unit, so that its length never changes.
+
+    Two halves of a UTF-16 pair are the character that they make, so one name has one form.
+    """
+    if name.isascii():
+        return name.upper()
+    whole = name.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return "".join(map(_CAPITALS.__getitem__, whole))
 
 
 def sort_key(name: str) -> bytes:

@@ -305,6 +305,22 @@ def test_a_name_is_never_listed_twice() -> None:
         again.create_key("ABC")
 
 
+def test_a_name_in_halves_of_pairs_is_the_same_name() -> None:
+    """JSON and .reg files may hold a character as two halves of UTF-16, which is what a hive has too."""
+    hive = fresh()
+    hive.set_value("Services\\a\U0001f600", "v\U0001f600", 1, "text")
+    halves = "Services\\A\ud83d\ude00"
+    assert hive.key(halves) is not None
+    hive.set_value(halves, "V\ud83d\ude00", 1, "text")
+    again = Hive.open(hive.to_bytes())
+    services = again.key("Services")
+    assert services is not None and len(list(services.subkeys())) == 1
+    assert [len(list(one.values())) for one in services.subkeys()] == [1]
+    again.create_key("\ud83d\ude00")
+    assert again.key("\U0001f600") is not None
+    sound(again)
+
+
 def test_values_without_data_are_read_and_replaced() -> None:
     hive = fresh()
     for name in ("Empty", "Other"):
