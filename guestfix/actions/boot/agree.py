@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from guestfix.actions.boot.args import MAIN_DEFAULTS, Source, sources
 from guestfix.actions.workbench import Workbench
@@ -10,6 +10,7 @@ from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
 from guestfix.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.catalog.records.boot import MenuEntry
+from guestfix.editors.boot import args as bootargs
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces, cmdline
 from guestfix.formats.boot.cmdline import ArgLine, Rewrite
@@ -54,9 +55,8 @@ def _words(group: list[Source]) -> list[str]:
 
 def _mend(bench: Workbench, group: list[Source], args: list[str], default: MenuEntry, made: tuple[str, ...]) -> None:
     have = dict.fromkeys(_words(group))
-    names = {cmdline.name_of(word) for word in have}
     missing = [word for word in dict.fromkeys(args) if word not in have and cmdline.name_of(word) not in made]
-    lost = [word for word in missing if not _said_otherwise(word, names)]
+    lost = [word for word in missing if not _said_otherwise(word, have) and not _without_initrd(bench, word, default)]
     if lost:
         bench.find(
             "GF-BOOT-ARGS-LOST",
@@ -78,11 +78,25 @@ def _mend(bench: Workbench, group: list[Source], args: list[str], default: MenuE
         )
 
 
-def _said_otherwise(word: str, names: set[str]) -> bool:
-    """Tell whether the source gives this argument another value. Some may be given several times."""
+def _said_otherwise(word: str, have: Iterable[str]) -> bool:
+    """Tell whether the source gives this argument another value. Some may be given several times.
+
+    A console counts by its port, as :func:`bootargs.ensure` sees it: where the source has that port, or any console
+    while only the screen is asked for, nothing is lost.
+    """
     name = cmdline.name_of(word)
-    several = ("console", "rd.lvm.lv", "rd.md.uuid", "rd.luks.uuid", "modprobe.blacklist", "rd_LVM_LV")
-    return name in names and name not in several
+    if name == "console":
+        ports = {bootargs.port_of(one) for one in have if cmdline.name_of(one) == "console"}
+        return bool(ports) and bootargs.port_of(word) in (*ports, "tty0")
+    return any(cmdline.name_of(one) == name for one in have) and name not in (*bootargs.REPEATED, "rd_LVM_LV")
+
+
+def _without_initrd(bench: Workbench, word: str, default: MenuEntry) -> bool:
+    """Tell whether an argument is what mkconfig writes for a first try without an initramfs (GRUB_FORCE_PARTUUID)."""
+    if word != "panic=-1":
+        return False
+    menu = bench.fs.content(default.path)
+    return isinstance(menu, bytes) and b"initrdfail" in menu
 
 
 def _add(bench: Workbench, group: list[Source], words: list[str]) -> None:

@@ -22,12 +22,13 @@ from guestfix.catalog.facts.storage import (
     DISKS_SPECS,
     DISKS_UUID_BY_DEVICE,
 )
-from guestfix.catalog.facts.system import SYSTEM_INITRAMFS
+from guestfix.catalog.facts.system import KERNEL_DEFAULT, SYSTEM_INITRAMFS
 from guestfix.catalog.records.boot import MenuEntry
 from guestfix.editors.boot import args as bootargs
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces, cmdline
 from guestfix.formats.boot.cmdline import ArgLine, Change, Rewrite
+from guestfix.formats.boot.entry import release_in
 from guestfix.formats.storage import devices
 
 UDEV_LINKS = "mkinitrd-suse"
@@ -223,7 +224,8 @@ def add_arguments(bench: Workbench, *, words: list[str]) -> None:
     """
     if any(cmdline.name_of(word).endswith("io_timeout") for word in _checked(words)):
         default = bench.facts.value(BOOT_DEFAULT)
-        change_all(bench, bootargs.ensure_for_kernel(words, default.kernel if default else ""))
+        release = bench.facts.value(KERNEL_DEFAULT) or release_in(default.kernel if default else "")
+        change_all(bench, bootargs.ensure_for_kernel(words, release))
     elif words:
         change_all(bench, bootargs.ensure(words))
 

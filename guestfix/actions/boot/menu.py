@@ -20,9 +20,11 @@ from guestfix.catalog.facts.boot import (
 )
 from guestfix.catalog.facts.system import COMPAT_KERNELS, SYSTEM_DOM0, SYSTEM_GRUB_BY_FIRMWARE
 from guestfix.catalog.records.boot import MenuEntry
+from guestfix.detect.initramfs.check import VERDICTS
 from guestfix.editors.boot import menu as bootmenu
 from guestfix.formats import shellvars
 from guestfix.formats.boot import grubcfg, grubenv, grublegacy
+from guestfix.formats.boot.entry import release_in
 
 _SAVED = regex(rb"set\s+default=[\"']?\$\{?saved_entry")
 
@@ -64,9 +66,7 @@ def _unsupported(bench: Workbench, entry: MenuEntry) -> bool:
 
 
 def _release(entry: MenuEntry) -> str:
-    """Return the version in a kernel's file name."""
-    name = entry.kernel.rpartition("/")[2]
-    return name.partition("-")[2] or name
+    return release_in(entry.kernel)
 
 
 def _problem(bench: Workbench, entry: MenuEntry | None) -> str:
@@ -84,6 +84,22 @@ def _problem(bench: Workbench, entry: MenuEntry | None) -> str:
     for path in (kernel, *entry.initrd):
         if bench.fs.stat(path) is None:
             return f"the default entry {entry.title!r} loads {path}, which is not there"
+    return _bad_image(bench, entry)
+
+
+def _bad_image(bench: Workbench, entry: MenuEntry) -> str:
+    """Return why an entry's initramfs can't lead to the root on the target, whatever a plan adds; or empty."""
+    for one in bench.facts.value(VERDICTS, []) if entry.loader != "uki" else ():
+        if one.path not in entry.initrd:
+            continue
+        if one.broken:
+            return f"the initramfs {one.path} of the default entry {entry.title!r} can't be read: {one.problem}"
+        lacks = one.absent or (one.missing if one.sealed else [])
+        if lacks and ((one.kernel and one.kernel.builtin_known) or one.sealed):
+            return (
+                f"the default kernel {_release(entry)} lacks {', '.join(lacks)}, without which {bench.target.id} has "
+                "no disk, and nothing in the guest can be added"
+            )
     return ""
 
 

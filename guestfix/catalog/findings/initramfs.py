@@ -10,7 +10,7 @@ INITRAMFS: dict[str, Kind] = {
         "A driver that the boot needs is kept from loading by modprobe.d or a kernel argument.",
         "remove the line and rebuild the initramfs"),
     "GF-INITRAMFS-DAMAGED": Kind("initramfs", "blocker warning",
-        "A kernel's initramfs can't be read to its end.",
+        "A kernel's initramfs can't be read to its end, is empty, or is not there.",
         "rebuild the image in the guest with the target's drivers in it, before the migration"),
     "GF-INITRAMFS-FOREIGN": Kind("initramfs", "warning",
         "A kernel's initramfs is no archive of files, so what it holds can't be judged.",

@@ -80,7 +80,10 @@ class BlockedModule:
 
 @frozen
 class InitramfsImage:
-    """What is told of one kernel's initramfs: what it holds, and what the boot on the target needs of it."""
+    """What is told of one kernel's initramfs: what it holds, and what the boot on the target needs of it.
+
+    ``broken``: the kernel finds nothing to start from, for it is absent, empty or damaged.
+    """
 
     kernel: str
     path: str
@@ -99,4 +102,5 @@ class InitramfsImage:
     reasons: dict[str, str]
     blacklisted: list[BlockedModule]
     problem: str
+    broken: bool
     sealed: str

@@ -10,6 +10,7 @@ from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
 from guestfix.catalog.facts.boot import INITRAMFS_IMAGES
 from guestfix.catalog.records.boot import BlockedModule, InitramfsImage, NeededModule
+from guestfix.detect.files import exists
 from guestfix.detect.initramfs.find import Boot, Contents, contents_of, scan_image, sealed, unreadable
 from guestfix.detect.initramfs.modules import (
     KernelModules,
@@ -47,6 +48,14 @@ class Verdict:
     problem: str = ""
     offset: int = -1
     sealed: str = ""
+    gone: bool = False
+
+    @property
+    def broken(self) -> bool:
+        """True where the kernel finds no archive to start from: none beside it, an empty or a damaged one."""
+        if self.image is None:
+            return self.gone
+        return self.image.kind == "empty" or (self.offset > 0 and bool(self.image.entries))
 
     @property
     def judged(self) -> bool:
@@ -74,6 +83,7 @@ class Verdict:
             reasons=self.reasons,
             blacklisted=self.blocked,
             problem=self.problem,
+            broken=self.broken,
             sealed=self.sealed,
         )
 
@@ -117,6 +127,8 @@ def judge(guest: GuestFS, facts: Facts, target: Target, boot: Boot) -> Verdict:
         found.problem = found.problem or _why_not(found, found.image, found.kernel)
         if not found.problem:
             _compare(guest, found, needs)
+    else:
+        found.gone = not exists(guest, found.path) and exists(guest, boot.image)
     _add_blocks(found, guest, boot.args)
     return found
 

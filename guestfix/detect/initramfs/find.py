@@ -14,6 +14,7 @@ from guestfix.catalog.facts.boot import BOOT_DEFAULT, BOOT_ENTRIES, BOOT_ESP, BO
 from guestfix.catalog.facts.system import KERNEL_DEFAULT, KERNELS
 from guestfix.catalog.records.boot import MenuEntry
 from guestfix.detect.files import exists, names_in, read_head
+from guestfix.formats.boot.entry import release_in
 from guestfix.formats.initramfs.image import Image, scan
 from guestfix.formats.initramfs.moddep import is_module, module_name
 from guestfix.formats.windows.pe import HEAD, Layout, layout
@@ -150,10 +151,10 @@ def _from_entry(entry: MenuEntry, role: str, releases: dict[str | None, str]) ->
 
 
 def release_of(image: str) -> str:
-    """Return the release in a kernel image's name, or its whole base name."""
+    """Return the release in a kernel image's name, else its folder's where that is one, or its whole base name."""
     name = image.rsplit("/", 1)[-1]
     match = _KERNELS.match(name)
-    return match[1] if match else name
+    return match[1] if match else release_in(image)
 
 
 def _paired(guest: GuestFS, facts: Facts) -> list[Boot]:

@@ -149,10 +149,9 @@ def _blocked(verdict: Verdict, block: BlockedModule, target: Target) -> Finding:
 
 
 def _unjudged(verdict: Verdict) -> Finding:
-    damaged = verdict.offset > 0 and verdict.image is not None and bool(verdict.image.entries)
     at = f" at byte {verdict.offset}" if verdict.offset >= 0 else ""
     foreign = verdict.image is not None and verdict.image.kind in ("squashfs", "ext2", "pe", "cramfs", "romfs")
-    if damaged:
+    if verdict.broken:
         code, severity = "GF-INITRAMFS-DAMAGED", "blocker" if verdict.boot.role == "default" else "warning"
         summary = f"The initramfs of kernel {verdict.boot.kernel} is damaged{at}: {verdict.problem}."
     else:

@@ -13,6 +13,7 @@ from guestfix.base.globs import name_matcher
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
 from guestfix.formats.boot.cmdline import ArgLine, Change, Rewrite, name_of, same_name, value_of
+from guestfix.formats.boot.entry import release_in
 from guestfix.formats.storage import devices
 
 DEVICE_ARGUMENTS = ("root", "resume", "boot", "real_root", "real_resume", "rootdev", "swap")
@@ -147,10 +148,15 @@ def ensure(words: Sequence[str]) -> Change:
     return change
 
 
+def port_of(word: str) -> str:
+    """Return the port of a console argument: ``ttyS0`` of ``console=ttyS0,115200n8``."""
+    return value_of(word).partition(",")[0]
+
+
 def _console(word: str, texts: Sequence[str]) -> list[str]:
     """Return the words to add so that there is this console."""
-    port = value_of(word).partition(",")[0]
-    ports = [value_of(text).partition(",")[0] for text in texts if name_of(text) == "console"]
+    port = port_of(word)
+    ports = [port_of(text) for text in texts if name_of(text) == "console"]
     if port in ports:
         return []
     return [word] if ports or port == "tty0" else ["console=tty0", word]
@@ -207,7 +213,7 @@ def ensure_for_kernel(words: Sequence[str], default_release: str, own_wide: Sequ
     """Make arguments say a target's words, in the form that each place's own kernel takes (see for_kernel)."""
 
     def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
-        release = line.kernel.rpartition("/")[2] if _RELEASE.search(line.kernel) else default_release
+        release = release_in(line.kernel) if _RELEASE.search(release_in(line.kernel)) else default_release
         wanted = [word for word in for_kernel(words, release, own_wide) if not _longer(texts, word)]
         return ensure(wanted)(texts, line)
 

@@ -8,6 +8,21 @@ from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
 
 _NUMBER = regex(r"\d{1,9}\Z")
+_RELEASE = regex(r"\d+\.\d+")
+
+
+def release_in(image: str) -> str:
+    """Return the release that a kernel image's path gives: behind its name's first ``-``, or its folder's name.
+
+    ``/boot/vmlinuz-6.1.0-18-amd64`` has it in the name, ``/MACHINE-ID/6.1.0-18-amd64/linux`` (kernel-install) in the
+    folder's. Else the whole name comes back.
+    """
+    folder, _, name = image.rpartition("/")
+    written = name.partition("-")[2]
+    above = folder.rpartition("/")[2]
+    if written:
+        return written
+    return above if _RELEASE.match(above) else name
 
 
 @mutable

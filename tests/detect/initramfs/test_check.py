@@ -139,7 +139,6 @@ def test_only_the_default_kernels_lack_is_a_blocker(tmp_path):
     ("content", "code", "text"),
     [
         (b"not kept\n", "GF-INITRAMFS-UNJUDGED", "at byte 0: no archive begins here"),
-        (b"", "GF-INITRAMFS-UNJUDGED", "it is empty"),
         (b"hsqs" + bytes(60), "GF-INITRAMFS-FOREIGN", "squashfs"),
         (compress("gzip", bytes(1080) + b"\x53\xef" + bytes(900)), "GF-INITRAMFS-FOREIGN", "ext2"),
     ],
@@ -155,6 +154,26 @@ def test_a_damaged_default_image_is_a_blocker_with_the_offset(tmp_path):
     _, found = learn(guest(tmp_path, data))
     assert found["GF-INITRAMFS-DAMAGED"].severity == "blocker"
     assert f"at byte {len(data) - 100}" in found["GF-INITRAMFS-DAMAGED"].summary
+
+
+@pytest.mark.parametrize("size", [0, 512])
+def test_an_empty_default_image_is_as_bad_as_a_damaged_one(tmp_path, size):
+    facts, found = learn(guest(tmp_path, bytes(size)))
+    assert found["GF-INITRAMFS-DAMAGED"].severity == "blocker"
+    assert "it is empty" in found["GF-INITRAMFS-DAMAGED"].summary
+    assert told(facts, "initramfs.images")[0]["broken"]
+
+
+def test_an_absent_default_image_is_one_too_where_its_kernel_is_there(tmp_path):
+    root = guest(tmp_path, image(OLD))
+    (root / f"boot/vmlinuz-{RELEASE}").write_bytes(b"x")
+    entry = menu_entry(kernel=f"/boot/vmlinuz-{RELEASE}", initrd=("/boot/gone.img",))
+    _, found = learn(root, boot__entries=[entry], boot__default=entry)
+    assert found["GF-INITRAMFS-DAMAGED"].severity == "blocker"
+    assert "there is no such file" in found["GF-INITRAMFS-DAMAGED"].summary
+    (root / f"boot/vmlinuz-{RELEASE}").unlink()  # then /boot is not in view at all
+    _, found = learn(root, boot__entries=[entry], boot__default=entry)
+    assert found["GF-INITRAMFS-UNJUDGED"].severity == "warning"
 
 
 def unified_image(initrd: bytes, *, signed: bool = False, uname: str = RELEASE) -> bytes:
