@@ -1,7 +1,7 @@
 """YAML as a tree of nodes that know their place in the text, for edits that splice and copy the rest.
 
 PyYAML's event parser (libyaml, which netplan itself uses) does the parsing; nothing is resolved or built, so
-no tag can make an object. Depth and number of nodes are bounded; anchors and aliases are refused.
+no tag can make an object. Depth and number of nodes are bounded, what aliases repeat counted again.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from typing import Any
 
 from guestfix.base.bounds import YAML_DEPTH, YAML_NODES
 from guestfix.base.errors import EditError
+from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
 
 MAX_DEPTH = YAML_DEPTH
 MAX_NODES = YAML_NODES
+_PROPERTIES = regex(r"(?:[&!]\S*\s+)*")
 
 
 @mutable
 class Node:
     """A scalar (``value``), a sequence (``items``) or a mapping (``pairs``). Offsets count characters.
 
-    ``end`` is the end of the node's own last character, without a comment or an empty line after it.
+    ``end`` is the end of the node's own last character, without a comment or an empty line after it. ``aliases`` of a
+    root: the text repeats a node by its anchor, so that a node may stand in several places of the tree.
     """
 
     kind: str
@@ -31,6 +34,7 @@ class Node:
     flow: bool = False
     plain: bool = True
     block: bool = False
+    aliases: bool = False
     items: list[Node] = field(default_factory=list)
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
 
@@ -58,6 +62,21 @@ class _Builder:
         self.open: list[Node] = []
         self.waiting: list[Node | None] = []
         self.count = 0
+        self.anchors: dict[str, Node] = {}
+        self.aliases = False
+
+    def repeat(self, anchor: str, line: int) -> None:
+        """Put an anchored node in once more."""
+        node = self.anchors.get(anchor)
+        if node is None or any(one is node for one in self.open):
+            raise EditError("the YAML file repeats what is not whole yet", where=f"line {line}")
+        self.aliases = True
+        todo = [node]
+        while todo and self.count <= MAX_NODES:
+            one = todo.pop()
+            self.count += 1
+            todo += [*one.items, *(part for pair in one.pairs for part in pair)]
+        self.add(node)
 
     def add(self, node: Node) -> None:
         self.count += 1
@@ -94,7 +113,7 @@ class _Builder:
 def parse(src: bytes) -> Node | None:
     """Return the first document's root node, None where it is empty.
 
-    Raises EditError where the bytes are no UTF-8 or no YAML, or hold anchors, aliases or too much.
+    Raises EditError where the bytes are no UTF-8 or no YAML, or hold too much.
     """
     import yaml
 
@@ -109,23 +128,45 @@ def parse(src: bytes) -> Node | None:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if isinstance(event, yaml.DocumentEndEvent):
                 break
-            _take(build, event, yaml)
+            _take(build, event, yaml, text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else ""
         raise EditError(f"not YAML: {getattr(error, 'problem', None) or 'unreadable'}", where=where) from error
+    if build.root is not None:
+        build.root.aliases = build.aliases
     return build.root
 
 
-def _take(build: _Builder, event: Any, yaml: Any) -> None:
-    if getattr(event, "anchor", None) is not None:
-        raise EditError("the YAML file uses anchors, which are not edited", where=f"line {event.start_mark.line + 1}")
+def _take(build: _Builder, event: Any, yaml: Any, text: str) -> None:
+    if isinstance(event, yaml.AliasEvent):
+        build.repeat(event.anchor, event.start_mark.line + 1)
+        return
     start, end, line = event.start_mark.index, event.end_mark.index, event.start_mark.line + 1
     if isinstance(event, yaml.ScalarEvent):
         style = event.style or ""
-        build.add(Node("scalar", start, end, line, event.value, plain=not style, block=style in ("|", ">")))
+        start = _behind_anchor(event, text, start, end)
+        node = Node("scalar", start, end, line, event.value, plain=not style, block=style in ("|", ">"))
+        _remember(build, event, node)
+        build.add(node)
     elif isinstance(event, yaml.CollectionStartEvent):
         kind = "map" if isinstance(event, yaml.MappingStartEvent) else "seq"
-        build.enter(Node(kind, start, end, line, flow=bool(event.flow_style)))
+        start = _behind_anchor(event, text, start, len(text))
+        node = Node(kind, start, end, line, flow=bool(event.flow_style))
+        _remember(build, event, node)
+        build.enter(node)
     elif isinstance(event, yaml.CollectionEndEvent):
         build.leave(end)
+
+
+def _behind_anchor(event: Any, text: str, start: int, end: int) -> int:
+    """Return where an anchored node's own text starts."""
+    if event.anchor is None:
+        return start
+    found = _PROPERTIES.match(text, start, end)
+    return found.end() if found else start
+
+
+def _remember(build: _Builder, event: Any, node: Node) -> None:
+    if event.anchor is not None:
+        build.anchors[event.anchor] = node

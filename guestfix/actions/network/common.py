@@ -23,7 +23,7 @@ from guestfix.catalog.records.network import Nic
 from guestfix.formats.network.nic import MAX_CONFIG, called, is_link_local, is_mac, norm_mac
 from guestfix.formats.network.wired import CARRIED, stands_on_wire, wires_of
 
-SWITCHED = ("networkmanager", "ifcfg", "ifcfg-suse")
+SWITCHED = ("networkmanager", "netplan", "ifcfg", "ifcfg-suse")
 """Stacks whose files say whether they are used at boot; ifupdown has other ways (a bridge, a mapping) to use one."""
 
 Editor = Callable[[bytes | None], bytes | None]

@@ -6,6 +6,7 @@ from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
+from guestfix.catalog.records.network import Nic
 from guestfix.detect.network.read import netplan_files
 from guestfix.editors.network import netplan
 from guestfix.formats.network.netplan import devices
@@ -42,13 +43,16 @@ def _kept(setup: Setup, src: bytes | None) -> bytes | None:
 
 
 def _dhcp(setup: Setup, paths: list[str]) -> None:
+    refused = _refused_aside(setup, paths)
+    paths = [path for path in paths if path not in refused]
     wired = [nic for nic in setup.own if setup.wired(nic)]
     if wired and all(nic.any_nic and nic.method == "dhcp" for nic in wired):
         return
     if setup.primary is None and not wired:
         if setup.in_charge and setup.manager != "networkmanager":
             _fresh(setup)
-            setup.added(NEW)
+            if not refused:
+                setup.added(NEW)
         return
     name = setup.primary.id if setup.primary is not None else ""
     gone = {nic.id for nic in setup.own if setup.goes(nic)}
@@ -62,8 +66,31 @@ def _dhcp(setup: Setup, paths: list[str]) -> None:
         except EditError:
             _tell_beside(setup, path)
             setup.aside(path)
+    for path in paths:
+        now = setup.read(path)
+        setup.write(path, now, netplan.optional(now, names=[nic.id for nic in wired if _waits(setup, nic)]))
     if not kept:
         _fresh(setup)
+
+
+def _waits(setup: Setup, nic: Nic) -> bool:
+    """Tell whether the boot would wait for a NIC that stays in the file and may not be on the target."""
+    return setup.optional(nic) and not setup.goes(nic)
+
+
+def _refused_aside(setup: Setup, paths: list[str]) -> list[str]:
+    """Move files aside that are no YAML: netplan makes nothing at all of the others while one is there."""
+    found = []
+    for path in paths:
+        try:
+            parse(setup.read(path) or b"")
+        except EditError as error:
+            found.append(path)
+            setup.aside(path)
+            summary = f"{path} is moved aside: netplan refuses it ({error}), and every other file with it"
+            remedy = "what it was to set up is lost; write it again after the migration"
+            setup.bench.find("GF-NETWORK-NETPLAN-REFUSED", "warning", summary, Evidence(path), remedy=remedy)
+    return found
 
 
 def _defines(src: bytes | None, name: str) -> bool:

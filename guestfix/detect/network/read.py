@@ -217,7 +217,8 @@ def netplan_read(guest: GuestFS) -> Read:
     if not files:
         return Read()
     merged = netplan.merge(files)
-    broken = [_unreadable(path, why.partition("\n")[0]) for path, why in merged.errors]
+    why_all = "netplan makes nothing of any other file while it is there"
+    broken = [_unreadable(path, f"{why.partition(chr(10))[0]}; {why_all}") for path, why in merged.errors]
     return Read(merged.nics(), broken, [path for path, _ in files], merged.renderer)
 
 

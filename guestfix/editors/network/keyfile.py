@@ -7,12 +7,12 @@ from guestfix.formats.ini import Entry, Group, get, groups, remove, set_value
 from guestfix.formats.network.keyfile import WIRED
 from guestfix.formats.network.nic import is_link_local
 
-_IP_KEYS = regex(
+OLD_KEYS = regex(
     r"(address(es)?\d*|gateway|dns|dns-search|route(s)?\d*(_options)?|routing-rule\d*|ignore-auto-dns|ignore-auto-routes"
     r"|never-default)\Z"
 )
-_PORT = ("master", "slave-type", "controller", "port-type", "permissions")
-_OWN_MAC = ("preserve", "permanent", "random", "stable", "stable-ssid")
+PORT = ("master", "slave-type", "controller", "port-type", "permissions")
+OWN_MAC = ("preserve", "permanent", "random", "stable", "stable-ssid")
 
 
 def _wired(found: list[Group]) -> list[tuple[Group, Entry]]:
@@ -27,14 +27,12 @@ def _to_old_network(found: list[Group], flat: bool) -> list[Entry]:
         for group in found
         if group.name in ("ipv4", "ipv6")
         for one in group.entries
-        if _IP_KEYS.match(one.key) and not _stays(one, own_servers)
+        if OLD_KEYS.match(one.key) and not _stays(one, own_servers)
     ]
-    port = _PORT if flat else ()
+    port = PORT if flat else ()
     gone += [one for group in found if group.name == "connection" for one in group.entries if one.key in port]
     for _, one in _wired(found):
-        if one.key == "mtu" or (
-            one.key in ("cloned-mac-address", "assigned-mac-address") and one.value not in _OWN_MAC
-        ):
+        if one.key == "mtu" or (one.key in ("cloned-mac-address", "assigned-mac-address") and one.value not in OWN_MAC):
             gone.append(one)
     return gone
 
@@ -90,7 +88,7 @@ def rebind(src: bytes | None, *, mac: str = "") -> bytes | None:
         return None
     cloned = ("cloned-mac-address", "assigned-mac-address")
     wired = _wired(groups(src))
-    gone = [one for _, one in wired if one.key in cloned and one.value not in _OWN_MAC]
+    gone = [one for _, one in wired if one.key in cloned and one.value not in OWN_MAC]
     bound = [one for _, one in wired if one.key == "mac-address"]
     spans = [(one.start, one.end) for one in gone + ([] if mac else bound)]
     out = remove(src, spans)

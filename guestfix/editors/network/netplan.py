@@ -12,8 +12,10 @@ from collections.abc import Set as AbstractSet
 
 from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.errors import EditError
+from guestfix.editors.network.keyfile import OLD_KEYS, OWN_MAC, PORT
+from guestfix.formats.network.keyfile import WIRED
 from guestfix.formats.network.netplan import GROUPS, devices, needs, network_of, refuse_twins, yes
-from guestfix.formats.network.nic import norm_mac
+from guestfix.formats.network.nic import is_link_local, norm_mac
 from guestfix.formats.yamltree import Node, parse
 
 ANY_NIC = "e*"
@@ -21,9 +23,10 @@ ANY_NIC = "e*"
 
 _STATIC = frozenset(
     ("addresses", "gateway4", "gateway6", "nameservers", "routes", "routing-policy", "macaddress", "mtu")
-    + ("dhcp4-overrides", "dhcp6-overrides", "accept-ra", "link-local", "activation-mode", "critical")
+    + ("dhcp4-overrides", "activation-mode", "critical")
 )
-"""What means nothing, or harm, on another network."""
+_STATIC6 = frozenset(("dhcp6-overrides", "accept-ra", "link-local"))
+"""What means nothing, or harm, on another network; and beside IPv6 addresses that were set by hand."""
 
 _MAX_EMPTY = 64
 """Devices without any key that are changed one by one."""
@@ -46,6 +49,8 @@ class _Text:
     def __init__(self, src: bytes) -> None:
         self.root = parse(src)
         refuse_twins(self.root)
+        if self.root is not None and self.root.aliases:
+            raise EditError("the file repeats parts by aliases, which are not edited")
         self.text = src.decode("utf-8")
         self.newline = "\r\n" if "\r\n" in self.text else "\n"
         self.splices: list[tuple[int, int, str]] = []
@@ -174,14 +179,58 @@ def dhcp(src: bytes | None, *, name: str, any_nic: bool = False) -> bytes | None
         return src
     body = found[1]
     on = body.get("dhcp4") if body.kind == "map" else None
-    gone = _STATIC | ({"set-name"} if any_nic else set())
+    gone = _old(body) | ({"set-name"} if any_nic else set())
     out = src
     if on is None or not yes(on.value):
         out = _again(out, name, "dhcp4", "true", gone)
     else:
         work.drop(body, gone & {key.value for key, _ in body.pairs})
         out = work.result(src)
+    out = _not_passed(out, name, any_nic)
     return _again(out, name, "match", f'{{name: "{ANY_NIC}"}}') if any_nic else out
+
+
+def _old(body: Node) -> set[str]:
+    """Return the keys of a device that are the old network's; routes on the link itself are not."""
+    known = body.data() if body.kind == "map" else {}
+    texts = [one for one in known.get("addresses") or () if isinstance(one, str)]
+    six = "gateway6" in known or any(":" in one for one in texts)
+    rows = known.get("routes")
+    local = isinstance(rows, list) and all(
+        isinstance(row, dict) and "via" not in row and is_link_local(str(row.get("to", ""))) for row in rows
+    )
+    return set(_STATIC | (_STATIC6 if six else set())) - ({"routes"} if local else set())
+
+
+def _not_passed(src: bytes, name: str, any_nic: bool) -> bytes:
+    """Take out what a device hands to NetworkManager against DHCP, for that wins over netplan's own keys."""
+    work = _Text(src)
+    found = _device(work, name)
+    own = found[1].get("networkmanager") if found is not None and found[1].kind == "map" else None
+    rows = own.get("passthrough") if own is not None and own.kind == "map" else None
+    if found is None or own is None or rows is None or rows.kind != "map":
+        return src
+    gone = {key.value for key, value in rows.pairs if _is_passed_static(key.value, value.value, any_nic)}
+    if gone and gone == {key.value for key, _ in rows.pairs}:  # netplan refuses a mapping without keys
+        last = len(own.pairs) == 1
+        work.drop(found[1] if last else own, {"networkmanager" if last else "passthrough"})
+    else:
+        work.drop(rows, gone)
+    return work.result(src)
+
+
+def _is_passed_static(name: str, value: str, any_nic: bool) -> bool:
+    group, _, key = name.partition(".")
+    if group in ("ipv4", "ipv6"):
+        other = key == "method" and value != "auto" and (group == "ipv4" or value == "manual")
+        return other or OLD_KEYS.match(key) is not None
+    if group == "connection":
+        off = key == "autoconnect" and value.lower() in ("false", "no", "0", "off")
+        return off or key in PORT or (any_nic and key == "interface-name")
+    if group in WIRED:
+        cloned = key in ("cloned-mac-address", "assigned-mac-address") and value not in OWN_MAC
+        return cloned or key == "mtu" or (any_nic and key == "mac-address")
+    return any_nic and group == "match"
 
 
 def without(src: bytes | None, *, names: Collection[str]) -> bytes | None:

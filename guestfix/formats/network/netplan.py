@@ -6,13 +6,19 @@ base names, a later one of the same name hides an earlier; mappings merge, seque
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from guestfix.base.errors import EditError
+from guestfix.base.patterns import regex
+from guestfix.base.record import replace
 from guestfix.catalog.records.network import Nic
 from guestfix.formats.network.nic import MAX_NICS, norm_mac, number
 from guestfix.formats.yamltree import Node, parse
+
+_ADDRESS = regex(r"ipv[46]\.address(?:es)?\d*\Z")
+_ROUTE = regex(r"ipv[46]\.routes?\d*\Z")
 
 GROUPS = {
     "ethernets": "ethernet",
@@ -163,7 +169,8 @@ def _routes(data: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
     default = [via for to, via in pairs if to in ("default", "0.0.0.0/0", "::/0", "0/0")]
     four = _str(data.get("gateway4")) or next((via for via in default if ":" not in via), "")
     six = _str(data.get("gateway6")) or next((via for via in default if ":" in via), "")
-    others = tuple(f"{to} via {via}" for to, via in pairs if to not in ("default", "0.0.0.0/0", "::/0", "0/0"))
+    rest = [(to, via) for to, via in pairs if to not in ("default", "0.0.0.0/0", "::/0", "0/0")]
+    others = tuple(f"{to} via {via}" if via else to for to, via in rest)
     return four, six, others
 
 
@@ -171,6 +178,36 @@ def _parents(group: str, data: dict[str, Any]) -> tuple[str, ...]:
     if group == "vlans":
         return (_str(data.get("link")),) if _str(data.get("link")) else ()
     return tuple(_texts(data.get("interfaces"))) if group in ("bonds", "bridges", "vrfs") else ()
+
+
+_METHODS = {"auto": "dhcp", "manual": "static", "disabled": "none", "link-local": "auto", "shared": "static"}
+
+
+def passed(device: dict[str, Any]) -> dict[str, str]:
+    """Return the settings that a device hands to NetworkManager past netplan, which win over netplan's own."""
+    rows = _map(_map(device.get("networkmanager")).get("passthrough"))
+    return {key: value for key, value in rows.items() if isinstance(value, str)}
+
+
+def _handed(nic: Nic, keys: dict[str, str]) -> Nic:
+    """Return the interface as NetworkManager takes it, with the keys that are handed to it."""
+    rows = [value.split(",") for key, value in keys.items() if _ADDRESS.match(key)]
+    found = [row[0].strip() for row in rows if row[0].strip()]
+    behind = next((row[1].strip() for row in rows if len(row) > 1 and row[1].strip()), "")
+    name = keys.get("connection.interface-name", "") or keys.get("match.interface-name", "")
+    off = keys.get("connection.autoconnect", "").lower() in ("false", "no", "0", "off")
+    return replace(
+        nic,
+        name=name or nic.name,
+        method=_METHODS.get(keys.get("ipv4.method", ""), nic.method),
+        addresses=tuple(dict.fromkeys((*nic.addresses, *found))),
+        gateway=nic.gateway or keys.get("ipv4.gateway", "") or behind,
+        dns=tuple(dict.fromkeys((*nic.dns, *re.findall(r"[^;,\s]+", keys.get("ipv4.dns", ""))))),
+        routes=nic.routes + tuple(value for key, value in keys.items() if _ROUTE.match(key)),
+        auto=not off,
+        bound_name=nic.bound_name or bool(name),
+        any_nic=nic.any_nic and not name,
+    )
 
 
 def _nic(group: str, name: str, data: dict[str, Any], path: str, line: int) -> Nic:
@@ -181,7 +218,7 @@ def _nic(group: str, name: str, data: dict[str, Any], path: str, line: int) -> N
     pattern, mac = _str(match.get("name")), norm_mac(_str(match.get("macaddress")))
     real = _str(data.get("set-name")) or pattern or ("" if match else name)
     accept = data.get("accept-ra") is None or yes(data.get("accept-ra"))
-    return Nic(
+    said = Nic(
         name=real or name,
         path=path,
         line=line,
@@ -204,3 +241,5 @@ def _nic(group: str, name: str, data: dict[str, Any], path: str, line: int) -> N
         id=name,
         more=tuple(f"match.{key}" for key in match if key not in ("name", "macaddress")),
     )
+    keys = passed(data)
+    return _handed(said, keys) if keys else said

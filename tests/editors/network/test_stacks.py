@@ -98,7 +98,59 @@ NOOP: list[tuple[Op, dict[str, Any], bytes]] = [
     (networkd.unbind_link, {}, b"[Match]\nOriginalName=*\n[Link]\nName=x\n"),
 ]
 
+PASSED = b"""network:
+  ethernets:
+    eth0:
+      addresses: [192.0.2.4/24]
+      link-local: []
+      accept-ra: false
+      networkmanager:
+        uuid: x
+        passthrough:
+          connection.timestamp: "1"
+          ipv4.address1: "192.0.2.4/24,192.0.2.1"
+          ipv4.method: "manual"
+          ipv6.method: "disabled"
+          ethernet.mtu: "9000"
+"""
+"""A profile of NetworkManager in netplan's form."""
+
 CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
+    (
+        netplan.dhcp,
+        {"name": "eth0"},
+        PASSED,
+        b"network:\n  ethernets:\n    eth0:\n      dhcp4: true\n      link-local: []\n      accept-ra: false\n"
+        b'      networkmanager:\n        uuid: x\n        passthrough:\n          connection.timestamp: "1"\n'
+        b'          ipv6.method: "disabled"\n',
+    ),
+    (
+        netplan.dhcp,
+        {"name": "a"},
+        b"network:\n  ethernets:\n    a:\n      dhcp4: true\n      networkmanager:\n        passthrough:\n"
+        b"          ipv4.method: manual\n    b: {}\n",
+        b"network:\n  ethernets:\n    a:\n      dhcp4: true\n    b: {}\n",
+    ),
+    (
+        netplan.dhcp,
+        {"name": "a"},
+        b"network: {ethernets: {a: {dhcp4: true, networkmanager: {name: x, passthrough: {ipv4.method: manual}}}}}\n",
+        b"network: {ethernets: {a: {dhcp4: true, networkmanager: {name: x}}}}\n",
+    ),
+    (
+        netplan.dhcp,
+        {"name": "a"},
+        b"network:\n  ethernets:\n    a: &x\n"
+        b"      addresses: &y [192.0.2.4/24, '2001:db8::4/64']\n      accept-ra: no\n",
+        b"network:\n  ethernets:\n    a: &x\n      dhcp4: true\n",
+    ),
+    (
+        netplan.dhcp,
+        {"name": "a"},
+        b"network:\n  ethernets:\n    a: &x "
+        b"{addresses: [192.0.2.4/24], routes: [{to: 169.254.169.254/32, scope: link}]}\n",
+        b"network:\n  ethernets:\n    a: &x {routes: [{to: 169.254.169.254/32, scope: link}], dhcp4: true}\n",
+    ),
     (
         networkd.dhcp,
         {},

@@ -175,10 +175,41 @@ def test_netplan_merges_as_netplan_does() -> None:
 
 
 def test_yaml_limits() -> None:
-    for bad in (b"a: &x 1\nb: *x\n", b"[" * 100 + b"]" * 100, b"\xff\xfe", b"\xef\xbb\xbfa: 1\n", b"a: 'x\n"):
+    bomb = b"a0: &a0 [1,1]\n" + b"".join(b"a%d: &a%d [*a%d,*a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 40))
+    for bad in (
+        bomb,
+        b"a: &x [*x]\n",
+        b"a: *x\n",
+        b"[" * 100 + b"]" * 100,
+        b"\xff\xfe",
+        b"\xef\xbb\xbfa: 1\n",
+        b"a: 'x\n",
+    ):
         with pytest.raises(GuestfixError):
             yamltree.parse(bad)
     assert yamltree.parse(b"") is None
+    root = yamltree.parse(b"a: &x [1]\nb: *x\nc: &y 'd'\n")
+    assert root is not None and root.aliases and root.data() == {"a": ["1"], "b": ["1"], "c": "d"}
+    one = yamltree.parse(b"a: &x [1]\n")
+    assert one is not None and not one.aliases and one.pairs[0][1].start == 6
+
+
+def test_what_netplan_hands_to_networkmanager_counts() -> None:
+    src = b"""network:
+  ethernets:
+    a:
+      match: {}
+      networkmanager:
+        passthrough:
+          connection.interface-name: ens160
+          connection.autoconnect: "false"
+          ipv4.method: manual
+          ipv4.address1: "192.0.2.44/24,192.0.2.1"
+          ipv4.dns: "192.0.2.53;192.0.2.54;"
+"""
+    one = netplan.merge([("/etc/netplan/a.yaml", src)]).nics()[0]
+    assert (one.name, one.method, one.addresses, one.gateway) == ("ens160", "static", ("192.0.2.44/24",), "192.0.2.1")
+    assert (one.dns, one.auto, one.bound_name) == (("192.0.2.53", "192.0.2.54"), False, True)
 
 
 def test_udev_rules() -> None:
