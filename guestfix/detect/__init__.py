@@ -50,7 +50,7 @@ DETECTORS: dict[str, Detector] = {
 }
 """By module name, in the order in which they run."""
 
-SHORT_CUTS = {"GF-INITRAMFS-LACKS": "initramfs.planned", "GF-INITRAMFS-BLOCKED": "initramfs.planned"}
+SHORT_CUTS = dict.fromkeys(("GF-INITRAMFS-BLOCKED", "GF-INITRAMFS-LACKS", "GF-INITRAMFS-STORED"), "initramfs.planned")
 """Findings whose detector is costly: the module that can tell by less whether a plan leaves the fault there."""
 
 

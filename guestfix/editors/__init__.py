@@ -58,6 +58,8 @@ OPS: dict[str, str] = {
     "interfaces.rebind": "network.interfaces:rebind",
     "keyfile.dhcp": "network.keyfile:dhcp",
     "keyfile.rebind": "network.keyfile:rebind",
+    "lvm.any_volume": "storage.assembly:any_volume",
+    "mdadm.any_member": "storage.assembly:any_member",
     "mkinitcpio.add_modules": "initramfs.conf:mkinitcpio_add_modules",
     "modprobe.add_adapters": "initramfs.conf:modprobe_add_adapters",
     "modprobe.allow": "initramfs.conf:modprobe_allow",

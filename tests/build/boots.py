@@ -22,6 +22,7 @@ DISKS = """disks:
     partitions:
       - {device: /dev/sda1, fstype: swap, uuid: aaaa1111-0000-4000-8000-000000000001, partuuid: bbbb1111-01}
       - {device: /dev/sda2, fstype: ext4, uuid: aaaa1111-0000-4000-8000-000000000002, partuuid: bbbb1111-02}
+      - {device: /dev/sda3, fstype: crypto_LUKS, uuid: aaaa1111-0000-4000-8000-000000000003, partuuid: bbbb1111-03}
 """
 UUID = "aaaa1111-0000-4000-8000-000000000002"
 """Of the root, /dev/sda2."""

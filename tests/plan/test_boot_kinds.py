@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from guestfix.backends import open_guest
 from guestfix.formats.boot.entry import release_in
 from guestfix.formats.initramfs.compress import compress
-from tests.build.boots import UUID, repaired
+from guestfix.pack.cache import load_pack
+from guestfix.plan.planner import Options, make_plan
+from tests.build.boots import SWAP, UUID, repaired
 from tests.build.initramfs import MODULES, RELEASE, archive, guest_files, indexes, inside
+from tests.build.tree import build
 
 NVME = ("nvme_core", "nvme")
 NEWER = "6.9.0-1-amd64"
@@ -76,3 +80,103 @@ def test_a_default_without_its_initramfs_gives_way_to_one_that_has_it(tmp_path, 
 )
 def test_the_release_is_in_the_name_or_the_folders(path, release):
     assert release_in(path) == release
+
+
+STORED = {
+    "dracut's arguments": (
+        "etc/cmdline.d/95root.conf",
+        " root=/dev/sda2 rootflags=rw \n",
+        f" root=UUID={UUID} rootflags=rw \n",
+    ),
+    "dracut's resume, of a swap that is known": (
+        "etc/cmdline.d/20-resume.conf",
+        "resume=/dev/sda1",
+        f"resume=UUID={SWAP}",
+    ),
+    "dracut's resume, of nothing that is known": (
+        "etc/cmdline.d/95resume.conf",
+        " resume=/dev/disk/by-path/pci-0000:00:10.0-scsi-0:0:0:0-part9\n",
+        " \n",
+    ),
+    "initramfs-tools' resume": ("conf/conf.d/resume", "RESUME=/dev/sda1\n", f"RESUME=UUID={SWAP}\n"),
+    "initramfs-tools' resume of what is gone": ("conf/conf.d/resume", "RESUME=/dev/sda5\n", "RESUME=none\n"),
+    "a waiting hook of a volume that is known": (
+        "usr/lib/dracut/hooks/initqueue/finished/devexists-x.sh",
+        '[ -e "/dev/sda2" ]\n',
+        f'[ -e "/dev/disk/by-uuid/{UUID}" ]\n',
+    ),
+    "a waiting hook of what is gone": (
+        "var/lib/dracut/hooks/initqueue/finished/devexists-x.sh",
+        '[ -e "/dev/disk/by-id/scsi-36000c29-part9" ]\n',
+        ":\n",
+    ),
+    "crypttab": ("etc/crypttab", "root /dev/sda3 none luks\n", f"root UUID={UUID[:-1]}3 none luks\n"),
+    "initramfs-tools' crypttab": (
+        "cryptroot/crypttab",
+        "root /dev/sda3 none luks\n",
+        f"root UUID={UUID[:-1]}3 none luks\n",
+    ),
+    "mdadm.conf": (
+        "etc/mdadm/mdadm.conf",
+        "DEVICE /dev/sda1\nARRAY /dev/md0 UUID=a\n",
+        "DEVICE partitions\nARRAY /dev/md0 UUID=a\n",
+    ),
+    "lvm.conf": (
+        "etc/lvm/lvm.conf",
+        'devices {\n filter = ["a|/dev/sda3|", "r|.*|"]\n}\n',
+        'devices {\n filter = [ "a|.*|" ]\n}\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_what_an_image_has_stored_of_the_old_disks_is_told_and_changed(tmp_path, name):
+    path, before, after = STORED[name]
+    made = image(
+        generator="initramfs-tools" if path.startswith("c") else "dracut",
+        **{"etc/cmdline.d/95root.conf": "", path: before},
+    )
+    guest = repaired(tmp_path / "g", files(made), "aws-nitro")
+    inner = guest.image(f"boot/initrd.img-{RELEASE}").files
+    assert inner[path].decode() == after
+    (told,) = [one for one in guest.plan.findings if one.code == "GF-INITRAMFS-STORED"]
+    assert told.settled_by == "initramfs/target-drivers" and told.evidence[0].path.endswith(path)
+    assert not guest.again.changes and "GF-INITRAMFS-STORED" not in {one.code for one in guest.again.findings}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("etc/cmdline.d/95root.conf", f" root=UUID={UUID} \n"),
+        ("conf/conf.d/resume", "RESUME=none\n"),
+        ("conf/conf.d/resume", f"RESUME=UUID={SWAP}\n"),
+        ("etc/mdadm/mdadm.conf", "DEVICE partitions\nARRAY /dev/md0 UUID=a\n"),
+        ("etc/lvm/lvm.conf", 'devices {\n filter = ["r|/dev/sdz|", "a|.*|"]\n}\n'),
+        ("usr/lib/dracut/hooks/initqueue/finished/devexists-x.sh", f'[ -e "/dev/disk/by-uuid/{UUID}" ]\n'),
+    ],
+)
+def test_what_an_image_has_stored_of_volumes_stays(tmp_path, path, text):
+    made = image(generator="dracut", **{"etc/cmdline.d/95root.conf": "", path: text})
+    guest = repaired(tmp_path / "g", files(made), "aws-nitro")
+    assert (guest.root / f"boot/initrd.img-{RELEASE}").read_bytes() == made
+    assert not {"GF-INITRAMFS-STORED", "GF-INITRAMFS-STORED-UNKNOWN"} & guest.codes()
+
+
+def test_a_target_of_an_image_waits_for_no_device_that_is_gone(tmp_path):
+    unit = r"etc/systemd/system/initrd.target.wants/dev-disk-by\x2dpath-pci\x2d0000:00:10.0\x2dpart2.device"
+    link = {unit: ("link", "../" + unit.rpartition("/")[2])}
+    made = image(generator="dracut", **{"etc/cmdline.d/95root.conf": ""}, **link)
+    guest = repaired(tmp_path / "g", files(made), "aws-nitro")
+    assert guest.image(f"boot/initrd.img-{RELEASE}").entries[unit].target == "/dev/null"
+    assert guest.step("initramfs", after=False) == "stops" and guest.step("initramfs") == "passes"
+    assert not guest.again.changes
+
+
+def test_an_image_that_waits_does_so_a_while_and_without_disks_it_is_told_what_to_describe(tmp_path):
+    made = image(**{"conf/conf.d/resume": "RESUME=/dev/sda5\n"})
+    guest = repaired(tmp_path / "g", files(made), "aws-nitro")
+    before = next(one for one in guest.plan.walk.before.steps if one.id == "initramfs")
+    assert (before.outcome, before.seconds) == ("waits", 30)
+    plan = make_plan(open_guest(str(build(tmp_path / "h", files(made)))), load_pack(), "aws-nitro", Options())
+    (told,) = [one for one in plan.findings if one.code == "GF-INITRAMFS-STORED-UNKNOWN"]
+    assert "--disks" in told.remedy and "RESUME=/dev/sda5" in told.summary

@@ -33,7 +33,7 @@ def inject(bench: Workbench) -> None:
     for verdict in bench.facts.value(VERDICTS, []):
         boot = verdict.boot
         found = judge(bench.fs, bench.facts, bench.target, boot) if changed.intersection(boot.paths) else verdict
-        wanted = found.missing or any(block.inside for block in found.blocked)
+        wanted = found.missing or any(block.inside for block in found.blocked) or any(one.fixed for one in found.stored)
         if found.problem or found.sealed or not wanted or found.path in done:
             continue
         done.add(found.path)

@@ -84,6 +84,11 @@ def build(guest: GuestFS, found: Verdict) -> Segment:
         _load_early(found, segment)
     for name in dict.fromkeys(block.path for block in found.blocked if block.inside):
         segment.put(name, modprobe.allow(segment.text(name), found.needed))
+    for one in found.stored:
+        if one.fixed and one.after is not None:
+            segment.put(one.name, one.after)
+        elif one.fixed:
+            segment.files[one.name] = (_LINK, b"/dev/null")
     return segment
 
 

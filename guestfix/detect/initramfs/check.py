@@ -9,6 +9,7 @@ from guestfix.base.facts import Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
 from guestfix.catalog.facts.boot import INITRAMFS_IMAGES
+from guestfix.catalog.facts.storage import FSTAB_ENTRIES
 from guestfix.catalog.records.boot import BlockedModule, InitramfsImage, NeededModule
 from guestfix.detect.files import exists
 from guestfix.detect.initramfs.find import Boot, Contents, contents_of, scan_image, sealed, unreadable
@@ -20,9 +21,11 @@ from guestfix.detect.initramfs.modules import (
     kernel_modules,
 )
 from guestfix.detect.initramfs.needs import Need, needs_of
+from guestfix.detect.initramfs.stored import Stored, stored
 from guestfix.formats.initramfs.image import Image
 from guestfix.formats.initramfs.moddep import Closure, builtin_names, closure, load_index
 from guestfix.formats.initramfs.modprobe import command_line_blocks
+from guestfix.formats.storage import devices
 from guestfix.pack.model import Target
 
 
@@ -49,6 +52,7 @@ class Verdict:
     offset: int = -1
     sealed: str = ""
     gone: bool = False
+    stored: list[Stored] = field(default_factory=list)
 
     @property
     def broken(self) -> bool:
@@ -127,10 +131,18 @@ def judge(guest: GuestFS, facts: Facts, target: Target, boot: Boot) -> Verdict:
         found.problem = found.problem or _why_not(found, found.image, found.kernel)
         if not found.problem:
             _compare(guest, found, needs)
+            found.stored = stored(facts, found.image, boot.args, _root(facts, boot.args))
     else:
         found.gone = not exists(guest, found.path) and exists(guest, boot.image)
     _add_blocks(found, guest, boot.args)
     return found
+
+
+def _root(facts: Facts, args: tuple[str, ...]) -> str:
+    """Return what / is mounted from: by fstab where it names a volume of several disks, else by root=."""
+    entries = facts.value(FSTAB_ENTRIES, [])
+    named = [one.spec for one in entries if one.mount == "/"] + [one[5:] for one in args if one.startswith("root=")]
+    return next((one for one in named if devices.is_layered(one)), named[-1] if named else "")
 
 
 def _why_not(found: Verdict, image: Image, kernel: KernelModules) -> str:

@@ -38,6 +38,8 @@ _WANTED = regex(
     r"|conf/(?:modules|[^/]+\.conf|conf\.d/[^/]+)$"
     r"|etc/(?:cmdline|cmdline\.d/[^/]+|initrd-release|modules|modules-load\.d/[^/]+)$"
     r"|(?:usr/)?lib/(?:dracut/[^/]+\.txt|dracut/hostonly-[^/]+|initrd-release|modules-load\.d/[^/]+)$"
+    r"|etc/(?:crypttab|fstab[^/]*|mdadm\.conf|mdadm/mdadm\.conf|lvm/lvm[^/]*\.conf)$|cryptroot/crypttab$"
+    r"|(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/finished/devexists-[^/]*\.sh$"
     r"|(?:init|linuxrc|config|buildconfig|VERSION|run_all\.sh|mkinitrd\.config|config/[^/]+)$"
 )
 _MODULE_FOLDER = regex(r"((?:usr/)?lib/modules)/([^/]+)/")

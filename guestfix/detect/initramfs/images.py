@@ -21,6 +21,7 @@ from guestfix.catalog.facts.system import OS_FAMILY, SYSTEM_INSTALL, SYSTEM_KERN
 from guestfix.catalog.records.boot import BlockedModule
 from guestfix.detect.initramfs.check import VERDICTS, Verdict, judge
 from guestfix.detect.initramfs.find import boots
+from guestfix.detect.initramfs.stored import Stored
 from guestfix.pack.model import Target
 
 _REBUILD = {
@@ -133,7 +134,20 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
             )
         )
     found += [_blocked(verdict, block, target) for block in verdict.blocked]
-    return found
+    return found + [_stored(verdict, one, target) for one in verdict.stored]
+
+
+def _stored(verdict: Verdict, one: Stored, target: Target) -> Finding:
+    main = verdict.boot.role == "default"
+    what = f"{verdict.path} has stored in {one.name}: {one.text or 'names of disks'}"
+    return Finding(
+        "GF-INITRAMFS-STORED" if one.fixed else "GF-INITRAMFS-STORED-UNKNOWN",
+        "info" if one.fixed else "warning",
+        f"{what}, which {target.id} does not have by that name",
+        (Evidence(f"{verdict.path}:{one.name}", one.line, one.text),),
+        outcome="" if not main else one.outcome if one.fixed or one.outcome != "stops" else "unknown",
+        seconds=one.seconds if main else 0,
+    )
 
 
 def _blocked(verdict: Verdict, block: BlockedModule, target: Target) -> Finding:
