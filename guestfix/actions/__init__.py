@@ -28,6 +28,7 @@ ACTIONS: dict[str, str] = {
     "network.interfaces": "network.interfaces:apply",
     "network.keep_names": "network.names:keep_names",
     "network.keyfile": "network.keyfile:apply",
+    "network.managed": "network.managed:apply",
     "network.netplan": "network.netplan:apply",
     "network.networkd": "network.networkd:apply",
     "service.disable": "system.services:disable",

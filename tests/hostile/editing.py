@@ -14,6 +14,7 @@ from guestfix.editors import OPS, find_op
 from guestfix.editors.boot import args as bootargs
 from guestfix.editors.boot import menu as _bootmenu
 from guestfix.editors.network import ifcfg as _ifcfg
+from guestfix.editors.network import managed as _managed
 from guestfix.editors.network import netplan as _netplan
 from guestfix.formats import ini, shellvars
 from guestfix.formats.boot import argplaces, grubenv
@@ -282,6 +283,16 @@ def _parts() -> list[Call]:
         Call("ini.set_value", lambda src: ini.set_value(src, "a", "k", "v"), (b"[a]\n", b"[a]\nk=1\n", b"[b]\nk=1\n")),
         Call("modprobe.allow", lambda src: modprobe.allow(src, ["virtio_blk"]), (MODPROBE,)),
         Call("netplan.without", lambda src: _netplan.without(src, names=["eth0"]), (NETPLAN,)),
+        Call(
+            "managed.except_wired",
+            lambda src: _managed.except_wired(src, lines=(2, 3)),
+            (b"[keyfile]\nunmanaged-devices=*\n", b"[device]\n\nmanaged=0\n", b"[device]\nmatch-device=*\nmanaged=0\n"),
+        ),
+        Call(
+            "managed.comment_rules",
+            lambda src: _managed.comment_rules(src, lines=(2,)),
+            (b'A=="x"\nKERNEL=="e*", \\\n  ENV{NM_UNMANAGED}="1"\nB=="y"\n',),
+        ),
         Call("ifcfg.lease_in_use", _ifcfg.lease_in_use, (b"X=1\nDHCLIENT_SET_DEFAULT_ROUTE=no\n",)),
         Call("ifcfg.no_fixed_dns", _ifcfg.no_fixed_dns, (b"NETCONFIG_DNS_STATIC_SERVERS=192.0.2.1\n",)),
         Call(

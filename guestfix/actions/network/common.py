@@ -74,6 +74,8 @@ class Setup:
         """Tell whether policy ``dhcp`` removes it: what stands on a NIC, and further NICs that aren't DHCP."""
         if self.policy != "dhcp" or self.is_primary(nic) or not self.wired(nic) or self.idle(nic):
             return False
+        if nic.unmanaged and nic.stack == "networkd" and not nic.bound_name and not nic.bound_mac:
+            return True  # it would take the new NIC from the file that is to set it up
         said = nic.more or nic.addresses or nic.gateway or nic.gateway6
         return nic.kind != "ethernet" or nic.method == "static" or bool(said)
 

@@ -13,8 +13,8 @@ class Nic:
     ``addresses`` have their prefix length (``192.0.2.1/24``); ``gateway`` and ``gateway6`` are default routes,
     ``routes`` the others as text. ``parents`` are the ports of a bond, team or bridge, or a VLAN's link.
     ``bound_name`` and ``bound_mac`` say whether the file matches the NIC by its name or by ``mac``; ``more`` are
-    the bonds, bridges or teams that it is a port of. ``unmanaged`` is NM_CONTROLLED=no. ``any_nic``: the file
-    serves every wired NIC at once.
+    the bonds, bridges or teams that it is a port of. ``unmanaged`` is NM_CONTROLLED=no or Unmanaged=yes.
+    ``any_nic``: the file serves every wired NIC at once.
     """
 
     name: str

@@ -86,6 +86,7 @@ def nic(src: bytes, kinds: dict[str, str] | None = None) -> Nic:
         mtu=number(get(found, "Link", "MTUBytes") or ""),
         bound_name=bool(names) and not any(set(one) & set("*?[!") for one in names),
         bound_mac=bool(macs),
+        unmanaged=(get(found, "Link", "Unmanaged") or "").lower() in ("yes", "true", "1", "on"),
         any_nic=not macs and _wild(found, names),
         more=tuple(one for one in master if one),
     )
