@@ -16,6 +16,7 @@ from guestfix.base.errors import GuestfixError
 from guestfix.formats import udevrules
 from guestfix.formats.network import devicelist, iptables, nftables
 from guestfix.formats.storage import lvmconf, mdadmconf, multipath
+from guestfix.formats.windows import inf
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS: dict[str, Callable[[bytes], object]] = {
@@ -26,6 +27,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "nft": lambda src: nftables.judge(b"table ip t { chain i { type filter hook input priority 0; " + src, 22),
     "iptables": lambda src: iptables.judge(b"*filter\n:INPUT DROP\n-A INPUT " + src, 22),
     "device list": lambda src: devicelist.matches(devicelist.parse(src.decode("latin-1")), devicelist.Device("eth0")),
+    "INF": lambda src: inf.parse(b"[a]\n" + src),
 }
 PARTS = [
     b"a", b" ", b"\n", b"\t", b"=", b"{", b"}", b"[", b"]", b",", b'"', b"'", b"\\", b"#", b"!", b"*", b":", b";",
@@ -81,7 +83,10 @@ def test_hostile_files_are_bounded(name: str, kind: str) -> None:
 
 
 def test_pyparsing_is_loaded_for_such_a_file_alone() -> None:
-    """Detection imports what reads NICs' names, NetworkManager's settings and storage, and no grammar with it."""
+    """Detection imports what reads NICs' names, NetworkManager's settings and storage, and no grammar with it.
+
+    Nor does what installs a driver package.
+    """
     code = """
 import sys, guestfix.detect.network.stacks, guestfix.detect.network.state
 from guestfix.formats.network import keyfile, udevnet
@@ -92,6 +97,15 @@ plain = b'SUBSYSTEM=="net", ATTR{address}=="00:50:56:aa:bb:cc", NAME="eth0"'
 assert udevnet.name_rules(plain)
 assert "pyparsing" not in sys.modules
 assert udevnet.name_rules(plain.replace(b", ", b" "))[0].mac == "00:50:56:aa:bb:cc"
+assert "pyparsing" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = """
+import sys, guestfix.actions.windows.drivers
+from guestfix.formats.windows import inf
+assert inf.parse(b"[a]\\nk = 1, 2").values("a", "k") == ("1", "2")
+assert "pyparsing" not in sys.modules
+assert inf.parse(b'[a]\\nk = "1, 2"').values("a", "k") == ("1, 2",)
 assert "pyparsing" in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,9 +16,11 @@ from guestfix.formats.windows.infregistry import RegistryValue, dword, registry_
 
 MAX_SIZE = 4 * 1024 * 1024
 MAX_LINES = 100_000
+MAX_QUOTED = 200_000
+"""Commas and quotes of the entries that the grammar reads; they cost a second or two."""
 
 _TOKEN = regex(r"%([^%]*)%")
-_QUOTED = regex(r'"((?:[^"]|"")*)"?')
+_UNCOMMENTED = regex(r'[^";]*(?:"[^"]*(?:"|\Z)[^";]*)*')
 _DECORATION = regex(
     r"nt(?P<arch>x86|ia64|amd64|arm|arm64)?"
     r"(?:\.(?P<major>\d*)(?:\.(?P<minor>\d*)(?:\.(?P<product>\d*)(?:\.(?P<suite>\w*)(?:\.(?P<build>\d*))?)?)?)?)?\Z"
@@ -139,17 +141,21 @@ def decode(src: bytes) -> str:
 def parse(src: bytes) -> Inf:
     """Return the file's sections. What is not understood is passed over; sections of one name add up.
 
-    Raises TooLarge above MAX_SIZE.
+    Raises TooLarge above MAX_SIZE or MAX_QUOTED.
     """
     if len(src) > MAX_SIZE:
         raise TooLarge(f"an .inf file larger than {MAX_SIZE} bytes")
     sections: dict[str, list[Line]] = {}
     current: list[Line] = []
+    quoted = 0
     for number, text in _logical_lines(decode(src)):
         if text.startswith("["):
             current = sections.setdefault(text[1:].partition("]")[0].strip().strip('"').lower(), [])
         else:
-            current.append(_line(text, number))
+            quoted += text.count(",") + text.count('"') if '"' in text else 0
+            if quoted > MAX_QUOTED:
+                raise TooLarge(f"an .inf file with more than {MAX_QUOTED} commas and quotes in entries with quotes")
+            current.append(Line(*_entry(text), number))
     return Inf(sections, _strings(sections))
 
 
@@ -167,7 +173,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield (line number, text) without comments, with lines that end in a backslash joined."""
     pending, first = "", 0
     for number, raw in enumerate(text.splitlines()[:MAX_LINES], 1):
-        line = _uncomment(raw).strip()
+        found = _UNCOMMENTED.match(raw) if ";" in raw else None
+        line = (found[0] if found else raw).strip()
         first = first or number
         if line.endswith("\\") and len(pending) < 65536:
             pending += line[:-1]
@@ -180,46 +187,16 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield first, pending.strip()
 
 
-def _uncomment(line: str) -> str:
-    at = line.find(";")
-    if at < 0 or '"' not in line[:at]:
-        return line if at < 0 else line[:at]
-    quoted = False
-    for pos, char in enumerate(line):
-        if char == '"':
-            quoted = not quoted
-        elif char == ";" and not quoted:
-            return line[:pos]
-    return line
+def _entry(text: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return an entry's key and values; without quotes the short way, which says what the grammar says."""
+    if '"' in text:
+        from guestfix.formats.windows import infgrammar
 
-
-def _line(text: str, number: int) -> Line:
-    fields, equals = _fields(text)
-    if equals:
-        return Line(fields[0], tuple(fields[1:]), number)
-    return Line(None, tuple(fields), number)
-
-
-def _fields(text: str) -> tuple[list[str], bool]:
-    """Split at commas and at the first ``=`` outside quotes; quotes are removed, doubled ones halved."""
-    fields: list[str] = []
-    part, pos, equals, quoted = "", 0, False, False
-    while pos < len(text):
-        char = text[pos]
-        if char == '"':
-            found = _QUOTED.match(text, pos)
-            assert found is not None
-            part, pos, quoted = (part if part.strip() else "") + found[1].replace('""', '"'), found.end(), True
-            continue
-        if char == "," or (char == "=" and not equals and not fields):
-            equals = equals or char == "="
-            fields.append(part if quoted else part.strip())
-            part, quoted = "", False
-        elif not (quoted and char.isspace()):
-            part += char
-        pos += 1
-    fields.append(part if quoted else part.strip())
-    return fields, equals
+        return infgrammar.entry(text)
+    first, *more = text.split(",")
+    key, equals, value = first.partition("=")
+    values = tuple(one.strip() for one in (value if equals else first, *more))
+    return (key.strip() if equals else None), values
 
 
 def _rank(decoration: str, platform: Platform) -> tuple[int, ...] | None:

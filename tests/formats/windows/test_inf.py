@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestfix.base.errors import TooLarge
+from guestfix.formats.windows import inf as infs
+from guestfix.formats.windows import infgrammar
 from guestfix.formats.windows.inf import CopiedFile, Platform, decode, drivers, models, parse
 from guestfix.formats.windows.infregistry import RegistryValue, registry_value
 
@@ -173,6 +175,56 @@ def test_comments_quotes_and_lone_lines() -> None:
 def test_too_large() -> None:
     with pytest.raises(TooLarge):
         parse(b";" * (4 * 1024 * 1024 + 1))
+
+
+def test_too_many_quotes() -> None:
+    """Entries without quotes have no such bound: they go by without the grammar."""
+    assert parse(b"[a]\nk = 1" + b",00" * (infs.MAX_QUOTED + 1)).value("a", "k") == "1"
+    with pytest.raises(TooLarge, match="more than"):
+        parse(b'[a]\nk = "1"' + b",00" * infs.MAX_QUOTED)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "values"),
+    [
+        ('k = "v"', "k", ("v",)),
+        ('"a = b", c = d', None, ("a = b", "c = d")),
+        ('"a, b" = c = d, ', "a, b", ("c = d", "")),
+        ('"say ""yes"""', None, ('say "yes"',)),
+        ('"", """", ""', None, ("", '"', "")),
+        ('  " two  blanks " ', None, (" two  blanks ",)),
+        ('HKR,, "C:\\ends\\" , 0x1', None, ("HKR", "", "C:\\ends\\", "0x1")),
+        ('a "b c" d e', None, ("a b cde",)),
+        ('"x" "y" = z', "xy", ("z",)),
+        ('" " "x", " "', None, ("x", " ")),
+        ('k = "never closed, a = ""b', "k", ('never closed, a = "b',)),
+        ('k = "', "k", ("",)),
+        ('%k% = %v%, "%% of %v%"', "%k%", ("%v%", "%% of %v%")),
+        ("", None, ("",)),
+        ("=", "", ("",)),
+    ],
+)
+def test_entries(text: str, key: str | None, values: tuple[str, ...]) -> None:
+    assert infgrammar.entry(text) == (key, values)
+
+
+NO_BREAKS = st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])
+
+
+@given(
+    st.text(st.sampled_from(" =,a%[]\t\xa0") | NO_BREAKS.filter(lambda one: one not in '";\\'), min_size=1, max_size=40)
+)
+def test_law_the_short_way_says_what_the_grammar_says(text: str) -> None:
+    text = "a" + text.rstrip()
+    (line,) = parse(f"[s]\n{text}".encode("utf-8-sig")).section("s")
+    assert (line.key, line.values) == infgrammar.entry(text)
+
+
+@given(st.text(NO_BREAKS, max_size=20), st.lists(st.text(NO_BREAKS, max_size=20), min_size=1, max_size=5))
+def test_law_what_is_quoted_comes_back(key: str, values: list[str]) -> None:
+    words = ['"' + word.replace('"', '""') + '"' for word in (key, *values)]
+    (line,) = parse(f"[s]\n{words[0]} = {', '.join(words[1:])} ; 1".encode("utf-8-sig")).section("s")
+    assert (line.key, line.values) == (key, tuple(values))
 
 
 PIECES = st.sampled_from(
