@@ -30,10 +30,11 @@ from guestfix.backends.beneath import (
 )
 from guestfix.backends.damage import reader, reason_of, unreadable
 from guestfix.backends.disks.naming import fold
+from guestfix.base.bounds import FOLDER_NAMES
 from guestfix.base.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadable
 from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat, kind_of
 
-MAX_NAMES = 100_000
+MAX_NAMES = FOLDER_NAMES
 """Names in one directory that are looked at; a larger directory is an error, not a hang."""
 
 _PLACE = "name the folder that holds the guest's root, or the guest's disk images"

@@ -28,12 +28,13 @@ from guestfix.backends.layout.mounts import (
 from guestfix.backends.resolve import resolve
 from guestfix.backends.volumes.assemble import Volumes
 from guestfix.backends.volumes.block import told
+from guestfix.base.bounds import FOLDER_NAMES
 from guestfix.base.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat
 
 MAX_CACHED = 50_000
-MAX_NAMES = 100_000
+MAX_NAMES = FOLDER_NAMES
 
 
 class _Guarded(io.RawIOBase):

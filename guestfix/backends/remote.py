@@ -17,12 +17,13 @@ from guestfix.backends.damage import on_host
 from guestfix.backends.disks.naming import fold
 from guestfix.backends.layout.mounts import order_findings, table_finding
 from guestfix.backends.resolve import resolve
+from guestfix.base.bounds import FOLDER_NAMES
 from guestfix.base.errors import NotFound, TooLarge, Unreadable
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat
 
 MAX_FOLDERS = 4000
-MAX_NAMES = 100_000
+MAX_NAMES = FOLDER_NAMES
 MAX_KEPT = 64
 """Fetched files that stay on the host for the next reading."""
 

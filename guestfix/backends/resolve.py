@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from guestfix.base.bounds import LINKS
 from guestfix.base.errors import NotFound, SymlinkLoop
 
-MAX_LINKS = 40
+MAX_LINKS = LINKS
 """Links followed in one look-up, as in the kernel (path_resolution(7))."""
 
 

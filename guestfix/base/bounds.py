@@ -64,3 +64,18 @@ XML_DEPTH = 200
 XML_ELEMENTS = 100_000
 XML_BYTES = 8 << 20
 """Depth, elements and bytes of an XML file: an answer file, an OVF descriptor."""
+
+FOLDER_NAMES = 100_000
+"""Names of one folder that are listed; a larger one is an error, and what it is listed for is left out."""
+
+GLOB_PATHS = 20_000
+"""Paths that a pattern is tried on at each of its parts; links to a folder above multiply them."""
+
+LINKS = 40
+"""Links followed in one look-up, as in the kernel (path_resolution(7))."""
+
+IMAGE_EXTENTS = 4096
+"""Files and stretches that the descriptor of one VMDK may name."""
+
+IMAGE_CHAIN = 32
+"""Images on each other, a disk's chain of backing files."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
+from guestfix.base.bounds import GLOB_PATHS
 from guestfix.base.errors import TooLarge
 from guestfix.base.guest import Stat
 from guestfix.base.patterns import regex
@@ -15,7 +16,7 @@ from guestfix.base.patterns import regex
 _MAGIC = regex(r"[*?\[]")
 LONGEST, MAX_PARTS, MAX_MAGIC = 1024, 64, 8
 """Characters of a pattern, its parts, and those of them that have wildcards."""
-MAX_MATCHES = 20_000
+MAX_MATCHES = GLOB_PATHS
 """Paths that a pattern is tried on at each of its parts."""
 
 
@@ -90,10 +91,15 @@ def path_matches(path: str, pattern: str, ignore_case: bool = False) -> bool:
     return len(parts) in reached
 
 
+def _untold(pattern: str, what: str) -> None:
+    """Most trees remember nothing."""
+
+
 def glob(tree: Tree, pattern: str) -> tuple[str, ...]:
     """Return the existing paths that match, sorted. Braces aren't known; a plain path matches itself.
 
     Raises TooLarge where more than MAX_MATCHES paths have to be looked at: links to a folder above multiply them.
+    A tree that has ``refuse(pattern, sentence)`` is told of it, for callers that go on without an answer.
     """
     found = [""]
     parts = pattern.strip("/").split("/")
@@ -104,7 +110,9 @@ def glob(tree: Tree, pattern: str) -> tuple[str, ...]:
             matches = (f"{folder}/{name}" for folder in found for name in tree.list(folder or "/") if test(name))
             found = list(islice(matches, MAX_MATCHES + 1))
             if len(found) > MAX_MATCHES:
-                raise TooLarge(f"a pattern matches more than {MAX_MATCHES} paths", where=pattern)
+                what = f"a pattern matches more than {MAX_MATCHES} paths"
+                getattr(tree, "refuse", _untold)(pattern, f"{pattern} was not looked at: {what}")
+                raise TooLarge(what, where=pattern)
         else:
             found = [f"{folder}/{part}" for folder in found]
         if last or _MAGIC.search(part):

@@ -27,7 +27,7 @@ class Watched:
         try:
             return self._guest.read(path, limit)
         except TooLarge:
-            self._refused.setdefault(path, f"{path} is larger than {limit} bytes, so nothing of it was read")
+            self.refuse(path, f"{path} is larger than {limit} bytes, so nothing of it was read")
             raise
 
     def told(self) -> list[Finding]:
@@ -51,8 +51,12 @@ class Watched:
         try:
             return self._guest.list(path)
         except TooLarge as error:
-            self._refused.setdefault(path, f"{path} was not listed: {error.what}")
+            self.refuse(path, f"{path} was not listed: {error.what}")
             raise
+
+    def refuse(self, path: str, what: str) -> None:
+        """Remember what was left out of a path or pattern, as a sentence."""
+        self._refused.setdefault(path, what)
 
     def __getattr__(self, name: str) -> Any:
         """Return what else the guest's backend offers."""

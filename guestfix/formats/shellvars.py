@@ -86,8 +86,9 @@ class _Open(Exception):
 
 @mutable
 class _Scan:
-    """Reads one file. ``opened`` is (offset, line) of the first quote or list that nothing closes.
+    """Reads one file. ``opened`` is (offset of its command, line) of the first quote or list that nothing closes.
 
+    Up to ``stop`` a quote may go: once one was open at the file's end, to the end of its line, which keeps it linear.
     ``closes`` is false once the end of a list or here-document was looked for in vain: it is looked for once.
     ``blocks`` are those that are open where it reads: what opened each, and on which line; ``commands`` are the
     spans of what is no assignment.
@@ -97,16 +98,18 @@ class _Scan:
     found: list[Assignment] = field(default_factory=list)
     opened: tuple[int, int] | None = None
     closes: bool = True
+    stop: int = 0
     blocks: list[tuple[bytes, int]] = field(default_factory=list)
     commands: list[tuple[int, int]] = field(default_factory=list)
 
     def run(self) -> None:
         at, line, src = 0, 1, self.src
         while at < len(src):
+            self.stop = _line_end(src, at) if self.opened else len(src)
             try:
                 end = self._line(at, line)
             except _Open as error:
-                self.opened = self.opened or (error.at, line + src.count(b"\n", at, error.at))
+                self.opened = self.opened or (at, line + src.count(b"\n", at, error.at))
                 for index in range(len(self.found)):
                     if self.found[-1 - index].start < at:
                         break
@@ -158,9 +161,9 @@ class _Scan:
         )
 
     def _rest(self, at: int) -> int:
-        rest = _REST.match(self.src, at)
+        rest = _REST.match(self.src, at, max(at, self.stop))
         end = rest.end() if rest else at
-        if end < len(self.src) and self.src[end : end + 1] in b"'\"":
+        if end < self.stop and self.src[end : end + 1] in b"'\"":
             raise _Open(end)
         end = _line_end(self.src, end)
         code = _NO_CODE.sub(b"", self.src[at:end]) if self.closes and b"<<" in self.src[at:end] else b""
@@ -177,10 +180,10 @@ class _Scan:
     def _word(self, at: int) -> tuple[int, bytes, bool]:
         """Read one shell word at ``at``: its end, its bytes without quotes, whether it expands."""
         src, out, pos, dynamic = self.src, [], at, False
-        while pos < len(src):
+        while pos < self.stop:
             char = src[pos : pos + 1]
             if char in b"'\"":
-                part = (_SINGLE if char == b"'" else _DOUBLE).match(src, pos)
+                part = (_SINGLE if char == b"'" else _DOUBLE).match(src, pos, self.stop)
                 if part is None:
                     raise _Open(pos)
                 dynamic = dynamic or (char == b'"' and _EXPANDS.match(part["inner"]) is not None)

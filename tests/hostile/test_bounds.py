@@ -9,10 +9,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import shutil
 import struct
+import tempfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +23,7 @@ import pytest
 import guestfix
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base import bounds
-from guestfix.base.errors import EditError, TooLarge
+from guestfix.base.errors import EditError, GuestfixError, TooLarge
 from guestfix.editors import OPS, find_op, read_limit
 from guestfix.editors.boot import args as bootargs
 from guestfix.formats import shellvars
@@ -155,6 +157,11 @@ ROWS = [
     Row("depth of nftables", lambda: {"etc/nftables.conf": b"{" * 900_000}),
     Row("iptables", lambda: {"etc/iptables/rules.v4": b"*filter\n:INPUT DROP [0:0]\n"
         + b"-A INPUT -p tcp --dport 22 -j a\n" * 30_000 + b"COMMIT\n"}),
+    Row("a forest of links", lambda: {f"boot/efi/a{i}": ("link", ".") for i in range(300)}),
+    Row("a forest of links to folders above", lambda: {f"{folder}/a{i}": ("link", "../..") for i in range(150)
+        for folder in ("boot/efi", "etc/systemd/system", "lib/modules/6.1", "etc/modprobe.d")}),
+    Row("links of links", lambda: {"etc/fstab": ("link", "l60/fstab"), "etc/l0": ("link", "."),
+        **{f"etc/l{i}": ("link", f"l{i - 1}/l{i - 1}") for i in range(1, 61)}}, "fstab"),
     Row("kernels", lambda: many("boot/vmlinuz-6.1.{}", 3000, "x")),
     Row("an initramfs bomb", lambda: {GRUB: menu(1), "boot/initrd.img-6.1": bomb(1200)}),
 ]  # fmt: skip
@@ -209,6 +216,74 @@ def test_one_hostile_file(row: Row, tmp_path: Path) -> None:
     assert used.failed == ""
     assert used.seconds < SECONDS and used.megabytes < MEGABYTES
     assert row.told in told.read_text()
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Iterator[Path]:
+    """A guest, and beside it a folder of 100,000 links, made once, in memory where that is to be had."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as base:
+        (Path(base) / "crowd").mkdir()
+        for number in range(bounds.FOLDER_NAMES):
+            os.symlink("/etc/os-release", f"{base}/crowd/vmlinuz-{number}")
+        yield make(Path(base) / "guest", {**BASE, "etc/network/interfaces": "source /etc/network/interfaces.d/*\n"})
+
+
+@pytest.mark.parametrize(
+    ("folder", "more", "told"),
+    [
+        ("boot", False, "kernel"),
+        (
+            "etc/network/interfaces.d",
+            False,
+            "interfaces.d/* was not looked at: a pattern matches more than 20000 paths",
+        ),
+        ("etc/systemd/system", True, "more than 100000 names in this directory"),
+        ("lib/modules", True, "more than 100000 names in this directory"),
+    ],
+)
+def test_a_folder_of_100_000_names(folder: str, more: bool, told: str, crowd: Path, tmp_path: Path) -> None:
+    names, place, said = crowd.parent / "crowd", crowd / folder, tmp_path / "told"
+    away = crowd.parent / "away"
+    if place.exists():
+        place.rename(away)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    names.rename(place)
+    (place / "one-more").symlink_to("x")
+    if not more:
+        (place / "one-more").unlink()
+
+    def task() -> None:
+        said.write_text("\n".join(one["summary"] for one in plan(crowd)["findings"]))
+
+    try:
+        used = cost(task)
+    finally:
+        (place / "one-more").unlink(missing_ok=True)
+        place.rename(names)
+        if away.exists():
+            away.rename(place)
+    assert used.failed == ""
+    assert used.seconds < SECONDS and used.megabytes < MEGABYTES
+    assert told in said.read_text()
+
+
+def _vmdk(extents: int) -> bytes:
+    lines = b"".join(b'RW 1 FLAT "a-%d.raw" 0\n' % number for number in range(extents))
+    return b'# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType="monolithicFlat"\n' + lines
+
+
+@pytest.mark.parametrize("extents", [bounds.IMAGE_EXTENTS + 1, 20_000, 40_000])
+def test_extents_of_a_vmdk(extents: int, tmp_path: Path) -> None:
+    """Refused by their number, or the descriptor by its size, before any of them is opened."""
+    (tmp_path / "a.vmdk").write_bytes(_vmdk(extents))
+
+    def task() -> None:
+        with pytest.raises(GuestfixError, match=r"extents|larger than|too large"):
+            plan(tmp_path / "a.vmdk")
+
+    used = cost(task)
+    assert used.failed == "" and used.seconds < SECONDS and used.megabytes < MEGABYTES
 
 
 def test_twenty_thousand_entries_are_all_changed() -> None:
@@ -339,7 +414,17 @@ def test_two_files_with_nothing_in_common_are_compared_quickly() -> None:
 
 
 def test_opening_a_shell_file_many_times_over_is_linear() -> None:
-    for piece in (b"A='\"'\n'\\\n", b'A="\\\n', b"A=$(\n", b"'\\''\"\n", b"A=(\n", b"cat <<B\n", b"#'\n\"\\\n"):
+    for piece in (
+        b"A='\"'\n'\\\n",
+        b'A="\\\n',
+        b"A=$(\n",
+        b"'\\''\"\n",
+        b"A=(\n",
+        b"cat <<B\n",
+        b"#'\n\"\\\n",
+        b"(\n",
+        b"if\n",
+    ):
         src = piece * (bounds.SMALL_TEXT // len(piece))
         used = cost(lambda src=src: shellvars.assignments(src))  # type: ignore[misc]
         assert used.failed == "" and used.seconds < SECONDS and used.megabytes < MEGABYTES, piece

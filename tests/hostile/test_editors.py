@@ -286,6 +286,12 @@ def test_nothing_is_set_inside_an_open_quote(opened: bytes, above: bytes, rest: 
         assert argplaces.rewrite(src, form, bootargs.remove(["ro"])) is src
 
 
+def test_a_command_with_an_open_quote_is_quoted_from_its_start() -> None:
+    src = b"X=1\necho 'a\nA=1\n' \"\nA=2\n"
+    assert [one.name for one in shellvars.settled(src)] == ["X"]
+    assert shellvars.unset(src, "A") is src
+
+
 def test_an_assignment_above_an_open_quote_can_be_set() -> None:
     assert shellvars.set_value(b"A=1\necho it's\n", "A", "2") == b"A=2\necho it's\n"
 

@@ -15,9 +15,10 @@ from typing import Any
 from guestfix.backends.disks.hostfiles import HostFile, HostFiles, file_node
 from guestfix.backends.disks.types import REBASE, settle, settle_below
 from guestfix.backends.volumes.block import Block, DiskError, SeekableBlock, Window, read_at, read_exact
+from guestfix.base.bounds import IMAGE_CHAIN
 from guestfix.base.record import frozen, replace
 
-MAX_CHAIN = 32
+MAX_CHAIN = IMAGE_CHAIN
 """Images in one backing chain."""
 
 MAX_SIZE = 1 << 60

@@ -24,12 +24,13 @@ from guestfix.backends.disks.formats import (
 )
 from guestfix.backends.disks.hostfiles import file_node
 from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
+from guestfix.base.bounds import IMAGE_EXTENTS
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen, replace
 
 _EXTENT = regex(r'RW[ \t]+(\d{1,15})[ \t]+([A-Z]+)[ \t]+"([^"]+)"(?:[ \t]+(\d{1,15}))?[ \t]*')
 _FIELD = regex(r'[ \t]*([\w.]+)[ \t]*=[ \t]*"?([^"]*)"?[ \t]*')
-MAX_EXTENTS = 4096
+MAX_EXTENTS = IMAGE_EXTENTS
 MAX_TEXT = 1 << 20
 MAX_EMBEDDED = 20 * 512
 """Bytes of a descriptor inside a sparse extent that QEMU looks at (DESC_SIZE in block/vmdk.c)."""

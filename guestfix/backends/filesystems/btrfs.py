@@ -9,11 +9,12 @@ from typing import IO, Any, cast
 
 from guestfix.backends.filesystems.node import EntryNode, Xattrs, guarded, not_replayed
 from guestfix.backends.volumes.block import Block, DiskError, Window
+from guestfix.base.bounds import FOLDER_NAMES
 from guestfix.base.errors import NotFound, Unreadable
 from guestfix.base.guest import Space, Stat, kind_of
 from guestfix.base.record import frozen
 
-MAX_NAMES = 100_000
+MAX_NAMES = FOLDER_NAMES
 MAX_SUBVOLUMES = 4096
 _XATTR_ITEM, _TOP = 24, 5
 

@@ -9,10 +9,11 @@ from typing import IO, Any, cast
 from guestfix.backends.filesystems.node import EntryNode, Xattrs, guarded
 from guestfix.backends.volumes.block import Block, Window
 from guestfix.backends.volumes.probe import probe
+from guestfix.base.bounds import FOLDER_NAMES
 from guestfix.base.errors import Packed, Unreadable
 from guestfix.base.guest import Kind, Space, Stat
 
-MAX_NAMES = 100_000
+MAX_NAMES = FOLDER_NAMES
 _STANDARD, _NAME, _REPARSE, _VOLUME_BITMAP = 0x10, 0x30, 0xC0, 6
 _SYMLINK, _JUNCTION = 0xA000000C, 0xA0000003
 _DOS_ONLY = 2
