@@ -56,6 +56,10 @@ class Recorder:
         self.was_read.add(path)
         return stream
 
+    def refuse(self, path: str, what: str) -> None:
+        """Tell the guest below what was left out, where it remembers such."""
+        getattr(self.base, "refuse", lambda *_: None)(path, what)
+
     def list(self, path: str) -> tuple[str, ...]:
         """See :meth:`GuestFS.list`."""
         self.was_listed.add(path)
