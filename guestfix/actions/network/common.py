@@ -149,6 +149,12 @@ class Setup:
         summary = f"{missing} for {self.stack}; {path} now makes one use DHCP"
         self.bench.find("GF-NETWORK-ADDED", "info", summary, Evidence(path))
 
+    def hook_lost(self, nic: Nic, command: str, place: Evidence) -> None:
+        """Tell of a command that leaves with the interface that it was run for."""
+        summary = f"{called(nic)} is taken out, and with it a command that was run for it: {command[:200]}"
+        remedy = "if it loads firewall rules or sets what the guest still needs, have it run in another way"
+        self.bench.find("GF-NETWORK-HOOK-LOST", "warning", summary, place, remedy=remedy)
+
     def place(self, nic: Nic) -> str:
         """Return what the map says of the NIC: its new hardware address or name, or ""."""
         known = self.bench.facts.value(NETWORK_MAP) or {}

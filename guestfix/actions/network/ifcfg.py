@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
+from guestfix.actions.network.zones import zone_to_keep
 from guestfix.actions.workbench import Workbench
+from guestfix.base.facts import Evidence
 from guestfix.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
 from guestfix.catalog.records.network import Nic
 from guestfix.detect.network.read import SCRIPTS, SUSE
 from guestfix.editors.network import ifcfg
 from guestfix.formats.network.nic import IFNAME
+from guestfix.formats.shellvars import assignments
 
 
 def red_hat(bench: Workbench, *, policy: str) -> None:
@@ -41,15 +44,18 @@ def suse(bench: Workbench, *, policy: str) -> None:
 
 
 def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
+    zone = zone_to_keep(setup) if any_nic else ""
     for nic in setup.files():
         if setup.goes(nic):
+            _tell_scripts(setup, nic)
             setup.aside(nic.path)
             _routes_aside(setup, nic)
         elif suse and not nic.bound_name:
             _renamed(setup, nic)
         elif setup.is_primary(nic) and setup.policy != "preserve":
             before = setup.read(nic.path)
-            setup.write(nic.path, before, ifcfg.dhcp(before, any_nic=any_nic, suse=suse, flat=setup.flat))
+            after = ifcfg.dhcp(before, any_nic=any_nic, suse=suse, flat=setup.flat)
+            setup.write(nic.path, before, ifcfg.in_zone(after, zone=zone))
             _routes_aside(setup, nic)
         elif setup.wired(nic) and not (setup.policy == "dhcp" and setup.idle(nic)):
             _keep(setup, nic, suse)
@@ -70,6 +76,16 @@ def _renamed(setup: Setup, nic: Nic) -> None:
         before = ifcfg.optional(before)
     setup.aside(nic.path)
     setup.write(path, None, before)
+
+
+def _tell_scripts(setup: Setup, nic: Nic) -> None:
+    """Name the scripts that leave with a SUSE interface."""
+    for one in assignments(setup.read(nic.path) or b""):
+        if one.name in _SCRIPTS and one.value:
+            setup.hook_lost(nic, f"{one.name}={one.value}", Evidence(nic.path))
+
+
+_SCRIPTS = ("PRE_UP_SCRIPT", "POST_UP_SCRIPT", "PRE_DOWN_SCRIPT", "POST_DOWN_SCRIPT")
 
 
 def _keep(setup: Setup, nic: Nic, suse: bool) -> None:

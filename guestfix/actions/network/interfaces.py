@@ -6,6 +6,8 @@ from fnmatch import fnmatchcase
 
 from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.workbench import Workbench
+from guestfix.base.facts import Evidence
+from guestfix.catalog.records.network import Nic
 from guestfix.detect.network.read import INTERFACES, debian
 from guestfix.editors.network import interfaces as edit
 from guestfix.formats.network import interfaces
@@ -37,6 +39,7 @@ def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
     drop += [logical] if name != logical else []
     drop += [one for one in how if one.startswith(f"{name}:") and one not in {nic.name for nic in setup.own}]
     bases = _bases(files, name, {*drop, *how})
+    _tell_hooks(setup, files, set(drop))
     defined = False
     for path, before in files.items():
         after = edit.dhcp(before, name=name, drop=drop, up=name in how, flat=setup.flat, bases=bases)
@@ -47,6 +50,17 @@ def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
         setup.write(INTERFACES, now, edit.add(now, name=name))
         if setup.lonely:
             setup.added(INTERFACES)
+
+
+def _tell_hooks(setup: Setup, files: dict[str, bytes | None], drop: set[str]) -> None:
+    """Name the commands of interfaces that go which do more than set up the old network."""
+    for path, src in files.items():
+        for stanza in interfaces.parse(src or b"").stanzas:
+            for line in stanza.options if stanza.keyword == "iface" and stanza.name in drop else ():
+                if edit.is_hook(line):
+                    command = f"{line.keyword} {line.value}"
+                    nic = Nic(stanza.name, path, line.line)
+                    setup.hook_lost(nic, command, Evidence(path, line.line, command[:200]))
 
 
 def _bases(files: dict[str, bytes | None], name: str, others: set[str]) -> set[str]:

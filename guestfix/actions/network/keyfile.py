@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import begin
+from guestfix.actions.network.zones import zone_to_keep
 from guestfix.actions.workbench import Workbench
 from guestfix.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
 from guestfix.detect.network.read import PROFILES
@@ -16,8 +17,9 @@ UUID = "5c2a9d0e-6b1f-5f39-9d55-9d4f1f0a7c11"
 def apply(bench: Workbench, *, policy: str) -> None:
     """Apply the network policy to NetworkManager's keyfiles."""
     setup = begin(bench, "networkmanager", policy)
+    zone = zone_to_keep(setup)
     setup.each(
-        lambda src: keyfile.dhcp(src, any_nic=setup.flat, flat=setup.flat),
+        lambda src: keyfile.in_zone(keyfile.dhcp(src, any_nic=setup.flat, flat=setup.flat), zone=zone),
         lambda src, nic: keyfile.rebind(src, mac=setup.new_mac(nic)),
     )
     if setup.lonely and (setup.bare or bench.facts.value(NETWORK_NO_AUTO_DEFAULT)):

@@ -7,6 +7,7 @@ import re
 from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
+from guestfix.base.text import some
 from guestfix.detect.files import paths_like, read_small
 from guestfix.formats.network.nic import IFNAME, MAX_CONFIG
 
@@ -29,6 +30,10 @@ _PLACES = (
     "/etc/dnsmasq.d/*",
     "/etc/default/isc-dhcp-server",
     "/etc/keepalived/keepalived.conf",
+    "/etc/NetworkManager/dispatcher.d/*",
+    "/etc/network/if-*.d/*",
+    "/sbin/ifup-local",
+    "/usr/sbin/ifup-local",
     "/etc/rc.local",
     "/etc/rc.d/rc.local",
 )
@@ -81,7 +86,7 @@ def _addresses_used(bench: Workbench, addresses: list[str], rows: list[Row]) -> 
 def _words(wanted: re.Pattern[str], found: list[Evidence]) -> str:
     said = dict.fromkeys(word for place in found for word in wanted.findall(place.text))
     more = f" ({len(found) - MAX_PLACES} more places)" if len(found) > MAX_PLACES else ""
-    return f"{', '.join(list(said)[:20])}: also written elsewhere{more}"
+    return f"{some(said)}: also written elsewhere{more}"
 
 
 def _said(rows: list[Row], wanted: re.Pattern[str]) -> list[Evidence]:

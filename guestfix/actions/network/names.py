@@ -59,7 +59,10 @@ def _without_nic(setup: Setup, kept: set[str]) -> list[str]:
     own = setup.bench.facts.value(NETWORK_PREDICTABLE_NAMES, True) is False
     ours = [nic for nic in setup.nics if nic.bound_name or (nic.stack == "netplan" and nic.bound_mac)]
     wired = dict.fromkeys(nic.name for nic in ours if nic.kind == "ethernet")
-    return [name for name in wired if name not in kept and not (own and kernel_name(name))]
+    names = [name for name in wired if name not in kept and not (own and kernel_name(name))]
+    carried = dict.fromkeys(nic.name for nic in setup.nics if nic.kind in ("bond", "bridge", "team", "vlan"))
+    goes = {nic.name for nic in setup.nics if setup.goes(nic)} if setup.policy == "dhcp" else set()
+    return [*names, *(name for name in carried if name in goes and name not in kept)]
 
 
 def _wanted(setup: Setup) -> list[Nic]:

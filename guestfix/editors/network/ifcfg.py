@@ -165,6 +165,11 @@ def lease_in_use(src: bytes | None) -> bytes | None:
     return drop(src, [one for one in settled(src) if _FROM_PEER.match(one.name) and _no(one)])
 
 
+def in_zone(src: bytes | None, *, zone: str) -> bytes | None:
+    """Put the file's interface into this zone of the firewall; "" leaves the file as it is."""
+    return src if src is None or not zone else set_value(src, "ZONE", zone)
+
+
 def fresh(name: str, *, suse: bool = False) -> bytes:
     """Return a new ifcfg file that takes any address by DHCP for the interface of this name."""
     if suse:

@@ -30,6 +30,16 @@ def _is_static(line: Line, flat: bool) -> bool:
     return gone or (key in _COMMANDS and bool(_OLD_NETWORK.search(line.value)))
 
 
+_HARMLESS = regex(r"(?:\S*/)?(?:true|:|exit|sleep|ethtool|mii-tool|tc)(?:\s|\Z)")
+
+
+def is_hook(line: Line) -> bool:
+    """Tell whether an option is a command that does more than set up this network: loads a firewall, say."""
+    parts = [part.strip() for part in re.split(r"&&|\|\||[;&]", line.value)]
+    own = any(part and not _OLD_NETWORK.search(f"{part} ") and not _HARMLESS.match(part) for part in parts)
+    return line.keyword.replace("_", "-") in _COMMANDS and own
+
+
 def _gone(start: int, end: int) -> Splice:
     return Splice(start, end - start, b"")
 

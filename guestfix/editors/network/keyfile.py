@@ -98,6 +98,11 @@ def rebind(src: bytes | None, *, mac: str = "") -> bytes | None:
     return out
 
 
+def in_zone(src: bytes | None, *, zone: str) -> bytes | None:
+    """Put the profile's interface into this zone of the firewall; "" leaves the file as it is."""
+    return src if src is None or not zone else set_value(src, "connection", "zone", zone)
+
+
 def fresh(uuid: str) -> bytes:
     """Return a new profile for any wired NIC. The file must be owned by root with mode 0600."""
     return (

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from guestfix.base.errors import EditError
 from guestfix.editors.network import ifcfg, interfaces, keyfile, netplan, networkd, udevnet
+from guestfix.formats.network.interfaces import parse as parse_interfaces
 from tests.build.corpus import corpus_params
 
 Op = Callable[..., Any]
@@ -115,7 +116,26 @@ PASSED = b"""network:
 """
 """A profile of NetworkManager in netplan's form."""
 
+
+@pytest.mark.parametrize(
+    ("line", "hook"),
+    [
+        ("pre-up iptables-restore < /etc/iptables.rules", True),
+        ("post-up /sbin/ip route add 10.0.0.0/8 via 192.0.2.2 && /usr/local/bin/firewall start", True),
+        ("up sysctl -w net.ipv4.ip_forward=1", True),
+        ("up ip route add 10.0.0.0/8 via 192.0.2.2 || true", False),
+        ("post-up ethtool -K eno1 tso off", False),
+        ("address 192.0.2.1", False),
+    ],
+)
+def test_a_hook_does_more_than_the_old_network(line: str, hook: bool) -> None:
+    stanza = parse_interfaces(f"iface br0 inet static\n  {line}\n".encode()).stanzas[0]
+    assert interfaces.is_hook(stanza.options[0]) is hook
+
+
 CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
+    (keyfile.in_zone, {"zone": "dmz"}, b"[connection]\nid=a\n[ipv4]\n", b"[connection]\nid=a\nzone=dmz\n[ipv4]\n"),
+    (ifcfg.in_zone, {"zone": "dmz"}, b"DEVICE=a\n", b"DEVICE=a\nZONE=dmz\n"),
     (
         netplan.dhcp,
         {"name": "eth0"},
