@@ -50,8 +50,6 @@ _HOMES = {
 
 TYPE_CHECKING = False  # importing typing would be a good part of the time of a small program
 if TYPE_CHECKING:
-    from typing import Any
-
     from guestfix.apply.apply import apply_plan
     from guestfix.apply.undo import revert
     from guestfix.backends import open_guest, open_writable
@@ -62,7 +60,7 @@ if TYPE_CHECKING:
     from guestfix.plan.reader import load_plan
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load the parts of the API when they are asked for: ``guestfix --version`` needs none of them."""
     if name not in _HOMES:
         raise AttributeError(f"module 'guestfix' has no attribute {name!r}")

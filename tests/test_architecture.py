@@ -230,3 +230,28 @@ def test_nothing_is_decided_by_what_our_own_sentences_say():
             if any(is_said(side) for side in sides):
                 found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)[:80]}")
     assert [one for one in found if one.partition(":")[0] not in OTHERS_WORDS] == []
+
+
+MOST_ANY = 91
+"""Uses of Any: what YAML, JSON and libraries without types give, and the records' own workings. It only comes down."""
+
+
+def test_any_is_for_the_edges():
+    found: dict[str, int] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Name) and node.id == "Any":
+                found[str(path.relative_to(PACKAGE))] = found.get(str(path.relative_to(PACKAGE)), 0) + 1
+    assert sum(found.values()) <= MOST_ANY, sorted(found.items(), key=lambda one: -one[1])
+
+
+def test_facts_are_asked_for_by_their_rows():
+    """A fact's name as bare text has no type; policies have no row, since a pack names them."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                holder = ast.unparse(node.func.value)
+                first = node.args[0]
+                if node.func.attr in ("value", "put", "evidence") and holder.endswith("facts"):
+                    text = first.value if isinstance(first, ast.Constant) else "policy."
+                    assert str(text).startswith("policy."), f"{path}:{node.lineno}: {text} by name"

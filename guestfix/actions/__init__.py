@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
 
 ACTIONS: dict[str, str] = {
     "boot.fallback_loader": "boot.fallback:make_fallback",
@@ -50,8 +49,8 @@ ACTIONS: dict[str, str] = {
 }
 
 
-def find_action(name: str) -> Callable[..., Any]:
+def find_action(name: str) -> Callable[..., None]:
     """Return the action with this name. Raises KeyError where there is none."""
     module, _, function = ACTIONS[name].partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(f"guestfix.actions.{module}"), function)
+    found: Callable[..., None] = getattr(importlib.import_module(f"guestfix.actions.{module}"), function)
     return found

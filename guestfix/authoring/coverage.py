@@ -52,7 +52,7 @@ def cover(root: Path, pack: Pack) -> Coverage:
         tuple(sorted({rule.id for rule in rules} - seen.rests)),
         tuple(sorted({one for rule in rules for one in _ops(rule)} - shown)),
         tuple(sorted(codes - seen.findings)),
-        tuple(sorted({_row(one["id"], one) for one in rows} - seen.rows)),
+        tuple(sorted({_row(str(one["id"]), one) for one in rows} - seen.rows)),
     )
 
 

@@ -67,7 +67,7 @@ def read(name: str) -> Any:
         return None
 
 
-def write(name: str, data: Any) -> None:
+def write(name: str, data: object) -> None:
     """Keep data under this name."""
     body = json.dumps(data).encode()
     new = f".{name}.{os.getpid()}"

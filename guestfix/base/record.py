@@ -8,11 +8,20 @@ is first used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, NoReturn, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform
 
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Made(Protocol):
+        """A record: the names of its fields, and all their values at once."""
+
+        __record_fields__: tuple[str, ...]
+        _record_values: object
 
 
 class _Factory:
@@ -20,11 +29,11 @@ class _Factory:
 
     __slots__ = ("make",)
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], object]) -> None:
         self.make = make
 
 
-def field(*, default_factory: Callable[[], Any]) -> Any:
+def field(*, default_factory: Callable[[], object]) -> Any:
     """Return the default of a field whose value is regenerated for each record."""
     return _Factory(default_factory)
 
@@ -41,24 +50,25 @@ def mutable(cls: type[T]) -> type[T]:
     return _build(cls, {"__hash__": None})
 
 
-def preset(record: Any, name: str, value: object) -> None:
+def preset(record: object, name: str, value: object) -> None:
     """Set a field of a frozen record, which only its own ``__post_init__`` may do."""
     type(record).__dict__[name].__set__(record, value)
 
 
-def names_of(record: Any) -> tuple[str, ...]:
+def names_of(record: object) -> tuple[str, ...]:
     """Return the names of a record's fields, or of a record type's; empty for anything else."""
     names: tuple[str, ...] = getattr(record, "__record_fields__", ())
     return names
 
 
-def replace(record: T, **changes: Any) -> T:
+def replace(record: T, **changes: object) -> T:
     """Return a copy of the record with some fields changed."""
     values = {name: getattr(record, name) for name in names_of(record)}
-    return type(record)(**{**values, **changes})
+    make: Callable[..., T] = type(record)
+    return make(**{**values, **changes})
 
 
-def asdict(value: Any) -> Any:
+def asdict(value: object) -> Any:
     """Return records as dictionaries, in lists, tuples and dictionaries too; other values as they are.
 
     A field that is named after a word of Python (``pass_``) loses its underscore.
@@ -71,7 +81,7 @@ def asdict(value: Any) -> Any:
     return {key: asdict(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _build(cls: type[T], methods: dict[str, Any]) -> type[T]:
+def _build(cls: type[T], methods: Mapping[str, object]) -> type[T]:
     names = tuple(cls.__annotations__)
     defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
     own = {name: value for name, value in cls.__dict__.items() if name not in (*names, "__dict__", "__weakref__")}
@@ -85,20 +95,20 @@ def _build(cls: type[T], methods: dict[str, Any]) -> type[T]:
         "_record_defaults": defaults,
     }
     body = {**shared, **own, **{name: value for name, value in extra.items() if name not in own}}
-    metaclass: Any = type(cls)
-    made: type[T] = metaclass(cls.__name__, cls.__bases__, body)
+    metaclass: Callable[..., type[T]] = type(cls)
+    made = metaclass(cls.__name__, cls.__bases__, body)
     made.__qualname__ = cls.__qualname__
     return made
 
 
-def _first_init(self: Any, *args: Any, **kwargs: Any) -> None:
+def _first_init(self: Any, *args: object, **kwargs: object) -> None:
     """Compile the type's own ``__init__`` at its first use, then run it."""
     cls = type(self)
     cls.__init__ = _compile_init(cls)
     cls.__init__(self, *args, **kwargs)
 
 
-def _compile_init(cls: Any) -> Any:
+def _compile_init(cls: Any) -> Callable[..., None]:
     space: dict[str, Any] = {"_Factory": _Factory}
     parameters, lines = ["self"], []
     for name in cls.__record_fields__:
@@ -115,28 +125,29 @@ def _compile_init(cls: Any) -> Any:
         lines.append("    self.__post_init__()")
     source = f"def __init__({', '.join(parameters)}):\n" + ("\n".join(lines) or "    pass")
     exec(source, space)  # noqa: S102 - the names are a class body's annotations, as in dataclasses and namedtuple
-    space["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
-    return space["__init__"]
+    made: Callable[..., None] = space["__init__"]
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    return made
 
 
-def _equal(self: Any, other: Any) -> Any:
+def _equal(self: Made, other: Any) -> object:
     if other.__class__ is not self.__class__:
         return NotImplemented
     return self._record_values == other._record_values
 
 
-def _hash(self: Any) -> int:
+def _hash(self: Made) -> int:
     return hash((self.__class__, self._record_values))
 
 
-def _show(self: Any) -> str:
+def _show(self: Made) -> str:
     fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__record_fields__)
     return f"{type(self).__qualname__}({fields})"
 
 
-def _reduce(self: Any) -> Any:
+def _reduce(self: Made) -> tuple[object, ...]:
     return type(self), tuple(getattr(self, name) for name in self.__record_fields__)
 
 
-def _refuse(self: Any, name: str, *_: Any) -> NoReturn:
+def _refuse(self: object, name: str, *_: object) -> NoReturn:
     raise AttributeError(f"can't change field {name!r} of a frozen {type(self).__name__}")

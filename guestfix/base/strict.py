@@ -37,18 +37,18 @@ def parse(data: bytes, most: int, values: int) -> Node:
     return Node(value)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise Malformed("an object has the same name twice")
     return found
 
 
-def _no_number(text: str) -> Any:
+def _no_number(text: str) -> object:
     raise Malformed(f"{text} is no number")
 
 
-def _depths(value: Any) -> Iterator[int]:
+def _depths(value: object) -> Iterator[int]:
     todo = [(value, 1)]
     while todo:
         one, depth = todo.pop()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from guestfix.base.patterns import regex
 
@@ -59,7 +58,7 @@ def some(words: Iterable[str], separator: str = ", ") -> str:
     return separator.join(known[:SHOWN]) + more
 
 
-def to_json(document: Any, *, indent: int | None = 1) -> str:
+def to_json(document: object, *, indent: int | None = 1) -> str:
     """Return a document as JSON that is UTF-8 whatever its texts and keys hold; its keys are sorted."""
     text = json.dumps(document, indent=indent, sort_keys=True, ensure_ascii=False)
     return _SURROGATE.sub(lambda match: f"\\{_shown(match)}", text)  # they stand in strings only: escape the backslash

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import IO
 
 from guestfix.base.errors import TooLarge
 from guestfix.base.facts import Evidence, Finding
@@ -58,7 +58,7 @@ class Watched:
         """Remember what was left out of a path or pattern, as a sentence."""
         self._refused.setdefault(path, what)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         """Return what else the guest's backend offers."""
         return getattr(self._guest, name)
 

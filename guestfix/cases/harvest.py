@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.guest import Disks, Meta, Stat, Volume
@@ -67,7 +66,7 @@ def _content(recorder: Recorder, place: str, found: Stat, left_out: list[str]) -
     return recorder.base.read(place, MAX_FILE)
 
 
-def disks_plain(disks: Disks | None) -> dict[str, Any]:
+def disks_plain(disks: Disks | None) -> dict[str, object]:
     """Return disks in the form of a disks description, without what is not known."""
     if disks is None:
         return {}
@@ -78,13 +77,13 @@ def disks_plain(disks: Disks | None) -> dict[str, Any]:
     return {"disks": rows, "volumes": [_volume(volume) for volume in disks.volumes]}
 
 
-def _volume(volume: Volume) -> dict[str, Any]:
+def _volume(volume: Volume) -> dict[str, object]:
     row = {name: getattr(volume, name) for name in names_of(volume) if name not in ("aliases", "unclean")}
     row["unclean"] = "yes" if volume.unclean else None
     return {**_without_none(row), **({"aliases": list(volume.aliases)} if volume.aliases else {})}
 
 
-def _without_none(row: dict[str, Any]) -> dict[str, Any]:
+def _without_none(row: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -92,7 +91,7 @@ def write_case(folder: Path, title: str, target: str, disks: Disks | None, rules
     """Write the case.yaml of a harvested guest."""
     import yaml
 
-    case: dict[str, Any] = {"title": title, "target": target}
+    case: dict[str, object] = {"title": title, "target": target}
     if rules:
         case["rules"] = list(rules)
     if disks is not None:

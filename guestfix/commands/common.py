@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any
 
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.text import to_json, utf8
@@ -115,7 +114,7 @@ def options_from(args: argparse.Namespace) -> Options:
         if not equals:
             raise UsageError(f"--policy takes ID=VALUE, not {text!r}")
         policies[name] = value
-    extra: dict[str, Any] = {"payload.dir": os.path.abspath(args.payload)} if args.payload else {}
+    extra: dict[str, object] = {"payload.dir": os.path.abspath(args.payload)} if args.payload else {}
     if args.network_map:
         from guestfix.commands.networkmap import read_map
 
@@ -160,7 +159,7 @@ def write(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def write_json(document: Any) -> None:
+def write_json(document: object) -> None:
     """Write the one JSON document of a command."""
     write(to_json(document) + "\n")
 

@@ -139,7 +139,7 @@ def _diff(args: argparse.Namespace) -> int:
     return 1 if difference else 0
 
 
-def _rows_at(path: str) -> list[dict[str, Any]]:
+def _rows_at(path: str) -> list[dict[str, object]]:
     """Return the rows of a pack's folder or of a saved list. Raises GuestfixError where it is neither."""
     if os.path.isdir(path):
         return rows_of(load_pack(path).systems)
@@ -173,5 +173,5 @@ def _short(row: Row) -> str:
     return f"{row['id']} {row['version']}: {row.get('verdict', '')}"
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return "(none)" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 from guestfix.backends.damage import remedy_of
 from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, HalfWritten
@@ -41,7 +40,7 @@ def add_outcome(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def using(args: argparse.Namespace, guest: GuestFS) -> AbstractContextManager[Any]:
+def using(args: argparse.Namespace, guest: GuestFS) -> AbstractContextManager[object]:
     """Check the arguments against the guest; return a context that closes an image however the work ends."""
     image = isinstance(guest, ImageWriter)
     if args.in_place and (args.output or args.image_format):
@@ -97,7 +96,7 @@ def finish(args: argparse.Namespace, guest: GuestFS, changed: bool) -> Outcome |
         raise ApplyError(error.what, restored=whole, where=error.where, remedy=error.remedy) from error
 
 
-def outcome_out(outcome: Outcome | None) -> dict[str, Any]:
+def outcome_out(outcome: Outcome | None) -> dict[str, object]:
     """Return the JSON members of an outcome; none where there is none."""
     if outcome is None:
         return {}

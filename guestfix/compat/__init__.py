@@ -7,7 +7,6 @@ the facts about the guest.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.record import field, mutable
@@ -29,7 +28,7 @@ from guestfix.catalog.facts.system import (
 from guestfix.compat.kernel import describe, listed
 from guestfix.compat.match import Match, find_row, system_of
 from guestfix.compat.verdict import STATUSES, KernelVerdict, Verdict, worst
-from guestfix.pack.model import System
+from guestfix.pack.model import Row, System
 from guestfix.pack.traits import find_relative
 
 __all__ = ["KernelVerdict", "Verdict", "judge", "put_kernels", "rows_of", "table_version"]
@@ -98,7 +97,7 @@ def judge(systems: Sequence[System], facts: Facts) -> Verdict:
     )
 
 
-def _weight(systems: Sequence[System], row: Mapping[str, Any], facts: Facts) -> tuple[str, str]:
+def _weight(systems: Sequence[System], row: Row, facts: Facts) -> tuple[str, str]:
     """Return the owner of the opinion, and what a refusal weighs on the target: blocker, warning or info.
 
     Without a target (``compat show``) the table is asked for what it says.
@@ -250,7 +249,7 @@ def put_kernels(verdict: Verdict, facts: Facts) -> None:
         facts.put(COMPAT_KERNELS, {kernel.release: kernel.status for kernel in verdict.kernels})
 
 
-def rows_of(systems: Sequence[System]) -> list[dict[str, Any]]:
+def rows_of(systems: Sequence[System]) -> list[dict[str, object]]:
     """Return every row of the table as one flat mapping, systems by id and rows in their order.
 
     Linux rows have ``kernels`` (empty: any), Windows rows ``editions`` (empty: any).

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from guestfix.base.record import frozen
+from guestfix.pack.model import Row
 
-Row = Mapping[str, Any]
 _KEY = ("id", "version", "variant")
 _APART = (*_KEY, "table", "title", "family")
 
@@ -23,12 +22,12 @@ class Diff:
     new: str
     added: tuple[Row, ...]
     removed: tuple[Row, ...]
-    changed: tuple[tuple[str, Mapping[str, tuple[Any, Any]]], ...]
+    changed: tuple[tuple[str, Mapping[str, tuple[object, object]]], ...]
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the difference in JSON form."""
         return {
             "old": self.old,
@@ -67,6 +66,6 @@ def _version(rows: Sequence[Row]) -> str:
     return str(rows[0].get("table", "")) if rows else ""
 
 
-def _fields(old: Row, new: Row) -> dict[str, tuple[Any, Any]]:
+def _fields(old: Row, new: Row) -> dict[str, tuple[object, object]]:
     names = [name for name in dict.fromkeys((*old, *new)) if name not in _APART]
     return {name: (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from guestfix.pack.model import Row
 from guestfix.pack.traits import fits
 
 
@@ -21,15 +21,15 @@ def has_flavour(release: str, flavour: str, flavours: Mapping[str, Sequence[str]
     return flavour in re.split(r"[^A-Za-z0-9]", release)
 
 
-def listed(release: str, row: Mapping[str, Any], flavours: Mapping[str, Sequence[str]]) -> bool:
+def listed(release: str, row: Row, flavours: Mapping[str, Sequence[str]]) -> bool:
     """Tell whether the row takes this kernel; a row that names no kernels takes all."""
     if any(in_series(release, one) for one in row.get("except", ())):
         return False
-    kernels: Sequence[Any] = row.get("kernels", ())
+    kernels: Sequence[str | Mapping[str, str]] = row.get("kernels", ())
     return not kernels or any(_fits(release, kernel, flavours) for kernel in kernels)
 
 
-def _fits(release: str, kernel: Any, flavours: Mapping[str, Sequence[str]]) -> bool:
+def _fits(release: str, kernel: str | Mapping[str, str], flavours: Mapping[str, Sequence[str]]) -> bool:
     """Tell whether a release is one of an entry's, its ``print`` being what the source printed by mistake, or why."""
     if isinstance(kernel, str):
         return in_series(release, kernel)
@@ -38,14 +38,14 @@ def _fits(release: str, kernel: Any, flavours: Mapping[str, Sequence[str]]) -> b
     return any(has_flavour(release, one, flavours) for one in named) and in_series(release, kernel.get("series", ""))
 
 
-def describe(row: Mapping[str, Any]) -> str:
+def describe(row: Row) -> str:
     """Return the row's kernels as a reader takes them in: ``2.6.32 except 2.6.32-71``."""
     said = [_say(one) for one in row.get("kernels", ())]
     refused = ", ".join(row.get("except", ()))
     return (", ".join(said) or "any") + (f" except {refused}" if refused else "")
 
 
-def _say(kernel: Any) -> str:
+def _say(kernel: str | Mapping[str, str]) -> str:
     if isinstance(kernel, str):
         return kernel
     return " ".join(kernel[key] for key in ("series", "flavour") if key in kernel)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from guestfix.base.record import frozen
-from guestfix.pack.model import CONFIDENCES, System
+from guestfix.pack.model import CONFIDENCES, Row, System
 from guestfix.pack.ranges import Key, Span, key_of, parse_span
 from guestfix.pack.traits import find_system
-
-Row = Mapping[str, Any]
 
 
 @frozen

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from guestfix.base.facts import Evidence, Finding, evidence_list
 from guestfix.base.record import frozen
+from guestfix.pack.model import Row
 
 STATUSES = ("supported", "deprecated", "unlisted", "unknown", "unsupported")
 """From best to worst. ``unlisted``: the system or one related to it is known, this version is not listed."""
@@ -33,7 +31,7 @@ class Verdict:
 
     status: str
     summary: str
-    row: Mapping[str, Any] | None = None
+    row: Row | None = None
     source: str = ""
     date: str = ""
     confidence: str = "certain"
@@ -44,7 +42,7 @@ class Verdict:
     owner: str = ""
     speaks: bool = True
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the verdict in the form that reports and plans hold; findings are listed elsewhere."""
         return {
             "status": self.status,

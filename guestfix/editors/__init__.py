@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
 
 from guestfix.base.bounds import HIVE, MENU, MOUNT_TABLE, SMALL_TEXT
+from guestfix.base.edit import Content, Edit
 
 OPS: dict[str, str] = {
     "file.create": "system.files:create",
@@ -94,8 +94,8 @@ def read_limit(name: str) -> int:
     return HIVE if name.startswith("registry.") else SMALL_TEXT
 
 
-def find_op(name: str) -> Callable[..., Any]:
+def find_op(name: str) -> Callable[..., Content | Edit]:
     """Return the editor with this name. Raises KeyError where there is none."""
     module, _, function = OPS[name].partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(f"guestfix.editors.{module}"), function)
+    found: Callable[..., Content | Edit] = getattr(importlib.import_module(f"guestfix.editors.{module}"), function)
     return found

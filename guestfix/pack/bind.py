@@ -7,6 +7,7 @@ from typing import Any
 
 from guestfix.base.facts import Facts, Unknown
 from guestfix.base.patterns import regex
+from guestfix.pack.model import Argument
 
 FACT = regex(r"\{([a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)+)\}")
 """A fact's name in braces, in a rule's argument."""
@@ -16,12 +17,12 @@ class MissingFact(Exception):
     """An argument needs a fact that is not known; the text says which and why."""
 
 
-def bind(args: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+def bind(args: Mapping[str, Argument], facts: Facts) -> dict[str, object]:
     """Return the arguments with facts filled in. Raises MissingFact where one isn't known."""
     return {name: _value(kind, given, facts) for name, (kind, given) in args.items()}
 
 
-def _value(kind: str, given: Any, facts: Facts) -> Any:
+def _value(kind: str, given: Any, facts: Facts) -> object:
     if kind == "const":
         return given
     if kind == "fact":
@@ -35,7 +36,7 @@ def _filled(text: str, facts: Facts) -> str:
     return FACT.sub(lambda match: str(_known(match[1], facts)), text)
 
 
-def _known(name: str, facts: Facts) -> Any:
+def _known(name: str, facts: Facts) -> object:
     fact = facts.get(name)
     if fact is None:
         raise MissingFact(f"the fact {name} is missing")

@@ -20,6 +20,9 @@ MOST_PACKS = 16
 
 Place = str | os.PathLike[str]
 
+Kept = dict[str, Any]
+"""A record as asdict() wrote it and JSON gave it back."""
+
 
 def load_pack(*roots: Place | Sequence[Place] | None) -> Pack:
     """Return the rule pack that came with guestfix, with those in these folders on top of it, in their order.
@@ -50,7 +53,7 @@ def _several(root: Place | Sequence[Place]) -> Sequence[Place]:
     return (root,) if isinstance(root, str | os.PathLike) else root
 
 
-def decode(data: dict[str, Any]) -> Pack:
+def decode(data: Kept) -> Pack:
     """Return the Pack whose asdict() was written as JSON."""
     return Pack(
         data["id"],
@@ -66,18 +69,18 @@ def decode(data: dict[str, Any]) -> Pack:
     )
 
 
-def _policy(data: dict[str, Any]) -> Policy:
+def _policy(data: Kept) -> Policy:
     defaults = tuple(PolicyDefault(**one) for one in data["default_for"])
     return Policy(**{**data, "values": tuple(data["values"]), "default_for": defaults})
 
 
-def _rule(data: dict[str, Any]) -> Rule:
+def _rule(data: Kept) -> Rule:
     steps = tuple(Step(**{**step, **{name: tuple(step[name]) for name in STEP_LISTS}}) for step in data["steps"])
     lists = {name: tuple(data[name]) for name in ("sources", "when", "when_text", "settles")}
     return Rule(**{**data, **lists, "steps": steps})
 
 
-def _target(data: dict[str, Any]) -> Target:
+def _target(data: Kept) -> Target:
     lists = {name: tuple(data[name]) for name in ("firmware", "kernel_args")}
     phases = {
         name: {phase: tuple(drivers) for phase, drivers in data[name].items()}
@@ -86,9 +89,9 @@ def _target(data: dict[str, Any]) -> Target:
     return Target(**{**data, **lists, **phases})
 
 
-def _system(data: dict[str, Any]) -> System:
+def _system(data: Kept) -> System:
     said = data["names"].items()
-    names: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said}
+    names: Kept = {name: tuple(value) if isinstance(value, list) else value for name, value in said}
     return System(
         **{
             **data,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
@@ -77,7 +76,7 @@ def _called(wanted: str) -> str:
     return KINDS[wanted]
 
 
-def kind_of_type(hint: Any) -> str:
+def kind_of_type(hint: object) -> str:
     """Return the kind of value that an argument of this type takes (``text``, ``list`` ...); empty: any."""
     import typing
     from types import NoneType, UnionType

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any
 
 from guestfix.base.errors import PackError, Problem
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
 from guestfix.catalog.findings import FINDINGS, RENAMED
+from guestfix.catalog.records.system import ServiceLimits
 from guestfix.pack.files import digest_of
 from guestfix.pack.known import Known, known_facts
 from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, PolicyDefault, Rule, Target
@@ -155,7 +155,7 @@ def _list(node: Node | None) -> Sequence[Node]:
     return (node.items or ()) if node is not None else ()
 
 
-def _target(node: Node, name: str, limits: Mapping[str, Any], problems: list[Problem]) -> Target:
+def _target(node: Node, name: str, limits: ServiceLimits, problems: list[Problem]) -> Target:
     reader = Reader(node, problems, "a target")
     reader.allow(TARGET_KEYS)
     stem = Path(name).stem

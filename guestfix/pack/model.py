@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestfix.base.record import field, frozen
+from guestfix.catalog.records.system import ServiceLimits
 
 CONFIDENCES = ("certain", "confident", "likely", "possible")
 """From the surest to the least sure."""
 
 PHASES = ("storage", "network")
+
+
+Row = Mapping[str, Any]
+"""A row of the compatibility table, or what its head says, as systems.py reads them from YAML."""
+
+Tables = Mapping[str, Any]
+"""The tables of a pack by name, each as its reader in tables.py gives it."""
+
+Condition = list[Any]
+"""A compiled condition: nested lists, so that a compiled pack can be kept as JSON."""
+
+Argument = Sequence[Any]
+"""How a step's argument is made, ``[kind, given]``: const, fact, text or texts."""
 
 
 @frozen
@@ -39,8 +53,8 @@ class Target:
     clock: str = "utc"
     kernel_args: tuple[str, ...] = ()
     hypervisor: str = ""
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    tables: Mapping[str, Any] = field(default_factory=dict)
+    limits: ServiceLimits = field(default_factory=ServiceLimits)
+    tables: Tables = field(default_factory=dict)
     owner: str = ""
 
 
@@ -80,8 +94,8 @@ class Step:
     globs: tuple[str, ...]
     op: str = ""
     action: str = ""
-    args: Mapping[str, Any] = field(default_factory=dict)
-    when: tuple[Any, ...] = ()
+    args: Mapping[str, Argument] = field(default_factory=dict)
+    when: tuple[Condition, ...] = ()
     when_text: tuple[str, ...] = ()
     follow_up: str = ""
 
@@ -97,7 +111,7 @@ class Rule:
     since: str
     confidence: str
     severity: str
-    when: tuple[Any, ...]
+    when: tuple[Condition, ...]
     steps: tuple[Step, ...]
     when_text: tuple[str, ...] = ()
     settles: tuple[str, ...] = ()
@@ -145,14 +159,14 @@ class System:
     scheme: str = "plain"
     releases: tuple[str, ...] = ()
     arch: tuple[str, ...] = ()
-    rows: tuple[Mapping[str, Any], ...] = ()
-    table: Mapping[str, Any] = field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+    table: Row = field(default_factory=dict)
     like: tuple[str, ...] = ()
     base: str = ""
     base_versions: tuple[tuple[str, str], ...] = ()
     names: Names = field(default_factory=Names)
     flavours: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    facts: Mapping[str, tuple[tuple[str, Any], ...]] = field(default_factory=dict)
+    facts: Mapping[str, tuple[tuple[str, object], ...]] = field(default_factory=dict)
 
 
 @frozen
@@ -180,5 +194,5 @@ class Pack:
     targets: Mapping[str, Target]
     policies: Mapping[str, Policy]
     systems: tuple[System, ...] = ()
-    tables: Mapping[str, Any] = field(default_factory=dict)
+    tables: Tables = field(default_factory=dict)
     parts: tuple[PackPart, ...] = ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from typing import Any
 
 from guestfix.actions import ACTIONS, find_action
 from guestfix.base.record import frozen
@@ -25,7 +24,7 @@ class Argument:
     name: str
     kind: str
     required: bool
-    default: Any = None
+    default: object = None
 
     @property
     def called(self) -> str:
@@ -58,17 +57,17 @@ def operations() -> list[Operation]:
     return [operation(name) for name in (*sorted(OPS), *sorted(ACTIONS))]
 
 
-def arguments_of(function: Callable[..., Any]) -> tuple[Argument, ...]:
+def arguments_of(function: Callable[..., object]) -> tuple[Argument, ...]:
     """Return a function's arguments behind the first one, which is what it works on."""
     hints = typing.get_type_hints(function)
     return tuple(_argument(name, one, hints.get(name, str)) for name, one in _parameters(function))
 
 
-def _parameters(function: Callable[..., Any]) -> list[tuple[str, inspect.Parameter]]:
+def _parameters(function: Callable[..., object]) -> list[tuple[str, inspect.Parameter]]:
     return list(inspect.signature(function).parameters.items())[1:]
 
 
-def _argument(name: str, parameter: inspect.Parameter, hint: Any) -> Argument:
+def _argument(name: str, parameter: inspect.Parameter, hint: object) -> Argument:
     required = parameter.default is parameter.empty
     default = None if required else parameter.default
     plain = list(default) if isinstance(default, tuple | frozenset) else default

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from guestfix.actions import ACTIONS, find_action
 from guestfix.base.nearest import did_you_mean
@@ -17,11 +16,11 @@ from guestfix.catalog.facts import KINDS
 from guestfix.editors import OPS, find_op
 from guestfix.pack.bind import FACT
 from guestfix.pack.known import Known, misfit, mistakes_of
-from guestfix.pack.model import Step
+from guestfix.pack.model import Argument, Condition, Step
 from guestfix.pack.operations import arguments_of
 from guestfix.pack.pathsets import Sets, expand
 from guestfix.pack.schema import Reader, texts_of
-from guestfix.pack.when import Condition, ConditionError, read_condition
+from guestfix.pack.when import ConditionError, read_condition
 from guestfix.pack.yamlpos import Mark, Node
 
 STEP_KEYS = ("in", "op", "action", "args", "when", "follow_up")
@@ -91,7 +90,7 @@ def _read_follow_up(step: Reader, facts: Known) -> str:
     return text
 
 
-def _read_args(step: Reader, function: Callable[..., Any], facts: Known) -> dict[str, Any]:
+def _read_args(step: Reader, function: Callable[..., object], facts: Known) -> dict[str, Argument]:
     node = step.child("args")
     given = Reader(node, step.problems, "args").keys if node is not None else {}
     wanted = {one.name: one for one in arguments_of(function)}
@@ -108,7 +107,7 @@ def _read_args(step: Reader, function: Callable[..., Any], facts: Known) -> dict
     }
 
 
-def _compile_argument(step: Reader, name: str, node: Node, kind: str, facts: Known) -> list[Any]:
+def _compile_argument(step: Reader, name: str, node: Node, kind: str, facts: Known) -> list[object]:
     if node.text is not None and (whole := FACT.fullmatch(node.text)):
         _check_fact(step, node, whole[1], kind, facts)
         return ["fact", whole[1]]
@@ -153,7 +152,7 @@ def _check_fact(step: Reader, node: Node, name: str, kind: str, facts: Known) ->
     step.complain(mark, *wrong)
 
 
-def _convert(node: Node, kind: str) -> Any:
+def _convert(node: Node, kind: str) -> object:
     if kind == "flag":
         if node.text not in ("true", "false"):
             raise ValueError("must be true or false")

@@ -100,7 +100,7 @@ def read_base(reader: Reader, scheme: str, releases: Sequence[str]) -> tuple[str
     return base, tuple((span, value.text or "") for span, value in _by_range(reader, "base_versions", scheme, releases))
 
 
-def read_facts(reader: Reader, scheme: str, releases: Sequence[str]) -> dict[str, tuple[tuple[str, Any], ...]]:
+def read_facts(reader: Reader, scheme: str, releases: Sequence[str]) -> dict[str, tuple[tuple[str, object], ...]]:
     """Return each fact's values by range of versions; ``any`` is the range of a lone value."""
     node = reader.child("facts")
     if node is None:
@@ -136,7 +136,7 @@ def _check_range(reader: Reader, mark: Mark, span: str, scheme: str, releases: S
         reader.complain(mark, str(error))
 
 
-def _value(reader: Reader, name: str, node: Node) -> Any:
+def _value(reader: Reader, name: str, node: Node) -> object:
     known = SYSTEM_FACTS[name]
     if known.kind == "list":
         items = [item.text for item in node.items or () if item.text] if node.text is None else [node.text]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 from guestfix.base.errors import Problem
 from guestfix.base.record import frozen, replace
@@ -83,7 +82,7 @@ def _clashes(systems: Sequence[System], marks: Mapping[str, Mark]) -> Iterator[P
             yield marks[one.id].problem(f"there is no system {one.base!r}, which is said to be the base of this one")
 
 
-def _table(node: Node | None, problems: list[Problem]) -> dict[str, Any]:
+def _table(node: Node | None, problems: list[Problem]) -> dict[str, object]:
     if node is None:
         return {}
     reader = Reader(node, problems, "the table")
@@ -133,7 +132,7 @@ def _system(reader: Reader, ident: str) -> System:
     return replace(system, rows=_rows(reader, system))
 
 
-def _rows(reader: Reader, system: System) -> tuple[Mapping[str, Any], ...]:
+def _rows(reader: Reader, system: System) -> tuple[Mapping[str, object], ...]:
     """Return the rows, none where the system is known by its names only, and is judged as its relatives are."""
     rows, placed = [], []
     given = reader.readers("rows", "a row")
@@ -163,11 +162,11 @@ def _releases(reader: Reader) -> list[str]:
     return found
 
 
-def _row(reader: Reader, system: System) -> dict[str, Any]:
+def _row(reader: Reader, system: System) -> dict[str, object]:
     reader.allow(ROW_KEYS)
     version = reader.text("version")
     listed = system.scheme == "listed"
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "id": f"{system.id}-{version.lower().replace(' ', '-')}" if listed else system.id,
         "version": version,
         "verdict": reader.text("verdict", one_of=VERDICTS),
@@ -175,7 +174,7 @@ def _row(reader: Reader, system: System) -> dict[str, Any]:
         "date": reader.date("date"),
     }
     kernels = [kernel for node in _items(reader, "kernels") if (kernel := _kernel(node, reader))]
-    texts: dict[str, Any] = {name: list(reader.texts(name)) for name in ("except", "editions", "arch")}
+    texts: dict[str, object] = {name: list(reader.texts(name)) for name in ("except", "editions", "arch")}
     given = {"kernels": kernels, **texts, **{name: reader.text(name, "") for name in ("variant", "note", "owner")}}
     given["min_service_pack"] = reader.number("min_service_pack")
     row |= {name: value for name, value in given.items() if value}
@@ -191,7 +190,7 @@ def _items(reader: Reader, name: str) -> tuple[Node, ...]:
     return (node.items if node is not None else None) or ()
 
 
-def _kernel(node: Node, reader: Reader) -> Any:
+def _kernel(node: Node, reader: Reader) -> object:
     if node.text is not None:
         return node.text
     inner = Reader(node, reader.problems, "a kernel")
@@ -200,7 +199,7 @@ def _kernel(node: Node, reader: Reader) -> Any:
     return {name: value for name, value in given.items() if value}
 
 
-def _standing(reader: Reader, row: dict[str, Any]) -> None:
+def _standing(reader: Reader, row: dict[str, object]) -> None:
     """Read what a verdict needs besides: since when it is deprecated, how sure an unlisted row is."""
     for verdict, key in (("deprecated", "deprecated"), ("unlisted", "confidence")):
         if row["verdict"] == verdict:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from guestfix.base.nearest import did_you_mean
+from guestfix.catalog.records.system import ServiceLimits
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import Node
 
@@ -30,17 +31,22 @@ def load_tables(nodes: Mapping[str, Node], top: Reader) -> dict[str, Any]:
     return found
 
 
-def read_limits(reader: Reader) -> dict[str, Any]:
+def read_limits(reader: Reader) -> ServiceLimits:
     """Return the limits of an import service that a table or a target gives."""
     reader.allow(LIMIT_KEYS)
-    found: dict[str, Any] = {name: number for name in LIMIT_KEYS[:2] if (number := reader.number(name)) is not None}
-    kinds = reader.texts("root_filesystems")
-    return found | ({"root_filesystems": list(kinds)} if kinds else {})
+    found = ServiceLimits()
+    if (volumes := reader.number("volumes")) is not None:
+        found["volumes"] = volumes
+    if (largest := reader.number("disk_bytes")) is not None:
+        found["disk_bytes"] = largest
+    if kinds := reader.texts("root_filesystems"):
+        found["root_filesystems"] = list(kinds)
+    return found
 
 
-def _products(reader: Reader) -> dict[str, Any]:
+def _products(reader: Reader) -> dict[str, object]:
     """Software of virtualisation platforms in Windows, by its name."""
-    found = {}
+    found: dict[str, object] = {}
     for name, node in reader.keys.items():
         row = Reader(node, reader.problems, "a product")
         row.allow(("platform", "services", "marks", "first", "titles"))
@@ -49,11 +55,11 @@ def _products(reader: Reader) -> dict[str, Any]:
     return found
 
 
-def _lists(reader: Reader) -> dict[str, Any]:
+def _lists(reader: Reader) -> dict[str, object]:
     return {name: [one.lower() for one in reader.texts(name)] for name in reader.keys}
 
 
-TABLES: dict[str, Callable[[Reader], dict[str, Any]]] = {
+TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "antivirus": _lists,
     "driver-folders": _lists,
     "driver-needs": _lists,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from guestfix.base.globs import name_matcher
 from guestfix.pack.model import System
@@ -34,13 +33,13 @@ def fits(text: str, globs: Sequence[str]) -> bool:
     return not wanted or any(name_matcher(one)(text) for one in wanted)
 
 
-def facts_of(systems: Sequence[System], ident: str, like: Sequence[str], version: str) -> dict[str, Any]:
+def facts_of(systems: Sequence[System], ident: str, like: Sequence[str], version: str) -> dict[str, object]:
     """Return each fact that is known of this version of a system, by name (``init``); empty version: unknown.
 
     A system that the pack does not know is what its nearest relative is, in the version that bears the same number.
     A relative that is not its base tells only what holds for every version of it.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for system, at in _chain(systems, ident, like, version):
         for name, pieces in system.facts.items():
             if name not in found and (values := _values(system, pieces, at)):
@@ -81,10 +80,10 @@ def _base_version(system: System, version: str) -> str:
     return str(found[0]) if found else ""
 
 
-def _values(system: System, pieces: Sequence[tuple[str, Any]], version: str) -> list[Any]:
+def _values(system: System, pieces: Sequence[tuple[str, object]], version: str) -> list[object]:
     """Return the one value that holds for the version, in a list; empty where that can't be told."""
     key = key_of(version, system.scheme, system.releases) if version else None
-    values: list[Any] = []
+    values: list[object] = []
     for text, value in pieces:
         if (text == "any" or (key is not None and _holds(system, text, key))) and value not in values:
             values.append(value)

@@ -15,8 +15,8 @@ from typing import Any
 from guestfix.base.facts import Facts, Unknown
 from guestfix.base.record import frozen
 from guestfix.base.versions import version_key
+from guestfix.pack.model import Condition
 
-Condition = list[Any]
 Exists = Callable[[str], bool]
 
 
@@ -120,13 +120,13 @@ def facts_of(condition: Condition) -> list[str]:
     return [name for part in parts if isinstance(part, list) for name in facts_of(part)]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
 
 
-def _compare(value: Any, operator: str, wanted: str) -> bool:
+def _compare(value: object, operator: str, wanted: str) -> bool:
     if operator in ("==", "!="):
         return (_text(value) == wanted) is (operator == "==")
     left, right = version_key(_text(value)), version_key(wanted)
@@ -154,7 +154,7 @@ def evaluate(condition: Condition, facts: Facts, exists: Exists) -> bool | None:
     return _about(head, fact.value, parts[1:])
 
 
-def _about(head: str, value: Any, rest: list[Any]) -> bool:
+def _about(head: str, value: object, rest: Condition) -> bool:
     if head == "compare":
         return _compare(value, rest[0], rest[1])
     if head == "has":

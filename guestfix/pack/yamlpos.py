@@ -7,7 +7,7 @@ pack says what it means in one place.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestfix.base.errors import Problem
 from guestfix.base.record import field, frozen
@@ -78,6 +78,24 @@ class Node:
         return [item.plain() for item in self.items] if self.items is not None else self.text
 
 
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Place(Protocol):
+        """A mark of PyYAML: line and column, from 0."""
+
+        line: int
+        column: int
+
+    class Event(Protocol):
+        """An event of PyYAML; ``anchor``, ``tag`` and ``value`` as far as its kind has them."""
+
+        start_mark: Place
+        anchor: str | None
+        tag: str | None
+        value: str
+
+
 class _Builder:
     def __init__(self, text: str, file: str, problems: list[Problem]) -> None:
         self.lines = text.split("\n")
@@ -85,14 +103,14 @@ class _Builder:
         self.problems = problems
         self.nodes = 0
 
-    def mark(self, event: Any) -> Mark:
+    def mark(self, event: Event) -> Mark:
         return self.place(event.start_mark)
 
-    def place(self, mark: Any) -> Mark:
+    def place(self, mark: Place) -> Mark:
         source = self.lines[mark.line].rstrip("\r") if mark.line < len(self.lines) else ""
         return Mark(self.file, mark.line + 1, mark.column + 1, source)
 
-    def complain(self, event: Any, what: str) -> None:
+    def complain(self, event: Event, what: str) -> None:
         self._note(self.mark(event).problem(what))
 
     def _note(self, problem: Problem) -> None:
@@ -100,7 +118,7 @@ class _Builder:
         if len(self.problems) >= MAX_PROBLEMS:
             raise Problem("too many mistakes; the rest of this file is not read", where=problem.where)
 
-    def node(self, event: Any, events: Iterator[Any], depth: int = 0) -> Node:
+    def node(self, event: Event, events: Iterator[Event], depth: int = 0) -> Node:
         kind = type(event).__name__
         if depth > MAX_DEPTH:
             raise self.mark(event).problem(f"nested deeper than {MAX_DEPTH} levels")
@@ -120,13 +138,13 @@ class _Builder:
             return Node(self.mark(event), items=tuple(items))
         return self._mapping(event, events, depth)
 
-    def _refuse_extras(self, event: Any) -> None:
+    def _refuse_extras(self, event: Event) -> None:
         if event.anchor is not None:
             self.complain(event, "anchors are not allowed here: write the value out")
         if event.tag is not None:
             self.complain(event, "tags are not allowed here: every value is text")
 
-    def _mapping(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+    def _mapping(self, event: Event, events: Iterator[Event], depth: int) -> Node:
         keys: dict[str, Node] = {}
         marks: dict[str, Mark] = {}
         while type(inner := next(events)).__name__ != "MappingEndEvent":
@@ -156,7 +174,7 @@ def parse(data: bytes, file: str) -> tuple[Node | None, list[Problem]]:
     builder = _Builder(text, file, problems)
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        events = iter(yaml.parse(text, Loader=loader))
+        events: Iterator[Any] = iter(yaml.parse(text, Loader=loader))
         first = next((e for e in events if type(e).__name__ not in ("StreamStartEvent", "DocumentStartEvent")), None)
         if first is None or type(first).__name__ == "StreamEndEvent":
             return None, [start.problem("the file is empty")]

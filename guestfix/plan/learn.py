@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.facts import Facts, Finding
@@ -49,7 +48,7 @@ def learn(
     pack: Pack,
     target: Target,
     policies: Mapping[str, str],
-    extra: Mapping[str, Any],
+    extra: Mapping[str, object],
     looked: dict[str, Recorder] | None = None,
 ) -> tuple[Facts, dict[str, list[Finding]]]:
     """Return all facts about the guest, with those of the target and the policies, and what each detector found.

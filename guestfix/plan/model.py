@@ -114,7 +114,7 @@ def _bytes_out(data: bytes) -> dict[str, str]:
     return {"text": text}
 
 
-def _meta_out(meta: Meta | None) -> dict[str, Any] | None:
+def _meta_out(meta: Meta | None) -> dict[str, object] | None:
     if meta is None:
         return None
     xattrs = {name: base64.b64encode(value).decode("ascii") for name, value in meta.xattrs}
@@ -125,14 +125,14 @@ EXACT = ("path", "before", "after")
 """Members of a change that may hold what UTF-8 can't: a path, a link's target."""
 
 
-def _exact_out(change: Change) -> dict[str, Any]:
+def _exact_out(change: Change) -> dict[str, object]:
     """Return what no UTF-8 can say of the change, as base64 of UTF-16-LE; nothing where it can say all."""
     texts = {name: getattr(change, name) or "" for name in EXACT}
     odd = {name: text.encode("utf-16-le", "surrogatepass") for name, text in texts.items() if utf8(text) != text}
     return {"utf16": {name: base64.b64encode(data).decode() for name, data in odd.items()}} if odd else {}
 
 
-def change_out(change: Change) -> dict[str, Any]:
+def change_out(change: Change) -> dict[str, object]:
     """Return a change in its JSON form."""
     splices = [{"offset": s.offset, "length": s.length, "data": _bytes_out(s.data)} for s in change.splices]
     return {
@@ -149,7 +149,7 @@ def change_out(change: Change) -> dict[str, Any]:
     }
 
 
-def finding_out(finding: Finding) -> dict[str, Any]:
+def finding_out(finding: Finding) -> dict[str, object]:
     """Return a finding in its JSON form."""
     return {
         "code": finding.code,
@@ -165,14 +165,14 @@ def finding_out(finding: Finding) -> dict[str, Any]:
     }
 
 
-def fact_out(fact: Fact) -> dict[str, Any]:
+def fact_out(fact: Fact) -> dict[str, object]:
     """Return a fact's value and evidence in JSON form; an unknown value is null with its reason."""
     if isinstance(fact.value, Unknown):
         return {"value": None, "unknown": fact.value.reason, "evidence": evidence_list(fact.evidence)}
     return {"value": fact.value, "evidence": evidence_list(fact.evidence)}
 
 
-def plan_out(plan: Plan) -> dict[str, Any]:
+def plan_out(plan: Plan) -> dict[str, object]:
     """Return the Plan in its JSON form, which is also the JSON report."""
     return {
         "schema": SCHEMA,

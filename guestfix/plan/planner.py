@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 from guestfix import __version__
 from guestfix.actions.workbench import Workbench
@@ -17,7 +16,7 @@ from guestfix.base.record import asdict, field, frozen, replace
 from guestfix.base.recorder import Recorder
 from guestfix.compat import judge, put_kernels, table_version
 from guestfix.pack.bind import MissingFact
-from guestfix.pack.model import CONFIDENCES, Pack, Rule, Step, Target
+from guestfix.pack.model import CONFIDENCES, Condition, Pack, Rule, Step, Target
 from guestfix.pack.when import evaluate, facts_of
 from guestfix.plan.accept import accepted, check_accepted
 from guestfix.plan.changes import changes_of
@@ -46,7 +45,7 @@ class Options:
     confidence: str = "confident"
     policies: Mapping[str, str] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, object] = field(default_factory=dict)
 
 
 def choose_target(pack: Pack, target: str | None) -> Target:
@@ -61,13 +60,13 @@ def choose_target(pack: Pack, target: str | None) -> Target:
 class Inspection:
     """What is known about a guest, without any rule having run."""
 
-    guest: Mapping[str, Any]
+    guest: Mapping[str, object]
     target: str
     verdict: str
-    compat: Mapping[str, Any]
+    compat: Mapping[str, object]
     facts: Facts
     findings: tuple[Finding, ...]
-    versions: Mapping[str, Any]
+    versions: Mapping[str, object]
 
 
 def inspect_guest(guest: GuestFS, pack: Pack, target: str | None = None) -> Inspection:
@@ -79,7 +78,7 @@ def inspect_guest(guest: GuestFS, pack: Pack, target: str | None = None) -> Insp
     return Inspection(_guest_out(guest), profile.id, verdict, compat, facts, findings, _versions(pack))
 
 
-def _guest_out(guest: GuestFS) -> dict[str, Any]:
+def _guest_out(guest: GuestFS) -> dict[str, object]:
     return {"uri": guest.uri, "identity": identity_of(guest), "files": files_of(guest)}
 
 
@@ -89,7 +88,7 @@ def files_of(guest: GuestFS) -> list[dict[str, str]]:
     return [{"path": path, "because": because} for path, because in held.listed()] if held is not None else []
 
 
-def _versions(pack: Pack) -> dict[str, Any]:
+def _versions(pack: Pack) -> dict[str, object]:
     return {
         "guestfix": __version__,
         "pack": pack.version,
@@ -160,7 +159,7 @@ def _blocking(findings: Iterable[Finding], whole: bool) -> list[Finding]:
     ]
 
 
-def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, Any], list[Finding]]:
+def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, object], list[Finding]]:
     """Return the verdict, its JSON details, and findings; put down what the table says of each kernel."""
     verdict = judge(pack.systems, facts)
     put_kernels(verdict, facts)
@@ -215,7 +214,7 @@ class _Answer:
     """Whether conditions hold, and the one that decides it: which fails, or can't be decided."""
 
     holds: bool | None
-    condition: Sequence[Any] = ()
+    condition: Condition = field(default_factory=list)
     text: str = ""
 
 
@@ -231,7 +230,7 @@ def _holds(one: Rule | Step, bench: Workbench) -> _Answer:
     return answer
 
 
-def _undecided(made: Decision, bench: Workbench, condition: Sequence[Any], text: str) -> Decision:
+def _undecided(made: Decision, bench: Workbench, condition: Condition, text: str) -> Decision:
     missing = tuple(dict.fromkeys(name for name in facts_of(list(condition)) if not bench.facts.knows(name)))
     because = f"can't be decided: {text} (unknown: {', '.join(missing)})"
     return replace(made, outcome="undecided", because=because, unknown=missing)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from guestfix.actions import find_action
 from guestfix.actions.workbench import Workbench
@@ -25,7 +24,7 @@ def run_step(rule: Rule, step: Step, bench: Workbench) -> None:
             for path in paths_of(step, bench.fs):
                 _edit(step.op, path, args, bench)
     if step.follow_up and bench.fs.touched_since(before):
-        bench.follow_up(bind({"text": ("text", step.follow_up)}, bench.facts)["text"])
+        bench.follow_up(str(bind({"text": ("text", step.follow_up)}, bench.facts)["text"]))
 
 
 def paths_of(step: Step, fs: Overlay) -> list[str]:
@@ -38,7 +37,7 @@ def paths_of(step: Step, fs: Overlay) -> list[str]:
     return list(found.values())
 
 
-def _edit(name: str, path: str, args: Mapping[str, Any], bench: Workbench) -> None:
+def _edit(name: str, path: str, args: Mapping[str, object], bench: Workbench) -> None:
     about_name = name in ABOUT_NAMES
     before = _read(name, path, bench.fs)
     result = find_op(name)(before if about_name or isinstance(before, bytes) else None, **args)

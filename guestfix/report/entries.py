@@ -6,7 +6,6 @@ Lists, explanations and the reference pages are all made from these entries, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from guestfix.base.record import frozen
 from guestfix.catalog.findings import FINDINGS, RENAMED
@@ -28,7 +27,7 @@ class Entry:
     says: str
     rows: Mapping[str, Value]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the entry in its JSON form; a label's blanks are underscores there."""
         rows = {label.replace(" ", "_"): value for label, value in self.rows.items()}
         return {"kind": self.kind, "name": self.name, "says": self.says, **rows}

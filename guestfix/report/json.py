@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from guestfix.base.errors import GuestfixError, PackError
 from guestfix.base.text import to_json
 from guestfix.plan.model import SCHEMA, fact_out, finding_out
 from guestfix.plan.planner import Inspection
 
 
-def inspection_document(inspection: Inspection) -> dict[str, Any]:
+def inspection_document(inspection: Inspection) -> dict[str, object]:
     """Return the JSON form of an inspection."""
     return {
         "schema": SCHEMA,
@@ -24,9 +22,14 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
     }
 
 
-def error_out(error: GuestfixError) -> dict[str, Any]:
+def error_out(error: GuestfixError) -> dict[str, object]:
     """Return the JSON form of an error."""
-    document = {"kind": type(error).__name__, "what": error.what, "where": error.where, "remedy": error.remedy}
+    document: dict[str, object] = {
+        "kind": type(error).__name__,
+        "what": error.what,
+        "where": error.where,
+        "remedy": error.remedy,
+    }
     if isinstance(error, PackError):
         return {**document, "problems": [error_out(problem) for problem in error.problems]}
     return document

@@ -114,7 +114,7 @@ def opened_rows(guest: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("opened", f"{one['path']} ({one['because']})") for one in guest.get("files", ())]
 
 
-def _system(get: Callable[[str], Any]) -> str:
+def _system(get: Callable[[str], object]) -> str:
     def known(name: str) -> str:
         value = get(name)
         return "" if value is None or isinstance(value, Unknown) else str(value)
@@ -124,7 +124,7 @@ def _system(get: Callable[[str], Any]) -> str:
     return f"{title} ({identity})" if title and identity else title or identity
 
 
-def _verdict(verdict: str, compat: Any) -> str:
+def _verdict(verdict: str, compat: Mapping[str, Any]) -> str:
     summary, source, date = (compat.get(name) or "" for name in ("summary", "source", "date"))
     origin = f" ({', '.join(text for text in (source, date) if text)})" if source or date else ""
     if compat.get("speaks") is False and verdict != "supported":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from guestfix.base.facts import Evidence, evidence_list
 from guestfix.base.record import frozen
@@ -63,17 +63,17 @@ class Walks:
     after: Walk = Walk()
 
 
-def walks_out(walks: Walks) -> dict[str, Any]:
+def walks_out(walks: Walks) -> dict[str, object]:
     """Return both walks in their JSON form."""
     return {"before": walk_out(walks.before), "after": walk_out(walks.after)}
 
 
-def walk_out(walk: Walk) -> dict[str, Any]:
+def walk_out(walk: Walk) -> dict[str, object]:
     """Return a walk in its JSON form."""
     return {"outcome": walk.outcome, "stops_at": walk.stops_at, "steps": [_step_out(step) for step in walk.steps]}
 
 
-def _step_out(step: Step) -> dict[str, Any]:
+def _step_out(step: Step) -> dict[str, object]:
     return {
         "id": step.id,
         "title": step.title,

@@ -143,7 +143,7 @@ def _buses(fitting: Sequence[Package], names: set[str]) -> set[str]:
 
 def _report_lacking(bench: Workbench, lacking: Sequence[str], platform: Platform) -> None:
     if lacking:
-        text = f"the payload has no driver for {', '.join(lacking)} that fits {bench.facts.value('os.id')}"
+        text = f"the payload has no driver for {', '.join(lacking)} that fits {bench.facts.value(OS_ID)}"
         remedy = f"give a payload with drivers for {platform.arch} and this Windows"
         bench.find("GF-WINDOWS-PAYLOAD", "warning", text, *seen(bench, OS_ID, OS_ARCH), remedy=remedy)
 

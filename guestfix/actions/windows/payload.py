@@ -170,7 +170,7 @@ def packages(
     Better is the closer folder name, then the newer DriverVer. A broken .inf file is passed over.
     """
     wanted = folders.get(os_id, ())
-    best: dict[str, tuple[tuple[Any, ...], Package]] = {}
+    best: dict[str, tuple[tuple[object, ...], Package]] = {}
     for path in payload.files:
         if not path.lower().endswith(".inf"):
             continue

@@ -127,7 +127,7 @@ class Source:
     path: str
     file: HostFile
     host: HostFiles
-    node: Mapping[str, Any]
+    node: Mapping[str, object]
     above: tuple[HostFile, ...]
 
     @property
@@ -201,7 +201,7 @@ def _openers() -> dict[str, Opener]:
     }
 
 
-def disk(source: Source, fmt: str, block: Block, files: tuple[str, ...] = (), **children: Any) -> OpenDisk:
+def disk(source: Source, fmt: str, block: Block, files: tuple[str, ...] = (), **children: object) -> OpenDisk:
     """Return an OpenDisk of this QEMU format; ``children`` are its other nodes, read from ``files``."""
     node = {"driver": fmt, "read-only": True, "file": source.node, **children}
     if fmt == "raw" and source.node["driver"] == "raw":

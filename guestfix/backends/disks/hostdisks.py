@@ -18,6 +18,9 @@ from guestfix.base.guest import Disk, Disks, Volume
 COLUMNS = "PATH,TYPE,SIZE,PTTYPE,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL"
 REMEDY = "describe the disks in a file instead: --disks disks.yaml"
 
+Tree = dict[str, Any]
+"""A device of lsblk(8) as its JSON has it, with what is on it as its children."""
+
 
 def disks_of_mount(root: str) -> Disks:
     """Return the disks that hold the filesystems mounted at root and below it.
@@ -51,11 +54,11 @@ def mounted_sources(root: str, mountinfo: str = "/proc/self/mountinfo") -> set[s
     return found
 
 
-def _lsblk() -> list[dict[str, Any]]:
+def _lsblk() -> list[Tree]:
     command = ["lsblk", "--json", "--bytes", "--output", COLUMNS]
     try:
         done = subprocess.run(command, check=True, capture_output=True, timeout=60)
-        trees: list[dict[str, Any]] = json.loads(done.stdout)["blockdevices"]
+        trees: list[Tree] = json.loads(done.stdout)["blockdevices"]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
         raise GuestfixError(f"lsblk does not tell the host's disks: {error}", remedy=REMEDY) from error
     return trees
@@ -71,11 +74,11 @@ def _blkid(device: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs if value}
 
 
-def _holds(tree: dict[str, Any], sources: set[str]) -> bool:
+def _holds(tree: Tree, sources: set[str]) -> bool:
     return tree["path"] in sources or any(_holds(child, sources) for child in tree.get("children", ()))
 
 
-def _disk(index: int, tree: dict[str, Any]) -> Disk:
+def _disk(index: int, tree: Tree) -> Disk:
     partitions = [child for child in tree.get("children", ()) if child["type"] == "part"]
     if not partitions:
         names = disk_names(index)
@@ -89,7 +92,7 @@ def _disk(index: int, tree: dict[str, Any]) -> Disk:
     return Disk(disk_names(index)[0], tree["size"], table, tuple(found))
 
 
-def _above_partitions(tree: dict[str, Any]) -> list[Volume]:
+def _above_partitions(tree: Tree) -> list[Volume]:
     found = []
     for child in tree.get("children", ()):
         if child["type"] not in ("part", "disk", "loop"):
@@ -98,7 +101,7 @@ def _above_partitions(tree: dict[str, Any]) -> list[Volume]:
     return found
 
 
-def _volume(data: dict[str, Any], device: str, aliases: tuple[str, ...]) -> Volume:
+def _volume(data: Tree, device: str, aliases: tuple[str, ...]) -> Volume:
     probed = _blkid(data["path"]) if not data.get("uuid") else {}
     return Volume(
         device,

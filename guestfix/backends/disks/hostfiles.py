@@ -12,7 +12,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from guestfix.backends.damage import MORE_FILES
 from guestfix.backends.disks.inuse import in_use, lock, unlock
@@ -221,7 +220,7 @@ class HostFiles:
             raise DiskError(what, where=file.path, remedy="see that nothing else uses it, then begin again")
 
 
-def file_node(file: HostFile) -> dict[str, Any]:
+def file_node(file: HostFile) -> dict[str, object]:
     """Return QEMU's node for a held file: its descriptor, and no locks, because they are held here."""
     return {"driver": "host_device" if file.device else "file", "filename": file.place, "locking": "off"}
 

@@ -14,7 +14,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from guestfix.backends.damage import MORE_FILES
 from guestfix.backends.disks.formats import OpenDisk
@@ -148,7 +147,7 @@ def room(folder: str) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def overlay_node(file: str, below: Mapping[str, Any]) -> dict[str, Any]:
+def overlay_node(file: str, below: Mapping[str, object]) -> dict[str, object]:
     """Return QEMU's node for an overlay file over an image, each part of it by its own name and format."""
     return {"driver": "qcow2", "file": {"driver": "file", "filename": file}, "backing": dict(below)}
 
@@ -222,7 +221,7 @@ def commit(disks: Sequence[Overlay]) -> list[str]:
     return [disk.image.path for disk in disks]
 
 
-def _writable(node: Mapping[str, Any]) -> dict[str, Any]:
+def _writable(node: Mapping[str, object]) -> dict[str, object]:
     """Return an image's node for writing to it; what lies below it stays as it is."""
     return {key: value for key, value in node.items() if key != "read-only"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from typing import Any
 
 from guestfix.backends.disks.formats import (
     MAX_TABLE,
@@ -98,7 +97,7 @@ def open_qcow2(source: Source, block: Block) -> OpenDisk:
         holds(block, _end(block, header))
     data: Block = block
     files: tuple[str, ...] = ()
-    children: dict[str, Any] = {"backing": None}
+    children: dict[str, object] = {"backing": None}
     if header.features & 4:
         data, files, children["data-file"] = _data_file(source, extensions.get(_DATA_FILE, b""))
     parent: Block | None = None
@@ -111,7 +110,7 @@ def open_qcow2(source: Source, block: Block) -> OpenDisk:
     return replace(opened, fixed=fixed)
 
 
-def _data_file(source: Source, raw: bytes) -> tuple[Block, tuple[str, ...], dict[str, Any]]:
+def _data_file(source: Source, raw: bytes) -> tuple[Block, tuple[str, ...], dict[str, object]]:
     """Open the external data file. QEMU looks for a relative name in the folder it is started in, so none is taken."""
     name = os.fsdecode(raw)
     if name and not name.startswith("/"):

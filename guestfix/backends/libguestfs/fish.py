@@ -43,12 +43,12 @@ class Fish:
             raise DiskError("guestfish does not start")
         self.pid = int(match[1])
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("_"):
             raise AttributeError(name)
         return lambda *args, **options: self._call({"launch": "run"}.get(name, name), args, options)
 
-    def lstatnslist(self, folder: str, names: list[str]) -> list[dict[str, Any]]:
+    def lstatnslist(self, folder: str, names: list[str]) -> list[dict[str, object]]:
         """See the API; names that guestfish's lists can't hold are asked for one by one."""
         plain = [name for name in names if "'" not in name]
         found = dict(zip(plain, self._call("lstatnslist", (folder, plain), {}), strict=True))
@@ -62,7 +62,7 @@ class Fish:
         rest = {name: self._call("readlink", (f"{folder}/{name}",), {}) for name in names if "'" in name}
         return [{**found, **rest}[name] for name in names]
 
-    def _call(self, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _call(self, name: str, args: tuple[object, ...], options: dict[str, object]) -> Any:
         words = [word for arg in args for word in (arg if name == "debug" and isinstance(arg, list) else [_word(arg)])]
         words += [f"{key}:{_word(value)}" for key, value in options.items()]
         start = os.fstat(self._errors.fileno()).st_size
@@ -81,7 +81,7 @@ class Fish:
             self._call("exit", (), {})
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -89,7 +89,7 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def _value(name: str, raw: bytes) -> Any:
+def _value(name: str, raw: bytes) -> object:
     if name in _BYTES:
         return raw
     text = raw.decode("utf-8", "surrogateescape")
@@ -104,5 +104,5 @@ def _value(name: str, raw: bytes) -> Any:
     return text.rstrip("\n")
 
 
-def _fields(text: str) -> dict[str, Any]:
+def _fields(text: str) -> dict[str, object]:
     return {m[1]: int(m[2]) if m[2].lstrip("-").isdecimal() else m[2] for m in _FIELD.finditer(text)}

@@ -51,7 +51,7 @@ def _line() -> int:
     return descriptor
 
 
-def _receive(line: int, exchange: str) -> dict[str, Any] | None:
+def _receive(line: int, exchange: str) -> dict[str, object] | None:
     data = b""
     while not data.endswith(b"\n"):
         piece = os.read(line, 4096)
@@ -62,11 +62,11 @@ def _receive(line: int, exchange: str) -> dict[str, Any] | None:
     if text.startswith(b"@"):
         with open(f"{exchange}/{text[1:].decode()}", "rb") as stream:
             text = stream.read()
-    found: dict[str, Any] = json.loads(text)
+    found: dict[str, object] = json.loads(text)
     return found
 
 
-def _send(line: int, exchange: str, count: int, answer: dict[str, Any]) -> None:
+def _send(line: int, exchange: str, count: int, answer: dict[str, object]) -> None:
     data = json.dumps(answer, default=_plain).encode("utf-8", "surrogateescape")
     if len(data) > INLINE:
         with open(f"{exchange}/answer-{count}", "xb") as stream:
@@ -77,7 +77,7 @@ def _send(line: int, exchange: str, count: int, answer: dict[str, Any]) -> None:
         data = data[os.write(line, data) :]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Turn records and bytes into JSON."""
     from guestfix.base.record import names_of
 
@@ -88,7 +88,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _answer(machine: Any, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(machine: object, request: dict[str, Any]) -> dict[str, object]:
     from guestfix.backends.damage import REPAIR
     from guestfix.backends.uml.machine import BASE
     from guestfix.base.errors import GuestfixError

@@ -88,6 +88,10 @@ class Modules:
             os.close(descriptor)
 
 
+Seen = tuple[str, Stat, str | None]
+"""A folder's entry: its name, what lstat says, its target where it is a link."""
+
+
 class Machine:
     """Everything that the host can ask for; ``do_NAME`` answers the request NAME."""
 
@@ -178,7 +182,7 @@ class Machine:
             return []
         return btrfs_subvolumes(str(self._views[(part.key, "subvolid:5")]))
 
-    def do_open(self) -> dict[str, Any]:
+    def do_open(self) -> dict[str, object]:
         """Find the root and mount the guest; return the disks, the mounts and what is wrong."""
         self.layout = lay_out(
             self.devices.disks,
@@ -240,12 +244,12 @@ class Machine:
         """Return what lstat says of a path without links."""
         return self.guest.stat(path, follow=False)
 
-    def do_scan(self, path: str) -> dict[str, list[Any]]:
+    def do_scan(self, path: str) -> dict[str, list[Seen]]:
         """Return every entry of a folder with its Stat and link text; below /etc and /boot also of those in it.
 
         One request costs as much as a hundred entries, and detection looks at most of /etc.
         """
-        found: dict[str, list[Any]] = {}
+        found: dict[str, list[Seen]] = {}
         todo, budget = [path], AHEAD
         while todo and budget > 0:
             folder = todo.pop(0)
@@ -258,7 +262,7 @@ class Machine:
                 todo += [f"{folder}/{name}" for name, stat, _ in rows if stat.kind == "dir"]
         return found
 
-    def _entries(self, path: str) -> list[Any] | None:
+    def _entries(self, path: str) -> list[Seen] | None:
         found = self.guest.stat(path, follow=False)
         if found is None or found.kind != "dir":
             return None
@@ -267,7 +271,7 @@ class Machine:
             below = f"{path.rstrip('/')}/{name}"
             stat = self.guest.stat(below, follow=False)
             if stat is not None:
-                rows.append([name, stat, self.guest.readlink(below) if stat.kind == "symlink" else None])
+                rows.append((name, stat, self.guest.readlink(below) if stat.kind == "symlink" else None))
         return rows
 
     def do_fetch(self, path: str, name: str) -> bool:
@@ -276,7 +280,7 @@ class Machine:
             shutil.copyfileobj(source, target, 1 << 20)
         return True
 
-    def do_xattrs(self, path: str) -> list[Any]:
+    def do_xattrs(self, path: str) -> list[tuple[str, bytes]]:
         """Return a file's extended attributes."""
         return list(self.guest.meta(path).xattrs)
 
@@ -286,18 +290,18 @@ class Machine:
 
     # writing
 
-    def do_put(self, path: str, name: str, meta: dict[str, Any]) -> bool:
+    def do_put(self, path: str, name: str, meta: dict[str, object]) -> bool:
         """Create a file from one in the exchange folder."""
         with open(f"{self.exchange}/{name}", "rb") as source:
             self.guest.put(path, iter(lambda: source.read(1 << 20), b""), _meta(meta))
         return True
 
-    def do_put_symlink(self, path: str, target: str, meta: dict[str, Any]) -> bool:
+    def do_put_symlink(self, path: str, target: str, meta: dict[str, object]) -> bool:
         """Create a symbolic link."""
         self.guest.put_symlink(path, target, _meta(meta))
         return True
 
-    def do_mkdir(self, path: str, meta: dict[str, Any]) -> bool:
+    def do_mkdir(self, path: str, meta: dict[str, object]) -> bool:
         """Create a folder."""
         self.guest.mkdir(path, _meta(meta))
         return True
@@ -324,11 +328,11 @@ class Machine:
 
     # the end
 
-    def do_check(self) -> list[Any]:
+    def do_check(self) -> list[list[object]]:
         """Unmount everything and check every filesystem that was mounted, without repairing."""
         assert self.layout is not None
         self._unmount_all()
-        results: list[list[Any]] = []
+        results: list[list[object]] = []
         for part in {one.part.key: one.part for one in self.layout.mounts}.values():
             kind = part.probe.type if part.probe else ""
             command = _CHECKS.get(kind)

@@ -64,7 +64,7 @@ class Session:
         }
         self._start(settings, raid)
 
-    def _start(self, settings: dict[str, Any], raid: bool) -> None:
+    def _start(self, settings: dict[str, object], raid: bool) -> None:
         program = find_program("linux.uml")
         if program is None:
             raise DiskError("User-mode Linux is missing", remedy="apt-get install user-mode-linux")
@@ -122,7 +122,7 @@ class Session:
             return DiskError(NO_ROOM, where=self.overlays.folder, remedy=MORE_ROOM)
         return DiskError(f"User-mode Linux: {what}{': ' + said if said else ''}", remedy=_OTHER_WAY)
 
-    def call(self, op: str, **args: Any) -> Any:
+    def call(self, op: str, **args: object) -> Any:
         """Return the value of a request. Raises GuestError for whatever the guest or its filesystem refuses."""
         try:
             return self.write(op, **args)
@@ -131,7 +131,7 @@ class Session:
                 raise DiskError(NO_ROOM, where=self.overlays.folder, remedy=MORE_ROOM) from error
             raise unreadable(error, str(error.filename or args.get("path", "")), _CANT.get(op, _CANT[""])) from error
 
-    def write(self, op: str, **args: Any) -> Any:
+    def write(self, op: str, **args: object) -> Any:
         """Return the value of a request that writes. Raises OSError as the kernel has it, and GuestError."""
         self._count += 1
         data = json.dumps({"op": op, "args": args}, default=_plain).encode("utf-8", "surrogateescape")
@@ -200,7 +200,7 @@ def _memory_folder(folder: str) -> str:
     raise DiskError(f"User-mode Linux needs {MEMORY} MB of room for its memory", where=folder, remedy=MORE_ROOM)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, Meta):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 from guestfix.backends.volumes.block import BACKEND, ELSEWHERE, Block, DiskError, Window, read_at, read_exact, told
 from guestfix.backends.volumes.probe import lvm_id
@@ -86,10 +85,10 @@ class _Striped(Pieces):
 _TOKEN = regex(r'\s*(?:#[^\n]*|([{}=\[\],])|"((?:[^"\\]|\\.)*)"|([^\s{}=\[\],"#]+))')
 
 
-def parse_metadata(text: str) -> dict[str, Any]:
+def parse_metadata(text: str) -> dict[str, object]:
     """Read LVM's configuration text: sections become dicts, lists lists, the rest strings and integers."""
     tokens = _tokens(text)
-    root: dict[str, Any] = {}
+    root: dict[str, object] = {}
     stack, name = [root], ""
     for kind, token in tokens:
         if kind == "word":
@@ -97,7 +96,7 @@ def parse_metadata(text: str) -> dict[str, Any]:
         elif token == "{":
             if len(stack) > MAX_DEPTH:
                 raise DiskError("LVM metadata is nested too deeply")
-            child: dict[str, Any] = {}
+            child: dict[str, object] = {}
             stack[-1][name] = child
             stack.append(child)
         elif token == "}":
@@ -118,7 +117,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             yield "word", match[3]
 
 
-def _value(tokens: Iterator[tuple[str, str]]) -> Any:
+def _value(tokens: Iterator[tuple[str, str]]) -> object:
     kind, token = next(tokens, ("word", ""))
     if token != "[" or kind != "mark":
         return _scalar(kind, token)
@@ -136,7 +135,7 @@ def _scalar(kind: str, token: str) -> str | int:
     return int(token) if number else token
 
 
-def read_metadata(block: Block) -> tuple[str, dict[str, Any]]:
+def read_metadata(block: Block) -> tuple[str, dict[str, object]]:
     """Return a physical volume's id and its newest metadata (empty where it has no area of its own)."""
     head = read_exact(block, 0, 2048, "an LVM label")
     at = next((i for i in range(0, 2048, 512) if head[i : i + 8] == b"LABELONE"), -1)
@@ -171,7 +170,7 @@ def _area(block: Block, offset: int, size: int) -> str:
     return raw.rstrip(b"\0\n").decode("utf-8", "replace")
 
 
-def _sequence(tree: dict[str, Any]) -> int:
+def _sequence(tree: dict[str, object]) -> int:
     for group in tree.values():
         if isinstance(group, dict) and isinstance(group.get("seqno"), int):
             return int(group["seqno"])
@@ -182,7 +181,7 @@ def _sequence(tree: dict[str, Any]) -> int:
 
 
 class _Group:
-    def __init__(self, name: str, tree: dict[str, Any], blocks: dict[str, Block]) -> None:
+    def __init__(self, name: str, tree: dict[str, object], blocks: dict[str, Block]) -> None:
         self.name, self.tree = name, tree
         self.extent = _number(tree, "extent_size") * 512
         self.volumes = _section(tree, "logical_volumes")
@@ -215,7 +214,7 @@ class _Group:
             raise DiskError(f"the logical volume {self.name}/{name} is empty")
         return parts[0] if len(parts) == 1 else Pieces([(part, 0, part.size) for part in parts])
 
-    def _segment(self, part: dict[str, Any], depth: int) -> Block:
+    def _segment(self, part: dict[str, object], depth: int) -> Block:
         kind, size = str(part.get("type", "")), _number(part, "extent_count") * self.extent
         if kind == "striped":
             members = [self._member(*pair, depth) for pair in _pairs(part.get("stripes"))]
@@ -233,10 +232,11 @@ class _Group:
     def _refuse(self, kind: str) -> Block:
         raise DiskError(told(f"logical volumes of type {kind or 'unknown'} are not read here; {ELSEWHERE}", BACKEND))
 
-    def _mirror(self, part: dict[str, Any], size: int, depth: int) -> Block:
+    def _mirror(self, part: dict[str, object], size: int, depth: int) -> Block:
         pairs = _pairs(part.get("mirrors")) or _pairs(part.get("raids"))
-        if not pairs and isinstance(part.get("raids"), list):  # raids = [meta, data, meta, data]
-            pairs = [(str(name), 0) for name in part["raids"][1::2]]
+        raids = part.get("raids")
+        if not pairs and isinstance(raids, list):  # raids = [meta, data, meta, data]
+            pairs = [(str(name), 0) for name in raids[1::2]]
         problem = DiskError("a mirror without a leg that is here")
         for name, first in pairs:
             try:
@@ -249,7 +249,7 @@ class _Group:
     def _member(self, name: str, first: int, depth: int) -> tuple[Block, int]:
         """Return where the extent number ``first`` of a physical or of another logical volume is."""
         if name in self.physical:
-            physical = self.physical[name]
+            physical = _section(self.physical, name)
             block = self.blocks.get(str(physical.get("id", "")))
             if block is None:
                 raise DiskError(f"a disk of the volume group {self.name} is missing: {name} ({physical.get('device')})")
@@ -257,24 +257,24 @@ class _Group:
         return self.open(name, depth + 1), first * self.extent
 
 
-def _number(tree: dict[str, Any], name: str) -> int:
+def _number(tree: dict[str, object], name: str) -> int:
     value = tree.get(name, 0)
     if not isinstance(value, int) or not 0 <= value < 1 << 55:
         raise DiskError(f"the LVM metadata is damaged: {name}")
     return value
 
 
-def _section(tree: dict[str, Any], name: str) -> dict[str, Any]:
+def _section(tree: dict[str, object], name: str) -> dict[str, object]:
     found = tree.get(name, {})
     return found if isinstance(found, dict) else {}
 
 
-def _segments(volume: dict[str, Any]) -> list[dict[str, Any]]:
+def _segments(volume: dict[str, object]) -> list[dict[str, object]]:
     found = [value for key, value in volume.items() if key.startswith("segment") and isinstance(value, dict)]
     return sorted(found, key=lambda part: _number(part, "start_extent"))
 
 
-def _pairs(value: Any) -> list[tuple[str, int]]:
+def _pairs(value: object) -> list[tuple[str, int]]:
     items = value if isinstance(value, list) else []
     pairs = list(zip(items[::2], items[1::2], strict=False))
     return [(name, first) for name, first in pairs if isinstance(name, str) and isinstance(first, int)]
@@ -283,7 +283,7 @@ def _pairs(value: Any) -> list[tuple[str, int]]:
 def logical_volumes(members: list[Block]) -> tuple[list[Logical], list[str]]:
     """Put all volume groups together that these physical volumes hold; also return what is wrong with them."""
     blocks: dict[str, Block] = {}
-    groups: dict[str, tuple[str, dict[str, Any]]] = {}
+    groups: dict[str, tuple[str, dict[str, object]]] = {}
     problems: list[str] = []
     for block in members:
         try:

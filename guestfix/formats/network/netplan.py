@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
@@ -34,7 +33,7 @@ GROUPS = {
 }
 
 
-def yes(text: Any) -> bool:
+def yes(text: object) -> bool:
     """Tell whether a YAML scalar means true to netplan (``true``, ``on``, ``yes``, ``y``)."""
     return isinstance(text, str) and text.lower() in ("true", "on", "yes", "y")
 
@@ -82,20 +81,20 @@ def refuse_twins(root: Node | None) -> None:
         todo += node.items
 
 
-def _plain_data(node: Node) -> Any:
+def _plain_data(node: Node) -> object:
     """Return a tree as dicts, lists and strings; the values of a key that comes twice are merged, as netplan does."""
     if node.kind == "seq":
         return [_plain_data(one) for one in node.items]
     if node.kind != "map":
         return node.value
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for key, value in node.pairs:
         data = _plain_data(value)
         found[key.value] = _merge(found[key.value], data) if key.value in found else data
     return found
 
 
-def _merge(old: Any, new: Any) -> Any:
+def _merge(old: object, new: object) -> object:
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{key: _merge(old[key], value) if key in old else value for key, value in new.items()}}
     if isinstance(old, list) and isinstance(new, list):
@@ -107,7 +106,7 @@ class Merged:
     """What several files say together. ``nics`` has every device; ``errors`` the files that can't be read."""
 
     def __init__(self) -> None:
-        self.devices: dict[tuple[str, str], Any] = {}
+        self.devices: dict[tuple[str, str], object] = {}
         self.places: dict[tuple[str, str], tuple[str, int]] = {}
         self.files: dict[tuple[str, str], list[str]] = {}
         self.renderer = ""
@@ -147,7 +146,7 @@ def merge(files: Sequence[tuple[str, bytes]]) -> Merged:
     return merged
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value] if value else []
     if isinstance(value, list):
@@ -155,17 +154,18 @@ def _texts(value: Any) -> list[str]:
     return []
 
 
-def _map(value: Any) -> dict[str, Any]:
+def _map(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _str(value: Any) -> str:
+def _str(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _routes(data: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
-    rows = data.get("routes")
-    pairs = [(_str(row.get("to")), _str(row.get("via"))) for row in rows if isinstance(row, dict)] if rows else []
+def _routes(data: dict[str, object]) -> tuple[str, str, tuple[str, ...]]:
+    routes = data.get("routes")
+    rows = routes if isinstance(routes, list | tuple) else []
+    pairs = [(_str(row.get("to")), _str(row.get("via"))) for row in rows if isinstance(row, dict)]
     default = [via for to, via in pairs if to in ("default", "0.0.0.0/0", "::/0", "0/0")]
     four = _str(data.get("gateway4")) or next((via for via in default if ":" not in via), "")
     six = _str(data.get("gateway6")) or next((via for via in default if ":" in via), "")
@@ -174,7 +174,7 @@ def _routes(data: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
     return four, six, others
 
 
-def _parents(group: str, data: dict[str, Any]) -> tuple[str, ...]:
+def _parents(group: str, data: dict[str, object]) -> tuple[str, ...]:
     if group == "vlans":
         return (_str(data.get("link")),) if _str(data.get("link")) else ()
     return tuple(_texts(data.get("interfaces"))) if group in ("bonds", "bridges", "vrfs") else ()
@@ -183,7 +183,7 @@ def _parents(group: str, data: dict[str, Any]) -> tuple[str, ...]:
 _METHODS = {"auto": "dhcp", "manual": "static", "disabled": "none", "link-local": "auto", "shared": "static"}
 
 
-def passed(device: dict[str, Any]) -> dict[str, str]:
+def passed(device: dict[str, object]) -> dict[str, str]:
     """Return the settings that a device hands to NetworkManager past netplan, which win over netplan's own."""
     rows = _map(_map(device.get("networkmanager")).get("passthrough"))
     return {key: value for key, value in rows.items() if isinstance(value, str)}
@@ -210,7 +210,7 @@ def _handed(nic: Nic, keys: dict[str, str]) -> Nic:
     )
 
 
-def _nic(group: str, name: str, data: dict[str, Any], path: str, line: int) -> Nic:
+def _nic(group: str, name: str, data: dict[str, object], path: str, line: int) -> Nic:
     match, dns = _map(data.get("match")), _map(data.get("nameservers"))
     addresses = tuple(_texts(data.get("addresses")))
     four, six = ([one for one in addresses if (":" in one) == is6] for is6 in (False, True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from guestfix.base.facts import Evidence
 from guestfix.formats.windows.regf import BadHive, Hive, Key
@@ -40,7 +40,7 @@ class Registry:
         """Tell whether the key is there."""
         return self.key(path) is not None
 
-    def get(self, path: str, name: str) -> Any:
+    def get(self, path: str, name: str) -> object:
         """Return a value decoded (int, str, list of str, bytes), or None."""
         try:
             return self.hive.get(path, name)
@@ -94,7 +94,7 @@ class Registry:
         """Return a key's name, or an empty text where it can't be read."""
         return "".join(self._collect(lambda: iter([key.name])))
 
-    def content(self, key: Key) -> dict[str, Any]:
+    def content(self, key: Key) -> dict[str, object]:
         """Return all values of a key decoded, by name in lower case: one pass where many are wanted."""
         return dict(self._collect(lambda: ((one.name.lower(), one.decoded) for one in key.values())))
 
@@ -116,7 +116,7 @@ class Registry:
         return Evidence(self.path, 0, f"{place}: {name} = {_shown(self.get(path, name))}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, bytes):
         return value[:16].hex() + ("..." if len(value) > 16 else "")
     if isinstance(value, list):

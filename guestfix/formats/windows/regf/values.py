@@ -11,7 +11,7 @@ from guestfix.formats.windows.regf.store import BadHive, Store
 
 TYPE_CHECKING = False  # typing takes a tenth of the time of a small edit
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 REG_NONE, REG_SZ, REG_EXPAND_SZ, REG_BINARY, REG_DWORD, REG_DWORD_BIG_ENDIAN = range(6)
 REG_LINK, REG_MULTI_SZ, REG_RESOURCE_LIST, REG_FULL_RESOURCE_DESCRIPTOR = range(6, 10)
@@ -128,7 +128,7 @@ class Value:
         return read_data(self._store, size, offset, self._at + 8)
 
     @property
-    def decoded(self) -> Any:
+    def decoded(self) -> object:
         """Return the data as str, int or list of str where its type and length allow, else as bytes."""
         return decode(self.type, self.data)
 
