@@ -84,7 +84,7 @@ def _target(data: Kept) -> Target:
     lists = {name: tuple(data[name]) for name in ("firmware", "kernel_args")}
     phases = {
         name: {phase: tuple(drivers) for phase, drivers in data[name].items()}
-        for name in ("drivers", "windows_drivers")
+        for name in ("drivers", "windows_drivers", "windows_buses", "windows_offers")
     }
     return Target(**{**data, **lists, **phases})
 

@@ -32,7 +32,8 @@ RULE_KEYS = (
 PACK_KEYS = ("id", "version", "extends", "disable", "default_target", "policies", "paths")
 TARGET_KEYS = (
     "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
-    "console", "clock", "kernel_args", "hypervisor", "limits", "owner",
+    "console", "clock", "kernel_args", "hypervisor", "limits", "owner", "windows_buses",
+    "windows_offers",
 )  # fmt: skip
 
 MAX_NODES = 100_000
@@ -179,7 +180,20 @@ def _target(node: Node, name: str, limits: ServiceLimits, problems: list[Problem
         reader.text("hypervisor", "", one_of=("", "kvm", "xen", "vmware", "hyperv")),
         {**limits, **(read_limits(Reader(own, problems, "limits")) if own is not None else {})},
         owner=reader.text("owner", ""),
+        windows_buses=_lists(reader, "windows_buses"),
+        windows_offers=_lists(reader, "windows_offers", PHASES),
     )
+
+
+def _lists(reader: Reader, name: str, known: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
+    """Return a table of lists in lower case, empty where there is none; ``known``: the only keys that it may have."""
+    node = reader.child(name)
+    if node is None:
+        return {}
+    inner = Reader(node, reader.problems, name)
+    if known:
+        inner.allow(known)
+    return {key.lower(): tuple(one.lower() for one in inner.texts(key)) for key in inner.keys}
 
 
 def _phases(reader: Reader, name: str) -> dict[str, tuple[str, ...]]:

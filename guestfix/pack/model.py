@@ -33,7 +33,9 @@ class Target:
 
     ``drivers`` names the Linux kernel modules per boot phase: ``storage`` must be there when the
     root filesystem is mounted, ``network`` once it is. ``windows_drivers`` likewise with service names, where
-    ``pvscsi | lsi_sas`` means that either will do. ``hypervisor`` is kvm, xen, vmware or hyperv: the guest software
+    ``pvscsi | lsi_sas`` means that either will do; ``windows_buses`` what each of them stands on
+    (:func:`guestfix.formats.windows.storage.buses_of`), and ``windows_offers`` the drivers of further devices that the
+    platform has and the administrator can choose. ``hypervisor`` is kvm, xen, vmware or hyperv: the guest software
     that belongs to it stays. ``limits`` is what its import service takes: volumes, disk_bytes, root_filesystems.
     ``owner`` is that import service, whose compatibility table speaks for this target.
     ``tables`` are those of the pack, for detectors and actions, which all know the target.
@@ -56,6 +58,8 @@ class Target:
     limits: ServiceLimits = field(default_factory=ServiceLimits)
     tables: Tables = field(default_factory=dict)
     owner: str = ""
+    windows_buses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    windows_offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @frozen

@@ -71,7 +71,7 @@ def learn(
 def _put_target(facts: Facts, target: Target) -> None:
     for name in names_of(target):
         value = getattr(target, name)
-        if name == "tables":
+        if name in ("tables", "windows_buses", "windows_offers"):
             continue
         if name in ("drivers", "windows_drivers"):
             for phase, drivers in value.items():

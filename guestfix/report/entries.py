@@ -161,6 +161,8 @@ def _targets(pack: Pack) -> list[Entry]:
             import_limits=[f"{name}: {_plain(value)}" for name, value in one.limits.items()],
             Linux_drivers=[f"{phase}: {', '.join(names)}" for phase, names in one.drivers.items()],
             Windows_drivers=[f"{phase}: {', '.join(names)}" for phase, names in one.windows_drivers.items()],
+            Windows_buses=[f"{name}: {', '.join(those)}" for name, those in one.windows_buses.items()],
+            Windows_offers=[f"{phase}: {', '.join(names)}" for phase, names in one.windows_offers.items()],
             source=f"{one.source}, {one.date}",
             to_do=f"--target {one.id}" + (", or none: it is the default" if one.id == pack.default_target else ""),
         )

@@ -113,6 +113,8 @@ def _target(pack: Pack) -> Schema:
         "firmware": {"anyOf": [_one_of(("bios", "uefi")), _list(_one_of(("bios", "uefi")))]},
         "drivers": phases,
         "windows_drivers": phases,
+        "windows_buses": _table(TEXTS),
+        "windows_offers": _mapping(PHASES, dict.fromkeys(PHASES, TEXTS)),
         "clock": _one_of(("utc", "localtime")),
         "kernel_args": TEXTS,
         "hypervisor": _one_of(("", "kvm", "xen", "vmware", "hyperv")),

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guestfix.actions.windows.database import bind, serving
+from guestfix.actions.windows.database import bind
 from guestfix.actions.windows.install import has_file
 from guestfix.actions.windows.registry import editing_system, reader, seen
 from guestfix.actions.windows.store import install_staged
 from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence
 from guestfix.catalog.facts.windows import WINDOWS_STORAGE_DRIVERS
+from guestfix.formats.windows.bindings import serving
 from guestfix.formats.windows.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
 from guestfix.formats.windows.services import BOOT, KERNEL_DRIVER, STORAGE_GROUP, Service, read_service
 from guestfix.formats.windows.storage import SCSI, STORAGE_DRIVERS, alternatives, is_optional
@@ -26,9 +27,11 @@ def boot_start(bench: Workbench, *, services: list[str]) -> None:
     that ends in a question mark is no loss where it is missing. In place of one that is not there, another driver
     that the guest has for the same devices will do, such as a vendor's, or one that is ready in its driver store.
     Where there is none at all that is a blocker: the guest would stop with code 7B. ``StartOverride`` goes, since
-    Windows puts it over Start when it last ran without such a disk.
+    Windows puts it over Start when it last ran without such a disk; from the buses of the target
+    (``windows_buses``) too, since a disk is not found where its bus does not start.
     """
     missing = []
+    offered = bench.target.windows_offers.get("storage", ())
     with editing_system(bench) as (hive, controls):
         for item in services:
             if is_optional(item):
@@ -42,7 +45,9 @@ def boot_start(bench: Workbench, *, services: list[str]) -> None:
                 missing.append(first)
             elif not own and there:
                 _report_bus(bench, first, there)
-        usable = [name for name in STORAGE_DRIVERS if missing and _is_there(bench, hive, controls[:1], name)]
+        for control in controls:
+            _start_buses(bench, hive, control)
+        usable = [name for name in offered if missing and _is_there(bench, hive, controls[:1], name)]
     if missing:
         _report_missing(bench, missing, usable)
 
@@ -81,6 +86,21 @@ def _start_at_boot(bench: Workbench, hive: Hive, control: str, name: str) -> boo
     return True
 
 
+def _start_buses(bench: Workbench, hive: Hive, control: str) -> None:
+    """Let every bus of the target start at boot; one that is optional only where Windows meant it to."""
+    for item in dict.fromkeys(item for those in bench.target.windows_buses.values() for item in those):
+        for name in alternatives(item):
+            service = read_service(reader(hive), control, name)
+            if service is None:
+                continue
+            path = rf"{control}\Services\{service.name}"
+            if service.start != BOOT and (is_optional(item) or not has_file(bench, service)):
+                continue
+            hive.set_value(path, "Start", REG_DWORD, BOOT)
+            if service.override not in (None, BOOT):
+                hive.delete_key(rf"{path}\StartOverride", recursive=True)
+
+
 def _is_there(bench: Workbench, hive: Hive, controls: Sequence[str], name: str) -> bool:
     found = [read_service(reader(hive), control, name) for control in controls]
     return any(one is not None and has_file(bench, one) for one in found)
@@ -115,7 +135,7 @@ def _report_missing(bench: Workbench, missing: Sequence[str], usable: Sequence[s
     text = f"the storage driver{'s' if len(missing) > 1 else ''} {names} of the target {verb} not installed"
     remedy = "give the drivers with --payload (for virtio: the virtio-win ISO or folder)"
     if usable:
-        remedy += f"; or, where the platform offers it, attach the disks to {', '.join(map(_bus, usable))}"
+        remedy += f"; or attach the disks to {', '.join(map(_bus, usable))}, which the platform offers too"
     proofs = seen(bench, WINDOWS_STORAGE_DRIVERS) or (Evidence("/"),)
     bench.find(
         "GF-WINDOWS-STORAGE-DRIVER", "blocker", f"{text}; Windows would stop with code 7B", *proofs, remedy=remedy

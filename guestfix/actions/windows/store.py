@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guestfix.actions.windows.database import devices_of, install_service, packages_serving
+from guestfix.actions.windows.database import devices_of, install_service
 from guestfix.actions.windows.install import guest_platform, place_driver
 from guestfix.actions.windows.payload import MAX_FILE, Payload, read_package
 from guestfix.actions.windows.registry import root_of
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError, GuestError
 from guestfix.base.facts import Evidence
+from guestfix.formats.windows.bindings import packages_serving
 from guestfix.formats.windows.inf import safe_name
 from guestfix.formats.windows.regf import Hive
 from guestfix.formats.windows.services import BOOT

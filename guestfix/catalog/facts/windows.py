@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestfix.catalog.facts.kind import flag, number, records, table, text, texts
-from guestfix.catalog.records.windows import DriverService, WindowsNic
+from guestfix.catalog.records.windows import DriverBinding, DriverService, WindowsNic
 
 _BY = "windows.detector"
 
@@ -18,6 +18,7 @@ WINDOWS_BITLOCKER = texts("windows.bitlocker", "volumes that are encrypted with 
 WINDOWS_BOOT_DRIVERS = records("windows.boot_drivers", DriverService, "drivers that start at boot", _BY)
 WINDOWS_BOOT_STATUS_POLICY = number("windows.boot_status_policy", "what the boot menu does after a failed start", _BY,
     may_lack=True)
+WINDOWS_BUS_DRIVERS = records("windows.bus_drivers", DriverService, "services for the buses of the target", _BY)
 WINDOWS_CLOCK = text("windows.clock", "how Windows takes the hardware clock", _BY, "utc localtime")
 WINDOWS_CLUSTER = flag("windows.cluster", "a node of a failover cluster", _BY)
 WINDOWS_COMPACT_OS = flag("windows.compact_os", "programs are kept packed (CompactOS)", _BY)
@@ -27,6 +28,8 @@ WINDOWS_CRASH_REBOOT = flag("windows.crash_reboot", "Windows restarts after a cr
 WINDOWS_DEVICE_INSTALL_RESTRICTED = flag("windows.device_install_restricted",
     "a policy keeps devices from being installed", _BY)
 WINDOWS_DIRTY_VOLUMES = texts("windows.dirty_volumes", "volumes whose dirty flag is set", _BY)
+WINDOWS_DISK_BINDINGS = records("windows.disk_bindings", DriverBinding,
+    "which services Windows gives the target's disk controllers to", _BY)
 WINDOWS_DISK_GROUP = text("windows.disk_group", "the group of dynamic disks that Windows starts from; empty for none",
     _BY)
 WINDOWS_DOMAIN_CONTROLLER = flag("windows.domain_controller", "a domain controller", _BY)

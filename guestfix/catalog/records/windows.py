@@ -17,6 +17,19 @@ class DriverService:
 
 
 @frozen
+class DriverBinding:
+    """By which services Windows drives the devices of a driver that the target needs.
+
+    The driver itself is among ``services`` where Windows gives it one of them. ``staged``: a package for them lies in
+    the driver store, whose service is not known.
+    """
+
+    driver: str
+    services: list[str]
+    staged: bool
+
+
+@frozen
 class WindowsNic:
     """An interface of TCP/IP. ``static``: its addresses were set by hand."""
 

@@ -18,7 +18,6 @@ from guestfix.catalog.facts.windows import (
     WINDOWS_HIBERNATED,
     WINDOWS_PACKED_FILES,
     WINDOWS_PENDING,
-    WINDOWS_STORAGE_DRIVERS,
 )
 from guestfix.catalog.records.windows import DriverService
 from guestfix.detect.windows.os import BINARIES
@@ -26,9 +25,7 @@ from guestfix.formats.windows.files import has_program, is_packed, program_head
 from guestfix.formats.windows.regf import BadHive
 from guestfix.formats.windows.regf.controlsets import control_sets
 from guestfix.formats.windows.registry import Registry
-from guestfix.formats.windows.services import AUTO, BOOT, Service, image_path, read_service, services_starting
-from guestfix.formats.windows.storage import STORAGE_DRIVERS, all_names
-from guestfix.pack.model import Target
+from guestfix.formats.windows.services import AUTO, BOOT, Service, image_path, services_starting
 
 HIBERNATED = (b"HIBR", b"hibr")
 """How hiberfil.sys begins while it holds a suspended system; fast startup leaves the same."""
@@ -54,8 +51,8 @@ def learn_control_sets(system: Registry, facts: Facts) -> str:
     return there[0]
 
 
-def learn_boot_drivers(guest: GuestFS, system: Registry, facts: Facts, target: Target, root: str) -> list[Finding]:
-    """Put facts on boot drivers, storage drivers and automatic services; find what would end in stop code 7B."""
+def learn_boot_drivers(guest: GuestFS, system: Registry, facts: Facts, root: str) -> list[Finding]:
+    """Put facts on boot drivers and automatic services; find what would end in stop code 7B."""
     control = facts.value(WINDOWS_CONTROL_SET, "ControlSet001")
     missing: list[Service] = []
     found: list[DriverService] = []
@@ -64,24 +61,16 @@ def learn_boot_drivers(guest: GuestFS, system: Registry, facts: Facts, target: T
         if service.start == AUTO:
             automatic.append(service.name)
             continue
-        found.append(_driver(guest, service, root))
+        found.append(driver_of(guest, service, root))
         if not found[-1].present and service.error_control == 3:
             missing.append(service)
     facts.put(WINDOWS_BOOT_DRIVERS, found, system.evidence(rf"{control}\Services"))
     facts.put(WINDOWS_AUTO_SERVICES, automatic, system.evidence(rf"{control}\Services"))
-    _learn_storage(guest, system, facts, target, root, control)
     return [_missing(system, control, missing, root)] if missing else []
 
 
-def _learn_storage(guest: GuestFS, system: Registry, facts: Facts, target: Target, root: str, control: str) -> None:
-    """Put the state of every storage driver that guestfix or the target knows."""
-    names = dict.fromkeys([*all_names(target.windows_drivers.get("storage", ())), *STORAGE_DRIVERS])
-    services = [read_service(system, control, name) for name in names]
-    there = [_driver(guest, service, root) for service in services if service is not None]
-    facts.put(WINDOWS_STORAGE_DRIVERS, there, system.evidence(rf"{control}\Services"))
-
-
-def _driver(guest: GuestFS, service: Service, root: str) -> DriverService:
+def driver_of(guest: GuestFS, service: Service, root: str) -> DriverService:
+    """Return the record of a driver's service."""
     path = image_path(service, root)
     present = path is not None and has_program(guest, path)
     return DriverService(service.name, service.start, service.override, path, present)

@@ -5,6 +5,8 @@ The devices are those that Windows' own CriticalDeviceDatabase and DriverDatabas
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from guestfix.base.record import frozen
 
 SYSTEM = "{4d36e97d-e325-11ce-bfc1-08002be10318}"
@@ -57,3 +59,20 @@ def is_optional(item: str) -> bool:
 def all_names(items: list[str] | tuple[str, ...]) -> list[str]:
     """Return every service that a target's list names, in order."""
     return list(dict.fromkeys(name for item in items for name in alternatives(item)))
+
+
+def buses_of(service: str, buses: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the items of a target's table of buses that a driver stands on: its bus, that one's, up to the root.
+
+    ``buses`` has for each service what it stands on; ``*`` is for every device's driver that it does not name. An item
+    may be optional. Each comes once, so that a table which runs in a circle ends.
+    """
+    found: dict[str, str] = {}
+    ahead = list(buses.get(service.lower(), buses.get("*", ())))
+    while ahead:
+        item = ahead.pop(0)
+        for name in alternatives(item):
+            if name not in found:
+                found[name] = item
+                ahead += buses.get(name, ())
+    return tuple(dict.fromkeys(found.values()))

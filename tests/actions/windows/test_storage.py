@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.actions.windows.database import is_bound, packages_serving, serving
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.formats.windows.bindings import is_bound, packages_serving, serving
 from guestfix.formats.windows.regf import Hive
-from guestfix.formats.windows.storage import STORAGE_DRIVERS, all_names, alternatives, is_optional
+from guestfix.formats.windows.storage import STORAGE_DRIVERS, all_names, alternatives, buses_of, is_optional
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import Plan
 from guestfix.plan.planner import Options, make_plan
@@ -54,7 +54,24 @@ def test_without_any_of_them_windows_would_stop(tmp_path: Path) -> None:
     root = make(tmp_path, service("viostor", 3), SEVEN, {f"{DRIVERS}/viostor.sys": pe()})
     (found,) = [one for one in plan(root, "vmware").findings if one.rule]
     assert (found.code, found.severity) == ("GF-WINDOWS-STORAGE-DRIVER", "blocker")
-    assert "virtio-blk (viostor)" in found.remedy
+    assert "attach" not in found.remedy
+
+
+CONTROLLERS = [
+    ("kvm-scsi", "viostor", "virtio-blk (viostor)"),
+    ("gce", "viostor", ""),
+    ("aws-nitro", "lsi_sas", ""),
+    ("azure", "storahci", ""),
+    ("openstack", "storahci", "SATA (AHCI) (storahci)"),
+    ("gce", "stornvme", "NVMe (stornvme)"),
+]
+
+
+@pytest.mark.parametrize(("target", "there", "offered"), CONTROLLERS)
+def test_only_controllers_of_the_target_are_offered(tmp_path: Path, target: str, there: str, offered: str) -> None:
+    root = make(tmp_path, service(there, 0), SEVEN, {f"{DRIVERS}/{there}.sys": pe()})
+    found = next(one for one in plan(root, target).findings if one.code == "GF-WINDOWS-STORAGE-DRIVER")
+    assert found.remedy.partition("attach the disks to ")[2].partition(",")[0] == offered
 
 
 @pytest.mark.parametrize("target", ["kvm-scsi", "gce", "proxmox"])
@@ -148,3 +165,64 @@ def test_azure_needs_no_ide_of_the_second_generation(tmp_path: Path) -> None:
     assert [one.code for one in plan(root, "azure").findings if one.rule] == []
     root = make(tmp_path / "b", service("vmbus", 0), SEVEN, {f"{DRIVERS}/vmbus.sys": pe()})
     assert [one.code for one in plan(root, "azure").findings if one.rule] == ["GF-WINDOWS-STORAGE-DRIVER"]
+
+
+def override(name: str, control: str = "ControlSet001") -> str:
+    return f'[{control}\\Services\\{name}\\StartOverride]\n"0"=dword:3\n'
+
+
+BUSES = [
+    ("kvm-virtio", "viostor", ("pci",), "pci"),
+    ("kvm-virtio", "viostor", ("pci", "acpi"), "acpi"),
+    ("kvm-scsi", "vioscsi", ("pci", "acpiex"), "acpiex"),
+    ("aws-nitro", "stornvme", ("pci",), "pci"),
+    ("vmware", "storahci", ("pci",), "pci"),
+    ("azure", "storvsc", ("vmbus", "acpi"), "acpi"),
+    ("azure", "storvsc", ("vmbus",), "vmbus"),
+]
+
+
+@pytest.mark.parametrize(("target", "driver", "buses", "late"), BUSES)
+def test_a_bus_that_does_not_start_stops_its_driver(
+    tmp_path: Path, target: str, driver: str, buses: tuple[str, ...], late: str
+) -> None:
+    names = (driver, *buses)
+    critical = "".join(
+        f'[ControlSet001\\Control\\CriticalDeviceDatabase\\{device.replace(chr(92), "#")}]\n"Service"="{name}"\n'
+        for name in names
+        if name in STORAGE_DRIVERS
+        for device in STORAGE_DRIVERS[name].devices
+    )
+    text = "".join(service(name, 0) for name in names) + critical
+    files = {f"{DRIVERS}/{name}.sys": pe() for name in names}
+    sound = plan(make(tmp_path / "sound", text, SEVEN, files), target)
+    done = plan(make(tmp_path / "late", text + override(late), SEVEN, files), target)
+    before, after = (
+        next(one for one in walk.steps if one.id == "drivers") for walk in (done.walk.before, done.walk.after)
+    )
+    assert sound.walk.before.stops_at is None
+    assert before.outcome == "stops" and late in before.because
+    assert after.outcome == "passes" and f"Services\\{late}\\StartOverride]" in done.changes[0].diff
+
+
+def test_overrides_of_buses_go_in_every_control_set(tmp_path: Path) -> None:
+    text = service("viostor", 0) + service("pci", 0) + service("acpi", 3)
+    text += service("pci", 0).replace("ControlSet001", "ControlSet002")
+    text += override("pci") + override("pci", "ControlSet002") + override("acpi")
+    files = {f"{DRIVERS}/{name}.sys": pe() for name in ("viostor", "pci", "acpi")}
+    diff = plan(make(tmp_path, text, SEVEN, files), "kvm-virtio").changes[0].diff
+    assert diff.count("pci\\StartOverride]") == 2
+    assert "Services\\acpi" not in diff
+
+
+def test_a_hive_without_the_bus_tells_nothing(tmp_path: Path) -> None:
+    root = make(tmp_path, service("viostor", 0), SEVEN, {f"{DRIVERS}/viostor.sys": pe()})
+    after = {one.id: one for one in plan(root, "kvm-virtio").walk.after.steps}["drivers"]
+    assert (after.outcome, "pci" in after.because) == ("unknown", True)
+
+
+def test_a_table_of_buses_that_runs_in_a_circle_ends() -> None:
+    table = {"*": ("a",), "a": ("b?",), "b": ("a", "c | d")}
+    assert buses_of("disk", table) == ("a", "b?", "c | d")
+    assert buses_of("b", {"b": ("b",)}) == ("b",)
+    assert buses_of("x", {}) == ()
