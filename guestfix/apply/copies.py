@@ -12,7 +12,7 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.digest import chunks_of
 from guestfix.base.errors import ApplyError, Blocked
 from guestfix.base.guest import GuestFS, Meta
-from guestfix.base.names import parents
+from guestfix.base.names import beside, parents
 from guestfix.plan.model import Plan, dump_plan
 
 
@@ -31,7 +31,9 @@ def copy_originals(guest: GuestFS, plan: Plan, folder: str) -> None:
                 _write(copies, f"/originals{change.path}", chunks_of(guest, change.path))
     except OSError as error:
         raise Blocked(
-            f"can't keep a copy on the host: {error.strerror}", where=f"{folder}: {error.filename}"
+            f"can't keep a copy on the host: {error.strerror}",
+            where=f"{folder}: {error.filename}",
+            remedy="fix the cause (room, permission), or name another folder: --journal-copy",
         ) from error
 
 
@@ -53,9 +55,12 @@ def copy_journal(guest: GuestFS, journal: str | None, folder: str) -> None:
 
 
 def _write(copies: DirectoryGuest, path: str, chunks: Iterable[bytes]) -> None:
+    """Write a copy; one that is there already stays until the new one is whole."""
     for above in parents(path):
         if copies.stat(above) is None:
             copies.mkdir(above, Meta(0o700))
-    if copies.stat(path, follow=False) is not None:
-        copies.drop(path)
-    copies.put(path, chunks, Meta(0o600))
+    staged = beside(path, "new")
+    if copies.stat(staged, follow=False) is not None:
+        copies.drop(staged)
+    copies.put(staged, chunks, Meta(0o600))
+    copies.rename(staged, path)
