@@ -15,6 +15,7 @@ ACTIONS: dict[str, str] = {
     "boot.fix_sources": "boot.agree:fix_sources",
     "boot.repair_default": "boot.menu:repair_default",
     "boot.set_devices": "boot.args:set_devices",
+    "boot.unlock_default": "boot.unlock:unlock_default",
     "boot.unblock_drivers": "boot.args:unblock_drivers",
     "boot.use_firmware_commands": "boot.menu:use_firmware_commands",
     "initramfs.inject": "initramfs.inject:inject",

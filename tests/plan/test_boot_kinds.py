@@ -180,3 +180,33 @@ def test_an_image_that_waits_does_so_a_while_and_without_disks_it_is_told_what_t
     plan = make_plan(open_guest(str(build(tmp_path / "h", files(made)))), load_pack(), "aws-nitro", Options())
     (told,) = [one for one in plan.findings if one.code == "GF-INITRAMFS-STORED-UNKNOWN"]
     assert "--disks" in told.remedy and "RESUME=/dev/sda5" in told.summary
+
+
+MENU = {
+    "an entry": (entry("a", RELEASE), "menuentry 'a' --unrestricted {"),
+    "an entry of a user": (entry("a", RELEASE).replace(" {", " --users admin {"), "menuentry 'a' --unrestricted {"),
+    "a submenu": (
+        f"submenu 'm' {{\n{entry('a', RELEASE).replace(' {', ' --unrestricted {')}}}\n",
+        "submenu 'm' --unrestricted {",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MENU)
+def test_a_default_entry_that_asks_for_a_password_starts_without(tmp_path, name):
+    menu, after = MENU[name]
+    menu = f"set default=0\nset timeout=5\n{menu}set superusers=admin\npassword_pbkdf2 admin grub.pbkdf2.sha512.1.A.B\n"
+    guest = repaired(tmp_path / "g", files(**{"boot/grub/grub.cfg": menu}), "aws-nitro")
+    assert after in guest.text("boot/grub/grub.cfg") and "superusers=admin" in guest.text("boot/grub/grub.cfg")
+    assert guest.step("entry", after=False) == "stops" and guest.step("entry") == "passes"
+    assert not guest.plan.blockers and not guest.again.changes
+
+
+def test_a_stanza_of_grub_legacy_that_is_locked_starts_without(tmp_path):
+    kernel = f"\tkernel /boot/vmlinuz-{RELEASE} root=UUID={UUID}\n\tinitrd /boot/initrd.img-{RELEASE}\n"
+    menu = f"default=0\ntimeout=5\npassword --md5 $1$x\ntitle a\n\tlock\n\troot (hd0,0)\n{kernel}"
+    known = files(**{"boot/grub/menu.lst": menu, "boot/grub/stage2": "x"})
+    del known["boot/grub/grub.cfg"]
+    guest = repaired(tmp_path / "g", known, "aws-nitro")
+    assert "#\tlock\n" in guest.text("boot/grub/menu.lst") and "\npassword --md5" in guest.text("boot/grub/menu.lst")
+    assert not guest.plan.blockers and not guest.again.changes

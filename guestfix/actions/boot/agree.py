@@ -110,9 +110,9 @@ def _add(bench: Workbench, group: list[Source], words: list[str]) -> None:
 
     try:
         after = argplaces.rewrite(chosen.src, chosen.form, change)
+        if not done and chosen.form == "default" and shellvars.find(after, "GRUB_CMDLINE_LINUX") is None:
+            after = shellvars.set_value(after, "GRUB_CMDLINE_LINUX", " ".join(words))
     except EditError:
         return
-    if not done and chosen.form == "default" and shellvars.find(after, "GRUB_CMDLINE_LINUX") is None:
-        after = shellvars.set_value(after, "GRUB_CMDLINE_LINUX", " ".join(words))
     if after != chosen.src:
         bench.fs.put(chosen.path, after)

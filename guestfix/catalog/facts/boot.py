@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import record, records, text, texts
+from guestfix.catalog.facts.kind import flag, record, records, text, texts
 from guestfix.catalog.records.boot import ArgumentFile, BootConfig, EfiFolder, InitramfsImage, MenuEntry
 
 _LOADERS, _IMAGES = "boot.loaders", "initramfs.images"
@@ -26,6 +26,7 @@ BOOT_FIRMWARE = text("boot.firmware", "the firmware that the guest boots by", f"
 BOOT_FIRMWARES = texts("boot.firmwares", "every firmware that the guest can boot by", _LOADERS, "bios uefi")
 BOOT_LOADERS = texts("boot.loaders", "the boot loaders whose configuration was found", _LOADERS,
     "grub2 grub-legacy bls systemd-boot extlinux uki")
+BOOT_LOCKED = flag("boot.locked", "the loader asks for a password before it starts the default entry", _LOADERS)
 BOOT_SOURCES = records("boot.sources", ArgumentFile,
     "the files that hold kernel arguments, for now or for the next menu", _LOADERS)
 BOOT_WRAPPER = text("boot.wrapper", "the small grub.cfg that leads to the one that is used; empty for none", _LOADERS)

@@ -28,6 +28,7 @@ from guestfix.catalog.facts.boot import (
     BOOT_FIRMWARE,
     BOOT_FIRMWARES,
     BOOT_LOADERS,
+    BOOT_LOCKED,
     BOOT_SOURCES,
     BOOT_WRAPPER,
 )
@@ -222,9 +223,11 @@ def _put_entries(found: Found, facts: Facts) -> None:
         facts.put(BOOT_DEFAULT, reason)
         facts.put(BOOT_FALLBACK, reason)
         facts.put(BOOT_CHOICE, reason)
+        facts.put(BOOT_LOCKED, False)
         return
     entries = list(all_entries(menu.entries))
     facts.put(BOOT_ENTRIES, [_menu_entry(one) for one in entries[:MAX_FACT_ENTRIES]], Evidence(menu.path))
+    facts.put(BOOT_LOCKED, menu.locked, Evidence(menu.path))
     facts.put(BOOT_CHOICE, _text(menu.choice))
     facts.put(BOOT_DEFAULT_REASON, _text(menu.reason))
     for kind, entry in ((BOOT_DEFAULT, menu.default), (BOOT_FALLBACK, menu.fallback)):
@@ -251,11 +254,24 @@ def _default_findings(found: Found) -> list[Finding]:
                 "see that the guest's /boot and EFI system partition are part of what guestfix was given",
             )
         ]
+    if menu.locked and menu.default is not None:
+        return [_locked(menu, menu.default)]
     if not menu.reason:
         return []
     code = "GF-BOOT-DEFAULT-UNKNOWN" if menu.default is None or not menu.default.kernel else "GF-BOOT-DEFAULT-LOST"
     remedy = "set the default to an entry that exists (grub-set-default, grubby --set-default)"
     return [Finding(code, "warning", menu.reason, (Evidence(menu.path, 0, _text(menu.choice)),), remedy)]
+
+
+def _locked(menu: Menu, default: BootEntry) -> Finding:
+    return Finding(
+        "GF-BOOT-PASSWORD",
+        "warning",
+        f"the loader asks for a name and a password (superusers) before it starts the default entry {default.title!r}, "
+        "on a console that nobody sees",
+        (Evidence(default.path, default.line, _text(default.title)),),
+        outcome="stops",
+    )
 
 
 def _left_findings(menu: Menu, entries: int, sources: int) -> list[Finding]:

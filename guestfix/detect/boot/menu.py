@@ -27,7 +27,8 @@ _DEVICE = regex(r"\([^)]*\)")
 class Menu:
     """A loader's menu. ``default`` is what boots when nobody chooses; ``choice`` what the settings ask for.
 
-    ``reason`` says why the default is another one than asked for, or why there is none.
+    ``reason`` says why the default is another one than asked for, or why there is none. ``locked``: the default asks
+    for a password.
     """
 
     loader: str
@@ -43,6 +44,7 @@ class Menu:
     uses_bls: bool = False
     left: int = 0
     filled: int = 0
+    locked: bool = False
     unfilled: dict[int, grubrun.MenuEntry] = field(default_factory=dict)
 
 
@@ -126,6 +128,7 @@ def grub2_menu(guest: GuestFS, config: Config, esp: str, env: Mapping[str, str])
     for entry in (menu.default, menu.fallback):
         if entry is not None and id(entry) in menu.unfilled:
             _fill(host, entry, menu.unfilled[id(entry)], result)
+    menu.locked = "superusers" in result.env and menu.default is not None and menu.default.restricted
     _say_reason(menu)
     return menu
 
@@ -139,7 +142,13 @@ def _say_reason(menu: Menu) -> None:
 
 
 def _listed(
-    host: GrubHost, result: grubrun.Result, items: list[grubrun.Item], above: str, menu: Menu, depth: int = 0
+    host: GrubHost,
+    result: grubrun.Result,
+    items: list[grubrun.Item],
+    above: str,
+    menu: Menu,
+    depth: int = 0,
+    restricted: bool = False,
 ) -> list[BootEntry]:
     found: list[BootEntry] = []
     for item in items:
@@ -148,11 +157,12 @@ def _listed(
             found += _bls_entries(host, item.env, above, menu)
             continue
         entry = BootEntry(item.id, item.title, "grub2", item.path, item.line, above=above)
+        entry.restricted = restricted or item.restricted
         found.append(entry)
         if item.is_submenu:
             entry.is_submenu = True
             inner = grubrun.open_entry(host, item, result).items if depth < 32 else []
-            entry.children = _listed(host, result, inner, f"{entry.full_id}>", menu, depth + 1)
+            entry.children = _listed(host, result, inner, f"{entry.full_id}>", menu, depth + 1, entry.restricted)
         elif menu.filled < MAX_FILLED:
             menu.filled += 1
             _fill(host, entry, item, result)
@@ -229,6 +239,8 @@ def bls_entry(host: GrubHost, path: str, env: Mapping[str, str], above: str, *, 
     found.kernel = kernel_path(host, kernel)
     found.initrd = tuple(kernel_path(host, word) for word in initrds)
     found.args = tuple(bls.options(one, env, grub=grub))
+    users = bls.expand(one.get("grub_users", grub=grub), env).strip() if grub else ""
+    found.restricted = bool(users) and "--unrestricted" not in one.get("grub_arg", grub=grub).split()
     return found
 
 
@@ -250,6 +262,8 @@ def legacy_menu(guest: GuestFS, config: Config, esp: str) -> Menu:
     menu.choice = parsed.setting("default") or "0"
     index = grublegacy.default_index(parsed, _saved_index(guest, config.path))
     menu.default = _at(menu.entries, index)
+    words = {one.name for one in parsed.stanzas[index].commands} if menu.default and index is not None else set()
+    menu.locked = "password" in words or ("lock" in words and parsed.setting("password") is not None)
     fallback = grublegacy.fallback_index(parsed)
     menu.fallback = _at(menu.entries, fallback)
     if not menu.entries:

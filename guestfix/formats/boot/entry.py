@@ -29,7 +29,8 @@ def release_in(image: str) -> str:
 class BootEntry:
     """One entry. ``id`` is its own; ``full_id`` has the submenus it lies in before it, as GRUB's default says it.
 
-    ``path`` and ``line`` are where its kernel is loaded (or, without one, where it begins).
+    ``path`` and ``line`` are where its kernel is loaded (or, without one, where it begins). ``restricted``: it starts
+    for a name and a password alone where the loader has one set.
     """
 
     id: str
@@ -43,6 +44,7 @@ class BootEntry:
     above: str = ""
     children: list[BootEntry] = field(default_factory=list)
     is_submenu: bool = False
+    restricted: bool = False
 
     @property
     def full_id(self) -> str:

@@ -47,7 +47,6 @@ _EXPORTED = frozenset((*FEATURES, "root", "prefix", "grub_cpu", "grub_platform",
 _FALSE = frozenset(("false", "keystatus", "cmostest", "hiddenentry", "background_image", "probe", "smbios", "cpuid"))
 _OPTIONS_WITH_VALUE = frozenset(("--class", "--users", "--hotkey", "--source", "--id"))
 
-
 LOADERS = frozenset(("linux", "linux16", "linuxefi", "initrd", "initrd16", "initrdefi", "module", "module2"))
 
 
@@ -66,7 +65,10 @@ class Host(Protocol):
 
 @mutable
 class MenuEntry:
-    """An entry or submenu as GRUB would list it. ``path`` names the file, ``line`` where it begins."""
+    """An entry or submenu as GRUB would list it. ``path`` names the file, ``line`` where it begins.
+
+    ``restricted``: where superusers are set, it asks for a name and a password.
+    """
 
     title: str
     id: str
@@ -76,6 +78,7 @@ class MenuEntry:
     line: int
     menu: Machine
     is_submenu: bool = False
+    restricted: bool = False
 
 
 @mutable
@@ -145,14 +148,12 @@ class Machine:
     def command(self, node: Node) -> bool:
         """Run one command."""
         name = node.name
-        if name == b"menuentry":
+        if name in (b"menuentry", b"submenu"):
             return self.menu_entry(node)
         if name == b"if":
             return self.branch(node)
         if name in (b"for", b"while", b"until"):
             return self.loop(node)
-        if name == b"submenu":
-            return self.menu_entry(node)
         if name == b"function":
             words = self.words(node)
             if words:
@@ -195,7 +196,9 @@ class Machine:
         title, identity = self.title_and_id(node)
         line = self.line_of(node)
         is_submenu = node.name == b"submenu"
-        self.items.append(MenuEntry(title, identity, node, self.script, self.path, line, self, is_submenu))
+        words = self.words(node)
+        restricted = "--unrestricted" not in words or any(word.partition("=")[0] == "--users" for word in words)
+        self.items.append(MenuEntry(title, identity, node, self.script, self.path, line, self, is_submenu, restricted))
         return True
 
     def submenu_env(self) -> dict[str, str]:

@@ -62,7 +62,7 @@ def test_detector_and_rules(files: dict[str, bytes]) -> None:
         detect(root)
         options = Options(("boot/*",), confidence="possible")
         plan = guestfix.make_plan(guestfix.open_guest(str(root)), guestfix.load_pack(), "aws-nitro", options)
-        assert [one.rule for one in plan.decisions if one.outcome == "failed"] == []
+        assert [(one.rule, one.because) for one in plan.decisions if one.outcome == "failed"] == []
         guestfix.dump_plan(plan)
 
 
