@@ -44,6 +44,7 @@ _OPTIONS = {
     "ext2": "EXT2_FS",
     "ext3": "EXT3_FS",
     "ext4": "EXT4_FS",
+    "hv_netvsc": "HYPERV_NET",
     "hv_storvsc": "HYPERV_STORAGE",
     "hv_vmbus": "HYPERV",
     "jfs": "JFS_FS",
@@ -57,7 +58,9 @@ _OPTIONS = {
     "virtio_pci": "VIRTIO_PCI",
     "virtio_scsi": "SCSI_VIRTIO",
     "vmw_pvscsi": "VMWARE_PVSCSI",
+    "vmxnet3": "VMXNET3",
     "xen_blkfront": "XEN_BLKDEV_FRONTEND",
+    "xen_netfront": "XEN_NETDEV_FRONTEND",
     "xfs": "XFS_FS",
 }
 """Kernel configuration symbols of the modules that matter, for kernels without modules.builtin (before 2.6.33)."""

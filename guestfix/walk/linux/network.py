@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.network import NETWORK_CARRIER, NETWORK_ENABLED
+from collections.abc import Iterable
+
+from guestfix.base.facts import Evidence, Finding
+from guestfix.catalog.facts.network import (
+    NETWORK_CARRIER,
+    NETWORK_ENABLED,
+    NETWORK_MANAGER,
+    NETWORK_PREDICTABLE_NAMES,
+    NETWORK_PRIMARY,
+)
+from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.catalog.records.network import Nic
-from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
+from guestfix.detect.files import read_small
+from guestfix.detect.network.managed import new_nic, refusals
+from guestfix.detect.network.state import PIN
+from guestfix.detect.system.initsystem import Services
+from guestfix.formats.network.nic import kernel_name
+from guestfix.walk import nicdriver
+from guestfix.walk.scene import Ground, Look, Scene, passes, unknown
+
+_WAITERS = {
+    "networkd": ("systemd-networkd-wait-online.service", 120),
+    "networkmanager": ("NetworkManager-wait-online.service", 60),
+}
+"""Who waits for the network before the boot goes on, and for how many seconds at most (the units' own defaults)."""
 
 
 def ground(scene: Scene) -> Ground:
@@ -17,9 +39,47 @@ def ground(scene: Scene) -> Ground:
         return unknown("whether the network is switched on at boot is not to be seen", *seen)
     if carrier.method == "dhcp" and (carrier.any_nic or not _bound(carrier)):
         return passes("a wired NIC asks DHCP for its address", *seen)
+    if carrier.method == "dhcp" and not carrier.bound_mac and (why := _kept_name(scene, carrier)):
+        return passes(f"the NIC called {carrier.name} asks DHCP for its address; {why.text}", *seen, why)
     if carrier.method == "dhcp":
         return unknown(f"a profile asks DHCP, for a NIC called {_name(carrier)} only", *seen)
     return unknown(f"the address is {carrier.method or 'not set'}, for a NIC called {_name(carrier)}", *seen)
+
+
+def check(scene: Scene) -> Iterable[Finding]:
+    """Find a driver that is missing or blocked, a NIC that nobody may manage, and what the boot waits for in vain."""
+    if scene.facts.value(OS_FAMILY) != "linux":
+        return
+    yield from nicdriver.check(scene)
+    device = new_nic(scene.facts, "", scene.target.nic)
+    carrier = scene.facts.value(NETWORK_PRIMARY)
+    if carrier is None or not _kept_name(scene, carrier):
+        for one in refusals(scene.guest, scene.facts, device):
+            summary = f"NetworkManager may not manage a wired NIC that is new: {one.text[:200]}"
+            yield Finding("GF-NETWORK-UNMANAGED", "warning", summary, (one.place,), outcome="unknown")
+    yield from _waits(scene)
+
+
+def _waits(scene: Scene) -> Iterable[Finding]:
+    unit, seconds = _WAITERS.get(scene.facts.value(NETWORK_MANAGER, ""), ("", 0))
+    if not unit or scene.facts.value(NETWORK_CARRIER) is None or ground(scene).outcome == "passes":
+        return
+    service = Services(scene.guest).find((unit,), ())
+    if service.state == "on":
+        summary = f"the boot waits up to {seconds} s for a network that may not come up"
+        place = Evidence(service.path, 0, unit)
+        yield Finding("GF-NETWORK-WAITS", "info", summary, (place,), outcome="waits", seconds=seconds)
+
+
+def _kept_name(scene: Scene, nic: Nic) -> Evidence | None:
+    """Return what gives the target's NIC the name of this one: a rule of ours, or a kernel whose names are kept."""
+    for number, line in enumerate((read_small(scene.guest, PIN) or b"").split(b"\n"), 1):
+        if not line.startswith(b"#") and f'NAME="{nic.name}"'.encode() in line:
+            return Evidence(PIN, number, "a rule gives it that name")
+    if scene.facts.value(NETWORK_PREDICTABLE_NAMES, True) is False and kernel_name(nic.name):
+        seen = scene.facts.evidence(NETWORK_PREDICTABLE_NAMES)
+        return Evidence(seen[0].path if seen else "/etc/udev/rules.d", 0, "the kernel's own names stay")
+    return None
 
 
 def _bound(carrier: Nic) -> bool:
@@ -30,4 +90,4 @@ def _name(carrier: Nic) -> str:
     return carrier.name or carrier.mac or "something else"
 
 
-LOOK = Look("network", "the network comes up", ground, nothing)
+LOOK = Look("network", "the network comes up", ground, check)
