@@ -210,3 +210,19 @@ def test_a_stanza_of_grub_legacy_that_is_locked_starts_without(tmp_path):
     guest = repaired(tmp_path / "g", known, "aws-nitro")
     assert "#\tlock\n" in guest.text("boot/grub/menu.lst") and "\npassword --md5" in guest.text("boot/grub/menu.lst")
     assert not guest.plan.blockers and not guest.again.changes
+
+
+@pytest.mark.parametrize(
+    ("setting", "word", "after"),
+    [
+        ("set rootpartition=/dev/sda2", "root=$rootpartition", f'set rootpartition="UUID={UUID}"'),
+        ('set part="/dev/sda2"', "root=${part}", f'set part="UUID={UUID}"'),
+        ("set words='root=/dev/sda2 ro'", "$words", f'set words="root=UUID={UUID} ro"'),
+    ],
+)
+def test_a_root_that_the_menu_keeps_in_a_variable(tmp_path, setting, word, after):
+    menu = f"set timeout=5\n{setting}\n" + entry("a", RELEASE, word)
+    guest = repaired(tmp_path / "g", files(**{"boot/grub/grub.cfg": menu}), "aws-nitro")
+    assert after in guest.text("boot/grub/grub.cfg") and word in guest.text("boot/grub/grub.cfg")
+    assert guest.step("root", after=False) == "stops" and guest.step("root") == "passes"
+    assert not guest.plan.blockers and not guest.again.changes

@@ -5,9 +5,10 @@ The places are the fact boot.sources; grub-mkconfig is never run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from guestfix.actions.boot.variables import rewrite_variables
 from guestfix.actions.workbench import Workbench
 from guestfix.base.bounds import MENU, SMALL_TEXT
 from guestfix.base.errors import EditError
@@ -66,6 +67,8 @@ def change_all(bench: Workbench, change: Change) -> None:
             here = _with_context(change, shared, one.path == MAIN_DEFAULTS or not has_main)
         try:
             after = argplaces.rewrite(one.src, one.form, here)
+            if one.form == "grubcfg":
+                after = rewrite_variables(after, here)
             if one.path == MAIN_DEFAULTS:
                 after = _add_assignment(after, here, shared)
         except EditError as error:
@@ -136,9 +139,26 @@ def set_devices(bench: Workbench) -> None:
         initrd=default is None or bool(default.initrd) or default.loader == "uki",
         gone=_gone(bench),
     )
+    before = {one.path: one.src for one in sources(bench) if one.form == "grubcfg"}
     change_all(bench, change)
+    _report_variables(bench, before, change)
     _report_devices(bench, change, default)
     _report_image(bench, default)
+
+
+def _report_variables(bench: Workbench, before: Mapping[str, bytes], change: Change) -> None:
+    """Tell which variables of a menu named devices; their entries are right only as they are evaluated."""
+    for path, src in before.items():
+        after = rewrite_variables(src, change)
+        lines = zip(src.splitlines(), after.splitlines(), strict=False) if after is not src else ()
+        for number, (old, new) in enumerate(lines, 1):
+            if old != new:
+                bench.find(
+                    "GF-BOOT-VARIABLE",
+                    "info",
+                    f"the menu takes a device from a variable: {shellvars.decode(old).strip()}",
+                    Evidence(path, number, shellvars.decode(old).strip()),
+                )
 
 
 def _gone(bench: Workbench) -> Callable[[str], bool]:
