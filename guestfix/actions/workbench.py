@@ -8,6 +8,7 @@ from guestfix.base.edit import Note
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import field, mutable
+from guestfix.base.secrets import masked
 from guestfix.pack.model import Target
 
 
@@ -29,6 +30,7 @@ class Workbench:
 
     def follow_up(self, text: str) -> None:
         """Record something that the administrator should do after the migration."""
+        text = masked(text)
         if text not in self.follow_ups:
             self.follow_ups.append(text)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypedDict, TypeVar, overload
 
 from guestfix.base.record import asdict, frozen, preset
+from guestfix.base.secrets import masked
 from guestfix.catalog.facts.kind import Asked, FactKind
 from guestfix.catalog.findings import RENAMED, kind_of
 
@@ -30,11 +31,17 @@ class Nothing:
 
 @frozen
 class Evidence:
-    """Where something was seen: guest path, 1-based line (0: the whole file), and the text there."""
+    """Where something was seen: guest path, 1-based line (0: the whole file), and the text there, without passwords."""
 
     path: str
     line: int = 0
     text: str = ""
+
+    def __post_init__(self) -> None:
+        """Hide passwords: evidence is there to be shown."""
+        shown = masked(self.text)
+        if shown is not self.text:
+            preset(self, "text", shown)
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path
@@ -148,6 +155,7 @@ class Finding:
         if not kind.allows(self.severity):
             raise ValueError(f"{self.code} can't be of the severity {self.severity!r}: it is {kind.severity}")
         preset(self, "code", RENAMED.get(self.code, self.code))
+        preset(self, "summary", masked(self.summary))
         if not self.remedy:
             preset(self, "remedy", kind.remedy)
 

@@ -76,7 +76,8 @@ class Volume:
     """A block device that can hold a filesystem: a partition, a logical volume, an md array.
 
     ``device`` is the name that the guest used on its old platform (``/dev/sda1``). ``unclean``: its filesystem
-    says that it was not unmounted (for NTFS: the volume's dirty flag).
+    says that it was not unmounted (for NTFS: the volume's dirty flag). ``lost``: a disk that it needs is not there,
+    such as one of its volume group, so that nothing can open it.
     """
 
     device: str
@@ -88,6 +89,7 @@ class Volume:
     partlabel: str | None = None
     size: int | None = None
     unclean: bool = False
+    lost: bool = False
 
 
 @frozen
@@ -105,10 +107,14 @@ class Disk:
 
 @frozen
 class Disks:
-    """All disks of a guest, in the order of the old platform, and the volumes that lie above partitions."""
+    """All disks of a guest, in the order of the old platform, and the volumes that lie above partitions.
+
+    ``read``: all of it was read from the disks themselves, so a label or UUID that is not given is not there either.
+    """
 
     disks: tuple[Disk, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    read: bool = False
 
     def all_volumes(self) -> tuple[Volume, ...]:
         """Return partitions first, in disk order, then the volumes above them."""

@@ -40,7 +40,7 @@ OPS: dict[str, str] = {
     "dracut.keep_drivers": "initramfs.conf:dracut_keep_drivers",
     "fstab.comment_unreadable": "storage.fstab:comment_unreadable",
     "fstab.disable": "storage.fstab:disable",
-    "fstab.guard_missing": "storage.fstab:guard_missing",
+    "fstab.guard_missing": "storage.missing:guard_missing",
     "fstab.network": "storage.fstab:network",
     "fstab.set_device": "storage.fstab:set_device",
     "grubdefault.set_default": "boot.grubdefault:set_default",

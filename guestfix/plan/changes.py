@@ -12,6 +12,7 @@ from guestfix.base.edit import Link, Splice
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import GuestFS, Meta
 from guestfix.base.overlay import BIG, Draft, Overlay
+from guestfix.base.secrets import masked
 from guestfix.base.text import one_line
 from guestfix.plan.labels import with_label
 from guestfix.plan.model import Change, new_chunks
@@ -139,7 +140,7 @@ def _file_bytes(before: str | None, old: bytes) -> bytes:
 
 
 def unified(path: str, old: bytes, new: bytes, *, existed: bool = True, remains: bool = True) -> str:
-    """Return a unified diff with a/ and b/ prefixes; for binary content, its sizes."""
+    """Return a unified diff with a/ and b/ prefixes, passwords hidden; for binary content, its sizes."""
     path = one_line(path)
     if b"\0" in old[:8192] or b"\0" in new[:8192]:
         return f"binary file {path}: {len(old)} bytes before, {len(new)} after\n"
@@ -149,7 +150,7 @@ def unified(path: str, old: bytes, new: bytes, *, existed: bool = True, remains:
         lines: Iterable[str] = _diff_in_one_pass(before, after, *names)
     else:
         lines = difflib.unified_diff(before, after, *names)
-    return "".join(_shown(_ended(lines)))
+    return "".join(line[:1] + masked(line[1:]) for line in _shown(_ended(lines)))
 
 
 def _shown(lines: Iterable[str]) -> Iterator[str]:

@@ -5,36 +5,58 @@ from __future__ import annotations
 from typing import Literal
 
 from guestfix.base.patterns import regex
-from guestfix.catalog.facts.storage import DISKS_COMPLETE, DISKS_KNOWN, DISKS_SPECS, DISKS_TAGGED, DISKS_UUID_BY_DEVICE
+from guestfix.catalog.facts.kind import FactKind
+from guestfix.catalog.facts.storage import (
+    DISKS_COMPLETE,
+    DISKS_DOUBTFUL,
+    DISKS_KNOWN,
+    DISKS_OLD_NAMES,
+    DISKS_SPECS,
+    DISKS_TAGGED,
+    DISKS_UUID_BY_DEVICE,
+)
 from guestfix.formats.storage import devices
+from guestfix.formats.storage.known import Known, known
 from guestfix.walk.scene import Scene
 
 Answer = Literal["yes", "no", "unknown"]
 
+OLD = "that name comes from the old hardware"
+
 _KERNEL_NAME = regex(r"/dev/(sd|hd|vd|xvd|nvme)(?:[a-z]+|[0-9]+n[0-9]+p?)[0-9]*")
 
 
-def answers(scene: Scene, name: str) -> tuple[Answer, str]:
-    """Tell whether a volume answers to this name on the target, and why, as the end of a sentence."""
+def answers(scene: Scene, name: str, doubtful: FactKind[list[str]] = DISKS_DOUBTFUL) -> tuple[Answer, str]:
+    """Tell whether a volume answers to this name on the target, and why, as the end of a sentence.
+
+    ``doubtful`` is the fact with the names that can't be told: ``disks.unclaimed`` for an entry of fstab.
+    """
     name = devices.normal(name)
     kernel = _KERNEL_NAME.fullmatch(name)
     if kernel:
         return _by_kernel(scene, name, kernel[1])
+    names = known_to(scene, doubtful)
     if not scene.facts.value(DISKS_KNOWN):
-        return ("no", "that name comes from the old hardware") if devices.is_unstable(name) else _undescribed()
-    wanted = devices.tag(name) or name
-    if wanted in devices.known_tags(scene.facts.value(DISKS_SPECS, [])):
-        return "yes", "a volume of the guest answers to it"
-    if devices.is_unstable(name):
-        return "no", "that name comes from the old hardware"
-    whole = scene.facts.value(DISKS_COMPLETE if devices.is_layered(name) else DISKS_TAGGED)
-    whole = whole and ("=" not in wanted or _is_told(scene, wanted.partition("=")[0]))
-    return ("no", "no volume of the guest answers to it") if whole else ("unknown", "its volume was not described")
+        return ("no", OLD) if names.is_old(name) else _undescribed()
+    answer = names.answer(name)
+    if answer == "yes" or (answer == "unnamed" and devices.is_unstable(name)):
+        return ("no", OLD) if names.is_old(name) else ("yes", "a volume of the guest answers to it")
+    if names.is_old(name):
+        return "no", OLD
+    absent: tuple[Answer, str] = "no", "no volume of the guest answers to it"
+    return absent if answer == "absent" else ("unknown", "its volume was not described")
 
 
-def _is_told(scene: Scene, key: str) -> bool:
-    """Tell whether the description gives this key at all: one that it leaves out is unknown, not absent."""
-    return any(spec.startswith(f"{key}=") for spec in scene.facts.value(DISKS_SPECS, []))
+def known_to(scene: Scene, doubtful: FactKind[list[str]] = DISKS_DOUBTFUL) -> Known:
+    """Return what is known of the guest's volumes; ``doubtful`` is the fact with the names that can't be told."""
+    return known(
+        scene.facts.value(DISKS_UUID_BY_DEVICE, {}),
+        scene.facts.value(DISKS_SPECS, []),
+        bool(scene.facts.value(DISKS_TAGGED)),
+        bool(scene.facts.value(DISKS_COMPLETE)),
+        scene.facts.value(doubtful, []),
+        scene.facts.value(DISKS_OLD_NAMES, []),
+    )
 
 
 def _undescribed() -> tuple[Answer, str]:

@@ -106,6 +106,7 @@ def test_names_of_volumes_on_the_target(name, answer, says):
         disks__known=True,
         disks__tagged=True,
         disks__complete=True,
+        disks__doubtful=["PARTUUID=*", "LABEL=*"],
         disks__specs=["UUID=ab", "/dev/mapper/vg-root", "/dev/nvme0n1p1"],
         disks__uuid_by_device={"/dev/nvme0n1p1": "UUID=ab"},
     )

@@ -18,9 +18,12 @@ from guestfix.base.record import frozen
 from guestfix.catalog.facts.boot import BOOT_DEFAULT, BOOT_SOURCES
 from guestfix.catalog.facts.storage import (
     DISKS_COMPLETE,
+    DISKS_DOUBTFUL,
     DISKS_KNOWN,
+    DISKS_OLD_NAMES,
     DISKS_PARTUUID_BY_DEVICE,
     DISKS_SPECS,
+    DISKS_TAGGED,
     DISKS_UUID_BY_DEVICE,
 )
 from guestfix.catalog.facts.system import KERNEL_DEFAULT, SYSTEM_INITRAMFS
@@ -31,6 +34,7 @@ from guestfix.formats.boot import argplaces, cmdline
 from guestfix.formats.boot.cmdline import ArgLine, Change, Rewrite
 from guestfix.formats.boot.entry import release_in
 from guestfix.formats.storage import devices
+from guestfix.formats.storage.known import Known, known
 
 UDEV_LINKS = "mkinitrd-suse"
 """The maker of initramfs images that know devices by their udev links."""
@@ -58,10 +62,10 @@ def sources(bench: Workbench) -> Iterator[Source]:
 
 def change_all(bench: Workbench, change: Change) -> None:
     """Do one change to the arguments in every source. A source without room for it becomes a finding."""
-    known = list(sources(bench))
-    shared = _words_of_defaults(known)
-    has_main = any(one.path == MAIN_DEFAULTS for one in known)
-    for one in known:
+    every = list(sources(bench))
+    shared = _words_of_defaults(every)
+    has_main = any(one.path == MAIN_DEFAULTS for one in every)
+    for one in every:
         here = change
         if one.form == "default":
             here = _with_context(change, shared, one.path == MAIN_DEFAULTS or not has_main)
@@ -138,6 +142,7 @@ def set_devices(bench: Workbench) -> None:
         udev_links=facts.value(SYSTEM_INITRAMFS) == UDEV_LINKS,
         initrd=default is None or bool(default.initrd) or default.loader == "uki",
         gone=_gone(bench),
+        is_old=_names(bench).is_old,
     )
     before = {one.path: one.src for one in sources(bench) if one.form == "grubcfg"}
     change_all(bench, change)
@@ -161,17 +166,37 @@ def _report_variables(bench: Workbench, before: Mapping[str, bytes], change: Cha
                 )
 
 
+def _names(bench: Workbench) -> Known:
+    """Return what is known of the guest's volumes."""
+    value = bench.facts.value
+    told = bool(value(DISKS_KNOWN)) and bool(value(DISKS_TAGGED)), bool(value(DISKS_COMPLETE))
+    names = value(DISKS_DOUBTFUL, []), value(DISKS_OLD_NAMES, [])
+    return known(value(DISKS_UUID_BY_DEVICE, {}), value(DISKS_SPECS, []), *told, *names)
+
+
 def _gone(bench: Workbench) -> Callable[[str], bool]:
-    """Return a test for swap devices that no volume of the guest answers to."""
-    specs = bench.facts.value(DISKS_SPECS, [])
-    complete = bool(bench.facts.value(DISKS_KNOWN) and bench.facts.value(DISKS_COMPLETE))
-    table = bench.facts.value(DISKS_UUID_BY_DEVICE, {})
-    return lambda value: bootargs.is_gone(value, table, specs, complete)
+    """Return a test for names, or a volume group's pattern, that no volume of the guest answers to."""
+    names = _names(bench)
+
+    def gone(name: str) -> bool:
+        if name.endswith("/*"):
+            above = [one for one in names.specs if devices.is_layered(one)]
+            return names.complete and bool(above) and not any(devices.matches(one, name) for one in above)
+        return bool(name) and names.is_gone(name)
+
+    return gone
 
 
 def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: MenuEntry | None) -> None:
     for word in change.removed:
         bench.follow_up(f"{word} was removed from the kernel arguments: that swap volume did not come along")
+    for word in change.stale:
+        bench.find(
+            "GF-BOOT-STALE-VOLUME",
+            "warning",
+            f"{word} was removed from the kernel arguments: the boot would wait for a volume that did not come along",
+            *_places(bench, word),
+        )
     booted = default.args if default else ()
     for word in change.unresolved:
         vital = word.startswith("root=") and word in booted

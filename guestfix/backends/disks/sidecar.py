@@ -12,8 +12,8 @@ from guestfix.base.record import asdict
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import MAX_BYTES, Node, parse
 
-FORMAT = 2
-VOLUME_KEYS = ("device", "aliases", "fstype", "uuid", "label", "partuuid", "partlabel", "size", "unclean")
+FORMAT = 3
+VOLUME_KEYS = ("device", "aliases", "fstype", "uuid", "label", "partuuid", "partlabel", "size", "unclean", "lost")
 DISK_KEYS = ("device", "size", "table", "partitions")
 
 
@@ -89,9 +89,9 @@ def _volume(reader: Reader, places: Places) -> Volume:
     device = _device(reader, places)
     aliases = reader.texts("aliases")
     names = {name: reader.text(name, "") or None for name in ("fstype", "uuid", "label", "partuuid", "partlabel")}
-    unclean = reader.text("unclean", "no", one_of=("yes", "no")) == "yes"
+    unclean, lost = (reader.text(key, "no", one_of=("yes", "no")) == "yes" for key in ("unclean", "lost"))
     places += [(name, reader.keys["aliases"]) for name in aliases]
-    return Volume(device, aliases, size=reader.number("size"), unclean=unclean, **names)
+    return Volume(device, aliases, size=reader.number("size"), unclean=unclean, lost=lost, **names)
 
 
 def _device(reader: Reader, places: Places) -> str:

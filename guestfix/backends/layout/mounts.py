@@ -11,6 +11,7 @@ from typing import Protocol
 
 from guestfix.backends.damage import REPAIR
 from guestfix.backends.layout.fstab import fstab_entries
+from guestfix.backends.layout.given import family_elsewhere, name_arrays
 from guestfix.backends.layout.system import system_of
 from guestfix.backends.layout.windows import system_partitions
 from guestfix.backends.volumes.block import CURES, told
@@ -49,7 +50,8 @@ class Part:
     """A block device of the guest. ``disk`` and ``number`` are set for partitions (and 0 for a whole disk).
 
     ``names`` are the names of volumes above partitions; ``key`` is the backend's own handle. ``snapshot``: a
-    logical volume that was made from another one, and so has that one's UUID and label.
+    logical volume that was made from another one, and so has that one's UUID and label. ``lost``: a disk that it lies
+    on is not there.
     """
 
     key: int
@@ -63,6 +65,7 @@ class Part:
     type: str = ""
     problem: str = ""
     snapshot: bool = False
+    lost: bool = False
 
 
 @frozen
@@ -166,7 +169,8 @@ def lay_out(
         why = [*problems, *filter(None, failed)]
         raise _nothing(parts, _named(parts, len(disks), ""), why, REPAIR if failed else _ALL)
     root = _choose(roots, parts, disks, wanted)
-    names = _named(parts, len(disks), family_of(root.fstab) or _family_elsewhere(view(root.part, root.subvolume)))
+    names = _named(parts, len(disks), family_of(root.fstab) or family_elsewhere(view(root.part, root.subvolume)))
+    name_arrays(names, parts, view(root.part, root.subvolume))
     mounts, missing = _mounts(root, parts, names, view)
     return Layout(root, mounts, _disks(disks, parts, names), names, missing)
 
@@ -319,18 +323,6 @@ def _named(parts: Sequence[Part], disks: int, family: str) -> Names:
     return names
 
 
-def _family_elsewhere(view: View | None) -> str:
-    for path in ("/boot/grub/device.map", "/boot/grub2/device.map", "/etc/crypttab", "/boot/grub/menu.lst"):
-        try:
-            text = view.read(path) if view is not None and view.stat(path) else b""
-        except GuestError:
-            continue
-        found = family_of(text)
-        if found:
-            return found
-    return ""
-
-
 def _mounts(root: Root, parts: Sequence[Part], names: Names, view: ViewOf) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
     by_key = {part.key: part for part in parts}
     found = {"/": Mount("/", root.part, root.subvolume)}
@@ -381,7 +373,7 @@ def _disks(disks: Sequence[DiskInfo], parts: Sequence[Part], names: Names) -> Di
         table = "ldm" if dynamic else disk.table or None
         whole.append(Disk(disk_names(index, 0, family)[0], disk.size, table, volumes))
     above = tuple(_volume(part, names) for part in parts if part.disk < 0 or not part.number)
-    return Disks(tuple(whole), above)
+    return Disks(tuple(whole), above, read=True)
 
 
 def _volume(part: Part, names: Names) -> Volume:
@@ -397,4 +389,5 @@ def _volume(part: Part, names: Names) -> Volume:
         part.partlabel,
         part.size or None,
         probe.unclean,
+        part.lost,
     )

@@ -85,7 +85,7 @@ class Appliance:
         for device in self.g.list_md_devices():
             uuid = str(self.g.md_detail(device).get("uuid", "")).replace(":", "")
             found = by_uuid.get(uuid) or next(iter(by_uuid.values()), None)
-            names = md_names(found.name, found.number, unnamed) if found else (device,)
+            names = md_names(found.name, found.number, unnamed, found.uuid) if found else (device,)
             unnamed -= 1 if f"/dev/md{unnamed}" in names else 0
             self._add_device(device, names)
 

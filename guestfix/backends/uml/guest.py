@@ -167,7 +167,7 @@ def disks_in(data: dict[str, Any]) -> Disks:
         Disk(one["device"], one["size"], one["table"], tuple(_volume(part) for part in one["partitions"]))
         for one in data["disks"]
     )
-    return Disks(disks, tuple(_volume(one) for one in data["volumes"]))
+    return Disks(disks, tuple(_volume(one) for one in data["volumes"]), read=True)
 
 
 def _volume(data: dict[str, Any]) -> Volume:

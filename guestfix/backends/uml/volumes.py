@@ -112,7 +112,7 @@ class Devices:
                 continue
             seen.add(holder)
             member = read_member(FileBlock(device))
-            names = md_names(member.name, member.number, unnamed)
+            names = md_names(member.name, member.number, unnamed, member.uuid)
             unnamed -= 1 if f"/dev/md{unnamed}" in names else 0
             self._add(f"/dev/{holder}", Part(0, names=names))
         if not seen:
@@ -131,17 +131,19 @@ class Devices:
         code, _, said = _run(program, "vgchange", "-ay", "--config", _LVM_CONFIG)
         if code:
             self.problems.append(f"a volume group does not activate: {' '.join(said.split())[:300]}")
-        fields = "vg_name,lv_name,lv_size,lv_active,origin"
+        fields = "vg_name,lv_name,lv_size,lv_active,origin,vg_uuid,lv_uuid"
         _, rows, _ = _run(
             program, "lvs", "--config", _LVM_CONFIG, "--noheadings", "--nosuffix", "--units", "b", "--separator", "|",
             "-o", fields,
         )  # fmt: skip
         for row in rows.splitlines():
-            group, name, size, active, origin = (row.strip().split("|") + [""] * 4)[:5]
-            names = lvm_names(group, name)
+            group, name, size, active, origin, *ids = (row.strip().split("|") + [""] * 6)[:7]
+            names = lvm_names(group, name, "".join(ids))
             problem = "" if active == "active" else f"the logical volume {group}/{name} does not activate"
             room = int(size) if size.isdecimal() else 0
-            self._add(names[0], Part(0, names=names, size=room, problem=problem, snapshot=bool(origin)))
+            self._add(
+                names[0], Part(0, names=names, size=room, problem=problem, snapshot=bool(origin), lost=bool(problem))
+            )
 
     def release(self) -> None:
         """Deactivate LVM and stop RAID arrays, so that their metadata is written out."""

@@ -74,7 +74,7 @@ class Volumes:
         self.problems += problems
         unnamed = 127
         for member, block, problem in found:
-            names = md_names(member.name, member.number, unnamed)
+            names = md_names(member.name, member.number, unnamed, member.uuid)
             unnamed -= 1 if f"/dev/md{unnamed}" in names else 0
             self._add(block, Part(0, names=names, size=member.size, problem=problem))
 
@@ -82,8 +82,9 @@ class Volumes:
         found, problems = logical_volumes(self._members("LVM2_member"))
         self.problems += problems
         for volume in found:
-            names = lvm_names(volume.group, volume.name)
-            self._add(volume.block, Part(0, names=names, size=volume.size, problem=volume.problem))
+            names = lvm_names(volume.group, volume.name, volume.ids)
+            part = Part(0, names=names, size=volume.size, problem=volume.problem, lost=volume.lost)
+            self._add(volume.block, part)
 
     # filesystems
 

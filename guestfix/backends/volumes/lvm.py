@@ -16,13 +16,22 @@ MAX_DEPTH = 16
 
 @frozen
 class Logical:
-    """One logical volume; ``block`` is None where it can't be read, and ``problem`` says why."""
+    """One logical volume; ``block`` is None where it can't be read, and ``problem`` says why.
+
+    ``ids`` are the UUIDs of its group and its own without their hyphens; ``lost``: a disk of it is not there.
+    """
 
     group: str
     name: str
     size: int
     block: Block | None
     problem: str = ""
+    ids: str = ""
+    lost: bool = False
+
+
+class MissingDisk(DiskError):
+    """A disk that a volume lies on is not there."""
 
 
 class Pieces(Window):
@@ -199,10 +208,11 @@ class _Group:
                 problem = told(f"a snapshot of {parts[0].get('origin')}; {ELSEWHERE}", BACKEND)
                 yield Logical(self.name, str(parts[0].get("cow_store")), size, None, problem)
                 continue
+            ids = "".join(str(tree.get("id", "")).replace("-", "") for tree in (self.tree, volume))
             try:
-                yield Logical(self.name, name, size, self.open(name, 0))
+                yield Logical(self.name, name, size, self.open(name, 0), "", ids)
             except DiskError as error:
-                yield Logical(self.name, name, size, None, error.what)
+                yield Logical(self.name, name, size, None, error.what, ids, isinstance(error, MissingDisk))
 
     def open(self, name: str, depth: int) -> Block:
         """Return a volume's data. DiskError where a disk is missing or its type is not understood."""
@@ -252,7 +262,9 @@ class _Group:
             physical = _section(self.physical, name)
             block = self.blocks.get(str(physical.get("id", "")))
             if block is None:
-                raise DiskError(f"a disk of the volume group {self.name} is missing: {name} ({physical.get('device')})")
+                raise MissingDisk(
+                    f"a disk of the volume group {self.name} is missing: {name} ({physical.get('device')})"
+                )
             return block, _number(physical, "pe_start") * 512 + first * self.extent
         return self.open(name, depth + 1), first * self.extent
 

@@ -26,6 +26,12 @@ class Member:
     layout: int
     block: Block
 
+    @property
+    def uuid(self) -> str:
+        """The array's UUID as mdadm writes it; in version 0.90 each of its words is kept with its last byte first."""
+        words = [self.array[at : at + 4] for at in range(0, 16, 4)]
+        return ":".join((word[::-1] if self.number >= 0 else word).hex() for word in words)
+
 
 def read_member(block: Block) -> Member:
     """Read a RAID superblock of version 0.90 or 1.x. DiskError where there is none that is whole."""

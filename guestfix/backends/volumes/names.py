@@ -36,24 +36,29 @@ def disk_names(index: int, number: int, family: str) -> tuple[str, ...]:
     return (partition_name(disk, number) if number else disk,)
 
 
-def lvm_names(group: str, name: str) -> tuple[str, ...]:
-    """Return a logical volume's names, the device-mapper one first (hyphens are doubled there)."""
+def lvm_names(group: str, name: str, ids: str = "") -> tuple[str, ...]:
+    """Return a logical volume's names, the device-mapper one first (hyphens are doubled there).
+
+    ``ids`` are the UUIDs of its group and its own, one after the other, of which udev makes a link.
+    """
     both = "-".join(part.replace("-", "--") for part in (group, name))
-    return (f"/dev/mapper/{both}", f"/dev/{group}/{name}")
+    link = (f"/dev/disk/by-id/dm-uuid-LVM-{ids.replace('-', '')}",) if ids else ()
+    return (f"/dev/mapper/{both}", f"/dev/{group}/{name}", f"/dev/disk/by-id/dm-name-{both}", *link)
 
 
-def md_names(name: str, number: int, unnamed: int) -> tuple[str, ...]:
+def md_names(name: str, number: int, unnamed: int, uuid: str = "") -> tuple[str, ...]:
     """Return a RAID array's names: from its number (0.90), or its name in the superblock (``host:0``, ``root``).
 
-    ``unnamed`` is the number that the kernel gives it where the name is none: 127 and down.
+    ``unnamed`` is the number that the kernel gives it where the name is none: 127 and down. ``uuid`` is the array's.
     """
+    link = (f"/dev/disk/by-id/md-uuid-{uuid}",) if uuid else ()
     if number >= 0:
-        return (f"/dev/md{number}", f"/dev/md/{number}")
+        return (f"/dev/md{number}", f"/dev/md/{number}", *link)
     short = name.rpartition(":")[2]
-    if short.isdecimal() and len(short) < 4:
-        return (f"/dev/md{int(short)}", f"/dev/md/{short}", f"/dev/md/{name}", f"/dev/disk/by-id/md-name-{name}")
     named = (f"/dev/md/{short}", f"/dev/md/{name}", f"/dev/disk/by-id/md-name-{name}") if short else ()
-    return tuple(dict.fromkeys((*named, f"/dev/md{unnamed}")))
+    if short.isdecimal() and len(short) < 4:
+        return (f"/dev/md{int(short)}", *named, *link)
+    return tuple(dict.fromkeys((*named, f"/dev/md{unnamed}", *link)))
 
 
 def spec_names(probe: Probe | None, partuuid: str | None, partlabel: str | None) -> tuple[str, ...]:
@@ -93,6 +98,11 @@ class Names:
         """Record the tags and links that name a volume."""
         for spec in specs:
             self._by_name.setdefault(_folded(spec), key)
+
+    def also(self, key: int, name: str) -> None:
+        """Record one more device name of a volume, unless another one has it."""
+        if self._by_name.setdefault(name, key) == key and name not in self._names[key]:
+            self._names[key] += (name,)
 
     def primary(self, key: int) -> str:
         """Return the main device name."""

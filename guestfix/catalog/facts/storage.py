@@ -7,13 +7,16 @@ from guestfix.catalog.records.storage import Mount
 
 # fmt: off
 DISKS_COMPLETE = flag("disks.complete", "the description names all volumes that the guest has", "storage.disks")
+DISKS_DOUBTFUL = texts("disks.doubtful", "patterns of names that a volume may have unsaid", "storage.disks")
 DISKS_FSTYPE_BY_SPEC = table("disks.fstype_by_spec", "each volume's filesystem, by UUID= and PARTUUID=",
     "storage.disks")
 DISKS_KNOWN = flag("disks.known", "somebody described the guest's disks, or they were read", "storage.disks")
+DISKS_OLD_NAMES = texts("disks.old_names", "patterns of names that files make of the old disks", "storage.disks")
 DISKS_PARTUUID_BY_DEVICE = table("disks.partuuid_by_device", "each partition's PARTUUID, by device name",
     "storage.disks")
 DISKS_SPECS = texts("disks.specs", "every name that a volume has in this guest, globs among them", "storage.disks")
 DISKS_TAGGED = flag("disks.tagged", "the description has UUIDs, so one that is not in it is missing", "storage.disks")
+DISKS_UNCLAIMED = texts("disks.unclaimed", "the same, of volumes that fstab mounts by no other name", "storage.disks")
 DISKS_UUID_BY_DEVICE = table("disks.uuid_by_device", "each volume's UUID= by every device name it has",
     "storage.disks")
 FSTAB_ENTRIES = records("fstab.entries", Mount, "the entries of /etc/fstab", "storage.fstab")

@@ -18,13 +18,15 @@ from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.catalog.facts.storage import (
     DISKS_COMPLETE,
+    DISKS_DOUBTFUL,
     DISKS_FSTYPE_BY_SPEC,
     DISKS_KNOWN,
+    DISKS_OLD_NAMES,
     DISKS_PARTUUID_BY_DEVICE,
     DISKS_SPECS,
     DISKS_UUID_BY_DEVICE,
 )
-from guestfix.editors.boot.args import DEVICE_ARGUMENTS, DeviceChange, is_gone
+from guestfix.editors.boot.args import DEVICE_ARGUMENTS, DeviceChange
 from guestfix.editors.initramfs import resume
 from guestfix.editors.storage import crypttab, fstab
 from guestfix.formats import shellvars
@@ -32,6 +34,7 @@ from guestfix.formats.boot import argplaces
 from guestfix.formats.boot.cmdline import ArgLine, Rewrite, name_of, value_of
 from guestfix.formats.initramfs.image import Image
 from guestfix.formats.storage import devices
+from guestfix.formats.storage.known import known
 
 Outcome = Literal["", "waits", "stops"]
 
@@ -76,13 +79,15 @@ class _Disks:
     types: dict[str, str]
     specs: list[str]
     complete: bool
+    doubtful: list[str]
+    old: list[str]
 
     def gone(self, name: str) -> bool:
         """Tell whether a name means nothing on the target: no volume that is known answers to it."""
         if not self.known:
             return False
         unstable = devices.is_unstable(name) and devices.resolve(name, self.table) is None
-        return unstable or is_gone(name, self.table, self.specs, self.complete)
+        return unstable or known(self.table, self.specs, True, self.complete, self.doubtful, self.old).is_gone(name)
 
 
 def stored(facts: Facts, image: Image, args: Sequence[str], root: str) -> list[Stored]:
@@ -94,6 +99,8 @@ def stored(facts: Facts, image: Image, args: Sequence[str], root: str) -> list[S
         dict(facts.value(DISKS_FSTYPE_BY_SPEC, {})),
         list(facts.value(DISKS_SPECS, [])),
         bool(facts.value(DISKS_COMPLETE)),
+        list(facts.value(DISKS_DOUBTFUL, [])),
+        list(facts.value(DISKS_OLD_NAMES, [])),
     )
     found: list[Stored] = []
     for name, src in sorted(image.files.items()):

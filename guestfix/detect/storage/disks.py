@@ -3,7 +3,10 @@
 Facts: disks.known, disks.uuid_by_device (device name or alias to ``UUID=...``; ``PARTUUID=...`` where two
 volumes have the same UUID), disks.partuuid_by_device, disks.fstype_by_spec, disks.specs (all that the
 volumes answer to), disks.tagged (each volume is described with what it holds, so that a tag that none of
-them has can be called missing), disks.complete (the volumes above partitions are described too).
+them has can be called missing), disks.complete (the volumes above partitions are described too), disks.doubtful
+(patterns of names that a volume may have though the description does not say so), disks.old_names (patterns of names
+that the guest's own configuration makes of the old hardware), disks.unclaimed (of the doubtful ones, those that a
+volume may have which no entry of fstab names otherwise).
 """
 
 from __future__ import annotations
@@ -13,17 +16,23 @@ from collections.abc import Iterator
 
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
-from guestfix.base.guest import Disk, Disks, GuestFS, Volume
-from guestfix.base.patterns import regex
+from guestfix.base.guest import Disks, GuestFS, Volume
 from guestfix.catalog.facts.storage import (
     DISKS_COMPLETE,
+    DISKS_DOUBTFUL,
     DISKS_FSTYPE_BY_SPEC,
     DISKS_KNOWN,
+    DISKS_OLD_NAMES,
     DISKS_PARTUUID_BY_DEVICE,
     DISKS_SPECS,
     DISKS_TAGGED,
+    DISKS_UNCLAIMED,
     DISKS_UUID_BY_DEVICE,
 )
+from guestfix.catalog.facts.system import OS_FAMILY
+from guestfix.detect.storage.stems import numbered
+from guestfix.detect.storage.used import Used, names_in_use
+from guestfix.formats.storage import devices
 from guestfix.pack.model import Target
 
 MEMBERS = frozenset(
@@ -31,7 +40,9 @@ MEMBERS = frozenset(
 )
 """What blkid(8) calls a partition whose content is a part or the container of another volume."""
 
-_PART = regex(r"p?([0-9]+)\Z")
+_LOCKED = ("crypto_LUKS", "BitLocker")
+"""What is not opened, so that what is in it can't be seen."""
+
 _MAX_VOLUMES = 4096
 
 
@@ -42,22 +53,36 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     except GuestError:
         disks = None
     facts.put(DISKS_KNOWN, disks is not None)
-    volumes = list((disks or Disks()).all_volumes()[:_MAX_VOLUMES])
+    volumes = [one for one in (disks or Disks()).all_volumes()[:_MAX_VOLUMES] if not one.lost]
     twice = _shared_uuids(volumes)
     specs = {volume.device: _spec_of(volume, twice) for volume in volumes}
     table = {name: spec for volume in volumes if (spec := specs[volume.device]) for name in _names(volume)}
     table |= {name: specs[device] for name, device in _other_names(disks or Disks()) if specs.get(device)}
+    more = Used(table, {})
+    if facts.value(OS_FAMILY) == "linux":
+        every = {spec for one in volumes for spec in _answers(one)}
+        more = names_in_use(guest, disks or Disks(), volumes, specs, table, every)
+    table = dict(more.table)
     facts.put(DISKS_UUID_BY_DEVICE, table)
-    facts.put(DISKS_PARTUUID_BY_DEVICE, _partuuids(volumes))
+    facts.put(DISKS_PARTUUID_BY_DEVICE, {**_partuuids(volumes), **more.partuuids})
     facts.put(DISKS_FSTYPE_BY_SPEC, {specs[v.device]: v.fstype for v in volumes if specs[v.device] and v.fstype})
-    facts.put(DISKS_SPECS, sorted({spec for volume in volumes for spec in _answers(volume)} | set(table)))
+    every = {spec for volume in volumes for spec in _answers(volume)} | set(table) | more.answering
+    facts.put(DISKS_SPECS, sorted(every))
     facts.put(DISKS_TAGGED, disks is not None and all(map(_is_described, volumes)))
     facts.put(DISKS_COMPLETE, disks is not None and _is_complete(disks))
-    return [_same_uuid(uuid, volumes) for uuid in sorted(twice)]
+    facts.put(DISKS_DOUBTFUL, sorted(more.doubtful))
+    facts.put(DISKS_UNCLAIMED, sorted(more.unclaimed))
+    facts.put(DISKS_OLD_NAMES, sorted(set(more.old)))
+    return [*(_same_uuid(uuid, volumes) for uuid in sorted(twice)), *more.findings]
 
 
 def _names(volume: Volume) -> tuple[str, ...]:
-    return (volume.device, *volume.aliases)
+    """Return every device name of a volume, those too that follow from another one."""
+    given = (volume.device, *volume.aliases)
+    found = [name for one in given for name in (one, *devices.implied(one))]
+    if volume.fstype == "LVM2_member" and volume.uuid:
+        found.append(f"/dev/disk/by-id/lvm-pv-uuid-{volume.uuid}")
+    return tuple(dict.fromkeys(found))
 
 
 def _shared_uuids(volumes: list[Volume]) -> set[str]:
@@ -91,6 +116,8 @@ def _is_described(volume: Volume) -> bool:
 def _is_complete(disks: Disks) -> bool:
     """Tell whether a volume above partitions that isn't listed can be taken for absent."""
     kinds = [part.fstype for disk in disks.disks for part in disk.partitions]
+    if disks.read and any(volume.fstype in _LOCKED for volume in disks.all_volumes()):
+        return False
     return bool(disks.volumes) or not any(kind is None or kind in MEMBERS for kind in kinds)
 
 
@@ -108,13 +135,6 @@ def _same_uuid(uuid: str, volumes: list[Volume]) -> Finding:
 def _other_names(disks: Disks) -> Iterator[tuple[str, str]]:
     """Yield patterns with the device they stand for: a single disk is meant by every by-id and by-path name."""
     if len(disks.disks) == 1:
-        for part, number in _numbered(disks.disks[0]):
+        for part, number in numbered(disks.disks[0]):
             yield f"/dev/disk/by-id/*-part{number}", part.device
             yield f"/dev/disk/by-path/*-part{number}", part.device
-
-
-def _numbered(disk: Disk) -> Iterator[tuple[Volume, str]]:
-    for part in disk.partitions:
-        match = _PART.match(part.device.removeprefix(disk.device))
-        if match and part.device.startswith(disk.device):
-            yield part, match[1]

@@ -12,6 +12,7 @@ from guestfix.base.bounds import MOUNT_TABLE
 from guestfix.base.errors import GuestError, NotFound
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
+from guestfix.base.secrets import masked
 from guestfix.catalog.facts.storage import DISKS_UUID_BY_DEVICE, FSTAB_ENTRIES, FSTAB_INIT, FSTAB_READABLE
 from guestfix.catalog.facts.system import OS_FAMILY, SYSTEM_INIT
 from guestfix.catalog.records.storage import Mount
@@ -69,7 +70,7 @@ def find_init(guest: GuestFS, facts: Facts) -> str:
 
 
 def _text(value: str) -> str:
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return masked(value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def _mount(entry: Entry) -> Mount:

@@ -25,22 +25,29 @@ REPORTED_ARGUMENTS = ("cryptdevice", "cryptkey", "journal_async_commit_dev", "rd
 _NUMBERS = regex(r"(?:0x)?[0-9a-fA-F]{3,4}\Z|\d+:\d+\Z")
 
 
-def is_gone(value: str, table: Mapping[str, str], specs: Sequence[str], complete: bool) -> bool:
-    """Tell whether a device or tag names a volume that did not come along; never without ``complete`` knowledge."""
-    if not complete or devices.resolve(value, table):
-        return False
-    known = devices.known_tags(specs)
-    if devices.is_layered(value) and not any(devices.is_layered(spec) for spec in known):
-        return False
-    named = devices.tag(value)
-    return (named or devices.normal(value)) not in known and (bool(named) or value.startswith("/dev/"))
+STACKED = ("rd.lvm.lv", "rd.lvm.vg", "rd.luks.uuid", "rd.luks.name", "rd.md.uuid", "rd_LVM_LV", "rd_LVM_VG")
+"""Arguments that make dracut open a volume, and wait for it until it gives up (dracut.cmdline(7))."""
+
+
+def stacked(name: str, value: str) -> str:
+    """Return the name of the volume that such an argument opens: a device, a tag, for a group a pattern of devices."""
+    if name in ("rd.lvm.lv", "rd_LVM_LV"):
+        return f"/dev/{value}" if value.count("/") == 1 else ""
+    if name in ("rd.lvm.vg", "rd_LVM_VG"):
+        return f"/dev/{value}/*" if value and "/" not in value else ""
+    if name == "rd.md.uuid":
+        digits = "".join(letter for letter in value.lower() if letter in "0123456789abcdef")
+        return f"/dev/disk/by-id/md-uuid-{':'.join(digits[at : at + 8] for at in range(0, 32, 8))}"
+    identity = value.partition("=")[0].removeprefix("luks-")
+    return f"UUID={identity}" if len(identity) == 36 else ""
 
 
 @mutable
 class DeviceChange:
     """Turns device names in arguments into UUIDs, or PARTUUIDs where no initrd would find a UUID.
 
-    ``unresolved`` and ``reported`` gather what could not be changed, as whole arguments. With
+    ``unresolved`` and ``reported`` gather what could not be changed, as whole arguments, ``removed`` and ``stale`` what
+    was taken out, since its volume (of the swap area, of what dracut opens) did not come along. With
     ``udev_links`` a UUID is written as its link in /dev/disk, which every initrd with udev knows.
     """
 
@@ -49,9 +56,11 @@ class DeviceChange:
     udev_links: bool = False
     initrd: bool = True
     gone: Callable[[str], bool] = lambda _: False
+    is_old: Callable[[str], bool] = devices.is_unstable
     unresolved: dict[str, None] = field(default_factory=dict)
     reported: dict[str, None] = field(default_factory=dict)
     removed: dict[str, None] = field(default_factory=dict)
+    stale: dict[str, None] = field(default_factory=dict)
 
     def __call__(self, texts: Sequence[str], line: ArgLine) -> Rewrite:
         """Return what becomes of one place's arguments."""
@@ -65,6 +74,9 @@ class DeviceChange:
                 after = self._device(name, value, has_initrd, volumes)
                 if after is None or after != value:
                     found.replace[at] = None if after is None else f"{name}={after}"
+            elif name in STACKED and self.gone(stacked(name, value)):
+                self.stale[text] = None
+                found.replace[at] = None
             elif name == "resume_offset" and any(text is None for text in found.replace.values()):
                 found.replace[at] = None
             elif name in REPORTED_ARGUMENTS and devices.is_unstable(value.partition(":")[0]):
@@ -75,11 +87,12 @@ class DeviceChange:
         if name in ("resume", "real_resume") and self.gone(value):
             self.removed[f"{name}={value}"] = None
             return None
-        if not devices.is_unstable(value):
+        tag = devices.tag(value)
+        if not self.is_old(value) and tag not in self.table:
             if name == "root" and _NUMBERS.match(value):
                 self.unresolved[f"{name}={value}"] = None
             return value
-        found = volumes().find(value)
+        found = self.table[tag] if tag in self.table else volumes().find(value)
         if found is None:
             self.unresolved[f"{name}={value}"] = None
             return value

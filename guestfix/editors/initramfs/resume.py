@@ -7,35 +7,46 @@ Sources: initramfs.conf(5) and initramfs-tools' conf.d (RESUME=), uswsusp's s2di
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from guestfix.base.edit import Content, Edit, Note, Splice, Table, apply_splices
 from guestfix.base.patterns import regex
-from guestfix.editors.boot.args import is_gone
 from guestfix.formats import shellvars
 from guestfix.formats.storage import devices
+from guestfix.formats.storage.known import Known, known
 
 _LINE = regex(rb"^[ \t]*resume[ _]device[ \t]*[=:][ \t]*(?P<value>[^\s#]++)", re.MULTILINE)
 
 
-def set_resume(src: bytes | None, *, table: Table, specs: list[str], complete: bool) -> Content | Edit:
+def set_resume(
+    src: bytes | None,
+    *,
+    table: Table,
+    specs: list[str],
+    complete: bool,
+    tagged: bool = True,
+    doubtful: Sequence[str] = (),
+    old_names: Sequence[str] = (),
+) -> Content | Edit:
     """Make RESUME= and ``resume device =`` say a UUID where they name a device.
 
     A swap volume that did not come along becomes ``none`` in RESUME, so that no initrd waits for it.
     """
     if src is None:
         return src
+    names = known(table, specs, tagged, complete, doubtful, old_names)
     splices: list[Splice] = []
     notes: list[Note] = []
     for one in shellvars.settled(src):
         if one.name == "RESUME" and one.value and not one.dynamic:
-            value = _after(one.value, table, specs, complete, "none")
+            value = _after(one.value, names, "none")
             if value != one.value:
                 old = src[one.value_start : one.value_end]
                 splices.append(Splice(one.value_start, len(old), shellvars.quote(value, old)))
                 notes += _note(one.value, value)
     for match in _LINE.finditer(src):
         before = shellvars.decode(match["value"])
-        value = _after(before, table, specs, complete, before)
+        value = _after(before, names, before)
         if value != before:
             value = _as_link(value)
             splices.append(Splice(match.start("value"), len(match["value"]), shellvars.encode(value)))
@@ -43,12 +54,12 @@ def set_resume(src: bytes | None, *, table: Table, specs: list[str], complete: b
     return Edit(after, tuple(notes)) if notes else after
 
 
-def _after(value: str, table: Table, specs: list[str], complete: bool, absent: str) -> str:
+def _after(value: str, names: Known, absent: str) -> str:
     if value in ("none", "auto"):
         return value
-    if is_gone(value, table, specs, complete):
+    if names.is_gone(value):
         return absent
-    found = devices.resolve(value, table) if devices.is_unstable(value) else None
+    found = devices.resolve(value, names.table) if names.is_old(value) else None
     return found or value
 
 

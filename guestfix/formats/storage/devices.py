@@ -9,6 +9,7 @@ import functools
 import posixpath
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 from guestfix.base.edit import Table
 from guestfix.base.patterns import regex
@@ -21,6 +22,9 @@ _UNSTABLE = regex(
     | (?:cciss|ida|rd|i2o|etherd|ataraid|block)/[^/]+              # RAID controllers with a folder; MAJOR:MINOR
     | disk/by-(?:path|diskseq)/[^/]+
     | disk/by-id/(?!dm-|md-|lvm-)[^/]+                             # dm-uuid-LVM-..., md-uuid-... go with the data
+    | (?:mapper/|disk/by-id/dm-name-)(?:mpath[a-z]+|[0-9][0-9a-f]{16}(?:[0-9a-f]{16})?|eui\.[0-9a-f]{16,32})
+      (?:(?:p|[-_]part)?[0-9]+)?                                   # multipath's maps, by its or the LUN's name
+    | disk/by-id/dm-uuid-(?:part[0-9]+-)?mpath-[^/]+               # multipath's, made of the LUN's own number
     | (?:sr|scd|fd|st)[0-9]+\w*
     | (?:cdrom|cdrw|dvd|dvdrw|floppy)[0-9]*(?:/[^/]+)?
     )\Z""",
@@ -34,6 +38,11 @@ _NO_VOLUME_GROUP = regex(
     "ataraid|block|bsg|bus|char|cciss|cdroms?|cpu|disk|dri|etherd|fd|floppy|hugepages|i2o|ida|input|loop|mapper|md|mqueue|"
     "net|pktcdvd|pts|raw|rd|shm|snd|usb|v4l|vfio|zvol"
 )
+_MAPPED = regex(r"/dev/(?:mapper/|disk/by-id/dm-name-)([^/]+)\Z")
+_MD = regex(r"/dev/md/?([0-9]{1,4})\Z")
+_SINGLE_HYPHEN = regex(r"(?<!-)-(?!-)")
+_LINUX_EXT = {"ext2": "ext", "ext3": "ext", "ext4": "ext"}
+_SAME_TYPE = {**_LINUX_EXT, "msdos": "fat", "vfat": "fat", "fat": "fat", "ntfs3": "ntfs", "ntfs-3g": "ntfs"}
 _BARE_UUID = regex(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
 _LETTERED = regex(r"/dev/(sd|hd|vd|xvd)([a-z]{1,2})([0-9]{1,3})\Z")
 _NUMBERED = regex(r"/dev/nvme([0-9]{1,4})n1p([0-9]{1,3})\Z")
@@ -49,7 +58,8 @@ def normal(name: str) -> str:
 def is_unstable(name: str) -> bool:
     """Tell whether the kernel or the controller makes this name up, so that other hardware has another one.
 
-    md arrays, LVM, device-mapper names and the tags of filesystems and partitions go with the data.
+    md arrays, LVM, device-mapper names and the tags of filesystems and partitions go with the data; multipath's names
+    are the storage array's.
     """
     return _UNSTABLE.match(normal(name)) is not None
 
@@ -90,6 +100,39 @@ def tag(spec: str) -> str:
 def known_tags(specs: Iterable[str]) -> frozenset[str]:
     """Return the specs to compare with: tags in the form of :func:`tag`, device names as :func:`normal`."""
     return frozenset(tag(spec) or normal(spec) for spec in specs)
+
+
+def same_type(wanted: str, found: str) -> bool:
+    """Tell whether an entry of this type (``auto``, a list) mounts what blkid(8) calls ``found``."""
+    kinds = wanted.split(",")
+    one = _SAME_TYPE.get(found, found)
+    return not {"auto", "fuseblk"}.isdisjoint(kinds) or any(_SAME_TYPE.get(kind, kind) == one for kind in kinds)
+
+
+def implied(name: str) -> tuple[str, ...]:
+    """Return the other names that device-mapper's and LVM's naming gives a volume of this name."""
+    mapped = _MAPPED.match(name)
+    group = _TWO_PARTS.match(name)
+    if not mapped and is_layered(name) and group and group[1] not in ("mapper", "md"):
+        both = "-".join(part.replace("-", "--") for part in group.groups())
+        return (f"/dev/mapper/{both}", f"/dev/disk/by-id/dm-name-{both}")
+    if not mapped:
+        number = _MD.match(name)
+        return (f"/dev/md{number[1]}", f"/dev/md/{number[1]}") if number else ()
+    halves = [half.replace("--", "-") for half in _SINGLE_HYPHEN.split(mapped[1])]
+    links = (f"/dev/mapper/{mapped[1]}", f"/dev/disk/by-id/dm-name-{mapped[1]}")
+    return (*links, f"/dev/{halves[0]}/{halves[1]}") if len(halves) == 2 and all(halves) else links
+
+
+def link_of(tag: str) -> str:
+    """Return a tag (``UUID=ab``) as its link in /dev/disk, for what opens a path."""
+    kind, _, identity = tag.partition("=")
+    return f"/dev/disk/by-{kind.lower()}/{identity}"
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Tell whether a pattern matches the name; ``*`` stays within one folder."""
+    return fnmatchcase(name, pattern) and (pattern[0] != "/" or name.count("/") == pattern.count("/"))
 
 
 def resolve(name: str, table: Table, neighbours: Iterable[str] = ()) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from guestfix.base.facts import Evidence, Finding
-from guestfix.catalog.facts.storage import FSTAB_ENTRIES
+from guestfix.catalog.facts.storage import DISKS_UNCLAIMED, FSTAB_ENTRIES
 from guestfix.catalog.records.storage import Mount
 from guestfix.detect.storage.fstab import PATH
 from guestfix.walk.names import answers
@@ -20,17 +20,17 @@ def ground(scene: Scene) -> Ground:
     entries = scene.facts.value(FSTAB_ENTRIES)
     if entries is None:
         return unknown(scene.facts.why_unknown(FSTAB_ENTRIES) or "/etc/fstab can't be read", Evidence(PATH))
-    doubtful = [one for one in _required(entries) if answers(scene, one.spec)[0] == "unknown"]
+    doubtful = [one for one in _required(entries) if answers(scene, one.spec, DISKS_UNCLAIMED)[0] == "unknown"]
     if doubtful:
         names = ", ".join(one.spec for one in doubtful[:4])
-        return unknown(f"{answers(scene, doubtful[0].spec)[1]}: {names}", _place(doubtful[0]))
+        return unknown(f"{answers(scene, doubtful[0].spec, DISKS_UNCLAIMED)[1]}: {names}", _place(doubtful[0]))
     return passes("every volume that has to be mounted answers", Evidence(PATH))
 
 
 def check(scene: Scene) -> Iterable[Finding]:
     """Find required entries whose volume the target does not have by that name."""
     for one in _required(scene.facts.value(FSTAB_ENTRIES) or ()):
-        answer, why = answers(scene, one.spec)
+        answer, why = answers(scene, one.spec, DISKS_UNCLAIMED)
         if answer == "no":
             yield Finding(
                 "GF-WALK-MOUNT",

@@ -48,6 +48,8 @@ def test_disks_become_tables(tmp_path: Path) -> None:
         "/dev/disk/by-id/x-part2": "UUID=pv",
         "/dev/mapper/vg-root": "UUID=r-uuid",
         "/dev/vg/root": "UUID=r-uuid",
+        "/dev/disk/by-id/dm-name-vg-root": "UUID=r-uuid",
+        "/dev/disk/by-id/lvm-pv-uuid-pv": "UUID=pv",
         "/dev/disk/by-id/*-part1": "UUID=AB-12",
         "/dev/disk/by-path/*-part1": "UUID=AB-12",
         "/dev/disk/by-id/*-part2": "UUID=pv",

@@ -8,6 +8,7 @@ from guestfix.base.errors import EditError
 from guestfix.editors.boot import args as bootargs
 from guestfix.formats.boot import argplaces, cmdline, grubenv
 from guestfix.formats.boot.cmdline import Change
+from guestfix.formats.storage.known import known
 
 TABLE = {"/dev/sda2": "UUID=aa", "/dev/sda5": "UUID=bb"}
 PARTS = {"/dev/sda2": "PARTUUID=0a-02"}
@@ -155,7 +156,7 @@ def test_what_could_not_be_resolved_is_kept() -> None:
     ],
 )
 def test_swap_that_stayed_behind(value: str, complete: bool, gone: bool) -> None:
-    assert bootargs.is_gone(value, TABLE, SPECS, complete) is gone
+    assert known(TABLE, SPECS, True, complete).is_gone(value) is gone
 
 
 @pytest.mark.parametrize(

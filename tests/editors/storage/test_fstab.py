@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from guestfix.base.edit import Content, Edit, Note
 from guestfix.editors.storage import fstab
+from guestfix.editors.storage.missing import guard_missing
 from guestfix.formats.storage.fstab import MAX_LINE, entries
 from tests.build.corpus import corpus_params
 
@@ -34,7 +35,7 @@ def set_device(src: bytes | None) -> Content | Edit:
 
 
 def guard(src: bytes | None, *, tagged: bool = True, complete: bool = True, init: str = "systemd") -> Content | Edit:
-    return fstab.guard_missing(src, table=TABLE, types=TYPES, specs=SPECS, tagged=tagged, complete=complete, init=init)
+    return guard_missing(src, table=TABLE, types=TYPES, specs=SPECS, tagged=tagged, complete=complete, init=init)
 
 
 def disable(src: bytes | None) -> Content | Edit:
@@ -228,7 +229,7 @@ def test_vital_mount_points_are_never_optional(place: str, spec: str) -> None:
 
 
 def test_the_remedy_without_disks_is_to_describe_them() -> None:
-    got = fstab.guard_missing(
+    got = guard_missing(
         b"/dev/sda9 / ext4 defaults 0 1\n", table={}, types={}, specs=[], tagged=False, complete=False, init="systemd"
     )
     _, (note,) = split(got)
@@ -334,7 +335,7 @@ def test_a_table_without_any_entry_is_left_to_the_detector() -> None:
 
 def test_a_device_that_is_listed_without_its_uuid_is_not_called_lost() -> None:
     src = b"/dev/sdb1 / ext4 defaults 0 1\n/dev/sdb2 /data ext4 defaults 0 2\nUUID=gone /x ext4\n"
-    got = fstab.guard_missing(
+    got = guard_missing(
         src, table={}, types={}, specs=["/dev/sdb1", "/dev/sdb2"], tagged=False, complete=False, init="sysv"
     )
     content, (vital, missing, follow_up) = split(got)
@@ -413,9 +414,7 @@ def test_a_huge_table_costs_no_more_than_its_length() -> None:
     table = {f"/dev/vd{chr(97 + n % 26)}{n // 26}": f"UUID={n}" for n in range(2000)}
     started = time.process_time()
     fstab.set_device(src, table=table, types={})
-    content, _ = split(
-        fstab.guard_missing(src, table=table, types={}, specs=[], tagged=True, complete=True, init="systemd")
-    )
+    content, _ = split(guard_missing(src, table=table, types={}, specs=[], tagged=True, complete=True, init="systemd"))
     assert isinstance(content, bytes)
     assert content.count(b"nofail") > 8000
     assert time.process_time() - started < 60

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from guestfix.base.edit import Edit
-from guestfix.editors.storage import fstab
+from guestfix.editors.storage import fstab, missing
 from guestfix.formats.storage.fstab import VITAL, readable
 from tests.build.corpus import corpus_params
 
@@ -48,7 +48,7 @@ def fixed(src: bytes) -> bytes:
         fstab.comment_unreadable,
         lambda text: fstab.disable(text, types=NETWORK[2:], sources=["//*"], why="a share"),
         lambda text: fstab.network(text, types=NETWORK[:2], policy="nofail", init="systemd"),
-        lambda text: fstab.guard_missing(
+        lambda text: missing.guard_missing(
             text, table={}, types={}, specs=[], tagged=True, complete=True, init="systemd"
         ),
     ):

@@ -1,0 +1,173 @@
+"""The names that a guest's own configuration gives its disks and volumes.
+
+multipath (its bindings, its aliases), udev rules that go by a disk's serial number or path, crypttab's mappings and
+mdadm.conf's arrays. The first two are names of the old hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from guestfix.base.errors import GuestfixError
+from guestfix.base.facts import Evidence
+from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
+from guestfix.detect.files import names_in, read_small
+from guestfix.formats.storage import arrays
+from guestfix.formats.storage.fstab import fields, lines, show, unescape
+
+if TYPE_CHECKING:
+    from guestfix.formats.udevrules import Key
+
+BINDINGS = ("/etc/multipath/bindings", "/var/lib/multipath/bindings", "/etc/multipath.bindings")
+CONFS = ("/etc/multipath.conf",)
+UDEV = "/etc/udev/rules.d"
+MOST_FILES, MOST_NAMES = 256, 512
+
+_DISK_KEYS = (
+    "ID_SERIAL",
+    "ID_SERIAL_SHORT",
+    "ID_WWN",
+    "ID_WWN_WITH_EXTENSION",
+    "ID_PATH",
+    "ID_PATH_TAG",
+    "ID_SCSI_SERIAL",
+)
+_OWN_KEYS = ("ID_FS_", "ID_PART_ENTRY_", "DM_", "MD_")
+_NUMBERED = regex(r"%n|\$number")
+_FILLED = regex(r"[%$](?:[A-Za-z]\{[^}]*\}|[a-z]+\{[^}]*\}|[a-z]+|[A-Z%$])")
+_KERNEL_DISK = regex(r"(?:sd|hd|vd|xvd|nvme|dm-|cciss)")
+
+
+@frozen
+class Link:
+    """A name that a udev rule gives by what only the old hardware has; ``pattern`` matches it."""
+
+    pattern: str
+    by: str
+    place: Evidence
+
+
+@frozen
+class Mapping:
+    """A line of crypttab(5): the mapping's name and what it is on; ``random``: with a new key at each boot."""
+
+    name: str
+    source: str
+    random: bool
+    options: tuple[str, ...]
+
+
+def multipath_aliases(guest: GuestFS) -> dict[str, str]:
+    """Return multipath's own names of LUNs with the number (WWID) of each."""
+    found: dict[str, str] = {}
+    for path in BINDINGS:
+        for _, _, raw in lines(read_small(guest, path) or b""):
+            words = raw.decode("utf-8", "replace").split()
+            if len(words) == 2:
+                found.setdefault(words[0], words[1])
+    for path in CONFS:
+        data = read_small(guest, path)
+        if data and b"alias" in data:
+            found |= _aliases_in(data)
+    return dict(list(found.items())[:MOST_NAMES])
+
+
+def _aliases_in(data: bytes) -> dict[str, str]:
+    from guestfix.formats.storage import multipath
+
+    try:
+        conf = multipath.read(data)
+    except GuestfixError:
+        return {}
+    found = {}
+    for section in conf.root.all("multipaths"):
+        for one in section.all("multipath"):
+            alias, wwid = one.get("alias"), one.get("wwid")
+            if alias is not None:
+                found[alias.value] = wwid.value if wwid is not None else ""
+    return found
+
+
+def of_multipath(alias: str) -> Iterator[str]:
+    """Yield patterns of the names of a multipath map and of its partitions."""
+    safe = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in alias)
+    for folder in ("/dev/mapper/", "/dev/disk/by-id/dm-name-"):
+        yield f"{folder}{safe}"
+        for between in ("", "p", "-part", "_part"):
+            yield f"{folder}{safe}{between}[0-9]"
+            yield f"{folder}{safe}{between}[0-9][0-9]"
+
+
+def udev_links(guest: GuestFS) -> list[Link]:
+    """Return the names that the administrator's udev rules give block devices by what only the old hardware has."""
+    found: list[Link] = []
+    for name in [one for one in names_in(guest, UDEV) if one.endswith(".rules")][:MOST_FILES]:
+        path = f"{UDEV}/{name}"
+        data = read_small(guest, path)
+        if data and (b"SYMLINK" in data or (b"NAME=" in data and b'"block"' in data)):
+            found += _links_in(path, data)
+    return found[:MOST_NAMES]
+
+
+def _links_in(path: str, data: bytes) -> Iterator[Link]:
+    from guestfix.formats import udevrules
+
+    try:
+        rules = udevrules.read(data).rules
+    except GuestfixError:
+        return
+    texts = data.split(b"\n")
+    for rule in rules:
+        by = _by_hardware(rule.matching())
+        for key in rule.assigning() if by else ():
+            if key.name in ("SYMLINK", "NAME"):
+                for word in key.value.split():
+                    for pattern in _patterns(word):
+                        yield Link(pattern, by, Evidence(path, rule.line, show(texts[rule.line - 1])))
+
+
+def _by_hardware(keys: Iterable[Key]) -> str:
+    """Return the condition that only the old hardware meets; "" for none, or where what goes with the data is told."""
+    found, block = "", False
+    for key in keys:
+        name, attribute, value = key.name, key.attribute, key.value
+        if name == "ENV" and attribute.startswith((*_OWN_KEYS, "ID_CDROM")):
+            return ""
+        if name == "SUBSYSTEM" and value not in ("block", "*"):
+            return ""
+        block = block or (name == "SUBSYSTEM" and value == "block")
+        disk = name in ("KERNEL", "KERNELS") and _KERNEL_DISK.match(value) is not None
+        block = block or disk
+        told = (name == "ENV" and attribute in _DISK_KEYS) or name in ("RESULT", "ID", "DEVPATH") or disk
+        told = told or (name in ("ATTR", "ATTRS") and attribute in ("serial", "wwid", "device/wwid", "vpd_pg83"))
+        if told and key.operator == "==" and (not found or not disk):
+            found = f"{name}{{{attribute}}}=={value}" if attribute else f"{name}=={value}"
+    return found if block or "ID_" in found else ""
+
+
+def _patterns(word: str) -> Iterator[str]:
+    """Yield the patterns of a link's name; a partition's number is none, one or two digits."""
+    for digits in ("", "[0-9]", "[0-9][0-9]") if _NUMBERED.search(word) else ("",):
+        name = _FILLED.sub("*", _NUMBERED.sub(lambda _, digits=digits: digits, word))  # type: ignore[misc]
+        if name.strip("*"):
+            yield name if name.startswith("/dev/") else f"/dev/{name}"
+
+
+def mappings(guest: GuestFS) -> list[Mapping]:
+    """Return the lines of /etc/crypttab."""
+    found = []
+    for _, start, raw in lines(read_small(guest, "/etc/crypttab") or b""):
+        texts = [unescape(raw[one.start - start : one.end - start]) for one in fields(raw, start)[:4]]
+        if len(texts) > 1:
+            options = tuple(texts[3].split(",")) if len(texts) > 3 else ()
+            random = len(texts) > 2 and texts[2] in ("/dev/urandom", "/dev/random", "/dev/hw_random")
+            found.append(Mapping(texts[0], texts[1], random, options))
+    return found[:MOST_NAMES]
+
+
+def arrays_named(guest: GuestFS) -> list[tuple[str, str]]:
+    """Return the devices that mdadm.conf names, with the UUID of each."""
+    return [pair for path in arrays.PATHS for pair in arrays.named(read_small(guest, path) or b"")][:MOST_NAMES]

@@ -1,0 +1,97 @@
+"""Which entries of fstab need another one: binds, overlays, files on it, mounts below it, x-systemd.requires=.
+
+Sources: systemd.mount(5), section "fstab", and systemd.unit(5), RequiresMountsFor= (what systemd adds by itself);
+mount(8); the kernel's filesystems/overlayfs.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+
+from guestfix.base.patterns import regex
+from guestfix.formats.storage.fstab import Entry
+
+REQUIRING = ("x-systemd.requires", "x-systemd.requires-mounts-for", "x-systemd.bindsto")
+"""Options by which an entry needs a unit, a device or what is mounted at a path."""
+
+_LAYERS = {"lowerdir", "upperdir", "workdir", "br", "dirs", "upper", "lower"}
+_UNIONS = {"aufs", "unionfs", "mergerfs", "fuse.mergerfs", "mhddfs", "fuse.unionfs", "fuse.mhddfs"}
+_ESCAPED = regex(r"\\x([0-9a-fA-F]{2})")
+
+
+def dependents(found: Sequence[Entry], lost: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+    """Return the entries that need a lost one, itself or through others, each with the one that it needs.
+
+    ``found`` are all entries of the file, those of ``lost`` among them.
+    """
+    gone = {entry.number: entry for entry in lost}
+    out: list[tuple[Entry, Entry]] = []
+    more = bool(gone)
+    while more:
+        more = False
+        for entry in found:
+            base = _needed(entry, found, gone) if entry.number not in gone else None
+            if base is not None:
+                gone[entry.number] = entry
+                out.append((entry, base))
+                more = True
+    return sorted(out, key=lambda pair: pair[0].number)
+
+
+def _needed(entry: Entry, found: Sequence[Entry], gone: dict[int, Entry]) -> Entry | None:
+    """Return the lost entry without which this one fails."""
+    for path in _paths(entry):
+        cover = _cover(path, entry, found)
+        if cover is not None and cover.number in gone:
+            return cover
+    return None
+
+
+def _cover(path: str, entry: Entry, found: Sequence[Entry]) -> Entry | None:
+    """Return the entry whose mount holds the path, None for the root's."""
+    holders = [
+        one for one in found if one is not entry and one.place not in ("/", entry.place) and _within(path, one.place)
+    ]
+    return max(holders, key=lambda one: len(one.place), default=None)
+
+
+def _within(path: str, folder: str) -> bool:
+    return folder.startswith("/") and (path == folder or path.startswith(f"{folder}/"))
+
+
+def _paths(entry: Entry) -> Iterator[str]:
+    """Yield the paths that must be mounted for the entry to succeed."""
+    spec = entry.spec
+    if entry.place.startswith("/"):
+        yield posixpath.dirname(entry.place)
+    if entry.type in _UNIONS:
+        yield from (_normal(one) for one in spec.split(":") if one.startswith("/"))
+    elif spec.startswith("/") and not spec.startswith(("/dev/", "//")):
+        yield _normal(spec)
+    for option in entry.options.split(","):
+        name, _, value = option.partition("=")
+        if name in _LAYERS:
+            yield from (_normal(one.partition("=")[0]) for one in value.split(":") if one.startswith("/"))
+        elif name in REQUIRING:
+            yield from [path] if (path := path_of(value)) and not path.startswith("/dev/") else []
+
+
+def _normal(path: str) -> str:
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
+def path_of(unit: str) -> str:
+    """Return the path that a mount's or device's unit stands for, a path itself as it is, else an empty text."""
+    if unit.startswith("/"):
+        return _normal(unit)
+    stem, dot, kind = unit.rpartition(".")
+    if not dot or kind not in ("mount", "automount", "device", "swap"):
+        return ""
+    return "/" + _ESCAPED.sub(lambda match: chr(int(match[1], 16)), stem.replace("-", "/"))
+
+
+def device_of(unit: str) -> str:
+    """Return the device that a unit's name or a path stands for, else an empty text."""
+    path = path_of(unit)
+    return path if path.startswith("/dev/") else ""
