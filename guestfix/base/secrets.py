@@ -10,7 +10,7 @@ HIDDEN = "***"
 
 _OPTION = regex(
     r"(?<![\w.-])((?:(?:wifi|eap|private-key|key|auth|user|login|db)[-_.])?"
-    r"(?:pass(?:word|wd|phrase)?2?|passphrase_passwd|pwd|secret|psk|wep-key[0-3]))(\s*=\s*)(\"[^\"\n]*\"|'[^'\n]*'|[^,\s\"']+)",
+    r"(?!pass=\")(?:pass(?:word|wd|phrase)?2?|passphrase_passwd|pwd|secret|psk|wep-key[0-3]))(\s*=\s*)(\"[^\"\n]*\"|'[^'\n]*'|[^,\s\"']+)",
     re.IGNORECASE,
 )
 _ADDRESS = regex(r"(?<=[/#])([^\s/:@#,]+):([^\s/@,]+)@")

@@ -23,6 +23,7 @@ HIDE = [
 KEEP = [
     "credentials=/etc/cifs.pass,vers=3.0",
     "passno=2",
+    '<settings pass="oobeSystem">',
     "bypass=1",
     "root=UUID=ab pass",
     "user@host:/srv /mnt sshfs",
