@@ -36,6 +36,7 @@ OPS: dict[str, str] = {
     "bootmenu.legacy_timeout": "boot.menu:legacy_timeout",
     "bootmenu.loader_timeout": "boot.menu:loader_timeout",
     "crypttab.set_device": "storage.crypttab:set_device",
+    "dhclient.take_lease": "network.dhclient:take_lease",
     "dracut.add_drivers": "initramfs.conf:dracut_add_drivers",
     "dracut.keep_drivers": "initramfs.conf:dracut_keep_drivers",
     "fstab.comment_unreadable": "storage.fstab:comment_unreadable",

@@ -185,6 +185,7 @@ def calls() -> list[Call]:
         _ops("grubdefault.set_timeout", DEFAULT, b"GRUB_HIDDEN_TIMEOUT=0\n", seconds=5, longest=10, recordfail=30),
         _ops("ifcfg.dhcp", IFCFG, b"BOOTPROTO=static\n", any_nic=True),
         _ops("ifcfg.dhcp", IFCFG, b"STARTMODE=off\n", suse=True),
+        _ops("dhclient.take_lease", b"request a;\n", b"x y;\nsupersede routers 192.0.2.1;\n"),
         _ops("ifcfg.networking_on", b"NETWORKING=no\nX=1\n", b"NETWORKING=no\n"),
         _ops("ifcfg.no_old_routes", b"10.0.0.0/8 - - eth0\ndefault 192.0.2.1\n", devices=["eth0"], loose=True),
         _ops("ifcfg.no_gateway", b"NETWORKING=yes\nGATEWAY=192.0.2.1\n"),
