@@ -9,15 +9,27 @@ from collections.abc import Iterator
 
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.storage import DISKS_UUID_BY_DEVICE
+from guestfix.catalog.facts.storage import (
+    DISKS_COMPLETE,
+    DISKS_DOUBTFUL,
+    DISKS_OLD_NAMES,
+    DISKS_SPECS,
+    DISKS_TAGGED,
+    DISKS_UUID_BY_DEVICE,
+)
 from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.detect.files import exists, names_in, read_small
+from guestfix.formats import ini
 from guestfix.formats.storage import devices
+from guestfix.formats.storage.dependents import device_of
 from guestfix.formats.storage.fstab import lines, show
+from guestfix.formats.storage.known import Known, known
 from guestfix.pack.model import Target
 
 FOLDER = "/etc/systemd/system"
 MAX_UNITS = 512
+_UNITS = (".service", ".mount", ".swap", ".automount", ".target")
+_REQUIRING = ("Requires", "BindsTo", "Requisite")
 SHARE_TYPES = frozenset(
     ("cifs", "smbfs", "smb3", "vboxsf", "vmhgfs", "fuse.vmhgfs-fuse", "sshfs", "fuse.sshfs", "9p", "virtiofs", "prl_fs")
 )
@@ -28,7 +40,17 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     if facts.value(OS_FAMILY) != "linux":
         return []
     names = [name for name in names_in(guest, FOLDER) if name.endswith((".mount", ".swap"))]
-    return [finding for name in names[:MAX_UNITS] for finding in _judge(guest, facts, name)]
+    known_names = known(
+        facts.value(DISKS_UUID_BY_DEVICE, {}),
+        facts.value(DISKS_SPECS, []),
+        facts.value(DISKS_TAGGED, False),
+        facts.value(DISKS_COMPLETE, False),
+        facts.value(DISKS_DOUBTFUL, []),
+        facts.value(DISKS_OLD_NAMES, []),
+    )
+    units = [name for name in names_in(guest, FOLDER) if name.endswith(_UNITS)]
+    found = [finding for name in names[:MAX_UNITS] for finding in _judge(guest, facts, name)]
+    return found + [finding for name in units[:MAX_UNITS] for finding in _waiting(guest, known_names, name)]
 
 
 def _judge(guest: GuestFS, facts: Facts, name: str) -> Iterator[Finding]:
@@ -52,6 +74,27 @@ def _judge(guest: GuestFS, facts: Facts, name: str) -> Iterator[Finding]:
             remedy = f"name the swap area in /etc/fstab by UUID={link} instead, and remove this unit"
         summary = f"{name} names {show(what.encode())}, which gets another name on other hardware"
         yield Finding("GF-MOUNT-UNIT-DEVICE", severity, summary, (evidence,), remedy)
+
+
+def _waiting(guest: GuestFS, names: Known, unit: str) -> Iterator[Finding]:
+    """Report a unit that requires a device which the target does not have: its start waits, and fails."""
+    path = f"{FOLDER}/{unit}"
+    groups = ini.groups(read_small(guest, path) or b"", continued=True)
+    requiring = [entry for entry in ini.entries(groups, "Unit") if entry.key in _REQUIRING]
+    wanted = [(entry, device_of(word)) for entry in requiring for word in entry.value.split()]
+    wanted += [(entry, entry.value) for name in ("Mount", "Swap") for entry in ini.entries(groups, name, "What")]
+    for entry, device in wanted:
+        old = names.is_old(device) and entry.key != "What"  # that is told by _judge
+        if device and (old or (not names.is_old(device) and names.answer(device) == "absent")):
+            enabled = _is_enabled(guest, unit)
+            yield Finding(
+                "GF-UNIT-DEVICE",
+                "warning" if enabled else "info",
+                f"{unit} requires {show(device.encode())}, which the target does not have by that name",
+                (Evidence(path, entry.line, f"{entry.key}={entry.value}"),),
+                outcome="waits" if enabled else "",
+                seconds=90,
+            )
 
 
 def _settings(src: bytes) -> Iterator[tuple[int, str, str]]:

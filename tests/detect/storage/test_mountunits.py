@@ -72,3 +72,39 @@ def test_units_that_stay_right(tmp_path: Path, unit: object) -> None:
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes(tmp_path: Path, src: bytes) -> None:
     assert len(detect(tmp_path, {UNITS + "data.swap": b"[Swap]\nWhat=" + src})) <= 1
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("dev-sdb1.device", True),
+        ("dev-disk-by\\x2duuid-gone.device", True),
+        ("dev-disk-by\\x2duuid-here.device", False),
+        ("network.target", False),
+    ],
+)
+def test_a_unit_that_requires_a_device_waits_for_it(tmp_path, word, told):
+    text = f"[Unit]\nRequires={word}\n[Service]\nExecStart=/bin/true\n"
+    folder = "etc/systemd/system"
+    files = {f"{folder}/x.service": text, f"{folder}/multi-user.target.wants/x.service": ""}
+    facts = Facts()
+    facts.put("os.family", "linux")
+    facts.put("disks.specs", ["UUID=here"])
+    facts.put("disks.tagged", True)
+    facts.put("disks.complete", True)
+    found = mountunits.detect(open_directory(str(build(tmp_path, files))), facts, Target("t", "T"))
+    expected = [("GF-UNIT-DEVICE", "waits", 90)] if told else []
+    assert [(one.code, one.outcome, one.seconds) for one in found] == expected
+
+
+@pytest.mark.parametrize(("what", "told"), [("/dev/disk/by-uuid/gone", True), ("/dev/disk/by-uuid/here", False)])
+def test_a_mount_unit_of_a_volume_that_is_gone_waits_for_it(tmp_path, what, told):
+    folder = "etc/systemd/system"
+    files = {f"{folder}/srv.mount": f"[Mount]\nWhat={what}\nWhere=/srv\n", f"{folder}/x.wants/srv.mount": ""}
+    facts = Facts()
+    facts.put("os.family", "linux")
+    facts.put("disks.specs", ["UUID=here"])
+    facts.put("disks.tagged", True)
+    facts.put("disks.complete", True)
+    found = mountunits.detect(open_directory(str(build(tmp_path, files))), facts, Target("t", "T"))
+    assert [one.code for one in found] == (["GF-UNIT-DEVICE"] if told else [])
