@@ -11,7 +11,6 @@ import re
 from guestfix.base.edit import Content, Splice, apply_splices
 from guestfix.base.errors import TooLarge
 from guestfix.base.patterns import regex
-from guestfix.formats.storage import lvmconf, mdadmconf
 
 _DEVICE_LINE = regex(
     rb"^(?P<key>dev[a-z]*+)(?P<words>(?:[ \t][^\n#]*+|\n[ \t]++[^\n#]++)*+)", re.MULTILINE | re.IGNORECASE
@@ -29,8 +28,10 @@ def any_member(src: bytes | None) -> Content:
     Such lines become ``DEVICE partitions``; one that looks everywhere already, or at names that go with the data,
     stays. Lines of a file that can't be read as one stay too.
     """
-    if src is None or b"/dev/" not in src:
+    if src is None or b"/dev/" not in src or not _DEVICE_LINE.search(src):
         return src
+    from guestfix.formats.storage import mdadmconf
+
     try:
         known = mdadmconf.read(src).all("DEVICE")
     except TooLarge:
@@ -50,8 +51,10 @@ def any_volume(src: bytes | None) -> Content:
 
     The filter becomes ``[ "a|.*|" ]``. One that rejects some disks and accepts the rest stays.
     """
-    if src is None or b"filter" not in src:
+    if src is None or not _SETTING.search(src):
         return src
+    from guestfix.formats.storage import lvmconf
+
     try:
         known = lvmconf.read(src)
     except TooLarge:
