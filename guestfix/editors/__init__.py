@@ -25,6 +25,8 @@ OPS: dict[str, str] = {
     "text.ensure_line": "system.text:ensure_line",
     "text.replace_line": "system.text:replace_line",
     "resumeconf.set_resume": "initramfs.resume:set_resume",
+    "bootmenu.default_initrd": "boot.initrdless:default_initrd",
+    "bootmenu.grub_initrd": "boot.initrdless:grub_initrd",
     "bootmenu.default_terminal": "boot.menu:default_terminal",
     "bootmenu.default_uuid": "boot.menu:default_uuid",
     "bootmenu.device_map": "boot.menu:device_map",

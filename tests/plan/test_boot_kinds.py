@@ -226,3 +226,17 @@ def test_a_root_that_the_menu_keeps_in_a_variable(tmp_path, setting, word, after
     assert after in guest.text("boot/grub/grub.cfg") and word in guest.text("boot/grub/grub.cfg")
     assert guest.step("root", after=False) == "stops" and guest.step("root") == "passes"
     assert not guest.plan.blockers and not guest.again.changes
+
+
+def test_a_first_try_without_an_initramfs_is_given_it_and_its_panic_stays_out_of_the_sources(tmp_path):
+    plain = entry("a", RELEASE, f"root=UUID={UUID} ro")
+    linux = f"\tlinux /boot/vmlinuz-{RELEASE} root=PARTUUID=bbbb1111-02 ro"
+    menu = (
+        "set timeout=5\nset initrdfail=\n" + plain.replace("\tlinux", '\tif [ "${initrdfail}" = 1 ]; then\n\tlinux')
+    ).replace("\n}\n", f"\n\telse\n{linux} panic=-1\n\tfi\n}}\n")
+    more = {"boot/grub/grub.cfg": menu, "etc/default/grub": 'GRUB_CMDLINE_LINUX=""\nGRUB_FORCE_PARTUUID=bbbb1111-02\n'}
+    guest = repaired(tmp_path / "g", files(**more), "aws-nitro")
+    assert "panic" not in guest.text("boot/grub/grub.cfg") and "panic" not in guest.text("etc/default/grub")
+    assert guest.text("boot/grub/grub.cfg").count(f"initrd /boot/initrd.img-{RELEASE}") == 2
+    assert "\n#GRUB_FORCE_PARTUUID" in guest.text("etc/default/grub")
+    assert "GF-BOOT-INITRDLESS" in guest.codes() and not guest.plan.blockers and not guest.again.changes
