@@ -19,7 +19,7 @@ from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
 
 CONFIG = "Windows/System32/config"
-KVM = Target("kvm-virtio", "KVM", windows_drivers={"storage": ("viostor",), "network": ("netkvm",)})
+KVM = Target("kvm-virtio", "KVM", windows_drivers={"storage": ("viostor",), "network": ()})
 
 SELECT = """
 [Select]

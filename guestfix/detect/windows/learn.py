@@ -20,6 +20,7 @@ from guestfix.detect.windows.boot import (
 from guestfix.detect.windows.boot_files import learn_boot_files
 from guestfix.detect.windows.devices import learn_devices
 from guestfix.detect.windows.hives import open_registry
+from guestfix.detect.windows.nic import find_nic_driver
 from guestfix.detect.windows.os import learn_os
 from guestfix.detect.windows.state import State, learn_state
 from guestfix.formats.windows.files import has_driver
@@ -40,6 +41,7 @@ def learn_windows(guest: GuestFS, facts: Facts, target: Target, root: str) -> li
     learn_os(guest, facts, root, system, software, control)
     findings += learn_boot_drivers(guest, system, facts, root)
     learn_devices(guest, system, facts, target, root, control)
+    findings += find_nic_driver(guest, system, facts, target, root, control)
     findings += learn_packed(guest, system, facts, root)
     findings += learn_hibernation(guest, system, facts, control)
     findings += learn_dirty(guest, facts)
