@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.patterns import regex
+from guestfix.formats.network.nic import is_mac
 from guestfix.formats.shellvars import Assignment, decode, drop, find, quote, set_value, settled, unset
 
 _STATIC = regex(
@@ -81,8 +82,13 @@ def _set(src: bytes, name: str, value: str, good: tuple[str, ...]) -> bytes:
 
 
 def rebind(src: bytes | None, *, mac: str = "", suse: bool = False) -> bytes | None:
-    """Make the MAC binding (HWADDR; SUSE: LLADDR) name the new NIC, or drop it where no MAC is given."""
+    """Make the MAC binding (HWADDR; SUSE: LLADDR) name the new NIC, or drop it where no MAC is given.
+
+    An address that Red Hat's MACADDR gives to the interface (a bond too) goes: it is that of the old hardware.
+    """
     name = "LLADDR" if suse else "HWADDR"
+    if src is not None and not suse:
+        src = drop(src, [one for one in settled(src) if one.name == "MACADDR" and is_mac(one.value)])
     if src is None or find(src, name) is None:
         return src
     found = find(src, name)

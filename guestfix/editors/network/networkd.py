@@ -76,9 +76,14 @@ def _match_any(src: bytes) -> bytes:
 
 
 def rebind(src: bytes | None, *, mac: str = "", name: str = "") -> bytes | None:
-    """Make a match by hardware address name the new NIC; without a MAC, match by ``name`` instead."""
+    """Make a match by hardware address name the new NIC; without a MAC, match by ``name`` instead.
+
+    An address that the file gives to the interface goes: it is that of the old hardware.
+    """
     if src is None:
         return None
+    given = entries(parse(src), "Link", "MACAddress")
+    src = remove(src, [(one.start, one.end) for one in given])
     found = parse(src)
     bound = [one for one in entries(found, "Match") if one.key in ("MACAddress", "PermanentMACAddress")]
     if not bound or (not mac and not name):

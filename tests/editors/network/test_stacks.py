@@ -134,6 +134,13 @@ def test_a_hook_does_more_than_the_old_network(line: str, hook: bool) -> None:
 
 
 CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
+    (ifcfg.rebind, {}, b"DEVICE=bond0\nMACADDR=00:50:56:aa:bb:cc\n", b"DEVICE=bond0\n"),
+    (
+        networkd.rebind,
+        {"name": "a"},
+        b"[Match]\nName=a\n[Link]\nMACAddress=00:50:56:aa:bb:cc\n",
+        b"[Match]\nName=a\n[Link]\n",
+    ),
     (keyfile.in_zone, {"zone": "dmz"}, b"[connection]\nid=a\n[ipv4]\n", b"[connection]\nid=a\nzone=dmz\n[ipv4]\n"),
     (ifcfg.in_zone, {"zone": "dmz"}, b"DEVICE=a\n", b"DEVICE=a\nZONE=dmz\n"),
     (
