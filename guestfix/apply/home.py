@@ -8,6 +8,7 @@ a killed run left can be cleared by the next one, with no time lost.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from guestfix.apply.journal import FILE, MARK, FolderTimes, Journal, dump_journal
 from guestfix.base.errors import GuestError
@@ -36,10 +37,23 @@ def write_journal(guest: GuestWriter, journal: Journal) -> None:
     """Put the journal into the guest, whole, by one rename; then make the other folders that it names."""
     own = list(journal.own_folders)
     draft = _draft_name(guest, journal, own[0])
-    make_folders(guest, own, 0o700, at=draft)
-    guest.put(draft + journal.file[len(own[0]) :], [dump_journal(journal)], Meta(0o600))
-    guest.rename(draft, own[0])
+    with _said_of(draft, own[0]):
+        make_folders(guest, own, 0o700, at=draft)
+        guest.put(draft + journal.file[len(own[0]) :], [dump_journal(journal)], Meta(0o600))
+        guest.rename(draft, own[0])
     make_folders(guest, [folder for folder in journal.made_folders if folder not in own])
+
+
+@contextmanager
+def _said_of(draft: str, folder: str) -> Iterator[None]:
+    """Name the folder in an error, not the draft that nobody has heard of."""
+    try:
+        yield
+    except GuestError as error:
+        error.where = error.where.replace(draft, folder)
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(error.filename or draft).replace(draft, folder)) from error
 
 
 def _draft_name(guest: GuestFS, journal: Journal, folder: str) -> str:

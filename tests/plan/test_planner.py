@@ -38,7 +38,7 @@ def test_unknown_is_not_false(tmp_path):
     assert "unknown: payload.dir" in decision.because
     (finding,) = [one for one in plan.findings if one.code == "GF-RULE-UNDECIDED"]
     assert (finding.rule, finding.severity) == ("fstab/shares", "info")
-    assert finding.summary == "rule fstab/shares can't be decided, for payload.dir is unknown"
+    assert finding.summary == "rule fstab/shares can't be decided because payload.dir is unknown"
 
 
 def test_many_undecided_rules_are_one_finding(tmp_path):
