@@ -9,7 +9,7 @@ from guestfix.formats.boot.entry import release_in
 from guestfix.formats.initramfs.compress import compress
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import Options, make_plan
-from tests.build.boots import SWAP, UUID, repaired
+from tests.build.boots import SWAP, UUID, plan_of, repaired
 from tests.build.initramfs import MODULES, RELEASE, archive, guest_files, indexes, inside
 from tests.build.tree import build
 
@@ -240,3 +240,11 @@ def test_a_first_try_without_an_initramfs_is_given_it_and_its_panic_stays_out_of
     assert guest.text("boot/grub/grub.cfg").count(f"initrd /boot/initrd.img-{RELEASE}") == 2
     assert "\n#GRUB_FORCE_PARTUUID" in guest.text("etc/default/grub")
     assert "GF-BOOT-INITRDLESS" in guest.codes() and not guest.plan.blockers and not guest.again.changes
+
+
+@pytest.mark.parametrize(("disk", "told"), [("/dev/disk/by-id/scsi-36000c29", True), ("/dev/md0", False)])
+def test_the_disk_that_updates_of_grub_write_to_is_told(tmp_path, disk, told):
+    answers = f"Name: a/b\nValue: 1\n\nName: grub-pc/install_devices\nTemplate: x\nValue: {disk}\nOwners: x\n"
+    root = build(tmp_path / "g", files(**{"var/cache/debconf/config.dat": answers}))
+    found = [one for one in plan_of(root, "aws-nitro").findings if one.code == "GF-BOOT-INSTALL-DEVICE"]
+    assert [one.evidence[0].line for one in found] == ([6] if told else [])

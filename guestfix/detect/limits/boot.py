@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from guestfix.base.bounds import SMALL_TEXT
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.catalog.facts.boot import BOOT_CHOICE, BOOT_DEFAULT, BOOT_EFI, BOOT_FIRMWARE, BOOT_FIRMWARES, BOOT_LOADERS
 from guestfix.catalog.facts.system import OS_FAMILY, OS_ID
-from guestfix.detect.files import exists
+from guestfix.detect.files import exists, read_small
+from guestfix.formats.storage import devices
 from guestfix.pack.model import Target
 
+DEBCONF = "/var/cache/debconf/config.dat"
+_INSTALL_DEVICES = regex(
+    rb"^Name: grub-pc/install_devices\n(?:(?!Name:|Value:)[^\n]+\n)*Value: (?P<value>[^\n]+)", re.MULTILINE
+)
 FALLBACKS = ("bootx64.efi", "bootia32.efi", "bootaa64.efi")
 
 
@@ -22,6 +30,7 @@ def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
         *_windows_11(facts, target),
         *_unsaved(facts),
         *_lilo(guest, facts),
+        *_debconf(guest, facts),
     ]
 
 
@@ -88,3 +97,19 @@ def _lilo(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
         summary = "LILO seems to be the boot loader; its map keeps the blocks of the old kernel and initramfs"
         remedy = "install GRUB before the migration, or run lilo from a rescue system after apply"
         yield Finding("GF-BOOT-LILO", "warning", summary, (Evidence("/etc/lilo.conf"),), remedy)
+
+
+def _debconf(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
+    """The answer by which grub-pc's next update writes the loader to a disk; it fails where that is not there."""
+    text = (read_small(guest, DEBCONF, SMALL_TEXT) or b"") if facts.value(OS_FAMILY) == "linux" else b""
+    found = _INSTALL_DEVICES.search(text)
+    names = found["value"].decode("utf-8", "replace").replace(",", " ").split() if found else []
+    old = [name for name in names if devices.is_unstable(name)]
+    if found and old:
+        line = text.count(b"\n", 0, found.start("value")) + 1
+        yield Finding(
+            "GF-BOOT-INSTALL-DEVICE",
+            "info",
+            f"debconf has {', '.join(old)} as the disk that updates of GRUB write to, a name of the old platform",
+            (Evidence(DEBCONF, line, f"grub-pc/install_devices: {' '.join(names)}"),),
+        )
