@@ -7,6 +7,7 @@ NM_UNMANAGED of udev. The target's NIC has an address, and mostly a name, that n
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from guestfix.base.errors import TooLarge
 from guestfix.base.facts import Evidence, Facts
@@ -17,7 +18,9 @@ from guestfix.detect.files import names_in, read_small
 from guestfix.formats.ini import Entry, get, groups
 from guestfix.formats.network.devicelist import Device, matches, parse
 from guestfix.formats.network.nic import MAX_CONFIG
-from guestfix.formats.udevrules import Rule, read
+
+if TYPE_CHECKING:
+    from guestfix.formats.udevrules import Rule
 
 MAIN = "/etc/NetworkManager/NetworkManager.conf"
 SHIPPED, OWN = "/usr/lib/NetworkManager/conf.d", "/etc/NetworkManager/conf.d"
@@ -110,6 +113,8 @@ def _by_udev(guest: GuestFS, device: Device) -> list[Refusal]:
         data = read_small(guest, f"{RULES}/{name}", MAX_CONFIG) or b"" if name.endswith(".rules") else b""
         if b"NM_UNMANAGED" not in data:
             continue
+        from guestfix.formats.udevrules import read  # loads a grammar
+
         try:
             rules = read(data).rules
         except TooLarge:

@@ -6,14 +6,17 @@ a backslash takes the meaning from the next character; blanks around an entry ar
 
 from __future__ import annotations
 
+import functools
 from fnmatch import fnmatchcase
-
-import pyparsing as pp
+from typing import TYPE_CHECKING
 
 from guestfix.base.errors import TooLarge
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.formats.network.nic import is_mac, norm_mac
+
+if TYPE_CHECKING:
+    import pyparsing as pp
 
 MAX_LENGTH = 10_000
 MAX_PATTERN = 64
@@ -41,12 +44,18 @@ class Entry:
     excluded: bool = False
 
 
-_VALUE = pp.Regex(r"(?:[^\\,;]|\\.)+").set_parse_action(lambda found: _ESCAPED.sub(r"\1", found[0].strip()))
-_TAG = pp.Regex("|".join(TAGS)) + pp.Suppress(":")
-_EXCEPT = pp.Literal("except:")
-_ANY = pp.Regex(r"\*(?=\s*(?:[,;]|\Z))")
-_ENTRY = pp.Group(pp.Opt(_EXCEPT("except")) + (_TAG("tag") + _VALUE("value") | _ANY("any") | _VALUE("value")))
-_LIST = pp.ZeroOrMore(pp.Regex("[,;]").suppress() | _ENTRY).leave_whitespace(recursive=False)
+@functools.cache
+def _grammar() -> pp.ParserElement:
+    """Return the grammar of a list; pyparsing is loaded at the first one."""
+    import pyparsing as pp
+
+    value = pp.Regex(r"(?:[^\\,;]|\\.)+").set_parse_action(lambda found: _ESCAPED.sub(r"\1", found[0].strip()))
+    tag = pp.Regex("|".join(TAGS)) + pp.Suppress(":")
+    anything = pp.Regex(r"\*(?=\s*(?:[,;]|\Z))")
+    entry = pp.Group(
+        pp.Opt(pp.Literal("except:")("except")) + (tag("tag") + value("value") | anything("any") | value("value"))
+    )
+    return pp.ZeroOrMore(pp.Regex("[,;]").suppress() | entry).leave_whitespace(recursive=False)
 
 
 def parse(text: str) -> tuple[Entry, ...]:
@@ -54,7 +63,7 @@ def parse(text: str) -> tuple[Entry, ...]:
     if len(text) > MAX_LENGTH:
         raise TooLarge(f"a device list has more than {MAX_LENGTH} characters")
     found = []
-    for one in _LIST.parse_string(text):
+    for one in _grammar().parse_string(text):
         words = one.as_dict()
         tag = "*" if "any" in words else words["tag"][0] if "tag" in words else "name"
         found.append(Entry(tag, words.get("value", ""), "except" in words))
