@@ -36,6 +36,7 @@ _DISK_KEYS = (
     "ID_SCSI_SERIAL",
 )
 _OWN_KEYS = ("ID_FS_", "ID_PART_ENTRY_", "DM_", "MD_")
+_GIVEN = regex(rb'(?:SYMLINK|NAME)[ \t]*\+?:?=[ \t]*e?"([^"\n]*)"')
 _NUMBERED = regex(r"%n|\$number")
 _FILLED = regex(r"[%$](?:[A-Za-z]\{[^}]*\}|[a-z]+\{[^}]*\}|[a-z]+|[A-Z%$])")
 _KERNEL_DISK = regex(r"(?:sd|hd|vd|xvd|nvme|dm-|cciss)")
@@ -107,9 +108,15 @@ def udev_links(guest: GuestFS) -> list[Link]:
     for name in [one for one in names_in(guest, UDEV) if one.endswith(".rules")][:MOST_FILES]:
         path = f"{UDEV}/{name}"
         data = read_small(guest, path)
-        if data and (b"SYMLINK" in data or (b"NAME=" in data and b'"block"' in data)):
+        if data and (b"SYMLINK" in data or (b"NAME=" in data and b'"block"' in data)) and _names_any(data):
             found += _links_in(path, data)
     return found[:MOST_NAMES]
+
+
+def _names_any(data: bytes) -> bool:
+    """Tell whether a name is written out in some rule; one that a program alone gives can't be told, nor be read."""
+    words = (word for match in _GIVEN.finditer(data) for word in match[1].decode("latin-1").split())
+    return any(pattern for word in words for pattern in _patterns(word))
 
 
 def _links_in(path: str, data: bytes) -> Iterator[Link]:
