@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from guestfix import __version__
 from guestfix.apply.home import clear_drafts, write_journal
-from guestfix.apply.journal import Entry, FolderTimes, Journal, dump_journal, missing_folders, next_home
+from guestfix.apply.journal import FolderTimes, Journal, JournalEntry, dump_journal, missing_folders, next_home
 from guestfix.apply.preflight import preflight
 from guestfix.apply.undo import undo
 from guestfix.backends.damage import remedy_of
@@ -95,11 +95,11 @@ def _journal_for(guest: GuestFS, plan: Plan, changes: tuple[Change, ...]) -> Jou
     return Journal(home, plan.digest, entries, tuple(made), tuple(times), guestfix=__version__)
 
 
-def _entry_for(guest: GuestFS, change: Change) -> Entry:
+def _entry_for(guest: GuestFS, change: Change) -> JournalEntry:
     backup = backup_name(guest, change.path) if change.before is not None else None
     staged = beside(change.path, "new") if change.after is not None else None
     size = change.size if change.kind in ("edit", "create") else None
-    return Entry(change.path, change.kind, change.before, change.after, backup, staged, size)
+    return JournalEntry(change.path, change.kind, change.before, change.after, backup, staged, size)
 
 
 def _write(guest: GuestWriter, changes: tuple[Change, ...], journal: Journal, tell: Progress) -> None:
@@ -127,7 +127,7 @@ def _stage(guest: GuestWriter, change: Change, staged: str) -> None:
         guest.put(staged, new_chunks(guest, change), meta)
 
 
-def _swap(guest: GuestWriter, entry: Entry) -> None:
+def _swap(guest: GuestWriter, entry: JournalEntry) -> None:
     if entry.staged is None:
         guest.rename(entry.path, entry.backup or "")
         return

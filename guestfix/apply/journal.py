@@ -45,7 +45,7 @@ _REMEDY = "if no guestfix of yours wrote it, move that folder away, then try aga
 
 
 @frozen
-class Entry:
+class JournalEntry:
     """One path of a plan: where its original is kept, and where its new content of ``size`` bytes is staged."""
 
     path: str
@@ -72,7 +72,7 @@ class Journal:
 
     home: str
     plan_digest: str
-    entries: tuple[Entry, ...]
+    entries: tuple[JournalEntry, ...]
     made_folders: tuple[str, ...]
     folder_times: tuple[FolderTimes, ...]
     applied: bool = False
@@ -202,7 +202,7 @@ def _times(node: Node, above: set[str]) -> FolderTimes:
     return FolderTimes(path, data["atime_ns"].integer(*INT64), data["mtime_ns"].integer(*INT64))
 
 
-def _entry(node: Node) -> Entry:
+def _entry(node: Node) -> JournalEntry:
     data = node.members(("path", "kind", "before", "after", "backup", "staged"), ("size",))
     path = data["path"].text(5000)
     if problem := path_problem(path):
@@ -215,7 +215,7 @@ def _entry(node: Node) -> Entry:
     if staged != (None if after is None else beside(path, "new")):
         raise data["staged"].wrong("guestfix's own name for what is to be there, null where nothing is")
     size = data["size"].integer(0, INT64[1]) if "size" in data and data["size"].value is not None else None
-    return Entry(path, data["kind"].one_of(KINDS), before, after, backup, staged, size)
+    return JournalEntry(path, data["kind"].one_of(KINDS), before, after, backup, staged, size)
 
 
 def missing_folders(guest: GuestFS, paths: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from guestfix.apply.home import clear_drafts, drop_empty_home, remove_journal, set_folder_times
-from guestfix.apply.journal import Entry, Journal, read_journals
+from guestfix.apply.journal import Journal, JournalEntry, read_journals
 from guestfix.base.digest import state_of
 from guestfix.base.errors import ApplyError, Blocked, GuestError
 from guestfix.base.guest import GuestFS, GuestWriter
@@ -88,16 +88,16 @@ def _state(guest: GuestFS, path: str) -> str | None:
         return "unreadable"
 
 
-def _ours(guest: GuestFS, entry: Entry) -> bool:
+def _ours(guest: GuestFS, entry: JournalEntry) -> bool:
     """Tell whether the path is as apply left it, or as it was before, or half way between."""
     return _is_ours(entry, _state(guest, entry.path))
 
 
-def _is_ours(entry: Entry, now: str | None) -> bool:
+def _is_ours(entry: JournalEntry, now: str | None) -> bool:
     return now in (entry.before, entry.after) or (now is None and entry.backup is not None)
 
 
-def _set_aside(guest: GuestWriter, entries: Iterable[Entry]) -> dict[str, str]:
+def _set_aside(guest: GuestWriter, entries: Iterable[JournalEntry]) -> dict[str, str]:
     aside = {}
     for entry in entries:
         aside[entry.path] = backup_name(guest, entry.path)
@@ -119,7 +119,7 @@ def undo(guest: GuestWriter, journal: Journal) -> None:
     remove_journal(guest, journal)
 
 
-def _undo_entry(guest: GuestWriter, journal: Journal, entry: Entry) -> None:
+def _undo_entry(guest: GuestWriter, journal: Journal, entry: JournalEntry) -> None:
     waiting = entry.staged is not None and _is_staged(guest, journal, entry)
     if waiting:
         guest.drop(entry.staged or "")
@@ -139,7 +139,7 @@ def _undo_entry(guest: GuestWriter, journal: Journal, entry: Entry) -> None:
     guest.rename(entry.backup, entry.path)
 
 
-def _is_staged(guest: GuestFS, journal: Journal, entry: Entry) -> bool:
+def _is_staged(guest: GuestFS, journal: Journal, entry: JournalEntry) -> bool:
     """Tell whether what has the staged name was made by this apply, which had not come to rename it."""
     found = None if journal.applied or entry.staged is None else guest.stat(entry.staged, follow=False)
     if found is None or entry.staged is None or found.kind not in ("file", "symlink"):
@@ -150,7 +150,7 @@ def _is_staged(guest: GuestFS, journal: Journal, entry: Entry) -> bool:
     return found.kind == "file" and found.mode == 0o600 and found.nlink == 1 and small
 
 
-def _is_taken(guest: GuestFS, journal: Journal, entry: Entry) -> bool:
+def _is_taken(guest: GuestFS, journal: Journal, entry: JournalEntry) -> bool:
     """Tell whether something else has the staged name of an apply that was interrupted."""
     if journal.applied or entry.staged is None or guest.stat(entry.staged, follow=False) is None:
         return False

@@ -9,7 +9,7 @@ from guestfix.base.nearest import did_you_mean
 from guestfix.catalog.findings import RENAMED
 from guestfix.commands.common import add_format, add_packs, pack_from, write, write_json
 from guestfix.pack.model import Pack
-from guestfix.report.entries import KINDS, Entry, entries
+from guestfix.report.entries import KINDS, Described, entries
 from guestfix.report.reference import explain_text
 
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def find(name: str, pack: Pack) -> list[Entry]:
+def find(name: str, pack: Pack) -> list[Described]:
     """Return every entry with this name, also by a finding's name of old, in any case of its letters.
 
     Raises UsageError with the nearest name where there is none.

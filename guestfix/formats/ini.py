@@ -1,6 +1,6 @@
 """Files of groups and keys: NetworkManager's keyfiles (GKeyFile) and systemd's units, with byte offsets.
 
-Sources: NetworkManager nm-settings-keyfile(5), the Desktop Entry specification that GKeyFile follows, and
+Sources: NetworkManager nm-settings-keyfile(5), the Desktop Setting specification that GKeyFile follows, and
 systemd.syntax(7). Reading never fails: a line that is neither group, entry nor comment is passed over.
 """
 
@@ -12,7 +12,7 @@ from guestfix.formats.shellvars import decode, encode
 
 
 @frozen
-class Entry:
+class Setting:
     """One ``key = value``, the value trimmed. ``start`` to ``end`` are its whole lines; ``line`` is 1-based."""
 
     key: str
@@ -36,7 +36,7 @@ class Group:
     start: int
     body: int
     end: int = 0
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Setting] = field(default_factory=list)
 
 
 def _lines(src: bytes, joined: bool) -> list[tuple[int, int, int, int]]:
@@ -71,13 +71,13 @@ def groups(src: bytes, *, continued: bool = False) -> list[Group]:
     return found
 
 
-def _entry(src: bytes, line: int, start: int, stop: int, end: int) -> Entry:
+def _entry(src: bytes, line: int, start: int, stop: int, end: int) -> Setting:
     equals = src.index(b"=", start)
     raw = src[equals + 1 : stop]
     value = raw.strip()
     value_start = equals + 1 + (len(raw) - len(raw.lstrip())) if value else equals + 1
     text = decode(value).replace("\\\r\n", " ").replace("\\\n", " ")
-    return Entry(decode(src[start:equals].strip()), text, line, start, end, value_start, value_start + len(value))
+    return Setting(decode(src[start:equals].strip()), text, line, start, end, value_start, value_start + len(value))
 
 
 def get(found: list[Group], group: str, key: str) -> str | None:
@@ -86,7 +86,7 @@ def get(found: list[Group], group: str, key: str) -> str | None:
     return values[-1] if values else None
 
 
-def entries(found: list[Group], group: str, key: str = "") -> list[Entry]:
+def entries(found: list[Group], group: str, key: str = "") -> list[Setting]:
     """Return the entries of every group of that name, of one key or of all."""
     return [one for item in found if item.name == group for one in item.entries if not key or one.key == key]
 

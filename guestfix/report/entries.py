@@ -19,7 +19,7 @@ Value = str | list[str]
 
 
 @frozen
-class Entry:
+class Described:
     """One named thing. ``rows`` are what is known of it, by label, in the order in which it is told."""
 
     kind: str
@@ -33,13 +33,13 @@ class Entry:
         return {"kind": self.kind, "name": self.name, "says": self.says, **rows}
 
 
-def _entry(kind: str, name: str, says: str, **rows: Value) -> Entry:
+def _entry(kind: str, name: str, says: str, **rows: Value) -> Described:
     """Make an entry of the rows that hold anything; the labels' underscores stand for spaces."""
     known = {label.replace("_", " ").strip(): value for label, value in rows.items() if value}
-    return Entry(kind, name, says, known)
+    return Described(kind, name, says, known)
 
 
-def _facts(pack: Pack) -> list[Entry]:
+def _facts(pack: Pack) -> list[Described]:
     asked = _asked_by(pack)
     return [
         _entry(
@@ -85,7 +85,7 @@ def _arguments(rule: Rule) -> Iterable[str]:
         yield from (found[1] for text in (*texts, step.follow_up) for found in FACT.finditer(text))
 
 
-def _findings(pack: Pack) -> list[Entry]:
+def _findings(pack: Pack) -> list[Described]:
     settled: dict[str, list[str]] = {}
     for rule in pack.rules:
         for code in rule.settles:
@@ -106,7 +106,7 @@ def _findings(pack: Pack) -> list[Entry]:
     ]
 
 
-def _ops(pack: Pack) -> list[Entry]:
+def _ops(pack: Pack) -> list[Described]:
     used: dict[str, list[str]] = {}
     for rule in pack.rules:
         for step in rule.steps:
@@ -114,7 +114,7 @@ def _ops(pack: Pack) -> list[Entry]:
     return [_operation(one, list(dict.fromkeys(used.get(one.name, [])))) for one in operations()]
 
 
-def _operation(one: Operation, rules: list[str]) -> Entry:
+def _operation(one: Operation, rules: list[str]) -> Described:
     arguments = [
         f"{arg.name}: {arg.called}" + ("" if arg.required else f", {arg.default!r} unless it is given")
         for arg in one.arguments
@@ -124,7 +124,7 @@ def _operation(one: Operation, rules: list[str]) -> Entry:
     return _entry(one.kind, one.name, one.says, more=more, arguments=arguments, used_by=rules, to_do=f"write {write}")
 
 
-def _rules(pack: Pack) -> list[Entry]:
+def _rules(pack: Pack) -> list[Described]:
     return [
         _entry(
             "rule",
@@ -145,7 +145,7 @@ def _rules(pack: Pack) -> list[Entry]:
     ]
 
 
-def _targets(pack: Pack) -> list[Entry]:
+def _targets(pack: Pack) -> list[Described]:
     return [
         _entry(
             "target",
@@ -174,7 +174,7 @@ def _plain(value: object) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def _policies(pack: Pack) -> list[Entry]:
+def _policies(pack: Pack) -> list[Described]:
     asked = _asked_by(pack)
     return [
         _entry(
@@ -194,7 +194,7 @@ def _policies(pack: Pack) -> list[Entry]:
     ]
 
 
-def _systems(pack: Pack) -> list[Entry]:
+def _systems(pack: Pack) -> list[Described]:
     return [
         _entry(
             "system",
@@ -221,7 +221,7 @@ def _system_facts(system: System) -> list[str]:
     ]
 
 
-KINDS: dict[str, Callable[[Pack], list[Entry]]] = {
+KINDS: dict[str, Callable[[Pack], list[Described]]] = {
     "facts": _facts,
     "findings": _findings,
     "ops": _ops,
@@ -243,6 +243,6 @@ TITLES = {
 }
 
 
-def entries(kind: str, pack: Pack) -> list[Entry]:
+def entries(kind: str, pack: Pack) -> list[Described]:
     """Return all entries of one of :data:`KINDS`, by name."""
     return KINDS[kind](pack)

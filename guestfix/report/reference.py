@@ -6,24 +6,24 @@ import textwrap
 from collections.abc import Sequence
 
 from guestfix.base.text import clean
-from guestfix.report.entries import TITLES, Entry, Value
+from guestfix.report.entries import TITLES, Described, Value
 
 WIDTH, MOST = 100, 30
 """Columns of an explanation; items of a list in it."""
 
 
-def list_text(found: Sequence[Entry]) -> str:
+def list_text(found: Sequence[Described]) -> str:
     """Return one line for each entry: its name and what it is."""
     width = max((len(one.name) for one in found), default=0)
     return clean("".join(f"{one.name:<{width}}  {_short(one)}{one.says}\n" for one in found))
 
 
-def _short(entry: Entry) -> str:
+def _short(entry: Described) -> str:
     said = entry.rows.get("severity", [])
     return f"[{', '.join(said)}] " if said else ""
 
 
-def explain_text(entry: Entry) -> str:
+def explain_text(entry: Described) -> str:
     """Return all that is known of an entry, what to do last."""
     lines = [f"{entry.name}: {_article(entry.kind)}", *_wrapped(entry.says, "  ")]
     width = max((len(label) for label in entry.rows), default=0)
@@ -58,14 +58,14 @@ def _wrapped(text: str, lead: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=blanks, break_on_hyphens=False) or [lead]
 
 
-def page(kind: str, found: Sequence[Entry]) -> str:
+def page(kind: str, found: Sequence[Described]) -> str:
     """Return the reference page of one kind, in Markdown. It is made of nothing but the entries."""
     title, says = TITLES[kind]
     head = f"# {title}\n\n{says}\n\nMade by `make reference` from the tables and the rule pack; don't edit it here.\n"
     return head + "".join(_section(one) for one in found)
 
 
-def _section(entry: Entry) -> str:
+def _section(entry: Described) -> str:
     lines = [f"\n## {entry.name}\n", f"{_marked(entry.says)}\n"]
     lines += [f"- {label}: {_listed(value)}" for label, value in entry.rows.items()]
     return "\n".join(lines) + "\n"

@@ -34,8 +34,8 @@ class Setup:
     """One stack's part of the network at work. ``own`` are the stack's NICs, ``nics`` all of them.
 
     ``primary`` is the interface that is to use DHCP: the wired NIC below the default route, which then stands
-    alone, or (``dhcp-first``) the interface with the default route itself. ``bare``: no file configures it, only
-    something on it, such as a VLAN.
+    alone, or (``dhcp-first``) the interface with the default route itself. ``unconfigured``: no
+    file configures it, only something on it, such as a VLAN.
     """
 
     bench: Workbench
@@ -45,12 +45,12 @@ class Setup:
     own: list[Nic]
     primary: Nic | None
     manager: str
-    bare: bool = False
+    unconfigured: bool = False
 
     @property
-    def lonely(self) -> bool:
+    def needs_profile(self) -> bool:
         """Whether policy ``dhcp`` must add a file, for no file of the stack in charge configures the NIC."""
-        return self.policy == "dhcp" and self.in_charge and (self.primary is None or self.bare)
+        return self.policy == "dhcp" and self.in_charge and (self.primary is None or self.unconfigured)
 
     @property
     def in_charge(self) -> bool:
@@ -58,7 +58,7 @@ class Setup:
         return bool(self.bench.facts.value(NETWORK_STACK) == self.stack)
 
     @property
-    def flat(self) -> bool:
+    def leaves_bonds(self) -> bool:
         """Whether the primary NIC leaves the bond, bridge or team that it is a port of."""
         return self.policy == "dhcp"
 
@@ -70,7 +70,7 @@ class Setup:
         """Tell whether the interface is a wired NIC or stands on one; others (Wi-Fi, VPN) are left alone."""
         return nic.kind == "ethernet" or (nic.kind in CARRIED and stands_on_wire(nic, self.nics))
 
-    def goes(self, nic: Nic) -> bool:
+    def is_removed(self, nic: Nic) -> bool:
         """Tell whether policy ``dhcp`` removes it: what stands on a NIC, and further NICs that aren't DHCP."""
         if self.policy != "dhcp" or self.is_primary(nic) or not self.wired(nic) or self.idle(nic):
             return False
@@ -109,12 +109,12 @@ class Setup:
 
     def files(self) -> list[Nic]:
         """Return the stack's NICs that have a file."""
-        return [nic for nic in self.own if not (self.bare and self.is_primary(nic))]
+        return [nic for nic in self.own if not (self.unconfigured and self.is_primary(nic))]
 
     def each(self, dhcp: Editor, keep: Callable[[bytes | None, Nic], bytes | None]) -> None:
         """Plan each of the stack's files: moved aside, changed to DHCP, or kept but tied to the new NIC."""
         for nic in self.files():
-            if self.goes(nic):
+            if self.is_removed(nic):
                 self.aside(nic.path)
                 continue
             if self.idle(nic) and not self.is_primary(nic) and self.policy == "dhcp":
@@ -122,7 +122,7 @@ class Setup:
             before = after = self.read(nic.path)
             if self.is_primary(nic) and self.policy != "preserve":
                 after = dhcp(after)
-            if self.wired(nic) and not (self.flat and self.is_primary(nic)):
+            if self.wired(nic) and not (self.leaves_bonds and self.is_primary(nic)):
                 after = keep(after, nic)
             self.write(nic.path, before, after)
 
@@ -173,12 +173,12 @@ def begin(bench: Workbench, stack: str, policy: str) -> Setup:
     primary = bench.facts.value(NETWORK_CARRIER if policy == "dhcp-first" else NETWORK_PRIMARY)
     own = [one for one in nics if one.stack == stack]
     main = primary if primary and primary.stack == stack else None
-    bare = main is not None and main not in own
-    if main is not None and bare:
+    unconfigured = main is not None and main not in own
+    if main is not None and unconfigured:
         nics.append(main)
         own.append(main)
     manager = bench.facts.value(NETWORK_MANAGER, "")
-    setup = Setup(bench, stack, policy, nics, own, main, manager, bare)
+    setup = Setup(bench, stack, policy, nics, own, main, manager, unconfigured)
     for nic in own:
         _tell(setup, nic)
     return setup
@@ -187,7 +187,7 @@ def begin(bench: Workbench, stack: str, policy: str) -> Setup:
 def _tell(setup: Setup, nic: Nic) -> None:
     """Record what the policy takes away from one interface."""
     place = Evidence(nic.path, nic.line)
-    if setup.goes(nic):
+    if setup.is_removed(nic):
         what = _what(nic)
         parts = f": {what}" if what else ""
         kind = nic.kind if nic.kind != "ethernet" else "NIC"
@@ -199,7 +199,7 @@ def _tell(setup: Setup, nic: Nic) -> None:
         setup.bench.find("GF-NETWORK-DEVICE-LOST", "warning", summary, place, remedy=remedy)
         setup.bench.follow_up(f"{called(nic)} ({kind}) was taken out of {nic.path}{parts}")
     elif setup.is_primary(nic) and setup.policy in ("dhcp", "dhcp-first"):
-        what = _what(nic, whole=setup.flat)
+        what = _what(nic, whole=setup.leaves_bonds)
         if what:
             _tell_lost(setup, nic, what, place)
 

@@ -31,7 +31,7 @@ def suse(bench: Workbench, *, policy: str) -> None:
     _files(setup, any_nic=False, suse=True)
     if policy == "preserve" or not setup.in_charge:
         return
-    gone = {nic.name for nic in setup.own if setup.goes(nic) or setup.is_primary(nic)}
+    gone = {nic.name for nic in setup.own if setup.is_removed(nic) or setup.is_primary(nic)}
     routes, config, leases = f"{SUSE}/routes", f"{SUSE}/config", f"{SUSE}/dhcp"
     before = setup.read(routes)
     setup.write(routes, before, ifcfg.no_old_routes(before, devices=gone, loose=policy == "dhcp"))
@@ -46,7 +46,7 @@ def suse(bench: Workbench, *, policy: str) -> None:
 def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
     zone = zone_to_keep(setup) if any_nic else ""
     for nic in setup.files():
-        if setup.goes(nic):
+        if setup.is_removed(nic):
             _tell_scripts(setup, nic)
             setup.aside(nic.path)
             _routes_aside(setup, nic)
@@ -54,12 +54,12 @@ def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
             _renamed(setup, nic)
         elif setup.is_primary(nic) and setup.policy != "preserve":
             before = setup.read(nic.path)
-            after = ifcfg.dhcp(before, any_nic=any_nic, suse=suse, flat=setup.flat)
+            after = ifcfg.dhcp(before, any_nic=any_nic, suse=suse, leave_bonds=setup.leaves_bonds)
             setup.write(nic.path, before, ifcfg.in_zone(after, zone=zone))
             _routes_aside(setup, nic)
         elif setup.wired(nic) and not (setup.policy == "dhcp" and setup.idle(nic)):
             _keep(setup, nic, suse)
-    if setup.lonely:
+    if setup.needs_profile:
         _fresh(setup, suse)
 
 
@@ -70,7 +70,7 @@ def _renamed(setup: Setup, nic: Nic) -> None:
     if before is None or setup.read(path) is not None:
         return
     if setup.is_primary(nic) and setup.policy != "preserve":
-        before = ifcfg.dhcp(before, suse=True, flat=setup.flat)
+        before = ifcfg.dhcp(before, suse=True, leave_bonds=setup.leaves_bonds)
         _routes_aside(setup, nic)
     elif setup.optional(nic):
         before = ifcfg.optional(before)
@@ -108,7 +108,7 @@ def _routes_aside(setup: Setup, nic: Nic) -> None:
 def _fresh(setup: Setup, suse: bool) -> None:
     """Add a file where no NIC has one; NetworkManager makes a DHCP profile of its own unless told not to."""
     by_itself = setup.manager == "networkmanager" and not setup.bench.facts.value(NETWORK_NO_AUTO_DEFAULT)
-    if by_itself and not setup.bare:
+    if by_itself and not setup.unconfigured:
         return
     name = setup.primary.name if setup.primary is not None else "eth0"
     path = f"{SUSE if suse else SCRIPTS}/ifcfg-{name}"

@@ -29,10 +29,10 @@ def apply(bench: Workbench, *, policy: str) -> None:
 
 
 def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
-    gone = [nic.name for nic in setup.own if setup.goes(nic)]
-    if setup.primary is None and not setup.lonely and not gone:
+    gone = [nic.name for nic in setup.own if setup.is_removed(nic)]
+    if setup.primary is None and not setup.needs_profile and not gone:
         return
-    logical = setup.primary.name if setup.primary is not None else "eth0" if setup.lonely else ""
+    logical = setup.primary.name if setup.primary is not None else "eth0" if setup.needs_profile else ""
     how, mapped = _raised(files)
     name = mapped.get(logical, logical) if logical not in how else logical
     drop = list(dict.fromkeys(one for one in gone if one != logical))
@@ -42,13 +42,13 @@ def _dhcp(setup: Setup, files: dict[str, bytes | None]) -> None:
     _tell_hooks(setup, files, set(drop))
     defined = False
     for path, before in files.items():
-        after = edit.dhcp(before, name=name, drop=drop, up=name in how, flat=setup.flat, bases=bases)
+        after = edit.dhcp(before, name=name, drop=drop, up=name in how, leave_bonds=setup.leaves_bonds, bases=bases)
         defined = defined or _defines(after, name)
         setup.write(path, before, after)
     if name and not defined:
         now = setup.read(INTERFACES)
         setup.write(INTERFACES, now, edit.add(now, name=name))
-        if setup.lonely:
+        if setup.needs_profile:
             setup.added(INTERFACES)
 
 

@@ -19,9 +19,11 @@ def apply(bench: Workbench, *, policy: str) -> None:
     setup = begin(bench, "networkmanager", policy)
     zone = zone_to_keep(setup)
     setup.each(
-        lambda src: keyfile.in_zone(keyfile.dhcp(src, any_nic=setup.flat, flat=setup.flat), zone=zone),
+        lambda src: keyfile.in_zone(
+            keyfile.dhcp(src, any_nic=setup.leaves_bonds, leave_bonds=setup.leaves_bonds), zone=zone
+        ),
         lambda src, nic: keyfile.rebind(src, mac=setup.new_mac(nic)),
     )
-    if setup.lonely and (setup.bare or bench.facts.value(NETWORK_NO_AUTO_DEFAULT)):
+    if setup.needs_profile and (setup.unconfigured or bench.facts.value(NETWORK_NO_AUTO_DEFAULT)):
         setup.write(NEW, setup.read(NEW), keyfile.fresh(UUID), mode=0o600)
         setup.added(NEW)

@@ -51,7 +51,7 @@ def _lost(setup: Setup) -> list[str]:
     """Return the addresses that the policy takes away."""
     if setup.policy == "preserve":
         return []
-    return [one for nic in setup.nics if setup.goes(nic) or setup.is_primary(nic) for one in nic.addresses]
+    return [one for nic in setup.nics if setup.is_removed(nic) or setup.is_primary(nic) for one in nic.addresses]
 
 
 def _without_nic(setup: Setup, kept: set[str]) -> list[str]:
@@ -61,7 +61,7 @@ def _without_nic(setup: Setup, kept: set[str]) -> list[str]:
     wired = dict.fromkeys(nic.name for nic in ours if nic.kind == "ethernet")
     names = [name for name in wired if name not in kept and not (own and kernel_name(name))]
     carried = dict.fromkeys(nic.name for nic in setup.nics if nic.kind in ("bond", "bridge", "team", "vlan"))
-    goes = {nic.name for nic in setup.nics if setup.goes(nic)} if setup.policy == "dhcp" else set()
+    goes = {nic.name for nic in setup.nics if setup.is_removed(nic)} if setup.policy == "dhcp" else set()
     return [*names, *(name for name in carried if name in goes and name not in kept)]
 
 

@@ -55,7 +55,7 @@ def _dhcp(setup: Setup, paths: list[str]) -> None:
                 setup.added(NEW)
         return
     name = setup.primary.id if setup.primary is not None else ""
-    gone = {nic.id for nic in setup.own if setup.goes(nic)}
+    gone = {nic.id for nic in setup.own if setup.is_removed(nic)}
     kept = setup.primary is None
     for path in paths if name or gone else ():
         before = setup.read(path)
@@ -75,7 +75,7 @@ def _dhcp(setup: Setup, paths: list[str]) -> None:
 
 def _waits(setup: Setup, nic: Nic) -> bool:
     """Tell whether the boot would wait for a NIC that stays in the file and may not be on the target."""
-    return setup.optional(nic) and not setup.goes(nic)
+    return setup.optional(nic) and not setup.is_removed(nic)
 
 
 def _refused_aside(setup: Setup, paths: list[str]) -> list[str]:

@@ -16,12 +16,12 @@ def apply(bench: Workbench, *, policy: str) -> None:
     """Apply the network policy to systemd-networkd's files."""
     setup = begin(bench, "networkd", policy)
     setup.each(
-        lambda src: networkd.dhcp(src, any_nic=setup.flat, flat=setup.flat),
+        lambda src: networkd.dhcp(src, any_nic=setup.leaves_bonds, leave_bonds=setup.leaves_bonds),
         lambda src, nic: _keep(setup, src, nic),
     )
     if policy == "dhcp":
         _devices_aside(setup)
-        if setup.lonely:
+        if setup.needs_profile:
             setup.write(NEW, setup.read(NEW), networkd.FRESH)
             setup.added(NEW)
 
@@ -33,7 +33,7 @@ def _keep(setup: Setup, src: bytes | None, nic: Nic) -> bytes | None:
 
 def _devices_aside(setup: Setup) -> None:
     """Move the .netdev files of those devices aside that are taken out."""
-    gone = {nic.name for nic in setup.own if setup.goes(nic)}
+    gone = {nic.name for nic in setup.own if setup.is_removed(nic)}
     for path in setup.bench.fs.glob(f"{NETWORKD}/*.netdev"):
         if netdev(setup.read(path) or b"")[0] in gone:
             setup.aside(path)

@@ -9,7 +9,7 @@ from guestfix.base.record import frozen
 
 
 @frozen
-class Entry:
+class MountLine:
     """A line of /etc/fstab with its escapes undone."""
 
     spec: str
@@ -30,7 +30,7 @@ class Entry:
         return found
 
 
-def fstab_entries(raw: bytes) -> Iterator[Entry]:
+def fstab_entries(raw: bytes) -> Iterator[MountLine]:
     """Yield the lines of an fstab that have at least a device and a mount point (fstab(5))."""
     for line in raw.decode("utf-8", "surrogateescape").splitlines():
         words = line.split()
@@ -38,4 +38,4 @@ def fstab_entries(raw: bytes) -> Iterator[Entry]:
             continue
         spec, mount = (re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8) & 255), word) for word in words[:2])
         spec = re.sub(r"=[\"'](.*)[\"']$", r"=\1", spec)
-        yield Entry(spec, mount, words[2] if len(words) > 2 else "auto", tuple((words + ["", ""])[3].split(",")))
+        yield MountLine(spec, mount, words[2] if len(words) > 2 else "auto", tuple((words + ["", ""])[3].split(",")))

@@ -15,7 +15,7 @@ from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
 from guestfix.catalog.facts.network import NETWORK_MANAGER, NETWORK_PREDICTABLE_NAMES, NETWORK_PRIMARY, NETWORK_STACK
 from guestfix.detect.files import names_in, read_small
-from guestfix.formats.ini import Entry, get, groups
+from guestfix.formats.ini import Setting, get, groups
 from guestfix.formats.network.devicelist import Device, matches, parse
 from guestfix.formats.network.nic import MAX_CONFIG
 
@@ -81,7 +81,7 @@ def _about(text: str, device: Device) -> bool:
 
 
 def _listed(files: list[tuple[str, bytes]], device: Device) -> list[Refusal]:
-    said: list[tuple[str, Entry]] = []
+    said: list[tuple[str, Setting]] = []
     for path, data in files:
         for one in (entry for group in groups(data) if group.name == "keyfile" for entry in group.entries):
             if one.key == "unmanaged-devices":

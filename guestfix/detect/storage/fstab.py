@@ -18,7 +18,7 @@ from guestfix.catalog.facts.system import OS_FAMILY, SYSTEM_INIT
 from guestfix.catalog.records.storage import Mount
 from guestfix.detect.files import exists
 from guestfix.formats.storage import devices
-from guestfix.formats.storage.fstab import VITAL, Entry, entries, number_of
+from guestfix.formats.storage.fstab import VITAL, FstabEntry, entries, number_of
 from guestfix.pack.model import Target
 
 PATH = "/etc/fstab"
@@ -73,7 +73,7 @@ def _text(value: str) -> str:
     return masked(value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
-def _mount(entry: Entry) -> Mount:
+def _mount(entry: FstabEntry) -> Mount:
     return Mount(
         spec=_text(entry.spec),
         mount=_text(entry.mount),
@@ -90,7 +90,7 @@ def _missing() -> Finding:
     return Finding("GF-FSTAB-MISSING", "info", summary, (Evidence(PATH),))
 
 
-def _unreadable(why: str, remedy: str, entry: Entry | None = None) -> Finding:
+def _unreadable(why: str, remedy: str, entry: FstabEntry | None = None) -> Finding:
     evidence = Evidence(PATH, entry.number, entry.text) if entry else Evidence(PATH)
     remedy = remedy or "put a valid table in its place: without it nothing but the root filesystem would be mounted"
     return Finding("GF-FSTAB-UNREADABLE", "blocker", f"/etc/fstab can't be read: {why}", (evidence,), remedy)
@@ -111,14 +111,14 @@ def _generated(guest: GuestFS) -> Iterable[Finding]:
 # the same twice
 
 
-def _twice(found: list[Entry], table: dict[str, str]) -> Iterable[Finding]:
+def _twice(found: list[FstabEntry], table: dict[str, str]) -> Iterable[Finding]:
     """Yield findings for a mount point or a volume that two entries name.
 
     A second entry for a mount point of VITAL is a blocker: which of the two boots is the reader's choice
     (systemd takes the first, mount -a puts one over the other).
     """
-    mounts: dict[str, Entry] = {}
-    volumes: dict[str, Entry] = {}
+    mounts: dict[str, FstabEntry] = {}
+    volumes: dict[str, FstabEntry] = {}
     resolver = devices.Resolver(table, (entry.spec for entry in found))
     for entry in found:
         if entry.mount.startswith("/"):
@@ -132,7 +132,7 @@ def _twice(found: list[Entry], table: dict[str, str]) -> Iterable[Finding]:
                 yield _same_volume(first, entry)
 
 
-def _volume(entry: Entry, resolver: devices.Resolver) -> str:
+def _volume(entry: FstabEntry, resolver: devices.Resolver) -> str:
     """Return one name for the volume, however the entry names it; empty where it names none."""
     if entry.bound or not (entry.spec.startswith("/dev/") or devices.tag(entry.spec)):
         return ""
@@ -140,7 +140,7 @@ def _volume(entry: Entry, resolver: devices.Resolver) -> str:
     return devices.tag(spec) or devices.normal(spec)
 
 
-def _may_share(one: Entry, other: Entry) -> bool:
+def _may_share(one: FstabEntry, other: FstabEntry) -> bool:
     """Tell whether both may well be mounted: subvolumes, or a drive that takes different media."""
     kinds = {one.type, other.type}
     return (
@@ -148,7 +148,7 @@ def _may_share(one: Entry, other: Entry) -> bool:
     )
 
 
-def _same_mount(first: Entry, entry: Entry) -> Finding:
+def _same_mount(first: FstabEntry, entry: FstabEntry) -> Finding:
     severity = "blocker" if entry.place in VITAL else "warning"
     return Finding(
         "GF-FSTAB-MOUNT-TWICE",
@@ -159,7 +159,7 @@ def _same_mount(first: Entry, entry: Entry) -> Finding:
     )
 
 
-def _same_volume(first: Entry, entry: Entry) -> Finding:
+def _same_volume(first: FstabEntry, entry: FstabEntry) -> Finding:
     return Finding(
         "GF-FSTAB-VOLUME-TWICE",
         "warning",
@@ -169,7 +169,7 @@ def _same_volume(first: Entry, entry: Entry) -> Finding:
     )
 
 
-def _devices_in_options(found: list[Entry]) -> Iterable[Finding]:
+def _devices_in_options(found: list[FstabEntry]) -> Iterable[Finding]:
     """Yield a finding for each device name inside options, where no UUID can stand for it."""
     for entry in found:
         for option in entry.options.split(","):

@@ -17,7 +17,7 @@ from guestfix.detect.files import paths_like, read_small
 from guestfix.detect.storage import given
 from guestfix.detect.storage.stems import Stems, Use, tell
 from guestfix.formats.storage import devices
-from guestfix.formats.storage.fstab import VITAL, Entry, readable
+from guestfix.formats.storage.fstab import VITAL, FstabEntry, readable
 
 FSTAB = "/etc/fstab"
 MENUS = (
@@ -82,7 +82,7 @@ def names_in_use(
 
 
 def _claimed(
-    entries: Sequence[Entry], volumes: Sequence[Volume], table: Mapping[str, str], specs: Mapping[str, str]
+    entries: Sequence[FstabEntry], volumes: Sequence[Volume], table: Mapping[str, str], specs: Mapping[str, str]
 ) -> set[str]:
     """Return the devices that an entry of fstab names by what is known; Btrfs can be mounted by many entries."""
     by_spec: dict[str, str] = {}
@@ -138,7 +138,7 @@ def _has(volume: Volume, kind: str) -> bool:
 
 
 def _alone(
-    entries: Sequence[Entry], volumes: Sequence[Volume], specs: Mapping[str, str], claimed: set[str]
+    entries: Sequence[FstabEntry], volumes: Sequence[Volume], specs: Mapping[str, str], claimed: set[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield the tags that several volumes have and only one of them can be meant by, with that one's own."""
     for tag, those in _shared(volumes).items():
@@ -161,7 +161,7 @@ def _shared(volumes: Sequence[Volume]) -> dict[str, list[Volume]]:
     return {tag: those for tag, those in found.items() if len({v.uuid or v.device for v in those}) > 1}
 
 
-def _labels(entries: Sequence[Entry], volumes: Sequence[Volume], table: Mapping[str, str]) -> Iterator[Finding]:
+def _labels(entries: Sequence[FstabEntry], volumes: Sequence[Volume], table: Mapping[str, str]) -> Iterator[Finding]:
     for tag, those in _shared(volumes).items():
         if tag in table:
             continue
@@ -183,7 +183,7 @@ def _labels(entries: Sequence[Entry], volumes: Sequence[Volume], table: Mapping[
 def _told(
     guest: GuestFS,
     disks: Disks,
-    entries: Sequence[Entry],
+    entries: Sequence[FstabEntry],
     aliases: Mapping[str, str],
     claimed: set[str],
     table: Mapping[str, str],
@@ -215,7 +215,7 @@ def _order(guest: GuestFS) -> list[str]:
     return []
 
 
-def _multipath(entries: Sequence[Entry], aliases: Mapping[str, str]) -> Iterator[Finding]:
+def _multipath(entries: Sequence[FstabEntry], aliases: Mapping[str, str]) -> Iterator[Finding]:
     stems = Stems(aliases)
     mapped = [entry for entry in entries if entry.spec.startswith(("/dev/mapper/", "/dev/disk/by-id/dm-"))]
     users = [entry for entry in mapped if stems.place(entry.spec)]
@@ -229,7 +229,7 @@ def _multipath(entries: Sequence[Entry], aliases: Mapping[str, str]) -> Iterator
         )
 
 
-def _udev(entries: Sequence[Entry], links: Sequence[given.Link]) -> Iterator[Finding]:
+def _udev(entries: Sequence[FstabEntry], links: Sequence[given.Link]) -> Iterator[Finding]:
     """Report each rule with who mounts by its names."""
     by_rule: dict[tuple[str, int], list[given.Link]] = {}
     for link in links:

@@ -25,14 +25,14 @@ _STRUCTURE = regex(
 )
 
 
-def _says_something(src: bytes, flat: bool) -> list[Assignment]:
+def _says_something(src: bytes, leave_bonds: bool) -> list[Assignment]:
     found = [one for one in settled(src) if one.value]
     six = any(one.name in ("IPV6ADDR", "IPV6ADDR_SECONDARIES") for one in found)
     return [
         one
         for one in found
         if _STATIC.match(one.name)
-        or (flat and _STRUCTURE.match(one.name))
+        or (leave_bonds and _STRUCTURE.match(one.name))
         or (_FROM_PEER.match(one.name) and _no(one))
         or (six and one.name == "IPV6_AUTOCONF" and _no(one))
     ]
@@ -42,22 +42,22 @@ def _no(one: Assignment) -> bool:
     return one.value.lower() in ("no", "false", "f", "n", "off", "0")
 
 
-def dhcp(src: bytes | None, *, any_nic: bool = False, suse: bool = False, flat: bool = True) -> bytes | None:
+def dhcp(src: bytes | None, *, any_nic: bool = False, suse: bool = False, leave_bonds: bool = True) -> bytes | None:
     """Make an ifcfg file take its address by DHCP and come up at boot.
 
-    Addresses, gateways, DNS servers, MTU and hardware addresses go; with ``flat`` also what makes it a bond,
+    Addresses, gateways, DNS servers, MTU and hardware addresses go; with ``leave_bonds`` also what makes it a bond,
     bridge, team or VLAN, or a port of one.
     ``any_nic`` takes DEVICE and NM_CONTROLLED away too, so that NetworkManager uses the profile for any wired NIC.
     """
     if src is None:
         return None
-    out = drop(src, _says_something(src, flat))
+    out = drop(src, _says_something(src, leave_bonds))
     for name in ("DEVICE", "NM_CONTROLLED") if any_nic else ():
         out = unset(out, name)
     out = _set(out, "BOOTPROTO", "dhcp", ("dhcp", "dhcp4", "dhcp+autoip"))
     out = _set(out, "STARTMODE", "auto", ("auto", "boot", "onboot", "on", "nfsroot")) if suse else _raise(out)
     kind = find(out, "TYPE")
-    if flat and not suse and (any_nic if kind is None else kind.value.lower() != "ethernet"):
+    if leave_bonds and not suse and (any_nic if kind is None else kind.value.lower() != "ethernet"):
         out = set_value(out, "TYPE", "Ethernet")
     if any_nic and out != src:
         out = set_value(out, "MULTI_CONNECT", "3")

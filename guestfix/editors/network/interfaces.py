@@ -23,10 +23,10 @@ _OLD_NETWORK = regex(
 )
 
 
-def _is_static(line: Line, flat: bool) -> bool:
+def _is_static(line: Line, leave_bonds: bool) -> bool:
     """Tell whether an option of a static stanza means nothing, or harm, on another network."""
     key = line.keyword.replace("_", "-")
-    gone = bool(_STATIC.match(key)) or (flat and bool(_STRUCTURE.match(key)))
+    gone = bool(_STATIC.match(key)) or (leave_bonds and bool(_STRUCTURE.match(key)))
     return gone or (key in _COMMANDS and bool(_OLD_NETWORK.search(line.value)))
 
 
@@ -79,8 +79,8 @@ def _whole(stanza: Stanza) -> list[Splice]:
     return [_gone(line.start, line.end) for line in (stanza.head, *stanza.options)]
 
 
-def _to_dhcp(src: bytes, stanza: Stanza, flat: bool) -> list[Splice]:
-    splices = _without_static(stanza, flat)
+def _to_dhcp(src: bytes, stanza: Stanza, leave_bonds: bool) -> list[Splice]:
+    splices = _without_static(stanza, leave_bonds)
     words = _word_spans(src, stanza.head)
     family, method, _ = stanza.terms
     if method and method != "dhcp":
@@ -90,8 +90,8 @@ def _to_dhcp(src: bytes, stanza: Stanza, flat: bool) -> list[Splice]:
     return splices
 
 
-def _without_static(stanza: Stanza, flat: bool) -> list[Splice]:
-    return [_gone(line.start, line.end) for line in stanza.options if _is_static(line, flat)]
+def _without_static(stanza: Stanza, leave_bonds: bool) -> list[Splice]:
+    return [_gone(line.start, line.end) for line in stanza.options if _is_static(line, leave_bonds)]
 
 
 def _parted(src: bytes, stanza: Stanza) -> list[Splice]:
@@ -107,14 +107,14 @@ def dhcp(
     name: str,
     drop: list[str],
     up: bool = True,
-    flat: bool = True,
+    leave_bonds: bool = True,
     bases: Collection[str] = (),
 ) -> bytes | None:
     """Make the interface ``name`` take its address by DHCP, and take the interfaces in ``drop`` out.
 
     Its further stanzas (more addresses, inet6 static) and the mappings to another logical name go. ``up``:
     some file raises it already; else an ``auto`` line is put before it. A line that belongs to no stanza,
-    for which ifupdown refuses the whole file, is commented out. ``flat``: it stops being a bond, bridge or VLAN.
+    for which ifupdown refuses the whole file, is commented out. ``leave_bonds``: it stops being a bond, bridge or VLAN.
     ``bases``: what only it inherits from; these stay, without what is static in them.
     """
     if src is None:
@@ -130,11 +130,11 @@ def dhcp(
         elif _goes(stanza, name, gone):
             splices += _whole(stanza)
         elif stanza.keyword == "iface" and stanza.name == name:
-            now = _one_of(src, stanza, first, up, flat)
+            now = _one_of(src, stanza, first, up, leave_bonds)
             splices += now + (_parted(src, stanza) if stanza.terms[2] in gone and now != _whole(stanza) else [])
             first = first and not _is_inet(stanza)
         elif stanza.keyword == "iface" and stanza.name in bases:
-            splices += _without_static(stanza, flat)
+            splices += _without_static(stanza, leave_bonds)
         elif stanza.keyword == "iface" and stanza.terms[2] in gone:
             splices += _parted(src, stanza)
     splices += [_commented(line) for line in found.misplaced]
@@ -156,13 +156,13 @@ def _is_inet(stanza: Stanza) -> bool:
     return stanza.terms[0] in ("inet", "")
 
 
-def _one_of(src: bytes, stanza: Stanza, first: bool, up: bool, flat: bool) -> list[Splice]:
+def _one_of(src: bytes, stanza: Stanza, first: bool, up: bool, leave_bonds: bool) -> list[Splice]:
     """Return the change for one stanza of the interface that is to use DHCP."""
     if not _is_inet(stanza):
         return _whole(stanza) if stanza.terms[0] == "inet6" and stanza.terms[1] in ("static", "") else []
     if not first:
         return _whole(stanza)
-    splices = _to_dhcp(src, stanza, flat)
+    splices = _to_dhcp(src, stanza, leave_bonds)
     if not up:
         splices.insert(0, insert_lines(src, stanza.head.start, encode(f"auto {stanza.name}")))
     return splices

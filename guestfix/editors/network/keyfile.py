@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestfix.base.patterns import regex
-from guestfix.formats.ini import Entry, Group, get, groups, remove, set_value
+from guestfix.formats.ini import Group, Setting, get, groups, remove, set_value
 from guestfix.formats.network.keyfile import WIRED
 from guestfix.formats.network.nic import is_link_local
 
@@ -15,11 +15,11 @@ PORT = ("master", "slave-type", "controller", "port-type", "permissions")
 OWN_MAC = ("preserve", "permanent", "random", "stable", "stable-ssid")
 
 
-def _wired(found: list[Group]) -> list[tuple[Group, Entry]]:
+def _wired(found: list[Group]) -> list[tuple[Group, Setting]]:
     return [(group, one) for group in found if group.name in WIRED for one in group.entries]
 
 
-def _to_old_network(found: list[Group], flat: bool) -> list[Entry]:
+def _to_old_network(found: list[Group], leave_bonds: bool) -> list[Setting]:
     """Return the entries that only mean something on the old network."""
     own_servers = get(found, "ipv4", "method") == "manual" or any(get(found, name, "dns") for name in ("ipv4", "ipv6"))
     gone = [
@@ -29,7 +29,7 @@ def _to_old_network(found: list[Group], flat: bool) -> list[Entry]:
         for one in group.entries
         if OLD_KEYS.match(one.key) and not _stays(one, own_servers)
     ]
-    port = PORT if flat else ()
+    port = PORT if leave_bonds else ()
     gone += [one for group in found if group.name == "connection" for one in group.entries if one.key in port]
     for _, one in _wired(found):
         if one.key == "mtu" or (one.key in ("cloned-mac-address", "assigned-mac-address") and one.value not in OWN_MAC):
@@ -37,7 +37,7 @@ def _to_old_network(found: list[Group], flat: bool) -> list[Entry]:
     return gone
 
 
-def _stays(one: Entry, own_servers: bool) -> bool:
+def _stays(one: Setting, own_servers: bool) -> bool:
     """Tell whether an entry is none of the old network's: a route on the link, no wish for anybody's name servers."""
     if one.key == "ignore-auto-dns":
         return not own_servers
@@ -49,24 +49,24 @@ def _stays(one: Entry, own_servers: bool) -> bool:
     )
 
 
-def _bindings(found: list[Group]) -> list[Entry]:
+def _bindings(found: list[Group]) -> list[Setting]:
     """Return the entries that tie the profile to one NIC."""
     gone = [one for _, one in _wired(found) if one.key in ("mac-address", "s390-subchannels")]
     gone += [one for g in found if g.name == "connection" for one in g.entries if one.key == "interface-name"]
     return gone + [one for group in found if group.name == "match" for one in group.entries]
 
 
-def dhcp(src: bytes | None, *, any_nic: bool = False, flat: bool = True) -> bytes | None:
+def dhcp(src: bytes | None, *, any_nic: bool = False, leave_bonds: bool = True) -> bytes | None:
     """Make a profile take its addresses by DHCP (IPv6: by router advertisement or DHCPv6) at boot.
 
     ``any_nic`` unties it from interface name and MAC and lets it serve several NICs at once
-    (multi-connect=3, which NetworkManager knows since 1.14 and passed over before). ``flat`` takes it out of a
+    (multi-connect=3, which NetworkManager knows since 1.14 and passed over before). ``leave_bonds`` takes it out of a
     bond, bridge or team.
     """
     if src is None:
         return None
     found = groups(src)
-    gone = _to_old_network(found, flat) + (_bindings(found) if any_nic else [])
+    gone = _to_old_network(found, leave_bonds) + (_bindings(found) if any_nic else [])
     gone += [one for g in found if g.name == "connection" for one in g.entries if one.key == "autoconnect" and _no(one)]
     out = remove(src, [(one.start, one.end) for one in gone])
     if get(found, "ipv4", "method") != "auto":
@@ -78,7 +78,7 @@ def dhcp(src: bytes | None, *, any_nic: bool = False, flat: bool = True) -> byte
     return src if out == src else out
 
 
-def _no(one: Entry) -> bool:
+def _no(one: Setting) -> bool:
     return one.value.lower() in ("false", "no", "0", "off")
 
 

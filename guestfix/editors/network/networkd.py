@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.formats.ini import Entry, Group, entries, get, remove, set_value
+from guestfix.formats.ini import Group, Setting, entries, get, remove, set_value
 from guestfix.formats.network.networkd import link_binding, nic, parse
 from guestfix.formats.network.nic import is_link_local
 
@@ -23,19 +23,19 @@ FRESH = f"# Written by guestfix: any wired NIC.\n[Match]\nName={ANY_NIC}\n\n[Net
 """A .network file for any wired NIC."""
 
 
-def dhcp(src: bytes | None, *, any_nic: bool = False, flat: bool = True) -> bytes | None:
+def dhcp(src: bytes | None, *, any_nic: bool = False, leave_bonds: bool = True) -> bytes | None:
     """Make a .network file take its addresses by DHCP. ``any_nic`` makes it match every wired NIC.
 
-    ``flat`` takes it out of a bond or bridge, and VLANs off it. What refuses the lease's routes goes, and where name
-    servers were set by hand or the address was, what refuses the lease's.
+    ``leave_bonds`` takes it out of a bond or bridge, and VLANs off it. What refuses the lease's routes goes, and where
+    name servers were set by hand or the address was, what refuses the lease's.
     """
     if src is None:
         return None
     found = parse(src)
     any_nic = any_nic and not nic(src).any_nic
-    sections = _SECTIONS + (_PORT_SECTIONS if flat else ())
+    sections = _SECTIONS + (_PORT_SECTIONS if leave_bonds else ())
     spans = [(group.start, group.end) for group in found if group.name in sections and not _on_link(group)]
-    drop = {"Network": _NETWORK + (_PORT if flat else ()), "Link": _LINK, "Match": _MATCH if any_nic else ()}
+    drop = {"Network": _NETWORK + (_PORT if leave_bonds else ()), "Link": _LINK, "Match": _MATCH if any_nic else ()}
     for group in found:
         spans += [(one.start, one.end) for one in group.entries if one.key in drop.get(group.name, ())]
         spans += [(one.start, one.end) for one in _refusals(found, group)]
@@ -53,7 +53,7 @@ def _on_link(group: Group) -> bool:
     return group.name == "Route" and not known.get("Gateway") and is_link_local(known.get("Destination", ""))
 
 
-def _refusals(found: list[Group], group: Group) -> list[Entry]:
+def _refusals(found: list[Group], group: Group) -> list[Setting]:
     """Return what keeps routes, and name servers that took the place of the lease's, out of use."""
     fixed = bool(entries(found, "Network", "DNS")) or not _asks(found)
     keys = (*_ROUTES, *(_SERVERS if fixed else ())) if group.name in _LEASE else ()

@@ -14,7 +14,7 @@ from guestfix.base.edit import Content, Edit, Note, Splice, Table, apply_splices
 from guestfix.base.patterns import regex
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.dependents import REQUIRING, dependents, device_of
-from guestfix.formats.storage.fstab import MAX_LINE, VITAL, Entry, Span, entries, escape, number_of, readable, show
+from guestfix.formats.storage.fstab import MAX_LINE, VITAL, FstabEntry, Span, entries, escape, number_of, readable, show
 
 _NO_DEVICE = regex(
     "aufs|autofs|bind|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|efivarfs|fusectl|hugetlbfs|ignore|mqueue|"
@@ -35,7 +35,7 @@ def done(src: bytes, splices: list[Splice], notes: list[Note]) -> Content | Edit
     return Edit(content, tuple(notes)) if notes else content
 
 
-def note_of(entry: Entry, level: str, code: str, summary: str, remedy: str = "") -> Note:
+def note_of(entry: FstabEntry, level: str, code: str, summary: str, remedy: str = "") -> Note:
     """Return a note about an entry."""
     return Note(level, summary, entry.number, entry.text, remedy, code)  # type: ignore[arg-type]
 
@@ -45,31 +45,31 @@ def replace(span: Span, data: bytes) -> Splice:
     return Splice(span.start, span.end - span.start, data)
 
 
-def fits(entry: Entry, splices: Iterable[Splice]) -> bool:
+def fits(entry: FstabEntry, splices: Iterable[Splice]) -> bool:
     """Tell whether the changed line is still read whole at boot (one that was too long before may stay so)."""
     grown = sum(len(splice.data) - splice.length for splice in splices)
     return grown <= 0 or len(entry.raw) + grown <= MAX_LINE
 
 
-def too_long(entry: Entry) -> Note:
+def too_long(entry: FstabEntry) -> Note:
     """Return the note that a changed line would not be read whole."""
     summary = f"the line for {where_of(entry)} can't be changed: it would be longer than {MAX_LINE} bytes"
     return note_of(entry, "warning", "GF-FSTAB-LINE-TOO-LONG", summary, "shorten the line by hand")
 
 
-def where_of(entry: Entry) -> str:
+def where_of(entry: FstabEntry) -> str:
     """Return what a reader calls the entry: its mount point, or the swap area's name."""
     if entry.mount.startswith("/"):
         return show(entry.mount.encode("utf-8", "surrogateescape"))
     return f"the swap area {spec_of(entry)}" if entry.type == "swap" else spec_of(entry)
 
 
-def spec_of(entry: Entry) -> str:
+def spec_of(entry: FstabEntry) -> str:
     """Return the entry's first field to show to a reader."""
     return show(entry.spec.encode("utf-8", "surrogateescape"))
 
 
-def _comment_out(src: bytes, entry: Entry, why: str) -> Splice:
+def _comment_out(src: bytes, entry: FstabEntry, why: str) -> Splice:
     r"""Make the line a comment. A NUL becomes ``\000``: getmntent(3) would lose the next line after it."""
     text = src[entry.start : entry.end].replace(b"\0", b"\\000")
     return Splice(entry.start, entry.end - entry.start, f"# guestfix: {why}: ".encode() + text)
@@ -99,18 +99,18 @@ def comment_unreadable(src: bytes | None) -> Content | Edit:
 # device names
 
 
-def names_device(entry: Entry) -> bool:
+def names_device(entry: FstabEntry) -> bool:
     """Tell whether the entry's first field names a block device that can be looked up."""
     return not entry.bound and not _NO_DEVICE.fullmatch(entry.type) and not entry.problem
 
 
-def fits_type(entry: Entry, spec: str, types: Table) -> bool:
+def fits_type(entry: FstabEntry, spec: str, types: Table) -> bool:
     """Tell whether the volume can be the one meant: it holds the filesystem that the line asks for."""
     known = types.get(spec, "")
     return not known or devices.same_type(entry.type, known)
 
 
-def resolved(entry: Entry, table: Table, volumes: devices.Resolver, old: Sequence[str]) -> str | None:
+def resolved(entry: FstabEntry, table: Table, volumes: devices.Resolver, old: Sequence[str]) -> str | None:
     """Return the stable spec for the entry's device name; None where it has no such name or nothing is known.
 
     A label that several volumes have is no better than a device name.
@@ -151,7 +151,7 @@ def set_device(src: bytes | None, *, table: Table, types: Table, old: Sequence[s
     return done(src, splices, notes)
 
 
-def _required_devices(entry: Entry, volumes: devices.Resolver) -> list[Splice]:
+def _required_devices(entry: FstabEntry, volumes: devices.Resolver) -> list[Splice]:
     """Name the devices that systemd is told to wait for (``x-systemd.requires=/dev/sdb1``) by their UUIDs' links."""
     options = entry.options.split(",")
     for at, option in enumerate(options):
@@ -165,7 +165,7 @@ def _required_devices(entry: Entry, volumes: devices.Resolver) -> list[Splice]:
     return change if fits(entry, change) else []
 
 
-def _wrong_type(entry: Entry, spec: str, known: str) -> Note:
+def _wrong_type(entry: FstabEntry, spec: str, known: str) -> Note:
     summary = f"{spec_of(entry)} should hold {show(entry.type.encode('utf-8', 'replace'))}, but {spec} holds {known}"
     return note_of(
         entry, "warning", "GF-FSTAB-TYPE-MISMATCH", summary, "check the order of the disks given, or the entry's type"
@@ -175,7 +175,7 @@ def _wrong_type(entry: Entry, spec: str, known: str) -> Note:
 # options
 
 
-def add_options(entry: Entry, options: str) -> list[Splice]:
+def add_options(entry: FstabEntry, options: str) -> list[Splice]:
     """Add options that the entry doesn't have yet, in fields of their own where it has none."""
     add = ",".join(option for option in options.split(",") if not entry.has(option.partition("=")[0]))
     if not add:
@@ -187,7 +187,9 @@ def add_options(entry: Entry, options: str) -> list[Splice]:
     return [Splice(entry.fields[-1].end, 0, kind + gap + add.encode())]
 
 
-def relax(found: Sequence[Entry], lost: Sequence[Entry], init: str, splices: list[Splice], notes: list[Note]) -> None:
+def relax(
+    found: Sequence[FstabEntry], lost: Sequence[FstabEntry], init: str, splices: list[Splice], notes: list[Note]
+) -> None:
     """Make what builds upon lost entries optional too, and say so; what the system can't boot without is a blocker."""
     lenient, _ = LENIENT.get(init, ("nofail", "nofail"))
     for entry, base in dependents(found, lost):
@@ -208,7 +210,7 @@ def relax(found: Sequence[Entry], lost: Sequence[Entry], init: str, splices: lis
             notes.append(too_long(entry))
 
 
-def no_fsck(entry: Entry) -> list[Splice]:
+def no_fsck(entry: FstabEntry) -> list[Splice]:
     """Return what keeps fsck from looking at the entry's volume."""
     return [replace(entry.fields[5], b"0")] if len(entry.fields) > 5 and number_of(entry.fsck) else []
 
@@ -220,7 +222,7 @@ def _matchers(patterns: list[str]) -> list[Callable[[str], object]]:
     return [re.compile(translate(pattern), re.DOTALL).match for pattern in patterns]
 
 
-def _is_share(entry: Entry, types: list[str], sources: list[Callable[[str], object]]) -> bool:
+def _is_share(entry: FstabEntry, types: list[str], sources: list[Callable[[str], object]]) -> bool:
     if entry.problem or entry.bound:
         return False
     if entry.type in types:
@@ -254,7 +256,7 @@ def disable(src: bytes | None, *, types: list[str], sources: list[str], why: str
     return done(src, splices, notes)
 
 
-def _vital_share(entry: Entry, why: str) -> Note:
+def _vital_share(entry: FstabEntry, why: str) -> Note:
     summary = f"{entry.place} is no filesystem of the guest's own disks: {spec_of(entry)}, {why}"
     return note_of(
         entry, "blocker", "GF-FSTAB-VITAL-FOREIGN", summary, "copy it to a disk of the guest, then name that"
@@ -296,7 +298,7 @@ def network(src: bytes | None, *, types: list[str], policy: str, init: str) -> C
 _NET_LENIENT = {"systemd": "nofail,x-systemd.mount-timeout=30s", "mountall": "nofail,nobootwait"}
 
 
-def _kept(entry: Entry) -> Note:
+def _kept(entry: FstabEntry) -> Note:
     summary = f"boot waits for {where_of(entry)} from {spec_of(entry)}, which must be reachable from the new platform"
     remedy = "check the route and the server's export list, or choose --policy nfs=nofail or nfs=disable"
     return note_of(entry, "warning", "GF-FSTAB-NFS-KEPT", summary, remedy)

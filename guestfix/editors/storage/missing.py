@@ -22,7 +22,7 @@ from guestfix.editors.storage.fstab import (
 )
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.dependents import REQUIRING, device_of
-from guestfix.formats.storage.fstab import VITAL, Entry, readable
+from guestfix.formats.storage.fstab import VITAL, FstabEntry, readable
 from guestfix.formats.storage.known import Known, known
 
 _LACKS = {
@@ -84,7 +84,7 @@ def guard_missing(
     return done(src, splices, notes)
 
 
-def _lacks(entry: Entry, names: Known, volumes: devices.Resolver, types: Table) -> str:
+def _lacks(entry: FstabEntry, names: Known, volumes: devices.Resolver, types: Table) -> str:
     """Return what is wrong with the entry's volume: a key of _LACKS, or an empty text."""
     spec = resolved(entry, names.table, volumes, names.old)
     if spec is not None:
@@ -94,14 +94,14 @@ def _lacks(entry: Entry, names: Known, volumes: devices.Resolver, types: Table) 
     return "absent" if names.answer(entry.spec) == "absent" else ""
 
 
-def _lacks_required(entry: Entry, names: Known) -> str:
+def _lacks_required(entry: FstabEntry, names: Known) -> str:
     """Return the same for the devices that systemd is told to wait for before it mounts the entry."""
     values = (option.partition("=") for option in entry.options.split(","))
     wanted = [device for name, _, value in values if name in REQUIRING and (device := device_of(value))]
     return "absent" if any(names.answer(device) == "absent" for device in wanted) else ""
 
 
-def _guard(entry: Entry, lack: str, init: str) -> tuple[list[Splice], list[Note]]:
+def _guard(entry: FstabEntry, lack: str, init: str) -> tuple[list[Splice], list[Note]]:
     lenient, options = LENIENT.get(init, ("nofail", "nofail"))
     if entry.has("noauto"):
         return ([] if init == "systemd" else no_fsck(entry)), []
@@ -120,7 +120,7 @@ def _guard(entry: Entry, lack: str, init: str) -> tuple[list[Splice], list[Note]
 _AFTERWARDS = "name it by UUID after the migration and remove nofail"
 
 
-def _vital(entry: Entry, lack: str) -> Note:
+def _vital(entry: FstabEntry, lack: str) -> Note:
     code = "GF-FSTAB-ROOT-UNRESOLVED" if entry.place == "/" else "GF-FSTAB-VITAL-UNRESOLVED"
     wrong, _, now = _LACKS[lack]
     remedy = f"{now.format(spec=spec_of(entry), place=entry.place)} the description of the disks" if now else _DESCRIBE

@@ -32,7 +32,7 @@ class Field:
 
 
 @frozen
-class Entry:
+class LoaderEntry:
     """One file of loader/entries: its fields, in order."""
 
     fields: tuple[Field, ...]
@@ -52,7 +52,7 @@ class Entry:
         return next((one.line for one in fields if one.key == key), 0)
 
 
-def parse(src: bytes) -> Entry:
+def parse(src: bytes) -> LoaderEntry:
     """Read an entry. Comments and lines that are no field are passed over."""
     found, at, line = [], 0, 1
     while at < len(src):
@@ -64,7 +64,7 @@ def parse(src: bytes) -> Entry:
         newline = src.find(b"\n", at)
         at = len(src) if newline < 0 else newline + 1
         line += 1
-    return Entry(tuple(found))
+    return LoaderEntry(tuple(found))
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
@@ -72,7 +72,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: env.get(match[1] or match[2], ""), text)
 
 
-def options(entry: Entry, env: Mapping[str, str], *, grub: bool = False) -> list[str]:
+def options(entry: LoaderEntry, env: Mapping[str, str], *, grub: bool = False) -> list[str]:
     """Return the kernel arguments with variables put in; of several ``options`` lines GRUB takes the first alone."""
     lines = entry.all("options")[: 1 if grub else None]
     if not lines:

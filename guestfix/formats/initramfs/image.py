@@ -44,7 +44,7 @@ class Segment:
 
 
 @frozen
-class Entry:
+class ArchiveEntry:
     """What an image holds under a name. ``target`` is a symbolic link's, ``segment`` counts from 0 (-1: another file).
 
     ``shared`` tells that other names may be hard links to the same content.
@@ -72,7 +72,7 @@ class Image:
     size: int
     kind: str = "cpio"
     segments: list[Segment] = field(default_factory=list)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, ArchiveEntry] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     problem: Corrupt | None = None
 
@@ -191,7 +191,9 @@ class _Reader:
             target = data.decode("utf-8", "surrogateescape").rstrip("\0") if data and member.kind == cpio.LINK else ""
             if member.name:
                 number = len(self.image.segments)
-                self.image.entries[member.name] = Entry(member.mode, member.size, number, target, _shared(member))
+                self.image.entries[member.name] = ArchiveEntry(
+                    member.mode, member.size, number, target, _shared(member)
+                )
                 self.image.files.pop(member.name, None)
                 self.names += len(member.name) + len(target)
                 if self.names > MAX_NAMES or len(self.image.entries) > MAX_ENTRIES:

@@ -36,7 +36,7 @@ class Device:
 
 
 @frozen
-class Entry:
+class DeviceMatch:
     """One entry: ``tag`` is ``*``, one of TAGS, or ``name`` for a name or address without any."""
 
     tag: str
@@ -58,7 +58,7 @@ def _grammar() -> pp.ParserElement:
     return pp.ZeroOrMore(pp.Regex("[,;]").suppress() | entry).leave_whitespace(recursive=False)
 
 
-def parse(text: str) -> tuple[Entry, ...]:
+def parse(text: str) -> tuple[DeviceMatch, ...]:
     """Return the entries of a list in order. Raises TooLarge for one of more than MAX_LENGTH characters."""
     if len(text) > MAX_LENGTH:
         raise TooLarge(f"a device list has more than {MAX_LENGTH} characters")
@@ -66,11 +66,11 @@ def parse(text: str) -> tuple[Entry, ...]:
     for one in _grammar().parse_string(text):
         words = one.as_dict()
         tag = "*" if "any" in words else words["tag"][0] if "tag" in words else "name"
-        found.append(Entry(tag, words.get("value", ""), "except" in words))
+        found.append(DeviceMatch(tag, words.get("value", ""), "except" in words))
     return tuple(found)
 
 
-def matches(entries: tuple[Entry, ...], device: Device) -> bool | None:
+def matches(entries: tuple[DeviceMatch, ...], device: Device) -> bool | None:
     """Tell whether a list is about a device; None where that hangs on what is not known of it.
 
     An exception that holds goes before all else; a list of exceptions alone is about every other device.
@@ -83,7 +83,7 @@ def matches(entries: tuple[Entry, ...], device: Device) -> bool | None:
     return None if wanted and None in excluded else wanted
 
 
-def _holds(entry: Entry, device: Device) -> bool | None:
+def _holds(entry: DeviceMatch, device: Device) -> bool | None:
     if entry.tag == "*":
         return True
     if entry.tag == "type":

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from guestfix.base.patterns import regex
-from guestfix.formats.storage.fstab import Entry
+from guestfix.formats.storage.fstab import FstabEntry
 
 REQUIRING = ("x-systemd.requires", "x-systemd.requires-mounts-for", "x-systemd.bindsto")
 """Options by which an entry needs a unit, a device or what is mounted at a path."""
@@ -20,13 +20,13 @@ _UNIONS = {"aufs", "unionfs", "mergerfs", "fuse.mergerfs", "mhddfs", "fuse.union
 _ESCAPED = regex(r"\\x([0-9a-fA-F]{2})")
 
 
-def dependents(found: Sequence[Entry], lost: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+def dependents(found: Sequence[FstabEntry], lost: Sequence[FstabEntry]) -> list[tuple[FstabEntry, FstabEntry]]:
     """Return the entries that need a lost one, itself or through others, each with the one that it needs.
 
     ``found`` are all entries of the file, those of ``lost`` among them.
     """
     gone = {entry.number: entry for entry in lost}
-    out: list[tuple[Entry, Entry]] = []
+    out: list[tuple[FstabEntry, FstabEntry]] = []
     more = bool(gone)
     while more:
         more = False
@@ -39,7 +39,7 @@ def dependents(found: Sequence[Entry], lost: Sequence[Entry]) -> list[tuple[Entr
     return sorted(out, key=lambda pair: pair[0].number)
 
 
-def _needed(entry: Entry, found: Sequence[Entry], gone: dict[int, Entry]) -> Entry | None:
+def _needed(entry: FstabEntry, found: Sequence[FstabEntry], gone: dict[int, FstabEntry]) -> FstabEntry | None:
     """Return the lost entry without which this one fails."""
     for path in _paths(entry):
         cover = _cover(path, entry, found)
@@ -48,7 +48,7 @@ def _needed(entry: Entry, found: Sequence[Entry], gone: dict[int, Entry]) -> Ent
     return None
 
 
-def _cover(path: str, entry: Entry, found: Sequence[Entry]) -> Entry | None:
+def _cover(path: str, entry: FstabEntry, found: Sequence[FstabEntry]) -> FstabEntry | None:
     """Return the entry whose mount holds the path, None for the root's."""
     holders = [
         one for one in found if one is not entry and one.place not in ("/", entry.place) and _within(path, one.place)
@@ -60,7 +60,7 @@ def _within(path: str, folder: str) -> bool:
     return folder.startswith("/") and (path == folder or path.startswith(f"{folder}/"))
 
 
-def _paths(entry: Entry) -> Iterator[str]:
+def _paths(entry: FstabEntry) -> Iterator[str]:
     """Yield the paths that must be mounted for the entry to succeed."""
     spec = entry.spec
     if entry.place.startswith("/"):

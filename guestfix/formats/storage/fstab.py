@@ -41,7 +41,7 @@ class Span:
 
 
 @frozen
-class Entry:
+class FstabEntry:
     """One line that is neither blank nor a comment. ``start`` to ``end`` is the line without its ending.
 
     ``problem`` says why the line can't be an entry, or is empty. Texts have their escapes resolved, bytes
@@ -118,24 +118,24 @@ def fields(raw: bytes, start: int) -> tuple[Span, ...]:
     return tuple(Span(start + match.start(), start + match.end()) for match in _FIELD.finditer(raw))
 
 
-def entries(src: bytes) -> list[Entry]:
+def entries(src: bytes) -> list[FstabEntry]:
     """Return every line that is neither blank nor a comment, in file order, the unreadable ones too."""
     return [_entry(number, start, raw) for number, start, raw in lines(src)]
 
 
-def readable(src: bytes) -> list[Entry]:
+def readable(src: bytes) -> list[FstabEntry]:
     """Return the entries that have no problem."""
     return [entry for entry in entries(src) if not entry.problem]
 
 
-def _entry(number: int, start: int, raw: bytes) -> Entry:
+def _entry(number: int, start: int, raw: bytes) -> FstabEntry:
     spans = fields(raw, start)[:6]
     remark = next((at for at, span in enumerate(spans) if at > 2 and raw[span.start - start] == _HASH), 6)
     spans = spans[:remark]
     texts = [unescape(raw[span.start - start : span.end - start]) for span in spans]
     spec, mount, kind, options, dump, fsck = (texts + [""] * 6)[:6]
     problem = _problem(raw, spec, mount, len(spans))
-    return Entry(
+    return FstabEntry(
         number,
         start,
         start + len(raw),

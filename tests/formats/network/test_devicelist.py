@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from guestfix.formats.network import keyfile
-from guestfix.formats.network.devicelist import Device, Entry, matches, parse
+from guestfix.formats.network.devicelist import Device, DeviceMatch, matches, parse
 
 ETH0 = Device("eth0", "00:50:56:aa:bb:cc", driver="vmxnet3")
 NEW = Device()
@@ -14,23 +14,26 @@ NEW = Device()
 @pytest.mark.parametrize(
     ("text", "entries"),
     [
-        ("*", (Entry("*", ""),)),
+        ("*", (DeviceMatch("*", ""),)),
         (
             "eth0;eth1, 00:11:22:33:44:55",
-            (Entry("name", "eth0"), Entry("name", "eth1"), Entry("name", "00:11:22:33:44:55")),
+            (DeviceMatch("name", "eth0"), DeviceMatch("name", "eth1"), DeviceMatch("name", "00:11:22:33:44:55")),
         ),
-        ("*,except:interface-name:eth*", (Entry("*", ""), Entry("interface-name", "eth*", True))),
+        ("*,except:interface-name:eth*", (DeviceMatch("*", ""), DeviceMatch("interface-name", "eth*", True))),
         (
             r"interface-name:em\,1;interface-name:a\\b",
-            (Entry("interface-name", "em,1"), Entry("interface-name", r"a\b")),
+            (DeviceMatch("interface-name", "em,1"), DeviceMatch("interface-name", r"a\b")),
         ),
-        ("interface-name:=*;mac:00-11-22-33-44-55", (Entry("interface-name", "=*"), Entry("mac", "00-11-22-33-44-55"))),
+        (
+            "interface-name:=*;mac:00-11-22-33-44-55",
+            (DeviceMatch("interface-name", "=*"), DeviceMatch("mac", "00-11-22-33-44-55")),
+        ),
         (" ,;, ", ()),
-        ("*foo", (Entry("name", "*foo"),)),
-        ("except:type:wifi;driver:vmx*/1.0", (Entry("type", "wifi", True), Entry("driver", "vmx*/1.0"))),
+        ("*foo", (DeviceMatch("name", "*foo"),)),
+        ("except:type:wifi;driver:vmx*/1.0", (DeviceMatch("type", "wifi", True), DeviceMatch("driver", "vmx*/1.0"))),
     ],
 )
-def test_entries(text: str, entries: tuple[Entry, ...]) -> None:
+def test_entries(text: str, entries: tuple[DeviceMatch, ...]) -> None:
     assert parse(text) == entries
 
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestfix.formats.storage import devices
-from guestfix.formats.storage.fstab import Entry, entries, escape, number_of, readable, show, unescape
+from guestfix.formats.storage.fstab import FstabEntry, entries, escape, number_of, readable, show, unescape
 from tests.build.corpus import corpus_params
 
 
-def one(line: bytes) -> Entry:
+def one(line: bytes) -> FstabEntry:
     (found,) = entries(line)
     return found
 
