@@ -7,7 +7,7 @@ mount(8); the kernel's filesystems/overlayfs.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from guestfix.base.patterns import regex
 from guestfix.formats.storage.fstab import FstabEntry
@@ -25,39 +25,40 @@ def dependents(found: Sequence[FstabEntry], lost: Sequence[FstabEntry]) -> list[
 
     ``found`` are all entries of the file, those of ``lost`` among them.
     """
-    gone = {entry.number: entry for entry in lost}
-    out: list[tuple[FstabEntry, FstabEntry]] = []
-    more = bool(gone)
-    while more:
-        more = False
-        for entry in found:
-            base = _needed(entry, found, gone) if entry.number not in gone else None
-            if base is not None:
-                gone[entry.number] = entry
-                out.append((entry, base))
-                more = True
-    return sorted(out, key=lambda pair: pair[0].number)
-
-
-def _needed(entry: FstabEntry, found: Sequence[FstabEntry], gone: dict[int, FstabEntry]) -> FstabEntry | None:
-    """Return the lost entry without which this one fails."""
-    for path in _paths(entry):
-        cover = _cover(path, entry, found)
-        if cover is not None and cover.number in gone:
-            return cover
-    return None
-
-
-def _cover(path: str, entry: FstabEntry, found: Sequence[FstabEntry]) -> FstabEntry | None:
-    """Return the entry whose mount holds the path, None for the root's."""
-    holders = [
-        one for one in found if one is not entry and one.place not in ("/", entry.place) and _within(path, one.place)
+    first: dict[str, FstabEntry] = {}
+    for entry in found:
+        if entry.place.startswith("/") and entry.place != "/":
+            first.setdefault(entry.place, entry)
+    bases = {entry.number: _bases(entry, first) for entry in found}
+    above: dict[int, list[int]] = {}
+    for number, needed in bases.items():
+        for base in needed:
+            above.setdefault(base.number, []).append(number)
+    gone = {entry.number for entry in lost}
+    todo = list(gone)
+    while todo:
+        fresh = [number for number in above.get(todo.pop(), ()) if number not in gone]
+        gone.update(fresh)
+        todo += fresh
+    own = {entry.number for entry in lost}
+    return [
+        (entry, next(base for base in bases[entry.number] if base.number in gone))
+        for entry in found
+        if entry.number in gone and entry.number not in own
     ]
-    return max(holders, key=lambda one: len(one.place), default=None)
 
 
-def _within(path: str, folder: str) -> bool:
-    return folder.startswith("/") and (path == folder or path.startswith(f"{folder}/"))
+def _bases(entry: FstabEntry, first: Mapping[str, FstabEntry]) -> list[FstabEntry]:
+    """Return the entries whose mounts hold the paths that an entry needs; none for what the root holds."""
+    return [base for path in _paths(entry) if (base := _cover(path, entry.place, first)) is not None]
+
+
+def _cover(path: str, own: str, first: Mapping[str, FstabEntry]) -> FstabEntry | None:
+    while path not in ("/", ""):
+        if path in first and path != own:
+            return first[path]
+        path = path.rpartition("/")[0]
+    return None
 
 
 def _paths(entry: FstabEntry) -> Iterator[str]:

@@ -67,7 +67,7 @@ def test_f02_a_dependency_alone_is_missing(tmp_path):
 def test_nothing_is_missing_whatever_the_modules_suffix(tmp_path, suffix):
     data = compress("zstd", archive(inside((*OLD, *VIRTIO), "dracut", suffix)))
     facts, found = learn(guest(tmp_path, data, suffix=suffix))
-    assert facts.value("initramfs.missing") == [] and found == {}
+    assert facts.value("initramfs.missing") == [] and set(found) <= {"GF-INITRAMFS-STORED-UNKNOWN"}
     assert told(facts, "initramfs.images")[0]["modules"] == sorted((*OLD, *VIRTIO))
 
 
@@ -81,7 +81,7 @@ def test_a_builtin_driver_is_not_missing(tmp_path):
     (root / f"usr/lib/modules/{RELEASE}/modules.builtin").write_text("kernel/nvme.ko\nkernel/fs/ext4/ext4.ko\n")
     (root / f"usr/lib/modules/{RELEASE}/modules.dep").write_text("kernel/other.ko:\n")
     facts, found = learn(root, "aws-nitro")
-    assert facts.value("initramfs.missing") == [] and found == {}
+    assert facts.value("initramfs.missing") == [] and set(found) <= {"GF-INITRAMFS-STORED-UNKNOWN"}
 
 
 def test_a_config_tells_what_is_builtin_in_old_kernels(tmp_path):
@@ -89,7 +89,7 @@ def test_a_config_tells_what_is_builtin_in_old_kernels(tmp_path):
     (root / f"usr/lib/modules/{RELEASE}/modules.builtin").unlink()
     (root / f"boot/config-{RELEASE}").write_text("CONFIG_VIRTIO_BLK=y\nCONFIG_VIRTIO_PCI=y\nCONFIG_EXT4_FS=y\n")
     facts, found = learn(root)
-    assert facts.value("initramfs.missing") == [] and found == {}
+    assert facts.value("initramfs.missing") == [] and set(found) <= {"GF-INITRAMFS-STORED-UNKNOWN"}
 
 
 def test_the_root_filesystem_and_its_soft_dependency(tmp_path):
