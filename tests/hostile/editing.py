@@ -55,6 +55,16 @@ menuentry 'one' --id 1 {
 \tinitrd16 /initrd-1
 }
 """
+AT_ONCE = b"""menuentry 'one' {
+\tif [ "${initrdfail}" = 1 ]; then
+\t  linux /vmlinuz-1 root=PARTUUID=1-2 ro
+\t  initrd /initrd-1
+\telse
+\t  linux /vmlinuz-1 root=PARTUUID=1-2 ro panic=-1
+\tfi
+\tinitrdfail
+}
+"""
 LEGACY = b"""default 0
 timeout 0
 hiddenmenu
@@ -162,6 +172,10 @@ def calls() -> list[Call]:
         _ops("text.replace_line", b"a 1\n  a 2\nb\n", match="a *", line="a 3"),
         _ops("text.replace_line", b"b\n", match="a *", line="a 3", add=True),
         _ops("resumeconf.set_resume", b"RESUME=/dev/sda1\n", b"x=1\nresume device = /dev/sda1\n", **disk),
+        _ops("bootmenu.default_initrd", b"GRUB_FORCE_PARTUUID=1-2\nA=1\n", b'A=1\nGRUB_FORCE_PARTUUID="x"\n'),
+        _ops("bootmenu.grub_initrd", AT_ONCE),
+        _ops("lvm.any_volume", b'devices {\n\tfilter = [ "a|^/dev/sda3$|", "r|.*|" ]\n}\n'),
+        _ops("mdadm.any_member", b"DEVICE /dev/sda1 /dev/sdb1\n", b"# x\nDEVICE /dev/sd[ab]1\nARRAY /dev/md0 UUID=1\n"),
         _ops("bootmenu.default_terminal", DEFAULT, b"GRUB_TERMINAL='serial'\n"),
         _ops("bootmenu.default_uuid", DEFAULT, b"A=1\nGRUB_DISABLE_UUID=true\n"),
         _ops("bootmenu.device_map", b"(fd0) /dev/fd0\n(hd0) /dev/sda\n", prefix="vd"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.base.edit import Content, Edit, Note, Splice, apply_splices
+from guestfix.base.edit import Content, Edit, Note, Splice, apply_splices, insert_lines
 from guestfix.formats.boot import cmdline, grubargs, grubcfg
 from guestfix.formats.boot.grubcfg import Node
 from guestfix.formats.shellvars import decode, drop, settled
@@ -69,7 +69,8 @@ def _loaded(src: bytes, linux: Node, other: Node) -> Iterator[Splice]:
             yield Splice(start - 1, end - start + 1, b"")
     indent = src[src.rfind(b"\n", 0, linux.start) + 1 : linux.start]
     command = src[other.start : other.rest_end].rstrip()
-    if not indent.strip():
-        yield Splice(linux.rest_end, 0, b"\n" + indent + command)
+    stop = src.find(b"\n", linux.rest_end) + 1 or len(src)
+    if not indent.strip() and not src[linux.rest_end : stop].strip():
+        yield insert_lines(src, stop, indent + command)
     else:
         yield Splice(linux.rest_end, 0, b"; " + command)
