@@ -1,6 +1,7 @@
 """The table of findings: nothing is found that it does not have, and every row is found by something."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,21 @@ def test_a_code_of_no_finding_is_a_mistake(tmp_path, accept, remedy):
     with pytest.raises(UsageError) as caught:
         plan_of(tmp_path, accept)
     assert caught.value.remedy == remedy
+
+
+NAMES = ("Windows ", "GRUB", "SSH", "LILO", "UEFI", "BIOS", "NetworkManager", "Remote Desktop", "BitLocker")
+
+
+def test_summaries_and_remedies_are_of_one_style():
+    """A clause that follows the code: it begins small unless with a name, and has no full stop at its end."""
+    golden = sorted((ROOT / "rules").rglob("expect.txt"))
+    said = [line for path in golden for line in path.read_text().splitlines()]
+    line_of = re.compile(r"  GF-[A-Z0-9-]+: (.*?)(?: \[[a-z0-9-]+/[a-z0-9-]+\])?$")
+    summaries = [found[1] for line in said if (found := line_of.match(line))]
+    remedies = [line.removeprefix("      remedy: ") for line in said if line.startswith("      remedy: ")]
+    assert len(summaries) > 300 and len(remedies) > 300
+    names = (*NAMES, *(system.title for system in load_pack().systems))
+    for text in {*summaries, *remedies}:
+        assert not text.endswith("."), text
+        first = text.split()[0]
+        assert first[0].islower() or not first.isalpha() or text.startswith(names) or not first[1:].islower(), text

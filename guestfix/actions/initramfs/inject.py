@@ -42,9 +42,9 @@ def inject(bench: Workbench) -> None:
             bench.find(
                 "GF-INITRAMFS-MODULE-UNREADABLE",
                 "blocker" if boot.role == "default" else "warning",
-                f"The initramfs of kernel {boot.kernel} needs a module that can't be read: {why}.",
+                f"the initramfs of kernel {boot.kernel} needs a module that can't be read: {why}",
                 Evidence(path),
-                remedy="Reinstall the kernel package in the guest before the migration.",
+                remedy="reinstall the kernel package in the guest before the migration",
             )
         if not segment.unread:
             _add(bench, found, segment, free)
@@ -65,9 +65,9 @@ def _add(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, int
             "GF-INITRAMFS-NOT-EARLY",
             "warning",
             f"{found.path} was made by {maker or 'an unknown program'}: the added modules load only if its own "
-            "scripts look for devices by their aliases.",
+            "scripts look for devices by their aliases",
             Evidence(found.path),
-            remedy="Rebuild the image in the guest with these modules before the migration.",
+            remedy="rebuild the image in the guest with these modules before the migration",
         )
 
 
@@ -108,9 +108,9 @@ def _has_room(bench: Workbench, found: Verdict, added: int, free: dict[str, int]
         "GF-INITRAMFS-NO-ROOM",
         "blocker" if found.boot.role == "default" else "warning",
         f"{found.path} needs {needed} bytes for its new version beside the old one, but its filesystem has "
-        f"{left} bytes free.",
+        f"{left} bytes free",
         Evidence(found.path),
-        remedy=f"Free at least {needed - left} bytes there, such as by removing old kernels.",
+        remedy=f"free at least {needed - left} bytes there, such as by removing old kernels",
     )
     return False
 
@@ -121,9 +121,9 @@ def _tell_links(bench: Workbench, found: Verdict) -> None:
         bench.find(
             "GF-INITRAMFS-HARD-LINK",
             "info",
-            f"{found.path} has {stat.nlink} names; the others keep the old content.",
+            f"{found.path} has {stat.nlink} names; the others keep the old content",
             Evidence(found.path),
-            remedy="Check that no boot entry uses another name of this file.",
+            remedy="check that no boot entry uses another name of this file",
         )
 
 

@@ -47,7 +47,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
             Finding(
                 "GF-INITRAMFS-NONE",
                 "info",
-                "No initramfs image was found for any kernel, so nothing can be said of its drivers.",
+                "no initramfs image was found for any kernel, so nothing can be said of its drivers",
                 (Evidence("/boot"),),
             )
         )
@@ -89,11 +89,11 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
             Finding(
                 "GF-INITRAMFS-MODULE-ABSENT",
                 "blocker" if main and told else "warning",
-                f"Kernel {verdict.boot.kernel} has no module {names}, neither in its initramfs nor in the guest"
-                + ("." if told else ", unless it is built in, which nothing here tells."),
+                f"kernel {verdict.boot.kernel} has no module {names}, neither in its initramfs nor in the guest"
+                + ("" if told else ", unless it is built in, which nothing here tells"),
                 (place, Evidence(f"/lib/modules/{verdict.boot.kernel}")),
-                remedy=f"Install {_package(facts, verdict.boot.kernel)} in the guest before the migration"
-                f"{_installed_by(facts)}, or choose another target disk bus.",
+                remedy=f"install {_package(facts, verdict.boot.kernel)} in the guest before the migration"
+                f"{_installed_by(facts)}, or choose another target disk bus",
             )
         )
     if verdict.kernel is not None and verdict.kernel.known and not verdict.kernel.indexed and verdict.kernel.folder:
@@ -102,9 +102,9 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 "GF-INITRAMFS-NO-DEPMOD",
                 "warning",
                 f"depmod was never run for kernel {verdict.boot.kernel}: there is no modules.dep, so an initramfs "
-                "that is rebuilt in the guest will hold no modules. Here the modules themselves were read.",
+                "that is rebuilt in the guest will hold no modules; here the modules themselves were read",
                 (Evidence(verdict.kernel.folder),),
-                remedy=f"Run 'depmod {verdict.boot.kernel}' in the guest.",
+                remedy=f"run 'depmod {verdict.boot.kernel}' in the guest",
             )
         )
     if verdict.missing and verdict.sealed:
@@ -113,12 +113,12 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
                 "GF-INITRAMFS-SEALED",
                 "blocker" if main else "warning",
                 f"{verdict.path} is {verdict.sealed}, which is never changed, and it lacks "
-                f"{', '.join(verdict.missing)} for the boot on {target.id}.",
+                f"{', '.join(verdict.missing)} for the boot on {target.id}",
                 (place,),
                 remedy=_remedy(verdict)
                 if verdict.contents and verdict.contents.generator == "booster"
-                else "Rebuild it in the guest with these modules (kernel-install add, ukify, dracut --uefi), and "
-                "sign it again where Secure Boot is used.",
+                else "rebuild it in the guest with these modules (kernel-install add, ukify, dracut --uefi), and "
+                "sign it again where Secure Boot is used",
             )
         )
     elif verdict.missing:
@@ -127,7 +127,7 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
             Finding(
                 "GF-INITRAMFS-LACKS",
                 "info",
-                f"The initramfs of kernel {verdict.boot.kernel} lacks {', '.join(verdict.missing)}. {reasons}.",
+                f"the initramfs of kernel {verdict.boot.kernel} lacks {', '.join(verdict.missing)} ({reasons})",
                 (place,),
                 _remedy(verdict),
                 outcome="stops" if main else "",
@@ -156,9 +156,9 @@ def _blocked(verdict: Verdict, block: BlockedModule, target: Target) -> Finding:
     return Finding(
         "GF-INITRAMFS-BLOCKED",
         "info",
-        f"{block.module}, which the boot on {target.id} needs, is kept from loading{where}.",
+        f"{block.module}, which the boot on {target.id} needs, is kept from loading{where}",
         (Evidence(path, block.line, block.text),),
-        "Remove the line and rebuild the initramfs.",
+        "remove the line and rebuild the initramfs",
     )
 
 
@@ -167,10 +167,10 @@ def _unjudged(verdict: Verdict) -> Finding:
     foreign = verdict.image is not None and verdict.image.kind in ("squashfs", "ext2", "pe", "cramfs", "romfs")
     if verdict.broken:
         code, severity = "GF-INITRAMFS-DAMAGED", "blocker" if verdict.boot.role == "default" else "warning"
-        summary = f"The initramfs of kernel {verdict.boot.kernel} is damaged{at}: {verdict.problem}."
+        summary = f"the initramfs of kernel {verdict.boot.kernel} is damaged{at}: {verdict.problem}"
     else:
         code, severity = "GF-INITRAMFS-FOREIGN" if foreign else "GF-INITRAMFS-UNJUDGED", "warning"
-        summary = f"The initramfs of kernel {verdict.boot.kernel} can't be judged{at}: {verdict.problem}."
+        summary = f"the initramfs of kernel {verdict.boot.kernel} can't be judged{at}: {verdict.problem}"
     return Finding(code, severity, summary, (Evidence(verdict.path),), remedy=_remedy(verdict))
 
 
@@ -178,9 +178,9 @@ def _remedy(verdict: Verdict) -> str:
     maker = verdict.contents.generator if verdict.contents else ""
     command = _REBUILD.get(maker)
     if command is None:
-        return "Rebuild the image in the guest with the target's drivers in it, before the migration."
+        return "rebuild the image in the guest with the target's drivers in it, before the migration"
     text = command.format(drivers=" ".join(verdict.wanted), path=verdict.path, kernel=verdict.boot.kernel)
-    return f"{'Rebuild' if verdict.sealed else 'Or rebuild'} it in the guest: {text}"
+    return f"{'rebuild' if verdict.sealed else 'or rebuild'} it in the guest: {text}"
 
 
 def _package(facts: Facts, kernel: str) -> str:
