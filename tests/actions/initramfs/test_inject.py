@@ -244,7 +244,7 @@ def test_room_is_counted_with_the_old_image_kept(tmp_path):
     refused = plan(root, space=len(old) + 100)
     finding = refused.findings["GF-INITRAMFS-NO-ROOM"]
     assert refused.data == old and finding.severity == "blocker"
-    assert f"has {len(old) + 100} bytes free" in finding.summary and "Free at least" in finding.remedy
+    assert f"has {len(old) + 100} bytes free" in finding.summary and "free at least" in finding.remedy
     assert plan(root, space=4 * len(old)).data != old
 
 
