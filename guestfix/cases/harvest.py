@@ -78,8 +78,8 @@ def disks_plain(disks: Disks | None) -> dict[str, object]:
 
 
 def _volume(volume: Volume) -> dict[str, object]:
-    row = {name: getattr(volume, name) for name in names_of(volume) if name not in ("aliases", "unclean")}
-    row["unclean"] = "yes" if volume.unclean else None
+    row = {name: getattr(volume, name) for name in names_of(volume) if name != "aliases"}
+    row |= {name: "yes" if value else None for name, value in row.items() if isinstance(value, bool)}
     return {**_without_none(row), **({"aliases": list(volume.aliases)} if volume.aliases else {})}
 
 

@@ -36,7 +36,7 @@ def rhel6(root, first=OLD, second=NEW, **changed):
         "bin/bash": elf(),
         "boot/grub/grub.conf": LEGACY.format(default=0, first=first, second=second),
         **{f"boot/vmlinuz-{one}": b"\0" * 600 for one in (first, second)},
-        **{f"boot/initramfs-{one}.img": b"" for one in (first, second)},
+        **{f"boot/initramfs-{one}.img": b"not kept" for one in (first, second)},
         **changed,
     }
     return DirectoryGuest(str(build(root, {name: data for name, data in files.items() if data is not None})))

@@ -244,7 +244,7 @@ def test_f25_depmod_never_ran(tmp_path):
     facts, found = learn(root)
     assert facts.value("initramfs.missing") == list(VIRTIO)
     assert found["GF-INITRAMFS-NO-DEPMOD"].severity == "warning"
-    assert found["GF-INITRAMFS-NO-DEPMOD"].remedy == f"run 'depmod {RELEASE}' in the guest."
+    assert found["GF-INITRAMFS-NO-DEPMOD"].remedy == f"run 'depmod {RELEASE}' in the guest"
 
 
 def test_f03_blocked_in_three_places(tmp_path):
