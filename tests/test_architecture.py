@@ -18,7 +18,7 @@ FACE = PACKAGE / "__init__.py"
 """The public API: it names everything, for type checkers only."""
 
 LAYERS = (
-    ("base", "catalog", "__init__"),
+    ("base", "__init__"),
     ("formats",),
     ("editors",),
     ("backends",),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from guestfix.base.catalog.findings import FINDINGS
 from guestfix.base.record import field, frozen, mutable
 from guestfix.cases.runner import Case, find_cases, plan_case
-from guestfix.catalog.findings import FINDINGS
 from guestfix.compat import rows_of
 from guestfix.pack.model import Pack, Rule
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypedDict, TypeVar, overload
 
+from guestfix.base.catalog.facts.kind import Asked, FactKind
+from guestfix.base.catalog.findings import RENAMED, kind_of
 from guestfix.base.record import asdict, frozen, preset
 from guestfix.base.secrets import masked
-from guestfix.catalog.facts.kind import Asked, FactKind
-from guestfix.catalog.findings import RENAMED, kind_of
 
 T = TypeVar("T")
 

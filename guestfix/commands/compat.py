@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, KERNEL_RELEASES, OS_FAMILY, OS_ID, OS_VERSION
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.facts import Facts
 from guestfix.base.text import clean
-from guestfix.catalog.facts.system import KERNEL_DEFAULT, KERNEL_RELEASES, OS_FAMILY, OS_ID, OS_VERSION
 from guestfix.commands.common import add_format, add_packs, read_file, write, write_json
 from guestfix.compat import judge, rows_of
 from guestfix.compat.diff import Diff, compare

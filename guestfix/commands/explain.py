@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from guestfix.base.catalog.findings import RENAMED
 from guestfix.base.errors import UsageError
 from guestfix.base.nearest import did_you_mean
-from guestfix.catalog.findings import RENAMED
 from guestfix.commands.common import add_format, add_packs, pack_from, write, write_json
 from guestfix.pack.model import Pack
 from guestfix.report.entries import KINDS, Described, entries

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from guestfix.base.facts import Evidence, Facts, Finding
-from guestfix.base.record import field, mutable
-from guestfix.catalog.facts.system import (
+from guestfix.base.catalog.facts.system import (
     COMPAT_KERNELS,
     KERNEL_DEFAULT,
     KERNEL_RELEASES,
@@ -25,6 +23,8 @@ from guestfix.catalog.facts.system import (
     TARGET_ID,
     TARGET_OWNER,
 )
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.record import field, mutable
 from guestfix.compat.kernel import describe, listed
 from guestfix.compat.match import Match, find_row, system_of
 from guestfix.compat.verdict import STATUSES, KernelVerdict, Verdict, worst

@@ -11,13 +11,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import frozen
 from guestfix.base.recorder import Recorder
 from guestfix.base.watched import Watched
-from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.pack.model import System, Target
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from guestfix.base.catalog.facts import FACTS, SCALARS, FactKind
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
-from guestfix.catalog.facts import FACTS, SCALARS, FactKind
 from guestfix.pack.model import Policy
 from guestfix.pack.when import Use
 
@@ -71,7 +71,7 @@ def misfit(name: str, wanted: str, known: Known) -> tuple[str, str] | None:
 
 
 def _called(wanted: str) -> str:
-    from guestfix.catalog.facts import KINDS
+    from guestfix.base.catalog.facts import KINDS
 
     return KINDS[wanted]
 

@@ -9,11 +9,11 @@ from fnmatch import fnmatchcase
 from heapq import heappop, heappush
 from pathlib import Path
 
+from guestfix.base.catalog.findings import FINDINGS, RENAMED
+from guestfix.base.catalog.records.system import ServiceLimits
 from guestfix.base.errors import PackError, Problem
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
-from guestfix.catalog.findings import FINDINGS, RENAMED
-from guestfix.catalog.records.system import ServiceLimits
 from guestfix.pack.files import digest_of
 from guestfix.pack.known import Known, known_facts
 from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, PolicyDefault, Rule, Target

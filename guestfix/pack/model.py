@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from guestfix.base.catalog.records.system import ServiceLimits
 from guestfix.base.record import field, frozen
-from guestfix.catalog.records.system import ServiceLimits
 
 CONFIDENCES = ("certain", "confident", "likely", "possible")
 """From the surest to the least sure."""

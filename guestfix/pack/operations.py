@@ -11,8 +11,8 @@ import typing
 from collections.abc import Callable
 
 from guestfix.actions import ACTIONS, find_action
+from guestfix.base.catalog.facts import KINDS
 from guestfix.base.record import frozen
-from guestfix.catalog.facts import KINDS
 from guestfix.editors import OPS, find_op
 from guestfix.pack.known import kind_of_type
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator
 
 from guestfix.actions import ACTIONS, find_action
+from guestfix.base.catalog.facts import KINDS
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
-from guestfix.catalog.facts import KINDS
 from guestfix.editors import OPS, find_op
 from guestfix.pack.bind import FACT
 from guestfix.pack.known import Known, misfit, mistakes_of

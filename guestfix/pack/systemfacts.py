@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from guestfix.base.catalog.facts import FACTS, FactKind
 from guestfix.base.globs import fault_of
 from guestfix.base.record import names_of
-from guestfix.catalog.facts import FACTS, FactKind
 from guestfix.pack.model import Names
 from guestfix.pack.ranges import RangeError, parse_span
 from guestfix.pack.schema import Reader

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from guestfix.base.catalog.records.system import ServiceLimits
 from guestfix.base.nearest import did_you_mean
-from guestfix.catalog.records.system import ServiceLimits
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import Node
 

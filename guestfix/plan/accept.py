@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
+from guestfix.base.catalog.findings import FINDINGS, RENAMED
 from guestfix.base.errors import UsageError
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
-from guestfix.catalog.findings import FINDINGS, RENAMED
 
 
 def check_accepted(patterns: Iterable[str]) -> None:

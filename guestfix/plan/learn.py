@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from guestfix.base.catalog.facts.system import OS_ID, TARGET_ID
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import names_of
 from guestfix.base.recorder import Recorder
-from guestfix.catalog.facts.system import OS_ID, TARGET_ID
 from guestfix.compat.match import system_of
 from guestfix.detect import detect_by
 from guestfix.detect.windows.detector import find_root

@@ -10,6 +10,7 @@ import base64
 import binascii
 from typing import Literal
 
+from guestfix.base.catalog.findings import STAGES
 from guestfix.base.digest import STATE
 from guestfix.base.edit import Splice
 from guestfix.base.errors import PlanError
@@ -19,7 +20,6 @@ from guestfix.base.names import path_problem, paths_problem
 from guestfix.base.patterns import regex
 from guestfix.base.strict import Malformed, Node, parse
 from guestfix.base.text import utf8
-from guestfix.catalog.findings import STAGES
 from guestfix.plan.model import EXACT, SCHEMA, Change, Decision, Plan
 from guestfix.walk.model import WORST, Step, Walk, Walks
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.system import KERNEL_DEFAULT
+from guestfix.base.catalog.findings import SEVERITIES
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.record import replace
 from guestfix.base.recorder import Recorder
-from guestfix.catalog.facts.system import KERNEL_DEFAULT
-from guestfix.catalog.findings import SEVERITIES
 from guestfix.compat import judge, put_kernels
 from guestfix.detect import DETECTORS, detect_by, still_there, touched, with_needs
 from guestfix.pack.model import Pack, Rule

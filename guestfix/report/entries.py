@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from guestfix.base.catalog.findings import FINDINGS, RENAMED
 from guestfix.base.record import frozen
-from guestfix.catalog.findings import FINDINGS, RENAMED
 from guestfix.pack.bind import FACT
 from guestfix.pack.known import known_facts
 from guestfix.pack.model import Pack, Rule, System

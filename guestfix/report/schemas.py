@@ -12,9 +12,9 @@ from typing import Any
 
 from guestfix.actions import ACTIONS
 from guestfix.backends.disks.sidecar import DISK_KEYS, VOLUME_KEYS
+from guestfix.base.catalog.findings import FINDINGS
 from guestfix.base.record import names_of
 from guestfix.cases.runner import CASE_KEYS
-from guestfix.catalog.findings import FINDINGS
 from guestfix.editors import OPS
 from guestfix.pack.load import RULE_KEYS, TARGET_KEYS
 from guestfix.pack.model import CONFIDENCES, PHASES, Names, Pack

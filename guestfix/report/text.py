@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from guestfix.base.catalog.findings import kind_of
 from guestfix.base.errors import GuestfixError, PackError
 from guestfix.base.facts import Fact, Finding, Unknown
 from guestfix.base.record import replace
 from guestfix.base.text import clean, one_line
-from guestfix.catalog.findings import kind_of
 from guestfix.plan.model import Change, Plan
 from guestfix.report.walk import outcome_rows, steps_table
 

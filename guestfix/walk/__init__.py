@@ -10,8 +10,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Sequence
 
+from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.facts import Finding
-from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.walk.model import WORST, Outcome, Step, Walk
 from guestfix.walk.scene import Look, Scene
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from guestfix.base.patterns import regex
-from guestfix.catalog.facts.kind import FactKind
-from guestfix.catalog.facts.storage import (
+from guestfix.base.catalog.facts.kind import FactKind
+from guestfix.base.catalog.facts.storage import (
     DISKS_COMPLETE,
     DISKS_DOUBTFUL,
     DISKS_KNOWN,
@@ -15,6 +14,7 @@ from guestfix.catalog.facts.storage import (
     DISKS_TAGGED,
     DISKS_UUID_BY_DEVICE,
 )
+from guestfix.base.patterns import regex
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.known import Known, known
 from guestfix.walk.scene import Scene

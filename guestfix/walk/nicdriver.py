@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.base.catalog.facts.system import KERNEL_DEFAULT
 from guestfix.base.facts import Evidence, Finding
-from guestfix.catalog.facts.boot import BOOT_DEFAULT
-from guestfix.catalog.facts.system import KERNEL_DEFAULT
 from guestfix.detect.files import exists
 from guestfix.detect.initramfs.modules import KernelModules, blocks_in_guest, kernel_modules
 from guestfix.formats.initramfs.modprobe import command_line_blocks

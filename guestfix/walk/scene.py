@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
-from guestfix.catalog.records.boot import MenuEntry
 from guestfix.pack.model import Target
 from guestfix.walk.model import Outcome
 

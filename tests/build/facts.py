@@ -2,9 +2,9 @@
 
 import pytest
 
+from guestfix.base.catalog.facts import FACTS
+from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.facts import Facts, Unknown, plain
-from guestfix.catalog.facts import FACTS
-from guestfix.catalog.records.boot import MenuEntry
 
 
 def told(facts: Facts, name: str):

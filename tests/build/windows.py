@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.base.catalog.findings import RENAMED
+from guestfix.base.catalog.findings.windows import WINDOWS
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import Disks
 from guestfix.base.record import replace
-from guestfix.catalog.findings import RENAMED
-from guestfix.catalog.findings.windows import WINDOWS
 from guestfix.detect import detect_all
 from guestfix.formats.windows.regf import Hive, empty_hive
 from guestfix.formats.windows.regf.regtext import HEADER, apply

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from guestfix.actions import ACTIONS
-from guestfix.catalog.facts import FACTS
-from guestfix.catalog.findings import FINDINGS, RENAMED
+from guestfix.base.catalog.facts import FACTS
+from guestfix.base.catalog.findings import FINDINGS, RENAMED
 from guestfix.cli import run
 from guestfix.editors import OPS
 from guestfix.pack.cache import load_pack

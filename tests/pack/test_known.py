@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
+from guestfix.base.catalog.facts import FACTS, KINDS, FactKind
 from guestfix.base.errors import PackError
-from guestfix.catalog.facts import FACTS, KINDS, FactKind
 from guestfix.detect import DETECTORS
 from guestfix.pack.files import pack_files
 from guestfix.pack.known import kind_of_type, known_facts

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from guestfix.actions.boot.args import MAIN_DEFAULTS, Source, sources
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.boot import BOOT_DEFAULT
-from guestfix.catalog.records.boot import MenuEntry
 from guestfix.editors.boot import args as bootargs
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces, cmdline

@@ -11,12 +11,8 @@ from fnmatch import fnmatchcase
 from guestfix.actions.boot.variables import rewrite_variables
 from guestfix.actions.workbench import Workbench
 from guestfix.base.bounds import MENU, SMALL_TEXT
-from guestfix.base.errors import EditError
-from guestfix.base.facts import Evidence
-from guestfix.base.patterns import regex
-from guestfix.base.record import frozen
-from guestfix.catalog.facts.boot import BOOT_DEFAULT, BOOT_SOURCES
-from guestfix.catalog.facts.storage import (
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_SOURCES
+from guestfix.base.catalog.facts.storage import (
     DISKS_COMPLETE,
     DISKS_DOUBTFUL,
     DISKS_KNOWN,
@@ -26,8 +22,12 @@ from guestfix.catalog.facts.storage import (
     DISKS_TAGGED,
     DISKS_UUID_BY_DEVICE,
 )
-from guestfix.catalog.facts.system import KERNEL_DEFAULT, SYSTEM_INITRAMFS
-from guestfix.catalog.records.boot import MenuEntry
+from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, SYSTEM_INITRAMFS
+from guestfix.base.catalog.records.boot import MenuEntry
+from guestfix.base.errors import EditError
+from guestfix.base.facts import Evidence
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
 from guestfix.editors.boot import args as bootargs
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces, cmdline

@@ -7,11 +7,11 @@ specification 3.5.1.1 "Removable Media Boot Behavior"; shim's README.fallback.
 from __future__ import annotations
 
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_ESP, BOOT_FIRMWARE
+from guestfix.base.catalog.records.boot import EfiFolder
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence
 from guestfix.base.record import frozen
-from guestfix.catalog.facts.boot import BOOT_EFI, BOOT_ESP, BOOT_FIRMWARE
-from guestfix.catalog.records.boot import EfiFolder
 from guestfix.detect.boot.places import own_folders
 
 MAX_LOADER = 16 * 1024 * 1024

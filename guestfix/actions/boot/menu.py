@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.workbench import Workbench
-from guestfix.base.edit import Link, Splice, apply_splices, insert_lines
-from guestfix.base.errors import EditError
-from guestfix.base.facts import Evidence
-from guestfix.base.patterns import regex
-from guestfix.base.versions import version_key
-from guestfix.catalog.facts.boot import (
+from guestfix.base.catalog.facts.boot import (
     BOOT_CONFIGS,
     BOOT_DEFAULT,
     BOOT_DEFAULT_REASON,
@@ -18,8 +13,13 @@ from guestfix.catalog.facts.boot import (
     BOOT_FIRMWARES,
     BOOT_LOADERS,
 )
-from guestfix.catalog.facts.system import COMPAT_KERNELS, SYSTEM_DOM0, SYSTEM_GRUB_BY_FIRMWARE
-from guestfix.catalog.records.boot import MenuEntry
+from guestfix.base.catalog.facts.system import COMPAT_KERNELS, SYSTEM_DOM0, SYSTEM_GRUB_BY_FIRMWARE
+from guestfix.base.catalog.records.boot import MenuEntry
+from guestfix.base.edit import Link, Splice, apply_splices, insert_lines
+from guestfix.base.errors import EditError
+from guestfix.base.facts import Evidence
+from guestfix.base.patterns import regex
+from guestfix.base.versions import version_key
 from guestfix.detect.initramfs.check import VERDICTS
 from guestfix.editors.boot import menu as bootmenu
 from guestfix.formats import shellvars

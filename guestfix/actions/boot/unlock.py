@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.patterns import regex
-from guestfix.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.formats.boot import grubcfg, grublegacy
 from guestfix.formats.boot.grubcfg import Node, Script
 

@@ -7,19 +7,19 @@ import re
 from collections.abc import Callable
 
 from guestfix.actions.workbench import Workbench
-from guestfix.base.errors import GuestError
-from guestfix.base.facts import Evidence
-from guestfix.base.record import mutable, replace
-from guestfix.base.text import some
-from guestfix.catalog.facts.network import (
+from guestfix.base.catalog.facts.network import (
     NETWORK_CARRIER,
     NETWORK_INTERFACES,
     NETWORK_MANAGER,
     NETWORK_PRIMARY,
     NETWORK_STACK,
 )
-from guestfix.catalog.facts.system import NETWORK_MAP
-from guestfix.catalog.records.network import Nic
+from guestfix.base.catalog.facts.system import NETWORK_MAP
+from guestfix.base.catalog.records.network import Nic
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Evidence
+from guestfix.base.record import mutable, replace
+from guestfix.base.text import some
 from guestfix.formats.network.nic import MAX_CONFIG, called, is_link_local, is_mac, norm_mac
 from guestfix.formats.network.wired import CARRIED, stands_on_wire, wires_of
 
@@ -76,12 +76,12 @@ class Setup:
             return False
         if nic.unmanaged and nic.stack == "networkd" and not nic.bound_name and not nic.bound_mac:
             return True  # it would take the new NIC from the file that is to set it up
-        said = nic.more or nic.addresses or nic.gateway or nic.gateway6
+        said = nic.tied_to or nic.addresses or nic.gateway or nic.gateway6
         return nic.kind != "ethernet" or nic.method == "static" or bool(said)
 
     def idle(self, nic: Nic) -> bool:
         """Tell whether a profile of a NIC of its own is not brought up at boot, so that the move changes nothing."""
-        return not nic.auto and nic.kind == "ethernet" and not nic.more and self.stack in SWITCHED
+        return not nic.auto and nic.kind == "ethernet" and not nic.tied_to and self.stack in SWITCHED
 
     def optional(self, nic: Nic) -> bool:
         """Tell whether the boot must not wait for this NIC: one that the default route does not need."""
@@ -224,7 +224,7 @@ def _what(nic: Nic, *, whole: bool = True) -> str:
         ("search domain", "search domains", list(nic.search)),
         ("route", "routes", _old_routes(nic)),
         ("MTU", "", [str(nic.mtu)] if nic.mtu not in (None, 1500) else []),
-        ("its place in", "its place in", list(nic.more) if whole else []),
+        ("its place in", "its place in", list(nic.tied_to) if whole else []),
         ("on", "on", [one for one in nic.parents if nic.kind != "ethernet"] if whole else []),
     )
     said = [(one if len(values) == 1 else many, values) for one, many, values in parts if values]
@@ -241,4 +241,4 @@ def _short(text: str) -> str:
 
 def _more_than_dhcp_gives(nic: Nic) -> bool:
     six = any(":" in one for one in nic.addresses)
-    return six or len(nic.addresses) > 1 or bool(_old_routes(nic)) or bool(nic.more) or nic.mtu not in (None, 1500)
+    return six or len(nic.addresses) > 1 or bool(_old_routes(nic)) or bool(nic.tied_to) or nic.mtu not in (None, 1500)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.network.zones import zone_to_keep
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
-from guestfix.catalog.records.network import Nic
 from guestfix.detect.network.read import SCRIPTS, SUSE
 from guestfix.editors.network import ifcfg
 from guestfix.formats.network.nic import IFNAME

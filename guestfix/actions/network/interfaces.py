@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 
 from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence
-from guestfix.catalog.records.network import Nic
 from guestfix.detect.network.read import INTERFACES, debian
 from guestfix.editors.network import interfaces as edit
 from guestfix.formats.network import interfaces

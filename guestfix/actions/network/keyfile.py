@@ -5,7 +5,7 @@ from __future__ import annotations
 from guestfix.actions.network.common import begin
 from guestfix.actions.network.zones import zone_to_keep
 from guestfix.actions.workbench import Workbench
-from guestfix.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
+from guestfix.base.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
 from guestfix.detect.network.read import PROFILES
 from guestfix.editors.network import keyfile
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.network.mentions import tell_mentions
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.network import NETWORK_PREDICTABLE_NAMES, NETWORK_STACK
+from guestfix.base.catalog.facts.system import NETWORK_MAP
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.network import NETWORK_PREDICTABLE_NAMES, NETWORK_STACK
-from guestfix.catalog.facts.system import NETWORK_MAP
-from guestfix.catalog.records.network import Nic
 from guestfix.detect.network.state import PIN
 from guestfix.formats.network.nic import IFNAME, kernel_name, norm_mac
 from guestfix.formats.network.udevnet import pin_rules

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
-from guestfix.catalog.records.network import Nic
 from guestfix.detect.network.read import netplan_files
 from guestfix.editors.network import netplan
 from guestfix.formats.network.netplan import devices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.workbench import Workbench
-from guestfix.catalog.records.network import Nic
+from guestfix.base.catalog.records.network import Nic
 from guestfix.detect.network.read import NETWORKD
 from guestfix.editors.network import networkd
 from guestfix.formats.network.networkd import netdev

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.network import NETWORK_CLOUD_INIT, NETWORK_CLOUD_INIT_DATASOURCE, NETWORK_SERVICE
 from guestfix.base.edit import Link
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.network import NETWORK_CLOUD_INIT, NETWORK_CLOUD_INIT_DATASOURCE, NETWORK_SERVICE
 
 OWN = "/etc/systemd/system"
 DISABLED = "/etc/cloud/cloud.cfg.d/99-guestfix-network.cfg"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import Setup
+from guestfix.base.catalog.facts.network import NETWORK_CARRIER
 from guestfix.base.patterns import regex
-from guestfix.catalog.facts.network import NETWORK_CARRIER
 from guestfix.detect.files import paths_like
 from guestfix.formats.ini import get, groups
 from guestfix.formats.shellvars import get as variable

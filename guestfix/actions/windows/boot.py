@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from guestfix.actions.windows.registry import editing, seen
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.boot import BOOT_FIRMWARE
+from guestfix.base.catalog.facts.windows import WINDOWS_BCD, WINDOWS_EMS, WINDOWS_ESP
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.boot import BOOT_FIRMWARE
-from guestfix.catalog.facts.windows import WINDOWS_BCD, WINDOWS_EMS, WINDOWS_ESP
 from guestfix.formats.windows import bcd
 
 FALLBACK = {"x86_64": "bootx64.efi", "i686": "bootia32.efi", "aarch64": "bootaa64.efi"}

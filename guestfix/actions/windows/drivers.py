@@ -14,10 +14,10 @@ from guestfix.actions.windows.install import enter_driver, guest_platform, has_f
 from guestfix.actions.windows.payload import MAX_PACKAGE, Package, Payload, open_payload, packages
 from guestfix.actions.windows.registry import editing, editing_system, hive_path, reader, root_of, seen
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, OS_VERSION, PAYLOAD_DIR
+from guestfix.base.catalog.facts.windows import WINDOWS_CONTROL_SET, WINDOWS_SHA2_SIGNATURES
 from guestfix.base.errors import EditError, TooLarge
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.system import OS_ARCH, OS_ID, OS_VERSION, PAYLOAD_DIR
-from guestfix.catalog.facts.windows import WINDOWS_CONTROL_SET, WINDOWS_SHA2_SIGNATURES
 from guestfix.formats.windows.inf import Platform
 from guestfix.formats.windows.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
 from guestfix.formats.windows.regf.guestfile import open_guest_hive

@@ -14,9 +14,9 @@ from guestfix.actions.windows.database import (
 from guestfix.actions.windows.payload import Package, Payload, locate
 from guestfix.actions.windows.registry import root_of, seen
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, OS_VERSION
+from guestfix.base.catalog.facts.windows import WINDOWS_PRODUCT_TYPE
 from guestfix.base.errors import EditError
-from guestfix.catalog.facts.system import OS_ARCH, OS_ID, OS_VERSION
-from guestfix.catalog.facts.windows import WINDOWS_PRODUCT_TYPE
 from guestfix.formats.windows.files import has_program, is_packed
 from guestfix.formats.windows.inf import CopiedFile, Driver, Platform, parse, safe_name
 from guestfix.formats.windows.pe import HEAD, imports, machine

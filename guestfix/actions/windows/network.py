@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from guestfix.actions.windows.registry import editing_system, hive_path, reader, root_of, seen
 from guestfix.actions.workbench import Workbench
-from guestfix.catalog.facts.windows import WINDOWS_NICS
-from guestfix.catalog.records.windows import WindowsNic
+from guestfix.base.catalog.facts.windows import WINDOWS_NICS
+from guestfix.base.catalog.records.windows import WindowsNic
 from guestfix.detect.windows.state import NET_CLASS
 from guestfix.formats.windows.regf import REG_DWORD, Hive
 from guestfix.formats.windows.services import AUTO, DISABLED

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.kind import Asked
+from guestfix.base.catalog.facts.windows import WINDOWS_CONTROL_SETS, WINDOWS_HIVES, WINDOWS_ROOT
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.kind import Asked
-from guestfix.catalog.facts.windows import WINDOWS_CONTROL_SETS, WINDOWS_HIVES, WINDOWS_ROOT
 from guestfix.formats.windows.regf import REG_DWORD, BadHive, Hive
 from guestfix.formats.windows.regf.controlsets import control_sets
 from guestfix.formats.windows.regf.guestfile import open_guest_hive

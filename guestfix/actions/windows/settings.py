@@ -7,16 +7,16 @@ from functools import partial
 
 from guestfix.actions.windows.registry import disable_service, editing, editing_system, hive_path, reader, root_of, seen
 from guestfix.actions.workbench import Workbench
-from guestfix.base.edit import Edit
-from guestfix.base.patterns import regex
-from guestfix.catalog.facts.system import OS_VERSION
-from guestfix.catalog.facts.windows import (
+from guestfix.base.catalog.facts.system import OS_VERSION
+from guestfix.base.catalog.facts.windows import (
     WINDOWS_AGENTS,
     WINDOWS_LEFTOVER_SERVICES,
     WINDOWS_ORPHAN_FILTERS,
     WINDOWS_RDP_ENABLED,
     WINDOWS_UNATTEND_FILE,
 )
+from guestfix.base.edit import Edit
+from guestfix.base.patterns import regex
 from guestfix.detect.windows.access import FIREWALL, rdp_port, rdp_profiles
 from guestfix.detect.windows.state import DISK_CLASSES
 from guestfix.editors.windows import unattend

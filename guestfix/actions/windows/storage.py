@@ -12,8 +12,8 @@ from guestfix.actions.windows.install import has_file
 from guestfix.actions.windows.registry import editing_system, reader, seen
 from guestfix.actions.windows.store import install_staged
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.windows import WINDOWS_STORAGE_DRIVERS
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.windows import WINDOWS_STORAGE_DRIVERS
 from guestfix.formats.windows.bindings import serving
 from guestfix.formats.windows.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
 from guestfix.formats.windows.services import BOOT, KERNEL_DRIVER, STORAGE_GROUP, Service, read_service

@@ -8,13 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from guestfix.base.facts import Evidence, Facts, Finding, Unknown
-from guestfix.base.guest import GuestFS
-from guestfix.base.patterns import regex
-from guestfix.base.record import field, mutable
-from guestfix.base.versions import version_key
-from guestfix.catalog.facts.boot import BOOT_DEFAULT, BOOT_ENTRIES
-from guestfix.catalog.facts.system import (
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_ENTRIES
+from guestfix.base.catalog.facts.system import (
     KERNEL_CUSTOM,
     KERNEL_DEFAULT,
     KERNEL_LAST_BOOTED,
@@ -25,7 +20,12 @@ from guestfix.catalog.facts.system import (
     OS_FAMILY,
     SYSTEM_KERNELS,
 )
-from guestfix.catalog.records import boot as records
+from guestfix.base.catalog.records import boot as records
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
+from guestfix.base.record import field, mutable
+from guestfix.base.versions import version_key
 from guestfix.detect.boot.kernelimage import HEAD, is_64bit, release_of
 from guestfix.detect.boot.lastboot import WTMP, last_booted
 from guestfix.detect.files import exists, is_link, kind_of, lines_of, names_in, read_head, read_small, real_path

@@ -12,10 +12,7 @@ kernel arguments, with its form).
 from __future__ import annotations
 
 from guestfix.base.bounds import LISTED_ENTRIES, SMALL_TEXT
-from guestfix.base.facts import Evidence, Facts, Finding, Unknown
-from guestfix.base.guest import GuestFS
-from guestfix.base.record import field, mutable
-from guestfix.catalog.facts.boot import (
+from guestfix.base.catalog.facts.boot import (
     BOOT_CHOICE,
     BOOT_CONFIGS,
     BOOT_DEFAULT,
@@ -32,9 +29,12 @@ from guestfix.catalog.facts.boot import (
     BOOT_SOURCES,
     BOOT_WRAPPER,
 )
-from guestfix.catalog.facts.storage import FSTAB_ENTRIES
-from guestfix.catalog.facts.system import OS_FAMILY
-from guestfix.catalog.records.boot import ArgumentFile, BootConfig, EfiFolder, MenuEntry
+from guestfix.base.catalog.facts.storage import FSTAB_ENTRIES
+from guestfix.base.catalog.facts.system import OS_FAMILY
+from guestfix.base.catalog.records.boot import ArgumentFile, BootConfig, EfiFolder, MenuEntry
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
+from guestfix.base.record import field, mutable
 from guestfix.detect.boot import (
     menu as boot_menu,
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from guestfix.base.bounds import MENU, SMALL_TEXT
+from guestfix.base.catalog.facts.system import OS_ID, SYSTEM_EFI_FOLDERS
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, frozen, mutable
-from guestfix.catalog.facts.system import OS_ID, SYSTEM_EFI_FOLDERS
 from guestfix.detect.files import kind_of as kind
 from guestfix.detect.files import names_in as names
 from guestfix.detect.files import read_small as read

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from guestfix.base.catalog.facts.boot import INITRAMFS_IMAGES
+from guestfix.base.catalog.facts.storage import FSTAB_ENTRIES
+from guestfix.base.catalog.records.boot import BlockedModule, InitramfsImage, NeededModule
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
-from guestfix.catalog.facts.boot import INITRAMFS_IMAGES
-from guestfix.catalog.facts.storage import FSTAB_ENTRIES
-from guestfix.catalog.records.boot import BlockedModule, InitramfsImage, NeededModule
 from guestfix.detect.files import exists
 from guestfix.detect.initramfs.find import Boot, Contents, contents_of, scan_image, sealed, unreadable
 from guestfix.detect.initramfs.modules import (

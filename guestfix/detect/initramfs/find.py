@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from weakref import WeakKeyDictionary
 
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_ENTRIES, BOOT_ESP, BOOT_FALLBACK
+from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, KERNELS
+from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen, replace
-from guestfix.catalog.facts.boot import BOOT_DEFAULT, BOOT_ENTRIES, BOOT_ESP, BOOT_FALLBACK
-from guestfix.catalog.facts.system import KERNEL_DEFAULT, KERNELS
-from guestfix.catalog.records.boot import MenuEntry
 from guestfix.detect.files import exists, names_in, read_head
 from guestfix.formats.boot.entry import release_in
 from guestfix.formats.initramfs.image import Image, scan

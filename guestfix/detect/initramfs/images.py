@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from guestfix.base.facts import Evidence, Facts, Finding, Unknown
-from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.boot import (
+from guestfix.base.catalog.facts.boot import (
     INITRAMFS_BLOCKED,
     INITRAMFS_DRIVERS,
     INITRAMFS_GENERATOR,
     INITRAMFS_MISSING,
 )
-from guestfix.catalog.facts.system import OS_FAMILY, SYSTEM_INSTALL, SYSTEM_KERNEL_PACKAGES
-from guestfix.catalog.records.boot import BlockedModule
+from guestfix.base.catalog.facts.system import OS_FAMILY, SYSTEM_INSTALL, SYSTEM_KERNEL_PACKAGES
+from guestfix.base.catalog.records.boot import BlockedModule
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
 from guestfix.detect.initramfs.check import VERDICTS, Verdict, judge
 from guestfix.detect.initramfs.find import boots
 from guestfix.detect.initramfs.stored import Stored

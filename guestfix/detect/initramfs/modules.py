@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from guestfix.base.catalog.records.boot import BlockedModule
 from guestfix.base.errors import GuestError, TooLarge
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
-from guestfix.catalog.records.boot import BlockedModule
 from guestfix.detect.files import names_in, read_small
 from guestfix.formats.initramfs import modprobe
 from guestfix.formats.initramfs.decompress import kind_of, unpacked

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from guestfix.base.catalog.facts.storage import FSTAB_ENTRIES
 from guestfix.base.facts import Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
-from guestfix.catalog.facts.storage import FSTAB_ENTRIES
 from guestfix.detect.files import lines_of, read_small
 from guestfix.pack.model import Target
 

@@ -11,12 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from guestfix.base.edit import Content, Edit
-from guestfix.base.errors import GuestError
-from guestfix.base.facts import Facts
-from guestfix.base.patterns import regex
-from guestfix.base.record import frozen
-from guestfix.catalog.facts.storage import (
+from guestfix.base.catalog.facts.storage import (
     DISKS_COMPLETE,
     DISKS_DOUBTFUL,
     DISKS_FSTYPE_BY_SPEC,
@@ -26,6 +21,11 @@ from guestfix.catalog.facts.storage import (
     DISKS_SPECS,
     DISKS_UUID_BY_DEVICE,
 )
+from guestfix.base.edit import Content, Edit
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Facts
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
 from guestfix.editors.boot.args import DEVICE_ARGUMENTS, DeviceChange
 from guestfix.editors.initramfs import resume
 from guestfix.editors.storage import crypttab, fstab

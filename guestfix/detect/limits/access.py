@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.base.facts import Facts, Finding
-from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.system import (
+from guestfix.base.catalog.facts.system import (
     FIREWALL_ACTIVE,
     FIREWALL_SSH,
     OS_FAMILY,
@@ -19,6 +17,8 @@ from guestfix.catalog.facts.system import (
     USERS_LOGIN,
     USERS_WITH_KEY,
 )
+from guestfix.base.facts import Facts, Finding
+from guestfix.base.guest import GuestFS
 from guestfix.formats.network.firewall import CLOSED, LIMITED
 from guestfix.pack.model import Target
 

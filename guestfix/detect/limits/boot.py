@@ -6,11 +6,18 @@ import re
 from collections.abc import Iterator
 
 from guestfix.base.bounds import SMALL_TEXT
+from guestfix.base.catalog.facts.boot import (
+    BOOT_CHOICE,
+    BOOT_DEFAULT,
+    BOOT_EFI,
+    BOOT_FIRMWARE,
+    BOOT_FIRMWARES,
+    BOOT_LOADERS,
+)
+from guestfix.base.catalog.facts.system import OS_FAMILY, OS_ID
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
-from guestfix.catalog.facts.boot import BOOT_CHOICE, BOOT_DEFAULT, BOOT_EFI, BOOT_FIRMWARE, BOOT_FIRMWARES, BOOT_LOADERS
-from guestfix.catalog.facts.system import OS_FAMILY, OS_ID
 from guestfix.detect.files import exists, read_small
 from guestfix.formats.storage import devices
 from guestfix.pack.model import Target

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.detect.limits import (
     access as limits_access,
 )

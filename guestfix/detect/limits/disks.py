@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from guestfix.base.catalog.facts.storage import FSTAB_ENTRIES
+from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import Disk, Disks, GuestFS, Volume
-from guestfix.catalog.facts.storage import FSTAB_ENTRIES
-from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.detect.files import lines_of, read_small
 from guestfix.pack.model import Target
 

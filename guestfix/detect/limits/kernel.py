@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.base.facts import Evidence, Facts, Finding
-from guestfix.base.guest import GuestFS
-from guestfix.base.patterns import regex
-from guestfix.catalog.facts.system import (
+from guestfix.base.catalog.facts.system import (
     KERNEL_CUSTOM,
     KERNEL_DEFAULT,
     KERNEL_LAST_BOOTED,
@@ -16,6 +13,9 @@ from guestfix.catalog.facts.system import (
     OS_FAMILY,
     SYSTEM_DOM0,
 )
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.detect.files import names_in
 from guestfix.detect.system.programs import Programs
 from guestfix.pack.model import Target

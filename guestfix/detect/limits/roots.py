@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from guestfix.base.catalog.facts.boot import BOOT_EFI
+from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.boot import BOOT_EFI
-from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.detect.files import exists, kind_of, names_in, real_path
 from guestfix.pack.model import Target
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, KERNELS, OS_FAMILY
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS, Space
-from guestfix.catalog.facts.system import KERNEL_DEFAULT, KERNELS, OS_FAMILY
 from guestfix.pack.model import Target
 
 MIB = 1024 * 1024

@@ -9,11 +9,16 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from guestfix.base.catalog.facts.network import (
+    NETWORK_MANAGER,
+    NETWORK_PREDICTABLE_NAMES,
+    NETWORK_PRIMARY,
+    NETWORK_STACK,
+)
 from guestfix.base.errors import TooLarge
 from guestfix.base.facts import Evidence, Facts
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
-from guestfix.catalog.facts.network import NETWORK_MANAGER, NETWORK_PREDICTABLE_NAMES, NETWORK_PRIMARY, NETWORK_STACK
 from guestfix.detect.files import names_in, read_small
 from guestfix.formats.ini import Setting, get, groups
 from guestfix.formats.network.devicelist import Device, matches, parse

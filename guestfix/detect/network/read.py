@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
-from guestfix.catalog.records.network import Nic
 from guestfix.detect.files import names_in, read_small
 from guestfix.formats.network import ifcfg, interfaces, keyfile, netplan, networkd
 from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, named

@@ -9,11 +9,7 @@ network.bindings, network.predictable_names, network.cloud_init, network.resolv_
 
 from __future__ import annotations
 
-from guestfix.base.facts import Evidence, Facts, Finding, Nothing, Unknown
-from guestfix.base.guest import GuestFS
-from guestfix.base.patterns import regex
-from guestfix.base.record import replace
-from guestfix.catalog.facts.network import (
+from guestfix.base.catalog.facts.network import (
     NETWORK_ACTIVE,
     NETWORK_CARRIER,
     NETWORK_DHCP_CLIENT,
@@ -26,8 +22,12 @@ from guestfix.catalog.facts.network import (
     NETWORK_STACK,
     NETWORK_STACKS,
 )
-from guestfix.catalog.facts.system import OS_FAMILY, SYSTEM_IFCFG, SYSTEM_NETWORK_FILES
-from guestfix.catalog.records.network import NetworkService, Nic
+from guestfix.base.catalog.facts.system import OS_FAMILY, SYSTEM_IFCFG, SYSTEM_NETWORK_FILES
+from guestfix.base.catalog.records.network import NetworkService, Nic
+from guestfix.base.facts import Evidence, Facts, Finding, Nothing, Unknown
+from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
+from guestfix.base.record import replace
 from guestfix.detect.files import exists, names_in, paths_like, read_small
 from guestfix.detect.network.firewall import dhcp_findings
 from guestfix.detect.network.read import READERS, Read

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import re
 
-from guestfix.base.errors import GuestError
-from guestfix.base.facts import Evidence, Facts, Finding, Unknown
-from guestfix.base.guest import GuestFS
-from guestfix.base.patterns import regex
-from guestfix.base.record import replace
-from guestfix.catalog.facts.boot import BOOT_DEFAULT
-from guestfix.catalog.facts.network import (
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.base.catalog.facts.network import (
     NETWORK_BINDINGS,
     NETWORK_CLOUD_INIT,
     NETWORK_CLOUD_INIT_DATASOURCE,
@@ -18,8 +13,13 @@ from guestfix.catalog.facts.network import (
     NETWORK_PREDICTABLE_NAMES,
     NETWORK_RESOLV_CONF,
 )
-from guestfix.catalog.facts.system import SYSTEM_UDEV
-from guestfix.catalog.records.network import NameBinding, Nic, ResolvConf
+from guestfix.base.catalog.facts.system import SYSTEM_UDEV
+from guestfix.base.catalog.records.network import NameBinding, Nic, ResolvConf
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
+from guestfix.base.record import replace
 from guestfix.detect.files import exists, is_link, names_in, read_small
 from guestfix.formats.ini import entries, get
 from guestfix.formats.network import networkd, udevnet

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import re
 
-from guestfix.base.errors import GuestError
-from guestfix.base.facts import Evidence, Facts, Finding, Unknown
-from guestfix.base.globs import glob
-from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.system import (
+from guestfix.base.catalog.facts.system import (
     FIREWALL_ACTIVE,
     FIREWALL_SSH,
     OS_FAMILY,
@@ -25,7 +21,11 @@ from guestfix.catalog.facts.system import (
     USERS_LOGIN,
     USERS_WITH_KEY,
 )
-from guestfix.catalog.records.system import ServiceState
+from guestfix.base.catalog.records.system import ServiceState
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.globs import glob
+from guestfix.base.guest import GuestFS
 from guestfix.detect.files import exists, lines_of, names_in, read_small
 from guestfix.detect.services.firewall import find_filters
 from guestfix.detect.system.initsystem import Services

@@ -14,10 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from guestfix.base.errors import GuestError
-from guestfix.base.facts import Evidence, Facts, Finding
-from guestfix.base.guest import Disks, GuestFS, Volume
-from guestfix.catalog.facts.storage import (
+from guestfix.base.catalog.facts.storage import (
     DISKS_COMPLETE,
     DISKS_DOUBTFUL,
     DISKS_FSTYPE_BY_SPEC,
@@ -29,7 +26,10 @@ from guestfix.catalog.facts.storage import (
     DISKS_UNCLAIMED,
     DISKS_UUID_BY_DEVICE,
 )
-from guestfix.catalog.facts.system import OS_FAMILY
+from guestfix.base.catalog.facts.system import OS_FAMILY
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.guest import Disks, GuestFS, Volume
 from guestfix.detect.storage.stems import numbered
 from guestfix.detect.storage.used import Used, names_in_use
 from guestfix.formats.storage import devices

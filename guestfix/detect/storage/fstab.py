@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from guestfix.base.bounds import MOUNT_TABLE
+from guestfix.base.catalog.facts.storage import DISKS_UUID_BY_DEVICE, FSTAB_ENTRIES, FSTAB_INIT, FSTAB_READABLE
+from guestfix.base.catalog.facts.system import OS_FAMILY, SYSTEM_INIT
+from guestfix.base.catalog.records.storage import Mount
 from guestfix.base.errors import GuestError, NotFound
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
 from guestfix.base.secrets import masked
-from guestfix.catalog.facts.storage import DISKS_UUID_BY_DEVICE, FSTAB_ENTRIES, FSTAB_INIT, FSTAB_READABLE
-from guestfix.catalog.facts.system import OS_FAMILY, SYSTEM_INIT
-from guestfix.catalog.records.storage import Mount
 from guestfix.detect.files import exists
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import VITAL, FstabEntry, entries, number_of

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.base.facts import Evidence, Facts, Finding
-from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.storage import (
+from guestfix.base.catalog.facts.storage import (
     DISKS_COMPLETE,
     DISKS_DOUBTFUL,
     DISKS_OLD_NAMES,
@@ -17,7 +15,9 @@ from guestfix.catalog.facts.storage import (
     DISKS_TAGGED,
     DISKS_UUID_BY_DEVICE,
 )
-from guestfix.catalog.facts.system import OS_FAMILY
+from guestfix.base.catalog.facts.system import OS_FAMILY
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.guest import GuestFS
 from guestfix.detect.files import exists, names_in, read_small
 from guestfix.formats import ini
 from guestfix.formats.storage import devices

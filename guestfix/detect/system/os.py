@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, OS_ID, OS_ID_LIKE, OS_NAME, OS_VARIANT, OS_VERSION
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.system import OS_ARCH, OS_FAMILY, OS_ID, OS_ID_LIKE, OS_NAME, OS_VARIANT, OS_VERSION
 from guestfix.detect.files import exists, kind_of, names_in
 from guestfix.detect.system.distro import Identity
 from guestfix.detect.system.elf import find_arch

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.base.facts import Finding
-from guestfix.catalog.facts.windows import (
+from guestfix.base.catalog.facts.windows import (
     WINDOWS_AUTOLOGON,
     WINDOWS_RDP_ENABLED,
     WINDOWS_RDP_FIREWALL,
     WINDOWS_RDP_PORT,
     WINDOWS_RDP_PROFILES,
 )
+from guestfix.base.facts import Finding
 from guestfix.detect.windows.os import VERSION
 from guestfix.detect.windows.state import State
 from guestfix.formats.windows.registry import Registry

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.base.errors import GuestError
-from guestfix.base.facts import Evidence, Facts, Finding, Unknown
-from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.windows import (
+from guestfix.base.catalog.facts.windows import (
     WINDOWS_AUTO_SERVICES,
     WINDOWS_BOOT_DRIVERS,
     WINDOWS_COMPACT_OS,
@@ -19,7 +16,10 @@ from guestfix.catalog.facts.windows import (
     WINDOWS_PACKED_FILES,
     WINDOWS_PENDING,
 )
-from guestfix.catalog.records.windows import DriverService
+from guestfix.base.catalog.records.windows import DriverService
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
 from guestfix.detect.windows.os import BINARIES
 from guestfix.formats.windows.files import has_program, is_packed, program_head
 from guestfix.formats.windows.regf import BadHive

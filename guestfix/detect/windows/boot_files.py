@@ -6,17 +6,17 @@ top. Where the partition is not part of the view, the facts stay unknown.
 
 from __future__ import annotations
 
-from guestfix.base.errors import GuestError
-from guestfix.base.facts import Evidence, Facts, Finding, Unknown
-from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.boot import BOOT_FIRMWARE
-from guestfix.catalog.facts.windows import (
+from guestfix.base.catalog.facts.boot import BOOT_FIRMWARE
+from guestfix.base.catalog.facts.windows import (
     WINDOWS_BCD,
     WINDOWS_BITLOCKER,
     WINDOWS_BOOT_STATUS_POLICY,
     WINDOWS_EMS,
     WINDOWS_ESP,
 )
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
+from guestfix.base.guest import GuestFS
 from guestfix.detect.windows.hives import open_registry
 from guestfix.formats.windows import bcd
 from guestfix.formats.windows.regf import BadHive

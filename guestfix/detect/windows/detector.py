@@ -6,10 +6,10 @@ to guest path). Without a SYSTEM hive in ``System32\config`` this detector says 
 
 from __future__ import annotations
 
+from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.system import OS_FAMILY
 from guestfix.pack.model import Target
 
 ROOTS = ("Windows", "WINNT")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from guestfix.base.catalog.facts.windows import WINDOWS_BUS_DRIVERS, WINDOWS_DISK_BINDINGS, WINDOWS_STORAGE_DRIVERS
+from guestfix.base.catalog.records.windows import DriverBinding, DriverService
 from guestfix.base.facts import Facts
 from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.windows import WINDOWS_BUS_DRIVERS, WINDOWS_DISK_BINDINGS, WINDOWS_STORAGE_DRIVERS
-from guestfix.catalog.records.windows import DriverBinding, DriverService
 from guestfix.detect.windows.boot import driver_of
 from guestfix.formats.windows.bindings import is_bound, packages_serving
 from guestfix.formats.windows.registry import Registry

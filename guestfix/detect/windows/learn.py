@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from guestfix.base.catalog.facts.system import OS_FAMILY
+from guestfix.base.catalog.facts.windows import WINDOWS_HIVES, WINDOWS_ROOT, WINDOWS_WRITABLE_HIVES
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.system import OS_FAMILY
-from guestfix.catalog.facts.windows import WINDOWS_HIVES, WINDOWS_ROOT, WINDOWS_WRITABLE_HIVES
 from guestfix.detect.windows.access import learn_access
 from guestfix.detect.windows.boot import (
     learn_boot_drivers,

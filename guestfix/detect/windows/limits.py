@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.base.facts import Evidence, Facts, Finding
-from guestfix.base.guest import GuestFS
-from guestfix.base.versions import version_key
-from guestfix.catalog.facts.boot import BOOT_FIRMWARE
-from guestfix.catalog.facts.system import OS_ID, OS_INSTALLATION_TYPE, OS_LANGUAGE, OS_VERSION
-from guestfix.catalog.facts.windows import (
+from guestfix.base.catalog.facts.boot import BOOT_FIRMWARE
+from guestfix.base.catalog.facts.system import OS_ID, OS_INSTALLATION_TYPE, OS_LANGUAGE, OS_VERSION
+from guestfix.base.catalog.facts.windows import (
     WINDOWS_DISK_GROUP,
     WINDOWS_DOTNET,
     WINDOWS_DRIVE_LETTERS,
@@ -17,6 +14,9 @@ from guestfix.catalog.facts.windows import (
     WINDOWS_NICS,
     WINDOWS_SYSPREPPED,
 )
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.guest import GuestFS
+from guestfix.base.versions import version_key
 from guestfix.formats.windows.files import has_program
 from guestfix.pack.model import Target
 

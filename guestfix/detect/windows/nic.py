@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from guestfix.base.catalog.facts.system import OS_VERSION
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
-from guestfix.catalog.facts.system import OS_VERSION
 from guestfix.formats.windows.bindings import packages_serving
 from guestfix.formats.windows.files import has_program
 from guestfix.formats.windows.netdrivers import Version, brings, of

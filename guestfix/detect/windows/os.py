@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 
-from guestfix.base.facts import Evidence, Facts, Unknown
-from guestfix.base.guest import GuestFS
-from guestfix.catalog.facts.system import (
+from guestfix.base.catalog.facts.system import (
     OS_ARCH,
     OS_BUILD,
     OS_DISPLAY_VERSION,
@@ -24,7 +22,9 @@ from guestfix.catalog.facts.system import (
     OS_SERVICE_PACK,
     OS_VERSION,
 )
-from guestfix.catalog.facts.windows import WINDOWS_EDITION_ID, WINDOWS_LANGUAGES
+from guestfix.base.catalog.facts.windows import WINDOWS_EDITION_ID, WINDOWS_LANGUAGES
+from guestfix.base.facts import Evidence, Facts, Unknown
+from guestfix.base.guest import GuestFS
 from guestfix.formats.windows.files import program_head
 from guestfix.formats.windows.pe import GUEST_ARCH, machine
 from guestfix.formats.windows.registry import Registry

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from guestfix.base.facts import Evidence, Facts, Finding
-from guestfix.base.record import frozen
-from guestfix.catalog.facts.system import OS_ID, OS_INSTALLATION_TYPE
-from guestfix.catalog.facts.windows import (
+from guestfix.base.catalog.facts.system import OS_ID, OS_INSTALLATION_TYPE
+from guestfix.base.catalog.facts.windows import (
     WINDOWS_AGENT_VERSIONS,
     WINDOWS_AGENTS,
     WINDOWS_ANTIVIRUS,
@@ -33,7 +31,9 @@ from guestfix.catalog.facts.windows import (
     WINDOWS_SYSPREPPED,
     WINDOWS_UNATTEND_FILE,
 )
-from guestfix.catalog.records.windows import WindowsNic
+from guestfix.base.catalog.records.windows import WindowsNic
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.record import frozen
 from guestfix.detect.windows.os import VERSION
 from guestfix.formats.windows.registry import Registry
 from guestfix.formats.windows.services import DISABLED, is_orphan, products_of, read_service

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.patterns import regex
-from guestfix.catalog.records.network import Nic
 from guestfix.formats.network.nic import cidr, kind_of_name, norm_mac, number
 from guestfix.formats.shellvars import assignments, decode
 
@@ -145,7 +145,7 @@ def nic(src: bytes, file_name: str, *, suse: bool = False) -> Nic:
         uuid=known.get("UUID", ""),
         unmanaged=known.get("NM_CONTROLLED", "yes").lower() in ("no", "false", "0", "n"),
         any_nic=not (suse or mac or known.get("DEVICE")),
-        more=_masters(known),
+        tied_to=_masters(known),
     )
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, frozen, mutable
-from guestfix.catalog.records.network import Nic
 from guestfix.formats.network.nic import MAX_NICS, cidr, kind_of_name, norm_mac, number
 from guestfix.formats.shellvars import decode
 

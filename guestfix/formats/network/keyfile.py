@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import TooLarge
 from guestfix.base.patterns import regex
-from guestfix.catalog.records.network import Nic
 from guestfix.formats.ini import Group, entries, get, groups
 from guestfix.formats.network.nic import norm_mac, number
 
@@ -90,7 +90,7 @@ def nic(src: bytes) -> Nic:
         id=get(found, "connection", "id") or "",
         uuid=get(found, "connection", "uuid") or "",
         any_nic=not (name or match or mac or master),
-        more=(master,) if master else (),
+        tied_to=(master,) if master else (),
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
 from guestfix.base.record import replace
-from guestfix.catalog.records.network import Nic
 from guestfix.formats.network.nic import MAX_NICS, norm_mac, number
 from guestfix.formats.yamltree import Node, parse
 
@@ -239,7 +239,7 @@ def _nic(group: str, name: str, data: dict[str, object], path: str, line: int) -
         bound_mac=bool(mac),
         any_nic=pattern in ("e*", "en*", "eth*", "*") and len(match) == 1,
         id=name,
-        more=tuple(f"match.{key}" for key in match if key not in ("name", "macaddress")),
+        tied_to=tuple(f"match.{key}" for key in match if key not in ("name", "macaddress")),
     )
     keys = passed(data)
     return _handed(said, keys) if keys else said

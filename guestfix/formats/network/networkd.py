@@ -5,7 +5,7 @@ Source: systemd.network(5), systemd.netdev(5), systemd.link(5).
 
 from __future__ import annotations
 
-from guestfix.catalog.records.network import Nic
+from guestfix.base.catalog.records.network import Nic
 from guestfix.formats.ini import Group, entries, get, groups
 from guestfix.formats.network.nic import kind_of_name, norm_mac, number
 
@@ -88,7 +88,7 @@ def nic(src: bytes, kinds: dict[str, str] | None = None) -> Nic:
         bound_mac=bool(macs),
         unmanaged=(get(found, "Link", "Unmanaged") or "").lower() in ("yes", "true", "1", "on"),
         any_nic=not macs and _wild(found, names),
-        more=tuple(one for one in master if one),
+        tied_to=tuple(one for one in master if one),
     )
 
 

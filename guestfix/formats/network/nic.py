@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.patterns import regex
 from guestfix.base.record import names_of, replace
-from guestfix.catalog.records.network import Nic
 
 MAX_CONFIG = 1024 * 1024
 """Bytes of one network configuration file; a larger one is not read."""
@@ -56,7 +56,7 @@ def named(nics: Sequence[Nic]) -> list[Nic]:
     def known(words: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(names.get(word.lower(), word) for word in words)
 
-    return [replace(one, parents=known(one.parents), more=known(one.more)) for one in nics]
+    return [replace(one, parents=known(one.parents), tied_to=known(one.tied_to)) for one in nics]
 
 
 def is_mac(text: str) -> bool:

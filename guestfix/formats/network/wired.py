@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from guestfix.catalog.records.network import Nic
+from guestfix.base.catalog.records.network import Nic
 from guestfix.formats.network.nic import kind_of_name
 
 CARRIED = frozenset({"bond", "vlan", "bridge", "team", "alias"})
@@ -24,7 +24,7 @@ def ports_of(nic: Nic, nics: Sequence[Nic]) -> list[Nic]:
     """
     names = {nic.name, nic.id, nic.uuid} - {""}
     below = [one for one in nics if one.name in nic.parents or (one.id and one.id in nic.parents)]
-    below += [one for one in nics if set(one.more) & names and one not in below and one is not nic]
+    below += [one for one in nics if set(one.tied_to) & names and one not in below and one is not nic]
     known = {name for one in nics for name in (one.name, one.id)}
     unnamed = [name for name in nic.parents if name and name not in known and kind_of_name(name) == "ethernet"]
     return below + [Nic(name, nic.path, nic.line, nic.stack, id=name) for name in unnamed]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.system import FIREWALL_SSH, SSH_ENABLED, SSH_INSTALLED, SSH_SERVICE, USERS_WITH_KEY
+from guestfix.base.catalog.facts.system import FIREWALL_SSH, SSH_ENABLED, SSH_INSTALLED, SSH_SERVICE, USERS_WITH_KEY
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 

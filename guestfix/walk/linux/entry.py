@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.walk.scene import Ground, Look, Scene, entry_place, nothing, passes, unknown
 
 

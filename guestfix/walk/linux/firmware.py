@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE, BOOT_LOADERS
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE, BOOT_LOADERS
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 

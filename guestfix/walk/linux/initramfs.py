@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.detect.initramfs.check import VERDICTS
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, KERNELS
 from guestfix.base.facts import Evidence
-from guestfix.catalog.facts.boot import BOOT_DEFAULT
-from guestfix.catalog.facts.system import KERNEL_DEFAULT, KERNELS
 from guestfix.walk.scene import Ground, Look, Scene, entry_place, nothing, passes, unknown
 
 

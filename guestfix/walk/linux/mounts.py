@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from guestfix.base.catalog.facts.storage import DISKS_UNCLAIMED, FSTAB_ENTRIES
+from guestfix.base.catalog.records.storage import Mount
 from guestfix.base.facts import Evidence, Finding
-from guestfix.catalog.facts.storage import DISKS_UNCLAIMED, FSTAB_ENTRIES
-from guestfix.catalog.records.storage import Mount
 from guestfix.detect.storage.fstab import PATH
 from guestfix.walk.names import answers
 from guestfix.walk.scene import Ground, Look, Scene, passes, unknown

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from guestfix.base.facts import Evidence, Finding
-from guestfix.catalog.facts.network import (
+from guestfix.base.catalog.facts.network import (
     NETWORK_CARRIER,
     NETWORK_ENABLED,
     NETWORK_MANAGER,
     NETWORK_PREDICTABLE_NAMES,
     NETWORK_PRIMARY,
 )
-from guestfix.catalog.facts.system import OS_FAMILY
-from guestfix.catalog.records.network import Nic
+from guestfix.base.catalog.facts.system import OS_FAMILY
+from guestfix.base.catalog.records.network import Nic
+from guestfix.base.facts import Evidence, Finding
 from guestfix.detect.files import read_small
 from guestfix.detect.network.managed import new_nic, refusals
 from guestfix.detect.network.state import PIN

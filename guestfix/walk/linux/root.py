@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.facts import Finding
-from guestfix.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.walk.names import answers
 from guestfix.walk.scene import Ground, Look, Scene, entry_place, passes, unknown
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from guestfix.base.facts import Evidence, Finding
-from guestfix.base.record import frozen
-from guestfix.catalog.facts.windows import (
+from guestfix.base.catalog.facts.windows import (
     WINDOWS_BUS_DRIVERS,
     WINDOWS_CONTROL_SET,
     WINDOWS_DISK_BINDINGS,
     WINDOWS_HIVES,
     WINDOWS_STORAGE_DRIVERS,
 )
-from guestfix.catalog.records.windows import DriverBinding, DriverService
+from guestfix.base.catalog.records.windows import DriverBinding, DriverService
+from guestfix.base.facts import Evidence, Finding
+from guestfix.base.record import frozen
 from guestfix.formats.windows.services import BOOT
 from guestfix.formats.windows.storage import alternatives, buses_of, is_optional
 from guestfix.walk.scene import Ground, Look, Scene, passes, unknown

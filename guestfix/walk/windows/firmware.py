@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.boot import BOOT_FIRMWARE
-from guestfix.catalog.facts.windows import WINDOWS_ESP
+from guestfix.base.catalog.facts.boot import BOOT_FIRMWARE
+from guestfix.base.catalog.facts.windows import WINDOWS_ESP
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.windows import WINDOWS_BCD
+from guestfix.base.catalog.facts.windows import WINDOWS_BCD
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.windows import WINDOWS_BITLOCKER, WINDOWS_ROOT
+from guestfix.base.catalog.facts.windows import WINDOWS_BITLOCKER, WINDOWS_ROOT
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from guestfix.actions.network.common import SWITCHED
 from guestfix.apply.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Facts
-from guestfix.catalog.records.network import Nic
 from guestfix.detect.network import stacks as network
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target

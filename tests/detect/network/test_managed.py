@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.base.catalog.facts.network import NETWORK_MANAGER, NETWORK_STACK
 from guestfix.base.facts import Facts
-from guestfix.catalog.facts.network import NETWORK_MANAGER, NETWORK_STACK
 from guestfix.detect.network.managed import new_nic, refusals
 from tests.build.tree import build
 

@@ -10,9 +10,9 @@ import pytest
 
 from guestfix.apply.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import PackError
 from guestfix.base.facts import Facts, Unknown
-from guestfix.catalog.records.network import Nic
 from guestfix.commands.networkmap import read_map
 from guestfix.detect.network import services as network_services
 from guestfix.detect.network import stacks as network
@@ -323,8 +323,8 @@ def test_hostile_files_do_not_raise(tmp_path: Path) -> None:
 NICS = [
     Nic("bond0.7", kind="vlan", parents=("bond0",), gateway="192.0.2.1", method="static"),
     Nic("bond0", kind="bond"),
-    Nic("ens10", more=("bond0",)),
-    Nic("ens9", more=("bond0",)),
+    Nic("ens10", tied_to=("bond0",)),
+    Nic("ens9", tied_to=("bond0",)),
     Nic("ens3", method="dhcp"),
 ]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from guestfix.catalog.findings.windows import WINDOWS
+from guestfix.base.catalog.findings.windows import WINDOWS
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.base.catalog.findings import FINDINGS, RENAMED, SEVERITIES, STAGES
 from guestfix.base.errors import UsageError
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.patterns import regex
-from guestfix.catalog.findings import FINDINGS, RENAMED, SEVERITIES, STAGES
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import Options, make_plan
 from tests.build.tree import build, elf
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CODE = regex(r"GF-[A-Z0-9]+(?:-[A-Z0-9]+)*\Z")
 PARTS = {"GF-SPACE-", "GF-", "-INODES"}
 SOURCES = [path for path in sorted((ROOT / "guestfix").rglob("*.py")) if "catalog" not in path.parts]

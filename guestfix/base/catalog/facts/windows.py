@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import flag, number, records, table, text, texts
-from guestfix.catalog.records.windows import DriverBinding, DriverService, WindowsNic
+from guestfix.base.catalog.facts.kind import flag, number, records, table, text, texts
+from guestfix.base.catalog.records.windows import DriverBinding, DriverService, WindowsNic
 
 _BY = "windows.detector"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts import boot, network, storage, system, windows
-from guestfix.catalog.facts.kind import KINDS, SCALARS, FactKind
+from guestfix.base.catalog.facts import boot, network, storage, system, windows
+from guestfix.base.catalog.facts.kind import KINDS, SCALARS, FactKind
 
 __all__ = ["FACTS", "KINDS", "SCALARS", "FactKind"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.findings.kind import Kind
+from guestfix.base.catalog.findings.kind import Kind
 
 # fmt: off
 WINDOWS: dict[str, Kind] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import flag, record, records, text, texts
-from guestfix.catalog.records.boot import ArgumentFile, BootConfig, EfiFolder, InitramfsImage, MenuEntry
+from guestfix.base.catalog.facts.kind import flag, record, records, text, texts
+from guestfix.base.catalog.records.boot import ArgumentFile, BootConfig, EfiFolder, InitramfsImage, MenuEntry
 
 _LOADERS, _IMAGES = "boot.loaders", "initramfs.images"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import flag, record, records, text, texts
-from guestfix.catalog.records.network import NameBinding, NetworkService, Nic, ResolvConf
+from guestfix.base.catalog.facts.kind import flag, record, records, text, texts
+from guestfix.base.catalog.records.network import NameBinding, NetworkService, Nic, ResolvConf
 
 _STACKS = "network.stacks"
 _NAMES = "ifcfg ifcfg-suse ifupdown netplan networkd networkmanager dhcpcd connman"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import flag, number, numbers, record, records, table, text, texts
-from guestfix.catalog.records.boot import Kernel
-from guestfix.catalog.records.system import ServiceLimits, ServiceState
+from guestfix.base.catalog.facts.kind import flag, number, numbers, record, records, table, text, texts
+from guestfix.base.catalog.records.boot import Kernel
+from guestfix.base.catalog.records.system import ServiceLimits, ServiceState
 
 _OS, _BOTH, _KERNELS, _ACCESS = "system.os", "system.os windows.detector", "boot.kernels", "services.access"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.findings.boot import BOOT
-from guestfix.catalog.findings.initramfs import INITRAMFS
-from guestfix.catalog.findings.kind import SEVERITIES, STAGES, Kind
-from guestfix.catalog.findings.network import NETWORK
-from guestfix.catalog.findings.storage import STORAGE
-from guestfix.catalog.findings.system import SYSTEM
-from guestfix.catalog.findings.windows import WINDOWS
+from guestfix.base.catalog.findings.boot import BOOT
+from guestfix.base.catalog.findings.initramfs import INITRAMFS
+from guestfix.base.catalog.findings.kind import SEVERITIES, STAGES, Kind
+from guestfix.base.catalog.findings.network import NETWORK
+from guestfix.base.catalog.findings.storage import STORAGE
+from guestfix.base.catalog.findings.system import SYSTEM
+from guestfix.base.catalog.findings.windows import WINDOWS
 
 __all__ = ["FINDINGS", "RENAMED", "SEVERITIES", "STAGES", "Kind", "kind_of"]
 

@@ -12,9 +12,9 @@ class Nic:
     ``method`` and ``method6`` are dhcp, static, auto (SLAAC), manual or none ("" where nothing is said).
     ``addresses`` have their prefix length (``192.0.2.1/24``); ``gateway`` and ``gateway6`` are default routes,
     ``routes`` the others as text. ``parents`` are the ports of a bond, team or bridge, or a VLAN's link.
-    ``bound_name`` and ``bound_mac`` say whether the file matches the NIC by its name or by ``mac``; ``more`` are
-    the bonds, bridges or teams that it is a port of. ``unmanaged`` is NM_CONTROLLED=no or Unmanaged=yes.
-    ``any_nic``: the file serves every wired NIC at once.
+    ``bound_name`` and ``bound_mac`` say whether the file matches the NIC by its name or by ``mac``; ``tied_to``
+    are the bonds, bridges or teams that it is a port of, and what else its file matches by. ``unmanaged`` is
+    NM_CONTROLLED=no or Unmanaged=yes. ``any_nic``: the file serves every wired NIC at once.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Nic:
     uuid: str = ""
     unmanaged: bool = False
     any_nic: bool = False
-    more: tuple[str, ...] = ()
+    tied_to: tuple[str, ...] = ()
 
     def with_path(self, path: str) -> Nic:
         """Return the same interface, seen in the file at path."""

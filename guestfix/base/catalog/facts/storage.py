@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guestfix.catalog.facts.kind import flag, records, table, text, texts
-from guestfix.catalog.records.storage import Mount
+from guestfix.base.catalog.facts.kind import flag, records, table, text, texts
+from guestfix.base.catalog.records.storage import Mount
 
 # fmt: off
 DISKS_COMPLETE = flag("disks.complete", "the description names all volumes that the guest has", "storage.disks")
