@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from typing import NamedTuple
@@ -33,6 +34,7 @@ def cost(task: Callable[[], object], seconds: int = SECONDS) -> Cost:
         status = 1
         try:
             resource.setrlimit(resource.RLIMIT_CPU, (2 * seconds, 2 * seconds))
+            sys.settrace(None)  # coverage would be measured too
             held = peak()
             room = (2 << 30) + _status("VmSize")
             resource.setrlimit(resource.RLIMIT_AS, (room, room))

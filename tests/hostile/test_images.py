@@ -28,8 +28,8 @@ def bare_extent(place: Place) -> Path:
     text = place.flat(str(place.victim)).read_bytes()
     head = bytearray(place.disks["own.vmdk"].read_bytes()[:65536])
     struct.pack_into("<Q", head, 12, 0)
-    at = struct.unpack_from("<Q", head, 28)[0] * 512
-    head[at : at + len(text)] = text
+    at, size = (one * 512 for one in struct.unpack_from("<QQ", head, 28))
+    head[at : at + size] = text.ljust(size, b"\0")
     return place.file("disk.vmdk", bytes(head))
 
 
