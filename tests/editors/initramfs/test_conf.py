@@ -123,13 +123,17 @@ hostile = st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=5)),
 
 @given(st.sampled_from(ALL), hostile)
 @example("mkinitcpio.add_modules", b"xMODULES=(")
+@example("dracut.add_drivers", b"if")
 @settings(max_examples=400, deadline=None)
 def test_laws_over_hostile_bytes(name, src):
     assert apply(name, src, []) is src
     try:
         after = apply(name, src)
-    except EditError:
-        assert b'"' in src or b"'" in src or b"(" in src
+    except EditError as error:
+        assert "is never closed" in error.what.replace("\n", " ") and error.where and error.remedy
+        assert any(
+            word in src for word in (b'"', b"'", b"(", b"{", b"if", b"for", b"while", b"until", b"case", b"select")
+        )
         return
     if after == src:
         assert after is src
