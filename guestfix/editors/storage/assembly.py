@@ -19,6 +19,11 @@ _OLD_NAMES = regex(r"\^?(?:/dev/)?(?:sd|hd|vd|xvd|nvme|\[hsv]+d|disk/by-(?:path|
 _SETTING = regex(
     rb"^[ \t]*+(?P<name>global_filter|filter)[ \t]*+=[ \t]*+(?P<value>\[[^\]\n]*+(?:\n[^\]\n#]*+)*+\])", re.MULTILINE
 )
+_EVERYTHING = b'[ "a|.*|" ]'
+_SECTION = regex(rb"([A-Za-z_]+)[ \t]*\{")
+_PLAIN_LINE = regex(rb"""[A-Za-z_/]+[ \t]*=[ \t]*(?:[0-9]+|"[^"{}#\\\n]*"|\[(?:[ \t,]*"[^"{}#\\\n]*")*[ \t,]*\])""")
+_PATTERN = regex(rb'"([ar])([|])([^"|\\]*)[|]"')
+_PLAIN_LIST = regex(rb'\[[ \t]*+(?:"[ar][|][^"|\\]*+[|]"[ \t]*+(?:,[ \t]*+)?)*+\]')
 _ALL = ("", ".*", "^.*$")
 
 
@@ -53,6 +58,10 @@ def any_volume(src: bytes | None) -> Content:
     """
     if src is None or not _SETTING.search(src):
         return src
+    plain = _plain(src)
+    if plain is not None:
+        start, end = plain.span("value")
+        return apply_splices(src, [Splice(start, end - start, _EVERYTHING)]) if _plainly_old(plain["value"]) else src
     from guestfix.formats.storage import lvmconf
 
     try:
@@ -67,8 +76,39 @@ def any_volume(src: bytes | None) -> Content:
         for match in _SETTING.finditer(src):
             if match["name"].decode() == name and src.count(b"\n", 0, match.start("name")) + 1 == setting.line:
                 start, end = match.span("value")
-                splices.append(Splice(start, end - start, b'[ "a|.*|" ]'))
+                splices.append(Splice(start, end - start, _EVERYTHING))
     return apply_splices(src, sorted(splices, key=lambda one: one.offset))
+
+
+def _plain(src: bytes) -> re.Match[bytes] | None:
+    """Return the one filter of a file that is plain enough to be read by lines, so that no grammar has to be loaded.
+
+    Plain is: one filter in one line, in a ``devices {`` section that begins and ends on lines of its own, before
+    which every line is a comment, a section's begin or end, or a setting with neither braces nor open quotes.
+    """
+    found = list(_SETTING.finditer(src))
+    if (
+        len(found) != 1
+        or not _PLAIN_LIST.fullmatch(found[0]["value"])
+        or src.count(b"filter") != src.count(b"filter", *found[0].span())
+    ):
+        return None
+    inside: list[bytes] = []
+    for line in src[: found[0].start()].split(b"\n"):
+        text = line.strip()
+        begun = _SECTION.fullmatch(text)
+        if begun:
+            inside.append(begun[1])
+        elif text == b"}" and inside:
+            inside.pop()
+        elif text and not text.startswith(b"#") and not _PLAIN_LINE.fullmatch(text):
+            return None
+    return found[0] if inside == [b"devices"] else None
+
+
+def _plainly_old(value: bytes) -> bool:
+    patterns = tuple((one[1] == b"a", one[3].decode("utf-8", "surrogateescape")) for one in _PATTERN.finditer(value))
+    return _only_old(patterns)
 
 
 def _only_old(patterns: tuple[tuple[bool, str], ...]) -> bool:
