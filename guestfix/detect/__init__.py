@@ -54,11 +54,6 @@ SHORT_CUTS = dict.fromkeys(("GF-INITRAMFS-BLOCKED", "GF-INITRAMFS-LACKS", "GF-IN
 """Findings whose detector is costly: the module that can tell by less whether a plan leaves the fault there."""
 
 
-def detect_all(guest: GuestFS, facts: Facts, target: Target, systems: Sequence[System]) -> list[Finding]:
-    """Run every detector in order; facts then holds all that is known. ``systems`` are those of the rule pack."""
-    return [one for found in detect_by(guest, facts, target, systems).values() for one in found]
-
-
 def detect_by(
     guest: GuestFS,
     facts: Facts,

@@ -237,7 +237,6 @@ def _rule(reader: Reader, wanted: str, sets: Sets, known: Known) -> tuple[Rule, 
         steps=read_steps(reader, sets, known),
         when_text=tuple(text for text, _ in conditions),
         settles=_settles(reader),
-        place=reader.node.mark.file,
     )
     waits = texts_of(after, "after", reader) if after is not None else []
     if len(waits) > MOST_AFTER:

@@ -119,7 +119,6 @@ class Rule:
     steps: tuple[Step, ...]
     when_text: tuple[str, ...] = ()
     settles: tuple[str, ...] = ()
-    place: str = ""
 
 
 @frozen

@@ -87,11 +87,6 @@ def _uses(tree: Any) -> Iterator[Use]:
     yield Use(str(fact), int(fact.column), _RELATIONS[tree.data], operator, values)
 
 
-def compile_condition(text: str) -> Condition:
-    """Return the compiled condition. Raises ConditionError with the column of the mistake."""
-    return read_condition(text)[0]
-
-
 def read_condition(text: str) -> tuple[Condition, tuple[Use, ...]]:
     """Return the compiled condition and every use of a fact in it. Raises ConditionError."""
     import lark
@@ -174,14 +169,3 @@ def _either(results: list[bool | None]) -> bool | None:
     if True in results:
         return True
     return None if None in results else False
-
-
-def evaluate_all(conditions: tuple[Condition, ...], facts: Facts, exists: Exists) -> bool | None:
-    """Return whether all conditions hold; an empty list holds."""
-    result: bool | None = True
-    for condition in conditions:
-        outcome = evaluate(condition, facts, exists)
-        if outcome is False:
-            return False
-        result = None if outcome is None else result
-    return result

@@ -12,9 +12,9 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts
 from guestfix.base.guest import Space
 from guestfix.base.overlay import Overlay
-from guestfix.detect import detect_all
 from guestfix.formats.initramfs import image as initramfs
 from guestfix.pack.cache import load_pack
+from tests.build.detection import detect_all
 from tests.build.initramfs import (
     RELEASE,
     archive,

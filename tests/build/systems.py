@@ -8,9 +8,9 @@ from typing import Any
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts
 from guestfix.compat import Verdict, judge
-from guestfix.detect import detect_all
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
+from tests.build.detection import detect_all
 from tests.build.tree import build, bzimage, elf
 
 SYSTEMS = load_pack().systems

@@ -12,11 +12,11 @@ from guestfix.base.catalog.findings.windows import WINDOWS
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import Disks
 from guestfix.base.record import replace
-from guestfix.detect import detect_all
 from guestfix.formats.windows.regf import Hive, empty_hive
 from guestfix.formats.windows.regf.regtext import HEADER, apply
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
+from tests.build.detection import detect_all
 
 CONFIG = "Windows/System32/config"
 KVM = Target("kvm-virtio", "KVM", windows_drivers={"storage": ("viostor",), "network": ()})

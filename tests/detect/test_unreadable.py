@@ -11,13 +11,13 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.errors import SymlinkLoop, TooLarge, Unreadable
 from guestfix.base.facts import Facts
 from guestfix.compat import judge
-from guestfix.detect import detect_all
 from guestfix.detect.boot import kernels
 from guestfix.detect.limits import checks as limits
 from guestfix.detect.services import access as services
 from guestfix.detect.system import os as os_detector
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
+from tests.build.detection import detect_all
 from tests.build.systems import SYSTEMS, release_files
 from tests.build.tree import build, bzimage, elf
 

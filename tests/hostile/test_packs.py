@@ -21,7 +21,7 @@ from guestfix.pack.cache import load_pack
 from guestfix.pack.files import BOUNDS, MAX_FILES
 from guestfix.pack.load import MAX_NODES
 from guestfix.pack.ranges import RangeError, expand, parse_span
-from guestfix.pack.when import ConditionError, compile_condition
+from guestfix.pack.when import ConditionError, read_condition
 from guestfix.pack.yamlpos import MAX_PROBLEMS, parse
 from tests.build.packs import make_pack
 
@@ -338,7 +338,7 @@ CONDITIONS = {
 def test_conditions_are_bounded(name):
     started = time.process_time()
     with pytest.raises(ConditionError):
-        compile_condition(CONDITIONS[name])
+        read_condition(CONDITIONS[name])
     assert time.process_time() - started < 3
 
 
@@ -349,8 +349,8 @@ def test_a_condition_of_the_greatest_depth_can_be_used():
     text = "not (" * 10 + "os.id == a" + ")" * 10
     facts = Facts()
     facts.put("os.id", "a")
-    assert evaluate(compile_condition(text), facts, lambda _: False) is True
-    assert facts_of(compile_condition(text)) == ["os.id"]
+    assert evaluate(read_condition(text)[0], facts, lambda _: False) is True
+    assert facts_of(read_condition(text)[0]) == ["os.id"]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import Disk, Disks, Space, Volume
-from guestfix.detect import detect_all
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
+from tests.build.detection import detect_all
 from tests.build.tree import build, bzimage
 
 TARGETS = load_pack().targets
