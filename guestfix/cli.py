@@ -9,10 +9,11 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from guestfix.base.errors import ApplyError, GuestfixError, UsageError
+from guestfix.base.events import Events
 
 EXIT_DONE, EXIT_CHANGES, EXIT_BLOCKED, EXIT_RESTORED, EXIT_BROKEN, EXIT_USAGE, EXIT_BUG = 0, 1, 2, 3, 4, 64, 70
 
@@ -43,6 +44,18 @@ EXITS = """exit status:
   70  a defect of guestfix itself
 """
 
+
+OUTCOMES = {
+    EXIT_DONE: "done",
+    EXIT_CHANGES: "changes are planned",
+    EXIT_BLOCKED: "blocked: nothing was written",
+    EXIT_RESTORED: "failed: everything is as it was",
+    EXIT_BROKEN: "failed half way: run revert once the cause is fixed",
+    EXIT_USAGE: "the command line can't be used as given",
+    EXIT_BUG: "a defect of guestfix",
+    130: "interrupted",
+}
+"""What the last event of a run says, by exit status."""
 
 WIDTH = 110
 """Columns of a command's help. Asking the terminal would load shutil and all compressors at every start."""
@@ -77,15 +90,28 @@ def usage() -> str:
         "Repair a guest operating system offline, so that it boots and is reachable on another platform.\n"
         "The guest is never started and none of its programs are run.\n\n"
         f"commands:\n{rows}\n\noptions:\n"
-        f"  --version  print the version\n  --help     print this, or a command's own help\n\n{EXITS}"
+        "  --version  print the version\n  --help     print this, or a command's own help\n"
+        f"  --machine-readable  print what this version can do, a feature a line, for programs\n\n{EXITS}"
     )
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command and return the exit status; messages go to standard error."""
+    """Run one command and return the exit status; messages go to standard error, events where the arguments say."""
+    events, opened = Events(), list[Callable[[], None]]()
     try:
-        return _dispatch(argv)
+        status = _guarded(argv, events, opened)
+        events.result(OUTCOMES.get(status, f"ended with status {status}"), status)
+        return status
+    finally:
+        for close in opened:
+            close()
+
+
+def _guarded(argv: Sequence[str], events: Events, opened: list[Callable[[], None]]) -> int:
+    try:
+        return _dispatch(argv, events, opened)
     except GuestfixError as error:
+        events.say("error", error.said)
         return fail(error, as_json=_wants_json(argv))
     except KeyboardInterrupt:
         sys.stderr.write("guestfix: interrupted\n")
@@ -93,22 +119,33 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter complains when it flushes
         return EXIT_DONE
-    except Exception:  # noqa: BLE001 - the outermost frame: a traceback's status 1 would mean "changes planned"
+    except Exception as error:  # noqa: BLE001 - the outermost frame: a traceback's status 1 would mean "changes planned"
         import traceback
 
+        events.say("error", f"a defect of guestfix: {type(error).__name__}: {error}")
         traceback.print_exc()
         sys.stderr.write("guestfix: this is a defect of guestfix; please report it with the lines above\n")
         return EXIT_BUG
 
 
-def _dispatch(argv: Sequence[str]) -> int:
+def _dispatch(argv: Sequence[str], events: Events, opened: list[Callable[[], None]]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
         return EXIT_DONE if argv else EXIT_USAGE
+    if list(argv) == ["--machine-readable"]:
+        from guestfix.commands.features import features
+
+        sys.stdout.write("".join(f"{one}\n" for one in features()))
+        return EXIT_DONE
     name = argv[0]
     if name not in COMMANDS:
         raise UsageError(f"there is no command {name!r}", remedy=f"one of: {', '.join(COMMANDS)}")
     args = parser_for(name).parse_args(argv[1:])
+    if hasattr(args, "events"):
+        from guestfix.commands.channels import open_channels
+
+        opened += open_channels(args, events)
+        args.tell = events
     status: int = importlib.import_module(f"guestfix.commands.{name}").run(args)
     sys.stdout.flush()
     return status
@@ -136,7 +173,9 @@ def fail(error: GuestfixError, *, as_json: bool) -> int:
 
         sys.stdout.buffer.write(error_document(error).encode())
         sys.stdout.buffer.flush()
+    from guestfix.commands.common import clear_screen
     from guestfix.report.text import render_error
 
+    clear_screen()
     sys.stderr.write(f"guestfix: {render_error(error)}")
     return exit_code(error)

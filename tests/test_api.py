@@ -33,7 +33,7 @@ def test_the_whole_path_through_the_api(tmp_path, monkeypatch):
     assert guestfix.load_plan(guestfix.dump_plan(plan)) == plan
     receipt = guestfix.apply_plan(guestfix.open_writable(str(root)), plan)
     assert receipt.applied == ("/etc/fstab",)
-    assert set(stages) == {"detect", "rules"}
+    assert set(stages) == {"read", "plan"}
     guestfix.revert(guestfix.open_writable(str(root)))
     assert tree(root) == before
 

@@ -103,20 +103,22 @@ def _entry_for(guest: GuestFS, change: Change) -> JournalEntry:
 
 
 def _write(guest: GuestWriter, changes: tuple[Change, ...], journal: Journal, tell: Progress) -> None:
-    steps = 2 * len(changes) + 1
+    whole = sum(change.size for change in changes) or 1
+    tell("write", 0, whole)
     write_journal(guest, journal)
-    for index, (change, entry) in enumerate(zip(changes, journal.entries, strict=True)):
-        tell("write", index, steps)
+    written = 0
+    for change, entry in zip(changes, journal.entries, strict=True):
         if entry.staged is not None:
             _stage(guest, change, entry.staged)
-    for index, entry in enumerate(journal.entries):
-        tell("write", len(changes) + index, steps)
+        written += change.size
+        tell("write", min(written, whole - 1), whole)
+    for entry in journal.entries:
         _swap(guest, entry)
     for entry in journal.entries:
         if state_of(guest, entry.path) != entry.after:
             raise GuestError("what was written does not read back", where=entry.path)
     guest.put(journal.mark, [], Meta(0o600))
-    tell("write", steps, steps)
+    tell("write", whole, whole)
 
 
 def _stage(guest: GuestWriter, change: Change, staged: str) -> None:

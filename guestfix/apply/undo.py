@@ -15,6 +15,7 @@ from guestfix.base.errors import ApplyError, Blocked, GuestError
 from guestfix.base.guest import GuestFS, GuestWriter
 from guestfix.base.names import backup_name
 from guestfix.base.record import frozen
+from guestfix.plan.planner import Progress
 
 
 @frozen
@@ -26,7 +27,7 @@ class Reverted:
     kept_aside: dict[str, str]
 
 
-def revert(guest: GuestWriter, *, force: bool = False) -> Reverted:
+def revert(guest: GuestWriter, *, force: bool = False, progress: Progress | None = None) -> Reverted:
     """Undo every apply whose journal is in the guest, the newest first.
 
     Afterwards every path has its bytes, mode, owner, times and extended attributes of before, every folder its
@@ -39,14 +40,17 @@ def revert(guest: GuestWriter, *, force: bool = False) -> Reverted:
     restored: list[str] = []
     aside: dict[str, str] = {}
     where = ""
+    tell = progress or (lambda stage, done, total: None)
     try:
-        for journal in journals:
+        for index, journal in enumerate(journals):
+            tell("write", index, len(journals))
             where = journal.home
             aside |= _set_aside(guest, [entry for entry in journal.entries if not _ours(guest, entry)])
             undo(guest, journal)
             restored += [entry.path for entry in journal.entries]
         drop_empty_home(guest)
         clear_drafts(guest)
+        tell("write", len(journals), len(journals))
     except (OSError, GuestError) as error:
         what = error.what if isinstance(error, GuestError) else (error.strerror or str(error))
         place = error.where if isinstance(error, GuestError) else str(error.filename or "")

@@ -8,15 +8,17 @@ import shlex
 from guestfix.apply.apply import Receipt, apply_plan
 from guestfix.apply.preflight import preflight
 from guestfix.backends import open_writable
+from guestfix.backends.outcome import ImageWriter
 from guestfix.base.errors import GuestfixError
 from guestfix.base.guest import GuestWriter
+from guestfix.commands.channels import add_events
 from guestfix.commands.common import (
     add_choices,
     add_guest,
     add_pack,
+    events_of,
     options_from,
     pack_from,
-    progress_from,
     read_file,
     write,
     write_json,
@@ -26,6 +28,7 @@ from guestfix.commands.outcome import Outcome, add_outcome, finish, outcome_out,
 from guestfix.plan.model import Plan, plan_out
 from guestfix.plan.planner import make_plan
 from guestfix.plan.reader import MAX_PLAN, load_plan
+from guestfix.report.events import tell_plan
 from guestfix.report.json import error_out
 from guestfix.report.text import render_plan, render_receipt
 
@@ -36,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_pack(parser)
     add_choices(parser)
     add_outcome(parser)
+    add_events(parser)
     parser.add_argument("--plan", metavar="FILE", help="do what this JSON report says, if the guest is still as it was")
     parser.add_argument(
         "--journal-copy", metavar="DIR", help="also keep the journal and all originals in a host folder"
@@ -44,13 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Apply and print what was done."""
+    tell = events_of(args)
+    tell("open", 0, 1)
     guest = open_writable(args.guest, disks=args.disks, **images_from(args))
+    made = () if args.plan else ("read", "plan")
+    tell.expect("open", *made, "write", *(("check", "convert") if isinstance(guest, ImageWriter) else ()))
     with using(args, guest):
         return _run(args, guest)
 
 
 def _run(args: argparse.Namespace, guest: GuestWriter) -> int:
     plan = _plan(args, guest)
+    tell_plan(events_of(args), plan)
     try:
         with untouched(guest):
             receipt = _apply(args, guest, plan)
@@ -86,16 +95,16 @@ def _undoing(args: argparse.Namespace, outcome: Outcome | None) -> str:
 def _plan(args: argparse.Namespace, guest: GuestWriter) -> Plan:
     if args.plan:
         return load_plan(read_file(args.plan, "the plan", MAX_PLAN), args.plan)
-    return make_plan(guest, pack_from(args), args.target, options_from(args), progress_from(args))
+    return make_plan(guest, pack_from(args), args.target, options_from(args), events_of(args))
 
 
 def _apply(args: argparse.Namespace, guest: GuestWriter, plan: Plan) -> Receipt:
     if args.journal_copy is None:
-        return apply_plan(guest, plan, progress_from(args))
+        return apply_plan(guest, plan, events_of(args))
     from guestfix.apply.copies import copy_journal, copy_originals
 
     preflight(guest, plan)
     copy_originals(guest, plan, args.journal_copy)
-    receipt = apply_plan(guest, plan, progress_from(args))
+    receipt = apply_plan(guest, plan, events_of(args))
     copy_journal(guest, receipt.journal, args.journal_copy)
     return receipt

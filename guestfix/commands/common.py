@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 
 from guestfix.base.errors import GuestfixError, UsageError
+from guestfix.base.events import SILENT, Events
 from guestfix.base.text import to_json, utf8
 from guestfix.commands.images import add_images
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import CONFIDENCES, Pack
-from guestfix.plan.planner import Options, Progress
+from guestfix.plan.planner import Options
 
 
 def add_guest(parser: argparse.ArgumentParser) -> None:
@@ -101,9 +103,6 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="YAML: old NIC (name or MAC): new MAC or name; for --policy network=preserve or dhcp-first",
     )
-    parser.add_argument(
-        "--progress", action="store_true", help="one JSON object a line on standard error while working"
-    )
 
 
 def options_from(args: argparse.Namespace) -> Options:
@@ -140,21 +139,25 @@ def pack_from(args: argparse.Namespace) -> Pack:
     return pack
 
 
-def progress_from(args: argparse.Namespace) -> Progress | None:
-    """Return a function that prints progress as JSON lines, where that was asked for."""
-    if not args.progress:
-        return None
+def events_of(args: argparse.Namespace) -> Events:
+    """Return what the command tells its progress to."""
+    found: Events = getattr(args, "tell", SILENT)
+    return found
 
-    def tell(stage: str, done: int, total: int) -> None:
-        event = {"type": "progress", "stage": stage, "done": done, "total": total}
-        sys.stderr.write(to_json(event, indent=None) + "\n")
-        sys.stderr.flush()
 
-    return tell
+ON_SCREEN: list[Callable[[], None]] = []
+"""What takes something away from the terminal that is not to stand among text that is written."""
+
+
+def clear_screen() -> None:
+    """Take away what stands on the terminal for the time of the work only."""
+    while ON_SCREEN:
+        ON_SCREEN.pop()()
 
 
 def write(text: str) -> None:
     """Write to standard output, in UTF-8 whatever the text carries of a guest."""
+    clear_screen()
     sys.stdout.buffer.write(utf8(text).encode())
     sys.stdout.buffer.flush()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from guestfix.backends import open_guest
-from guestfix.commands.common import add_guest, add_pack, pack_from, write, write_json
+from guestfix.commands.channels import add_events
+from guestfix.commands.common import add_guest, add_pack, events_of, pack_from, write, write_json
 from guestfix.commands.images import images_from
 from guestfix.plan.planner import inspect_guest
 from guestfix.report.json import inspection_document
@@ -16,12 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_guest(parser)
     add_pack(parser)
+    add_events(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the facts and findings."""
+    tell = events_of(args)
+    tell.expect("open", "read")
+    tell("open", 0, 1)
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))
-    inspection = inspect_guest(guest, pack_from(args), args.target)
+    inspection = inspect_guest(guest, pack_from(args), args.target, tell)
     if args.format == "json":
         write_json(inspection_document(inspection))
     else:

@@ -13,6 +13,7 @@ from guestfix.base.errors import ApplyError, GuestError, UsageError
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
 from guestfix.base.text import clean
+from guestfix.commands.common import events_of
 
 FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
 LENIENT = ("vfat",)
@@ -77,7 +78,10 @@ def finish(args: argparse.Namespace, guest: GuestFS, changed: bool) -> Outcome |
     """
     if not isinstance(guest, ImageWriter) or not changed:
         return None
+    tell = events_of(args)
+    tell("check", 0, 1)
     checks = guest.check()
+    tell("check", 1, 1)
     if guest.overlays.full():
         what = f"{NO_ROOM}; the images are as they were"
         raise ApplyError(what, restored=True, where=guest.overlays.folder, remedy=MORE_ROOM)
@@ -89,6 +93,7 @@ def finish(args: argparse.Namespace, guest: GuestFS, changed: bool) -> Outcome |
             where=bad[0].said.strip().rpartition("\n")[2],
             remedy="check and repair the filesystem in a copy of the image, then apply again",
         )
+    tell("convert", 0, 1)
     try:
         return Outcome(guest.save(in_place=args.in_place, output=args.output, fmt=args.image_format), checks)
     except GuestError as error:

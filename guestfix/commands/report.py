@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 
 from guestfix.backends import open_guest
-from guestfix.commands.common import add_choices, add_guest, add_pack, options_from, pack_from, progress_from, write
+from guestfix.commands.channels import add_events
+from guestfix.commands.common import add_choices, add_guest, add_pack, events_of, options_from, pack_from, write
 from guestfix.commands.images import images_from
 from guestfix.plan.model import Plan, dump_plan
 from guestfix.plan.planner import make_plan
+from guestfix.report.events import tell_plan
 from guestfix.report.text import render_plan
 
 
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_guest(parser)
     add_pack(parser)
     add_choices(parser)
+    add_events(parser)
 
 
 def status_of(plan: Plan) -> int:
@@ -28,7 +31,11 @@ def status_of(plan: Plan) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan as text, or as the JSON that ``apply --plan`` takes."""
+    tell = events_of(args)
+    tell.expect("open", "read", "plan")
+    tell("open", 0, 1)
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))
-    plan = make_plan(guest, pack_from(args), args.target, options_from(args), progress_from(args))
+    plan = make_plan(guest, pack_from(args), args.target, options_from(args), tell)
+    tell_plan(tell, plan)
     write(dump_plan(plan).decode("utf-8", "surrogateescape") if args.format == "json" else render_plan(plan))
     return status_of(plan)

@@ -6,7 +6,9 @@ import argparse
 
 from guestfix.apply.undo import revert
 from guestfix.backends import open_writable
-from guestfix.commands.common import add_format, add_place, write, write_json
+from guestfix.backends.outcome import ImageWriter
+from guestfix.commands.channels import add_events
+from guestfix.commands.common import add_format, add_place, events_of, write, write_json
 from guestfix.commands.images import images_from
 from guestfix.commands.outcome import add_outcome, finish, outcome_out, render_outcome, using
 from guestfix.plan.planner import files_of
@@ -21,13 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_format(parser)
     add_outcome(parser)
+    add_events(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Revert and print what was restored."""
+    tell = events_of(args)
+    tell("open", 0, 1)
     guest = open_writable(args.guest, **images_from(args))
+    tell.expect("open", "write", *(("check", "convert") if isinstance(guest, ImageWriter) else ()))
     with using(args, guest):
-        done = revert(guest, force=args.force)
+        done = revert(guest, force=args.force, progress=tell)
         outcome = finish(args, guest, bool(done.journals))
     files = files_of(guest)
     if args.format == "json":

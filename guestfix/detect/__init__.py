@@ -62,15 +62,18 @@ def detect_by(
     names: Collection[str] | None = None,
     looked: dict[str, Recorder] | None = None,
     identified: Callable[[], None] = lambda: None,
+    tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, list[Finding]]:
     """Run the detectors with these names (all, where none are given) in order; return what each one found.
 
     ``looked`` is given, for each detector, what it looked at. ``identified`` is called where the system is told,
-    before the detectors that rest on it: a Windows tells its release later than its family.
+    before the detectors that rest on it: a Windows tells its release later than its family. ``tell`` is told of the
+    stage ``read`` how many detectors have run.
     """
     found: dict[str, list[Finding]] = {}
     watched = Watched(guest)
-    for name, detector in DETECTORS.items():
+    for index, (name, detector) in enumerate(DETECTORS.items()):
+        tell("read", index, len(DETECTORS))
         if names is not None and name not in names:
             continue
         if detector.family and facts.value(OS_FAMILY, detector.family) != detector.family:
@@ -83,6 +86,7 @@ def detect_by(
         found[name] += watched.told()
         if name in ("system.os", "windows.detector"):
             identified()
+    tell("read", len(DETECTORS), len(DETECTORS))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from guestfix.base.catalog.facts.system import OS_ID, TARGET_ID
 from guestfix.base.errors import GuestError, UsageError
@@ -50,11 +50,13 @@ def learn(
     policies: Mapping[str, str],
     extra: Mapping[str, object],
     looked: dict[str, Recorder] | None = None,
+    tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> tuple[Facts, dict[str, list[Finding]]]:
     """Return all facts about the guest, with those of the target and the policies, and what each detector found.
 
     ``policies`` are the administrator's choices, ``extra`` facts from outside the guest; ``looked`` is given what each
-    detector looked at. Raises UsageError for a policy, or a value of one, that the pack doesn't have.
+    detector looked at, ``tell`` how many detectors have run. Raises UsageError for a policy, or a value of one, that
+    the pack doesn't have.
     """
     facts = Facts()
     _check_policies(pack, policies)
@@ -65,7 +67,7 @@ def learn(
     def identified() -> None:
         _put_policies(facts, pack, policies)
 
-    return facts, detect_by(guest, facts, target, pack.systems, None, looked, identified)
+    return facts, detect_by(guest, facts, target, pack.systems, None, looked, identified, tell)
 
 
 def _put_target(facts: Facts, target: Target) -> None:

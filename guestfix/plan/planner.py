@@ -29,7 +29,11 @@ from guestfix.walk.model import Walks
 from guestfix.walk.scene import Scene
 
 Progress = Callable[[str, int, int], None]
-"""Told the stage (``detect``, ``rules``, ``write`` ...), how many steps are done, and of how many."""
+"""Told the stage (one of :data:`guestfix.base.events.STAGES`), how much of it is done, and of how much."""
+
+
+def _no_progress(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @frozen
@@ -69,10 +73,12 @@ class Inspection:
     versions: Mapping[str, object]
 
 
-def inspect_guest(guest: GuestFS, pack: Pack, target: str | None = None) -> Inspection:
+def inspect_guest(
+    guest: GuestFS, pack: Pack, target: str | None = None, progress: Progress | None = None
+) -> Inspection:
     """Return the facts, findings and verdict. The guest is only read. Raises as :func:`make_plan`."""
     profile = choose_target(pack, target)
-    facts, found = learn(guest, pack, profile, {}, {})
+    facts, found = learn(guest, pack, profile, {}, {}, None, progress or _no_progress)
     verdict, compat, judged = _judge(pack, facts)
     findings = _sorted([*(one for seen in found.values() for one in seen), *judged])
     return Inspection(_guest_out(guest), profile.id, verdict, compat, facts, findings, _versions(pack))
@@ -113,18 +119,17 @@ def make_plan(
     options = options or Options()
     profile = choose_target(pack, target)
     chosen = _chosen(pack, options)
-    tell = progress or (lambda stage, done, total: None)
-    tell("detect", 0, 1)
+    tell = progress or _no_progress
     looked: dict[str, Recorder] = {}
-    facts, found = learn(guest, pack, profile, options.policies, options.extra, looked)
+    facts, found = learn(guest, pack, profile, options.policies, options.extra, looked, tell)
     before, _ = walk(Scene(guest, facts, profile, tuple(one for those in found.values() for one in those)))
     verdict, compat, judged = _judge(pack, facts)
     bench = Workbench(Overlay(guest), facts, profile, _policies(facts, pack))
     decisions: list[Decision] = []
     for index, rule in enumerate(pack.rules):
-        tell("rules", index, len(pack.rules))
+        tell("plan", index, len(pack.rules))
         decisions.append(_decide(rule, bench, options, rule.id in chosen))
-    tell("rules", len(pack.rules), len(pack.rules))
+    tell("plan", len(pack.rules), len(pack.rules))
     seen: list[Seen] = [(name, one) for name, those in found.items() for one in those]
     seen += [*((COMPAT, one) for one in judged), *((one.rule, one) for one in bench.findings)]
     planned = Planned(pack, bench, decisions, _run, looked)

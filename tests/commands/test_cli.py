@@ -283,13 +283,6 @@ def test_a_defect_is_70_not_1(guestfix, guest, monkeypatch):
     assert status == 70 and "defect" in err
 
 
-def test_progress_is_json_lines_on_standard_error(guestfix, guest):
-    _, _, err = guestfix("apply", guest, "--progress")
-    lines = [json.loads(line) for line in err.splitlines()]
-    assert {line["stage"] for line in lines} == {"detect", "rules", "write"}
-    assert all(0 <= line["done"] <= line["total"] for line in lines)
-
-
 def test_a_copy_of_the_journal_on_the_host(guestfix, guest, tmp_path):
     copy = tmp_path / "copy"
     assert guestfix("apply", guest, "--journal-copy", copy)[0] == 0
