@@ -34,6 +34,8 @@ FOLDERS = (
 )
 """Where a guest's hive that is given by its name alone is looked for."""
 BATCH = 1 << 16
+SHOWN = 8
+"""Names that are told of those that were left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -237,12 +239,17 @@ def _export(hive: Hive, key: Key, names: list[str], args: argparse.Namespace) ->
 
     path = "\\".join([args.prefix or hive_root(hive.header.file_name, args.hive), *names])
     wide = args.encoding == "utf-16"
-    text = export(key, path, ascii_data=not wide)
+    left_out: list[str] = []
+    text = export(key, path, ascii_data=not wide, left_out=left_out)
+    odd: list[str] = []
     if wide:
         _out(_marked(text), "utf-16-le")
-        return
-    odd: list[str] = []
-    _out(_noting(text, odd))
+    else:
+        _out(_noting(text, odd))
+    if left_out:
+        shown = "; ".join(printable(one) for one in left_out[:SHOWN]) + (" ..." if len(left_out) > SHOWN else "")
+        reason = "a line break or NUL in a name has no form in a .reg file"
+        sys.stderr.write(f"guestfix: left out, since {reason}: {len(left_out)}: {shown}\n")
     if odd:
         sys.stderr.write("guestfix: some names are not ASCII; for regedit, export with --encoding utf-16\n")
 

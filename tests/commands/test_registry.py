@@ -256,3 +256,16 @@ def test_real_hives(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "corrupted").write_bytes(corpus_hive("corrupted_system_hive"))
     assert run(["registry", "ls", str(tmp_path / "corrupted")]) == 2
     assert "0x1a000" in capfd.readouterr().err
+
+
+def test_export_says_which_names_it_left_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    made = Hive.open(empty_hive("SYSTEM"))
+    made.set_value("Odd\nname", "x", 1, "y")
+    made.set_value("Plain", "two\rlines", 1, "y")
+    path = tmp_path / "hive"
+    path.write_bytes(made.to_bytes())
+    for encoding in ("utf-8", "utf-16"):
+        assert run(["registry", "export", str(path), "--prefix", "P", "--encoding", encoding]) == 0
+        told = capfd.readouterr().err
+        assert "left out" in told and "P\\Odd\\nname" in told and "P\\Plain: two\\rlines" in told
+    assert run(["registry", "export", str(path), "Select" if made.key("Select") else "Plain"]) == 0

@@ -26,7 +26,8 @@ def test_the_pack_that_ships_loads():
     pack = load_pack()
     assert pack.default_target in pack.targets
     assert set(pack.targets) == {
-        "aws-nitro", "aws-xen", "kvm-virtio", "kvm-scsi", "azure", "gce", "vmware", "proxmox", "openstack",
+        "aws-nitro", "aws-xen", "kvm-virtio", "kvm-scsi", "azure", "azure-nvme", "gce", "vmware", "proxmox",
+        "openstack",
     }  # fmt: skip
     for target in pack.targets.values():
         assert target.drivers["storage"] and target.drivers["network"] and target.firmware and target.disk_bus

@@ -23,7 +23,7 @@ from guestfix.base.guest import GuestFS
 from guestfix.detect.windows.os import BINARIES
 from guestfix.formats.windows.files import has_program, is_packed, program_head
 from guestfix.formats.windows.regf import BadHive
-from guestfix.formats.windows.regf.controlsets import control_sets
+from guestfix.formats.windows.regf.controlsets import NAMES, control_sets
 from guestfix.formats.windows.registry import Registry
 from guestfix.formats.windows.services import AUTO, BOOT, Service, image_path, services_starting
 
@@ -32,17 +32,18 @@ HIBERNATED = (b"HIBR", b"hibr")
 
 
 def learn_control_sets(system: Registry, facts: Facts) -> str:
-    r"""Put ``windows.control_sets`` and return the name of the current one.
+    r"""Put ``windows.control_sets`` and return the name of the one that starts.
 
-    ``CurrentControlSet`` doesn't exist offline: ``Select`` says which ``ControlSetNNN`` it will be. Those
-    named by Current, Default and LastKnownGood that exist are all repaired.
+    ``CurrentControlSet`` doesn't exist offline: ``Select\Default`` says which ``ControlSetNNN`` it will be. Those
+    named by Default, Current and LastKnownGood that exist are all repaired.
     """
     try:
         there = control_sets(system.hive)
     except BadHive as error:
         system.damage = error.what
         there = []
-    proof = system.evidence("Select", "Current")
+    named = next((name for name in NAMES if system.number("Select", name) is not None), NAMES[0])
+    proof = system.evidence("Select", named)
     if not there:
         facts.put(WINDOWS_CONTROL_SETS, Unknown("SYSTEM names no control set that exists"), proof)
         return "ControlSet001"

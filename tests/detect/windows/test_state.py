@@ -15,7 +15,7 @@ from tests.build.windows_texts import SERVICES, C, bcd, service
 def test_control_sets_are_those_that_select_names(tmp_path: Path) -> None:
     facts, _ = learn(make(tmp_path))
     assert facts.value("windows.control_sets") == ["ControlSet001", "ControlSet002"]
-    assert facts.evidence("windows.control_sets")[0].text == r"SYSTEM\Select: Current = 1"
+    assert facts.evidence("windows.control_sets")[0].text == r"SYSTEM\Select: Default = 1"
 
 
 def test_the_second_set_may_be_the_current_one(tmp_path: Path) -> None:
@@ -23,6 +23,13 @@ def test_the_second_set_may_be_the_current_one(tmp_path: Path) -> None:
     facts, _ = learn(make(tmp_path, text))
     assert facts.value("windows.control_set") == "ControlSet002"
     assert facts.value("windows.control_sets") == ["ControlSet002"]
+
+
+def test_the_set_of_the_next_start_counts_not_that_of_the_last(tmp_path: Path) -> None:
+    text = '[Select]\n"Current"=dword:2\n"Default"=dword:1\n"LastKnownGood"=dword:2\n'
+    facts, _ = learn(make(tmp_path, text))
+    assert facts.value("windows.control_set") == "ControlSet001"
+    assert facts.value("windows.control_sets") == ["ControlSet001", "ControlSet002"]
 
 
 def test_without_select_the_first_set_counts(tmp_path: Path) -> None:

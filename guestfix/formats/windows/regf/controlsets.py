@@ -1,16 +1,21 @@
-r"""Control sets of a SYSTEM hive: an offline hive has no ``CurrentControlSet``, only what ``Select`` names."""
+r"""Control sets of a SYSTEM hive: an offline hive has no ``CurrentControlSet``, only what ``Select`` names.
+
+The loader takes ``Default`` (``LastKnownGood`` where that was asked for) and writes the number that it took to
+``Current``: that one tells of the last start, not of the next. Sources: "HKLM\SYSTEM\Select" of the Windows 2000
+resource kit; RegInitCurrentControlSet in ReactOS's boot loader.
+"""
 
 from __future__ import annotations
 
 from guestfix.formats.windows.regf.hive import Hive
 from guestfix.formats.windows.regf.keys import split_path
 
-NAMES = ("Current", "Default", "LastKnownGood")
-"""The values of ``Select`` whose control sets Windows may boot from."""
+NAMES = ("Default", "Current", "LastKnownGood")
+"""The values of ``Select`` whose control sets Windows may boot from, the one of the next start first."""
 
 
 def control_sets(hive: Hive) -> list[str]:
-    """Return the control sets that ``Select`` names and that exist, the current one first, each once.
+    """Return the control sets that ``Select`` names and that exist, the one that starts first, each once.
 
     Without a ``Select`` key these are all keys named ``ControlSet`` and three digits, in order.
     """

@@ -37,7 +37,7 @@ class Hive:
         self.sequence = max(self.header.sequence1, self.header.sequence2)
         self.changed = False
         self.touched_keys: dict[str, None] = {}
-        self._broken = self._writing = False
+        self._broken = self._writing = self._sound = False
         self._allocator: Allocator | None = None
 
     @classmethod
@@ -116,7 +116,12 @@ class Hive:
             raise
 
     def touched(self) -> None:
-        """Take note that bytes are about to change; called by the writer."""
+        """Take note that bytes are about to change; called by the writer. Raises BadHive where they must not be."""
+        if not self._sound:
+            from guestfix.formats.windows.regf.tree import require_tree
+
+            require_tree(self.store)
+            self._sound = True
         self.changed = self._writing = True
 
     def diff(self) -> list[str]:
@@ -213,7 +218,12 @@ class Hive:
             for place in (12, BASE + 20):  # the first bin has a copy of the base block's
                 self.store.put(place, struct.pack("<Q", self.timestamp))
         self.store.put32(508, checksum(self.store.data))
-        return bytes(self.store.data)
+        written = bytes(self.store.data)
+        if self._sound:
+            from guestfix.formats.windows.regf.tree import remember
+
+            remember(written)
+        return written
 
 
 def is_clean(data: Buffer) -> bool:

@@ -16,11 +16,12 @@ _DIGITS = 75
 """Characters of hex digits in a continued line: 25 bytes."""
 
 
-def export(key: Key, path: str, *, ascii_data: bool = False) -> Iterator[str]:
+def export(key: Key, path: str, *, ascii_data: bool = False, left_out: list[str] | None = None) -> Iterator[str]:
     """Yield the text for key and all below it; ``path`` is the key's full name. Lines end with CR LF.
 
     With ``ascii_data`` a text that is not plain ASCII is written as hex digits, so that only names can
-    have other characters. Raises BadHive at the damage where there is one; what came before is right.
+    have other characters. What has a line break or NUL in its name is left out: a comment stands in its place, and its
+    full name is added to ``left_out``. Raises BadHive at the damage where there is one; what came before is right.
     """
     yield f"{HEADER}\r\n\r\n"
     key.store.map_cells()
@@ -28,9 +29,14 @@ def export(key: Key, path: str, *, ascii_data: bool = False) -> Iterator[str]:
     for place, one in walk(key, path):
         if _UNFIT.search(place):
             yield f"; a key whose name has a line break is left out: {place!a}\r\n\r\n"
+            if left_out is not None:
+                left_out.append(place)
             continue
         lines = [f"[{place}]"]
-        lines += [value_line(value.name, value.type, data, ascii_data=ascii_data) for value, data in budget.values(one)]
+        for value, data in budget.values(one):
+            lines.append(value_line(value.name, value.type, data, ascii_data=ascii_data))
+            if left_out is not None and _UNFIT.search(value.name):
+                left_out.append(f"{place}: {value.name}")
         yield "\r\n".join([*lines, "\r\n"])
 
 

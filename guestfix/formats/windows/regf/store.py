@@ -181,6 +181,10 @@ class Store:
                     map_bin(words, starts, start >> 3)
         self._starts = starts
 
+    def forget_cells(self) -> None:
+        """End what :meth:`map_cells` began."""
+        self._starts = None
+
     def record(self, offset: int, signature: bytes, length: int) -> tuple[int, int]:
         """Return the content's bounds of a cell that must hold a record of this kind and least length."""
         start, end = self.cell(offset)

@@ -290,6 +290,7 @@ def test_a_change_that_fails_half_way_is_never_written() -> None:
     with pytest.raises(EditError):
         hive.create_key("New")
     hive = Hive.open(SMALL)
+    hive.set_value("Key1", "first", REG_DWORD, 1)  # from here on the hive counts as looked at
     bad = hive.key("Key5")
     assert bad is not None
     hive.store.put32(bad.at + VALUE_LIST, bad.offset)
