@@ -50,7 +50,7 @@ OPS: dict[str, str] = {
     "grubdefault.set_timeout": "boot.grubdefault:set_timeout",
     "ifcfg.dhcp": "network.ifcfg:dhcp",
     "ifcfg.networking_on": "network.ifcfg:networking_on",
-    "ifcfg.no_old_routes": "network.ifcfg:no_old_routes",
+    "ifcfg.no_old_routes": "network.routes:no_old_routes",
     "ifcfg.no_gateway": "network.ifcfg:no_gateway",
     "ifcfg.optional": "network.ifcfg:optional",
     "ifcfg.rebind": "network.ifcfg:rebind",

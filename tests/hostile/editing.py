@@ -16,6 +16,7 @@ from guestfix.editors.boot import menu as _bootmenu
 from guestfix.editors.network import ifcfg as _ifcfg
 from guestfix.editors.network import managed as _managed
 from guestfix.editors.network import netplan as _netplan
+from guestfix.editors.network import routes as _routes
 from guestfix.formats import ini, shellvars
 from guestfix.formats.boot import argplaces, grubenv
 from guestfix.formats.initramfs import modprobe
@@ -309,6 +310,7 @@ def _parts() -> list[Call]:
             (b'A=="x"\nKERNEL=="e*", \\\n  ENV{NM_UNMANAGED}="1"\nB=="y"\n',),
         ),
         Call("ifcfg.lease_in_use", _ifcfg.lease_in_use, (b"X=1\nDHCLIENT_SET_DEFAULT_ROUTE=no\n",)),
+        Call("ifcfg.on_link", _routes.on_link, (b"169.254.0.0/16 dev eth0\n10.0.0.0/8 via 192.0.2.1\n",)),
         Call("ifcfg.no_fixed_dns", _ifcfg.no_fixed_dns, (b"NETCONFIG_DNS_STATIC_SERVERS=192.0.2.1\n",)),
         Call(
             "bootmenu.loader_commands",

@@ -1,9 +1,8 @@
-"""What the network actions of all stacks share: the NICs, the policy, and the list of what will be lost."""
+"""What the network actions of all stacks share: the NICs and the policy."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable
 
 from guestfix.actions.workbench import Workbench
@@ -19,8 +18,7 @@ from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence
 from guestfix.base.record import mutable, replace
-from guestfix.base.text import some
-from guestfix.formats.network.nic import MAX_CONFIG, called, is_link_local, is_mac, norm_mac
+from guestfix.formats.network.nic import MAX_CONFIG, called, is_mac, norm_mac
 from guestfix.formats.network.wired import CARRIED, stands_on_wire, wires_of
 
 SWITCHED = ("networkmanager", "netplan", "ifcfg", "ifcfg-suse")
@@ -168,7 +166,7 @@ class Setup:
 
 
 def begin(bench: Workbench, stack: str, policy: str) -> Setup:
-    """Return the setup of a stack, and list what will be lost of its NICs."""
+    """Return the setup of a stack; what its NICs lose is told by :func:`guestfix.actions.network.lost.tell_lost`."""
     nics = list(bench.facts.value(NETWORK_INTERFACES, []))
     primary = bench.facts.value(NETWORK_CARRIER if policy == "dhcp-first" else NETWORK_PRIMARY)
     own = [one for one in nics if one.stack == stack]
@@ -178,67 +176,4 @@ def begin(bench: Workbench, stack: str, policy: str) -> Setup:
         nics.append(main)
         own.append(main)
     manager = bench.facts.value(NETWORK_MANAGER, "")
-    setup = Setup(bench, stack, policy, nics, own, main, manager, unconfigured)
-    for nic in own:
-        _tell(setup, nic)
-    return setup
-
-
-def _tell(setup: Setup, nic: Nic) -> None:
-    """Record what the policy takes away from one interface."""
-    place = Evidence(nic.path, nic.line)
-    if setup.is_removed(nic):
-        what = _what(nic)
-        parts = f": {what}" if what else ""
-        kind = nic.kind if nic.kind != "ethernet" else "NIC"
-        if setup.primary is not None and nic.name == setup.primary.name:
-            _tell_lost(setup, nic, what, place)
-            return
-        summary = f"the {kind} {called(nic)} is taken out of the configuration{parts}"
-        remedy = "set it up again after the migration, or choose --policy network=preserve (or dhcp-first)"
-        setup.bench.find("GF-NETWORK-DEVICE-LOST", "warning", summary, place, remedy=remedy)
-        setup.bench.follow_up(f"{called(nic)} ({kind}) was taken out of {nic.path}{parts}")
-    elif setup.is_primary(nic) and setup.policy in ("dhcp", "dhcp-first"):
-        what = _what(nic, whole=setup.leaves_bonds)
-        if what:
-            _tell_lost(setup, nic, what, place)
-
-
-def _tell_lost(setup: Setup, nic: Nic, what: str, place: Evidence) -> None:
-    severity = "warning" if _more_than_dhcp_gives(nic) else "info"
-    summary = f"{called(nic)} will take its address by DHCP and loses {what}"
-    remedy = "reserve the address at the DHCP server, or choose --policy network=preserve"
-    setup.bench.find("GF-NETWORK-STATIC-LOST", severity, summary, place, remedy=remedy)
-    setup.bench.follow_up(f"{called(nic)} had {what}: what is still needed must come from the DHCP server")
-
-
-def _what(nic: Nic, *, whole: bool = True) -> str:
-    """Return what an interface has that DHCP may not give it, in words; ``whole``: with what it stands on."""
-    four = [one for one in nic.addresses if ":" not in one]
-    six = [one for one in nic.addresses if ":" in one]
-    parts = (
-        ("address", "addresses", four),
-        ("IPv6 address", "IPv6 addresses", six),
-        ("gateway", "gateways", [one for one in (nic.gateway, nic.gateway6) if one]),
-        ("DNS server", "DNS servers", list(nic.dns)),
-        ("search domain", "search domains", list(nic.search)),
-        ("route", "routes", _old_routes(nic)),
-        ("MTU", "", [str(nic.mtu)] if nic.mtu not in (None, 1500) else []),
-        ("its place in", "its place in", list(nic.tied_to) if whole else []),
-        ("on", "on", [one for one in nic.parents if nic.kind != "ethernet"] if whole else []),
-    )
-    said = [(one if len(values) == 1 else many, values) for one, many, values in parts if values]
-    return "; ".join(f"{label} {some(_short(value) for value in values)}" for label, values in said)
-
-
-def _old_routes(nic: Nic) -> list[str]:
-    return [one for one in nic.routes if not is_link_local(one)]
-
-
-def _short(text: str) -> str:
-    return re.sub(r"\s+", " ", text)[:80]
-
-
-def _more_than_dhcp_gives(nic: Nic) -> bool:
-    six = any(":" in one for one in nic.addresses)
-    return six or len(nic.addresses) > 1 or bool(_old_routes(nic)) or bool(nic.tied_to) or nic.mtu not in (None, 1500)
+    return Setup(bench, stack, policy, nics, own, main, manager, unconfigured)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
+from guestfix.actions.network.lost import tell_lost
 from guestfix.actions.network.zones import zone_to_keep
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence
 from guestfix.detect.network.read import SCRIPTS, SUSE
-from guestfix.editors.network import ifcfg
+from guestfix.editors.network import ifcfg, routes
 from guestfix.formats.network.nic import IFNAME
 from guestfix.formats.shellvars import assignments
 
@@ -23,22 +24,29 @@ def red_hat(bench: Workbench, *, policy: str) -> None:
         path = "/etc/sysconfig/network"
         before = setup.read(path)
         setup.write(path, before, ifcfg.networking_on(ifcfg.no_gateway(before)))
+    tell_lost(setup)
 
 
 def suse(bench: Workbench, *, policy: str) -> None:
     """Apply the network policy to ifcfg files of SUSE's (wicked, or the older ifup scripts)."""
     setup = begin(bench, "ifcfg-suse", policy)
     _files(setup, any_nic=False, suse=True)
-    if policy == "preserve" or not setup.in_charge:
-        return
-    gone = {nic.name for nic in setup.own if setup.is_removed(nic) or setup.is_primary(nic)}
-    routes, config, leases = f"{SUSE}/routes", f"{SUSE}/config", f"{SUSE}/dhcp"
-    before = setup.read(routes)
-    setup.write(routes, before, ifcfg.no_old_routes(before, devices=gone, loose=policy == "dhcp"))
-    if setup.primary is not None and setup.primary.method != "dhcp":
-        before = setup.read(config)
-        setup.write(config, before, ifcfg.no_fixed_dns(before))
+    if policy != "preserve" and setup.in_charge:
+        _suse_common(setup)
+    tell_lost(setup)
+
+
+def _suse_common(setup: Setup) -> None:
+    """Take the old network out of the files that are for all of SUSE's interfaces."""
+    gone = {nic.name for nic in setup.own if setup.is_removed(nic)}
+    mine = {nic.name for nic in setup.own if setup.is_primary(nic)}
+    path, config, leases = f"{SUSE}/routes", f"{SUSE}/config", f"{SUSE}/dhcp"
+    before = setup.read(path)
+    loose = setup.policy == "dhcp"
+    setup.write(path, before, routes.no_old_routes(before, devices=mine, gone=gone, loose=loose))
     if setup.primary is not None:
+        before = setup.read(config)
+        setup.write(config, before, ifcfg.no_fixed_dns(before, whole=setup.primary.method != "dhcp"))
         before = setup.read(leases)
         setup.write(leases, before, ifcfg.lease_in_use(before))
 
@@ -49,7 +57,7 @@ def _files(setup: Setup, *, any_nic: bool, suse: bool) -> None:
         if setup.is_removed(nic):
             _tell_scripts(setup, nic)
             setup.aside(nic.path)
-            _routes_aside(setup, nic)
+            _routes_aside(setup, nic, whole=True)
         elif suse and not nic.bound_name:
             _renamed(setup, nic)
         elif setup.is_primary(nic) and setup.policy != "preserve":
@@ -71,7 +79,7 @@ def _renamed(setup: Setup, nic: Nic) -> None:
         return
     if setup.is_primary(nic) and setup.policy != "preserve":
         before = ifcfg.dhcp(before, suse=True, leave_bonds=setup.leaves_bonds)
-        _routes_aside(setup, nic)
+        _routes_aside(setup, nic, whole=True)
     elif setup.optional(nic):
         before = ifcfg.optional(before)
     setup.aside(nic.path)
@@ -97,11 +105,19 @@ def _keep(setup: Setup, nic: Nic, suse: bool) -> None:
     setup.write(nic.path, before, after)
 
 
-def _routes_aside(setup: Setup, nic: Nic) -> None:
-    """Move an interface's route files aside: their gateways are on the old network."""
+def _routes_aside(setup: Setup, nic: Nic, *, whole: bool = False) -> None:
+    """Take routes to the old network out of an interface's files of routes; ``whole``: move these aside as they are.
+
+    A file of routes that none is left in is moved aside, and so are its rules.
+    """
     folder, _, name = nic.path.rpartition("/")
     suffix = name.partition("-")[2]
-    for start in ("route-", "route6-", "rule-", "rule6-", "ifroute-"):
+    for start in ("route-", "route6-", "ifroute-"):
+        path = f"{folder}/{start}{suffix}"
+        before = setup.read(path)
+        if before is not None:
+            setup.write(path, before, None if whole else routes.on_link(before, suse=start == "ifroute-"))
+    for start in ("rule-", "rule6-"):
         setup.aside(f"{folder}/{start}{suffix}")
 
 

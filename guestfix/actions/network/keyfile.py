@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import begin
+from guestfix.actions.network.lost import tell_lost
 from guestfix.actions.network.zones import zone_to_keep
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.network import NETWORK_NO_AUTO_DEFAULT
@@ -27,3 +28,4 @@ def apply(bench: Workbench, *, policy: str) -> None:
     if setup.needs_profile and (setup.unconfigured or bench.facts.value(NETWORK_NO_AUTO_DEFAULT)):
         setup.write(NEW, setup.read(NEW), keyfile.fresh(UUID), mode=0o600)
         setup.added(NEW)
+    tell_lost(setup)

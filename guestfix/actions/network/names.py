@@ -25,8 +25,7 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     ``dhcp-first`` and ``preserve``: for every wired NIC, by the map, else in the kernel's order.
     """
     stack = bench.facts.value(NETWORK_STACK, "")
-    setup = begin(Workbench(bench.fs, bench.facts, bench.target), stack, policy)
-    setup.bench = bench  # the other one took what begin() finds, which each stack's own rule says
+    setup = begin(bench, stack, policy)
     _unused(setup)
     lost = _lost(setup)
     own = [setup.renamed(nic) for nic in setup.own]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
+from guestfix.actions.network.lost import tell_lost
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import EditError
@@ -21,14 +22,21 @@ def apply(bench: Workbench, *, policy: str) -> None:
     paths = [path for path, _ in netplan_files(bench.fs)]
     if policy == "dhcp":
         _dhcp(setup, paths)
-        return
+    else:
+        _keep(setup, paths)
+    tell_lost(setup)
+
+
+def _keep(setup: Setup, paths: list[str]) -> None:
     for path in paths:
         before = setup.read(path)
         try:
             setup.write(path, before, _kept(setup, before))
         except EditError as error:
             summary = f"{path} is not changed: {error}"
-            bench.find("GF-NETWORK-CONFIG-UNREADABLE", "warning", summary, Evidence(path), remedy="correct the file")
+            setup.bench.find(
+                "GF-NETWORK-CONFIG-UNREADABLE", "warning", summary, Evidence(path), remedy="correct the file"
+            )
 
 
 def _kept(setup: Setup, src: bytes | None) -> bytes | None:

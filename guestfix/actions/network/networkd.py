@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
+from guestfix.actions.network.lost import tell_lost
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.records.network import Nic
 from guestfix.detect.network.read import NETWORKD
@@ -24,6 +25,7 @@ def apply(bench: Workbench, *, policy: str) -> None:
         if setup.needs_profile:
             setup.write(NEW, setup.read(NEW), networkd.FRESH)
             setup.added(NEW)
+    tell_lost(setup)
 
 
 def _keep(setup: Setup, src: bytes | None, nic: Nic) -> bytes | None:

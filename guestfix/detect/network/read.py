@@ -82,7 +82,7 @@ def _with_routes(guest: GuestFS, one: Nic, folder: str, starts: tuple[str, ...],
         lines = ifcfg.routes(read_small(guest, f"{folder}/{start}{suffix}", MAX_CONFIG) or b"")
         gateway = ifcfg.default_gateway(lines)
         six = start.startswith("route6")
-        others = tuple(line for line in lines if not ifcfg.default_gateway((line,)))
+        others = tuple(line for line in lines if ifcfg.default_gateway((line,)) not in (gateway or "-",))
         one = replace(
             one,
             routes=one.routes + others,
@@ -136,17 +136,24 @@ def suse(guest: GuestFS) -> Read:
 
 def _with_common(found: Read, lines: tuple[str, ...], config: Mapping[str, str]) -> None:
     """Give the routes and DNS servers of SUSE's files for all interfaces to the ones that use them."""
-    main = next((one for one in found.nics if one.gateway), None) or next(
-        (one for one in found.nics if one.method == "static" and one.kind != "loopback"), None
+    real = [one for one in found.nics if one.kind != "loopback"]
+    main = next((one for one in real if one.gateway), None) or next(
+        (one for one in real if one.method == "static"), None
     )
-    rows = [(line, (line.split()[3:4] or ["-"])[0]) for line in lines if not ifcfg.default_gateway((line,))]
+    main = main or next((one for one in real if one.auto), None)
+    gateway = main.gateway if main is not None else ""
+    rows = [
+        (line, (line.split()[3:4] or ["-"])[0])
+        for line in lines
+        if ifcfg.default_gateway((line,)) not in (gateway or "-",)
+    ]
     for index, one in enumerate(found.nics):
         own = tuple(line for line, device in rows if device == one.name or (device == "-" and one is main))
         now = replace(one, routes=one.routes + own)
-        if one is main and one.method == "static":
-            servers = config.get("NETCONFIG_DNS_STATIC_SERVERS", "")
-            search = config.get("NETCONFIG_DNS_STATIC_SEARCHLIST", "")
-            now = replace(now, dns=one.dns + tuple(servers.split()), search=one.search + tuple(search.split()))
+        if one is main:
+            servers = config.get("NETCONFIG_DNS_STATIC_SERVERS", "").split()
+            search = config.get("NETCONFIG_DNS_STATIC_SEARCHLIST", "").split()
+            now = replace(now, dns=one.dns + tuple(servers), search=one.search + tuple(search))
         found.nics[index] = now
 
 

@@ -6,12 +6,9 @@ nm-settings-ifcfg-rh(5), ifcfg(5) of wicked.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.patterns import regex
 from guestfix.formats.network.nic import is_mac
-from guestfix.formats.shellvars import Assignment, decode, drop, find, quote, set_value, settled, unset
+from guestfix.formats.shellvars import Assignment, drop, find, get, quote, set_value, settled, unset
 
 _STATIC = regex(
     r"(IPADDR|NETMASK|PREFIX|PREFIXLEN|GATEWAY|BROADCAST|NETWORK|REMOTE_IPADDR|DNS|LABEL)(_?\w{0,12}|\d*)\Z"
@@ -121,40 +118,23 @@ def networking_on(src: bytes | None) -> bytes | None:
     return set_value(src, "NETWORKING", "yes")
 
 
-def no_old_routes(src: bytes | None, *, devices: Collection[str] = (), loose: bool = False) -> bytes | None:
-    """Comment out routes of SUSE's /etc/sysconfig/network/routes that lead to the old network.
+def no_fixed_dns(src: bytes | None, *, whole: bool = True) -> bytes | None:
+    """Empty the name servers and search domains that SUSE's /etc/sysconfig/network/config sets beside DHCP's.
 
-    These are default routes and those of ``devices``; with ``loose`` also those that name no device.
+    Servers on the guest itself stay with the policy for them: that resolver is no part of the old network. A policy
+    that takes no lease's servers becomes ``auto``; without ``whole`` only where there were other servers.
     """
     if src is None:
         return None
-    splices, at = [], 0
-    for line in src.splitlines(keepends=True):
-        if _old_route(decode(line).split(), devices, loose):
-            splices.append(Splice(at, 0, b"# guestfix: "))
-        at += len(line)
-    return apply_splices(src, splices)
-
-
-def _old_route(words: list[str], devices: Collection[str], loose: bool) -> bool:
-    if not words or words[0].startswith("#"):
-        return False
-    if words[0] in ("default", "0.0.0.0/0", "0/0", "::/0"):
-        return True
-    device = (words[3:4] or ["-"])[0]
-    return len(words) > 1 and (device in devices or (loose and device == "-"))
-
-
-def no_fixed_dns(src: bytes | None) -> bytes | None:
-    """Empty the name servers and search domains that SUSE's /etc/sysconfig/network/config sets beside DHCP's."""
-    if src is None:
-        return None
+    servers = (get(src, "NETCONFIG_DNS_STATIC_SERVERS") or "").split()
+    if servers and all(one.startswith("127.") or one == "::1" for one in servers):
+        return src
     for name in ("NETCONFIG_DNS_STATIC_SERVERS", "NETCONFIG_DNS_STATIC_SEARCHLIST"):
         found = find(src, name)
         if found is not None and found.value:
             src = set_value(src, name, "")
     policy = find(src, "NETCONFIG_DNS_POLICY")
-    if policy is not None and not _takes_leases(policy.value):
+    if policy is not None and (whole or servers) and not _takes_leases(policy.value):
         src = set_value(src, policy.name, "auto")
     return src
 

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 
 from guestfix.base.edit import Splice, append_lines, apply_splices, insert_lines
 from guestfix.base.patterns import regex
-from guestfix.formats.network.interfaces import Line, Stanza, parse, raised
-from guestfix.formats.network.nic import IFNAME, norm_mac
+from guestfix.formats.network.interfaces import COMMANDS, Line, Stanza, is_read, parse, parts_of, raised, route_in
+from guestfix.formats.network.nic import IFNAME, is_link_local, norm_mac
 from guestfix.formats.shellvars import encode
 
 _STATIC = regex(
@@ -17,7 +17,6 @@ _STATIC = regex(
     r"|dad-attempts|autoconf|privext)\Z"
 )
 _STRUCTURE = regex(r"(bridge|slaves|lacp-rate|(bond|bridge|vlan|ovs)-[\w-]+)\Z")
-_COMMANDS = ("up", "post-up", "pre-up", "down", "pre-down", "post-down")
 _OLD_NETWORK = regex(
     r"(?:^|[\s;&|/])(route|ifup|ifdown|ifenslave|brctl|vconfig)\s|\bip\s+(-\w+\s+)*(r|a|addr|add|route|rule|link)"
 )
@@ -27,17 +26,33 @@ def _is_static(line: Line, leave_bonds: bool) -> bool:
     """Tell whether an option of a static stanza means nothing, or harm, on another network."""
     key = line.keyword.replace("_", "-")
     gone = bool(_STATIC.match(key)) or (leave_bonds and bool(_STRUCTURE.match(key)))
-    return gone or (key in _COMMANDS and bool(_OLD_NETWORK.search(line.value)))
+    return gone or (key in COMMANDS and bool(_OLD_NETWORK.search(line.value)) and not _on_link(line))
 
 
+def _on_link(line: Line) -> bool:
+    """Tell whether all that a command does is a route on the link itself, which any network has."""
+    parts = [part for part in parts_of(line.value) if not _HARMLESS.match(part)]
+    return bool(parts) and all(is_link_local(route_in(part)) for part in parts)
+
+
+_UP_DOWN = regex(
+    r"\bip\s+(?:-\w+\s+)*l\w*\s+set\s+(?:dev\s+)?\S+\s+(?:up|down)\s*\Z|\b(?:ifup|ifdown|ifenslave|brctl|vconfig)\s"
+)
 _HARMLESS = regex(r"(?:\S*/)?(?:true|:|exit|sleep|ethtool|mii-tool|tc)(?:\s|\Z)")
 
 
 def is_hook(line: Line) -> bool:
     """Tell whether an option is a command that does more than set up this network: loads a firewall, say."""
-    parts = [part.strip() for part in re.split(r"&&|\|\||[;&]", line.value)]
-    own = any(part and not _OLD_NETWORK.search(f"{part} ") and not _HARMLESS.match(part) for part in parts)
-    return line.keyword.replace("_", "-") in _COMMANDS and own
+    own = any(not _OLD_NETWORK.search(f"{part} ") and not _HARMLESS.match(part) for part in parts_of(line.value))
+    return line.keyword.replace("_", "-") in COMMANDS and own
+
+
+def is_lost_command(line: Line) -> bool:
+    """Tell whether :func:`dhcp` takes out a command of the interface that stays, other than what its reader tells."""
+    if line.keyword not in ("up", "post-up", "pre-up") or not _is_static(line, True):
+        return False
+    parts = [part for part in parts_of(line.value) if not _HARMLESS.match(part) and not _UP_DOWN.search(part)]
+    return any(not is_read(part) for part in parts)
 
 
 def _gone(start: int, end: int) -> Splice:
@@ -176,6 +191,24 @@ def add(src: bytes | None, *, name: str) -> bytes | None:
         return src
     up = [] if name in raised(found) else [encode(f"auto {name}")]
     return append_lines(known, *([b""] if known else []), *up, encode(f"iface {name} inet dhcp"))
+
+
+def with_hooks(src: bytes | None, *, name: str, hooks: list[tuple[str, str]]) -> bytes | None:
+    """Have commands (keyword, command) run for the first IPv4 stanza of this interface, where it has them not yet."""
+    if src is None:
+        return None
+    own = next(
+        (one for one in parse(src).stanzas if one.keyword == "iface" and one.name == name and _is_inet(one)), None
+    )
+    if own is None:
+        return src
+    known = {(line.keyword, line.value) for line in own.options}
+    new = [
+        encode(f"    {keyword} {command}")
+        for keyword, command in dict.fromkeys(hooks)
+        if (keyword, command) not in known
+    ]
+    return apply_splices(src, [insert_lines(src, own.head.end, *new)]) if new else src
 
 
 def optional(src: bytes | None, *, names: list[str]) -> bytes | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from guestfix.base.patterns import regex
 from guestfix.formats.ini import Group, Setting, get, groups, remove, set_value
 from guestfix.formats.network.keyfile import WIRED
-from guestfix.formats.network.nic import is_link_local
+from guestfix.formats.network.nic import is_from, is_link_local
 
 OLD_KEYS = regex(
     r"(address(es)?\d*|gateway|dns|dns-search|route(s)?\d*(_options)?|routing-rule\d*|ignore-auto-dns|ignore-auto-routes"
     r"|never-default)\Z"
 )
+_ROUTE = regex(r"routes?\d+\Z")
 PORT = ("master", "slave-type", "controller", "port-type", "permissions")
 OWN_MAC = ("preserve", "permanent", "random", "stable", "stable-ssid")
 
@@ -27,7 +28,7 @@ def _to_old_network(found: list[Group], leave_bonds: bool) -> list[Setting]:
         for group in found
         if group.name in ("ipv4", "ipv6")
         for one in group.entries
-        if OLD_KEYS.match(one.key) and not _stays(one, own_servers)
+        if OLD_KEYS.match(one.key) and not _stays(one, group.entries, own_servers)
     ]
     port = PORT if leave_bonds else ()
     gone += [one for group in found if group.name == "connection" for one in group.entries if one.key in port]
@@ -37,16 +38,15 @@ def _to_old_network(found: list[Group], leave_bonds: bool) -> list[Setting]:
     return gone
 
 
-def _stays(one: Setting, own_servers: bool) -> bool:
+def _stays(one: Setting, found: list[Setting], own_servers: bool) -> bool:
     """Tell whether an entry is none of the old network's: a route on the link, no wish for anybody's name servers."""
     if one.key == "ignore-auto-dns":
         return not own_servers
-    return (
-        one.key.startswith("route")
-        and one.key[5:].isdigit()
-        and is_link_local(one.value.partition(",")[0])
-        and ("," not in one.value)
-    )
+    key = one.key.removesuffix("_options")
+    if not _ROUTE.match(key):
+        return False
+    both = {other.key: other.value for other in found if other.key in (key, f"{key}_options")}
+    return is_link_local(both.get(key, "")) and not is_from(both.get(f"{key}_options", ""))
 
 
 def _bindings(found: list[Group]) -> list[Setting]:

@@ -173,10 +173,11 @@ def dhcp(src: bytes | None, *, name: str, any_nic: bool = False) -> bytes | None
     """
     if src is None:
         return None
+    whole, src = src, _only_local_routes(src, name)
     work = _Text(src)
     found = _device(work, name)
     if found is None:
-        return src
+        return whole
     body = found[1]
     on = body.get("dhcp4") if body.kind == "map" else None
     gone = _old(body) | ({"set-name"} if any_nic else set())
@@ -195,11 +196,33 @@ def _old(body: Node) -> set[str]:
     known = body.data() if body.kind == "map" else {}
     texts = [one for one in known.get("addresses") or () if isinstance(one, str)]
     six = "gateway6" in known or any(":" in one for one in texts)
-    rows = known.get("routes")
-    local = isinstance(rows, list) and all(
-        isinstance(row, dict) and "via" not in row and is_link_local(str(row.get("to", ""))) for row in rows
-    )
+    rows = body.get("routes") if body.kind == "map" else None
+    local = rows is not None and rows.kind == "seq" and bool(rows.items) and all(_on_link(row) for row in rows.items)
     return set(_STATIC | (_STATIC6 if six else set())) - ({"routes"} if local else set())
+
+
+def _on_link(row: Node) -> bool:
+    known = row.data() if row.kind == "map" else {}
+    to, other = str(known.get("to", "")), {"via", "from", "table"} & set(known)
+    return is_link_local(to) and not other
+
+
+def _only_local_routes(src: bytes, name: str) -> bytes:
+    """Take routes to the old network out of a device's list, where others in it are on the link itself."""
+    work = _Text(src)
+    found = _device(work, name)
+    rows = found[1].get("routes") if found is not None and found[1].kind == "map" else None
+    if rows is None or rows.kind != "seq" or rows.flow or not any(_on_link(row) for row in rows.items):
+        return src
+    starts = [work.line_start(row.start) for row in rows.items]
+    alone = all(re.fullmatch(r"\s*-\s+", work.text[at : row.start]) for at, row in zip(starts, rows.items, strict=True))
+    if not alone or len(set(starts)) < len(starts):
+        return src
+    ends = [*starts[1:], work.line_end(rows.items[-1].end)]
+    for row, start, end in zip(rows.items, starts, ends, strict=True):
+        if not _on_link(row):
+            work.splices.append((start, end, ""))
+    return work.result(src)
 
 
 def _not_passed(src: bytes, name: str, any_nic: bool) -> bytes:

@@ -48,9 +48,12 @@ def dhcp(src: bytes | None, *, any_nic: bool = False, leave_bonds: bool = True) 
 
 
 def _on_link(group: Group) -> bool:
-    """Tell whether a section is a route to addresses of the link itself, which any network has."""
+    """Tell whether a section is a route on the link itself, or by the lease's router: any network has these."""
     known = {one.key: one.value for one in group.entries}
-    return group.name == "Route" and not known.get("Gateway") and is_link_local(known.get("Destination", ""))
+    if group.name != "Route" or known.get("PreferredSource"):
+        return False
+    gateway = known.get("Gateway", "")
+    return gateway.startswith(("_dhcp", "_ipv6ra")) or (not gateway and is_link_local(known.get("Destination", "")))
 
 
 def _refusals(found: list[Group], group: Group) -> list[Setting]:

@@ -6,8 +6,7 @@ Changing the files is :mod:`guestfix.formats.shellvars`' matter; this module onl
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.patterns import regex
@@ -155,23 +154,39 @@ def _masters(known: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(known[name] for name in names if known.get(name) and not yes(known[name]) and known[name] != "no")
 
 
+NUMBERED = regex(r"ADDRESS(\d+)\Z")
+"""The variable that opens a route in a file of ADDRESSn, NETMASKn and GATEWAYn; its group is the number."""
+
+
+def numbered_route(known: Mapping[str, str], number: str) -> str:
+    """Return the route of this number as text."""
+    net = cidr(known[f"ADDRESS{number}"], known.get(f"NETMASK{number}", ""))
+    gateway = known.get(f"GATEWAY{number}", "")
+    return f"{net} via {gateway}" if gateway else net
+
+
 def routes(src: bytes) -> tuple[str, ...]:
     """Return the routes of a route-*, route6-*, ifroute-* or routes file, each as one line of text."""
     known = values(src)
-    numbered = [name[len("ADDRESS") :] for name in known if re.match(r"ADDRESS\d+\Z", name)]
-    if numbered:
-        old = [(known[f"ADDRESS{n}"], known.get(f"NETMASK{n}", ""), known.get(f"GATEWAY{n}", "")) for n in numbered]
-        return tuple(f"{cidr(net, mask)} via {gateway}" if gateway else cidr(net, mask) for net, mask, gateway in old)
+    numbers = [match[1] for name in known if (match := NUMBERED.match(name))]
+    if numbers:
+        return tuple(numbered_route(known, number) for number in numbers)
     lines = (line.strip() for line in decode(src).splitlines())
     return tuple(" ".join(line.split()) for line in lines if line and line[0] != "#" and "=" not in line)
 
 
 def default_gateway(lines: tuple[str, ...]) -> str:
-    """Return the gateway of the first default route among the lines of a routes file, or ""."""
+    """Return the gateway of the first default route of the main table among the lines of a routes file, or ""."""
     for line in lines:
         words = line.split()
-        if words[0] in ("default", "0.0.0.0/0", "0/0", "0.0.0.0") and len(words) > 1:
+        if words[0] in ("default", "0.0.0.0/0", "0/0", "0.0.0.0") and len(words) > 1 and not other_table(words):
             gateway = words[2] if words[1] == "via" and len(words) > 2 else words[1]
             if gateway not in ("-", "dev"):
                 return gateway
     return ""
+
+
+def other_table(words: Sequence[str]) -> bool:
+    """Tell whether a route of ip-route(8) is for another table than the main one."""
+    at = words.index("table") if "table" in words else len(words)
+    return bool(words[at + 1 :]) and words[at + 1] not in ("main", "254")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, frozen, mutable
+from guestfix.formats.network.ifcfg import other_table
 from guestfix.formats.network.nic import MAX_NICS, cidr, kind_of_name, norm_mac, number
 from guestfix.formats.shellvars import decode
 
@@ -22,6 +23,14 @@ _MAX_OPTIONS = 256
 _ROUTE = regex(
     r"\b(?:ip\s+(?:-\w+\s+)*)?(?:route|r)\s+(?:add|a|append|replace)\s+(?:-net\s+|-host\s+)?([^\s;&|][^;&|]*)"
 )
+_UNROUTE = regex(r"\b(?:ip\s+(?:-\w+\s+)*)?(?:route|r)\s+d(?:el|elete)?\s+(?:-net\s+|-host\s+)?([^\s;&|][^;&|]*)")
+_RULE = regex(r"\bip\s+(?:-\w+\s+)*(?:rule|ru)\s+(?:add|a)\s+([^\s;&|][^;&|]*)")
+_ADDRESS = regex(
+    r"\bip\s+(?:-\w+\s+)*(?:address|addr|ad|a)\s+(?:add|a)\s+(?:local\s+)?([0-9A-Fa-f.:]{3,45}(?:/\d{1,3})?)(?=\s|\Z)"
+)
+_PARTS = regex(r"&&|\|\||[;&]")
+COMMANDS = ("up", "post-up", "pre-up", "down", "pre-down", "post-down")
+_UP = COMMANDS[:3]
 
 
 @frozen
@@ -179,7 +188,7 @@ def nic_of(stanza: Stanza, how: dict[str, str], bases: Mapping[str, Stanza] | No
         mac=mac,
         method="" if inet6 else method,
         method6=method if inet6 else "",
-        addresses=(cidr(address, stanza.option("netmask")),) if address else (),
+        addresses=((cidr(address, stanza.option("netmask")),) if address else ()) + _more_addresses(stanza),
         gateway="" if inet6 else gateway,
         gateway6=gateway if inet6 else "",
         dns=tuple(stanza.option("dns-nameservers", "dns-nameserver").split()),
@@ -192,19 +201,42 @@ def nic_of(stanza: Stanza, how: dict[str, str], bases: Mapping[str, Stanza] | No
 
 
 def _routes(stanza: Stanza) -> tuple[str, tuple[str, ...]]:
-    """Return the default gateway and the other routes that the stanza's commands set."""
+    """Return the default gateway of the main table, and the other routes and rules, that the stanza's commands set."""
     gateway, routes = "", []
-    for one in stanza.options:
-        if one.keyword not in ("up", "post-up", "pre-up"):
-            continue
-        for found in _ROUTE.finditer(one.value):
+    for value in _raising(stanza):
+        for found in _ROUTE.finditer(value):
             words = found[1].split()
             at = next((index for index, word in enumerate(words) if word in ("via", "gw")), len(words))
-            if words[0] == "default" and not gateway:
+            if words[0] == "default" and not gateway and not other_table(words):
                 gateway = next(iter(words[at + 1 :]), "")
-            elif words[0] != "default":
+            else:
                 routes.append(" ".join(words))
+        routes += [f"rule {' '.join(found[1].split())}" for found in _RULE.finditer(value)]
     return gateway, tuple(routes)
+
+
+def _more_addresses(stanza: Stanza) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(found[1] for value in _raising(stanza) for found in _ADDRESS.finditer(value)))
+
+
+def _raising(stanza: Stanza) -> list[str]:
+    return [one.value for one in stanza.options if one.keyword in _UP]
+
+
+def parts_of(command: str) -> list[str]:
+    """Return the commands that a shell runs of a line, without what joins them."""
+    return [part for text in _PARTS.split(command) if (part := text.strip())]
+
+
+def route_in(command: str) -> str:
+    """Return the route that one command adds or deletes, as ip-route(8) writes it, or ""."""
+    found = _ROUTE.search(command) or _UNROUTE.search(command)
+    return found[1] if found else ""
+
+
+def is_read(command: str) -> bool:
+    """Tell whether one command adds a route, a rule or an address, so that :func:`nic_of` has it."""
+    return any(one.search(command) for one in (_ROUTE, _RULE, _ADDRESS))
 
 
 def _inherited(stanza: Stanza, bases: Mapping[str, Stanza]) -> tuple[Stanza, str, str]:

@@ -54,6 +54,8 @@ def _ip(found: list[Group], group: str) -> tuple[tuple[str, ...], str, tuple[str
             gateway = gateway or behind.strip()
         elif _ROUTE.match(one.key):
             routes.append(one.value)
+        elif one.key.startswith("routing-rule"):
+            routes.append(f"rule {one.value}")
     return tuple(row for row in rows if row), gateway, tuple(routes)
 
 

@@ -19,6 +19,8 @@ from guestfix.formats.yamltree import Node, parse
 _ADDRESS = regex(r"ipv[46]\.address(?:es)?\d*\Z")
 _ROUTE = regex(r"ipv[46]\.routes?\d*\Z")
 
+_ANYWHERE = ("default", "0.0.0.0/0", "::/0", "0/0")
+
 GROUPS = {
     "ethernets": "ethernet",
     "bonds": "bond",
@@ -163,15 +165,25 @@ def _str(value: object) -> str:
 
 
 def _routes(data: dict[str, object]) -> tuple[str, str, tuple[str, ...]]:
-    routes = data.get("routes")
-    rows = routes if isinstance(routes, list | tuple) else []
-    pairs = [(_str(row.get("to")), _str(row.get("via"))) for row in rows if isinstance(row, dict)]
-    default = [via for to, via in pairs if to in ("default", "0.0.0.0/0", "::/0", "0/0")]
+    routes, rules = data.get("routes"), data.get("routing-policy")
+    rows = [row for row in (routes if isinstance(routes, list | tuple) else []) if isinstance(row, dict)]
+    main = [(_str(row.get("to")), _str(row.get("via"))) for row in rows if _str(row.get("table")) in ("", "254")]
+    default = [via for to, via in main if to in _ANYWHERE]
     four = _str(data.get("gateway4")) or next((via for via in default if ":" not in via), "")
     six = _str(data.get("gateway6")) or next((via for via in default if ":" in via), "")
-    rest = [(to, via) for to, via in pairs if to not in ("default", "0.0.0.0/0", "::/0", "0/0")]
-    others = tuple(f"{to} via {via}" if via else to for to, via in rest)
-    return four, six, others
+    others = [
+        _route(row) for row in rows if _str(row.get("to")) not in _ANYWHERE or _str(row.get("via")) not in (four, six)
+    ]
+    policy = [row for row in (rules if isinstance(rules, list | tuple) else []) if isinstance(row, dict)]
+    others += [f"rule {' '.join(f'{key} {_str(value)}' for key, value in row.items())}" for row in policy]
+    return four, six, tuple(others)
+
+
+def _route(row: dict[str, object]) -> str:
+    via, table = _str(row.get("via")), _str(row.get("table"))
+    return (
+        _str(row.get("to")) + (f" via {via}" if via else "") + (f" table {table}" if table not in ("", "254") else "")
+    )
 
 
 def _parents(group: str, data: dict[str, object]) -> tuple[str, ...]:

@@ -14,6 +14,10 @@ NAME_MATCHES = ("Name", "OriginalName", "Path", "PermanentMACAddress", "MACAddre
 """The matches of a [Match] section that may tie a file to the old hardware."""
 
 
+_OTHERS = {"RoutingPolicyRule": "rule", "Neighbor": "neighbour", "NextHop": "next hop"}
+"""What else sends packets their way, and what a sentence calls it."""
+
+
 def parse(src: bytes) -> list[Group]:
     """Return the file's sections; a final backslash joins lines (systemd.syntax(7))."""
     return groups(src, continued=True)
@@ -30,15 +34,24 @@ def _all(found: list[Group], section: str, key: str) -> tuple[str, ...]:
 def _routes(found: list[Group]) -> tuple[str, str, tuple[str, ...]]:
     """Return the IPv4 and IPv6 default gateways and the other routes of the [Route] sections and Gateway=."""
     pairs = [("", gateway) for gateway in _all(found, "Network", "Gateway")]
+    more = []
     for group in found:
-        if group.name == "Route":
-            known = {one.key: one.value for one in group.entries}
+        known = {one.key: one.value for one in group.entries}
+        if group.name == "Route" and known.get("Table", "main") in ("main", "254"):
             pairs.append((known.get("Destination", ""), known.get("Gateway", "")))
+        elif group.name == "Route":
+            more.append(
+                f"{known.get('Destination') or 'default'} via {known.get('Gateway', '-')} table {known['Table']}"
+            )
+        elif group.name in _OTHERS:
+            words = " ".join(f"{one.key}={one.value}" for one in group.entries)
+            more.append(f"{_OTHERS[group.name]} {words}")
     default = [gateway for to, gateway in pairs if to in ("", "0.0.0.0/0", "::/0")]
     four = next((one for one in default if ":" not in one), "")
     six = next((one for one in default if ":" in one), "")
     others = [(to, gateway) for to, gateway in pairs if to not in ("", "0.0.0.0/0", "::/0")]
-    return four, six, tuple(f"{to} via {gateway}" if gateway else to for to, gateway in others)
+    others += [("default", gateway) for gateway in default if gateway and gateway not in (four, six)]
+    return four, six, (*(f"{to} via {gateway}" if gateway else to for to, gateway in others), *more)
 
 
 def _kind(found: list[Group], name: str) -> str:

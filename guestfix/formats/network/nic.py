@@ -18,7 +18,8 @@ MAX_NICS = 1024
 _MAC = regex(r"[0-9A-Fa-f]{1,2}(?:[:-][0-9A-Fa-f]{1,2}){5}\Z")
 _IPV4 = regex(r"\d{1,3}(?:\.\d{1,3}){3}\Z")
 _KERNEL_NAME = regex(r"eth\d+\Z")
-_GATEWAY = regex(r"(?:\b(?:via|gw)\s+|,)([0-9a-fA-F:.]+|-)")
+_GATEWAY = regex(r"(?:\b(?:via|gw)\s+|\A[^,]*,)([0-9a-fA-F:.]+|-)")
+_FROM = regex(r"\b(?:src|from)[\s=]")
 IFNAME = regex(r"[A-Za-z0-9_.:@-]{1,15}\Z")
 
 
@@ -41,12 +42,19 @@ def called(nic: Nic) -> str:
 
 
 def is_link_local(route: str) -> bool:
-    """Tell whether a route leads to addresses of the link itself through no gateway: any network has these."""
-    to = route.removeprefix("to ").strip().partition(" ")[0].lower()
+    """Tell whether a route leads to addresses of the link itself, through no gateway and from no address given.
+
+    Any network has these; the data source of a cloud is behind one.
+    """
+    to = re.split(r"[\s,]", route.removeprefix("to ").strip(), maxsplit=1)[0].lower()
     through = _GATEWAY.search(route)
-    return to.startswith(("169.254.", "fe80:", "169.254/")) and (
-        through is None or through[1] in ("-", "0.0.0.0", "::")
-    )
+    tied = is_from(route) or (through is not None and through[1] not in ("-", "0.0.0.0", "::"))
+    return to.startswith(("169.254.", "fe80:", "169.254/")) and not tied
+
+
+def is_from(route: str) -> bool:
+    """Tell whether a route, or its options, names the address that packets are sent from."""
+    return _FROM.search(route) is not None
 
 
 def named(nics: Sequence[Nic]) -> list[Nic]:

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from guestfix.base.errors import EditError
-from guestfix.editors.network import ifcfg, interfaces, keyfile, netplan, networkd, udevnet
+from guestfix.editors.network import ifcfg, interfaces, keyfile, netplan, networkd, routes, udevnet
 from guestfix.formats.network.interfaces import parse as parse_interfaces
 from tests.build.corpus import corpus_params
 
@@ -26,7 +26,10 @@ CALLS: list[tuple[Op, dict[str, Any]]] = [
     (ifcfg.optional, {}),
     (ifcfg.no_gateway, {}),
     (ifcfg.networking_on, {}),
-    (ifcfg.no_old_routes, {"devices": ["eth0"], "loose": True}),
+    (routes.no_old_routes, {"devices": ["eth0"], "loose": True}),
+    (routes.on_link, {}),
+    (routes.on_link, {"suse": True}),
+    (interfaces.with_hooks, {"name": "eth0", "hooks": [("up", "true")]}),
     (ifcfg.no_fixed_dns, {}),
     (ifcfg.lease_in_use, {}),
     (interfaces.dhcp, {"name": "eth0", "drop": ["eth1", "eth0:1"]}),
@@ -63,7 +66,7 @@ NOOP: list[tuple[Op, dict[str, Any], bytes]] = [
     (ifcfg.dhcp, {}, b"BOOTPROTO=dhcp\nONBOOT=yes\n# IPADDR=1.2.3.4\n"),
     (ifcfg.dhcp, {}, b"BOOTPROTO=dhcp\nONBOOT=yes\nPEERDNS=yes\nIPV6_AUTOCONF=no\n"),
     (ifcfg.no_fixed_dns, {}, b'NETCONFIG_DNS_STATIC_SERVERS=""\n'),
-    (ifcfg.no_old_routes, {"devices": ["eth0"], "loose": True}, b"# default 1.2.3.1 - -\n10.2.0.0/16 1.2.3.2 - eth1\n"),
+    (routes.no_old_routes, {"devices": ["eth0"]}, b"# default 1.2.3.1 - -\n10.2.0.0/16 1.2.3.2 - eth1\n"),
     (ifcfg.rebind, {}, b"DEVICE=eth0\n#HWADDR=00:11:22:33:44:55\n"),
     (ifcfg.optional, {}, b"STARTMODE='manual'\n"),
     (ifcfg.no_gateway, {}, b"NETWORKING=yes\nHOSTNAME=a\n"),
@@ -249,14 +252,14 @@ CHANGED: list[tuple[Op, dict[str, Any], bytes, bytes | None]] = [
     (ifcfg.no_gateway, {}, b"NETWORKING=yes\nGATEWAY=1.2.3.1\n", b"NETWORKING=yes\n"),
     (ifcfg.networking_on, {}, b"NETWORKING=no\n", b"NETWORKING=yes\n"),
     (
-        ifcfg.no_old_routes,
+        routes.no_old_routes,
         {"devices": ["eth0"]},
         b"default 1.2.3.1 - -\n10.0.0.0/8 1.2.3.2 - -\n# x\n\n10.1.0.0/16 1.2.3.2 - eth0\n10.2.0.0/16 1.2.3.2 - eth1\n",
         b"# guestfix: default 1.2.3.1 - -\n10.0.0.0/8 1.2.3.2 - -\n# x\n\n"
         b"# guestfix: 10.1.0.0/16 1.2.3.2 - eth0\n10.2.0.0/16 1.2.3.2 - eth1\n",
     ),
     (
-        ifcfg.no_old_routes,
+        routes.no_old_routes,
         {"loose": True},
         b"::/0 fe80::1 - eth0\n10.0.0.0/8 1.2.3.2 - -\n10.1.0.0/16 1.2.3.2\n10.2.0.0/16 1.2.3.2 - eth1\n",
         b"# guestfix: ::/0 fe80::1 - eth0\n# guestfix: 10.0.0.0/8 1.2.3.2 - -\n"
