@@ -19,6 +19,7 @@ ACTIONS: dict[str, str] = {
     "boot.unblock_drivers": "boot.args:unblock_drivers",
     "boot.use_firmware_commands": "boot.menu:use_firmware_commands",
     "initramfs.inject": "initramfs.inject:inject",
+    "initramfs.keep_features": "initramfs.mkinitfs:keep_drivers",
     "kernel.add_arguments": "boot.args:add_arguments",
     "kernel.remove_arguments": "boot.args:remove_arguments",
     "network.cloud_init": "network.services:cloud_init",

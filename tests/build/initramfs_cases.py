@@ -46,6 +46,17 @@ def _nash() -> dict[str, object]:
     }
 
 
+def _alpine(config: str, *features: str) -> dict[str, object]:
+    """Return a guest of Alpine: names and texts of its own features follow its configuration."""
+    image = _gzip({"init": "#!/bin/sh\n", "sbin/nlplug-findfs": "\n", **inside(OLD)})
+    release = 'ID=alpine\nVERSION_ID=3.19.1\nPRETTY_NAME="Alpine Linux v3.19"\n'
+    files = guest_files(image, initrd=f"initramfs-{RELEASE}", os_release=release)
+    files |= {"etc/mkinitfs/mkinitfs.conf": config}
+    return files | {
+        f"etc/mkinitfs/features.d/{name}": text for name, text in zip(features[::2], features[1::2], strict=True)
+    }
+
+
 def _loader_entry(old: bytes) -> dict[str, object]:
     """Return a guest that systemd-boot starts from an EFI system partition at /efi."""
     files = guest_files(old)
@@ -98,6 +109,11 @@ def cases() -> dict[str, dict[str, object]]:
         | {"etc/mkinitcpio.conf": "MODULES=(ata_piix)\nHOOKS=(base udev autodetect)\n"},
         "persist-mkinitrd-suse/words": guest_files(suse, initrd=f"initrd-{RELEASE}", os_release=SUSE)
         | {"etc/sysconfig/kernel": '## Type: string\nINITRD_MODULES="ata_piix processor"\nDOMU_INITRD_MODULES=""\n'},
+        "persist-mkinitfs/features": _alpine('features="base ext4 scsi"\n'),
+        "persist-mkinitfs/own-feature": _alpine(
+            'features="base ext4"\n', "nvme.modules", "kernel/nvme\n", "scsi.modules", "kernel/scsi\n"
+        ),
+        "persist-mkinitfs/computed": _alpine('features="base $MORE"\n'),
         "persist-mkinitrd-rh/adapters": _nash(),
     }
 
@@ -123,6 +139,9 @@ TITLES = {
     "persist-dracut/omitted": ("An omit_drivers that names a needed driver loses it", "aws-nitro"),
     "persist-mkinitcpio/array": ("The MODULES array gets the drivers", "kvm-virtio"),
     "persist-mkinitrd-suse/words": ("INITRD_MODULES gets the drivers", "kvm-virtio"),
+    "persist-mkinitfs/features": ("The features get the one that has the driver", "aws-nitro"),
+    "persist-mkinitfs/own-feature": ("No feature of this mkinitfs has virtio, so it gets one of its own", "kvm-virtio"),
+    "persist-mkinitfs/computed": ("Features that the shell computes are told and stay", "kvm-virtio"),
     "persist-mkinitrd-rh/adapters": ("modprobe.conf gets scsi_hostadapter aliases", "kvm-virtio"),
 }
 

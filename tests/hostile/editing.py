@@ -13,6 +13,7 @@ from guestfix.base.errors import EditError
 from guestfix.editors import OPS, find_op
 from guestfix.editors.boot import args as bootargs
 from guestfix.editors.boot import menu as _bootmenu
+from guestfix.editors.boot import syslinux as _syslinux
 from guestfix.editors.network import ifcfg as _ifcfg
 from guestfix.editors.network import managed as _managed
 from guestfix.editors.network import netplan as _netplan
@@ -293,6 +294,12 @@ def _parts() -> list[Call]:
     block = grubenv.create({"kernelopts": "root=/dev/sda1 ro", "x": "1"})
     found += [
         Call("argplaces.grubenv", _rewrite("grubenv", bootargs.ensure(["quiet"])), (block,), text=False),
+        Call(
+            "syslinux.set_default",
+            lambda src: _syslinux.set_default(src, "a", ("a",)),
+            (SYSLINUX, b"UI a.c32\nLABEL a\n"),
+        ),
+        Call("grubenv.replace_value", lambda src: grubenv.replace_value(src, "x", "2"), (block,), text=False),
         Call("grubenv.set_value", lambda src: grubenv.set_value(src, "x", "2"), (block,), text=False),
         Call("shellvars.set_value", lambda src: shellvars.set_value(src, "A", "two words"), (b"A=1\n", b"B=1\n")),
         Call("shellvars.unset", lambda src: shellvars.unset(src, "A"), (b"A=1\n", b"B=1\nA=2\n", b"A=1 B=2\n")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from guestfix.actions.boot.variables import rewrite_variables
+from guestfix.actions.boot.variables import rewrite_block, rewrite_variables, used_variables
 from guestfix.actions.workbench import Workbench
 from guestfix.base.bounds import MENU, SMALL_TEXT
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_SOURCES
@@ -22,7 +22,7 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_TAGGED,
     DISKS_UUID_BY_DEVICE,
 )
-from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, SYSTEM_INITRAMFS
+from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, SYSTEM_INITRAMFS, SYSTEM_WIDE_NVME_TIMEOUT
 from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
@@ -65,6 +65,8 @@ def change_all(bench: Workbench, change: Change) -> None:
     every = list(sources(bench))
     shared = _words_of_defaults(every)
     has_main = any(one.path == MAIN_DEFAULTS for one in every)
+    blocks = any(one.form == "envfile" for one in every)
+    names = used_variables(one.src for one in every if one.form == "grubcfg") if blocks else {}
     for one in every:
         here = change
         if one.form == "default":
@@ -73,6 +75,8 @@ def change_all(bench: Workbench, change: Change) -> None:
             after = argplaces.rewrite(one.src, one.form, here)
             if one.form == "grubcfg":
                 after = rewrite_variables(after, here)
+            if one.form == "envfile":
+                after = rewrite_block(after, names, here)
             if one.path == MAIN_DEFAULTS:
                 after = _add_assignment(after, here, shared)
         except EditError as error:
@@ -270,7 +274,8 @@ def add_arguments(bench: Workbench, *, words: list[str]) -> None:
     if any(cmdline.name_of(word).endswith("io_timeout") for word in _checked(words)):
         default = bench.facts.value(BOOT_DEFAULT)
         release = bench.facts.value(KERNEL_DEFAULT) or release_in(default.kernel if default else "")
-        change_all(bench, bootargs.ensure_for_kernel(words, release))
+        wide = bench.facts.value(SYSTEM_WIDE_NVME_TIMEOUT, ())
+        change_all(bench, bootargs.ensure_for_kernel(words, release, wide))
     elif words:
         change_all(bench, bootargs.ensure(words))
 

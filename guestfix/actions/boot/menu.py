@@ -12,6 +12,7 @@ from guestfix.base.catalog.facts.boot import (
     BOOT_ESP,
     BOOT_FIRMWARES,
     BOOT_LOADERS,
+    BOOT_SOURCES,
 )
 from guestfix.base.catalog.facts.system import COMPAT_KERNELS, SYSTEM_DOM0, SYSTEM_GRUB_BY_FIRMWARE
 from guestfix.base.catalog.records.boot import MenuEntry
@@ -22,6 +23,7 @@ from guestfix.base.patterns import regex
 from guestfix.base.versions import version_key
 from guestfix.detect.initramfs.check import VERDICTS
 from guestfix.editors.boot import menu as bootmenu
+from guestfix.editors.boot.syslinux import set_default as set_syslinux_default
 from guestfix.formats import shellvars
 from guestfix.formats.boot import grubcfg, grubenv, grublegacy
 from guestfix.formats.boot.entry import release_in
@@ -110,6 +112,8 @@ def _set_default(bench: Workbench, entry: MenuEntry) -> bool:
         return _set_loader_conf(bench, entry)
     if entry.loader in ("grub2", "bls"):
         return _set_grub2(bench, entry)
+    if entry.loader == "extlinux" and _set_syslinux(bench, entry):
+        return True
     bench.find(
         "GF-BOOT-DEFAULT-LOADER",
         "warning",
@@ -209,6 +213,26 @@ def _set_legacy(bench: Workbench, entry: MenuEntry) -> bool:
     ]
     bench.fs.put(path, apply_splices(content, splices))
     return True
+
+
+def _set_syslinux(bench: Workbench, entry: MenuEntry) -> bool:
+    """Make every file that the menu is made of, and what update-extlinux makes it from, name the label."""
+    labels = {one.id for one in bench.facts.value(BOOT_ENTRIES, [])}
+    done = False
+    for one in bench.facts.value(BOOT_SOURCES, []):
+        content = bench.fs.content(one.path) if one.form in ("syslinux", "update-extlinux") else None
+        if not isinstance(content, bytes):
+            continue
+        if one.form == "syslinux":
+            after = set_syslinux_default(content, entry.id, labels)
+        else:
+            found = shellvars.find(content, "default")
+            same = found is None or found.dynamic
+            after = content if same else shellvars.set_value(content, "default", entry.id)
+        if after != content:
+            bench.fs.put(one.path, after)
+            done = True
+    return done
 
 
 def _set_loader_conf(bench: Workbench, entry: MenuEntry) -> bool:

@@ -1,16 +1,18 @@
-"""Kernel arguments that a grub.cfg keeps in variables: ``set rootpartition=/dev/sda2`` and ``root=$rootpartition``.
+"""Kernel arguments that a menu keeps in variables: ``set rootpartition=/dev/sda2`` and ``root=$rootpartition``.
 
 Source: GNU GRUB manual, "Shell-like scripting". The variables are those that a linux command of the file uses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from guestfix.actions.boot.menu import grub_word
 from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.patterns import regex
 from guestfix.editors.boot.args import DEVICE_ARGUMENTS
 from guestfix.formats import shellvars
-from guestfix.formats.boot import cmdline, grubargs, grubcfg
+from guestfix.formats.boot import cmdline, grubargs, grubcfg, grubenv
 from guestfix.formats.boot.cmdline import ArgLine, Change
 
 _USE = regex(rb"[\"']?(?:(?P<argument>[A-Za-z_.]+)=)?\"?\$\{?(?P<variable>[A-Za-z_]\w*)\}?\"?\Z")
@@ -38,6 +40,22 @@ def rewrite_variables(src: bytes, change: Change) -> bytes:
             start, end = spans[0]
             splices.append(Splice(start, end - start, shellvars.encode(name) + b"=" + grub_word(after)))
     return apply_splices(src, splices)
+
+
+def used_variables(menus: Iterable[bytes]) -> dict[str, str]:
+    """Return the variables in these menus' linux commands, each with the argument whose value it is, or empty."""
+    return {name: one for src in menus if b"$" in src for name, one in _used(src, grubcfg.parse(src)).items()}
+
+
+def rewrite_block(src: bytes, used: Mapping[str, str], change: Change) -> bytes:
+    """Do a change to the variables of an environment block that a menu loads and uses; src itself where none changes.
+
+    Raises EditError where the block has no room for it.
+    """
+    for one in grubenv.effective(src):
+        if one.name in used and (after := _after(used[one.name], one.value, change)) != one.value:
+            src = grubenv.replace_value(src, one.name, after)
+    return src
 
 
 def _used(src: bytes, script: grubcfg.Script) -> dict[str, str]:

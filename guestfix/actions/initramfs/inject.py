@@ -6,6 +6,7 @@ from typing import IO
 
 from guestfix.actions.initramfs.segment import Segment, build, pack
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.system import SYSTEM_INITRAMFS
 from guestfix.base.edit import Splice
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
@@ -59,7 +60,7 @@ def _add(bench: Workbench, found: Verdict, segment: Segment, free: dict[str, int
     _keep_sum(bench, found, splices)
     bench.fs.splice(found.path, splices, diff=_diff(segment, how))
     _tell_links(bench, found)
-    maker = found.contents.generator if found.contents else ""
+    maker = (found.contents.generator if found.contents else "") or bench.facts.value(SYSTEM_INITRAMFS, "")
     if found.missing and not segment.early and maker not in _BY_ALIAS:
         bench.find(
             "GF-INITRAMFS-NOT-EARLY",

@@ -87,7 +87,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     _choose_menu(guest, found)
     _put_loaders(guest, found, facts)
     _put_entries(found, facts)
-    sources = boot_sources.find_sources(guest, found.configs, found.places)
+    sources = boot_sources.find_sources(guest, found.configs, found.places, found.menu)
     facts.put(BOOT_SOURCES, [ArgumentFile(one.path, one.form) for one in sources])
     entries = list(all_entries(found.menu.entries)) if found.menu else []
     told = [*boot_sources.image_findings(guest, found.places), *boot_sources.name_findings(guest, entries)]

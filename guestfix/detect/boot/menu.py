@@ -28,7 +28,7 @@ class Menu:
     """A loader's menu. ``default`` is what boots when nobody chooses; ``choice`` what the settings ask for.
 
     ``reason`` says why the default is another one than asked for, or why there is none. ``locked``: the default asks
-    for a password.
+    for a password. ``blocks`` are the environment blocks that it loads, besides the default one.
     """
 
     loader: str
@@ -45,6 +45,7 @@ class Menu:
     left: int = 0
     filled: int = 0
     locked: bool = False
+    blocks: list[str] = field(default_factory=list)
     unfilled: dict[int, grubrun.MenuEntry] = field(default_factory=dict)
 
 
@@ -55,6 +56,7 @@ class GrubHost:
     guest: GuestFS
     esp: str = ""
     listed: dict[str, frozenset[str]] = field(default_factory=dict)
+    blocks: list[str] = field(default_factory=list)
 
     def find(self, path: str, wanted: tuple[str, ...] = ("file",)) -> str:
         """Return the guest path of a GRUB path, or empty where no filesystem has it."""
@@ -87,6 +89,8 @@ class GrubHost:
         """See :class:`grubrun.Host`."""
         found = self.find(path)
         src = read(self.guest, found, 65536) if found else None
+        if src and found not in self.blocks and not found.endswith("/grubenv"):
+            self.blocks.append(found)
         return grubenv.read(src) if src else {}
 
 
@@ -128,6 +132,7 @@ def grub2_menu(guest: GuestFS, config: Config, esp: str, env: Mapping[str, str])
     for entry in (menu.default, menu.fallback):
         if entry is not None and id(entry) in menu.unfilled:
             _fill(host, entry, menu.unfilled[id(entry)], result)
+    menu.blocks = host.blocks
     menu.locked = "superusers" in result.env and menu.default is not None and menu.default.restricted
     _say_reason(menu)
     return menu

@@ -77,13 +77,14 @@ def _section(guest: GuestFS, path: str, place: tuple[int, int] | None) -> bytes:
 
 
 def syslinux_menu(guest: GuestFS, config: Config, esp: str) -> Menu:
-    """Read an extlinux.conf or syslinux.cfg."""
-    host, menu = GrubHost(guest, esp), Menu("extlinux", config.path, visited=[config.path])
-    parsed = syslinux.parse(config.src)
-    base = config.path.rpartition("/")[0]
+    """Read an extlinux.conf or syslinux.cfg, with what it includes."""
+    host, base = GrubHost(guest, esp), config.path.rpartition("/")[0]
+    parsed = syslinux.parse(config.src, config.path, lambda name: host.read(_beside(base, name)))
+    menu = Menu("extlinux", config.path, visited=parsed.files)
+    menu.reasons += [f"the file {name} that it includes is not to be seen" for name in parsed.lost]
     for label in parsed.labels:
         args, initrds = syslinux.arguments(parsed, label)
-        entry = BootEntry(label.name, label.title or label.name, "extlinux", config.path, label.line)
+        entry = BootEntry(label.name, label.title or label.name, "extlinux", label.path, label.line)
         entry.kernel = kernel_path(host, _beside(base, label.kernel))
         entry.initrd = tuple(kernel_path(host, _beside(base, one)) for one in initrds if one)
         entry.args = tuple(args)

@@ -9,6 +9,7 @@ from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
+from guestfix.detect.boot.menu import Menu
 from guestfix.detect.boot.places import Config, Places
 from guestfix.detect.files import kind_of, names_in, read_small
 from guestfix.formats.boot.entry import BootEntry
@@ -53,10 +54,10 @@ class Source:
     form: str
 
 
-def find_sources(guest: GuestFS, configs: list[Config], places: Places) -> list[Source]:
-    """Return every source, links resolved, each file once."""
+def find_sources(guest: GuestFS, configs: list[Config], places: Places, menu: Menu | None = None) -> list[Source]:
+    """Return every source, links resolved, each file once; with what the menu includes and loads from files."""
     found: dict[str, Source] = {}
-    for path, form in _candidates(guest, configs, places):
+    for path, form in (*_candidates(guest, configs, places), *_of_menu(menu)):
         try:
             real = guest.realpath(path)
         except GuestError:
@@ -64,6 +65,14 @@ def find_sources(guest: GuestFS, configs: list[Config], places: Places) -> list[
         if kind_of(guest, real) == "file" and len(found) < MAX_FILES:
             found.setdefault(real, Source(real, form))
     return sorted(found.values(), key=lambda one: one.path)
+
+
+def _of_menu(menu: Menu | None) -> Iterator[tuple[str, str]]:
+    """Yield the files that a menu is made of, and the environment blocks that it loads by name."""
+    form = _FORMS.get(menu.loader) if menu else None
+    if menu and form:
+        yield from ((path, form) for path in menu.visited)
+        yield from ((path, "envfile") for path in menu.blocks)
 
 
 def _candidates(guest: GuestFS, configs: list[Config], places: Places) -> Iterator[tuple[str, str]]:

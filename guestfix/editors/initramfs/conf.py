@@ -118,6 +118,16 @@ def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content 
     return shellvars.set_value(src, "MODULES", " ".join([*words, *fresh]))
 
 
+def add_features(src: bytes, *, features: list[str]) -> bytes | None:
+    """Make ``features`` in mkinitfs.conf name these too; src itself where it does. None: the shell computes them."""
+    found = shellvars.find(src, "features")
+    if found is not None and found.dynamic:
+        return None
+    words = found.value.split() if found else []
+    fresh = [name for name in features if name not in words]
+    return shellvars.set_value(src, "features", " ".join([*words, *fresh])) if fresh else src
+
+
 def modprobe_add_adapters(src: bytes | None, *, modules: list[str]) -> Content:
     """Make modprobe.conf name these modules as scsi_hostadapter aliases, which Red Hat's mkinitrd puts in.
 

@@ -122,6 +122,8 @@ def env_line(value: str, name: str) -> ArgLine:
 
 def lines_of(src: bytes, form: str) -> list[ArgLine]:
     """Return every place of a source that holds kernel arguments; in a grubenv offsets are the value's own."""
+    if form == "envfile":  # only a menu tells which of its variables are arguments
+        return []
     if form != "grubenv":
         return READERS[form](src)
     names = [name.decode() for name in grubargs.ARGUMENT_VARIABLES]
@@ -132,6 +134,8 @@ def rewrite(src: bytes, form: str, change: Change) -> bytes:
     """Do one change everywhere in a source. Raises EditError where a grubenv has no room for it."""
     if form == "grubcfg":
         return grubargs.rewrite(src, change)
+    if form == "envfile":
+        return src
     if form != "grubenv":
         return cmdline.rewrite_all(src, READERS[form](src), change)
     names = [name.decode() for name in grubargs.ARGUMENT_VARIABLES]

@@ -112,6 +112,20 @@ def set_value(src: bytes, name: str, value: str) -> bytes:
     return after
 
 
+def replace_value(src: bytes, name: str, value: str) -> bytes:
+    """Make a file that load_env reads by name give a variable that it has another value.
+
+    A whole block keeps its size, as :func:`set_value` does it; a shorter one, which somebody wrote by hand, just gets
+    the other value. Raises EditError as :func:`set_value`.
+    """
+    if len(src) >= SIZE and src.endswith(b"#"):
+        return set_value(src, name, value)
+    known = next((one for one in effective(src) if one.name == name), None)
+    if known is None or known.value == value:
+        return src
+    return src[: known.value_start] + _escaped(value) + src[known.end - 1 :]
+
+
 def unset(src: bytes, name: str) -> bytes:
     """Remove a variable, every line of it; src itself comes back where there is none of this name."""
     known = [one for one in variables(src) if one.name == name]

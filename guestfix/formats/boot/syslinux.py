@@ -1,11 +1,14 @@
-"""extlinux.conf, syslinux.cfg and isolinux.cfg.
+"""extlinux.conf, syslinux.cfg and isolinux.cfg, with the files that they include.
 
-Source: the Syslinux wiki, "Config" (KERNEL, LINUX, APPEND, INITRD, DEFAULT, MENU DEFAULT, ONTIMEOUT).
+Source: the Syslinux wiki, "Config" (KERNEL, LINUX, APPEND, INITRD, DEFAULT, UI, INCLUDE, ONTIMEOUT) and "Menu" (MENU
+INCLUDE, MENU DEFAULT, MENU HIDE); com32/elflink/ldlinux/readconfig.c.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
@@ -13,61 +16,140 @@ from guestfix.formats.boot import cmdline
 from guestfix.formats.boot.cmdline import ArgLine
 from guestfix.formats.shellvars import decode
 
+MOST_FILES = 32
+"""Files that one menu may be made of."""
+
+MOST_DEPTH = 8
+
 _LINE = regex(rb"^[ \t]*+(?P<name>[A-Za-z0-9]+)(?:[ \t]++(?P<rest>[^\n]*+))?$", re.MULTILINE)
+
+Include = Callable[[str], tuple[str, bytes] | None]
+"""Gives the path and bytes of a file by the name that a configuration has for it, or None."""
+
+
+class Directive(NamedTuple):
+    """One line: its word in lower case, what follows, and where both are in the file."""
+
+    name: str
+    rest: str
+    line: int
+    at: int
+    rest_start: int
+    rest_end: int
 
 
 @mutable
 class Label:
-    """One LABEL: kernel, initrds, arguments and where it begins."""
+    """One LABEL: kernel, initrds, arguments, and the file and line where it begins. ``shown``: a menu lists it."""
 
     name: str
     line: int
+    path: str = ""
     title: str = ""
     kernel: str = ""
     append: str | None = None
     initrd: list[str] = field(default_factory=list)
+    shown: bool = True
 
 
 @mutable
 class Menu:
-    """The whole file. ``default`` is the label that boots when nobody types."""
+    """The whole menu. ``default`` is the label that boots when nobody types, ``files`` all that it is made of."""
 
     labels: list[Label] = field(default_factory=list)
     default: str = ""
     append: str = ""
+    files: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """Names in INCLUDE lines that no file answers to."""
 
 
-def parse(src: bytes) -> Menu:
-    """Read a configuration. Lines that are not known are passed over."""
-    menu, ontimeout, command, last, line = Menu(), "", "", 0, 1
+def directives(src: bytes) -> Iterator[Directive]:
+    """Yield the lines that say something; what stands between TEXT and ENDTEXT is shown to people alone."""
+    last, line, text = 0, 1, False
     for match in _LINE.finditer(src):
         line += src.count(b"\n", last, match.start())
         last = match.start()
-        name, rest = decode(match["name"]).lower(), decode((match["rest"] or b"").rstrip(b" \t\r"))
-        label = menu.labels[-1] if menu.labels else None
-        if name == "label":
-            menu.labels.append(Label(rest, line))
-        elif name == "ontimeout":
-            ontimeout = rest.split(" ")[0]
-        elif name == "default":
-            command = rest.split(" ")[0]
-        elif name == "menu" and label and rest.lower().split() == ["default"]:
-            menu.default = label.name
+        name, raw = decode(match["name"]).lower(), (match["rest"] or b"").rstrip(b" \t\r")
+        start = match.start("rest") if match["rest"] is not None else match.end("name")
+        if text or name == "text":
+            text = name != "endtext"
+        else:
+            yield Directive(name, decode(raw), line, match.start(), start, start + len(raw))
+
+
+class _Reader:
+    """Follows a configuration and its includes, as one text."""
+
+    def __init__(self, include: Include) -> None:
+        self.menu, self.include = Menu(), include
+        self.ontimeout = self.command = self.shown = ""
+        self.ui = False
+
+    def run(self, src: bytes, path: str, depth: int = 0) -> None:
+        self.menu.files.append(path)
+        for one in directives(src):
+            words = one.rest.split()
+            if one.name == "include" or (one.name == "menu" and one.rest.lower().startswith("include ")):
+                self._other(words[-1] if one.name == "include" else words[1], depth)
+            elif one.name in ("ui", "default") and words[:1] and words[0].lower().endswith(".c32"):
+                self.ui = True
+                for name in words[1:]:
+                    self._other(name, depth)
+            else:
+                self._line(one, path)
+
+    def _other(self, name: str, depth: int) -> None:
+        found = self.include(name) if depth < MOST_DEPTH and len(self.menu.files) < MOST_FILES else None
+        if found is None:
+            self.menu.lost.append(name)
+        elif found[0] not in self.menu.files:
+            self.run(found[1], found[0], depth + 1)
+
+    def _line(self, one: Directive, path: str) -> None:
+        label = self.menu.labels[-1] if self.menu.labels else None
+        words = one.rest.split()
+        if one.name == "label":
+            name = words[0] if words else ""
+            self.menu.labels.append(Label(name, one.line, path, kernel=name))
+        elif one.name == "ontimeout":
+            self.ontimeout = words[0] if words else ""
+        elif one.name == "default":
+            self.command = words[0] if words else ""
+        elif one.name == "menu" and label and words[:1] and words[0].lower() in ("default", "hide", "disable"):
+            self.shown = label.name if words[0].lower() == "default" else self.shown
+            label.shown = label.shown and words[0].lower() == "default"
         elif label:
-            _setting(label, name, rest)
-        elif name == "append":
-            menu.append = rest
-    menu.default = ontimeout or menu.default or command or (menu.labels[0].name if menu.labels else "")
-    return menu
+            _setting(label, one.name, one.rest)
+        elif one.name == "append":
+            self.menu.append = one.rest
+
+    def done(self) -> Menu:
+        """Say which label boots: with a menu on the screen DEFAULT counts where it names a label of the menu."""
+        menu = self.menu
+        first = next((one.name for one in menu.labels if one.shown), menu.labels[0].name if menu.labels else "")
+        known = any(one.name == self.command for one in menu.labels)
+        command = self.command if known or not (self.shown or self.ui) else ""
+        menu.default = self.ontimeout or command or self.shown or first
+        return menu
+
+
+def parse(src: bytes, path: str = "", include: Include = lambda _: None) -> Menu:
+    """Read a configuration, its includes in their places. Lines that are not known are passed over."""
+    reader = _Reader(include)
+    reader.run(src, path)
+    return reader.done()
 
 
 def _setting(label: Label, name: str, rest: str) -> None:
     if name in ("kernel", "linux"):
         label.kernel = rest
-    elif name == "append":
+    elif name in ("append", "appe"):
         label.append = rest
     elif name == "initrd":
         label.initrd = rest.split(",")
+    elif name in ("boot", "bss", "pxe", "fdimage", "comboot", "com32", "config", "localboot"):
+        label.kernel = ""
     elif name == "menu" and rest.lower().startswith("label"):
         label.title = rest[5:].strip().replace("^", "")
 
@@ -81,12 +163,28 @@ def arguments(menu: Menu, label: Label) -> tuple[list[str], list[str]]:
 
 
 def arg_lines(src: bytes) -> list[ArgLine]:
-    """Return every APPEND line's arguments."""
-    found = []
-    for match in _LINE.finditer(src):
-        if match["name"].lower() == b"append" and match["rest"]:
-            words = cmdline.words_at(match["rest"])
-            has = any(word.text.startswith("initrd=") for word in words) or None
-            end = words[-1].end if words else 0
-            found.append(ArgLine(words, match.start("rest"), end, match.start(), "plain", has, ""))
+    """Return every APPEND line's arguments, with what its label says of kernel and initrd."""
+    found: list[ArgLine] = []
+    waiting: list[int] = []
+    kernel, initrd, inside = "", False, False
+
+    def settle() -> None:
+        for at in waiting:
+            has = initrd or any(word.text.startswith("initrd=") for word in found[at].words)
+            found[at] = found[at]._replace(initrd=(has or None) if not kernel else has, kernel=kernel)
+        waiting.clear()
+
+    for one in directives(src):
+        if one.name == "label":
+            settle()
+            kernel, initrd, inside = "", False, True
+        elif one.name in ("kernel", "linux") and inside:
+            kernel = one.rest
+        elif one.name == "initrd" and inside:
+            initrd = True
+        elif one.name == "append" and one.rest:
+            words = cmdline.words_at(src[one.rest_start : one.rest_end])
+            waiting.append(len(found))
+            found.append(ArgLine(words, one.rest_start, words[-1].end if words else 0, one.at, "plain", None, ""))
+    settle()
     return found
