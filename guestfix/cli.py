@@ -36,7 +36,7 @@ COMMANDS: dict[str, str] = {
 
 EXITS = """exit status:
   0   nothing to do, or done
-  1   report: changes are planned; test: a case failed; compat diff: the tables differ
+  1   report --detailed-exitcode: changes are planned; test: a case failed; compat diff: the tables differ
   2   blocked: a finding, the guest's state or an unusable input forbids it; nothing was written
   3   apply failed, and everything was put back as it was
   4   apply or revert failed half way; run revert once the cause is fixed
@@ -111,7 +111,7 @@ def _guarded(argv: Sequence[str], events: Events, opened: list[Callable[[], None
     try:
         return _dispatch(argv, events, opened)
     except GuestfixError as error:
-        events.say("error", error.said)
+        events.say("error", error.said, code=error.code)
         return fail(error, as_json=_wants_json(argv))
     except KeyboardInterrupt:
         sys.stderr.write("guestfix: interrupted\n")
@@ -122,7 +122,7 @@ def _guarded(argv: Sequence[str], events: Events, opened: list[Callable[[], None
     except Exception as error:  # noqa: BLE001 - the outermost frame: a traceback's status 1 would mean "changes planned"
         import traceback
 
-        events.say("error", f"a defect of guestfix: {type(error).__name__}: {error}")
+        events.say("error", f"a defect of guestfix: {type(error).__name__}: {error}", code="GF-RUN-DEFECT")
         traceback.print_exc()
         sys.stderr.write("guestfix: this is a defect of guestfix; please report it with the lines above\n")
         return EXIT_BUG

@@ -27,6 +27,7 @@ def preflight(guest: GuestFS, plan: Plan) -> tuple[Change, ...]:
             f"{len(plan.blockers)} finding(s) forbid it; the first: {first.code}: {first.summary}",
             where=str(first.evidence[0]) if first.evidence else "",
             remedy=first.remedy,
+            code=first.code,
         )
     if plan.guest.get("identity") != identity_of(guest):
         raise PlanError("this plan was made for another guest", remedy="make a plan for this one: guestfix report")

@@ -67,7 +67,7 @@ def open_guest(
     disks description (``--disks``), ``host``, or a Disks value. ``allow_backing`` are folders in which disk images
     may name files (``--allow-backing``), ``image_types`` their formats where their names don't tell
     (``--image-type``: TYPE or FILE=TYPE). Raises NotAGuest where the place can't be opened, UsageError for an unknown
-    scheme and where several roots are found and ``root`` names none.
+    scheme, and GuestError where several roots are found and ``root`` names none.
     """
     first, *more = (uri,) if isinstance(uri, str) else uri
     scheme, place = split_uri(first, writable=writable)

@@ -276,7 +276,7 @@ def open_image(paths: list[str], root: str = "", host: HostFiles | None = None) 
     """Open disk images as one guest, disks in the order of the old platform.
 
     Raises DiskError for images that can't be read or that name what they may not (see HostFiles), NotAGuest where they
-    hold no system, and UsageError where they hold several and ``root`` doesn't say which.
+    hold no system, and GuestError where they hold several and ``root`` doesn't say which.
     """
     with guarded(paths[0] if paths else "the image"):
         return ImageGuest(paths, root, host)

@@ -9,14 +9,18 @@ class GuestfixError(Exception):
     """Base of all errors of guestfix.
 
     ``what`` is the sentence for the user, ``where`` a path, ``path:line`` or ``path:line:column``,
-    ``remedy`` what to do next. The last two may be empty.
+    ``remedy`` what to do next. The last two may be empty. ``code`` is a row of the table of findings.
     """
 
-    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+    CODE = "GF-RUN-FAILED"
+    """The code of an error that was given none of its own."""
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "", code: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.remedy = remedy
+        self.code = code or self.CODE
 
     def __str__(self) -> str:
         return f"{self.said}\n  remedy: {self.remedy}" if self.remedy else self.said
@@ -30,13 +34,19 @@ class GuestfixError(Exception):
 class UsageError(GuestfixError):
     """The command line or an argument of the API can't be used as given."""
 
+    CODE = "GF-RUN-USAGE"
+
 
 class GuestError(GuestfixError):
     """Something about the guest's files prevents reading or writing them."""
 
+    CODE = "GF-GUEST-UNREADABLE"
+
 
 class NotAGuest(GuestError):
     """The given place holds no guest operating system."""
+
+    CODE = "GF-OS-NOT-FOUND"
 
 
 class NotFound(GuestError):
@@ -70,14 +80,19 @@ class SymlinkLoop(GuestError):
 class EditError(GuestfixError):
     """An editor refuses a file because it could not change it without loss."""
 
+    CODE = "GF-RULE-FAILED"
+
 
 class Problem(GuestfixError):
     """One mistake in a rule pack or another YAML file, at ``where`` (``file:line:column``)."""
+
+    CODE = "GF-PACK-INVALID"
 
 
 class PackError(GuestfixError):
     """A rule pack or YAML file has mistakes; ``problems`` has all of them, in file order."""
 
+    CODE = "GF-PACK-INVALID"
     SHOWN = 200
     """Mistakes that the text has; beyond, it says how many more there are."""
 
@@ -95,14 +110,20 @@ class PackError(GuestfixError):
 class PlanError(GuestfixError):
     """A plan can't be read, or doesn't belong to this guest or to its present state."""
 
+    CODE = "GF-PLAN-INVALID"
+
 
 class Blocked(GuestfixError):
     """Nothing was written, because a finding or the guest's state forbids it."""
+
+    CODE = "GF-APPLY-BLOCKED"
 
 
 class ApplyError(GuestfixError):
     """Writing failed. ``restored`` tells whether every file is as it was before."""
 
+    CODE = "GF-APPLY-FAILED"
+
     def __init__(self, what: str, *, restored: bool, where: str = "", remedy: str = "") -> None:
-        super().__init__(what, where=where, remedy=remedy)
+        super().__init__(what, where=where, remedy=remedy, code="" if restored else "GF-APPLY-HALF-DONE")
         self.restored = restored

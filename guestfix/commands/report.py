@@ -20,13 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_pack(parser)
     add_choices(parser)
     add_events(parser)
+    parser.add_argument(
+        "--detailed-exitcode", action="store_true", help="exit with status 1 where changes are planned, not with 0"
+    )
 
 
-def status_of(plan: Plan) -> int:
-    """Return 2 where a blocker stands in the way, 1 where changes are planned, else 0."""
+def status_of(plan: Plan, *, detailed: bool) -> int:
+    """Return 2 where a blocker stands in the way, 1 where changes are planned and that is to be told, else 0."""
     if plan.blockers:
         return 2
-    return 1 if plan.changes else 0
+    return 1 if plan.changes and detailed else 0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,4 +41,4 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(guest, pack_from(args), args.target, options_from(args), tell)
     tell_plan(tell, plan)
     write(dump_plan(plan).decode("utf-8", "surrogateescape") if args.format == "json" else render_plan(plan))
-    return status_of(plan)
+    return status_of(plan, detailed=args.detailed_exitcode)

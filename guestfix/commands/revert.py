@@ -7,6 +7,8 @@ import argparse
 from guestfix.apply.undo import revert
 from guestfix.backends import open_writable
 from guestfix.backends.outcome import ImageWriter
+from guestfix.base.errors import Blocked
+from guestfix.base.guest import GuestFS
 from guestfix.commands.channels import add_events
 from guestfix.commands.common import add_format, add_place, events_of, write, write_json
 from guestfix.commands.images import images_from
@@ -26,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_events(parser)
 
 
+def nothing_to_revert(guest: GuestFS) -> Blocked:
+    """Return the error that says so."""
+    what = "there is no journal in this guest, so nothing to revert"
+    return Blocked(what, where=guest.uri, code="GF-APPLY-NO-JOURNAL")
+
+
 def run(args: argparse.Namespace) -> int:
     """Revert and print what was restored."""
     tell = events_of(args)
@@ -34,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     tell.expect("open", "write", *(("check", "convert") if isinstance(guest, ImageWriter) else ()))
     with using(args, guest):
         done = revert(guest, force=args.force, progress=tell)
-        outcome = finish(args, guest, bool(done.journals))
+        if not done.journals:
+            raise nothing_to_revert(guest)
+        outcome = finish(args, guest, changed=True)
     files = files_of(guest)
     if args.format == "json":
         write_json(

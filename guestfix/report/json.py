@@ -25,6 +25,7 @@ def inspection_document(inspection: Inspection) -> dict[str, object]:
 def error_out(error: GuestfixError) -> dict[str, object]:
     """Return the JSON form of an error."""
     document: dict[str, object] = {
+        "code": error.code,
         "kind": type(error).__name__,
         "what": error.what,
         "where": error.where,

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 TRY, CHECK = "sh tests/try.sh", "sh tests/check.sh -q -n0 --basetemp=.venv/tmp tests/test_architecture.py"
 """What the README names, the second with a part of the tests."""
-EXPECTED = {TRY: 1, CHECK: 0}
+EXPECTED = {TRY: 0, CHECK: 0}
 HOST = ("etc/apt/apt.conf.d", "etc/apt/auth.conf.d", "etc/pip.conf", "etc/xdg/pip", "usr/local/share/ca-certificates")
 """How this host reaches its package mirrors; copied into the tree, never part of the project."""
 LINE = re.compile(r"as root[^:]*:\s+(apt-get install .*)")

@@ -89,7 +89,7 @@ def test_every_reader_reads_the_same_disk(backend: str, place: Place, guestfix: 
     found = chains(place)
     for name in ("split", "snapshot", "data", "on-split") if backend == "uml" else ("split",):
         status, said = guestfix("report", f"{backend}:{found[name]}")
-        assert status == 1, said
+        assert status == 0, said
         assert said.replace(f"{backend}:", "") == guestfix("report", f"image:{found[name]}")[1].replace("image:", "")
 
 
@@ -279,7 +279,7 @@ def test_a_raw_disk_into_which_its_guest_wrote_a_header(
     told = ["--image-type", "raw"]
     assert run(["report", str(image)]) == 2
     assert "by its name this is a raw disk, but it looks like a qcow2 image" in capfd.readouterr().err
-    assert run(["report", str(image), *told]) == 1
+    assert run(["report", str(image), *told]) == 0
     for words, saved in (((), place.own / "disk.guestfix.qcow2"), (("--in-place",), image)):
         assert run(["apply", f"uml:{image}", *told, *words]) == 0
         said = capfd.readouterr().out

@@ -128,7 +128,7 @@ def test_what_is_in_the_journals_way_blocks_in_the_report(
     (found,) = [one for one in make_plan(guest_at(root), load_pack()).findings if one.code == "GF-JOURNAL-HOME"]
     assert found.severity == "blocker" and found.remedy and found.evidence
     before = tree(root)
-    assert run(["report", str(root)]) in (1, 2)
+    assert run(["report", str(root)]) in (0, 2)
     assert "GF-JOURNAL-HOME" in capfd.readouterr().out
     with pytest.raises(Blocked, match="no journal can be kept"):
         apply_plan(guest_at(root), plan_for(guest_at(root), lambda fs: fs.put("/etc/hosts", b"y\n")))

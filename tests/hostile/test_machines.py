@@ -231,7 +231,7 @@ def damaged(good: Path, folder: Path, name: str) -> Path:
 def test_a_damaged_filesystem(name: str, good: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     image = damaged(good, tmp_path, name)
     before, status = image.read_bytes(), DAMAGED[name][1]
-    assert cli(["report", str(image)]) in (1, 2)
+    assert cli(["report", str(image)]) in (0, 2)
     capfd.readouterr()
     assert cli(["apply", f"uml:{image}"]) == status
     said = capfd.readouterr().err
@@ -290,7 +290,7 @@ def many_files() -> Iterator[None]:
 @needs_tools
 @needs_uml
 def test_a_machine_beside_a_thousand_open_files(raw: Path, many_files: None) -> None:
-    assert cli(["report", f"uml:{raw}"]) == 1
+    assert cli(["report", f"uml:{raw}"]) == 0
 
 
 @needs_tools
@@ -317,7 +317,7 @@ def test_seventeen_disks(raw: Path, tmp_path: Path, capfd: pytest.CaptureFixture
     for index in range(2, 18):
         images.append(str(tmp_path / f"d{index}.raw"))
         Path(images[-1]).write_bytes(bytes(MIB))
-    assert cli(["report", *images]) == 1
+    assert cli(["report", *images]) == 0
     capfd.readouterr()
     assert cli(["apply", f"uml:{images[0]}", *images[1:]]) == 2
     said = capfd.readouterr().err

@@ -161,7 +161,7 @@ def lay_out(
 ) -> Layout:
     """Find the root and what its fstab mounts. ``problems`` is what the backend, by then, found wrong.
 
-    Raises NotAGuest where no volume holds a system, UsageError where several do and ``wanted`` names none.
+    Raises NotAGuest where no volume holds a system, GuestError where several do and ``wanted`` names none.
     """
     failed: list[str] = []
     roots = list(_roots(parts, view, subvolumes, failed))
@@ -247,9 +247,10 @@ def _choose(roots: list[Root], parts: Sequence[Part], disks: Sequence[DiskInfo],
     if len(usual) == 1:
         return usual[0]
     lines = "\n  ".join(f"{_title(root, names)}: {root.system}" for root in usual)
-    raise UsageError(
+    raise GuestError(
         f"{len(usual)} operating systems found, and only one can be repaired at a time:\n  {lines}",
         remedy=f"name one, for example --root {_title(usual[0], names)}",
+        code="GF-OS-SEVERAL-ROOTS",
     )
 
 

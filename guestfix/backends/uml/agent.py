@@ -96,7 +96,7 @@ def _answer(machine: object, request: dict[str, Any]) -> dict[str, object]:
     try:
         return {"value": getattr(machine, "do_" + request["op"])(**request["args"])}
     except GuestfixError as error:
-        return {"error": [type(error).__name__, error.what, error.where, error.remedy]}
+        return {"error": [type(error).__name__, error.what, error.where, error.remedy, error.code]}
     except OSError as error:
         return {"errno": error.errno or errno.EIO, "where": _guest_path(str(error.filename or ""), BASE)}
     except Exception as error:  # noqa: BLE001 - the host tells the user; the machine must continue to unmount

@@ -157,11 +157,10 @@ class Session:
                 raise OSError(errno.ENOSPC, f"{NO_ROOM}; {MORE_ROOM}", answer["where"])
             raise OSError(answer["errno"], os.strerror(answer["errno"]), answer["where"])
         if "error" in answer:
-            name, what, where, remedy = answer["error"]
+            name, what, where, remedy, code = answer["error"]
             kind = getattr(errors, name, DiskError)
-            raise (kind if issubclass(kind, (GuestError, errors.UsageError)) else DiskError)(
-                what, where=where, remedy=remedy
-            )
+            plain = issubclass(kind, (GuestError, errors.UsageError)) and kind is not errors.Corrupt
+            raise (kind if plain else DiskError)(what, where=where, remedy=remedy, code=code)
         return answer["value"]
 
     def stop(self) -> None:

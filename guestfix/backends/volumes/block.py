@@ -11,6 +11,8 @@ from guestfix.base.errors import GuestError
 class DiskError(GuestError):
     """A disk image, partition table, volume or filesystem can't be read as it is."""
 
+    CODE = "GF-DISK-IMAGE"
+
 
 COPY, BACKEND = "copy", "backend"
 """What helps against a fault of a disk: copying the image again, or reading it through another backend."""

@@ -11,9 +11,9 @@ STAGES = (
     "disks", "system",
     "firmware", "loader", "entry", "kernel", "registry", "initramfs", "drivers", "root", "mounts", "setup",
     "network", "access",
-    "rules",
+    "rules", "run",
 )  # fmt: skip
-"""What a finding is about: the guest's disks, its system, a step of its boot (:mod:`guestfix.walk`), or the rules."""
+"""What a finding is about: the disks, the system, a step of its boot (:mod:`guestfix.walk`), the rules, or the run."""
 
 
 @frozen
