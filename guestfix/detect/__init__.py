@@ -42,7 +42,7 @@ DETECTORS: dict[str, Detector] = {
     "boot.loaders": Detector("linux", ("storage.fstab",)),
     "boot.kernels": Detector("linux", ("boot.loaders",)),
     "network.stacks": Detector("linux", ("boot.loaders",)),
-    "services.access": Detector("linux"),
+    "services.access": Detector("linux", ("network.stacks",)),
     "initramfs.images": Detector("linux", ("boot.kernels",)),
     "windows.detector": Detector("windows"),
     "windows.limits": Detector("windows", ("windows.detector",)),

@@ -14,11 +14,14 @@ from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence
 from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
-from guestfix.detect.files import lines_of, read_small
+from guestfix.detect.files import lines_of, paths_like, read_small
+from guestfix.detect.network.entrance import Entrance
 from guestfix.detect.system.initsystem import Services
 from guestfix.formats import shellvars
 from guestfix.formats.network.firewall import CLOSED, LIMITED, OPEN, port_in
+from guestfix.formats.network.packetfilter import NO, YES
 
 RULES_LIMIT = 1024 * 1024
 """Bytes of a rule file that is read; a larger one can't be judged."""
@@ -33,16 +36,21 @@ class Filter:
     evidence: tuple[Evidence, ...]
 
 
-def find_filters(guest: GuestFS, services: Services, port: int) -> list[Filter]:
-    """Return the answer of each firewall that starts at boot."""
-    look: tuple[Callable[[GuestFS, Services, int], Filter | None], ...] = (
-        _firewalld,
-        _ufw,
-        _suse,
-        _iptables,
-        _nftables,
-    )
-    return [found for one in look if (found := one(guest, services, port)) is not None]
+@frozen
+class Asked:
+    """What a firewall is asked: whether a connection to ``port`` comes in by ``entrance``."""
+
+    guest: GuestFS
+    services: Services
+    port: int
+    entrance: Entrance
+
+
+def find_filters(guest: GuestFS, services: Services, port: int, entrance: Entrance | None = None) -> list[Filter]:
+    """Return the answer of each firewall that starts at boot, by the names and zones that hold on the target."""
+    asked = Asked(guest, services, port, entrance or Entrance())
+    look: tuple[Callable[[Asked], Filter | None], ...] = (_firewalld, _ufw, _suse, _iptables, _nftables)
+    return [found for one in look if (found := one(asked)) is not None]
 
 
 def _read(guest: GuestFS, path: str) -> bytes | None:
@@ -53,27 +61,53 @@ def _read(guest: GuestFS, path: str) -> bytes | None:
 
 
 MAX_TAGS = 1000
-_TAG = rb"<(zone|service|port)\b([^<>]{0,2000})>"
+_TAG = rb"<(zone|service|port|interface|source)\b([^<>]{0,2000})>"
 _ATTRIBUTE = rb"""([\w-]{1,40})\s*=\s*["']([^"'<>]{0,400})["']"""
 _FIREWALLD = ("/etc/firewalld", "/usr/lib/firewalld", "/lib/firewalld")
 
 
-def _firewalld(guest: GuestFS, services: Services, port: int) -> Filter | None:
-    service = services.find(["firewalld.service"], ["firewalld"])
+def _firewalld(asked: Asked) -> Filter | None:
+    guest = asked.guest
+    service = asked.services.find(["firewalld.service"], ["firewalld"])
     if service.state != "on":
         return None
     conf = "/etc/firewalld/firewalld.conf"
-    zone = _conf_value(guest, conf, "DefaultZone") or "public"
+    zone = asked.entrance.zone or _zone_of(guest, asked.entrance) or _conf_value(guest, conf, "DefaultZone") or "public"
     if "/" in zone:
         return Filter("firewalld", LIMITED, (Evidence(conf, 0, f"DefaultZone={zone}"),))
     for folder in _FIREWALLD:
         path = f"{folder}/zones/{zone}.xml"
         data = _read(guest, path)
         if data is not None:
-            return _zone(guest, path, data, port)
+            found = _zone(guest, path, data, asked.port)
+            return _by_source(guest, found, asked.port) if found.state == CLOSED else found
     known = OPEN if zone in ("public", "trusted", "home", "work", "internal", "external", "dmz") else LIMITED
     state = CLOSED if zone in ("drop", "block") else known
-    return Filter("firewalld", state, (Evidence(service.path, 0, f"default zone {zone}, as it came"),))
+    return Filter("firewalld", state, (Evidence(service.path, 0, f"zone {zone}, as it came"),))
+
+
+def _zones(guest: GuestFS) -> list[tuple[str, bytes]]:
+    paths = paths_like(guest, "/etc/firewalld/zones/*.xml", 64)
+    return [(path, data) for path in paths if (data := _read(guest, path)) is not None]
+
+
+def _zone_of(guest: GuestFS, entrance: Entrance) -> str:
+    """Return the zone that the target's NIC is bound to by its name; "" where it falls into the default one."""
+    for path, data in _zones(guest):
+        for tag, attributes, _ in _tags(data):
+            if tag == "interface" and entrance.name and entrance.match(attributes.get("name", "-")) == YES:
+                return path.rpartition("/")[2].removesuffix(".xml")
+    return ""
+
+
+def _by_source(guest: GuestFS, closed: Filter, port: int) -> Filter:
+    """Return the zone that lets some addresses in, where there is one; a zone by source goes before the NIC's."""
+    for path, data in _zones(guest):
+        source = next((one for one in _tags(data) if one[0] == "source"), None)
+        if source is not None and _zone(guest, path, data, port).state != CLOSED:
+            text = f"<source {' '.join(f'{key}={value}' for key, value in source[1].items())}>"
+            return Filter("firewalld", LIMITED, (Evidence(path, source[2], text),))
+    return closed
 
 
 def _zone(guest: GuestFS, path: str, data: bytes, port: int) -> Filter:
@@ -84,7 +118,7 @@ def _zone(guest: GuestFS, path: str, data: bytes, port: int) -> Filter:
         text = f"<{name} {' '.join(f'{key}={value}' for key, value in attributes.items())}>"
         if name == "zone":
             target = attributes.get("target", "")
-        elif port in _zone_ports(guest, name, attributes, port):
+        elif name in ("service", "port") and port in _zone_ports(guest, name, attributes, port):
             return Filter("firewalld", OPEN, (Evidence(path, line, text),))
     if target == "ACCEPT":
         return Filter("firewalld", OPEN, (Evidence(path, 0, "target ACCEPT"),))
@@ -141,16 +175,16 @@ def _conf_value(guest: GuestFS, path: str, name: str) -> str:
 _TUPLE = r"### tuple ### (allow|limit|deny|reject)(?:_log)? (\w+) (\S+) (\S+) (\S+) (\S+)"
 
 
-def _ufw(guest: GuestFS, services: Services, port: int) -> Filter | None:
+def _ufw(asked: Asked) -> Filter | None:
     """Read ufw(8): switched on by ENABLED, its service loads user.rules, whose tuples say what was asked for."""
-    conf, rules = "/etc/ufw/ufw.conf", "/etc/ufw/user.rules"
+    guest, conf, rules = asked.guest, "/etc/ufw/ufw.conf", "/etc/ufw/user.rules"
     if _conf_value(guest, conf, "ENABLED").lower() != "yes":
         return None
-    if services.find(["ufw.service"], ["ufw"]).state in ("off", "masked"):
+    if asked.services.find(["ufw.service"], ["ufw"]).state in ("off", "masked"):
         return None
     for path in (rules, "/lib/ufw/user.rules", "/var/lib/ufw/user.rules"):
         for number, line in lines_of(_read(guest, path) or b""):
-            state = _ufw_rule(line, port)
+            state = _ufw_rule(line, asked.port, asked.entrance)
             if state:
                 return Filter("ufw", state, (Evidence(path, number, line),))
     policy = _conf_value(guest, "/etc/default/ufw", "DEFAULT_INPUT_POLICY") or "DROP"
@@ -158,13 +192,15 @@ def _ufw(guest: GuestFS, services: Services, port: int) -> Filter | None:
     return Filter("ufw", state, (Evidence("/etc/default/ufw", 0, f"DEFAULT_INPUT_POLICY={policy}"),))
 
 
-def _ufw_rule(line: str, port: int) -> str:
+def _ufw_rule(line: str, port: int, entrance: Entrance) -> str:
     """Return what a rule's comment line says of the port, or an empty text where it says nothing."""
     found = re.match(_TUPLE, line)
     if not found or found[2] not in ("tcp", "any") or (found[3] != "any" and not port_in(found[3], port)):
         return ""
-    anywhere = found[6] in ("0.0.0.0/0", "any") and found[4] in ("0.0.0.0/0", "any") and " in_" not in line
-    if found[1] in ("deny", "reject"):
+    comes = re.search(r" in_([\w.:+-]{1,16})", line)
+    by = entrance.match(comes[1]) if comes else YES
+    anywhere = found[6] in ("0.0.0.0/0", "any") and found[4] in ("0.0.0.0/0", "any") and by == YES
+    if found[1] in ("deny", "reject") or by == NO:
         return CLOSED if anywhere else ""
     return OPEN if anywhere else LIMITED
 
@@ -172,9 +208,10 @@ def _ufw_rule(line: str, port: int) -> str:
 # SuSEfirewall2
 
 
-def _suse(guest: GuestFS, services: Services, port: int) -> Filter | None:
+def _suse(asked: Asked) -> Filter | None:
+    guest, port = asked.guest, asked.port
     path = "/etc/sysconfig/SuSEfirewall2"
-    if services.find(["SuSEfirewall2.service"], ["SuSEfirewall2_setup"]).state != "on":
+    if asked.services.find(["SuSEfirewall2.service"], ["SuSEfirewall2_setup"]).state != "on":
         return None
     names = ("FW_SERVICES_EXT_TCP", "FW_CONFIGURATIONS_EXT")
     words = [word for name in names for word in _conf_value(guest, path, name).split()]
@@ -201,21 +238,37 @@ SAVED = (
 """Units, SysV names and the file that they load at boot."""
 
 
-def _iptables(guest: GuestFS, services: Services, port: int) -> Filter | None:
-    for units, names, path in SAVED:
+_RESTORED = regex(r"\biptables-restore\b[^;&|\n<]{0,80}?<?\s*(/[\w./+-]{1,200})")
+_SCRIPTS = ("/etc/network/if-pre-up.d/*", "/etc/network/if-up.d/*", "/etc/rc.local", "/etc/rc.d/rc.local")
+
+
+def _restored(guest: GuestFS) -> list[str]:
+    """Return the rule files that hooks of interfaces, which are there, and scripts at boot load."""
+    from guestfix.detect.network.read import debian
+
+    homes = [*debian(guest).files, *(path for pattern in _SCRIPTS for path in paths_like(guest, pattern, 64))]
+    texts = [line for path in homes for _, line in lines_of(_read(guest, path) or b"") if not line.startswith("#")]
+    return list(dict.fromkeys(one for line in texts for one in _RESTORED.findall(line)))[:8]
+
+
+def _iptables(asked: Asked) -> Filter | None:
+    guest = asked.guest
+    paths = [path for units, names, path in SAVED if asked.services.find(units, names).state == "on"]
+    for path in [*paths, *_restored(guest)]:
         data = _read(guest, path)
-        if data is None or services.find(units, names).state != "on":
+        if data is None:
             continue
         from guestfix.formats.network import iptables
 
-        answer = iptables.judge(data, port)
+        answer = iptables.judge(data, asked.port, asked.entrance.match)
         if answer is not None:
             return Filter("iptables", answer.state, (Evidence(path, answer.line, answer.text),))
     return None
 
 
-def _nftables(guest: GuestFS, services: Services, port: int) -> Filter | None:
-    if services.find(["nftables.service"], ["nftables"]).state != "on":
+def _nftables(asked: Asked) -> Filter | None:
+    guest = asked.guest
+    if asked.services.find(["nftables.service"], ["nftables"]).state != "on":
         return None
     from guestfix.formats.network import nftables
 
@@ -224,7 +277,7 @@ def _nftables(guest: GuestFS, services: Services, port: int) -> Filter | None:
         if data is None:
             continue
         for part, text in [(path, data), *_included(guest, data)]:
-            answer = nftables.judge(text, port)
+            answer = nftables.judge(text, asked.port, asked.entrance.match)
             if answer is not None:
                 return Filter("nftables", answer.state, (Evidence(part, answer.line, answer.text),))
     return None

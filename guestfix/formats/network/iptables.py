@@ -14,7 +14,17 @@ import pyparsing as pp
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
 from guestfix.formats.network.firewall import CLOSED, LIMITED, port_in
-from guestfix.formats.network.packetfilter import MAYBE, NO, YES, Answer, Chain, FilterRule, decide
+from guestfix.formats.network.packetfilter import (
+    MAYBE,
+    NO,
+    YES,
+    Answer,
+    Chain,
+    FilterRule,
+    Interface,
+    any_interface,
+    decide,
+)
 
 MAX_RULES = 5_000
 """Rules of the chains that a packet may come to."""
@@ -57,12 +67,15 @@ class _Saved:
     rules: list[tuple[int, str]] = field(default_factory=list)
 
 
-def judge(src: bytes, port: int) -> Answer | None:
-    """Return what the filter table's INPUT chain does, or None where the file has no such chain."""
+def judge(src: bytes, port: int, interface: Interface = any_interface) -> Answer | None:
+    """Return what the filter table's INPUT chain does, or None where the file has no such chain.
+
+    ``interface`` tells whether the connection may come in by an interface that a rule names.
+    """
     saved = _read(src)
     if "INPUT" not in saved:
         return None
-    chains = _reached(saved, port)
+    chains = _reached(saved, port, interface)
     return decide(chains, chains["INPUT"])
 
 
@@ -97,7 +110,7 @@ def _add(chains: dict[str, _Saved], line: str, number: int) -> None:
         rules.insert(len(rules) if command in ("-A", "--append") else 0, (number, line))
 
 
-def _reached(saved: dict[str, _Saved], port: int) -> dict[str, Chain]:
+def _reached(saved: dict[str, _Saved], port: int, interface: Interface) -> dict[str, Chain]:
     """Return the chains that a packet may come to; behind MAX_RULES rules in all nothing can be told."""
     chains: dict[str, Chain] = {}
     todo, budget = ["INPUT"], MAX_RULES
@@ -106,7 +119,7 @@ def _reached(saved: dict[str, _Saved], port: int) -> dict[str, Chain]:
         if name in chains or name not in saved:
             continue
         one = saved[name]
-        rules = [_rule(text, port, number) for number, text in one.rules[:budget]]
+        rules = [_rule(text, port, number, interface) for number, text in one.rules[:budget]]
         budget -= len(rules)
         rules += [FilterRule(YES, "unknown", "", number, text[:200]) for number, text in one.rules[len(rules) :][:1]]
         chains[name] = Chain(rules, one.policy, one.line, bool(one.policy))
@@ -114,15 +127,15 @@ def _reached(saved: dict[str, _Saved], port: int) -> dict[str, Chain]:
     return chains
 
 
-def _rule(text: str, port: int, number: int) -> FilterRule:
+def _rule(text: str, port: int, number: int, interface: Interface) -> FilterRule:
     if len(text) > MAX_LINE:  # whatever it is, it can't be told
         return FilterRule(MAYBE, "accept", "", number, text[:200])
-    match, verdict, target = _judged(text.split(None, 2)[2] if text.count(" ") > 1 else "", port)
+    match, verdict, target = _judged(text.split(None, 2)[2] if text.count(" ") > 1 else "", port, interface)
     return FilterRule(match, verdict, target, number, text[:200])
 
 
 @lru_cache(4096)
-def _judged(options: str, port: int) -> tuple[int, str, str]:
+def _judged(options: str, port: int, interface: Interface) -> tuple[int, str, str]:
     """Return whether the packet matches, the verdict, and the chain that a jump names."""
     match, verdict, target = YES, "", ""
     for one in _RULE.parse_string(options):
@@ -131,7 +144,7 @@ def _judged(options: str, port: int) -> tuple[int, str, str]:
         if option in ("-j", "--jump", "-g", "--goto"):
             verdict, target = _verdict(option, value)
             continue
-        found = _matches(option, value, port)
+        found = _matches(option, value, port, interface)
         match = min(match, _negate(found) if "not" in one else found)
     return match, verdict, target
 
@@ -148,7 +161,7 @@ def _negate(match: int) -> int:
     return {YES: NO, NO: YES}.get(match, MAYBE)
 
 
-def _matches(option: str, value: str, port: int) -> int:
+def _matches(option: str, value: str, port: int, interface: Interface) -> int:
     """Tell whether a first packet to port, from anywhere, matches this option."""
     if option in ("-p", "--protocol", "--proto"):
         return YES if value in ("tcp", "all", "6", "0") else NO
@@ -157,7 +170,7 @@ def _matches(option: str, value: str, port: int) -> int:
     if option in ("--state", "--ctstate"):
         return YES if "NEW" in value.split(",") else NO
     if option in ("-i", "--in-interface"):
-        return NO if value == "lo" else YES if value == "+" else MAYBE
+        return interface(value)
     if option in ("-s", "--source", "--src", "-d", "--destination", "--dst"):
         return YES if value in _ANY else NO if value.startswith("127.") else MAYBE
     if option in ("-m", "--match"):

@@ -19,7 +19,17 @@ import pyparsing as pp
 
 from guestfix.base.record import field, frozen, mutable
 from guestfix.formats.network.firewall import CLOSED, LIMITED, port_in
-from guestfix.formats.network.packetfilter import MAYBE, NO, YES, Answer, Chain, FilterRule, decide
+from guestfix.formats.network.packetfilter import (
+    MAYBE,
+    NO,
+    YES,
+    Answer,
+    Chain,
+    FilterRule,
+    Interface,
+    any_interface,
+    decide,
+)
 
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "drop", "return": "return", "continue": "", "queue": ""}
 _FAMILIES = ("ip", "inet")
@@ -84,8 +94,8 @@ class _Table:
 class _Reader:
     """Puts a file's tables together, each rule judged for a new connection to port."""
 
-    def __init__(self, src: bytes, port: int) -> None:
-        self.text, self.port = src.decode("utf-8", "replace"), port
+    def __init__(self, src: bytes, port: int, interface: Interface) -> None:
+        self.text, self.port, self.interface = src.decode("utf-8", "replace"), port, interface
         self.starts = [0, *(at + 1 for at, letter in enumerate(self.text) if letter == "\n")]
         self.tables: dict[str, _Table] = {}
         for one in _FILE.parse_string(self.text):
@@ -133,17 +143,20 @@ class _Reader:
                 self._rule(table, name, texts, one.at)
 
     def _rule(self, table: _Table, chain: str, texts: Sequence[str], at: int) -> None:
-        match, verdict, target = _Judge(list(texts), self.port, table.sets).run()
+        match, verdict, target = _Judge(list(texts), self.port, table.sets, self.interface).run()
         rule = FilterRule(match, verdict, target, self._line(at), " ".join(texts)[:200])
         table.chains.setdefault(chain, Chain()).rules.append(rule)
 
 
-def judge(src: bytes, port: int) -> Answer | None:
-    """Return the strictest answer of all input chains for IPv4, or None where there is none."""
+def judge(src: bytes, port: int, interface: Interface = any_interface) -> Answer | None:
+    """Return the strictest answer of all input chains for IPv4, or None where there is none.
+
+    ``interface`` tells whether the connection may come in by an interface that a rule names.
+    """
     if len(src) > MAX_BYTES:
         return Answer(LIMITED, 1, f"more than {MAX_BYTES} bytes")
     answers = []
-    for table in _Reader(src, port).tables.values():
+    for table in _Reader(src, port, interface).tables.values():
         answers += [decide(table.chains, chain) for chain in table.chains.values() if chain.hooked]
     order = (CLOSED, LIMITED)
     return min(answers, key=lambda one: order.index(one.state) if one.state in order else len(order), default=None)
@@ -158,7 +171,8 @@ def includes(src: bytes) -> list[str]:
 class _Judge:
     """Walks over one rule's expressions."""
 
-    def __init__(self, texts: Sequence[str], port: int, sets: dict[str, str]) -> None:
+    def __init__(self, texts: Sequence[str], port: int, sets: dict[str, str], interface: Interface) -> None:
+        self.interface = interface
         self.texts = texts
         self.port = port
         self.sets = sets
@@ -239,8 +253,8 @@ class _Judge:
         key = word if word != "meta" else self.take()
         value, negated = self._value()
         if key in ("iif", "iifname"):
-            loopback = value.strip('"') == "lo"
-            return (YES if loopback is negated else NO) if loopback else MAYBE
+            found = max((self.interface(one.strip('" ')) for one in value.split(",") if one.strip()), default=MAYBE)
+            return {YES: NO, NO: YES}.get(found, found) if negated else found
         if key in ("l4proto", "protocol", "nfproto"):
             taken = any(one in ("tcp", "6", "ip", "ipv4") for one in re.split(r"[^a-z0-9]+", value))
             return YES if taken is not negated else NO

@@ -6,7 +6,7 @@ anywhere on a network interface. Not judged: sets by name, marks, rates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from guestfix.base.record import field, frozen, mutable
 from guestfix.formats.network.firewall import CLOSED, LIMITED, OPEN
@@ -16,6 +16,15 @@ MAX_STEPS = 20_000
 """Rules that are tried for one answer; a longer way counts as limited."""
 
 MAX_DEPTH = 32
+
+
+Interface = Callable[[str], int]
+"""Tells of an interface's name or pattern in a rule whether the packet comes in by it."""
+
+
+def any_interface(name: str) -> int:
+    """Tell of an interface's name whether a packet comes in by it, where nothing is known of the network."""
+    return NO if name == "lo" else YES if name in ("+", "*") else MAYBE
 
 
 @frozen

@@ -1,9 +1,24 @@
-"""Step 9: somebody can log in: an SSH server that is on and let through, with an account that has a key."""
+"""Step 9: somebody can log in: over SSH, to an account that it lets in, or on the serial port."""
 
 from __future__ import annotations
 
-from guestfix.base.catalog.facts.system import FIREWALL_SSH, SSH_ENABLED, SSH_INSTALLED, SSH_SERVICE, USERS_WITH_KEY
-from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
+from collections.abc import Iterable
+
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.base.catalog.facts.system import (
+    FIREWALL_ACTIVE,
+    FIREWALL_SSH,
+    SSH_ENABLED,
+    SSH_INSTALLED,
+    SSH_LOGINS,
+    SSH_PORTS,
+    SSH_SERVICE,
+)
+from guestfix.base.facts import Evidence, Finding
+from guestfix.detect.system.console import login_on, root_refused, tells_gettys
+from guestfix.detect.system.initsystem import Services
+from guestfix.formats.network.firewall import CLOSED
+from guestfix.walk.scene import Ground, Look, Scene, entry_place, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
@@ -16,9 +31,37 @@ def ground(scene: Scene) -> Ground:
     firewall = scene.facts.value(FIREWALL_SSH, "unknown")
     if firewall != "open":
         return unknown(f"the guest's firewall: SSH is {firewall}", *scene.facts.evidence(FIREWALL_SSH))
-    keys = scene.facts.value(USERS_WITH_KEY) or ()
-    who = f"{', '.join(keys[:3])} may log in with a key" if keys else "no account with a key is to be seen"
+    names = scene.facts.value(SSH_LOGINS) or ()
+    who = f"{', '.join(names[:3])} may log in" if names else "who may log in is not to be seen"
     return passes(f"the SSH server starts at boot; {who}", *seen)
 
 
-LOOK = Look("access", "an administrator can log in", ground, nothing)
+def check(scene: Scene) -> Iterable[Finding]:
+    """Find a firewall that shuts SSH out only as planned, and a serial port of the target that nobody logs in on."""
+    told = any(one.code == "GF-SSH-FIREWALL" for one in scene.findings)
+    if scene.facts.value(FIREWALL_SSH) == CLOSED and not told:
+        names = ", ".join(scene.facts.value(FIREWALL_ACTIVE) or ())
+        port = (scene.facts.value(SSH_PORTS) or [22])[0]
+        summary = f"with this plan the guest's firewall ({names}) does not let SSH in (TCP port {port})"
+        remedy = "allow SSH whatever the interface is called, or keep names with --policy network=dhcp-first"
+        seen = scene.facts.evidence(FIREWALL_SSH)
+        yield Finding("GF-SSH-FIREWALL", "warning", summary, seen, remedy, outcome="unknown")
+    yield from _console(scene)
+
+
+def _console(scene: Scene) -> Iterable[Finding]:
+    port, entry = scene.target.console.partition(",")[0], scene.facts.value(BOOT_DEFAULT)
+    if not port or entry is None or not tells_gettys(scene.guest):
+        return
+    found = login_on(scene.guest, Services(scene.guest), port, tuple(entry.args))
+    if found is None:
+        summary = f"nobody can log in on {port}, the serial port of {scene.target.id}"
+        remedy = f"enable serial-getty@{port}, or a getty for {port} in /etc/inittab, for a way in without the network"
+        yield Finding("GF-CONSOLE-NO-LOGIN", "info", summary, (entry_place(entry),), remedy)
+    elif (why := root_refused(scene.guest, port)) is not None:
+        summary = f"root may not log in on {port}, the serial port of {scene.target.id}"
+        places = (Evidence("/etc/securetty", 0, f"no {port}"), why)
+        yield Finding("GF-CONSOLE-NO-ROOT", "info", summary, places, f"add {port} to /etc/securetty")
+
+
+LOOK = Look("access", "an administrator can log in", ground, check)

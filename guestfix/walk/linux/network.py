@@ -8,17 +8,14 @@ from guestfix.base.catalog.facts.network import (
     NETWORK_CARRIER,
     NETWORK_ENABLED,
     NETWORK_MANAGER,
-    NETWORK_PREDICTABLE_NAMES,
     NETWORK_PRIMARY,
 )
 from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence, Finding
-from guestfix.detect.files import read_small
+from guestfix.detect.network.entrance import kept_name
 from guestfix.detect.network.managed import new_nic, refusals
-from guestfix.detect.network.state import PIN
 from guestfix.detect.system.initsystem import Services
-from guestfix.formats.network.nic import kernel_name
 from guestfix.walk import nicdriver
 from guestfix.walk.scene import Ground, Look, Scene, passes, unknown
 
@@ -39,7 +36,7 @@ def ground(scene: Scene) -> Ground:
         return unknown("whether the network is switched on at boot is not to be seen", *seen)
     if carrier.method == "dhcp" and (carrier.any_nic or not _bound(carrier)):
         return passes("a wired NIC asks DHCP for its address", *seen)
-    if carrier.method == "dhcp" and not carrier.bound_mac and (why := _kept_name(scene, carrier)):
+    if carrier.method == "dhcp" and not carrier.bound_mac and (why := kept_name(scene.guest, scene.facts, carrier)):
         return passes(f"the NIC called {carrier.name} asks DHCP for its address; {why.text}", *seen, why)
     if carrier.method == "dhcp":
         return unknown(f"a profile asks DHCP, for a NIC called {_name(carrier)} only", *seen)
@@ -53,7 +50,7 @@ def check(scene: Scene) -> Iterable[Finding]:
     yield from nicdriver.check(scene)
     device = new_nic(scene.facts, "", scene.target.nic)
     carrier = scene.facts.value(NETWORK_PRIMARY)
-    if carrier is None or not _kept_name(scene, carrier):
+    if carrier is None or not kept_name(scene.guest, scene.facts, carrier):
         for one in refusals(scene.guest, scene.facts, device):
             summary = f"NetworkManager may not manage a wired NIC that is new: {one.text[:200]}"
             yield Finding("GF-NETWORK-UNMANAGED", "warning", summary, (one.place,), outcome="unknown")
@@ -69,17 +66,6 @@ def _waits(scene: Scene) -> Iterable[Finding]:
         summary = f"the boot waits up to {seconds} s for a network that may not come up"
         place = Evidence(service.path, 0, unit)
         yield Finding("GF-NETWORK-WAITS", "info", summary, (place,), outcome="waits", seconds=seconds)
-
-
-def _kept_name(scene: Scene, nic: Nic) -> Evidence | None:
-    """Return what gives the target's NIC the name of this one: a rule of ours, or a kernel whose names are kept."""
-    for number, line in enumerate((read_small(scene.guest, PIN) or b"").split(b"\n"), 1):
-        if not line.startswith(b"#") and f'NAME="{nic.name}"'.encode() in line:
-            return Evidence(PIN, number, "a rule gives it that name")
-    if scene.facts.value(NETWORK_PREDICTABLE_NAMES, True) is False and kernel_name(nic.name):
-        seen = scene.facts.evidence(NETWORK_PREDICTABLE_NAMES)
-        return Evidence(seen[0].path if seen else "/etc/udev/rules.d", 0, "the kernel's own names stay")
-    return None
 
 
 def _bound(carrier: Nic) -> bool:

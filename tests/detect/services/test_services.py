@@ -265,8 +265,11 @@ KEY = "ssh-ed25519 AAAAC3Nza alice\n"
 @pytest.mark.parametrize(
     ("files", "with_key"),
     [
-        ({}, []),
+        ({}, None),
+        ({"home": None}, None),
+        ({"home/alice": None}, []),
         ({"home/alice/.ssh/authorized_keys": KEY}, ["alice"]),
+        ({"home/alice/.ssh/authorized_keys": f'no-pty,command="echo Please log in as bob" {KEY}'}, []),
         ({"home/alice/.ssh/authorized_keys": "# none\n\n"}, []),
         ({"home/bob/.ssh/authorized_keys": KEY, "root/.ssh/authorized_keys": KEY}, []),
         ({"home/alice": ("link", "/srv/alice"), "srv/alice/.ssh/authorized_keys2": KEY}, ["alice"]),

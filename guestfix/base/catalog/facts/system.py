@@ -61,7 +61,11 @@ SSH_ADDRESSES = texts("ssh.addresses", "addresses that sshd is bound to and that
 SSH_ENABLED = flag("ssh.enabled", "whether the SSH server starts at boot", _ACCESS)
 SSH_HOST_KEYS = texts("ssh.host_keys", "the SSH server's host keys", _ACCESS)
 SSH_INSTALLED = flag("ssh.installed", "whether there is an SSH server", _ACCESS)
+SSH_KEY_MAKER = text("ssh.key_maker", "what makes host keys at a start; empty for nothing, or where there are some",
+    _ACCESS)
+SSH_LOGINS = texts("ssh.logins", "accounts that the SSH server lets in, by key or password", _ACCESS)
 SSH_PORTS = numbers("ssh.ports", "the TCP ports that sshd listens on", _ACCESS)
+SSH_REFUSED = texts("ssh.refused", "accounts that it refuses, each with the reason", _ACCESS)
 SSH_SERVICE = record("ssh.service", ServiceState, "the SSH server's service and its state", _ACCESS)
 USERS_LOGIN = texts("users.login", "users besides root who can log in", _ACCESS)
 USERS_WITH_KEY = texts("users.with_key", "users with a public key for SSH", _ACCESS)

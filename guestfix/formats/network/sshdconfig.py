@@ -1,0 +1,46 @@
+"""sshd_config(5): the options that hold for everybody, and which ones Match blocks may change.
+
+A line is ``keyword value`` or ``keyword=value``, keywords in any case, values perhaps in double quotes; ``#`` opens a
+comment at a line's start. A Match block lasts to the next one or to the file's end. Of most options the first counts.
+"""
+
+from __future__ import annotations
+
+from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
+from guestfix.formats.shellvars import decode
+
+_LINE = regex(r"\s*(?P<keyword>[A-Za-z]\w{1,60})(?:\s*=\s*|\s+)(?P<value>\S.*?)\s*\Z")
+_WORD = regex(r'"([^"]*)"|(\S+)')
+MAX_LINES = 20_000
+
+
+@frozen
+class SshOption:
+    """One option: its keyword in lower case, its words, its 1-based line, and whether a Match block has it."""
+
+    keyword: str
+    words: tuple[str, ...]
+    line: int
+    matched: bool = False
+
+    @property
+    def value(self) -> str:
+        """The first word."""
+        return self.words[0] if self.words else ""
+
+
+def options(src: bytes) -> list[SshOption]:
+    """Return every option in order, Match lines left out."""
+    found, matched = [], False
+    for number, text in enumerate(decode(src).split("\n")[:MAX_LINES], 1):
+        line = _LINE.match(text.rstrip("\r"))
+        if line is None or text.lstrip().startswith("#"):
+            continue
+        keyword = line["keyword"].lower()
+        if keyword == "match":
+            matched = line["value"].strip().lower() != "all"
+            continue
+        words = tuple(one[0] or one[1] for one in _WORD.findall(line["value"]))
+        found.append(SshOption(keyword, words, number, matched))
+    return found
