@@ -22,6 +22,7 @@ __all__ = [
     "GuestfixError",
     "Options",
     "Plan",
+    "Session",
     "apply_plan",
     "dump_plan",
     "inspect_guest",
@@ -31,12 +32,14 @@ __all__ = [
     "open_guest",
     "open_writable",
     "revert",
+    "session",
 ]
 
 _HOMES = {
     "GuestfixError": "base.errors",
     "Options": "plan.planner",
     "Plan": "plan.model",
+    "Session": "stage.session",
     "apply_plan": "apply.apply",
     "dump_plan": "plan.model",
     "inspect_guest": "plan.planner",
@@ -46,6 +49,7 @@ _HOMES = {
     "open_guest": "backends",
     "open_writable": "backends",
     "revert": "apply.undo",
+    "session": "stage.session",
 }
 
 TYPE_CHECKING = False  # importing typing would be a good part of the time of a small program
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from guestfix.plan.model import Plan, dump_plan
     from guestfix.plan.planner import Options, inspect_guest, make_plan
     from guestfix.plan.reader import load_plan
+    from guestfix.stage.session import Session, session
 
 
 def __getattr__(name: str) -> object:

@@ -12,6 +12,10 @@ def main() -> int:
 
         sys.stdout.write(f"guestfix {__version__}\n")
         return 0
+    if sys.argv[1:2] in (["apply"], ["revert"]):
+        from guestfix.commands.signals import catch
+
+        catch()
     from guestfix.cli import run
 
     return run(sys.argv[1:])

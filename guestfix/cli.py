@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from guestfix.base.errors import ApplyError, GuestfixError, UsageError
+from guestfix.base.errors import ApplyError, GuestfixError, Stopped, UsageError
 from guestfix.base.events import Events
 
-EXIT_DONE, EXIT_CHANGES, EXIT_BLOCKED, EXIT_RESTORED, EXIT_BROKEN, EXIT_USAGE, EXIT_BUG = 0, 1, 2, 3, 4, 64, 70
+EXIT_DONE, EXIT_CHANGES, EXIT_BLOCKED, EXIT_RESTORED, EXIT_BROKEN, EXIT_STOPPED = range(6)
+EXIT_USAGE, EXIT_BUG = 64, 70
 
 COMMANDS: dict[str, str] = {
     "inspect": "show what is known about a guest, with the evidence",
@@ -40,6 +41,7 @@ EXITS = """exit status:
   2   blocked: a finding, the guest's state or an unusable input forbids it; nothing was written
   3   apply failed, and everything was put back as it was
   4   apply or revert failed half way; run revert once the cause is fixed
+  5   apply or revert was stopped by a signal, and everything is as it was before
   64  the command line can't be used as given
   70  a defect of guestfix itself
 """
@@ -51,6 +53,7 @@ OUTCOMES = {
     EXIT_BLOCKED: "blocked: nothing was written",
     EXIT_RESTORED: "failed: everything is as it was",
     EXIT_BROKEN: "failed half way: run revert once the cause is fixed",
+    EXIT_STOPPED: "stopped: everything is as it was",
     EXIT_USAGE: "the command line can't be used as given",
     EXIT_BUG: "a defect of guestfix",
     130: "interrupted",
@@ -161,6 +164,8 @@ def exit_code(error: GuestfixError) -> int:
     """Return the exit status for an error."""
     if isinstance(error, UsageError):
         return EXIT_USAGE
+    if isinstance(error, Stopped):
+        return EXIT_STOPPED
     if isinstance(error, ApplyError):
         return EXIT_RESTORED if error.restored else EXIT_BROKEN
     return EXIT_BLOCKED

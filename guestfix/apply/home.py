@@ -7,12 +7,14 @@ a killed run left can be cleared by the next one, with no time lost.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from guestfix.apply.journal import FILE, MARK, FolderTimes, Journal, dump_journal
-from guestfix.base.errors import GuestError
+from guestfix.apply.journal import FolderTimes, Journal, dump_journal
+from guestfix.base.errors import Blocked, GuestError
 from guestfix.base.guest import GuestFS, GuestWriter, Meta
+from guestfix.base.homes import FILE, MARK
 from guestfix.base.names import beside, home_of, home_problem, parents, split
 from guestfix.base.patterns import regex
 from guestfix.plan.labels import with_label
@@ -34,13 +36,24 @@ def make_folders(guest: GuestWriter, folders: list[str], mode: int = 0o755, at: 
 
 
 def write_journal(guest: GuestWriter, journal: Journal) -> None:
-    """Put the journal into the guest, whole, by one rename; then make the other folders that it names."""
+    """Put the journal into the guest, whole, by one rename; then make the other folders that it names.
+
+    Blocked where another journal came first, as from another host: the rename takes no folder's place that holds one.
+    """
     own = list(journal.own_folders)
     draft = _draft_name(guest, journal, own[0])
     with _said_of(draft, own[0]):
         make_folders(guest, own, 0o700, at=draft)
         guest.put(draft + journal.file[len(own[0]) :], [dump_journal(journal)], Meta(0o600))
-        guest.rename(draft, own[0])
+        try:
+            guest.rename(draft, own[0])
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            clear_drafts(guest)
+            what = "another guestfix began to change this guest at the same moment, so nothing was done"
+            remedy = "wait until it ends; guestfix status GUEST tells"
+            raise Blocked(what, where=own[0], remedy=remedy, code="GF-APPLY-RUNNING") from error
     make_folders(guest, [folder for folder in journal.made_folders if folder not in own])
 
 

@@ -15,6 +15,7 @@ import json
 from guestfix.base.digest import STATE
 from guestfix.base.errors import Blocked, GuestError, PlanError
 from guestfix.base.guest import GuestFS
+from guestfix.base.homes import FILE, MARK, journal_homes, numbered
 from guestfix.base.names import (
     beside,
     home_of,
@@ -29,7 +30,6 @@ from guestfix.base.record import asdict, frozen
 from guestfix.base.strict import Malformed, Node, parse
 
 SCHEMA = 1
-FILE, MARK = "journal.json", "applied"
 MAX_JOURNAL = 4 * 1024 * 1024
 MAX_VALUES = 400_000
 MAX_ALL = 64 * 1024 * 1024
@@ -38,9 +38,11 @@ MAX_ENTRIES = 10_000
 MAX_DIGITS = 150
 """Digits of a journal's number: far more than there will be journals, and few enough for a file's name."""
 INT64 = (-(1 << 63), (1 << 63) - 1)
+TOLD = ("pack", "pack_digest", "target")
+"""Members that journals of old do not have."""
+MAX_TOLD = 200
 KINDS = ("edit", "create", "delete", "link")
 _DIGEST = regex(r"[0-9a-f]{64}")
-_NUMBER = regex(r"[0-9]{4}|[1-9][0-9]{4,149}")
 _REMEDY = "if no guestfix of yours wrote it, move that folder away, then try again"
 
 
@@ -68,7 +70,7 @@ class FolderTimes:
 
 @frozen
 class Journal:
-    """What one apply did or was about to do."""
+    """What one apply did or was about to do; by which guestfix, with which rule pack, for which target."""
 
     home: str
     plan_digest: str
@@ -77,6 +79,9 @@ class Journal:
     folder_times: tuple[FolderTimes, ...]
     applied: bool = False
     guestfix: str = ""
+    pack: str = ""
+    pack_digest: str = ""
+    target: str = ""
 
     @property
     def file(self) -> str:
@@ -94,36 +99,13 @@ class Journal:
         return tuple(folder for folder in self.made_folders if self.file.startswith(folder + "/"))
 
 
-def _numbered(guest: GuestFS) -> list[str]:
-    """Return the names in the home of journals that are numbers, of whatever kind of file; one listing."""
-    home = home_of(guest)
-    found = guest.stat(home, follow=False)
-    names = guest.list(home) if found is not None and found.kind == "dir" else ()
-    return sorted((name for name in names if _NUMBER.fullmatch(name)), key=int)
-
-
-def journal_homes(guest: GuestFS) -> list[str]:
-    """Return the folders of all journals in the guest, oldest first: real folders that hold a journal's file."""
-    homes = [f"{home_of(guest)}/{name}" for name in _numbered(guest)]
-    return [home for home in homes if _is_folder(guest, home) and _there(guest, f"{home}/{FILE}")]
-
-
-def _is_folder(guest: GuestFS, path: str) -> bool:
-    found = guest.stat(path, follow=False)
-    return found is not None and found.kind == "dir"
-
-
-def _there(guest: GuestFS, path: str) -> bool:
-    return guest.stat(path, follow=False) is not None
-
-
 def next_home(guest: GuestFS) -> str:
     """Return the folder for a new journal, above all that are there. Raises Blocked where none can be kept."""
     problem = home_problem(guest)
     if problem is not None:
         where, what = problem
         raise Blocked(f"no journal can be kept in the guest: {what}", where=where, remedy="fix it, then apply again")
-    numbers = _numbered(guest)
+    numbers = numbered(guest)
     name = f"{int(numbers[-1]) + 1 if numbers else 1:04d}"
     if len(name) > MAX_DIGITS:
         where = f"{home_of(guest)}/{numbers[-1]}"
@@ -175,7 +157,7 @@ def read_journal(guest: GuestFS, home: str) -> Journal:
 
 def _journal(node: Node, home: str, applied: bool) -> Journal:
     needed = ("schema", "plan_digest", "entries", "made_folders", "folder_times", "guestfix")
-    data = node.members(needed)
+    data = node.members(needed, TOLD)
     if data["schema"].integer(*INT64) != SCHEMA:
         raise Malformed(f"it has schema {data['schema'].value}, this guestfix reads {SCHEMA}")
     entries = tuple(_entry(item) for item in data["entries"].items(MAX_ENTRIES))
@@ -186,7 +168,8 @@ def _journal(node: Node, home: str, applied: bool) -> Journal:
     made = tuple(_within(item, above) for item in data["made_folders"].items(MAX_ENTRIES * 10))
     times = tuple(_times(item, {"/", *above}) for item in data["folder_times"].items(MAX_ENTRIES * 10))
     digest = data["plan_digest"].text(64, _DIGEST)
-    return Journal(home, digest, entries, made, times, applied, data["guestfix"].text(100))
+    told = {name: data[name].text(MAX_TOLD) for name in TOLD if name in data}
+    return Journal(home, digest, entries, made, times, applied, data["guestfix"].text(100), **told)
 
 
 def _within(node: Node, above: set[str]) -> str:

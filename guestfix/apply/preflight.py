@@ -76,7 +76,8 @@ def _upward(folder: str) -> Iterable[str]:
 def _no_unfinished(guest: GuestFS) -> None:
     for journal in read_journals(guest):
         if not journal.applied:
-            raise Blocked("an earlier apply was interrupted", where=journal.home, remedy="run: guestfix revert GUEST")
+            what, code = "an earlier apply was interrupted", "GF-APPLY-UNFINISHED"
+            raise Blocked(what, where=journal.home, remedy="run: guestfix revert GUEST", code=code)
 
 
 def _names_are_free(guest: GuestFS, change: Change) -> None:

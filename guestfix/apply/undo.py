@@ -6,51 +6,77 @@ and what is half written by its size, mode and the lack of a second name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from guestfix.apply.home import clear_drafts, drop_empty_home, remove_journal, set_folder_times
 from guestfix.apply.journal import Journal, JournalEntry, read_journals
+from guestfix.backends.guestlock import alone
 from guestfix.base.digest import state_of
-from guestfix.base.errors import ApplyError, Blocked, GuestError
+from guestfix.base.errors import ApplyError, Blocked, GuestError, UsageError
 from guestfix.base.guest import GuestFS, GuestWriter
 from guestfix.base.names import backup_name
 from guestfix.base.record import frozen
+from guestfix.base.stopping import Late, held, telling
 from guestfix.plan.planner import Progress
 
 
 @frozen
 class Reverted:
-    """What revert did: the paths restored, and those whose later changes it set aside."""
+    """What revert did: the paths restored, and those whose later changes it set aside.
+
+    ``stopped`` tells who wished to stop it after it had begun, so that it was finished.
+    """
 
     restored: tuple[str, ...]
     journals: tuple[str, ...]
     kept_aside: dict[str, str]
+    stopped: str = ""
 
 
 def revert(guest: GuestWriter, *, force: bool = False, progress: Progress | None = None) -> Reverted:
-    """Undo every apply whose journal is in the guest, the newest first.
+    """Undo every apply whose journal is in the guest, a folder, the newest first.
 
     Afterwards every path has its bytes, mode, owner, times and extended attributes of before, every folder its
     times, and no journal is left. A path that somebody changed after apply is Blocked, with nothing done; with
     force that later content is kept beside it under a backup name. Blocked too where an original is missing,
-    or another file has the name of a staged one. Raises ApplyError where writing fails.
+    another file has the name of a staged one, or another guestfix changes the guest. Raises ApplyError where writing
+    fails, and UsageError for disk images (see :func:`guestfix.session`).
     """
-    journals = read_journals(guest)[::-1]
-    _refuse(guest, journals, force)
+    needs_no_saving(guest, "revert")
+    return take_back(guest, force=force, progress=progress)
+
+
+def take_back(guest: GuestWriter, *, force: bool = False, progress: Progress | None = None) -> Reverted:
+    """Do what :func:`revert` does, for disk images too: their changes last once they are saved.
+
+    A wish to stop is followed until the first write, with Stopped; from there on the end is as near as the begin, and
+    leaves less behind.
+    """
+    tell = telling(progress)
+    with alone(guest):
+        journals = read_journals(guest)[::-1]
+        _refuse(guest, journals, force)
+        tell("write", 0, len(journals))
+        late = Late(tell)
+        with held():
+            restored, aside = _restore(guest, journals, late)
+    done = tuple(one.home for one in journals[::-1])
+    return Reverted(tuple(dict.fromkeys(restored)), done, aside, late.by if journals else "")
+
+
+def _restore(guest: GuestWriter, journals: Sequence[Journal], tell: Progress) -> tuple[list[str], dict[str, str]]:
     restored: list[str] = []
     aside: dict[str, str] = {}
     where = ""
-    tell = progress or (lambda stage, done, total: None)
     try:
         for index, journal in enumerate(journals):
-            tell("write", index, len(journals))
             where = journal.home
             aside |= _set_aside(guest, [entry for entry in journal.entries if not _ours(guest, entry)])
             undo(guest, journal)
             restored += [entry.path for entry in journal.entries]
+            tell("write", index + 1, len(journals))
         drop_empty_home(guest)
         clear_drafts(guest)
-        tell("write", len(journals), len(journals))
     except (OSError, GuestError) as error:
         what = error.what if isinstance(error, GuestError) else (error.strerror or str(error))
         place = error.where if isinstance(error, GuestError) else str(error.filename or "")
@@ -60,7 +86,17 @@ def revert(guest: GuestWriter, *, force: bool = False, progress: Progress | None
             where=place or where,
             remedy="fix the cause, then run revert again: it resumes where it stopped",
         ) from error
-    return Reverted(tuple(dict.fromkeys(restored)), tuple(one.home for one in journals[::-1]), aside)
+    return restored, aside
+
+
+def needs_no_saving(guest: GuestFS, method: str) -> None:
+    """Raise UsageError for a guest whose changes are lost where nobody saves them."""
+    if getattr(guest, "needs_saving", False):
+        raise UsageError(
+            "what is changed on disk images is lost unless it is saved, which this function does not do",
+            where=guest.uri,
+            remedy=f"with guestfix.session(IMAGES) as session: session.{method}(...); session.save(...)",
+        )
 
 
 def _refuse(guest: GuestFS, journals: Iterable[Journal], force: bool) -> None:

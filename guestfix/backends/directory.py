@@ -30,6 +30,7 @@ from guestfix.backends.beneath import (
 )
 from guestfix.backends.damage import reader, reason_of, unreadable
 from guestfix.backends.disks.naming import fold
+from guestfix.backends.guestlock import GuestLock
 from guestfix.base.bounds import FOLDER_NAMES
 from guestfix.base.errors import GuestError, NotAGuest, NotFound, TooLarge, Unreadable
 from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat, kind_of
@@ -80,6 +81,7 @@ class DirectoryGuest:
         except OSError as error:
             what = "not a directory" if error.errno == errno.ENOTDIR else f"can't open the guest: {reason_of(error)}"
             raise NotAGuest(what, where=str(root), remedy=_PLACE) from error
+        self.lock = GuestLock(self.beneath, self.uri)
         self.root = os.readlink(by_descriptor(self.beneath.descriptor))
         self.case_insensitive = self._looks_like_windows()
         if self.case_insensitive:

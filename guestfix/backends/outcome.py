@@ -46,7 +46,10 @@ class Saved:
 class ImageWriter(ABC):
     """What a backend that writes images offers beyond GuestWriter."""
 
+    uri: str
     overlays: Overlays
+    needs_saving = True
+    """What is written to it is gone unless ``save`` is called."""
 
     @abstractmethod
     def check(self) -> tuple[Check, ...]:

@@ -35,9 +35,10 @@ class RunFolder:
         try:
             command = [sys.executable, "-I", "-S", os.path.abspath(keeper.__file__), self.path]
             null = subprocess.DEVNULL
-            self._keeper = subprocess.Popen(
-                command, stdin=null, stdout=null, stderr=null, cwd="/", start_new_session=True
-            )
+            with _blocked(DEAF):  # the keeper inherits that, so it is deaf from its first moment
+                self._keeper = subprocess.Popen(
+                    command, stdin=null, stdout=null, stderr=null, cwd="/", start_new_session=True
+                )
         except BaseException:
             self.close()
             raise
@@ -72,6 +73,16 @@ class RunFolder:
         if self._keeper is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._keeper.wait(_KEEPER_SECONDS)
+
+
+@contextlib.contextmanager
+def _blocked(signals: Sequence[signal.Signals]) -> Iterator[None]:
+    """Within the block, these signals wait for this thread."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _make() -> tuple[str, int]:
@@ -136,11 +147,20 @@ def making(folder: str, paths: Sequence[str]) -> Iterator[None]:
         os.unlink(place)
 
 
-def die_with_parent(end: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
-    """Return what a new process does first, so that it gets a signal when guestfix dies (prctl(2))."""
+DEAF = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What a service manager sends to all processes of a service at once, which guestfix alone is to follow."""
+
+
+def die_with_parent(end: signal.Signals = signal.SIGKILL, *, deaf: bool = False) -> Callable[[], None]:
+    """Return what a new process does first, so that it gets a signal when guestfix dies (prctl(2)).
+
+    ``deaf``: it ignores the signals that ask programs to end, unless it has handlers of its own for them.
+    """
     libc, parent = ctypes.CDLL(None), os.getpid()
 
     def ask() -> None:
+        for number in DEAF if deaf else ():
+            signal.signal(number, signal.SIG_IGN)
         libc.prctl(1, end)
         if os.getppid() != parent:  # it died before the kernel was asked
             raise ProcessLookupError

@@ -127,3 +127,18 @@ class ApplyError(GuestfixError):
     def __init__(self, what: str, *, restored: bool, where: str = "", remedy: str = "") -> None:
         super().__init__(what, where=where, remedy=remedy, code="" if restored else "GF-APPLY-HALF-DONE")
         self.restored = restored
+
+
+class Stopped(GuestfixError):
+    """The work was stopped from outside, and the guest and its images are as they were before.
+
+    ``by`` tells by whom: ``SIGTERM``, ``SIGINT``, ``SIGHUP``, ``cancel`` (another thread), ``timeout``, or ``callback``
+    where a progress callback raised; that exception is the cause.
+    """
+
+    CODE = "GF-RUN-STOPPED"
+
+    def __init__(self, state: str, *, by: str, where: str = "", because: BaseException | None = None) -> None:
+        reason = f" ({type(because).__name__}: {because})" if because is not None else ""
+        super().__init__(f"stopped by {by}{reason}; {state}", where=where, remedy="to do it after all, begin again")
+        self.by = by

@@ -5,12 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from guestfix.apply.apply import Receipt, apply_plan
-from guestfix.apply.preflight import preflight
-from guestfix.backends import open_writable
-from guestfix.backends.outcome import ImageWriter
+from guestfix.apply.apply import Receipt
 from guestfix.base.errors import GuestfixError
-from guestfix.base.guest import GuestWriter
 from guestfix.commands.channels import add_events
 from guestfix.commands.common import (
     add_choices,
@@ -18,19 +14,26 @@ from guestfix.commands.common import (
     add_pack,
     events_of,
     options_from,
-    pack_from,
     read_file,
+    session_of,
     write,
     write_json,
 )
-from guestfix.commands.images import images_from
-from guestfix.commands.outcome import Outcome, add_outcome, finish, outcome_out, render_outcome, untouched, using
+from guestfix.commands.outcome import (
+    add_outcome,
+    outcome_out,
+    render_outcome,
+    render_stopped,
+    saving,
+    stopped_out,
+)
 from guestfix.plan.model import Plan, plan_out
-from guestfix.plan.planner import make_plan
 from guestfix.plan.reader import MAX_PLAN, load_plan
 from guestfix.report.events import tell_plan
 from guestfix.report.json import error_out
 from guestfix.report.text import render_plan, render_receipt
+from guestfix.stage.outcome import Outcome
+from guestfix.stage.session import Session
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,20 +53,20 @@ def run(args: argparse.Namespace) -> int:
     """Apply and print what was done."""
     tell = events_of(args)
     tell("open", 0, 1)
-    guest = open_writable(args.guest, disks=args.disks, **images_from(args))
-    made = () if args.plan else ("read", "plan")
-    tell.expect("open", *made, "write", *(("check", "convert") if isinstance(guest, ImageWriter) else ()))
-    with using(args, guest):
-        return _run(args, guest)
+    with session_of(args) as session:
+        session.can_save(**saving(args))
+        made = () if args.plan else ("read", "plan")
+        tell.expect("open", *made, "write", *(("check", "convert") if session.is_image else ()))
+        return _run(args, session)
 
 
-def _run(args: argparse.Namespace, guest: GuestWriter) -> int:
-    plan = _plan(args, guest)
+def _run(args: argparse.Namespace, session: Session) -> int:
+    plan = _plan(args, session)
     tell_plan(events_of(args), plan)
     try:
-        with untouched(guest):
-            receipt = _apply(args, guest, plan)
-        outcome = finish(args, guest, receipt.journal is not None)
+        receipt = session.apply(plan, journal_copy=args.journal_copy)
+        image = receipt.journal is not None and session.is_image
+        outcome = session.save(**saving(args)) if image else None
     except GuestfixError as error:
         if args.format == "text":
             write(render_plan(plan, advice=False))
@@ -73,13 +76,18 @@ def _run(args: argparse.Namespace, guest: GuestWriter) -> int:
         write_json({**plan_out(plan), "applied": [], "backups": {}, "journal": None, "error": error_out(error)})
         return exit_code(error)
     if args.format == "json":
-        done = {"applied": list(receipt.applied), "backups": receipt.backups, "journal": receipt.journal}
-        write_json({**plan_out(plan), **done, **outcome_out(outcome)})
+        write_json({**plan_out(plan), **receipt_out(receipt), **stopped_out(receipt.stopped), **outcome_out(outcome)})
     else:
         write(render_plan(plan, advice=False) + render_receipt(receipt) + render_outcome(outcome))
         if receipt.journal is not None:
-            write(f"To undo it: {_undoing(args, outcome)}\n")
+            write(f"{render_stopped(receipt.stopped)}To undo it: {_undoing(args, outcome)}\n")
     return 0
+
+
+def receipt_out(receipt: Receipt) -> dict[str, object]:
+    """Return the JSON members of a receipt."""
+    copied = {"journal_copy": receipt.journal_copy} if receipt.journal_copy else {}
+    return {"applied": list(receipt.applied), "backups": receipt.backups, "journal": receipt.journal, **copied}
 
 
 def _undoing(args: argparse.Namespace, outcome: Outcome | None) -> str:
@@ -92,19 +100,7 @@ def _undoing(args: argparse.Namespace, outcome: Outcome | None) -> str:
     return command if outcome.saved.how == "committed" else f"delete what was written, or: {command}"
 
 
-def _plan(args: argparse.Namespace, guest: GuestWriter) -> Plan:
+def _plan(args: argparse.Namespace, session: Session) -> Plan:
     if args.plan:
         return load_plan(read_file(args.plan, "the plan", MAX_PLAN), args.plan)
-    return make_plan(guest, pack_from(args), args.target, options_from(args), events_of(args))
-
-
-def _apply(args: argparse.Namespace, guest: GuestWriter, plan: Plan) -> Receipt:
-    if args.journal_copy is None:
-        return apply_plan(guest, plan, events_of(args))
-    from guestfix.apply.copies import copy_journal, copy_originals
-
-    preflight(guest, plan)
-    copy_originals(guest, plan, args.journal_copy)
-    receipt = apply_plan(guest, plan, events_of(args))
-    copy_journal(guest, receipt.journal, args.journal_copy)
-    return receipt
+    return session.report(args.target, options_from(args))

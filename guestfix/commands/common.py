@@ -6,14 +6,18 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.events import SILENT, Events
 from guestfix.base.text import to_json, utf8
-from guestfix.commands.images import add_images
+from guestfix.commands.images import add_images, images_from
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import CONFIDENCES, Pack
 from guestfix.plan.planner import Options
+
+if TYPE_CHECKING:
+    from guestfix.stage.session import Session
 
 
 def add_guest(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +141,15 @@ def pack_from(args: argparse.Namespace) -> Pack:
     if others:
         raise GuestfixError(f"the pack {others[0]} was changed while its signature was checked", where=others[0])
     return pack
+
+
+def session_of(args: argparse.Namespace) -> Session:
+    """Return a session with the guest of these arguments, which nothing was opened of yet."""
+    from guestfix.stage.session import Session
+
+    pack = pack_from(args) if hasattr(args, "pack") and not getattr(args, "plan", None) else None
+    disks = getattr(args, "disks", None)
+    return Session(args.guest, disks=disks, pack=pack, progress=events_of(args), **images_from(args))
 
 
 def events_of(args: argparse.Namespace) -> Events:

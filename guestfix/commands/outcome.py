@@ -1,31 +1,14 @@
-"""What becomes of a changed disk image: arguments, the checks after writing, and what the user is told."""
+"""What becomes of a changed disk image: arguments, and what the user is told."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
-from guestfix.backends.damage import remedy_of
-from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, HalfWritten
-from guestfix.backends.outcome import Check, ImageWriter, Saved
-from guestfix.base.errors import ApplyError, GuestError, UsageError
-from guestfix.base.guest import GuestFS
-from guestfix.base.record import frozen
 from guestfix.base.text import clean
-from guestfix.commands.common import events_of
+from guestfix.stage.outcome import Outcome
 
 FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
-LENIENT = ("vfat",)
-"""Filesystems whose checker calls a dirty bit or a stale backup sector an error; that is told, not fatal."""
-
-
-@frozen
-class Outcome:
-    """Where the changed disks are, and what the filesystem checkers said of them."""
-
-    saved: Saved
-    checks: tuple[Check, ...]
 
 
 def add_outcome(parser: argparse.ArgumentParser) -> None:
@@ -41,64 +24,9 @@ def add_outcome(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def using(args: argparse.Namespace, guest: GuestFS) -> AbstractContextManager[object]:
-    """Check the arguments against the guest; return a context that closes an image however the work ends."""
-    image = isinstance(guest, ImageWriter)
-    if args.in_place and (args.output or args.image_format):
-        raise UsageError("--in-place goes with neither --output nor --image-format")
-    if not image and (args.output or args.image_format):
-        raise UsageError("--output and --image-format are for disk images; a folder is changed in place")
-    if isinstance(guest, ImageWriter):
-        try:
-            guest.can_save(in_place=args.in_place, output=args.output, fmt=args.image_format)
-        except BaseException:
-            guest.close()
-            raise
-        return guest.closing()
-    return nullcontext()
-
-
-@contextmanager
-def untouched(guest: GuestFS) -> Iterator[None]:
-    """Say of a failed write to an image what is true: its overlay goes, and the images are as they were."""
-    try:
-        yield
-    except ApplyError as error:
-        if not isinstance(guest, ImageWriter) or error.restored:
-            raise
-        what = f"{error.what}; the disk images are as they were, for nothing was written to them yet"
-        remedy = remedy_of(error.__cause__) or "fix the cause, then apply again"
-        raise ApplyError(what, restored=True, where=error.where, remedy=remedy) from error
-
-
-def finish(args: argparse.Namespace, guest: GuestFS, changed: bool) -> Outcome | None:
-    """Check the filesystems and make the changes last. None where there is no image, or nothing changed.
-
-    Raises ApplyError where a filesystem is not clean; the images are as they were then.
-    """
-    if not isinstance(guest, ImageWriter) or not changed:
-        return None
-    tell = events_of(args)
-    tell("check", 0, 1)
-    checks = guest.check()
-    tell("check", 1, 1)
-    if guest.overlays.full():
-        what = f"{NO_ROOM}; the images are as they were"
-        raise ApplyError(what, restored=True, where=guest.overlays.folder, remedy=MORE_ROOM)
-    bad = [one for one in checks if one.clean is False and one.filesystem not in LENIENT]
-    if bad:
-        raise ApplyError(
-            f"{bad[0].command} finds errors on {bad[0].device} after writing; the images are as they were",
-            restored=True,
-            where=bad[0].said.strip().rpartition("\n")[2],
-            remedy="check and repair the filesystem in a copy of the image, then apply again",
-        )
-    tell("convert", 0, 1)
-    try:
-        return Outcome(guest.save(in_place=args.in_place, output=args.output, fmt=args.image_format), checks)
-    except GuestError as error:
-        whole = not isinstance(error, HalfWritten)
-        raise ApplyError(error.what, restored=whole, where=error.where, remedy=error.remedy) from error
+def saving(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what Session.can_save and Session.save take of these arguments."""
+    return {"in_place": args.in_place, "output": args.output, "image_format": args.image_format}
 
 
 def outcome_out(outcome: Outcome | None) -> dict[str, object]:
@@ -110,6 +38,16 @@ def outcome_out(outcome: Outcome | None) -> dict[str, object]:
         for c in outcome.checks
     ]
     return {"image": {"how": outcome.saved.how, "files": list(outcome.saved.files), "checks": checks}}
+
+
+def stopped_out(by: str) -> dict[str, object]:
+    """Return the JSON member that tells that a wish to stop came too late; none where there was none."""
+    return {"stopped": {"by": by, "outcome": "finished"}} if by else {}
+
+
+def render_stopped(by: str) -> str:
+    """Return the same as text."""
+    return f"{by} came when too little was left to stop, so it was finished.\n" if by else ""
 
 
 _HOW = {

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from guestfix.apply.undo import revert
-from guestfix.backends import open_writable
-from guestfix.backends.outcome import ImageWriter
 from guestfix.base.errors import Blocked
-from guestfix.base.guest import GuestFS
 from guestfix.commands.channels import add_events
-from guestfix.commands.common import add_format, add_place, events_of, write, write_json
-from guestfix.commands.images import images_from
-from guestfix.commands.outcome import add_outcome, finish, outcome_out, render_outcome, using
-from guestfix.plan.planner import files_of
+from guestfix.commands.common import add_format, add_place, events_of, session_of, write, write_json
+from guestfix.commands.outcome import (
+    add_outcome,
+    outcome_out,
+    render_outcome,
+    render_stopped,
+    saving,
+    stopped_out,
+)
 from guestfix.report.text import render_reverted
 
 
@@ -28,34 +29,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_events(parser)
 
 
-def nothing_to_revert(guest: GuestFS) -> Blocked:
+def nothing_to_revert(uri: str) -> Blocked:
     """Return the error that says so."""
     what = "there is no journal in this guest, so nothing to revert"
-    return Blocked(what, where=guest.uri, code="GF-APPLY-NO-JOURNAL")
+    return Blocked(what, where=uri, code="GF-APPLY-NO-JOURNAL")
 
 
 def run(args: argparse.Namespace) -> int:
     """Revert and print what was restored."""
     tell = events_of(args)
     tell("open", 0, 1)
-    guest = open_writable(args.guest, **images_from(args))
-    tell.expect("open", "write", *(("check", "convert") if isinstance(guest, ImageWriter) else ()))
-    with using(args, guest):
-        done = revert(guest, force=args.force, progress=tell)
+    with session_of(args) as session:
+        session.can_save(**saving(args))
+        tell.expect("open", "write", *(("check", "convert") if session.is_image else ()))
+        done = session.revert(force=args.force)
         if not done.journals:
-            raise nothing_to_revert(guest)
-        outcome = finish(args, guest, changed=True)
-    files = files_of(guest)
+            raise nothing_to_revert(session.uri)
+        outcome = session.save(**saving(args)) if session.is_image else None
+        uri, files = session.uri, session.files
     if args.format == "json":
         write_json(
             {
-                "guest": {"uri": guest.uri, "files": files},
+                "guest": {"uri": uri, "files": files},
                 "restored": list(done.restored),
                 "journals": list(done.journals),
                 "kept_aside": done.kept_aside,
+                **stopped_out(done.stopped),
                 **outcome_out(outcome),
             }
         )
     else:
-        write(render_reverted(guest.uri, done, files) + render_outcome(outcome))
+        write(render_reverted(uri, done, files) + render_stopped(done.stopped) + render_outcome(outcome))
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.base.errors import GuestfixError, PackError
+from guestfix.base.errors import GuestfixError, PackError, Stopped
 from guestfix.base.text import to_json
 from guestfix.plan.model import SCHEMA, fact_out, finding_out
 from guestfix.plan.planner import Inspection
@@ -31,6 +31,8 @@ def error_out(error: GuestfixError) -> dict[str, object]:
         "where": error.where,
         "remedy": error.remedy,
     }
+    if isinstance(error, Stopped):
+        return {**document, "by": error.by}
     if isinstance(error, PackError):
         return {**document, "problems": [error_out(problem) for problem in error.problems]}
     return document

@@ -286,8 +286,8 @@ def test_a_defect_is_70_not_1(guestfix, guest, monkeypatch):
 def test_a_copy_of_the_journal_on_the_host(guestfix, guest, tmp_path):
     copy = tmp_path / "copy"
     assert guestfix("apply", guest, "--journal-copy", copy)[0] == 0
-    assert (copy / "originals/etc/fstab").read_text() == FSTAB
-    assert json.loads((copy / "journal.json").read_text())["entries"][0]["path"] == "/etc/fstab"
+    assert (copy / "0001/originals/etc/fstab").read_text() == FSTAB
+    assert json.loads((copy / "0001/journal.json").read_text())["entries"][0]["path"] == "/etc/fstab"
     (tmp_path / "file").write_text("")
     assert guestfix("revert", guest)[0] == 0
     status, _, err = guestfix("apply", guest, "--journal-copy", tmp_path / "file/x")

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from guestfix.apply.apply import apply_plan
-from guestfix.apply.journal import journal_homes
 from guestfix.apply.undo import revert
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.edit import Link
 from guestfix.base.errors import ApplyError, Blocked, PlanError
+from guestfix.base.homes import journal_homes
 from guestfix.cli import run
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import Plan

@@ -21,11 +21,15 @@ from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.runfolder import RunFolder, die_with_parent, making
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import DiskError
+from guestfix.base import stopping
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.record import mutable
 
 START_SECONDS, FILE_SECONDS = 20.0, 0.05
 """How long the start may take, and how much longer for each file of the images: some have thousands of extents."""
+
+LOOK_SECONDS = 0.2
+"""How often a program that runs for long is left to look whether somebody wishes to stop."""
 
 FULL = 1 << 20
 """Bytes of room below which a write to the overlays may have failed for want of it."""
@@ -102,6 +106,7 @@ class Overlays:
         files = sum(len(disk.image.files) for disk in self.disks)
         deadline = time.monotonic() + START_SECONDS + files * FILE_SECONDS
         while time.monotonic() < deadline:
+            stopping.check()
             if self._daemon is not None and self._daemon.poll() is not None:
                 break
             if kind == "nbd" and os.path.exists(self.socket):
@@ -170,18 +175,33 @@ def backing_of(image: OpenDisk) -> str:
 
 
 def _qemu_img(*args: str, host: HostFiles | None = None, also: Sequence[int] = ()) -> None:
+    """Run qemu-img in a session of its own, out of reach of the terminal's Ctrl-C. A wish to stop ends it."""
     program = find_program("qemu-img")
     if program is None:
         raise DiskError("qemu-img is missing", remedy="apt-get install qemu-utils")
     given = (*(host.descriptors() if host else ()), *also)
-    done = subprocess.run(
-        [program, *args], capture_output=True, stdin=subprocess.DEVNULL, check=False, pass_fds=given,
-        preexec_fn=die_with_parent(),
-    )  # fmt: skip
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("qemu-img: ")
-        said = said.rpartition("}': ")[2]
-        raise DiskError(f"qemu-img {args[0]}: {said}", remedy=_hint(said))
+    with subprocess.Popen(
+        [program, *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=given,
+        start_new_session=True, preexec_fn=die_with_parent(deaf=True),
+    ) as process:  # fmt: skip
+        said = _said_by(process)
+    if process.returncode:
+        what = said.decode("utf-8", "replace").strip().removeprefix("qemu-img: ").rpartition("}': ")[2]
+        raise DiskError(f"qemu-img {args[0]}: {what}", remedy=_hint(what))
+
+
+def _said_by(process: subprocess.Popen[bytes]) -> bytes:
+    """Wait for a program and return its errors. Raises Stopped, with the program ended, where that is wished."""
+    try:
+        while True:
+            stopping.check()
+            try:
+                return process.communicate(timeout=LOOK_SECONDS)[1]
+            except subprocess.TimeoutExpired:
+                continue
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _hint(said: str) -> str:
@@ -284,10 +304,10 @@ def _publish(disks: Sequence[Overlay], places: list[str], make: Callable[[Overla
             for part, place in zip(staged, places, strict=True):
                 _appear(part, place)
                 made.append(place)
-    except (OSError, DiskError) as error:
+    except BaseException as error:
         for place in made:
             os.unlink(place)
-        if isinstance(error, DiskError):
+        if not isinstance(error, OSError):
             raise
         said = error.strerror or str(error)
         raise DiskError(f"the overlay can't be kept: {said}", where=", ".join(places), remedy=_hint(said)) from error

@@ -19,8 +19,8 @@ from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, Overlays, ro
 from guestfix.backends.status import find_program
 from guestfix.backends.uml.console import cause_of
 from guestfix.backends.volumes.block import DiskError
-from guestfix.base import errors
-from guestfix.base.errors import GuestError
+from guestfix.base import errors, stopping
+from guestfix.base.errors import GuestError, Stopped
 from guestfix.base.guest import Meta
 from guestfix.base.record import names_of
 
@@ -28,8 +28,8 @@ MEMORY = 256
 """Megabytes that the machine has; it seldom uses half of it."""
 
 START_SECONDS, ANSWER_SECONDS = 60.0, 600.0
-LOOK_SECONDS = 2.0
-"""How often to look whether the machine is still there: what is left of it may hold its pipes open."""
+LOOK_SECONDS = 0.5
+"""How often to look whether the machine is still there (its rest may hold its pipes open) and still wanted."""
 MAX_LINE = 1500
 CONSOLE = 1 << 16
 """Bytes of the console's end that a cause of death is looked for in."""
@@ -99,6 +99,7 @@ class Session:
     def _line(self, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
         while b"\n" not in self._buffer:
+            self._follow_stop()
             left = deadline - time.monotonic()
             if not self._poll.poll(1000 * max(0.0, min(LOOK_SECONDS, left))):  # select(2) takes no descriptor from 1024
                 if self._process is not None and self._process.poll() is not None:
@@ -112,6 +113,14 @@ class Session:
             self._buffer += piece
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.strip(b"\r")
+
+    def _follow_stop(self) -> None:
+        """Raise Stopped, with the machine ended, where that is wished: its answer would come to another question."""
+        try:
+            stopping.check()
+        except Stopped:
+            self.kill()
+            raise
 
     def _broken(self, what: str) -> DiskError:
         said = ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.apply.apply import apply_plan
+from guestfix.apply.apply import carry_out
 from guestfix.backends import open_guest
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import Options, make_plan
@@ -65,7 +65,7 @@ def test_an_image_is_read_and_written(tmp_path: Path, maker, store: str, firmwar
     try:
         again = make_plan(guest, pack, "kvm-virtio", Options(("windows/*",)))
         assert {(one.path, one.after) for one in again.changes} == {(one.path, one.after) for one in plan.changes}
-        apply_plan(guest, again)
+        carry_out(guest, again)
         left = make_plan(guest, pack, "kvm-virtio", Options(("windows/*",)))
         assert left.changes == ()
         assert guest.stat(store) is not None

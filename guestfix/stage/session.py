@@ -1,0 +1,294 @@
+"""A session: one guest, opened once, reported on, changed and handed over; and closed however it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+
+from guestfix.apply.apply import Receipt, carry_out
+from guestfix.apply.undo import Reverted, take_back
+from guestfix.backends import open_guest, open_writable, split_uri
+from guestfix.backends.outcome import ImageWriter, Saved
+from guestfix.base.errors import GuestfixError, UsageError
+from guestfix.base.events import Event, Events
+from guestfix.base.guest import Disks, GuestFS, GuestWriter
+from guestfix.base.stopping import CANCEL, Stop, check, current, following, telling
+from guestfix.pack.cache import Place, load_pack
+from guestfix.pack.model import Pack
+from guestfix.plan.model import Plan
+from guestfix.plan.planner import Inspection, Options, files_of, inspect_guest, make_plan
+from guestfix.stage.outcome import Outcome, finish, untouched
+
+log = logging.getLogger("guestfix")
+log.addHandler(logging.NullHandler())
+
+_LEVELS = {"progress": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR}
+
+Told = Callable[[Event], None]
+"""What is called with each Event."""
+
+
+class Session:
+    """One guest from its report to what is handed over. Use it with ``with``; see :func:`session`."""
+
+    def __init__(
+        self,
+        guest: Place | Sequence[Place],
+        *,
+        disks: str | Disks | None = None,
+        root: str = "",
+        allow_backing: Sequence[str] = (),
+        image_types: Sequence[str] = (),
+        pack: Pack | Place | Sequence[Place] | None = None,
+        timeout: float | None = None,
+        progress: Told | Events | None = None,
+    ) -> None:
+        self._places = [os.fspath(one) for one in ([guest] if isinstance(guest, str | os.PathLike) else guest)]
+        if not self._places:
+            raise UsageError("a session needs a folder or at least one disk image")
+        self._root, self._allowed, self._types = root, tuple(allow_backing), tuple(image_types)
+        self._disks, self._pack, self._progress = disks, pack, progress
+        self._stop = Stop(timeout) if timeout is not None else current() or Stop()
+        self._reader: GuestFS | None = None
+        self._writer: GuestWriter | None = None
+        self._saved = False
+        self._closed = False
+        self._work = threading.Lock()
+
+    # its life
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every file, process and folder; what was not saved of disk images is gone. May be called twice.
+
+        Waits for the method that another thread is in.
+        """
+        with self._work:
+            self._closed = True
+            try:
+                self._let_go(self._writer)
+            finally:
+                reader, self._reader, self._writer = self._reader, None, None
+                self._let_go(reader)
+
+    def cancel(self) -> None:
+        """Ask whatever method is at work, and all later ones, to stop with Stopped. From any thread; returns at once.
+
+        An apply undoes what it wrote, or finishes where only its last mark is missing (``Receipt.stopped``).
+        """
+        log.info("%s: asked to stop", self._places[0])
+        self._stop.wish(CANCEL)
+
+    @contextmanager
+    def _working(self, *stages: str) -> Iterator[Events]:
+        if not self._work.acquire(blocking=False):
+            raise UsageError(
+                "another thread works with this session", remedy="one session for each thread; others may only cancel"
+            )
+        try:
+            if self._closed or self._saved:
+                what = "closed" if self._closed else "saved, and by that at its end"
+                raise UsageError(f"this session was {what}", remedy="begin a new one: guestfix.session")
+            with following(self._stop):
+                check()
+                yield self._events(*stages)
+        except GuestfixError as error:
+            log.error("%s: %s", self._places[0], error.said)
+            raise
+        finally:
+            self._work.release()
+
+    def _events(self, *stages: str) -> Events:
+        if isinstance(self._progress, Events):
+            return self._progress
+        sinks = [_logged, *([self._progress] if self._progress is not None else [])]
+        return Events(stages, sinks)
+
+    @staticmethod
+    def _let_go(guest: GuestFS | None) -> None:
+        close = getattr(guest, "close", None)
+        if close is not None:
+            close()
+
+    # opening
+
+    def _to_read(self) -> GuestFS:
+        if self._writer is not None:
+            return self._writer
+        if self._reader is None:
+            if split_uri(self._places[0])[0] == "dir":
+                return self._to_write()
+            self._reader = open_guest(
+                self._places,
+                disks=self._disks,
+                root=self._root,
+                allow_backing=self._allowed,
+                image_types=self._types,
+            )
+        return self._reader
+
+    def _to_write(self) -> GuestWriter:
+        if self._writer is None:
+            self._writer = open_writable(
+                self._places,
+                disks=self._disks,
+                root=self._root,
+                allow_backing=self._allowed,
+                image_types=self._types,
+            )
+        return self._writer
+
+    @property
+    def is_image(self) -> bool:
+        """True where the guest is in disk images, so that changes last only once they are saved. Opens the guest."""
+        return isinstance(self._to_write(), ImageWriter)
+
+    @property
+    def uri(self) -> str:
+        """The guest with the backend that reaches it, once it is opened: ``dir:/srv/guest``."""
+        guest = self._writer or self._reader
+        return guest.uri if guest is not None else ",".join(self._places)
+
+    @property
+    def files(self) -> list[dict[str, str]]:
+        """Every file of the host that was opened as a disk image or on behalf of one, and why; none for a folder."""
+        guest = self._writer or self._reader
+        return files_of(guest) if guest is not None else []
+
+    def the_pack(self) -> Pack:
+        """Return the session's rule pack, which is loaded when it is first needed. Raises as load_pack."""
+        if not isinstance(self._pack, Pack):
+            self._pack = load_pack(self._pack)
+        return self._pack
+
+    # the work
+
+    def inspect(self, target: str | None = None) -> Inspection:
+        """Return what is known about the guest. Nothing is written. Raises as :func:`guestfix.inspect_guest`."""
+        with self._working("open", "read") as events:
+            guest = self._to_read()
+            return inspect_guest(guest, self.the_pack(), target, telling(events))
+
+    def report(self, target: str | None = None, options: Options | None = None) -> Plan:
+        """Return the Plan for this guest as it is now, earlier applies of this session included. Nothing is written.
+
+        Raises as :func:`guestfix.make_plan`, and Stopped.
+        """
+        with self._working("open", "read", "plan") as events:
+            return make_plan(self._to_read(), self.the_pack(), target, options, telling(events))
+
+    def can_save(self, *, output: str = "", in_place: bool = False, image_format: str = "") -> None:
+        """Raise now, before any work, what :meth:`save` would raise for these names and permissions.
+
+        Images that are to be changed in place are locked from now on.
+        """
+        with self._working("open"):
+            guest = self._to_write()
+            _fits(isinstance(guest, ImageWriter), output, in_place, image_format)
+            if isinstance(guest, ImageWriter):
+                guest.can_save(in_place=in_place, output=output, fmt=image_format)
+
+    def apply(self, plan: Plan, *, journal_copy: str | None = None) -> Receipt:
+        """Carry the Plan out: in a folder at once, of disk images so that :meth:`save` makes it last.
+
+        ``journal_copy`` names a host folder that gets a copy of the originals and of the journal too. Raises Blocked
+        or PlanError before anything is written; Stopped and ApplyError (see there) where everything was put back.
+        """
+        with self._working("write") as events:
+            guest = self._to_write()
+            with self._dropping(guest), untouched(guest):
+                if journal_copy is None:
+                    return carry_out(guest, plan, events)
+                from guestfix.apply.copies import carry_out_with_copies
+
+                return carry_out_with_copies(guest, plan, journal_copy, events)
+
+    def revert(self, *, force: bool = False) -> Reverted:
+        """Undo every apply whose journal is in the guest, see :func:`guestfix.revert`; of images, :meth:`save` it."""
+        with self._working("write") as events:
+            guest = self._to_write()
+            with self._dropping(guest), untouched(guest):
+                return take_back(guest, force=force, progress=events)
+
+    @contextmanager
+    def _dropping(self, guest: GuestWriter) -> Iterator[None]:
+        """Drop the overlays of images after a failure: nobody can tell what is in them."""
+        try:
+            yield
+        except BaseException:
+            if isinstance(guest, ImageWriter):
+                self._writer = None
+                guest.close()
+            raise
+
+    def save(self, *, output: str = "", in_place: bool = False, image_format: str = "") -> Outcome:
+        """Check every filesystem of disk images and make the changes last; the session is at its end by that.
+
+        By default an overlay beside each image, or at ``output``; ``in_place`` writes into the images, ``image_format``
+        makes whole new ones. A folder was changed in place already. Raises UsageError for what does not go together,
+        ApplyError where a filesystem is not clean or nothing can be kept, and Stopped: the images are as they were.
+        """
+        with self._working("check", "convert") as events:
+            guest = self._to_write()
+            _fits(isinstance(guest, ImageWriter), output, in_place, image_format)
+            self._saved = True
+            if not isinstance(guest, ImageWriter):
+                return Outcome(Saved("folder", (guest.uri.removeprefix("dir:"),)), ())
+            return finish(guest, telling(events), in_place=in_place, output=output, fmt=image_format)
+
+
+def _fits(image: bool, output: str, in_place: bool, image_format: str) -> None:
+    if in_place and (output or image_format):
+        raise UsageError("--in-place goes with neither --output nor --image-format")
+    if not image and (output or image_format):
+        raise UsageError("--output and --image-format are for disk images; a folder is changed in place")
+
+
+def _logged(event: Event) -> None:
+    level = _LEVELS.get(event.type, logging.INFO)
+    if log.isEnabledFor(level):
+        log.log(level, "%s: %s", event.stage or event.type, event.message)
+
+
+def session(
+    guest: Place | Sequence[Place],
+    *,
+    disks: str | Disks | None = None,
+    root: str = "",
+    allow_backing: Sequence[str] = (),
+    image_types: Sequence[str] = (),
+    pack: Pack | Place | Sequence[Place] | None = None,
+    timeout: float | None = None,
+    progress: Told | Events | None = None,
+) -> Session:
+    """Return a session with a guest: a folder, or its disk images in order. Use it with ``with``.
+
+    ``disks``, ``root``, ``allow_backing`` and ``image_types`` are as for :func:`guestfix.open_guest`, ``pack`` is a
+    Pack or what :func:`guestfix.load_pack` takes. After ``timeout`` seconds whatever is at work stops as after
+    :meth:`Session.cancel`. ``progress`` is called with each Event, in the thread that works; what it raises stops the
+    work, with Stopped, whose cause it is. The same events go to the standard library's logger ``guestfix``.
+
+    The guest is opened when a method first needs it, and images are opened for writing by apply, revert and save. One
+    thread works with a session at a time; the one that opens images must live as long as it.
+    """
+    return Session(
+        guest,
+        disks=disks,
+        root=root,
+        allow_backing=allow_backing,
+        image_types=image_types,
+        pack=pack,
+        timeout=timeout,
+        progress=progress,
+    )
