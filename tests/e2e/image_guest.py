@@ -284,7 +284,7 @@ def _disks(paths: list[Path], plan: Layout, firmware: str) -> Disks:
             fields = (one.device, (), one.fstype, one.uuid, one.label, ident, part.get("name"), one.size)
             rows.append(Volume(*fields))
         found.append(Disk(device, size, "gpt" if firmware == "uefi" else "mbr", tuple(rows)))
-    return Disks(tuple(found), (*volumes, *plan.volumes))
+    return Disks(tuple(found), (*volumes, *plan.volumes), read=True)
 
 
 def _volume(path: Path, device: str, start: int, size: int) -> Volume:
