@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "show what is known about a guest, with the evidence",
     "report": "show what would change, why, and what stands in the way; writes nothing",
     "apply": "make the changes, keeping every original",
+    "verify": "start a throw-away copy of a guest in QEMU with the target's hardware, and watch it come up",
     "revert": "undo every apply, from the journal inside the guest",
     "compat": "show the compatibility table, ask it about a system, compare two tables",
     "list": "list all facts, findings, ops, rules, targets, policies or systems",
@@ -37,7 +38,8 @@ COMMANDS: dict[str, str] = {
 
 EXITS = """exit status:
   0   nothing to do, or done
-  1   report --detailed-exitcode: changes are planned; test: a case failed; compat diff: the tables differ
+  1   report --detailed-exitcode: changes are planned; test: a case failed; compat diff: the tables differ;
+      verify: it did not come up, or is not reachable
   2   blocked: a finding, the guest's state or an unusable input forbids it; nothing was written
   3   apply failed, and everything was put back as it was
   4   apply or revert failed half way; run revert once the cause is fixed
@@ -91,7 +93,7 @@ def usage() -> str:
     return (
         "usage: guestfix COMMAND [OPTIONS] ...\n\n"
         "Repair a guest operating system offline, so that it boots and is reachable on another platform.\n"
-        "The guest is never started and none of its programs are run.\n\n"
+        "The guest is not started and none of its programs are run, but by verify in a throw-away copy.\n\n"
         f"commands:\n{rows}\n\noptions:\n"
         "  --version  print the version\n  --help     print this, or a command's own help\n"
         f"  --machine-readable  print what this version can do, a feature a line, for programs\n\n{EXITS}"

@@ -25,7 +25,7 @@ LAYERS = (
     ("pack",),
     ("detect", "compat", "actions"),
     ("walk",),
-    ("plan",),
+    ("plan", "verify"),
     ("apply",),
     ("stage",),
     ("report", "cases"),

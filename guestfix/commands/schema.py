@@ -1,16 +1,16 @@
-"""``guestfix schema``: the JSON Schema of a kind of file that people write."""
+"""``guestfix schema``: the JSON Schema of a kind of file that people write, or of a document of ``verify``."""
 
 from __future__ import annotations
 
 import argparse
 
 from guestfix.commands.common import add_packs, pack_from, write_json
-from guestfix.report.schemas import SCHEMAS, schema
+from guestfix.report.schemas import DOCUMENTS, SCHEMAS, schema
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("name", choices=tuple(SCHEMAS), help="the kind of file")
+    parser.add_argument("name", choices=(*SCHEMAS, *DOCUMENTS), help="the kind of file or document")
     add_packs(parser)
 
 

@@ -24,6 +24,7 @@ from guestfix.pack.steps import STEP_KEYS
 from guestfix.pack.systemfacts import SYSTEM_FACTS
 from guestfix.pack.systems import KERNEL_KEYS, ROW_KEYS, SYSTEM_KEYS, VERDICTS
 from guestfix.pack.tables import LIMIT_KEYS
+from guestfix.report.verifyschema import verify_schema
 
 Schema = dict[str, Any]
 
@@ -199,7 +200,13 @@ SCHEMAS: dict[str, tuple[str, Callable[[Pack], Schema]]] = {
 """Every schema by name: the files that it is for, and what makes it from a pack."""
 
 
+DOCUMENTS: dict[str, tuple[str, Callable[[Pack], Schema]]] = {
+    "verify": ("What guestfix verify --format json prints", lambda pack: verify_schema()),
+}
+"""Every schema of a document that guestfix writes and that no file of a person's is, likewise."""
+
+
 def schema(name: str, pack: Pack) -> Schema:
-    """Return one of :data:`SCHEMAS` for files that go with this pack."""
-    title, make = SCHEMAS[name]
+    """Return one of :data:`SCHEMAS` for files that go with this pack, or of :data:`DOCUMENTS`."""
+    title, make = SCHEMAS[name] if name in SCHEMAS else DOCUMENTS[name]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **make(pack)}

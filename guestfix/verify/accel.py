@@ -1,0 +1,72 @@
+"""Whether KVM runs a guest here, found out by running one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from guestfix.backends.runfolder import RunFolder, die_with_parent
+
+PROBE_SECONDS = 1.0
+DONE = 33
+"""How isa-debug-exit ends QEMU where a guest writes 16 to it: 16 * 2 + 1."""
+
+_ROM = 0x10000
+_CODE = bytes.fromhex(
+    "fa31c08ed88ec0bf0010b90018fcf3ab"  # cli; page tables at 0x1000 to 0x3fff are zero
+    "66c706001003200000"  # PML4[0] = 0x2003
+    "66c706002003300000"  # PDPT[0] = 0x3003
+    "66c706003083000000"  # PD[0] = 0x83: the first 2 MiB, as they are
+    "66b8001000000f22d8"  # cr3 = 0x1000
+    "0f20e06683c8200f22e0"  # cr4 |= PAE
+    "66b9800000c00f32660d000100000f30"  # EFER |= LME
+    "b800f08ed8660f011690000f20c0660d010000800f22c0"  # lgdt [0x90]; cr0 |= PG | PE
+    "66ea6d000f000800"  # jump to 64-bit code, at 0xf006d
+    "b9400d0300ff042500800000e2f7"  # 200,000 times: count up in memory
+    "b010e6f4f4"  # out 0xf4, 16; hlt
+)
+_TABLE = bytes.fromhex("000000000000000000000000009a20000f0080000f00")
+"""A null and a 64-bit code segment at 0xf0080, and what lgdt takes at 0xf0090."""
+
+
+def rom() -> bytes:
+    """Return a 64 KiB boot ROM that enters 64-bit mode with paging, counts in memory, and ends QEMU.
+
+    Some nested machines run 16-bit code in KVM, and spin for ever as soon as a kernel switches modes.
+    """
+    image = bytearray(_ROM)
+    image[: len(_CODE)] = _CODE
+    image[0x80 : 0x80 + len(_TABLE)] = _TABLE
+    image[0xFFF0:0xFFF5] = bytes.fromhex("ea000000f0")  # the reset vector: jmp f000:0000
+    return bytes(image)
+
+
+def command(program: str, accelerator: str, place: str) -> list[str]:
+    """Return QEMU's command line that runs the ROM at ``place``."""
+    cpu = ["-cpu", "host"] if accelerator == "kvm" else []
+    words = [program, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc", "-accel", accelerator]
+    return [*words, *cpu, "-m", "2", "-bios", place, "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+
+
+def kvm(program: str, run: RunFolder) -> tuple[bool, str]:
+    """Tell whether KVM runs a guest here, and why not: /dev/kvm is no proof, for it may hang in a nested machine."""
+    if not os.path.exists("/dev/kvm"):
+        return False, "there is no /dev/kvm"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False, "no permission for /dev/kvm"
+    place = os.memfd_create("guestfix")
+    try:
+        os.write(place, rom())
+        process = subprocess.Popen(
+            command(program, "kvm", f"/dev/fd/{place}"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, pass_fds=[place], env=run.environment(), start_new_session=True,
+            preexec_fn=die_with_parent(),
+        )  # fmt: skip
+        try:
+            status = process.wait(PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return False, f"KVM did not run a few 64-bit instructions in {PROBE_SECONDS:.0f} s"
+    finally:
+        os.close(place)
+    return (True, "KVM runs a guest") if status == DONE else (False, f"QEMU can't use KVM here (status {status})")

@@ -1,0 +1,259 @@
+"""QEMU over throw-away overlays of a guest's disks: no other host file, no network outside, nothing that stays behind.
+
+It is run in QEMU's own sandbox; the guest's consoles and packets come through pipes, which hold no more than is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+import zlib
+from collections.abc import Sequence
+
+from guestfix.backends.disks.overlaydisk import Overlays, overlay_node
+from guestfix.backends.status import find_program
+from guestfix.base.errors import GuestfixError
+from guestfix.base.record import frozen
+from guestfix.verify.firmware import Uefi
+from guestfix.verify.hardware import Devices, device_words
+from guestfix.verify.wire import MAX_PACKET
+
+PROGRAM = "qemu-system-x86_64"
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+ANSWER_SECONDS = 10.0
+CHUNK = 65536
+COM2 = 0x2F8
+MAX_SCREEN = 64 << 20
+"""Bytes of a picture of the screen."""
+
+
+@frozen
+class Plan:
+    """How to start: devices, firmware (None: the BIOS), clock (``utc`` or ``localtime``), megabytes, processors."""
+
+    devices: Devices
+    uefi: Uefi | None
+    clock: str
+    accelerator: str
+    memory: int
+    processors: int = 1
+    ssh: bool = True
+
+
+def program() -> str:
+    """Return QEMU's path; GuestfixError where it is missing."""
+    found = find_program(PROGRAM)
+    if found is None:
+        raise GuestfixError(f"{PROGRAM} is missing, which starts a guest", remedy="apt-get install qemu-system-x86")
+    return found
+
+
+class Machine:
+    """A running QEMU. ``read`` returns what came since; close ends it, whatever state it is in."""
+
+    def __init__(self, overlays: Overlays, plan: Plan) -> None:
+        self.folder, self._run = overlays.folder, overlays.run
+        self.port = _free_port() if plan.ssh else 0
+        self._pipes = {name: os.pipe() for name in ("console", "screen", "wire")}
+        self._sercon = os.memfd_create("guestfix")
+        self._qmp: socket.socket | None = None
+        self._answers = b""
+        self.resets = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            os.write(self._sercon, struct.pack("<H", COM2))
+            for read, _ in self._pipes.values():
+                os.set_blocking(read, False)
+            self._start(overlays, plan)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, overlays: Overlays, plan: Plan) -> None:
+        writes = {name: write for name, (_, write) in self._pipes.items()}
+        command = [program(), *_words(self.folder, plan, writes, self._sercon, self.port)]
+        nodes = []
+        for index, disk in enumerate(overlays.disks):
+            node = {"node-name": f"d{index}", "discard": "unmap", **overlay_node(disk.file, disk.image.node)}
+            command += ["-blockdev", json.dumps(node)]
+            nodes.append(f"d{index}")
+        command += device_words(plan.devices, nodes)
+        given = (*overlays.host.descriptors(), *writes.values(), self._sercon)
+        with open(f"{self.folder}/qemu.log", "wb") as log:
+            self._process = self._run.start(command, log, end=signal.SIGKILL, pass_fds=given)
+        for write in writes.values():
+            os.close(write)
+        self._pipes = {name: (read, -1) for name, (read, _) in self._pipes.items()}
+        self._connect()
+
+    def _connect(self) -> None:
+        end = time.monotonic() + ANSWER_SECONDS
+        while self.running:
+            with contextlib.suppress(OSError):
+                found = socket.socket(socket.AF_UNIX)
+                found.connect(f"{self.folder}/qmp")
+                found.setblocking(False)
+                self._qmp = found
+                self.ask("qmp_capabilities")
+                return
+            if time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        raise GuestfixError(f"QEMU does not start here: {self.said() or 'no answer'}", remedy="see its message")
+
+    @property
+    def running(self) -> bool:
+        """Tell whether QEMU is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def said(self) -> str:
+        """Return the last line of what QEMU itself said."""
+        with open(f"{self.folder}/qemu.log", "rb") as log:
+            lines = log.read(20_000).decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].removeprefix(f"{PROGRAM}: ")[:300] if lines else ""
+
+    def read(self, seconds: float) -> dict[str, bytes]:
+        """Return what came through the pipes, by name, waiting at most this long."""
+        names = {read: name for name, (read, _) in self._pipes.items() if read >= 0}
+        ready, _, _ = select.select(list(names), [], [], seconds)
+        found: dict[str, bytes] = {}
+        for one in ready:
+            with contextlib.suppress(BlockingIOError):
+                found[names[one]] = os.read(one, CHUNK)
+            if found.get(names[one]) == b"":  # the other end is closed
+                os.close(one)
+                self._pipes[names[one]] = (-1, -1)
+        return found
+
+    # QMP
+
+    def ask(self, name: str, **arguments: object) -> object:
+        """Return what QEMU answers to a command of its protocol, None where it refuses or does not answer."""
+        if self._qmp is None:
+            return None
+        message = {"execute": name, "id": name, **({"arguments": arguments} if arguments else {})}
+        try:
+            self._qmp.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            return None
+        end = time.monotonic() + ANSWER_SECONDS
+        while (left := end - time.monotonic()) > 0 and self.running:
+            for row in self._rows(left):
+                if row.get("id") == name:
+                    return row.get("return")
+        return None
+
+    def _rows(self, seconds: float) -> list[dict[str, object]]:
+        assert self._qmp is not None
+        if not select.select([self._qmp], [], [], min(seconds, 0.5))[0]:
+            return []
+        try:
+            self._answers += self._qmp.recv(CHUNK)
+        except OSError:
+            return []
+        *lines, self._answers = self._answers.split(b"\n")
+        rows = [json.loads(line) for line in lines if line.strip()]
+        self.resets += sum(one.get("event") == "RESET" and bool(one["data"].get("guest")) for one in rows)
+        return rows
+
+    def transfers(self) -> int:
+        """Return how many requests the guest has made to its disks."""
+        rows = self.ask("query-blockstats")
+        stats = [one.get("stats", {}) for one in rows] if isinstance(rows, list) else []
+        return sum(one.get("rd_operations", 0) + one.get("wr_operations", 0) for one in stats)
+
+    def screen(self) -> bytes | None:
+        """Return what the screen shows as a PNG; None where QEMU gives no picture."""
+        place = f"{self.folder}/screen"
+        self.ask("screendump", filename=place)
+        try:
+            with open(place, "rb") as stream:
+                data = stream.read(MAX_SCREEN)
+            os.unlink(place)
+        except OSError:
+            return None
+        return _png(data)
+
+    def close(self) -> None:
+        """End QEMU and wait for it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._qmp is not None:
+            self._qmp.close()
+            self._qmp = None
+        for one in (*(number for pair in self._pipes.values() for number in pair), self._sercon):
+            if one >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(one)
+        self._pipes, self._sercon = {}, -1
+
+
+def _words(folder: str, plan: Plan, pipes: dict[str, int], sercon: int, port: int) -> list[str]:
+    """Return QEMU's arguments besides the disks."""
+    machine = "q35,graphics=on" + (",smm=on" if plan.uefi and plan.uefi.secure_boot else "")
+    words = ["-nodefaults", "-no-user-config", "-sandbox", SANDBOX, "-display", "none", "-name", "guestfix-verify"]
+    words += ["-machine", machine, "-accel", plan.accelerator, "-cpu", "host" if plan.accelerator == "kvm" else "max"]
+    words += ["-m", str(plan.memory), "-smp", str(plan.processors), "-rtc", f"base={plan.clock}", "-boot", "strict=on"]
+    words += ["-device", "VGA", "-action", "reboot=reset,shutdown=poweroff,panic=none"]
+    words += ["-chardev", f"file,id=console,path=/dev/fd/{pipes['console']}", "-serial", "chardev:console"]
+    if plan.uefi is None:  # what SeaBIOS and a loader write on the screen, on a second port
+        words += ["-chardev", f"file,id=screen,path=/dev/fd/{pipes['screen']}", "-serial", "chardev:screen"]
+        words += ["-fw_cfg", f"name=etc/sercon-port,file=/dev/fd/{sercon}"]
+    else:
+        own = f"{folder}/variables"
+        shutil.copyfile(plan.uefi.variables, own)
+        words += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_quoted(plan.uefi.code)}"]
+        words += ["-drive", f"if=pflash,unit=1,format=raw,file={_quoted(own)}"]
+        if plan.uefi.secure_boot:
+            words += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
+    forward = f",hostfwd=tcp:127.0.0.1:{port}-:22" if port else ""
+    words += ["-netdev", f"user,id=net,restrict=on{forward}", "-device", f"{plan.devices.nic},netdev=net,romfile="]
+    dump = f"filter-dump,id=dump,netdev=net,maxlen={MAX_PACKET},file=/dev/fd/{pipes['wire']}"
+    return [*words, "-object", dump, "-qmp", f"unix:{_quoted(folder)}/qmp,server=on,wait=off"]
+
+
+def _quoted(text: str) -> str:
+    return text.replace(",", ",,")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def banner(port: int, seconds: float = 3.0) -> str:
+    """Return the line by which an SSH server says what it is (RFC 4253, 4.2), empty where none answers."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), seconds) as found:
+        found.settimeout(seconds)
+        text = found.recv(255).decode("utf-8", "replace").partition("\n")[0].strip()
+        return text if text.startswith("SSH-") else ""
+    return ""
+
+
+def _png(data: bytes) -> bytes | None:
+    """Return a picture of QEMU's (PPM, P6) as PNG (ISO/IEC 15948)."""
+    head = data.split(maxsplit=4)
+    if len(head) < 5 or head[0] != b"P6" or head[3] != b"255":
+        return None
+    width, height = int(head[1]), int(head[2])
+    pixels = data[-width * height * 3 :]
+    rows = b"".join(b"\0" + pixels[at : at + width * 3] for at in range(0, len(pixels), width * 3))
+    parts: Sequence[tuple[bytes, bytes]] = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows, 6)),
+        (b"IEND", b""),
+    )
+    chunks = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

@@ -1,0 +1,150 @@
+"""How QEMU is called: the target's devices, no file but the guest's, nothing outside; and what it can't show."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+import pytest
+
+from guestfix.backends.runfolder import RunFolder
+from guestfix.base.errors import GuestfixError
+from guestfix.base.record import replace
+from guestfix.pack.cache import load_pack
+from guestfix.verify import accel, machine
+from guestfix.verify.firmware import Uefi, find_uefi
+from guestfix.verify.hardware import device_words, devices_of, firmware_of
+from guestfix.verify.run import Setting, start
+
+TARGETS = load_pack().targets
+QEMU = shutil.which("qemu-system-x86_64")
+needs_qemu = pytest.mark.skipif(not QEMU or not shutil.which("qemu-img"), reason="QEMU is not installed")
+
+
+def test_every_target_has_its_devices_or_says_why_not():
+    made, refused = {}, {}
+    for name, target in TARGETS.items():
+        try:
+            made[name] = devices_of(target, 1)
+        except GuestfixError as error:
+            refused[name] = error.what
+    assert set(refused) >= {"aws-xen", "azure"} and all("QEMU has no" in what for what in refused.values())
+    assert made["vmware"].nic == "vmxnet3" and made["vmware"].controller.startswith("pvscsi")
+    assert made["aws-nitro"].stand_ins and not made["kvm-virtio"].stand_ins
+
+
+def test_firmware_starts_from_the_first_disk_alone():
+    words = device_words(devices_of(TARGETS["kvm-scsi"], 2), ["d0", "d1"])
+    assert [one for one in words if "bootindex" in one] == ["scsi-hd,bus=bus.0,drive=d0,bootindex=1"]
+
+
+@pytest.mark.parametrize(("target", "guest", "firmware"), [
+    ("aws-nitro", "bios", "bios"), ("aws-nitro", "uefi", "uefi"), ("vmware", "", "bios"), ("aws-xen", "uefi", "bios"),
+])  # fmt: skip
+def test_the_guests_own_firmware_where_the_target_has_it(target, guest, firmware):
+    assert firmware_of(TARGETS[target], guest) == firmware
+
+
+def test_no_device_that_is_not_asked_for_and_no_network_outside(tmp_path):
+    plan = machine.Plan(devices_of(TARGETS["kvm-virtio"], 1), None, "utc", "tcg", 512)
+    words = machine._words(str(tmp_path), plan, {"console": 5, "screen": 6, "wire": 7}, 8, 1234)
+    text = " ".join(words)
+    assert words[:2] == ["-nodefaults", "-no-user-config"] and "spawn=deny" in text
+    assert "restrict=on,hostfwd=tcp:127.0.0.1:1234-:22" in text and "romfile=" in text
+    assert "base=localtime" in machine._words(
+        str(tmp_path), replace(plan, clock="localtime"), {"console": 5, "screen": 6, "wire": 7}, 8, 0
+    )
+
+
+def descriptor(folder: Path, name: str, features: list[str], *, machines: str = "pc-q35-*") -> None:
+    for one in ("code", "vars"):
+        (folder / f"{name}.{one}").write_bytes(b"x")
+    files = {"executable": {"filename": str(folder / f"{name}.code")},
+             "nvram-template": {"filename": str(folder / f"{name}.vars")}}  # fmt: skip
+    told = {"mapping": {"device": "flash", **files}, "features": features,
+            "targets": [{"architecture": "x86_64", "machines": [machines]}]}  # fmt: skip
+    (folder / f"{name}.json").write_text(json.dumps(told))
+
+
+def test_firmware_is_found_by_its_descriptor(tmp_path):
+    descriptor(tmp_path, "10-other", [], machines="microvm")
+    descriptor(tmp_path, "20-keys", ["secure-boot", "enrolled-keys", "requires-smm"])
+    descriptor(tmp_path, "30-setup", ["secure-boot"])
+    descriptor(tmp_path, "40-plain", ["acpi-s3"])
+    (tmp_path / "05-broken.json").write_text("{")
+    place = (str(tmp_path),)
+    assert find_uefi(secure_boot=True, folders=place).code.endswith("20-keys.code")
+    assert find_uefi(secure_boot=False, folders=place) == Uefi(
+        str(tmp_path / "40-plain.code"), str(tmp_path / "40-plain.vars"), False
+    )
+    with pytest.raises(GuestfixError, match="no UEFI firmware"):
+        find_uefi(secure_boot=True, folders=("/nowhere",))
+
+
+def test_a_picture_is_a_png():
+    made = machine._png(b"P6\n2 1\n255\n" + bytes([255, 0, 0, 0, 255, 0]))
+    assert made is not None and made.startswith(b"\x89PNG") and struct.unpack(">II", made[16:24]) == (2, 1)
+    at = made.index(b"IDAT")
+    length = struct.unpack(">I", made[at - 4 : at])[0]
+    assert zlib.decompress(made[at + 4 : at + 4 + length]) == bytes([0, 255, 0, 0, 0, 255, 0])
+    assert machine._png(b"no picture") is None
+
+
+@needs_qemu
+def test_the_probe_ends_qemu_by_itself_where_instructions_run():
+    """Emulation runs any instruction; so the ROM itself is right, whatever KVM does here."""
+    place = os.memfd_create("test")
+    os.write(place, accel.rom())
+    command = accel.command(str(QEMU), "tcg", f"/dev/fd/{place}")
+    done = subprocess.run(command, pass_fds=[place], timeout=60, capture_output=True, check=False)
+    os.close(place)
+    assert done.returncode == accel.DONE, done.stderr
+
+
+@needs_qemu
+def test_the_probe_of_kvm_ends_soon_and_leaves_nothing():
+    run = RunFolder()
+    works, why = accel.kvm(str(QEMU), run)
+    run.close()
+    assert isinstance(works, bool) and why
+
+
+@needs_qemu
+@pytest.mark.parametrize("fmt", ["raw", "qcow2"])
+def test_an_empty_disk_stops_at_the_firmware_and_stays_as_it_is(tmp_path, fmt):
+    disk = tmp_path / f"disk.{fmt}"
+    subprocess.run(["qemu-img", "create", "-q", "-f", fmt, str(disk), "10M"], check=True)
+    before, pictures, signs = disk.read_bytes(), [], []
+    seen = start(
+        [str(disk)], TARGETS["kvm-virtio"], Setting(memory=64), lambda *one: signs.append(one), pictures.append
+    )
+    assert seen.ending == "stopped" and seen.stop is not None and seen.stop.step == "firmware", seen.console
+    assert "SeaBIOS" in seen.console and disk.read_bytes() == before and signs == []
+    assert len(pictures) == 1 and pictures[0].startswith(b"\x89PNG")
+
+
+@needs_qemu
+def test_uefi_without_a_loader_stops_at_the_firmware(tmp_path):
+    try:
+        find_uefi(secure_boot=False)
+    except GuestfixError as error:
+        pytest.skip(error.what)
+    disk = tmp_path / "disk.raw"
+    disk.write_bytes(bytes(10 << 20))
+    seen = start([str(disk)], TARGETS["kvm-virtio"], Setting(firmware="uefi", memory=256))
+    assert seen.stop is not None and seen.stop.step == "firmware", seen.console
+
+
+@needs_qemu
+def test_a_guest_that_prints_for_ever_ends_at_the_bound(tmp_path):
+    """A boot sector that writes to the serial port without end: mov dx, 3f8h; mov al, 'x'; out dx, al; jmp."""
+    sector = bytes.fromhex("baf803b078eeebfb").ljust(510, b"\0") + b"\x55\xaa"
+    disk = tmp_path / "disk.raw"
+    disk.write_bytes(sector + bytes(1 << 20))
+    seen = start([str(disk)], TARGETS["kvm-virtio"], Setting(memory=64, patience=4.0, limit=8.0, ssh=False))
+    assert seen.stop is not None and seen.stop.step == "firmware" and seen.seconds < 60 and len(seen.console) < 700_000
