@@ -240,8 +240,9 @@ def pack(segment: Segment, stream: IO[bytes]) -> tuple[list[Splice], str]:
     image, members = segment.image, segment.members()
     archive = cpio.write(members, cpio.LATEST)
     last = image.segments[-1]
-    splices = extend(stream, image, archive)
-    if splices and _reads_back(stream, image, members, splices):
+    longer = extend(stream, image, archive)
+    splices = list(longer.splices)
+    if splices and (longer.proven or _reads_back(stream, image, members, splices)):
         return splices, f"the last archive ({_called(last.compression)}) continues from byte {splices[-1].offset}"
     if last.compression not in ("none", "lzma"):
         packed = compress(last.compression, archive)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 
 from guestfix.backends.disks.formats import (
     MAX_TABLE,
@@ -22,6 +21,7 @@ from guestfix.backends.disks.formats import (
 from guestfix.backends.disks.hostfiles import file_node
 from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
 from guestfix.base.bounds import CLUSTER_WINDOW
+from guestfix.base.inflate import ERRORS, inflater
 from guestfix.base.record import frozen, replace
 
 
@@ -218,6 +218,6 @@ def _unpack(block: Block, word: int, header: _Qcow2) -> bytes:
         except zstandard.ZstdError as error:
             raise DiskError(f"a compressed cluster is damaged: {error}") from error
     try:
-        return zlib.decompressobj(-12).decompress(raw, 1 << header.bits)
-    except zlib.error as error:
+        return inflater(-12).decompress(raw, 1 << header.bits)
+    except ERRORS as error:
         raise DiskError(f"a compressed cluster is damaged: {error}") from error

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 
 from guestfix.backends.disks.formats import (
     MAX_TABLE,
@@ -25,6 +24,7 @@ from guestfix.backends.disks.formats import (
 from guestfix.backends.disks.hostfiles import file_node
 from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
 from guestfix.base.bounds import IMAGE_EXTENTS
+from guestfix.base.inflate import ERRORS, inflater
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen, replace
 
@@ -314,6 +314,6 @@ def _inflate(block: Block, at: int, size: int, marked: bool) -> bytes:
     if length > 2 * size + 1024:
         raise DiskError("a compressed grain is larger than it can be")
     try:
-        return zlib.decompressobj().decompress(read_exact(block, at + skip, length, "a compressed grain"), size)
-    except zlib.error as error:
+        return inflater(15).decompress(read_exact(block, at + skip, length, "a compressed grain"), size)
+    except ERRORS as error:
         raise DiskError(f"a compressed grain is damaged: {error}") from error

@@ -172,7 +172,7 @@ def _merged(guest: GuestFS, paths: Iterable[str], found: Verdict) -> Image | Non
         if whole is not None:
             before = {name: replace(entry, segment=-1) for name, entry in whole.entries.items()}
             files = {**whole.files, **image.files}
-            image = Image(image.size, image.kind, image.segments, {**before, **image.entries}, files, image.problem)
+            image = replace(image, entries={**before, **image.entries}, files=files)
         whole = image
     return whole
 

@@ -9,13 +9,14 @@ holds; a chunk may be a view that only lasts until the next one is asked for. Al
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from guestfix.base.errors import Corrupt, TooLarge
+from guestfix.base.inflate import ERRORS, inflater
 from guestfix.formats.initramfs import lzo
+from guestfix.formats.initramfs.ending import Ending
 from guestfix.formats.initramfs.streams import Piece, Source
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ ZSTD_IN = ZSTD_OUT = 1 << 17
 """Bytes read, and unpacked, at once: what the processor's second cache holds."""
 
 LZ4_BLOCK = 8 * 1024 * 1024
+LZMA2_CHUNKS = 2 << 21
+"""What two chunks of LZMA2 hold at most."""
 
 
 def kind_of(start: bytes) -> str:
@@ -52,8 +55,10 @@ def kind_of(start: bytes) -> str:
     return next((kind for kind, magics in MAGICS.items() if start.startswith(magics)), "")
 
 
-def chunks(kind: str, src: Source) -> Iterator[Piece]:
-    """Yield what the segment at the source's offset holds."""
+def chunks(kind: str, src: Source, ending: Ending | None = None) -> Iterator[Piece]:
+    """Yield what the segment at the source's offset holds; ``ending`` then has what is needed to go on with it."""
+    if ending is not None and kind in _WITH_ENDING:
+        return _WITH_ENDING[kind](src, ending)
     return _ENGINES[kind](src)
 
 
@@ -71,16 +76,18 @@ def _ended(kind: str, src: Source) -> Corrupt:
     return Corrupt(f"the file ends inside a {kind} segment", offset=src.offset)
 
 
-def _gzip(src: Source) -> Iterator[bytes]:
-    engine = zlib.decompressobj(wbits=31)
+def _gzip(src: Source, ending: Ending | None = None) -> Iterator[bytes]:
+    engine = inflater(31)
     while not engine.eof:
         at = src.offset
+        if ending is not None:
+            ending.mark(at, engine)
         data = src.read(STEP)
         if not data:
             raise _ended("gzip", src)
         try:
             out = engine.decompress(data)
-        except zlib.error as error:
+        except ERRORS as error:
             raise Corrupt(f"damaged gzip data: {error}", offset=at) from error
         if out:
             yield out
@@ -110,10 +117,13 @@ def _bzip2(src: Source) -> Iterator[bytes]:
     return _bounded("bzip2", src, bz2.BZ2Decompressor())
 
 
-def _xz(src: Source) -> Iterator[bytes]:
+def _xz(src: Source, ending: Ending | None = None) -> Iterator[bytes]:
     import lzma
 
-    return _bounded("xz", src, lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY))
+    for piece in _bounded("xz", src, lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)):
+        if ending is not None:
+            ending.keep(piece, LZMA2_CHUNKS)
+        yield piece
 
 
 def _lzma(src: Source) -> Iterator[bytes]:
@@ -257,3 +267,5 @@ _ENGINES: dict[str, Callable[[Source], Iterator[Piece]]] = {
     "lz4": _lz4,
     "zstd": _zstd,
 }
+
+_WITH_ENDING: dict[str, Callable[[Source, Ending], Iterator[Piece]]] = {"gzip": _gzip, "xz": _xz}

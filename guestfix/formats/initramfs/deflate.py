@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from guestfix.base.inflate import ERRORS, inflater
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 
@@ -127,10 +128,10 @@ def _has_codes(head: bytes) -> bool:
 
 def _unpacked(rest: memoryview, window: bytes) -> bytes:
     """Return what a stream holds that ends with ``rest``; nothing for anything else."""
-    engine = zlib.decompressobj(-15, zdict=window)
+    engine = inflater(-15, window)
     try:
         data = engine.decompress(rest, MAX_BLOCKS)
-    except zlib.error:
+    except ERRORS:
         return b""
     # Taking bits away in front may leave a byte of zero bits at the end.
     return data if engine.eof and len(engine.unused_data) < 2 else b""
@@ -142,7 +143,7 @@ def _begins(before: _Decompress, packed: bytes, blocks: LastBlocks, size: int) -
     mark = b"a block of its own"
     try:
         data = engine.decompress(packed[: blocks.offset] + continued(blocks, packed[blocks.offset], mark))
-    except zlib.error:
+    except ERRORS:
         return False
     return len(data) == size + len(mark) and data.endswith(mark)
 

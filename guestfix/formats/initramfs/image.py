@@ -14,6 +14,7 @@ from guestfix.base.bounds import INITRAMFS, INITRAMFS_RATIO
 from guestfix.base.errors import Corrupt
 from guestfix.base.record import field, frozen, mutable
 from guestfix.formats.initramfs import cpio, decompress
+from guestfix.formats.initramfs.ending import Ending
 from guestfix.formats.initramfs.streams import Chunks, Flow, Source
 
 MAX_UNPACKED = INITRAMFS
@@ -66,7 +67,8 @@ class ArchiveEntry:
 class Image:
     """What was read of an image. ``kind`` is ``cpio``, a foreign kind, ``empty`` or ``unknown``.
 
-    With a ``problem`` the rest was not read; what comes before it is here all the same.
+    With a ``problem`` the rest was not read; what comes before it is here all the same. ``ending`` is the last
+    segment's, for whoever goes on with it.
     """
 
     size: int
@@ -75,6 +77,7 @@ class Image:
     entries: dict[str, ArchiveEntry] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     problem: Corrupt | None = None
+    ending: Ending | None = None
 
     @property
     def end(self) -> int:
@@ -159,6 +162,7 @@ class _Reader:
     def _plain(self, at: int) -> None:
         if at & 3:
             raise Corrupt("an uncompressed archive begins at an offset that 4 does not divide", offset=at)
+        self.image.ending = None
         count = self._archive(self.source)
         self.image.segments.append(Segment(at, self.source.offset, "none", self.source.offset - at, count))
 
@@ -168,7 +172,9 @@ class _Reader:
 
     def _packed(self, at: int, kind: str) -> bool:
         """Read a compressed segment; True where it holds something else than archives."""
-        flow = Chunks(decompress.chunks(kind, self.source), self._most() - self.unpacked, self.source)
+        self.image.ending = Ending()
+        pieces = decompress.chunks(kind, self.source, self.image.ending)
+        flow = Chunks(pieces, self._most() - self.unpacked, self.source)
         count = 0
         try:
             foreign = _foreign(flow.peek(_EXT2_AT + 2))

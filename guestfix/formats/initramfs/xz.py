@@ -5,12 +5,13 @@ Chunks say how much they hold, so they are found without unpacking; the index at
 
 from __future__ import annotations
 
+import io
 import struct
-import zlib
 from collections import deque
 from collections.abc import Iterator
 
 from guestfix.base.errors import Corrupt
+from guestfix.base.inflate import crc32
 from guestfix.base.record import frozen
 from guestfix.formats.initramfs.streams import Source
 
@@ -29,7 +30,8 @@ MAX_BLOCKS = 1 << 16
 class LastBlock:
     """A stream's last block: ``offset`` in the file, ``header`` bytes, where its last chunks are and what they hold.
 
-    ``before`` are the index's records for the blocks before it, each its bytes and what they hold.
+    ``before`` are the index's records for the blocks before it, each its bytes and what they hold; ``holds`` is how
+    much this one does, ``sum`` its CRC-32, where ``check`` says that there is one.
     """
 
     offset: int
@@ -37,6 +39,8 @@ class LastBlock:
     chunks: list[tuple[int, int]]
     before: list[tuple[int, int]]
     check: int
+    holds: int
+    sum: int
 
     @property
     def fresh_header(self) -> bytes:
@@ -44,7 +48,7 @@ class LastBlock:
         if not self.header[1] & 0xC0:
             return self.header
         head = bytes([2, 0, _LZMA2, 1, _props(self.header)]) + bytes(3)
-        return head + zlib.crc32(head).to_bytes(4, "little")
+        return head + crc32(head).to_bytes(4, "little")
 
 
 def last_block(src: Source) -> LastBlock | None:
@@ -58,7 +62,10 @@ def last_block(src: Source) -> LastBlock | None:
     if len(header) < 12 or header[1] & 3 or check not in _CHECKS or _props(header) < 0:
         return None
     chunks = deque(_chunks(src, offset + len(header)), 2)
-    return LastBlock(offset, header, list(chunks), records[:-1], check) if chunks else None
+    size, holds = records[-1]
+    behind = offset + -(-(size - _CHECKS[check]) // 4) * 4
+    total = int.from_bytes(src.again(behind, _CHECKS[check]), "little")
+    return LastBlock(offset, header, list(chunks), records[:-1], check, holds, total) if chunks else None
 
 
 def _props(header: bytes) -> int:
@@ -125,17 +132,51 @@ def continued(block: LastBlock, start: int, data: bytes, plain: int, check: int)
     """
     import lzma
 
-    # The smallest window that a block's header can ask for has 4096 bytes, the first in this order.
-    bits = _props(block.header)
-    window = min(_WINDOW, (2 | bits & 1) << bits // 2 + 11)
-    chunks = lzma.compress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": window}])
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": _window(block)}]
+    chunks = lzma.compress(data, lzma.FORMAT_RAW, filters=filters)
     kept = start - block.offset - len(block.header)
     size = len(block.fresh_header) + kept + len(chunks) + _CHECKS[block.check]
     sums = check.to_bytes(4, "little") if block.check else b""
     records = [*block.before, (size, plain)]
     index = b"\0" + b"".join(_written(number) for number in (len(records), *(n for one in records for n in one)))
     index += bytes(-len(index) % 4)
-    index += zlib.crc32(index).to_bytes(4, "little")
+    index += crc32(index).to_bytes(4, "little")
     flags = struct.pack("<IBB", len(index) // 4 - 1, 0, block.check)
-    footer = zlib.crc32(flags).to_bytes(4, "little") + flags + b"YZ"
+    footer = crc32(flags).to_bytes(4, "little") + flags + b"YZ"
     return chunks + bytes(-(size - _CHECKS[block.check]) % 4) + sums + index + footer
+
+
+def read_end(block: LastBlock, start: int, data: bytes, kept: int) -> bytes:
+    """Return what the chunks hold that :func:`continued` put at ``start``, read from the file's new end.
+
+    ``kept`` bytes of the block come before them. Raises Corrupt where the chunks, the index or the footer are damaged
+    or don't fit together. The CRC-32 of a whole block can't be told from its end.
+    """
+    import lzma
+
+    engine = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": _window(block)}])
+    try:
+        plain = engine.decompress(data)
+    except lzma.LZMAError as error:
+        raise Corrupt(f"damaged LZMA2 chunks: {error}", offset=start) from error
+    src = Source(io.BytesIO(data))
+    records, check = _index(src)
+    size = len(block.fresh_header) + start - block.offset - len(block.header) + len(data) - len(engine.unused_data)
+    wanted = [*block.before, (size + _CHECKS[check], kept + len(plain))]
+    if not engine.eof or check != block.check or records != wanted or not _sound(data):
+        raise Corrupt("the end of the xz stream does not fit its block", offset=start)
+    return plain
+
+
+def _sound(data: bytes) -> bool:
+    """Tell whether the CRC-32 of the index and of the footer are right at the end of a file."""
+    footer = data[-_ENDS:]
+    index = data[-_ENDS - (int.from_bytes(footer[4:8], "little") + 1) * 4 : -_ENDS]
+    sums = crc32(index[:-4]).to_bytes(4, "little") + crc32(footer[4:10]).to_bytes(4, "little")
+    return sums == index[-4:] + footer[:4]
+
+
+def _window(block: LastBlock) -> int:
+    """Return the window that new chunks take: the smallest that a header can ask for has 4096 bytes."""
+    bits = _props(block.header)
+    return min(_WINDOW, (2 | bits & 1) << bits // 2 + 11)

@@ -21,6 +21,7 @@ from guestfix.detect.initramfs.find import Boot
 from guestfix.formats.initramfs import cpio
 from guestfix.formats.initramfs import image as initramfs
 from guestfix.formats.initramfs.compress import compress
+from guestfix.formats.initramfs.extend import Extension
 from guestfix.pack.cache import load_pack
 from tests.build.facts import told
 from tests.build.initramfs import (
@@ -332,7 +333,8 @@ def test_padding_stays_at_the_end(tmp_path, kind):
 def test_what_does_not_read_back_is_not_believed(tmp_path, monkeypatch):
     """A segment that can't be made to continue gets an archive behind it."""
     old = compress("gzip", archive(inside(OLD)))
-    monkeypatch.setattr(initramfs_segment, "extend", lambda stream, image, more: [Splice(len(old) - 30, 30, more)])
+    wrong = Extension((Splice(len(old) - 30, 30, b"no archive"),))
+    monkeypatch.setattr(initramfs_segment, "extend", lambda stream, image, more: wrong)
     result = plan(guest(tmp_path, old))
     assert [one.compression for one in result.image.segments] == ["gzip", "gzip"] and result.data.startswith(old)
     assert result.diff.startswith(f"+ an archive (gzip) follows at byte {len(old)}\n")

@@ -11,12 +11,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from guestfix.base import inflate
 from guestfix.base.edit import apply_splices
 from guestfix.base.errors import Corrupt
-from guestfix.formats.initramfs import cpio, deflate, xz
+from guestfix.base.record import replace
+from guestfix.formats.initramfs import cpio, decompress, deflate, lzo, xz
+from guestfix.formats.initramfs import extend as extend_module
 from guestfix.formats.initramfs import image as initramfs
 from guestfix.formats.initramfs.compress import compress
-from guestfix.formats.initramfs.extend import extend
+from guestfix.formats.initramfs.compress import lz4_blocks as lz4_packed
+from guestfix.formats.initramfs.ending import crc_before
+from guestfix.formats.initramfs.extend import Extension, extend
 from guestfix.formats.initramfs.streams import Source
 from tests.build.initramfs_tools import need, run, unpack
 
@@ -41,7 +46,7 @@ def scan(data: bytes) -> initramfs.Image:
 
 
 def extended(data: bytes, archive: bytes = ADDED) -> bytes:
-    splices = extend(io.BytesIO(data), scan(data), archive)
+    splices = extend(io.BytesIO(data), scan(data), archive).splices
     assert splices
     return apply_splices(data, splices)
 
@@ -96,7 +101,7 @@ def test_zeros_behind_the_trailer_and_padding_behind_the_segment(kind, tail):
     """The trailer may lie in the last block but one; further back the segment is left as it is."""
     data = compress(kind, content(1, 400_000, tail)) + bytes(1000)
     if kind in ("gzip", "lzo", "zstd") and tail > 1 << 20:
-        assert extend(io.BytesIO(data), scan(data), ADDED) == []
+        assert extend(io.BytesIO(data), scan(data), ADDED).splices == ()
     else:
         assert goes_on(data, kind).endswith(bytes(1000))
 
@@ -110,26 +115,77 @@ def test_a_segment_behind_others(kind):
 @pytest.mark.parametrize("kind", ["bzip2", "lzma"])
 def test_others_are_left_as_they_are(kind):
     data = compress(kind, content(1, 5000))
-    assert extend(io.BytesIO(data), scan(data), ADDED) == []
+    assert extend(io.BytesIO(data), scan(data), ADDED).splices == ()
 
 
 def test_a_gzip_segment_whose_end_unpacks_to_too_much_is_left_as_it_is():
     data = compress("gzip", cpio.write([("zeros", 0o100644, bytes(20 << 20))]))
-    assert extend(io.BytesIO(data), scan(data), ADDED) == []
+    assert extend(io.BytesIO(data), scan(data), ADDED).splices == ()
 
 
 @pytest.mark.parametrize("kind", ["lz4", "lzo"])
 def test_a_segment_without_a_block_is_left_as_it_is(kind):
     data = compress(kind, b"")
     image = initramfs.Image(len(data), segments=[initramfs.Segment(0, len(data), kind, 0, 0)])
-    assert extend(io.BytesIO(data), image, ADDED) == []
+    assert extend(io.BytesIO(data), image, ADDED).splices == ()
 
 
 def test_xz_behind_another_filter_or_with_an_unknown_check_is_left_as_it_is():
     need("xz")
     for words in (["--x86", "--lzma2"], ["--check=crc64"], ["--check=sha256"]):
         data = run("xz", "--check=crc32", *words, data=content(1, 5000))
-        assert extend(io.BytesIO(data), scan(data), ADDED) == []
+        assert extend(io.BytesIO(data), scan(data), ADDED).splices == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_first_reading_left_only_saves_time(kind):
+    """An image that was put together, or read by something else, goes on alike."""
+    data = compress(kind, content(7, 900_000))
+    image = scan(data)
+    alone = replace(image, ending=None)
+    assert extend(io.BytesIO(data), alone, ADDED) == extend(io.BytesIO(data), image, ADDED)
+    assert extend(io.BytesIO(data), image, ADDED).proven is (kind != "zstd")
+
+
+@pytest.mark.parametrize("kind", ["gzip", "xz"])
+def test_little_is_inflated_again(kind, monkeypatch):
+    """The first reading knows the end of the stream: of 6 MB, the rest is read to write and to prove what is new."""
+    data = compress(kind, content(8, 6 << 20))
+    image, passed = scan(data), []
+    monkeypatch.setattr(decompress, "chunks", lambda *_: passed.append(1) or iter(()))
+    stream = Counted(data)
+    assert extend(stream, image, ADDED).proven
+    assert not passed and stream.count < (1 << 19 if kind == "gzip" else 1 << 18)
+
+
+class Counted(io.BytesIO):
+    count = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+@pytest.mark.parametrize("kind", ["gzip", "xz", "lz4", "lzo"])
+def test_an_end_that_does_not_read_back_is_not_used(kind, monkeypatch):
+    """Whatever was written wrong, a sum among it, shows when the end is read back."""
+    data = compress(kind, content(9, 300_000))
+    real = inflate.crc32
+    wrong = {
+        "gzip": (extend_module, "crc32", lambda data, before=0: real(data, before) ^ 1),
+        "xz": (xz, "_written", lambda value: bytes([value & 127])),
+        "lz4": (extend_module, "lz4_packed", lambda data: lz4_packed(data[:-1])),
+        "lzo": (lzo, "stored_blocks", lambda data, sums: b"\0\0\0\0"),
+    }
+    monkeypatch.setattr(*wrong[kind])
+    assert extend(io.BytesIO(data), scan(data), ADDED) == Extension()
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300), st.integers(0, 3 << 20))
+def test_the_sum_of_what_stands_before(first, last, zeros):
+    last += bytes(zeros)
+    assert crc_before(zlib.crc32(first + last), zlib.crc32(last), len(last)) == zlib.crc32(first)
 
 
 def test_a_window_descriptor_holds_what_it_has_to():
