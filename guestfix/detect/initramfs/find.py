@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import IO
 from weakref import WeakKeyDictionary
 
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_ENTRIES, BOOT_ESP, BOOT_FALLBACK
@@ -67,21 +69,52 @@ class Contents:
     hostonly: bool | None
 
 
-_scans: WeakKeyDictionary[object, dict[tuple[str, int, int], Image]] = WeakKeyDictionary()
+_Scans = dict[tuple[str, int, int], Image]
+_scans: WeakKeyDictionary[object, _Scans] = WeakKeyDictionary()
 
 
 def scan_image(guest: GuestFS, path: str) -> Image:
     """Return what the image at path holds; the same path of a guest is read once. Raises GuestError."""
-    found = guest.stat(path)
-    base = getattr(guest, "base", guest)
-    known = _scans.setdefault(base, {})
-    key = (path, found.size if found else -1, found.mtime_ns if found else -1)
+    known, key = _known(guest, path)
     if key not in known:
-        inside = sealed(guest, path)
-        start, size = inside.sections[".initrd"] if inside else (0, None)
+        start, size = _inside(guest, path)
         with guest.open(path) as stream:
-            known[key] = scan(stream, lambda name: _WANTED.match(name) is not None, start, size)
+            known[key] = scan(stream, _wanted, start, size)
     return known[key]
+
+
+def scan_ahead(guest: GuestFS, found: Iterable[Boot]) -> None:
+    """Read the images of several kernels at once, so that :func:`scan_image` has them."""
+    paths = dict.fromkeys(path for boot in found for path in boot.paths)
+    fresh = [path for path in paths if not unreadable(guest, path)]
+    if len(fresh) > 1:
+        from guestfix.detect.initramfs.ahead import each
+
+        todo = [(path, *_known(guest, path), *_inside(guest, path)) for path in fresh]
+        todo = [one for one in todo if one[2] not in one[1]]
+        each(todo, lambda one: guest.open(one[0]), _scan)
+
+
+def _scan(one: tuple[str, _Scans, tuple[str, int, int], int, int | None], stream: IO[bytes]) -> None:
+    _, known, key, start, size = one
+    known[key] = scan(stream, _wanted, start, size)
+
+
+def _known(guest: GuestFS, path: str) -> tuple[_Scans, tuple[str, int, int]]:
+    """Return what was read of this guest's images, and under which key this one is."""
+    found = guest.stat(path)
+    key = (path, found.size if found else -1, found.mtime_ns if found else -1)
+    return _scans.setdefault(getattr(guest, "base", guest), {}), key
+
+
+def _inside(guest: GuestFS, path: str) -> tuple[int, int | None]:
+    """Return where the image begins in its file, and its size where that is not the file's end."""
+    inside = sealed(guest, path)
+    return inside.sections[".initrd"] if inside else (0, None)
+
+
+def _wanted(name: str) -> bool:
+    return _WANTED.match(name) is not None
 
 
 def sealed(guest: GuestFS, path: str) -> Layout | None:

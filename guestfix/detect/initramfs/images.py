@@ -20,7 +20,7 @@ from guestfix.base.catalog.records.boot import BlockedModule
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
 from guestfix.detect.initramfs.check import VERDICTS, Verdict, judge
-from guestfix.detect.initramfs.find import boots
+from guestfix.detect.initramfs.find import boots, scan_ahead
 from guestfix.detect.initramfs.stored import Stored
 from guestfix.pack.model import Target
 
@@ -39,7 +39,9 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the initramfs.* facts, with a finding for everything that can't be judged or can't be fixed."""
     if facts.value(OS_FAMILY) != "linux":
         return []
-    verdicts = [judge(guest, facts, target, boot) for boot in boots(guest, facts)]
+    found = boots(guest, facts)
+    scan_ahead(guest, found)
+    verdicts = [judge(guest, facts, target, boot) for boot in found]
     _put(facts, verdicts)
     findings = [one for verdict in verdicts for one in _findings(verdict, facts, target)]
     if not verdicts:
