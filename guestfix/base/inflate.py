@@ -1,4 +1,8 @@
-"""One place that inflates: with zlib-ng where it is installed (about 1.8 times as fast), else with Python's zlib."""
+"""One place that inflates: with zlib-ng where it is installed, else with Python's zlib.
+
+zlib-ng reads the initramfs of a Debian 12 in 0.55 of zlib's time; isal takes 0.45 of it, but can't copy a decompressor
+(docs/decisions/065).
+"""
 
 from __future__ import annotations
 
