@@ -188,6 +188,7 @@ def calls() -> list[Call]:
         _ops("bootmenu.legacy_terminal", LEGACY, b"terminal serial\n"),
         _ops("bootmenu.legacy_timeout", LEGACY, b"title a\nkernel /a\n", b"title\nhiddenmenu\n", **menu),
         _ops("bootmenu.loader_timeout", b"default a\n", b"timeout 0\n", b"timeout menu-force\n", **menu),
+        _ops("crypttab.guard_missing", CRYPTTAB, old=["/dev/mapper/a", "/dev/mapper/c"], init="systemd"),
         _ops("crypttab.set_device", CRYPTTAB, table=TABLE, partuuids={"/dev/sdb1": "PARTUUID=1-2"}, types={}),
         _ops("dracut.add_drivers", b'add_drivers+=" a "\n', b"# only\n", modules=MODULES),
         _ops("dracut.keep_drivers", b'a=1\nomit_drivers+=" virtio_pci x "\n', modules=MODULES),

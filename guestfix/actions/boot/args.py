@@ -5,7 +5,7 @@ The places are the fact boot.sources; grub-mkconfig is never run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from guestfix.actions.boot.variables import rewrite_block, rewrite_variables, used_variables
@@ -139,25 +139,25 @@ def set_devices(bench: Workbench) -> None:
     root of the entry that boots it is a blocker where the target names disks otherwise.
     """
     facts = bench.facts
-    default = facts.value(BOOT_DEFAULT)
+    default, names = facts.value(BOOT_DEFAULT), _names(bench)
     change = bootargs.DeviceChange(
         facts.value(DISKS_UUID_BY_DEVICE, {}),
         facts.value(DISKS_PARTUUID_BY_DEVICE, {}),
         udev_links=facts.value(SYSTEM_INITRAMFS) == UDEV_LINKS,
         initrd=default is None or bool(default.initrd) or default.loader == "uki",
-        gone=_gone(bench),
-        is_old=_names(bench).is_old,
+        gone=names.is_gone,
+        is_old=names.is_old,
     )
-    before = {one.path: one.src for one in sources(bench) if one.form == "grubcfg"}
+    before = list(sources(bench))
     change_all(bench, change)
     _report_variables(bench, before, change)
-    _report_devices(bench, change, default)
+    _report_devices(bench, before, change, default)
     _report_image(bench, default)
 
 
-def _report_variables(bench: Workbench, before: Mapping[str, bytes], change: Change) -> None:
+def _report_variables(bench: Workbench, before: Iterable[Source], change: Change) -> None:
     """Tell which variables of a menu named devices; their entries are right only as they are evaluated."""
-    for path, src in before.items():
+    for path, src in ((one.path, one.src) for one in before if one.form == "grubcfg"):
         after = rewrite_variables(src, change)
         lines = zip(src.splitlines(), after.splitlines(), strict=False) if after is not src else ()
         for number, (old, new) in enumerate(lines, 1):
@@ -178,20 +178,10 @@ def _names(bench: Workbench) -> Known:
     return known(value(DISKS_UUID_BY_DEVICE, {}), value(DISKS_SPECS, []), *told, *names)
 
 
-def _gone(bench: Workbench) -> Callable[[str], bool]:
-    """Return a test for names, or a volume group's pattern, that no volume of the guest answers to."""
-    names = _names(bench)
-
-    def gone(name: str) -> bool:
-        if name.endswith("/*"):
-            above = [one for one in names.specs if devices.is_layered(one)]
-            return names.complete and bool(above) and not any(devices.matches(one, name) for one in above)
-        return bool(name) and names.is_gone(name)
-
-    return gone
-
-
-def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: MenuEntry | None) -> None:
+def _report_devices(
+    bench: Workbench, before: Sequence[Source], change: bootargs.DeviceChange, default: MenuEntry | None
+) -> None:
+    """Tell what was taken out and what could not be changed; ``before`` are the sources as they were."""
     for word in change.removed:
         bench.follow_up(f"{word} was removed from the kernel arguments: that swap volume did not come along")
     for word in change.stale:
@@ -199,7 +189,7 @@ def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: Me
             "GF-BOOT-STALE-VOLUME",
             "warning",
             f"{word} was removed from the kernel arguments: the boot would wait for a volume that did not come along",
-            *_places(bench, word),
+            *_places(before, word),
         )
     booted = default.args if default else ()
     for word in change.unresolved:
@@ -208,7 +198,7 @@ def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: Me
             "GF-BOOT-ROOT-UNRESOLVED" if vital else "GF-BOOT-DEVICE-UNRESOLVED",
             "blocker" if vital and not _same_name_on_target(bench, word) else "warning",
             f"the kernel argument {word} names a device, and its UUID isn't known",
-            *([Evidence(default.path, default.line, word)] if default and vital else _places(bench, word)),
+            *([Evidence(default.path, default.line, word)] if default and vital else _places(before, word)),
             remedy="describe the guest's disks with --disks, so that the volume's UUID is known",
         )
     for word in change.reported:
@@ -216,7 +206,7 @@ def _report_devices(bench: Workbench, change: bootargs.DeviceChange, default: Me
             "GF-BOOT-CRYPT-DEVICE",
             "warning",
             f"the kernel argument {word} names a device in a form that guestfix leaves alone",
-            *_places(bench, word),
+            *_places(before, word),
             remedy="write its UUID there yourself: cryptdevice=UUID=...:name",
         )
 
@@ -244,12 +234,10 @@ def _same_name_on_target(bench: Workbench, word: str) -> bool:
     return bool(bench.target.disk_prefix) and value.startswith(f"/dev/{bench.target.disk_prefix}")
 
 
-def _places(bench: Workbench, word: str) -> list[Evidence]:
+def _places(before: Iterable[Source], word: str) -> list[Evidence]:
     raw = shellvars.encode(word)
     return [
-        Evidence(one.path, one.src.count(b"\n", 0, one.src.find(raw)) + 1, word)
-        for one in sources(bench)
-        if raw in one.src
+        Evidence(one.path, one.src.count(b"\n", 0, one.src.find(raw)) + 1, word) for one in before if raw in one.src
     ][:5]
 
 

@@ -88,7 +88,7 @@ def build(guest: GuestFS, found: Verdict) -> Segment:
         if one.fixed and one.after is not None:
             segment.put(one.name, one.after)
         elif one.fixed:
-            segment.files[one.name] = (_LINK, b"/dev/null")
+            segment.files[one.name] = (_LINK, one.link.encode())
     return segment
 
 

@@ -40,7 +40,8 @@ _WANTED = regex(
     r"|conf/(?:modules|[^/]+\.conf|conf\.d/[^/]+)$"
     r"|etc/(?:cmdline|cmdline\.d/[^/]+|initrd-release|modules|modules-load\.d/[^/]+)$"
     r"|(?:usr/)?lib/(?:dracut/[^/]+\.txt|dracut/hostonly-[^/]+|initrd-release|modules-load\.d/[^/]+)$"
-    r"|etc/(?:crypttab|fstab[^/]*|mdadm\.conf|mdadm/mdadm\.conf|lvm/lvm[^/]*\.conf)$|cryptroot/crypttab$"
+    r"|etc/(?:crypttab|fstab[^/]*|mdadm\.conf|mdadm/mdadm\.conf|lvm/lvm[^/]*\.conf|lvm/devices/[^/]+\.devices)$|cryptroot/crypttab$"
+    r"|etc/udev/rules\.d/[^/]+\.rules$"
     r"|(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/finished/devexists-[^/]*\.sh$"
     r"|(?:init|linuxrc|config|buildconfig|VERSION|run_all\.sh|mkinitrd\.config|config/[^/]+)$"
 )

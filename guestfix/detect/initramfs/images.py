@@ -141,13 +141,15 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
 
 def _stored(verdict: Verdict, one: Stored, target: Target) -> Finding:
     main = verdict.boot.role == "default"
+    sure = one.fixed or one.gone or one.outcome != "stops"
     what = f"{verdict.path} has stored in {one.name}: {one.text or 'names of disks'}"
     return Finding(
         "GF-INITRAMFS-STORED" if one.fixed else "GF-INITRAMFS-STORED-UNKNOWN",
         "info" if one.fixed else "warning",
         f"{what}, which {target.id} does not have by that name",
         (Evidence(f"{verdict.path}:{one.name}", one.line, one.text),),
-        outcome="" if not main else one.outcome if one.fixed or one.outcome != "stops" else "unknown",
+        "attach the disk of that volume, or rebuild the image in the guest without it" if one.gone else "",
+        outcome="" if not main else one.outcome if sure else "unknown",
         seconds=one.seconds if main else 0,
     )
 

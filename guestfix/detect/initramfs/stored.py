@@ -2,7 +2,7 @@
 
 A copy inside the image counts at boot whatever the root's own file says. Sources: dracut.cmdline(7) (etc/cmdline.d),
 dracut's wait_for_dev (hooks/initqueue/finished/devexists-*.sh), initramfs-tools(7) (conf/conf.d/resume), crypttab(5),
-mdadm.conf(5), lvm.conf(5), systemd.unit(5) (a link to /dev/null takes a .wants/ dependency away).
+mdadm.conf(5), lvm.conf(5), lvmdevices(8), systemd.unit(5) (a link to /dev/null takes a .wants/ dependency away).
 """
 
 from __future__ import annotations
@@ -19,45 +19,56 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_OLD_NAMES,
     DISKS_PARTUUID_BY_DEVICE,
     DISKS_SPECS,
+    DISKS_TAGGED,
     DISKS_UUID_BY_DEVICE,
 )
-from guestfix.base.edit import Content, Edit
+from guestfix.base.edit import Content, Edit, Table
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Facts
 from guestfix.base.patterns import regex
-from guestfix.base.record import frozen
+from guestfix.base.record import frozen, replace
+from guestfix.detect.storage import given
 from guestfix.editors.boot.args import DEVICE_ARGUMENTS, DeviceChange
-from guestfix.editors.initramfs import resume
 from guestfix.editors.storage import crypttab, fstab
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces
 from guestfix.formats.boot.cmdline import ArgLine, Rewrite, name_of, value_of
 from guestfix.formats.initramfs.image import Image
-from guestfix.formats.storage import devices
-from guestfix.formats.storage.known import known
+from guestfix.formats.storage import devices, lvmdevices
+from guestfix.formats.storage.fstab import readable
+from guestfix.formats.storage.known import Known, known
 
 Outcome = Literal["", "waits", "stops"]
 
 RESUME_WAIT = 30
 """Seconds that scripts/local-premount/resume of initramfs-tools waits for the device; dracut waits no less."""
 
+DEVICE_WAIT = 90
+"""Seconds that systemd waits for a device that a line of crypttab names."""
+
 _ARGUMENTS = regex(r"etc/cmdline(?:\.d/[^/]+\.conf)?$")
-_RESUME = regex(r"conf/(?:initramfs\.conf|conf\.d/[^/]+)$")
+_RESUME = regex(r"conf/(?:initramfs\.conf|conf\.d/(?!cryptroot$)[^/]+)$")
 _CRYPTTAB = regex(r"(?:etc|cryptroot)/crypttab$")
+_CRYPTROOT = regex(r"conf/conf\.d/cryptroot$")
+_SOURCE = regex(rb"(?:^|,)source=([^,\s]+)")
+_DEVICES_FILE = regex(r"etc/lvm/devices/[^/]+\.devices$")
+_RULES = regex(r"etc/udev/rules\.d/[^/]+\.rules$")
 _FSTAB = regex(r"etc/fstab(?:\.sys|\.empty)?$")
 _MDADM = regex(r"etc/(?:mdadm/)?mdadm\.conf$")
 _LVM = regex(r"etc/lvm/lvm(?:local)?\.conf$")
 _WAITING = regex(r"(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/finished/devexists-[^/]*\.sh$")
 _UNIT = regex(r"(?:etc|(?:usr/)?lib|run)/systemd/system/[^/]+\.(?:wants|requires)/(?P<name>dev-[^/]+)\.device$")
+_ROOTS = ("/", "/sysroot", "/usr", "/sysroot/usr")
 _DEVICE = regex(rb"/dev/[^\s\"';&|)]+")
 _HEX = regex(r"\\x([0-9a-f]{2})")
 
 
 @frozen
 class Stored:
-    """A file of an image that names what the target has not. ``after`` is what it has to hold; None: a link to nothing.
+    """A file of an image that names what the target has not. ``after`` is what it has to hold, None for a ``link``.
 
-    ``text`` is the first line that changes. ``fixed`` is false where nothing tells what the name means.
+    ``text`` is the first line that changes. ``fixed`` is false where nothing tells what the name means, or where its
+    volume is ``gone`` and can't be done without.
     """
 
     name: str
@@ -67,41 +78,43 @@ class Stored:
     outcome: Outcome
     seconds: int = 0
     fixed: bool = True
+    gone: bool = False
+    link: str = "/dev/null"
 
 
 @frozen
 class _Disks:
-    """What is known of the guest's disks."""
+    """What is known of the guest's disks; ``names`` has their tables and the names of the old hardware."""
 
     known: bool
-    table: dict[str, str]
     partuuids: dict[str, str]
     types: dict[str, str]
-    specs: list[str]
-    complete: bool
-    doubtful: list[str]
-    old: list[str]
+    names: Known
+
+    @property
+    def table(self) -> Table:
+        """Each volume's ``UUID=`` by its names."""
+        return self.names.table
 
     def gone(self, name: str) -> bool:
         """Tell whether a name means nothing on the target: no volume that is known answers to it."""
-        if not self.known:
-            return False
-        unstable = devices.is_unstable(name) and devices.resolve(name, self.table) is None
-        return unstable or known(self.table, self.specs, True, self.complete, self.doubtful, self.old).is_gone(name)
+        old = self.names.is_old(name) and devices.resolve(name, self.table) is None
+        return self.known and (old or self.names.is_gone(name))
 
 
 def stored(facts: Facts, image: Image, args: Sequence[str], root: str) -> list[Stored]:
     """Return what an image has stored that does not hold on the target. ``root`` is what / is mounted from."""
-    disks = _Disks(
-        bool(facts.value(DISKS_KNOWN)),
-        dict(facts.value(DISKS_UUID_BY_DEVICE, {})),
-        dict(facts.value(DISKS_PARTUUID_BY_DEVICE, {})),
-        dict(facts.value(DISKS_FSTYPE_BY_SPEC, {})),
-        list(facts.value(DISKS_SPECS, [])),
-        bool(facts.value(DISKS_COMPLETE)),
-        list(facts.value(DISKS_DOUBTFUL, [])),
-        list(facts.value(DISKS_OLD_NAMES, [])),
+    value = facts.value
+    names = known(
+        value(DISKS_UUID_BY_DEVICE, {}),
+        value(DISKS_SPECS, []),
+        bool(value(DISKS_TAGGED)),
+        bool(value(DISKS_COMPLETE)),
+        value(DISKS_DOUBTFUL, []),
+        value(DISKS_OLD_NAMES, []),
     )
+    partuuids, types = dict(value(DISKS_PARTUUID_BY_DEVICE, {})), dict(value(DISKS_FSTYPE_BY_SPEC, {}))
+    disks = _Disks(bool(value(DISKS_KNOWN)), partuuids, types, names)
     found: list[Stored] = []
     for name, src in sorted(image.files.items()):
         for pattern, look in _LOOKS:
@@ -137,14 +150,14 @@ def _first_difference(before: bytes, after: bytes) -> tuple[int, str]:
 def _arguments(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """Dracut reads these before the loader's arguments, the last of which counts."""
     by_loader = {name_of(one) for one in args}
-    devices_of = DeviceChange(disks.table, disks.partuuids, gone=disks.gone)
+    devices_of = DeviceChange(disks.table, disks.partuuids, gone=disks.gone, is_old=disks.names.is_old)
     unknown: dict[str, None] = {}
 
     def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
         found = devices_of(texts, line)
         for at, text in enumerate(texts):
             key, value = name_of(text), value_of(text)
-            if at in found.replace or key not in DEVICE_ARGUMENTS or not devices.is_unstable(value):
+            if at in found.replace or key not in DEVICE_ARGUMENTS or not disks.names.is_old(value):
                 continue
             if disks.known and (key in by_loader or key != "root"):
                 found.replace[at] = None
@@ -153,40 +166,77 @@ def _arguments(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: 
         return found
 
     only = b"root=" in src and "root" not in by_loader
-    yield from _changed(
-        name, src, lambda: argplaces.rewrite(src, "cmdline", change), "stops" if only else "waits", RESUME_WAIT
-    )
+    for one in _changed(name, src, lambda: argplaces.rewrite(src, "cmdline", change), "waits", RESUME_WAIT):
+        yield replace(one, outcome="stops", seconds=0) if only or devices_of.stale else one
     for text in unknown:
         yield Stored(name, 1, text, src, "waits", RESUME_WAIT, fixed=False)
 
 
 def _resume(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
-    def edit() -> Content | Edit:
-        made = resume.set_resume(src, table=disks.table, specs=disks.specs, complete=disks.complete)
-        after = made.content if isinstance(made, Edit) else made
-        left = shellvars.get(after, "RESUME") if isinstance(after, bytes) else None
-        if isinstance(after, bytes) and left and disks.gone(left):
-            return shellvars.set_value(after, "RESUME", "none")
-        return made
-
-    told = False
-    for one in _changed(name, src, edit, "waits", RESUME_WAIT):
-        told = True
-        yield one
     value = shellvars.get(src, "RESUME") or ""
-    if not told and devices.is_unstable(value):
+    if not value or value in ("none", "auto"):
+        return
+    spec = devices.resolve(value, disks.table) if disks.names.is_old(value) else None
+    if spec or disks.gone(value):
+        after = shellvars.set_value(src, "RESUME", spec or "none")
+        yield from _changed(name, src, lambda: after, "waits", RESUME_WAIT)
+    elif disks.names.is_old(value):
         yield Stored(name, 1, f"RESUME={value}", src, "waits", RESUME_WAIT, fixed=False)
 
 
 def _crypttab(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
-    def edit() -> Content | Edit:
-        return crypttab.set_device(src, table=disks.table, partuuids=disks.partuuids, types=disks.types)
+    """A line whose device is gone costs a wait under systemd; initramfs-tools ends in a shell."""
 
-    yield from _changed(name, src, edit, "stops")
+    def edit() -> Content | Edit:
+        made = crypttab.set_device(src, table=disks.table, partuuids=disks.partuuids, types=disks.types)
+        after = made.content if isinstance(made, Edit) else made
+        return crypttab.without(after, disks.gone) if isinstance(after, bytes) else after
+
+    def lost() -> Content | Edit:
+        return crypttab.without(src, disks.gone)
+
+    systemd = not name.startswith("cryptroot/")
+    if systemd and edit() == lost():
+        yield from _changed(name, src, lost, "waits", DEVICE_WAIT)
+    else:
+        yield from _changed(name, src, edit, "stops")
+
+
+def _cryptroot(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+    """Debian 8 and before: a line of ``target=...,source=...`` for each volume, and a shell for one that is gone."""
+    after = []
+    for line in src.splitlines(keepends=True):
+        match = _SOURCE.search(line)
+        device = shellvars.decode(match[1]) if match else ""
+        spec = devices.resolve(device, disks.table) if match and disks.names.is_old(device) else None
+        if match and spec:
+            line = line[: match.start(1)] + shellvars.encode(devices.link_of(spec)) + line[match.end(1) :]
+        elif match and disks.gone(device):
+            line = b""
+        after.append(line)
+    yield from _changed(name, src, lambda: b"".join(after), "stops")
 
 
 def _fstab(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
-    yield from _changed(name, src, lambda: fstab.set_device(src, table=disks.table, types=disks.types), "stops")
+    """What systemd mounts in the initramfs; it does not go on without one that is not there."""
+
+    def edit() -> Content | Edit:
+        made = fstab.set_device(src, table=disks.table, types=disks.types, old=disks.names.old)
+        after = made.content if isinstance(made, Edit) else made
+        return fstab.without(after, disks.gone, _ROOTS) if isinstance(after, bytes) else after
+
+    yield from _changed(name, src, edit, "stops")
+    for entry in readable(src):
+        if entry.place in _ROOTS and entry.place != "/" and fstab.names_device(entry) and disks.gone(entry.spec):
+            yield Stored(name, entry.number, entry.text, src, "stops", fixed=False, gone=True)
+
+
+def _devices_file(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+    """The disks that lvm may use, by their own numbers; without the file it uses them all."""
+    line = lvmdevices.first_old(src)
+    if line is not None:
+        logical = devices.is_layered(root) and not root.startswith("/dev/md")
+        yield Stored(name, line.number, line.text, None, "stops" if logical else "", link="guestfix-uses-all-disks")
 
 
 def _mdadm(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
@@ -208,7 +258,7 @@ def _waiting(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: st
     after, unknown = src, False
     for raw in dict.fromkeys(_DEVICE.findall(src)):
         device = shellvars.decode(raw)
-        spec = devices.resolve(device, disks.table) if devices.is_unstable(device) else None
+        spec = devices.resolve(device, disks.table) if disks.names.is_old(device) else None
         if spec:
             tag, _, identity = spec.partition("=")
             after = re.sub(
@@ -218,10 +268,20 @@ def _waiting(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: st
             after = b":\n"
             break
         else:
-            unknown = unknown or devices.is_unstable(device)
+            unknown = unknown or disks.names.is_old(device)
     yield from _changed(name, src, lambda: after, "stops")
     if unknown and after == src:
         yield Stored(name, *_line_of(src, b"/dev/"), src, "stops", fixed=False)
+
+
+def _rules(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+    """A link that a rule gives by what only the old disk has, where an argument goes by that link."""
+    values = [value_of(one) for one in args if name_of(one) in DEVICE_ARGUMENTS]
+    wanted = [one for one in values if one.startswith("/dev/") and not devices.tag(one) and not devices.is_layered(one)]
+    wanted = [one for one in wanted if not devices.is_unstable(one) and devices.normal(one) not in disks.table]
+    for link in given.links_in(name, src) if wanted else ():
+        if any(devices.matches(one, link.pattern) for one in wanted):
+            yield Stored(name, link.place.line, link.place.text, src, "stops", fixed=False)
 
 
 def _line_of(src: bytes, mark: bytes) -> tuple[int, str]:
@@ -239,9 +299,9 @@ def _units(image: Image, disks: _Disks) -> Iterator[Stored]:
         if match is None or entry.target == "/dev/null":
             continue
         device = "/" + _HEX.sub(lambda one: chr(int(one[1], 16)), match["name"].replace("-", "/"))
-        if disks.gone(device) or (devices.is_unstable(device) and disks.known):
+        if disks.gone(device) or (disks.names.is_old(device) and disks.known):
             yield Stored(name, 0, device, None, "stops")
-        elif devices.is_unstable(device):
+        elif disks.names.is_old(device):
             yield Stored(name, 0, device, b"", "stops", fixed=False)
 
 
@@ -249,6 +309,9 @@ _LOOKS: tuple[tuple[re.Pattern[str], Look], ...] = (
     (_ARGUMENTS, _arguments),
     (_RESUME, _resume),
     (_CRYPTTAB, _crypttab),
+    (_CRYPTROOT, _cryptroot),
+    (_DEVICES_FILE, _devices_file),
+    (_RULES, _rules),
     (_FSTAB, _fstab),
     (_MDADM, _mdadm),
     (_LVM, _lvm),

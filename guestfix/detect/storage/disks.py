@@ -56,20 +56,21 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     volumes = [one for one in (disks or Disks()).all_volumes()[:_MAX_VOLUMES] if not one.lost]
     twice = _shared_uuids(volumes)
     specs = {volume.device: _spec_of(volume, twice) for volume in volumes}
+    whole = disks is not None and all(map(_is_described, volumes)), disks is not None and _is_complete(disks)
     table = {name: spec for volume in volumes if (spec := specs[volume.device]) for name in _names(volume)}
     table |= {name: specs[device] for name, device in _other_names(disks or Disks()) if specs.get(device)}
     more = Used(table, {})
     if facts.value(OS_FAMILY) == "linux":
         every = {spec for one in volumes for spec in _answers(one)}
-        more = names_in_use(guest, disks or Disks(), volumes, specs, table, every)
+        more = names_in_use(guest, disks or Disks(), volumes, specs, table, every, whole)
     table = dict(more.table)
     facts.put(DISKS_UUID_BY_DEVICE, table)
     facts.put(DISKS_PARTUUID_BY_DEVICE, {**_partuuids(volumes), **more.partuuids})
     facts.put(DISKS_FSTYPE_BY_SPEC, {specs[v.device]: v.fstype for v in volumes if specs[v.device] and v.fstype})
     every = {spec for volume in volumes for spec in _answers(volume)} | set(table) | more.answering
     facts.put(DISKS_SPECS, sorted(every))
-    facts.put(DISKS_TAGGED, disks is not None and all(map(_is_described, volumes)))
-    facts.put(DISKS_COMPLETE, disks is not None and _is_complete(disks))
+    facts.put(DISKS_TAGGED, whole[0])
+    facts.put(DISKS_COMPLETE, whole[1])
     facts.put(DISKS_DOUBTFUL, sorted(more.doubtful))
     facts.put(DISKS_UNCLAIMED, sorted(more.unclaimed))
     facts.put(DISKS_OLD_NAMES, sorted(set(more.old)))

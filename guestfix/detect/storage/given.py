@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BINDINGS = ("/etc/multipath/bindings", "/var/lib/multipath/bindings", "/etc/multipath.bindings")
 CONFS = ("/etc/multipath.conf",)
 UDEV = "/etc/udev/rules.d"
+CRYPTTAB = "/etc/crypttab"
 MOST_FILES, MOST_NAMES = 256, 512
 
 _DISK_KEYS = (
@@ -53,12 +54,17 @@ class Link:
 
 @frozen
 class Mapping:
-    """A line of crypttab(5): the mapping's name and what it is on; ``random``: with a new key at each boot."""
+    """A line of crypttab(5): the mapping's name, what it is on, its key ("": asked for), its options, its line.
+
+    ``random``: with a new key at each boot.
+    """
 
     name: str
     source: str
+    key: str
     random: bool
     options: tuple[str, ...]
+    line: int
 
 
 def multipath_aliases(guest: GuestFS) -> dict[str, str]:
@@ -108,9 +114,14 @@ def udev_links(guest: GuestFS) -> list[Link]:
     for name in [one for one in names_in(guest, UDEV) if one.endswith(".rules")][:MOST_FILES]:
         path = f"{UDEV}/{name}"
         data = read_small(guest, path)
-        if data and (b"SYMLINK" in data or (b"NAME=" in data and b'"block"' in data)) and _names_any(data):
-            found += _links_in(path, data)
+        found += links_in(path, data) if data else ()
     return found[:MOST_NAMES]
+
+
+def links_in(path: str, data: bytes) -> list[Link]:
+    """Return the names that the rules of one file give block devices by what only the old hardware has."""
+    named = b"SYMLINK" in data or (b"NAME=" in data and b'"block"' in data)
+    return list(_links_in(path, data)) if named and _names_any(data) else []
 
 
 def _names_any(data: bytes) -> bool:
@@ -166,12 +177,13 @@ def _patterns(word: str) -> Iterator[str]:
 def mappings(guest: GuestFS) -> list[Mapping]:
     """Return the lines of /etc/crypttab."""
     found = []
-    for _, start, raw in lines(read_small(guest, "/etc/crypttab") or b""):
+    for number, start, raw in lines(read_small(guest, CRYPTTAB) or b""):
         texts = [unescape(raw[one.start - start : one.end - start]) for one in fields(raw, start)[:4]]
         if len(texts) > 1:
             options = tuple(texts[3].split(",")) if len(texts) > 3 else ()
-            random = len(texts) > 2 and texts[2] in ("/dev/urandom", "/dev/random", "/dev/hw_random")
-            found.append(Mapping(texts[0], texts[1], random, options))
+            key = texts[2] if len(texts) > 2 and texts[2] not in ("none", "-") else ""
+            random = key in ("/dev/urandom", "/dev/random", "/dev/hw_random")
+            found.append(Mapping(texts[0], texts[1], key, random, options, number))
     return found[:MOST_NAMES]
 
 

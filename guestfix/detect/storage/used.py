@@ -15,9 +15,13 @@ from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.detect.files import paths_like, read_small
 from guestfix.detect.storage import given
+from guestfix.detect.storage.mappings import mapped
 from guestfix.detect.storage.stems import Stems, Use, tell
+from guestfix.detect.storage.twins import Tagged, findings, shared
+from guestfix.detect.storage.twins import told as twins_told
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import VITAL, FstabEntry, readable
+from guestfix.formats.storage.known import Known
 
 FSTAB = "/etc/fstab"
 MENUS = (
@@ -27,6 +31,9 @@ MENUS = (
 MOST_MENUS, MOST_USES, MOST_RULES = 32, 256, 16
 
 _ARGUMENT = regex(r"(?:^|[\s\"'])(root|resume)=(/dev/(?:disk/by-|mapper/)[^\s\"']+)")
+_TAGGED = regex(
+    r"(?:^|[\s\"'])(root|resume)=[\"']?((?:LABEL|PARTLABEL|PARTUUID)=[^\s\"']+|/dev/disk/by-[a-z]+/[^\s\"']+)"
+)
 _MAP_LINE = regex(r"^\s*\(hd([0-9]{1,2})\)\s+(/dev/\S+)")
 _MEMBERS = frozenset(
     ("LVM2_member", "crypto_LUKS", "linux_raid_member", "ddf_raid_member", "isw_raid_member", "zfs_member")
@@ -56,8 +63,12 @@ def names_in_use(
     specs: Mapping[str, str],
     table: Mapping[str, str],
     answers: Iterable[str],
+    whole: tuple[bool, bool],
 ) -> Used:
-    """Return what the guest's files tell of names. ``specs``: each device's own tag; ``table``: names known so far."""
+    """Return what the guest's files tell of names.
+
+    ``specs``: each device's own tag; ``table``: names known so far; ``whole``: the facts disks.tagged, disks.complete.
+    """
     entries = readable(read_small(guest, FSTAB, MOUNT_TABLE) or b"")
     known = devices.known_tags([*answers, *table])
     claimed = _claimed(entries, volumes, table, specs)
@@ -67,15 +78,19 @@ def names_in_use(
         name: f"PARTUUID={v.partuuid}" for name, dev in told.items() for v in volumes if v.device == dev and v.partuuid
     }
     table = {**table, **{name: spec for name, device in told.items() if (spec := specs.get(device))}}
-    table |= _alone(entries, volumes, specs, claimed)
-    opened, shut, open_question = _mapped(guest, table, partuuids, known, volumes, disks)
+    twins = shared(volumes, _MEMBERS)
+    tagged = list(_tagged(guest)) if twins else []
+    table |= twins_told(twins, entries, tagged, specs, lambda those, among: _claimed(those, among, {}, specs))
     old = [pattern for alias in aliases for pattern in given.of_multipath(alias)]
     old = [one for one in (*old, *(link.pattern for link in links)) if not any(devices.matches(n, one) for n in known)]
-    doubtful, unclaimed = (
-        (*_doubtful(guest, disks, volumes, those, known), *open_question) for those in (set[str](), claimed)
-    )
-    found = [*_multipath(entries, aliases), *_udev(entries, links), *_labels(entries, volumes, table)]
-    return Used(table, partuuids, frozenset((*opened, *told)), doubtful, unclaimed, (*old, *shut), tuple(found))
+    forgotten = _forgotten(disks, entries, table, known)
+    doubtful = (*_doubtful(guest, disks, volumes, set(), known), *forgotten)
+    names = Known(table, known, *whole, doubtful, tuple(old))
+    luks = mapped(guest, entries, names, partuuids, volumes, disks.read)
+    unclaimed = (*_doubtful(guest, disks, volumes, claimed, known), *luks.untold)
+    found = [*_multipath(entries, aliases), *_udev(entries, links), *findings(twins, entries, tagged, table, FSTAB)]
+    answering, old_names = frozenset((*luks.opened, *told)), (*old, *luks.shut)
+    return Used(table, partuuids, answering, (*doubtful, *luks.untold), unclaimed, old_names, tuple(found))
 
 
 # by elimination
@@ -85,7 +100,7 @@ def _claimed(
     entries: Sequence[FstabEntry], volumes: Sequence[Volume], table: Mapping[str, str], specs: Mapping[str, str]
 ) -> set[str]:
     """Return the devices that an entry of fstab names by what is known; Btrfs can be mounted by many entries."""
-    by_spec: dict[str, str] = {}
+    by_spec: dict[str, set[str]] = {}
     for volume in volumes:
         if volume.fstype != "btrfs":
             tags = (
@@ -96,13 +111,13 @@ def _claimed(
             )
             names = [volume.device, *volume.aliases, *(f"{key}={value}" for key, value in tags if value)]
             for name in devices.known_tags(names):
-                by_spec.setdefault(name, volume.device)
+                by_spec.setdefault(name, set()).add(volume.device)
     resolver = devices.Resolver(table, (entry.spec for entry in entries))
     found = set()
     for entry in entries:
         spec = resolver.find(entry.spec) or entry.spec
-        device = by_spec.get(devices.tag(spec) or devices.normal(spec))
-        found |= {device} if device else set()
+        named = by_spec.get(devices.tag(spec) or devices.normal(spec), set())
+        found |= named if len(named) == 1 else set()
     return found
 
 
@@ -129,52 +144,30 @@ def _doubtful(
         yield "/dev/disk/by-id/lvm-pv-uuid-*"
 
 
+_LAYERED = ("/dev/mapper/*", "/dev/*/*", "/dev/md*", "/dev/disk/by-id/dm-*", "/dev/disk/by-id/md-*")
+
+
+def _forgotten(
+    disks: Disks, entries: Sequence[FstabEntry], table: Mapping[str, str], known: frozenset[str]
+) -> tuple[str, ...]:
+    """Return the patterns of all names above partitions where nobody may have thought of describing such volumes.
+
+    So it is where none is described, and the description doesn't have the root either.
+    """
+    if disks.read or any(map(devices.is_layered, known)):
+        return ()
+    resolver = devices.Resolver(table, (entry.spec for entry in entries))
+    roots = [entry.spec for entry in entries if entry.place == "/"]
+    there = any((devices.tag(one) or devices.normal(one)) in known or resolver.find(one) for one in roots)
+    return () if there else _LAYERED
+
+
 def _is_md(volume: Volume) -> bool:
     return volume.device.startswith("/dev/md")
 
 
 def _has(volume: Volume, kind: str) -> bool:
     return any(name.startswith(f"/dev/disk/by-id/{kind}") for name in volume.aliases)
-
-
-def _alone(
-    entries: Sequence[FstabEntry], volumes: Sequence[Volume], specs: Mapping[str, str], claimed: set[str]
-) -> Iterator[tuple[str, str]]:
-    """Yield the tags that several volumes have and only one of them can be meant by, with that one's own."""
-    for tag, those in _shared(volumes).items():
-        for entry in entries:
-            if devices.tag(entry.spec) == tag:
-                fit = [v for v in those if not v.fstype or devices.same_type(entry.type, v.fstype)]
-                fit = [
-                    v for v in fit if not _claimed([one for one in entries if one is not entry], [v], {}, specs)
-                ] or fit
-                if len(fit) == 1 and specs.get(fit[0].device):
-                    yield tag, specs[fit[0].device]
-
-
-def _shared(volumes: Sequence[Volume]) -> dict[str, list[Volume]]:
-    found: dict[str, list[Volume]] = {}
-    for volume in volumes:
-        for key in ("label", "partlabel"):
-            if getattr(volume, key) and volume.fstype not in _MEMBERS:
-                found.setdefault(f"{key.upper()}={getattr(volume, key)}", []).append(volume)
-    return {tag: those for tag, those in found.items() if len({v.uuid or v.device for v in those}) > 1}
-
-
-def _labels(entries: Sequence[FstabEntry], volumes: Sequence[Volume], table: Mapping[str, str]) -> Iterator[Finding]:
-    for tag, those in _shared(volumes).items():
-        if tag in table:
-            continue
-        users = [entry for entry in entries if devices.tag(entry.spec) == tag]
-        if users:
-            names = ", ".join(sorted(volume.device for volume in those))
-            yield Finding(
-                "GF-DISK-LABEL-TWICE",
-                "warning",
-                f"several volumes have {tag}, by which {users[0].place} is mounted: {names}",
-                (Evidence(FSTAB, users[0].number, users[0].text), Evidence("disks", 0, names)),
-                outcome="unknown",
-            )
 
 
 # names of the old hardware
@@ -197,12 +190,26 @@ def _told(
     return tell(uses[:MOST_USES], stems, disks, claimed, _order(guest)) if uses else {}
 
 
+def _menus(guest: GuestFS) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of each file of the loaders."""
+    for path in [path for pattern in MENUS for path in paths_like(guest, pattern, MOST_MENUS)]:
+        yield path, (read_small(guest, path, MENU) or b"").decode("utf-8", "replace")
+
+
 def _arguments(guest: GuestFS) -> Iterator[Use]:
     """Yield the names that root= and resume= have in the loaders' files."""
-    for path in [path for pattern in MENUS for path in paths_like(guest, pattern, MOST_MENUS)]:
-        text = (read_small(guest, path, MENU) or b"").decode("utf-8", "replace")
+    for _, text in _menus(guest):
         for match in _ARGUMENT.finditer(text):
             yield Use(match[2], "" if match[1] == "root" else "swap", match[1] == "root")
+
+
+def _tagged(guest: GuestFS) -> Iterator[Tagged]:
+    """Yield the tags that root= and resume= have in the loaders' files."""
+    for path, text in _menus(guest):
+        for match in _TAGGED.finditer(text):
+            tag = devices.tag(match[2])
+            if tag:
+                yield Tagged(match[1], tag, Evidence(path, text.count("\n", 0, match.start(1)) + 1, match[0].strip()))
 
 
 def _order(guest: GuestFS) -> list[str]:
@@ -244,37 +251,3 @@ def _udev(entries: Sequence[FstabEntry], links: Sequence[given.Link]) -> Iterato
             f"{those[0].place.path} gives the name {named} by {those[0].by}, which only the old disk has{users}",
             (those[0].place, *(Evidence(FSTAB, entry.number, entry.text) for entry in known[:4])),
         )
-
-
-# crypttab
-
-
-def _mapped(
-    guest: GuestFS,
-    table: Mapping[str, str],
-    partuuids: Mapping[str, str],
-    known: frozenset[str],
-    volumes: Sequence[Volume],
-    disks: Disks,
-) -> tuple[list[str], list[str], list[str]]:
-    """Return the names of crypttab's mappings: of those that open, that have lost their device, that can't be told."""
-    parts = {name: True for v in volumes if v.partuuid for name in (v.device, *v.aliases)} | dict.fromkeys(
-        partuuids, True
-    )
-    every_uuid = disks.read or all(v.uuid for v in volumes if v.fstype in ("crypto_LUKS", None))
-    answers: tuple[list[str], list[str], list[str]] = ([], [], [])
-    for one in given.mappings(guest):
-        names = [
-            name for name in (f"/dev/mapper/{one.name}", f"/dev/disk/by-id/dm-name-{one.name}") if name not in known
-        ]
-        spec = devices.tag(one.source) or devices.normal(one.source)
-        if devices.is_unstable(one.source):
-            here = spec in parts if one.random else devices.resolve(one.source, table) is not None
-            answers[0 if here else 1].extend(names)
-        elif spec in known or spec in table:
-            answers[0].extend(names)
-        elif spec.startswith("UUID=") and volumes and every_uuid:
-            answers[1].extend(names)
-        else:
-            answers[2].extend(names)
-    return answers

@@ -25,8 +25,11 @@ REPORTED_ARGUMENTS = ("cryptdevice", "cryptkey", "journal_async_commit_dev", "rd
 _NUMBERS = regex(r"(?:0x)?[0-9a-fA-F]{3,4}\Z|\d+:\d+\Z")
 
 
-STACKED = ("rd.lvm.lv", "rd.lvm.vg", "rd.luks.uuid", "rd.luks.name", "rd.md.uuid", "rd_LVM_LV", "rd_LVM_VG")
-"""Arguments that make dracut open a volume, and wait for it until it gives up (dracut.cmdline(7))."""
+STACKED = (
+    "rd.lvm.lv", "rd.lvm.vg", "rd.luks.uuid", "rd.luks.name", "luks.uuid", "luks.name", "rd.md.uuid",
+    "rd_LVM_LV", "rd_LVM_VG", "rd_LUKS_UUID", "rd_MD_UUID",
+)  # fmt: skip
+"""Arguments that open a volume, and wait for it for long (dracut.cmdline(7), systemd-cryptsetup-generator(8))."""
 
 
 def stacked(name: str, value: str) -> str:
@@ -35,7 +38,7 @@ def stacked(name: str, value: str) -> str:
         return f"/dev/{value}" if value.count("/") == 1 else ""
     if name in ("rd.lvm.vg", "rd_LVM_VG"):
         return f"/dev/{value}/*" if value and "/" not in value else ""
-    if name == "rd.md.uuid":
+    if name in ("rd.md.uuid", "rd_MD_UUID"):
         digits = "".join(letter for letter in value.lower() if letter in "0123456789abcdef")
         return f"/dev/disk/by-id/md-uuid-{':'.join(digits[at : at + 8] for at in range(0, 32, 8))}"
     identity = value.partition("=")[0].removeprefix("luks-")

@@ -1,9 +1,11 @@
-"""Changes to /etc/crypttab: device names to UUIDs.
+"""Changes to /etc/crypttab: device names to UUIDs, and lines whose device did not come along.
 
 Sources: crypttab(5) of systemd and of Debian's cryptsetup.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 from guestfix.base.bounds import MOUNT_TABLE
 from guestfix.base.edit import Content, Edit, Note, Splice, Table, apply_splices
@@ -48,6 +50,48 @@ def set_device(src: bytes | None, *, table: Table, partuuids: Table, types: Tabl
             notes.append(_unresolved(number, raw, texts))
     content = apply_splices(src, splices)
     return Edit(content, tuple(notes)) if notes else content
+
+
+LENIENT = "nofail,x-systemd.device-timeout=30s"
+"""What keeps systemd from waiting for a mapping (crypttab(5)); init scripts pass over a device that is not there."""
+
+
+def guard_missing(src: bytes | None, *, old: Sequence[str], init: str) -> Content | Edit:
+    """Keep the boot from waiting for mappings that can't be opened: they get ``nofail`` where systemd opens them.
+
+    ``old`` is the fact disks.old_names, which has the names of mappings that lost their device or the filesystem of
+    their key; ``init`` is fstab.init. Lines with noauto or nofail stay.
+    """
+    if src is None or init != "systemd" or len(src) > MAX_BYTES:
+        return src
+    splices: list[Splice] = []
+    notes: list[Note] = []
+    for number, start, raw in lines(src):
+        spans = fields(raw, start)[:4]
+        texts = [unescape(src[span.start : span.end]) for span in spans]
+        if len(texts) < 2 or f"/dev/mapper/{texts[0]}" not in old:
+            continue
+        options = {one.partition("=")[0] for one in texts[3].split(",")} if len(texts) > 3 else set[str]()
+        if {"nofail", "noauto"} & options:
+            continue
+        add = ",".join(one for one in LENIENT.split(",") if one.partition("=")[0] not in options)
+        lead = b"," if len(texts) > 3 else b" " if len(texts) == 3 else b" none "
+        splices.append(Splice(spans[-1].end, 0, lead + add.encode()))
+        name, device = _shown(texts[0]), _shown(texts[1])
+        summary = f"the encrypted volume {name} would hold up the boot: {device}, or the disk of its key, is not there"
+        notes.append(Note("warning", summary, number, show(raw), "", "GF-CRYPTTAB-MISSING"))
+        notes.append(Note("follow_up", f"nofail was added to {name} in /etc/crypttab: attach its disk, then remove it"))
+    return Edit(apply_splices(src, splices), tuple(notes)) if notes else src
+
+
+def without(src: bytes, gone: Callable[[str], bool]) -> bytes:
+    """Return the table of an initramfs with its lines of volumes that are gone turned into comments."""
+    splices = []
+    for _, start, raw in lines(src):
+        spans = fields(raw, start)[:2]
+        if len(spans) > 1 and gone(unescape(src[spans[1].start : spans[1].end])):
+            splices.append(Splice(start, 0, b"# guestfix: its disk did not come along: "))
+    return apply_splices(src, splices) if splices else src
 
 
 def _replace(span: Span, data: bytes) -> Splice:

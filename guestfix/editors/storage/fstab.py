@@ -75,6 +75,12 @@ def _comment_out(src: bytes, entry: FstabEntry, why: str) -> Splice:
     return Splice(entry.start, entry.end - entry.start, f"# guestfix: {why}: ".encode() + text)
 
 
+def without(src: bytes, gone: Callable[[str], bool], keep: Sequence[str]) -> bytes:
+    """Turn entries whose device is gone into comments, unless they are mounted at one of the places of ``keep``."""
+    lost = [entry for entry in readable(src) if names_device(entry) and entry.place not in keep and gone(entry.spec)]
+    return apply_splices(src, [_comment_out(src, entry, "its disk did not come along") for entry in lost])
+
+
 # unreadable lines
 
 

@@ -72,11 +72,12 @@ def guard_missing(
     lost = []
     for entry in found:
         lack = _lacks(entry, names, volumes, types) if names_device(entry) else ""
-        lack = lack or _lacks_required(entry, names)
-        if not lack:
+        device = spec_of(entry) if lack else _lost_device(entry, names)
+        if not device:
             continue
         lost.append(entry)
-        changes, said = _guard(entry, lack if specs or lack != "absent" else "undescribed", init)
+        lack = (lack or "absent") if specs or lack not in ("", "absent") else "undescribed"
+        changes, said = _guard(entry, lack, device, init)
         small = fits(entry, changes)
         splices += changes if small else []
         notes += said if small else [too_long(entry)]
@@ -94,23 +95,23 @@ def _lacks(entry: FstabEntry, names: Known, volumes: devices.Resolver, types: Ta
     return "absent" if names.answer(entry.spec) == "absent" else ""
 
 
-def _lacks_required(entry: FstabEntry, names: Known) -> str:
-    """Return the same for the devices that systemd is told to wait for before it mounts the entry."""
+def _lost_device(entry: FstabEntry, names: Known) -> str:
+    """Return the device that systemd is told to wait for before it mounts the entry, "" where all are there."""
     values = (option.partition("=") for option in entry.options.split(","))
     wanted = [device for name, _, value in values if name in REQUIRING and (device := device_of(value))]
-    return "absent" if any(names.answer(device) == "absent" for device in wanted) else ""
+    return next((device for device in wanted if names.answer(device) == "absent"), "")
 
 
-def _guard(entry: FstabEntry, lack: str, init: str) -> tuple[list[Splice], list[Note]]:
+def _guard(entry: FstabEntry, lack: str, device: str, init: str) -> tuple[list[Splice], list[Note]]:
     lenient, options = LENIENT.get(init, ("nofail", "nofail"))
     if entry.has("noauto"):
         return ([] if init == "systemd" else no_fsck(entry)), []
     if entry.has(lenient, "x-systemd.automount", "comment=systemd.automount"):
         return [], []
     if entry.place in VITAL:
-        return [], [_vital(entry, lack)]
+        return [], [_vital(entry, lack, device)]
     where, (wrong, afterwards, _) = where_of(entry), _LACKS[lack]
-    summary = f"{where} would hold up the boot: {wrong.format(spec=spec_of(entry))}"
+    summary = f"{where} would hold up the boot: {wrong.format(spec=device)}"
     follow_up = f"{lenient} was added to {where}: {afterwards}, then remove it"
     remedy = f"{_DESCRIBE}; else {_AFTERWARDS}" if lack == "undescribed" else ""
     notes = [note_of(entry, "warning", "GF-FSTAB-VOLUME-MISSING", summary, remedy), Note("follow_up", follow_up)]
@@ -120,10 +121,8 @@ def _guard(entry: FstabEntry, lack: str, init: str) -> tuple[list[Splice], list[
 _AFTERWARDS = "name it by UUID after the migration and remove nofail"
 
 
-def _vital(entry: FstabEntry, lack: str) -> Note:
+def _vital(entry: FstabEntry, lack: str, device: str) -> Note:
     code = "GF-FSTAB-ROOT-UNRESOLVED" if entry.place == "/" else "GF-FSTAB-VITAL-UNRESOLVED"
     wrong, _, now = _LACKS[lack]
-    remedy = f"{now.format(spec=spec_of(entry), place=entry.place)} the description of the disks" if now else _DESCRIBE
-    return note_of(
-        entry, "blocker", code, f"{entry.place} can't be mounted: {wrong.format(spec=spec_of(entry))}", remedy
-    )
+    remedy = f"{now.format(spec=device, place=entry.place)} the description of the disks" if now else _DESCRIBE
+    return note_of(entry, "blocker", code, f"{entry.place} can't be mounted: {wrong.format(spec=device)}", remedy)

@@ -52,10 +52,13 @@ class Known:
     def is_gone(self, name: str) -> bool:
         """Tell whether the name is of a volume that did not come along; never without a description of the disks.
 
-        Where no volume above partitions is described at all, nobody may have thought of them.
+        ``/dev/GROUP/*`` is every volume of a group, which is gone where there is none of it.
         """
-        if not self.specs or (devices.is_layered(name) and not any(map(devices.is_layered, self.specs))):
+        if not self.specs:
             return False
+        if name.endswith("/*"):
+            told = self.complete and not any(devices.matches(name, one) for one in self.doubtful)
+            return told and not any(devices.matches(one, name) for one in self.specs)
         return self.answer(name) == "absent"
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, INITRAMFS_GENERATOR
+from guestfix.base.catalog.facts.storage import DISKS_KNOWN
 from guestfix.base.facts import Finding
-from guestfix.walk.names import answers
+from guestfix.editors.boot.args import STACKED, stacked
+from guestfix.formats.boot.cmdline import name_of, value_of
+from guestfix.walk.names import answers, known_to
 from guestfix.walk.scene import Ground, Look, Scene, entry_place, passes, unknown
 
 
@@ -32,7 +35,8 @@ def ground(scene: Scene) -> Ground:
 
 
 def check(scene: Scene) -> Iterable[Finding]:
-    """Find a root that the target does not have by this name."""
+    """Find a root that the target does not have by this name, and what dracut is told to open before it."""
+    yield from _opened(scene)
     default, root = scene.facts.value(BOOT_DEFAULT), root_of(scene)
     if not default or not root.startswith(("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")):
         return
@@ -46,6 +50,20 @@ def check(scene: Scene) -> Iterable[Finding]:
             "name the root by the UUID of its filesystem; describe the guest's disks with --disks, so that it is known",
             outcome="stops",
         )
+
+
+def _opened(scene: Scene) -> Iterator[Finding]:
+    """Find arguments by which dracut waits for a volume that is gone, and ends in its emergency shell."""
+    default = scene.facts.value(BOOT_DEFAULT)
+    if default is None or scene.facts.value(INITRAMFS_GENERATOR) != "dracut" or not scene.facts.value(DISKS_KNOWN):
+        return
+    names = known_to(scene)
+    for arg in default.args:
+        name = stacked(name_of(arg), value_of(arg)) if name_of(arg) in STACKED else ""
+        if name and names.is_gone(name):
+            summary = f"dracut waits for the volume of {arg}, which did not come along, and does not go on without it"
+            remedy = "attach the disk of that volume, or take the argument out of the loader's configuration"
+            yield Finding("GF-WALK-ROOT", "blocker", summary, (entry_place(default),), remedy, outcome="stops")
 
 
 LOOK = Look("root", "the root filesystem is found", ground, check)

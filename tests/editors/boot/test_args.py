@@ -151,7 +151,8 @@ def test_what_could_not_be_resolved_is_kept() -> None:
         ("UUID=AA", True, False),
         ("/dev/sdb1", True, True),
         ("/dev/vda2", True, False),
-        ("/dev/mapper/vg-swap", True, False),
+        ("/dev/mapper/vg-swap", True, True),
+        ("/dev/mapper/vg-swap", False, False),
         ("none", True, False),
     ],
 )

@@ -48,6 +48,9 @@ BOOT: dict[str, Kind] = {
     "GF-BOOT-INSTALL-DEVICE": Kind("loader", "info",
         "debconf keeps a disk of the old platform as the one that GRUB's next update writes the loader to.",
         "after the migration: dpkg-reconfigure grub-pc, and choose the disk that is there"),
+    "GF-BOOT-LABEL-TWICE": Kind("root", "warning",
+        "Several volumes have the label by which the boot looks for its root, so which one it finds is up to chance.",
+        "name the root by UUID in the loader's configuration, or give one of the volumes another label"),
     "GF-BOOT-LILO": Kind("loader", "warning",
         "LILO boots the guest: its map names blocks of files, which a change moves.",
         "install GRUB before the migration, or run lilo from a rescue system after apply"),
@@ -114,4 +117,7 @@ BOOT: dict[str, Kind] = {
     "GF-WALK-ROOT": Kind("root", "blocker",
         "The default entry names the root filesystem as the target does not.",
         "name the root by the UUID of its filesystem; describe the guest's disks with --disks, so that it is known"),
+    "GF-WALK-WAIT": Kind("mounts", "warning",
+        "What the boot mounts or opens is on a device that the target does not have by that name, so the boot waits.",
+        "attach the device, or let the boot go on without it: nofail in /etc/fstab or /etc/crypttab"),
 }

@@ -6,6 +6,9 @@ from guestfix.base.catalog.findings.kind import Kind
 
 # fmt: off
 STORAGE: dict[str, Kind] = {
+    "GF-CRYPTTAB-MISSING": Kind("mounts", "warning",
+        "A line of /etc/crypttab is on a volume that is not among the guest's disks; boot no longer waits for it.",
+        "attach the volume after the migration and remove nofail from the line, or remove the line"),
     "GF-CRYPTTAB-UNRESOLVED": Kind("mounts", "warning",
         "A line of /etc/crypttab names a device whose UUID is not known.",
         "describe the guest's disks with --disks, or name the volume by UUID= in /etc/crypttab"),
