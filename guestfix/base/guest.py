@@ -77,7 +77,8 @@ class Volume:
 
     ``device`` is the name that the guest used on its old platform (``/dev/sda1``). ``unclean``: its filesystem
     says that it was not unmounted (for NTFS: the volume's dirty flag). ``lost``: a disk that it needs is not there,
-    such as one of its volume group, so that nothing can open it.
+    such as one of its volume group, so that nothing can open it. ``start``: where a partition begins on its disk, in
+    bytes.
     """
 
     device: str
@@ -90,19 +91,22 @@ class Volume:
     size: int | None = None
     unclean: bool = False
     lost: bool = False
+    start: int | None = None
 
 
 @frozen
 class Disk:
     """A whole disk with its partitions. ``size`` is in bytes.
 
-    ``table`` is ``gpt``, ``mbr``, or ``ldm`` for a Windows dynamic disk.
+    ``table`` is ``gpt``, ``mbr``, or ``ldm`` for a Windows dynamic disk. ``id`` is the table's own: a GUID on GPT, the
+    eight hex digits of the disk's signature on MBR; both in lower case.
     """
 
     device: str
     size: int | None = None
     table: str | None = None
     partitions: tuple[Volume, ...] = ()
+    id: str | None = None
 
 
 @frozen
@@ -110,11 +114,13 @@ class Disks:
     """All disks of a guest, in the order of the old platform, and the volumes that lie above partitions.
 
     ``read``: all of it was read from the disks themselves, so a label or UUID that is not given is not there either.
+    ``root`` is the device that holds the guest's root, where that is known; for Windows its C:.
     """
 
     disks: tuple[Disk, ...] = ()
     volumes: tuple[Volume, ...] = ()
     read: bool = False
+    root: str = ""
 
     def all_volumes(self) -> tuple[Volume, ...]:
         """Return partitions first, in disk order, then the volumes above them."""

@@ -49,8 +49,8 @@ def _products(reader: Reader) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, node in reader.keys.items():
         row = Reader(node, reader.problems, "a product")
-        row.allow(("platform", "services", "marks", "first", "titles"))
-        lists = {key: [one.lower() for one in row.texts(key)] for key in ("services", "marks", "titles")}
+        row.allow(("platform", "services", "marks", "first", "titles", "filters"))
+        lists = {key: [one.lower() for one in row.texts(key)] for key in ("services", "marks", "titles", "filters")}
         found[name] = {"platform": row.text("platform"), "first": row.text("first", ""), **lists}
     return found
 
@@ -63,6 +63,7 @@ TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "antivirus": _lists,
     "driver-folders": _lists,
     "driver-needs": _lists,
+    "filters": _lists,
     "import-limits": read_limits,
     "windows-products": _products,
 }

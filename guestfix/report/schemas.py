@@ -181,7 +181,9 @@ def _case(pack: Pack) -> Schema:
 
 def _disks(pack: Pack) -> Schema:
     volume = _mapping(
-        VOLUME_KEYS, {"size": NUMBER, "aliases": TEXTS, "unclean": _one_of(("yes", "no", True, False))}, ("device",)
+        VOLUME_KEYS,
+        {"size": NUMBER, "start": NUMBER, "aliases": TEXTS, "unclean": _one_of(("yes", "no", True, False))},
+        ("device",),
     )
     disk = {"size": NUMBER, "table": _one_of(("gpt", "mbr", "ldm")), "partitions": _list(volume)}
     return _mapping(

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 from guestfix.actions.windows.registry import editing_system, hive_path, reader, root_of, seen
 from guestfix.actions.workbench import Workbench
-from guestfix.base.catalog.facts.windows import WINDOWS_NICS
+from guestfix.base.catalog.facts.system import OS_VERSION
+from guestfix.base.catalog.facts.windows import WINDOWS_DNS_SEARCH, WINDOWS_DNS_SUFFIX, WINDOWS_NICS
 from guestfix.base.catalog.records.windows import WindowsNic
+from guestfix.detect.windows.netservices import NETWORK_SERVICES
 from guestfix.detect.windows.state import NET_CLASS
 from guestfix.formats.windows.regf import REG_DWORD, Hive
 from guestfix.formats.windows.services import AUTO, DISABLED
@@ -60,13 +62,39 @@ def dhcp(bench: Workbench, *, policy: str) -> None:
     bench.find("GF-NETWORK-STATIC-LOST", "info", f"{len(lines)} static address setup(s) became DHCP", *proofs)
 
 
+def network_services(bench: Workbench) -> None:
+    """Give services that networking rests on, where they are switched off, the start type that Windows gives them."""
+    old = str(bench.facts.value(OS_VERSION, "")).startswith("5.")
+    done: dict[str, None] = {}
+    with editing_system(bench) as (hive, controls):
+        for control in controls:
+            for one in NETWORK_SERVICES:
+                path = rf"{control}\Services\{one.name}"
+                start = one.before_vista if old and one.before_vista is not None else one.start
+                if hive.get(path, "Start") == DISABLED and hive.set_value(path, "Start", REG_DWORD, start):
+                    done[one.name] = None
+    if done:
+        text = f"services of the network were switched on: {', '.join(done)}"
+        bench.follow_up(f"{text}; see why they were off")
+
+
 def _write_down(bench: Workbench, nics: list[WindowsNic]) -> list[str]:
     r"""Keep what interfaces had in ``guestfix\network-before.txt``, unless that is there; return its lines."""
     lines = [_record(nic) for nic in nics]
+    general = _general(bench) if lines else []
     path = f"{root_of(bench)}/guestfix/network-before.txt"
     if lines and bench.fs.stat(path) is None:
-        bench.fs.put(path, "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace"))
+        bench.fs.put(path, "".join(f"{line}\r\n" for line in [*lines, *general]).encode("utf-8", "replace"))
     return lines
+
+
+def _general(bench: Workbench) -> list[str]:
+    """Return what holds for all interfaces: the computer's DNS suffix, and those that names are tried with."""
+    suffix, search = bench.facts.value(WINDOWS_DNS_SUFFIX, ""), bench.facts.value(WINDOWS_DNS_SEARCH, [])
+    return [
+        *([f"computer suffix {suffix}"] if suffix else []),
+        *([f"search list {' '.join(search)}"] if search else []),
+    ]
 
 
 def _to_dhcp(hive: Hive, path: str) -> bool:
@@ -94,6 +122,8 @@ def _record(nic: WindowsNic) -> str:
     parts = [f"interface {name}", f"address {' '.join(pairs)}"]
     parts += [f"gateway {' '.join(nic.gateways)}"] if any(nic.gateways) else []
     parts += [f"dns {' '.join(nic.dns)}"] if nic.dns else []
+    parts += [f"wins {' '.join(nic.wins)}"] if nic.wins else []
+    parts += [f"suffix {nic.suffix}"] if nic.suffix else []
     return ", ".join(parts)
 
 

@@ -16,6 +16,8 @@ from guestfix.base.errors import GuestfixError
 from guestfix.base.guest import Disk, Disks, Volume
 
 COLUMNS = "PATH,TYPE,SIZE,PTTYPE,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL"
+NEWER = "START,PTUUID"
+"""Columns that util-linux before 2.38 does not have."""
 REMEDY = "describe the disks in a file instead: --disks disks.yaml"
 
 Tree = dict[str, Any]
@@ -55,9 +57,11 @@ def mounted_sources(root: str, mountinfo: str = "/proc/self/mountinfo") -> set[s
 
 
 def _lsblk() -> list[Tree]:
-    command = ["lsblk", "--json", "--bytes", "--output", COLUMNS]
+    command = ["lsblk", "--json", "--bytes", "--output"]
     try:
-        done = subprocess.run(command, check=True, capture_output=True, timeout=60)
+        done = subprocess.run([*command, f"{COLUMNS},{NEWER}"], check=False, capture_output=True, timeout=60)
+        if done.returncode:
+            done = subprocess.run([*command, COLUMNS], check=True, capture_output=True, timeout=60)
         trees: list[Tree] = json.loads(done.stdout)["blockdevices"]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
         raise GuestfixError(f"lsblk does not tell the host's disks: {error}", remedy=REMEDY) from error
@@ -89,7 +93,8 @@ def _disk(index: int, tree: Tree) -> Disk:
         names = partition_names(index, int(digits) if digits.isdigit() else number)
         found.append(_volume(child, names[0], (*names[1:], child["path"])))
     table = {"gpt": "gpt", "dos": "mbr"}.get(tree.get("pttype") or _blkid(tree["path"]).get("PTTYPE", ""))
-    return Disk(disk_names(index)[0], tree["size"], table, tuple(found))
+    own = str(tree.get("ptuuid") or _blkid(tree["path"]).get("PTUUID", "")).lower().removeprefix("0x")
+    return Disk(disk_names(index)[0], tree["size"], table, tuple(found), own or None)
 
 
 def _above_partitions(tree: Tree) -> list[Volume]:
@@ -112,4 +117,5 @@ def _volume(data: Tree, device: str, aliases: tuple[str, ...]) -> Volume:
         data.get("partuuid") or probed.get("PART_ENTRY_UUID"),
         data.get("partlabel") or probed.get("PART_ENTRY_NAME"),
         data.get("size"),
+        start=None if data.get("start") is None else data["start"] * 512,
     )

@@ -12,9 +12,21 @@ from guestfix.base.record import asdict
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import MAX_BYTES, Node, parse
 
-FORMAT = 3
-VOLUME_KEYS = ("device", "aliases", "fstype", "uuid", "label", "partuuid", "partlabel", "size", "unclean", "lost")
-DISK_KEYS = ("device", "size", "table", "partitions")
+FORMAT = 4
+VOLUME_KEYS = (
+    "device",
+    "aliases",
+    "fstype",
+    "uuid",
+    "label",
+    "partuuid",
+    "partlabel",
+    "size",
+    "unclean",
+    "lost",
+    "start",
+)
+DISK_KEYS = ("device", "size", "table", "partitions", "id")
 
 
 def read_disks(path: str) -> Disks:
@@ -81,7 +93,7 @@ def _disk(reader: Reader, places: Places) -> Disk:
     device = _device(reader, places)
     partitions = tuple(_volume(one, places) for one in reader.readers("partitions", "a partition"))
     table = reader.text("table", "", one_of=("", "gpt", "mbr", "ldm")) or None
-    return Disk(device, reader.number("size"), table, partitions)
+    return Disk(device, reader.number("size"), table, partitions, reader.text("id", "").lower() or None)
 
 
 def _volume(reader: Reader, places: Places) -> Volume:
@@ -91,7 +103,8 @@ def _volume(reader: Reader, places: Places) -> Volume:
     names = {name: reader.text(name, "") or None for name in ("fstype", "uuid", "label", "partuuid", "partlabel")}
     unclean, lost = (reader.text(key, "no", one_of=("yes", "no")) == "yes" for key in ("unclean", "lost"))
     places += [(name, reader.keys["aliases"]) for name in aliases]
-    return Volume(device, aliases, size=reader.number("size"), unclean=unclean, lost=lost, **names)
+    size, start = reader.number("size"), reader.number("start")
+    return Volume(device, aliases, size=size, unclean=unclean, lost=lost, start=start, **names)
 
 
 def _device(reader: Reader, places: Places) -> str:

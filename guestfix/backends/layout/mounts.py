@@ -66,14 +66,16 @@ class Part:
     problem: str = ""
     snapshot: bool = False
     lost: bool = False
+    start: int | None = None
 
 
 @frozen
 class DiskInfo:
-    """A whole disk as found: bytes, and the kind of its partition table."""
+    """A whole disk as found: bytes, the kind of its partition table, and the table's own id."""
 
     size: int
     table: str
+    id: str = ""
 
 
 @frozen
@@ -172,7 +174,7 @@ def lay_out(
     names = _named(parts, len(disks), family_of(root.fstab) or family_elsewhere(view(root.part, root.subvolume)))
     name_arrays(names, parts, view(root.part, root.subvolume))
     mounts, missing = _mounts(root, parts, names, view)
-    return Layout(root, mounts, _disks(disks, parts, names), names, missing)
+    return Layout(root, mounts, _disks(disks, parts, names, names.all(root.part.key)[0]), names, missing)
 
 
 # roots
@@ -365,16 +367,16 @@ def _add_esp(root: Root, found: dict[str, Mount], parts: Sequence[Part], view: V
             return
 
 
-def _disks(disks: Sequence[DiskInfo], parts: Sequence[Part], names: Names) -> Disks:
+def _disks(disks: Sequence[DiskInfo], parts: Sequence[Part], names: Names, root: str = "") -> Disks:
     family = names.family
     whole = []
     for index, disk in enumerate(disks):
         volumes = tuple(_volume(part, names) for part in parts if part.disk == index and part.number)
         dynamic = any(part.disk == index and part.type in LDM_TYPES for part in parts)
         table = "ldm" if dynamic else disk.table or None
-        whole.append(Disk(disk_names(index, 0, family)[0], disk.size, table, volumes))
+        whole.append(Disk(disk_names(index, 0, family)[0], disk.size, table, volumes, disk.id or None))
     above = tuple(_volume(part, names) for part in parts if part.disk < 0 or not part.number)
-    return Disks(tuple(whole), above, read=True)
+    return Disks(tuple(whole), above, read=True, root=root)
 
 
 def _volume(part: Part, names: Names) -> Volume:
@@ -391,4 +393,5 @@ def _volume(part: Part, names: Names) -> Volume:
         part.size or None,
         probe.unclean,
         part.lost,
+        part.start,
     )

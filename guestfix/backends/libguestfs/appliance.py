@@ -55,12 +55,12 @@ class Appliance:
 
     def _add_disk(self, index: int, block: Block) -> None:
         table, device = read_table(block), f"/dev/sd{letters(index)}"
-        self.disks.append(DiskInfo(block.size, table.kind))
+        self.disks.append(DiskInfo(block.size, table.kind, table.id))
         self.problems += [told(f"disk {index + 1}: {text}", of=text) for text in table.problems]
         if not table.kind:
             self._add(device, Part(0, disk=index), block)
         for entry in table.partitions:
-            part = Part(0, None, index, entry.number, (), 0, entry.partuuid, entry.label, entry.type)
+            part = Part(0, None, index, entry.number, (), 0, entry.partuuid, entry.label, entry.type, start=entry.start)
             window = Window(block, entry.start, min(entry.size, block.size - entry.start))
             self._add(f"{device}{entry.number}", part, window)
 

@@ -164,10 +164,9 @@ def _needs_parity(block: Any) -> bool:
 def disks_in(data: dict[str, Any]) -> Disks:
     """Return Disks from their JSON form."""
     disks = tuple(
-        Disk(one["device"], one["size"], one["table"], tuple(_volume(part) for part in one["partitions"]))
-        for one in data["disks"]
+        Disk(**{**one, "partitions": tuple(_volume(part) for part in one["partitions"])}) for one in data["disks"]
     )
-    return Disks(disks, tuple(_volume(one) for one in data["volumes"]), read=True)
+    return Disks(disks, tuple(_volume(one) for one in data["volumes"]), read=True, root=data.get("root", ""))
 
 
 def _volume(data: dict[str, Any]) -> Volume:

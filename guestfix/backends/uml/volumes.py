@@ -68,13 +68,13 @@ class Devices:
         device = f"/dev/ubd{letters(index)}"
         block = FileBlock(device)
         table = read_table(block)
-        self.disks.append(DiskInfo(block.size, table.kind))
+        self.disks.append(DiskInfo(block.size, table.kind, table.id))
         self.problems += [told(f"disk {index + 1}: {text}", of=text) for text in table.problems]
         if not table.kind:
             self._add(device, Part(0, disk=index))
         for entry in table.partitions:
             part = Part(0, disk=index, number=entry.number, partuuid=entry.partuuid, partlabel=entry.label)
-            self._add(f"{device}{entry.number}", replace(part, type=entry.type))
+            self._add(f"{device}{entry.number}", replace(part, type=entry.type, start=entry.start))
 
     def _add(self, device: str, part: Part) -> None:
         key = len(self.parts)

@@ -45,7 +45,7 @@ class Volumes:
 
     def _add_disk(self, index: int, disk: OpenDisk) -> None:
         table = read_table(disk.block)
-        self.disks.append(DiskInfo(disk.block.size, table.kind))
+        self.disks.append(DiskInfo(disk.block.size, table.kind, table.id))
         self.problems += [told(f"{disk.path}: {problem}", of=problem) for problem in table.problems]
         if not table.kind:
             self._add(disk.block, Part(0, disk=index))
@@ -53,7 +53,7 @@ class Volumes:
             size = min(entry.size, disk.block.size - entry.start)
             block = Window(disk.block, entry.start, size)
             part = Part(0, disk=index, number=entry.number, partuuid=entry.partuuid, partlabel=entry.label)
-            self._add(block, replace(part, type=entry.type))
+            self._add(block, replace(part, type=entry.type, start=entry.start))
 
     def _add(self, block: Block | None, part: Part) -> None:
         key = len(self.parts)

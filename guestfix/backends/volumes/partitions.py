@@ -8,7 +8,7 @@ import uuid
 import zlib
 
 from guestfix.backends.volumes.block import COPY, Block, read_at, told
-from guestfix.base.record import frozen
+from guestfix.base.record import frozen, replace
 
 MAX_LOGICAL = 128
 MAX_GPT = 1024
@@ -36,12 +36,13 @@ class Partition:
 class Table:
     """A disk's partition table; kind is ``gpt``, ``mbr``, ``ldm`` (a Windows dynamic disk) or empty.
 
-    ``problems`` are sentences for the user.
+    ``problems`` are sentences for the user. ``id`` is the GUID of a GPT, or the signature in eight hex digits.
     """
 
     kind: str
     partitions: tuple[Partition, ...] = ()
     problems: tuple[str, ...] = ()
+    id: str = ""
 
 
 def read_table(block: Block) -> Table:
@@ -82,7 +83,7 @@ def _mbr(block: Block, first: bytes, entries: list[bytes]) -> Table:
         else:
             found.append(_mbr_entry(index + 1, start, count, entry, disk_id))
     found.sort(key=lambda part: part.number)
-    return _checked("mbr", found, problems, block)
+    return replace(_checked("mbr", found, problems, block), id=disk_id)
 
 
 def _mbr_entry(number: int, start: int, count: int, entry: bytes, disk_id: str) -> Partition:
@@ -118,20 +119,20 @@ def _gpt(block: Block, *, strict: bool) -> Table:
         for place in (sector, block.size - sector):
             found = _gpt_at(block, place, sector)
             if found is not None:
-                partitions, backup = found
+                partitions, backup, own = found
                 if place != sector:
                     problems.append("the first GPT header is damaged; its backup at the end of the disk was used")
                 elif backup >= block.size:
                     text = f"the backup of its GPT belongs at byte {backup}, but the disk has {block.size}"
                     problems.append(told(f"the image is truncated: {text}", COPY))
-                return _checked("gpt", partitions, problems, block)
+                return replace(_checked("gpt", partitions, problems, block), id=own)
     if strict:
         return Table("")
     return Table("gpt", (), ("the disk has a protective MBR, but neither GPT header can be read",))
 
 
-def _gpt_at(block: Block, place: int, sector: int) -> tuple[list[Partition], int] | None:
-    """Return the entries that the header at a place describes, and where the other header should be."""
+def _gpt_at(block: Block, place: int, sector: int) -> tuple[list[Partition], int, str] | None:
+    """Return the entries that the header at a place describes, where the other one should be, and the disk's GUID."""
     header = read_at(block, place, sector)
     if len(header) < 92 or header[:8] != b"EFI PART":
         return None
@@ -145,8 +146,9 @@ def _gpt_at(block: Block, place: int, sector: int) -> tuple[list[Partition], int
     table = read_at(block, entries_at * sector, count * size)
     if zlib.crc32(table) != entries_sum:
         return None
+    own = str(uuid.UUID(bytes_le=header[56:72]))
     entries = (table[i * size : i * size + 128] for i in range(count))
-    return [_gpt_entry(i + 1, entry, sector) for i, entry in enumerate(entries) if any(entry[:16])], backup
+    return [_gpt_entry(i + 1, entry, sector) for i, entry in enumerate(entries) if any(entry[:16])], backup, own
 
 
 def _gpt_entry(number: int, entry: bytes, sector: int) -> Partition:

@@ -1,4 +1,4 @@
-r"""Who gets into a Windows guest: Remote Desktop with the guest's own firewall, and automatic logon.
+r"""Who gets into a Windows guest: by Remote Desktop, WinRM or OpenSSH and the guest's own firewall; automatic logon.
 
 Sources: "FW_RULE" grammar of MS-GPFAS 2.2.2 (the firewall's rules as text), and the settings of Terminal Server.
 """
@@ -13,24 +13,48 @@ from guestfix.base.catalog.facts.windows import (
     WINDOWS_RDP_FIREWALL,
     WINDOWS_RDP_PORT,
     WINDOWS_RDP_PROFILES,
+    WINDOWS_REMOTE_ACCESS,
 )
-from guestfix.base.facts import Finding
+from guestfix.base.facts import Evidence, Finding
 from guestfix.detect.windows.os import VERSION
 from guestfix.detect.windows.state import State
 from guestfix.formats.windows.registry import Registry
-from guestfix.formats.windows.services import DISABLED, read_service
+from guestfix.formats.windows.services import AUTO, DISABLED, read_service
 
 WINLOGON = VERSION + r"\Winlogon"
 TERMINAL = r"Control\Terminal Server"
 FIREWALL = r"Services\SharedAccess\Parameters\FirewallPolicy"
 POLICY_RULES = r"Policies\Microsoft\WindowsFirewall\FirewallRules"
-RDP_PORT = 3389
+LISTENERS = r"Microsoft\Windows\CurrentVersion\WSMAN\Listener"
+RDP_PORT, WINRM_PORT, WINRM_TLS_PORT, SSH_PORT = 3389, 5985, 5986, 22
+NAMES = {"winrm": "WinRM", "ssh": "OpenSSH"}
 PROFILES = ("Domain", "Private", "Public")
 
 
 def learn_access(state: State) -> list[Finding]:
-    """Put ``windows.rdp.*`` and ``windows.autologon`` and return what keeps people out, or lets them in."""
-    return [*_remote_access(state), *_logon(state)]
+    """Put ``windows.rdp.*``, ``windows.remote_access`` and ``windows.autologon``; return who is kept out."""
+    others = {name: proof for name, port, proof in _other_ways(state) if _is_open(state, port)}
+    return [*_remote_access(state, others), *_logon(state)]
+
+
+def _other_ways(state: State) -> Iterator[tuple[str, int, Evidence]]:
+    """Yield (name, port, where it stands) of WinRM with a listener and OpenSSH, where they start by themselves."""
+    winrm = read_service(state.system, state.control, "WinRM")
+    listeners = state.software.names(LISTENERS)
+    if winrm is not None and winrm.start == AUTO and listeners:
+        path = rf"{LISTENERS}\{listeners[0]}"
+        secure = "https" in listeners[0].lower()
+        port = state.software.number(path, "Port") or (WINRM_TLS_PORT if secure else WINRM_PORT)
+        yield "winrm", port, state.system.evidence(state.key(r"Services\WinRM"), "Start")
+    sshd = read_service(state.system, state.control, "sshd")
+    if sshd is not None and sshd.start == AUTO:
+        yield "ssh", SSH_PORT, state.system.evidence(state.key(r"Services\sshd"), "Start")
+
+
+def _is_open(state: State, port: int) -> bool:
+    """Tell whether the firewall lets a TCP port in from a network that counts as public, or is off."""
+    unguarded = not state.system.has(state.key(FIREWALL)) or _is_off(state)
+    return unguarded or "Public" in rdp_profiles(state.system, state.control, port, state.software)
 
 
 def rdp_port(system: Registry, control: str) -> int:
@@ -86,7 +110,7 @@ def _legacy_ports(system: Registry, control: str, port: int) -> list[str]:
     return [text for text in texts if "enabled" in text.lower()]
 
 
-def _remote_access(state: State) -> Iterator[Finding]:
+def _remote_access(state: State, others: dict[str, Evidence]) -> Iterator[Finding]:
     system, facts = state.system, state.facts
     terminal = state.key(TERMINAL)
     service = read_service(system, state.control, "TermService")
@@ -104,11 +128,16 @@ def _remote_access(state: State) -> Iterator[Finding]:
     unguarded = not system.has(state.key(FIREWALL)) or _is_off(state)
     facts.put(WINDOWS_RDP_FIREWALL, bool(profiles) or unguarded, rule_proof)
     facts.put(WINDOWS_RDP_PROFILES, list(PROFILES) if unguarded else profiles, rule_proof)
-    if not enabled or not (profiles or unguarded):
+    by_rdp = enabled and bool(profiles or unguarded)
+    ways = [*(["rdp"] if by_rdp else []), *others]
+    state.facts.put(WINDOWS_REMOTE_ACCESS, ways, *(proof if name == "rdp" else others[name] for name in ways))
+    if not by_rdp:
         lack = f"the firewall doesn't let Remote Desktop (port {port}) through" if enabled else "Remote Desktop is off"
         remedy = "the policy windows_rdp=on switches it on"
-        text = f"{lack}: the guest may not be reachable"
-        yield Finding("GF-WINDOWS-RDP", "warning", text, (proof, rule_proof), remedy)
+        shown = " and ".join(NAMES[name] for name in others)
+        text = f"{lack}; {shown} lets administrators in" if others else f"{lack}: the guest may not be reachable"
+        severity = "info" if others else "warning"
+        yield Finding("GF-WINDOWS-RDP", severity, text, (proof, rule_proof, *others.values()), remedy)
     elif not unguarded and "Public" not in profiles:
         text = f"the firewall lets Remote Desktop in only where the network counts as {' or '.join(profiles).lower()}"
         remedy = "a network that Windows has not seen before counts as public; the policy windows_rdp=on opens it there"

@@ -33,3 +33,14 @@ def _finding(code: str, summary: str, path: str, what: str) -> Finding:
         (Evidence(path, 0, what),),
         remedy="start the guest on the old platform and shut it down cleanly, which completes its registry",
     )
+
+
+def damaged(name: str, path: str, what: str) -> Finding:
+    """Return the finding for a hive of which a part can't be read."""
+    return Finding(
+        "GF-WINDOWS-HIVE-DAMAGED",
+        "blocker",
+        f"the registry hive {name} can't be read as a whole: {what}",
+        (Evidence(path, 0, what),),
+        remedy="start the guest on the old platform, which repairs its hives, or restore it from a backup",
+    )

@@ -17,11 +17,16 @@ from guestfix.detect.windows.boot import (
     learn_packed,
     learn_pending,
 )
+from guestfix.detect.windows.boot_entries import learn_entries
 from guestfix.detect.windows.boot_files import learn_boot_files
 from guestfix.detect.windows.devices import learn_devices
-from guestfix.detect.windows.hives import open_registry
+from guestfix.detect.windows.filters import learn_filters
+from guestfix.detect.windows.hives import damaged, open_registry
+from guestfix.detect.windows.netservices import find_network_services
 from guestfix.detect.windows.nic import find_nic_driver
 from guestfix.detect.windows.os import learn_os
+from guestfix.detect.windows.roles import find_addressed, find_lost_data, learn_roles
+from guestfix.detect.windows.security import learn_security
 from guestfix.detect.windows.state import State, learn_state
 from guestfix.formats.windows.files import has_driver
 from guestfix.formats.windows.registry import Registry
@@ -47,11 +52,18 @@ def learn_windows(guest: GuestFS, facts: Facts, target: Target, root: str) -> li
     findings += learn_dirty(guest, facts)
     findings += learn_pending(guest, system, software, facts, root, control)
     state = State(system, software, control, facts, target, root, partial(has_driver, guest, root))
+    findings += learn_roles(state)
     findings += learn_state(state)
+    findings += find_lost_data(state, guest.disks())
+    findings += find_addressed(state)
+    findings += find_network_services(state)
+    findings += learn_security(state)
     findings += learn_access(state)
+    findings += learn_filters(state)
+    findings += learn_entries(guest, facts)
     for hive in (system, software):
         if hive.damage:
-            findings.append(_damaged(hive.name, hive.path, hive.damage))
+            findings.append(damaged(hive.name, hive.path, hive.damage))
     return findings
 
 
@@ -68,13 +80,3 @@ def _open_hives(guest: GuestFS, facts: Facts, root: str) -> tuple[dict[str, Regi
     writable = [name for name, registry in found.items() if not registry.hive.refusal]
     facts.put(WINDOWS_WRITABLE_HIVES, writable, *(Evidence(found[name].path) for name in writable))
     return found, findings
-
-
-def _damaged(name: str, path: str, what: str) -> Finding:
-    return Finding(
-        "GF-WINDOWS-HIVE-DAMAGED",
-        "blocker",
-        f"the registry hive {name} can't be read as a whole: {what}",
-        (Evidence(path, 0, what),),
-        remedy="start the guest on the old platform, which repairs its hives, or restore it from a backup",
-    )

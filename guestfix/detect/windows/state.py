@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from guestfix.base.catalog.facts.system import OS_ID, OS_INSTALLATION_TYPE
+from guestfix.base.catalog.facts.system import OS_ID
 from guestfix.base.catalog.facts.windows import (
     WINDOWS_AGENT_VERSIONS,
     WINDOWS_AGENTS,
     WINDOWS_ANTIVIRUS,
     WINDOWS_CLOCK,
-    WINDOWS_CLUSTER,
     WINDOWS_CRASH_REBOOT,
     WINDOWS_DEVICE_INSTALL_RESTRICTED,
     WINDOWS_DISK_GROUP,
-    WINDOWS_DOMAIN_CONTROLLER,
+    WINDOWS_DNS_SEARCH,
+    WINDOWS_DNS_SUFFIX,
     WINDOWS_DOTNET,
     WINDOWS_DRIVE_LETTERS,
-    WINDOWS_HYPERV_ROLE,
     WINDOWS_IMAGE_STATE,
     WINDOWS_LEFTOVER_SERVICES,
-    WINDOWS_NANO,
     WINDOWS_NICS,
-    WINDOWS_ORPHAN_FILTERS,
     WINDOWS_PAGE_FILES,
-    WINDOWS_PRODUCT_TYPE,
     WINDOWS_SAN_POLICY,
     WINDOWS_SHA2_SIGNATURES,
     WINDOWS_STATIC_ADDRESSES,
@@ -34,9 +30,8 @@ from guestfix.base.catalog.facts.windows import (
 from guestfix.base.catalog.records.windows import WindowsNic
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.record import frozen
-from guestfix.detect.windows.os import VERSION
 from guestfix.formats.windows.registry import Registry
-from guestfix.formats.windows.services import DISABLED, is_orphan, products_of, read_service
+from guestfix.formats.windows.services import DISABLED, products_of, read_service
 from guestfix.pack.model import Target
 
 SETUP_STATE = r"Microsoft\Windows\CurrentVersion\Setup\State"
@@ -63,14 +58,6 @@ PACKAGES = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages
 IN_USE = (0x50, 0x70, 0x80)
 """Values of a package's CurrentState that mean its files are in use: superseded, installed, permanent."""
 NET_CLASS = "{4D36E972-E325-11CE-BFC1-08002BE10318}"
-DISK_CLASSES = (
-    "{4d36e967-e325-11ce-bfc1-08002be10318}",
-    "{4d36e965-e325-11ce-bfc1-08002be10318}",
-    "{71a27cdd-812a-11d0-bec7-08002be2092f}",
-    "{4d36e96b-e325-11ce-bfc1-08002be10318}",
-    "{4d36e96f-e325-11ce-bfc1-08002be10318}",
-)
-"""Setup classes whose filters stand between the system and its disks, volumes, keyboard and mouse."""
 
 
 @frozen
@@ -94,7 +81,6 @@ def learn_state(state: State) -> list[Finding]:
     """Put all ``windows.*`` facts of this module and return what was found."""
     found: list[Finding] = []
     for learn in (
-        _roles,
         _agents,
         _antivirus,
         _network,
@@ -103,46 +89,10 @@ def learn_state(state: State) -> list[Finding]:
         _framework,
         _signatures,
         _page_file,
-        _filters,
+        _device_install,
         _mounted_devices,
     ):
         found += learn(state)
-    return found
-
-
-def _roles(state: State) -> list[Finding]:
-    facts, system = state.facts, state.system
-    product = system.text(state.key(r"Control\ProductOptions"), "ProductType")
-    proof = system.evidence(state.key(r"Control\ProductOptions"), "ProductType")
-    facts.put(WINDOWS_PRODUCT_TYPE, product.lower(), proof)
-    facts.put(WINDOWS_DOMAIN_CONTROLLER, product.lower() == "lanmannt", proof)
-    vmms = read_service(system, state.control, "vmms")
-    hyperv = vmms is not None and vmms.start != DISABLED
-    vmms_proof = system.evidence(state.key(r"Services\vmms"), "Start")
-    facts.put(WINDOWS_HYPERV_ROLE, hyperv, vmms_proof)
-    cluster = read_service(system, state.control, "ClusSvc")
-    cluster_proof = system.evidence(state.key(r"Services\ClusSvc"), "Start")
-    facts.put(WINDOWS_CLUSTER, cluster is not None and cluster.start != DISABLED, cluster_proof)
-    nano = facts.value(OS_INSTALLATION_TYPE) == "Nano Server"
-    nano_proof = state.software.evidence(VERSION + r"\Server\ServerLevels", "NanoServer")
-    facts.put(WINDOWS_NANO, nano, nano_proof)
-    found: list[Finding] = []
-    if hyperv:
-        text = "the Hyper-V role is installed: a hypervisor inside the guest keeps many platforms from starting it"
-        remedy = "remove the role on the old platform (Remove-WindowsFeature Hyper-V), or accept this finding"
-        found.append(Finding("GF-WINDOWS-HYPERV-ROLE", "blocker", text, (vmms_proof,), remedy))
-    if nano:
-        text = "this is Nano Server, which can't run the services that a migrated guest needs"
-        remedy = "install the workload on Server Core and migrate that"
-        found.append(Finding("GF-WINDOWS-NANO", "blocker", text, (nano_proof,), remedy))
-    if facts.value(WINDOWS_CLUSTER):
-        text = "this is a node of a failover cluster: its shared disks must not be written to from two places"
-        remedy = "evict the node before the move, or move the whole cluster; its SAN policy stays as it is"
-        found.append(Finding("GF-WINDOWS-CLUSTER", "warning", text, (cluster_proof,), remedy))
-    if facts.value(WINDOWS_DOMAIN_CONTROLLER):
-        text = "this is a domain controller: never run its original and its copy at the same time"
-        remedy = "shut the original down for good first; with several controllers, prefer a fresh one and replication"
-        found.append(Finding("GF-WINDOWS-DOMAIN-CONTROLLER", "warning", text, (proof,), remedy))
     return found
 
 
@@ -151,7 +101,7 @@ def _agents(state: State) -> list[Finding]:
     programs = _programs(state.software)
     products, leftovers, proofs, versions = [], [], [], {}
     for product in products_of(state.target.tables.get("windows-products", {})):
-        seen = [names[one] for one in (*product.services, *product.marks) if one in names]
+        seen = [names[one] for one in (*product.services, *product.marks, *product.filters) if one in names]
         entry = next((path for title, path in programs.items() if title.startswith(product.titles or ("\0",))), None)
         if not seen and entry is None:
             continue
@@ -160,7 +110,7 @@ def _agents(state: State) -> list[Finding]:
         if entry is not None:
             versions[product.name] = state.software.text(entry, "DisplayVersion")
             proofs.append(state.software.evidence(entry, "DisplayVersion"))
-        leaving = product.services if product.platform != state.target.hypervisor else ()
+        leaving = (*product.services, *product.filters) if product.platform != state.target.hypervisor else ()
         for name in (names[one] for one in leaving if one in names):
             service = read_service(state.system, state.control, name)
             if service is not None and service.start not in (None, DISABLED):
@@ -200,6 +150,7 @@ def _network(state: State) -> list[Finding]:
     """Put ``windows.nics``: every interface of TCP/IP with its way of getting an address."""
     base = state.key(r"Services\Tcpip\Parameters\Interfaces")
     names = state.key(rf"Control\Network\{NET_CLASS}")
+    netbios = state.key(r"Services\NetBT\Parameters\Interfaces")
     nics, proofs = [], []
     for guid in state.system.names(base):
         path = rf"{base}\{guid}"
@@ -215,14 +166,27 @@ def _network(state: State) -> list[Finding]:
                 addresses=addresses,
                 masks=state.system.texts(path, "SubnetMask"),
                 gateways=state.system.texts(path, "DefaultGateway"),
-                dns=[one for one in state.system.text(path, "NameServer").replace(",", " ").split() if one],
+                dns=_split(state.system.text(path, "NameServer")),
+                wins=state.system.texts(rf"{netbios}\Tcpip_{guid}", "NameServerList"),
+                suffix=state.system.text(path, "Domain"),
             )
         )
         if static:
             proofs.append(state.system.evidence(path, "IPAddress"))
     state.facts.put(WINDOWS_NICS, nics, *proofs)
     state.facts.put(WINDOWS_STATIC_ADDRESSES, bool(proofs), *proofs)
+    general = state.key(r"Services\Tcpip\Parameters")
+    searched = _split(state.system.text(general, "SearchList"))
+    state.facts.put(WINDOWS_DNS_SEARCH, searched, state.system.evidence(general, "SearchList"))
+    state.facts.put(
+        WINDOWS_DNS_SUFFIX, state.system.text(general, "NV Domain"), state.system.evidence(general, "NV Domain")
+    )
     return []
+
+
+def _split(text: str) -> list[str]:
+    """Return the items of a list that commas or spaces part."""
+    return text.replace(",", " ").split()
 
 
 def _clock_and_disks(state: State) -> list[Finding]:
@@ -286,17 +250,8 @@ def _page_file(state: State) -> list[Finding]:
     return [Finding("GF-WINDOWS-PAGEFILE", "info", text, (proof,), "put a page file of fixed size on C:")]
 
 
-def _filters(state: State) -> list[Finding]:
-    """Put ``windows.orphan_filters``: class filters whose driver is not there, so the device can't start."""
-    orphans, proofs = [], []
-    for guid in DISK_CLASSES:
-        path = state.key(rf"Control\Class\{guid}")
-        for kind in ("UpperFilters", "LowerFilters"):
-            for name in state.system.texts(path, kind):
-                if is_orphan(state.system, state.control, name, state.has_file, state.root):
-                    orphans.append(name)
-                    proofs.append(state.system.evidence(path, kind))
-    state.facts.put(WINDOWS_ORPHAN_FILTERS, orphans, *proofs)
+def _device_install(state: State) -> list[Finding]:
+    """Put ``windows.device_install_restricted``: a policy, or a service that is off, keeps new devices out."""
     settings = r"Policies\Microsoft\Windows\DeviceInstall\Restrictions"
     names = ("DenyUnspecified", "DenyDeviceClasses", "DenyDeviceIDs")
     denied = [name for name in names if state.software.number(settings, name)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from guestfix.base.errors import EditError
 from guestfix.base.record import frozen
@@ -38,12 +38,16 @@ WELL_KNOWN = {
     "{b2721d73-1db4-4c62-bf78-c548a880142d}": "memdiag",
     "{466f5a88-0af2-4f76-9038-095b170dc21c}": "ntldr",
 }
-OS_LOADER = 0x10200003
-"""Object type of an entry that starts a Windows."""
+OS_LOADER, RESUME_LOADER = 0x10200003, 0x10200004
+"""Object types of an entry that starts a Windows, and of one that wakes it from hibernation."""
+SAFE_MODES = {0: "minimal", 1: "network", 2: "dsrepair"}
+"""Values of safeboot."""
 
 EMS, BOOT_EMS, BOOT_STATUS_POLICY = 0x260000B0, 0x16000020, 0x250000E0
 RECOVERY_ENABLED, INHERIT, GRAPHICS_MODE_DISABLED = 0x16000009, 0x14000006, 0x16000046
 APPLICATION_DEVICE, APPLICATION_PATH, DESCRIPTION = 0x11000001, 0x12000002, 0x12000004
+RECOVERY_SEQUENCE, NO_INTEGRITY_CHECKS, TEST_SIGNING = 0x14000008, 0x16000048, 0x16000049
+SAFE_BOOT, HYPERVISOR_LAUNCH, RESUME_OBJECT = 0x25000080, 0x250000F0, 0x23000003
 OS_DEVICE, SYSTEM_ROOT, DEFAULT, DISPLAY_ORDER, TIMEOUT = 0x21000001, 0x22000002, 0x23000003, 0x24000001, 0x25000004
 LIBRARY_NAMES = {
     APPLICATION_DEVICE: "device",
@@ -51,7 +55,7 @@ LIBRARY_NAMES = {
     DESCRIPTION: "description",
     0x12000005: "locale",
     INHERIT: "inherit",
-    0x14000008: "recoverysequence",
+    RECOVERY_SEQUENCE: "recoverysequence",
     RECOVERY_ENABLED: "recoveryenabled",
     0x16000010: "bootdebug",
     BOOT_EMS: "bootems",
@@ -61,20 +65,21 @@ LIBRARY_NAMES = {
     0x15000022: "emsport",
     0x15000023: "emsbaudrate",
     GRAPHICS_MODE_DISABLED: "graphicsmodedisabled",
-    0x16000048: "nointegritychecks",
-    0x16000049: "testsigning",
+    NO_INTEGRITY_CHECKS: "nointegritychecks",
+    TEST_SIGNING: "testsigning",
 }
 """What bcdedit calls the elements that every boot program may have (class 1)."""
 LOADER_NAMES = {
     OS_DEVICE: "osdevice",
     SYSTEM_ROOT: "systemroot",
-    0x23000003: "resumeobject",
+    RESUME_OBJECT: "resumeobject",
     0x25000020: "nx",
+    SAFE_BOOT: "safeboot",
     0x250000C2: "bootmenupolicy",
     EMS: "ems",
     BOOT_STATUS_POLICY: "bootstatuspolicy",
     0x260000A0: "debug",
-    0x250000F0: "hypervisorlaunchtype",
+    HYPERVISOR_LAUNCH: "hypervisorlaunchtype",
 }
 """What bcdedit calls the elements of Windows loaders (class 2)."""
 MANAGER_NAMES = {
@@ -230,6 +235,56 @@ def decode_device(data: bytes) -> Device:
         return Device("partition", "gpt", disk, part)
     offset, signature = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<I", data, 56)[0]
     return Device("partition", "mbr", f"{signature:08x}", str(offset)) if style == 1 else Device("partition")
+
+
+def encode_device(device: Device) -> bytes:
+    """Return the bytes of a device element for a partition, without options. Raises EditError for another kind."""
+    try:
+        if (device.kind, device.style) == ("partition", "gpt"):
+            part, disk, style = uuid.UUID(device.partition).bytes_le, uuid.UUID(device.disk).bytes_le, 0
+        elif (device.kind, device.style) == ("partition", "mbr"):
+            part, style = struct.pack("<QQ", int(device.partition), 0), 1
+            disk = struct.pack("<I12x", int(device.disk, 16))
+        else:
+            raise EditError(f"only a partition can be put into a boot entry, not {device.kind}")
+    except (ValueError, struct.error) as error:
+        raise EditError(f"{device.disk} and {device.partition} name no partition") from error
+    return struct.pack("<16xIIII16sII16s16x", 6, 0, 72, 0, part, 0, style, disk)
+
+
+@frozen
+class Menu:
+    """What the boot manager offers: ``default`` as it is named, ``entries`` in their order, the default one first.
+
+    ``missing`` are ids that it names and no object has. ``recovery`` are the loaders that only another one's
+    recoverysequence leads to.
+    """
+
+    manager: Object | None
+    default: str
+    entries: tuple[Object, ...]
+    missing: tuple[str, ...]
+    recovery: tuple[str, ...]
+
+
+def menu(found: Mapping[str, Object]) -> Menu:
+    """Return the menu that the objects of a store make."""
+    manager = found.get(BOOTMGR)
+    default = next(iter(list_of(manager, DEFAULT)), "") if manager else ""
+    shown = list_of(manager, DISPLAY_ORDER) if manager else []
+    named = list(dict.fromkeys(one for one in (default, *shown) if one))
+    reached = {one for entry in found.values() for one in list_of(entry, RECOVERY_SEQUENCE)}
+    entries = [found[one] for one in named if one in found and found[one].type >> 28 == 1]
+    recovery = [one for one in found if one in reached and one not in named]
+    missing = [one for one in named if one not in found]
+    return Menu(manager, default, tuple(entries), tuple(missing), tuple(recovery))
+
+
+def list_of(one: Object, number: int) -> list[str]:
+    """Return the ids that an element lists, in lower case; none where it is no list of texts."""
+    value = one.value(number)
+    items = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+    return [str(item).lower() for item in items]
 
 
 def loaders(hive: Hive) -> list[Object]:

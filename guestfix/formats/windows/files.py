@@ -18,6 +18,10 @@ _LINK = "unsupported reparse "
 """How the text begins that ntfs-3g gives as the target of a file it can't read."""
 
 
+EVERYWHERE = frozenset(("disk.sys", "pci.sys", "ntfs.sys", "partmgr.sys", "volsnap.sys"))
+"""Drivers that every Windows has: a folder of drivers without any of them is not seen as a whole."""
+
+
 def is_packed(guest: GuestFS, path: str) -> bool:
     """Tell whether something is at path whose content is packed, as far as a look at its entry shows."""
     try:
@@ -38,8 +42,10 @@ def has_program(guest: GuestFS, path: str) -> bool:
 
 def has_driver(guest: GuestFS, root: str, path: str) -> bool:
     """Tell whether a driver is there; also where its folder is not part of what is seen, so that nobody can tell."""
-    folder = path.rpartition("/")[0]
-    return has_program(guest, path) or not has_program(guest, f"{root}/System32/ntoskrnl.exe") or not guest.list(folder)
+    if has_program(guest, path) or not has_program(guest, f"{root}/System32/ntoskrnl.exe"):
+        return True
+    names = {one.lower() for one in guest.list(path.rpartition("/")[0])}
+    return not names & EVERYWHERE
 
 
 def program_head(guest: GuestFS, path: str) -> tuple[bytes, bool]:

@@ -153,7 +153,8 @@ class Product:
 
     ``platform`` is the hypervisor that it belongs to, as a target profile names it. ``first`` is what has to be
     done before the guest leaves, where the software can't be removed afterwards. ``titles`` are how its name begins
-    in the list of programs.
+    in the list of programs. ``filters`` are drivers that stand before files, disks or NICs: they leave the lists of
+    filters, and are disabled.
     """
 
     name: str
@@ -162,12 +163,16 @@ class Product:
     marks: tuple[str, ...] = ()
     first: str = ""
     titles: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
 
 
 def products_of(table: Mapping[str, Mapping[str, Any]]) -> tuple[Product, ...]:
     """Return the products of a pack's table ``windows-products``, in its order."""
     return tuple(
-        Product(name, row["platform"], tuple(row["services"]), tuple(row["marks"]), row["first"], tuple(row["titles"]))
+        Product(
+            *(name, row["platform"], tuple(row["services"]), tuple(row["marks"]), row["first"], tuple(row["titles"])),
+            tuple(row["filters"]),
+        )
         for name, row in table.items()
     )
 

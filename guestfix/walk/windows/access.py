@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from guestfix.base.catalog.facts.windows import WINDOWS_RDP_ENABLED
+from guestfix.base.catalog.facts.windows import WINDOWS_REMOTE_ACCESS
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
+
+TITLES = {"rdp": "Remote Desktop", "winrm": "WinRM", "ssh": "OpenSSH"}
 
 
 def ground(scene: Scene) -> Ground:
     """Tell by which way an administrator comes in."""
-    enabled = scene.facts.value(WINDOWS_RDP_ENABLED)
-    seen = scene.facts.evidence(WINDOWS_RDP_ENABLED)
-    if not enabled:
-        return unknown("Remote Desktop is off, or not to be seen", *seen)
-    return passes("Remote Desktop is on", *seen)
+    ways = scene.facts.value(WINDOWS_REMOTE_ACCESS, [])
+    seen = scene.facts.evidence(WINDOWS_REMOTE_ACCESS)
+    if not ways:
+        return unknown("neither Remote Desktop, WinRM nor OpenSSH is seen to let anybody in", *seen)
+    return passes(f"administrators come in by {', '.join(TITLES[one] for one in ways if one in TITLES)}", *seen)
 
 
 LOOK = Look("access", "an administrator can log in", ground, nothing)

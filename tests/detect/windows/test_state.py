@@ -145,6 +145,8 @@ def test_interfaces(tmp_path: Path) -> None:
             "masks": ["255.255.255.0", "255.255.255.0"],
             "gateways": ["192.0.2.1"],
             "dns": ["192.0.2.53", "192.0.2.54"],
+            "wins": [],
+            "suffix": "",
         },
         {
             "guid": "{B}",
@@ -155,6 +157,8 @@ def test_interfaces(tmp_path: Path) -> None:
             "masks": [],
             "gateways": [],
             "dns": [],
+            "wins": [],
+            "suffix": "",
         },
     ]
 

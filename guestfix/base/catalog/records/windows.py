@@ -31,7 +31,10 @@ class DriverBinding:
 
 @frozen
 class WindowsNic:
-    """An interface of TCP/IP. ``static``: its addresses were set by hand."""
+    """An interface of TCP/IP. ``static``: its addresses were set by hand.
+
+    ``suffix`` is the DNS suffix of its connection, ``wins`` its WINS servers.
+    """
 
     guid: str
     name: str
@@ -41,3 +44,5 @@ class WindowsNic:
     masks: list[str]
     gateways: list[str]
     dns: list[str]
+    wins: list[str]
+    suffix: str
