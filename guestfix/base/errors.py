@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from guestfix.base.secrets import masked
+
 
 class GuestfixError(Exception):
     """Base of all errors of guestfix.
 
     ``what`` is the sentence for the user, ``where`` a path, ``path:line`` or ``path:line:column``,
     ``remedy`` what to do next. The last two may be empty. ``code`` is a row of the table of findings.
+    Secrets that the sentences quote are hidden.
     """
 
     CODE = "GF-RUN-FAILED"
     """The code of an error that was given none of its own."""
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "", code: str = "") -> None:
+        what = masked(what)
         super().__init__(what)
         self.what = what
         self.where = where
-        self.remedy = remedy
+        self.remedy = masked(remedy)
         self.code = code or self.CODE
 
     def __str__(self) -> str:

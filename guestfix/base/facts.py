@@ -8,9 +8,15 @@ from typing import Literal, TypedDict, TypeVar, overload
 from guestfix.base.catalog.facts.kind import Asked, FactKind
 from guestfix.base.catalog.findings import RENAMED, kind_of
 from guestfix.base.record import asdict, frozen, preset
-from guestfix.base.secrets import masked
+from guestfix.base.secrets import masked, masked_at, masked_value
 
 T = TypeVar("T")
+
+
+def _hide(record: object, name: str, shown: str) -> None:
+    """Put a text without its secrets in the place of the one that has them."""
+    if shown is not getattr(record, name):
+        preset(record, name, shown)
 
 
 @frozen
@@ -18,6 +24,10 @@ class Unknown:
     """The value of a fact that could not be learned, and why. Unknown is not false."""
 
     reason: str
+
+    def __post_init__(self) -> None:
+        """Hide secrets: the reason may quote what the guest holds."""
+        _hide(self, "reason", masked(self.reason))
 
 
 @frozen
@@ -31,17 +41,15 @@ class Nothing:
 
 @frozen
 class Evidence:
-    """Where something was seen: guest path, 1-based line (0: the whole file), and the text there, without passwords."""
+    """Where something was seen: guest path, 1-based line (0: the whole file), and the text there, without secrets."""
 
     path: str
     line: int = 0
     text: str = ""
 
     def __post_init__(self) -> None:
-        """Hide passwords: evidence is there to be shown."""
-        shown = masked(self.text)
-        if shown is not self.text:
-            preset(self, "text", shown)
+        """Hide secrets: evidence is there to be shown."""
+        _hide(self, "text", masked_at(self.path, self.text))
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path
@@ -57,8 +65,8 @@ class Fact:
     evidence: tuple[Evidence, ...] = ()
 
     def plain(self) -> Fact:
-        """Return the fact with its value in JSON form; what is Unknown stays so."""
-        value = self.value if isinstance(self.value, Unknown) else plain(self.value)
+        """Return the fact as it is shown: its value in JSON form, without secrets; what is Unknown stays so."""
+        value = self.value if isinstance(self.value, Unknown) else masked_value(plain(self.value))
         return Fact(self.name, value, self.evidence)
 
 
@@ -155,7 +163,8 @@ class Finding:
         if not kind.allows(self.severity):
             raise ValueError(f"{self.code} can't be of the severity {self.severity!r}: it is {kind.severity}")
         preset(self, "code", RENAMED.get(self.code, self.code))
-        preset(self, "summary", masked(self.summary))
+        _hide(self, "summary", masked(self.summary))
+        _hide(self, "remedy", masked(self.remedy))
         if not self.remedy:
             preset(self, "remedy", kind.remedy)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -173,6 +174,13 @@ def write(text: str) -> None:
     clear_screen()
     sys.stdout.buffer.write(utf8(text).encode())
     sys.stdout.buffer.flush()
+
+
+def keep_private() -> None:
+    """Where standard output goes to a file of this user, let nobody else read it: a saved plan has secrets."""
+    status = os.fstat(1)
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+        os.fchmod(1, 0o600)
 
 
 def write_json(document: object) -> None:

@@ -6,7 +6,16 @@ import argparse
 
 from guestfix.backends import open_guest
 from guestfix.commands.channels import add_events
-from guestfix.commands.common import add_choices, add_guest, add_pack, events_of, options_from, pack_from, write
+from guestfix.commands.common import (
+    add_choices,
+    add_guest,
+    add_pack,
+    events_of,
+    keep_private,
+    options_from,
+    pack_from,
+    write,
+)
 from guestfix.commands.images import images_from
 from guestfix.plan.model import Plan, dump_plan
 from guestfix.plan.planner import make_plan
@@ -40,5 +49,7 @@ def run(args: argparse.Namespace) -> int:
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))
     plan = make_plan(guest, pack_from(args), args.target, options_from(args), tell)
     tell_plan(tell, plan)
+    if args.format == "json":
+        keep_private()
     write(dump_plan(plan).decode("utf-8", "surrogateescape") if args.format == "json" else render_plan(plan))
     return status_of(plan, detailed=args.detailed_exitcode)

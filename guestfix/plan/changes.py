@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from guestfix.base.bounds import DIFF_LINES, DIFF_SHOWN, DIFF_STEPS
 from guestfix.base.digest import digest_bytes, state_of
@@ -12,7 +12,7 @@ from guestfix.base.edit import Link, Splice
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import GuestFS, Meta
 from guestfix.base.overlay import BIG, Draft, Overlay
-from guestfix.base.secrets import masked
+from guestfix.base.secrets import masked_lines
 from guestfix.base.text import one_line
 from guestfix.plan.labels import with_label
 from guestfix.plan.model import Change, new_chunks
@@ -24,6 +24,9 @@ AHEAD = 24
 """Lines, of both files together, that are looked ahead for where they meet again."""
 
 CONTEXT = 3
+
+Sides = tuple[Sequence[str], Sequence[str]]
+"""Lines of a file before and after."""
 
 
 def changes_of(overlay: Overlay) -> tuple[Change, ...]:
@@ -59,9 +62,16 @@ def _change(base: GuestFS, draft: Draft) -> Change | None:
         after,
         tuple(make_splices(old, draft.content)),
         None if before is not None else _new_meta(base, draft, "file"),
-        draft.diff or unified(draft.path, _file_bytes(before, old), draft.content, existed=before is not None),
+        _own(draft) or unified(draft.path, _file_bytes(before, old), draft.content, existed=before is not None),
         len(draft.content),
     )
+
+
+def _own(draft: Draft) -> str:
+    """Return what an editor shows of its change in its own form, each line after its sign, without secrets."""
+    lines = draft.diff.splitlines(keepends=True)
+    shown = masked_lines(draft.path, [line[1:] for line in lines])
+    return "".join(line[:1] + rest for line, rest in zip(lines, shown, strict=True))
 
 
 def _new_meta(base: GuestFS, draft: Draft, kind: str) -> Meta:
@@ -69,13 +79,13 @@ def _new_meta(base: GuestFS, draft: Draft, kind: str) -> Meta:
 
 
 def _spliced(base: GuestFS, draft: Draft, before: str | None, rules: tuple[str, ...]) -> Change | None:
-    change = Change(draft.path, "edit", rules, before, None, tuple(draft.splices or ()), None, draft.diff)
+    change = Change(draft.path, "edit", rules, before, None, tuple(draft.splices or ()))
     stat = base.stat(draft.path)
     size = (stat.size if stat else 0) + sum(len(s.data) - s.length for s in change.splices)
     after = digest_bytes(new_chunks(base, change))
     if after == before:
         return None
-    shown = draft.diff or f"binary file: {stat.size if stat else 0} bytes, {size} after\n"
+    shown = _own(draft) or f"binary file: {stat.size if stat else 0} bytes, {size} after\n"
     return Change(draft.path, "edit", rules, before, after, change.splices, None, shown, size)
 
 
@@ -122,7 +132,7 @@ def _diff_of_delete(base: GuestFS, draft: Draft, before: str) -> str:
     """Show what is moved aside; a big file is neither shown nor read."""
     stat = base.stat(draft.path)
     if draft.diff:
-        return draft.diff
+        return _own(draft)
     if stat is not None and stat.size > WHOLE:
         return f"binary file of {stat.size} bytes, moved aside\n"
     if before.startswith("link:"):
@@ -140,17 +150,14 @@ def _file_bytes(before: str | None, old: bytes) -> bytes:
 
 
 def unified(path: str, old: bytes, new: bytes, *, existed: bool = True, remains: bool = True) -> str:
-    """Return a unified diff with a/ and b/ prefixes, passwords hidden; for binary content, its sizes."""
+    """Return a unified diff with a/ and b/ prefixes, secrets hidden; for binary content, its sizes."""
     path = one_line(path)
     if b"\0" in old[:8192] or b"\0" in new[:8192]:
         return f"binary file {path}: {len(old)} bytes before, {len(new)} after\n"
     names = (f"a{path}" if existed else "/dev/null", f"b{path}" if remains else "/dev/null")
     before, after = _lines(old), _lines(new)
-    if len(before) + len(after) > DIFF_LINES:
-        lines: Iterable[str] = _diff_in_one_pass(before, after, *names)
-    else:
-        lines = difflib.unified_diff(before, after, *names)
-    return "".join(line[:1] + masked(line[1:]) for line in _shown(_ended(lines)))
+    shown = masked_lines(path, before), masked_lines(path, after)
+    return "".join(_shown(_ended(_unified(before, after, shown, names))))
 
 
 def _shown(lines: Iterable[str]) -> Iterator[str]:
@@ -162,22 +169,32 @@ def _shown(lines: Iterable[str]) -> Iterator[str]:
         yield f"... and {left} more lines\n"
 
 
-def _diff_in_one_pass(before: list[str], after: list[str], old_name: str, new_name: str) -> Iterator[str]:
-    """Compare long files in one pass, as editors leave most lines where they were; difflib's time grows squared."""
-    pieces = list(_pieces(before, after))
-    if any(kind != "equal" for kind, *_ in pieces):
-        yield from (f"--- {old_name}\n", f"+++ {new_name}\n")
-    matcher: difflib.SequenceMatcher[str] = difflib.SequenceMatcher(None, [], [])
-    matcher.opcodes = pieces  # type: ignore[attr-defined]
-    for group in matcher.get_grouped_opcodes(CONTEXT) if pieces else ():
+def _unified(before: list[str], after: list[str], shown: Sides, names: tuple[str, str]) -> Iterator[str]:
+    """Yield the lines of a unified diff of two files, each as ``shown`` has it.
+
+    Long files are compared in one pass, as editors leave most lines where they were; difflib's time grows squared.
+    """
+    long = len(before) + len(after) > DIFF_LINES
+    matcher = difflib.SequenceMatcher(None, [] if long else before, [] if long else after)
+    if long:
+        matcher.opcodes = list(_pieces(before, after))  # type: ignore[attr-defined]
+    if before != after:
+        yield from (f"--- {names[0]}\n", f"+++ {names[1]}\n")
+    for group in matcher.get_grouped_opcodes(CONTEXT) if before != after else ():
         first, last = group[0], group[-1]
-        yield f"@@ -{first[1] + 1},{last[2] - first[1]} +{first[3] + 1},{last[4] - first[3]} @@\n"
+        yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@\n"
         for kind, i, k, j, m in group:
             if kind == "equal":
-                yield from (f" {line}" for line in before[i:k])
+                yield from (f" {line}" for line in shown[0][i:k])
             else:
-                yield from (f"-{line}" for line in before[i:k])
-                yield from (f"+{line}" for line in after[j:m])
+                yield from (f"-{line}" for line in shown[0][i:k])
+                yield from (f"+{line}" for line in shown[1][j:m])
+
+
+def _range(start: int, stop: int) -> str:
+    """Return the lines of a hunk as diff(1) writes them."""
+    count = stop - start
+    return f"{start + 1}" if count == 1 else f"{start + 1 if count else start},{count}"
 
 
 def _pieces(before: list[str], after: list[str]) -> Iterator[tuple[str, int, int, int, int]]:

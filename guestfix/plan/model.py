@@ -15,11 +15,12 @@ from guestfix.base.digest import chunks_of
 from guestfix.base.edit import Splice
 from guestfix.base.facts import Fact, Finding, Unknown, evidence_list
 from guestfix.base.guest import GuestFS, Meta
-from guestfix.base.record import field, frozen
+from guestfix.base.record import field, frozen, preset
+from guestfix.base.secrets import masked
 from guestfix.base.text import to_json, utf8
 from guestfix.walk.model import Walks, walks_out
 
-SCHEMA = 1
+SCHEMA = 2
 """Number of the JSON form. It rises when a reader of the older form could misread the newer one."""
 
 
@@ -65,6 +66,10 @@ class Decision:
     selected: bool = True
     unknown: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Hide secrets: the reason may quote what the guest holds."""
+        preset(self, "because", masked(self.because))
+
 
 @frozen
 class Plan:
@@ -106,12 +111,14 @@ def new_chunks(guest: GuestFS, change: Change) -> Iterable[bytes]:
         yield from chunks_of(guest, change.path, at)
 
 
-def _bytes_out(data: bytes) -> dict[str, str]:
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode("ascii")}
-    return {"text": text}
+def contents_out(plan: Plan) -> list[dict[str, object]]:
+    """Return what apply writes, for each change in turn: bytes of the guest's files, secrets included, in base64."""
+    return [{"path": change.path, "splices": [_splice_out(one) for one in change.splices]} for change in plan.changes]
+
+
+def _splice_out(splice: Splice) -> dict[str, object]:
+    data = base64.b64encode(splice.data).decode("ascii")
+    return {"offset": splice.offset, "length": splice.length, "base64": data}
 
 
 def _meta_out(meta: Meta | None) -> dict[str, object] | None:
@@ -133,8 +140,7 @@ def _exact_out(change: Change) -> dict[str, object]:
 
 
 def change_out(change: Change) -> dict[str, object]:
-    """Return a change in its JSON form."""
-    splices = [{"offset": s.offset, "length": s.length, "data": _bytes_out(s.data)} for s in change.splices]
+    """Return a change as it is shown, in its JSON form; what is written stands in :func:`contents_out`."""
     return {
         "path": change.path,
         **_exact_out(change),
@@ -143,7 +149,6 @@ def change_out(change: Change) -> dict[str, object]:
         "before": change.before,
         "after": change.after,
         "size": change.size,
-        "splices": splices,
         "meta": _meta_out(change.meta),
         "diff": change.diff,
     }
@@ -172,8 +177,11 @@ def fact_out(fact: Fact) -> dict[str, object]:
     return {"value": fact.value, "evidence": evidence_list(fact.evidence)}
 
 
+HOLDS = "contents has bytes of the guest's files as apply writes them, secrets included: keep this file to yourself"
+
+
 def plan_out(plan: Plan) -> dict[str, object]:
-    """Return the Plan in its JSON form, which is also the JSON report."""
+    """Return the shown part of the Plan in its JSON form: all of it but what apply writes. No secret is in it."""
     return {
         "schema": SCHEMA,
         "guest": dict(plan.guest),
@@ -204,5 +212,5 @@ def plan_out(plan: Plan) -> dict[str, object]:
 
 
 def dump_plan(plan: Plan) -> bytes:
-    """Return the Plan as JSON bytes, the same for the same Plan."""
-    return (to_json(plan_out(plan)) + "\n").encode()
+    """Return the Plan as JSON bytes, the same for the same Plan: its shown part, and what apply writes."""
+    return (to_json({**plan_out(plan), "holds": HOLDS, "contents": contents_out(plan)}) + "\n").encode()

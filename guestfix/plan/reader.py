@@ -47,12 +47,16 @@ _PLAN = (
     "schema", "guest", "target", "verdict", "compat", "policies", "facts", "decisions", "findings", "changes",
     "follow_ups", "versions", "walk",
 )  # fmt: skip
-_CHANGE = ("path", "kind", "rules", "before", "after", "size", "splices", "meta", "diff")
+_CHANGE = ("path", "kind", "rules", "before", "after", "size", "meta", "diff")
 _REMEDY = "make it with: guestfix report --format json GUEST > plan.json"
 
 
-def load_plan(data: bytes, where: str = "") -> Plan:
-    """Return the Plan that dump_plan() wrote. Raises PlanError for anything else."""
+def load_plan(data: bytes, where: str = "", *, shown: bool = False) -> Plan:
+    """Return the Plan that dump_plan() wrote. Raises PlanError for anything else.
+
+    ``shown``: it is only to be shown, so what apply writes is not looked at and may be missing, as in apply's own
+    document.
+    """
     try:
         document = parse(data, MAX_PLAN, MAX_VALUES)
         schema = document.members(("schema",), None)["schema"].integer(-MAX_SIZE, MAX_SIZE)
@@ -62,12 +66,13 @@ def load_plan(data: bytes, where: str = "") -> Plan:
                 where=where,
                 remedy="make the plan again with this version",
             )
-        return _plan(document.members(_PLAN, None))
+        data_of = document.members(_PLAN if shown else (*_PLAN, "contents"), None)
+        return _plan(data_of, None if shown else data_of["contents"])
     except ValueError as error:
         raise PlanError(f"not a plan: {error}", where=where, remedy=_REMEDY) from error
 
 
-def _plan(data: dict[str, Node]) -> Plan:
+def _plan(data: dict[str, Node], contents: Node | None) -> Plan:
     both = data["walk"].members(("before", "after"))
     guest = data["guest"].members(("uri", "identity"), None)
     guest["uri"].text(NAME * 100)
@@ -85,7 +90,7 @@ def _plan(data: dict[str, Node]) -> Plan:
         facts=tuple(_fact(name, node) for name, node in data["facts"].members((), None).items()),
         decisions=tuple(_decision(node) for node in data["decisions"].items(MAX_ITEMS)),
         findings=tuple(_finding(node) for node in data["findings"].items(MAX_ITEMS)),
-        changes=_changes(data["changes"]),
+        changes=_changes(data["changes"], contents),
         follow_ups=tuple(node.text(TEXT) for node in data["follow_ups"].items(MAX_ITEMS)),
         versions=versions,
         policies=_texts(data["policies"]),
@@ -167,15 +172,22 @@ def _walk_step(node: Node) -> Step:
     )
 
 
-def _changes(node: Node) -> tuple[Change, ...]:
-    changes = tuple(_change(item) for item in node.items(MAX_CHANGES))
+def _changes(node: Node, contents: Node | None) -> tuple[Change, ...]:
+    """Read the changes, each with what is written for it; None: that is not asked for."""
+    items = node.items(MAX_CHANGES)
+    written = contents.items(MAX_CHANGES) if contents else [None] * len(items)
+    if len(written) != len(items):
+        raise Malformed(f"contents: {len(written)} for {len(items)} changes")
+    changes = tuple(_change(one, other) for one, other in zip(items, written, strict=True))
     if problem := paths_problem(change.path for change in changes):
         raise Malformed(f"changes: {problem}")
     return changes
 
 
-def _change(node: Node) -> Change:
-    data = _exact(node.members(_CHANGE, ("utf16",)))
+def _change(node: Node, written: Node | None) -> Change:
+    shown = node.members(_CHANGE, ("utf16",))
+    splices = () if written is None else _written(written, shown["path"])
+    data = _exact(shown)
     path = data["path"].text(5000)
     if problem := path_problem(path):
         raise Malformed(f"{data['path'].at}: {path!a} is {problem}")
@@ -185,14 +197,21 @@ def _change(node: Node) -> Change:
         tuple(one.text(NAME) for one in data["rules"].items(1000)),
         _state(data["before"]),
         _state(data["after"]),
-        tuple(_splice(one) for one in data["splices"].items(MAX_SPLICES)),
+        splices,
         None if data["meta"].value is None else _meta(data["meta"]),
         data["diff"].text(TEXT),
         data["size"].integer(0, MAX_SIZE),
     )
-    if problem := _contradiction(change):
+    if problem := _contradiction(change, written is not None):
         raise Malformed(f"{node.at}: a change of the kind {change.kind} {problem}")
     return change
+
+
+def _written(node: Node, path: Node) -> tuple[Splice, ...]:
+    data = node.members(("path", "splices"))
+    if data["path"].value != path.value:
+        raise data["path"].wrong(f"that of {path.at}")
+    return tuple(_splice(one) for one in data["splices"].items(MAX_SPLICES))
 
 
 def _exact(data: dict[str, Node]) -> dict[str, Node]:
@@ -210,7 +229,7 @@ def _state(node: Node) -> str | None:
     return None if node.value is None else node.text(5000, STATE)
 
 
-def _contradiction(change: Change) -> str:
+def _contradiction(change: Change, whole: bool) -> str:
     """Return how a change's members don't go together; empty where they do."""
     before, after = (state and state.partition(":")[0] for state in (change.before, change.after))
     allowed = {
@@ -230,17 +249,14 @@ def _contradiction(change: Change) -> str:
         if splice.offset < at:
             return "has splices that overlap or are out of order"
         at = splice.offset + splice.length
-    if change.kind == "create" and (at or change.size != sum(len(one.data) for one in change.splices)):
+    if whole and change.kind == "create" and (at or change.size != sum(len(one.data) for one in change.splices)):
         return "has another size than its content, or replaces what is not there"
     return ""
 
 
 def _splice(node: Node) -> Splice:
-    data = node.members(("offset", "length", "data"))
-    given = data["data"].members((), ("text", "base64"))
-    if len(given) != 1:
-        raise data["data"].wrong("an object with either text or base64")
-    content = given["text"].text(MAX_PLAN).encode("utf-8") if "text" in given else _base64(given["base64"], MAX_PLAN)
+    data = node.members(("offset", "length", "base64"))
+    content = _base64(data["base64"], MAX_PLAN)
     return Splice(data["offset"].integer(0, MAX_SIZE), data["length"].integer(0, MAX_SIZE), content)
 
 

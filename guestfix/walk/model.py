@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from guestfix.base.facts import Evidence, evidence_list
-from guestfix.base.record import frozen
+from guestfix.base.record import frozen, preset
+from guestfix.base.secrets import masked
 
 Outcome = Literal["passes", "waits", "stops", "unknown"]
 """How a step ends: it passes, passes after some seconds, the boot stops there, or what was given can't tell."""
@@ -29,6 +30,10 @@ class Step:
     evidence: tuple[Evidence, ...] = ()
     seconds: int = 0
     rule: str = ""
+
+    def __post_init__(self) -> None:
+        """Hide secrets: a step is there to be shown."""
+        preset(self, "because", masked(self.because))
 
 
 @frozen

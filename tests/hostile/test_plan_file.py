@@ -48,6 +48,22 @@ def at(*path: str | int) -> Callable[[Any], Mutation]:
     return value
 
 
+def moved(index: int, path: str) -> Mutation:
+    """Return the mutation that gives a change another path, in both places where it stands."""
+
+    def change(document: Document) -> None:
+        document["changes"][index]["path"] = document["contents"][index]["path"] = path
+
+    return change
+
+
+def put(document: Document, place: int, index: int, path: str = "") -> None:
+    """Add a copy of a change, with what it writes, at a place of the list."""
+    for part in ("changes", "contents"):
+        one = copy.deepcopy(document[part][index])
+        document[part].insert(place, {**one, "path": path} if path else one)
+
+
 def without(*path: str | int) -> Mutation:
     def change(document: Document) -> None:
         holder: Any = document
@@ -82,11 +98,14 @@ PLACES: dict[tuple[str | int, ...], set[str]] = {
     ("changes", EDIT, "before"): set(),
     ("changes", EDIT, "after"): set(),
     ("changes", EDIT, "size"): set(),
-    ("changes", EDIT, "splices"): set(),
-    ("changes", EDIT, "splices", 0): set(),
-    ("changes", EDIT, "splices", 0, "offset"): set(),
-    ("changes", EDIT, "splices", 0, "length"): set(),
-    ("changes", EDIT, "splices", 0, "data"): set(),
+    ("contents",): set(),
+    ("contents", EDIT): set(),
+    ("contents", EDIT, "path"): set(),
+    ("contents", EDIT, "splices"): set(),
+    ("contents", EDIT, "splices", 0): set(),
+    ("contents", EDIT, "splices", 0, "offset"): set(),
+    ("contents", EDIT, "splices", 0, "length"): set(),
+    ("contents", EDIT, "splices", 0, "base64"): set(),
     ("changes", EDIT, "diff"): {"text"},
     ("changes", EDIT, "meta"): {"null"},
     ("changes", CREATE, "meta"): set(),
@@ -135,24 +154,24 @@ def _wrong_types() -> Iterator[tuple[str, Mutation]]:
 
 def _wrong_values() -> Iterator[tuple[str, Mutation]]:
     for name, path in PATHS.items():
-        yield f"path: {name}", at("changes", CREATE, "path")(path)
-    edit = ("changes", EDIT)
+        yield f"path: {name}", moved(CREATE, path)
+    edit, written = ("changes", EDIT), ("contents", EDIT)
     values: dict[tuple[str | int, ...], tuple[Any, ...]] = {
         (*edit, "size"): (-1, 1 << 63, 10**30, 0, 5),
         (*edit, "kind"): ("chmod", "Edit", "create", "delete", "link", ""),
         (*edit, "before"): (None, "sha256:", "sha256:" + "A" * 64, "md5:x", "link:/etc/passwd", "sha256:" + "0" * 65),
         (*edit, "after"): (None, "link:/etc/shadow", "sha256:" + "0" * 64, "link:"),
-        (*edit, "splices", 0, "offset"): (-1, 10**6, 1 << 62, 1 << 63, 1 << 64),
-        (*edit, "splices", 0, "length"): (-1, 10**6, 1 << 62, 1 << 63, 1 << 64),
-        (*edit, "splices", 0, "data"): (
-            {}, {"text": "a", "base64": "YQ=="}, {"base64": "?"}, {"base64": "a"}, {"base64": "YQ==\n"},
-            {"text": "\ud800"}, {"text": "\udcff"}, {"hex": "00"}, {"text": "other"},
+        (*written, "splices", 0, "offset"): (-1, 10**6, 1 << 62, 1 << 63, 1 << 64),
+        (*written, "splices", 0, "length"): (-1, 10**6, 1 << 62, 1 << 63, 1 << 64),
+        (*written, "splices", 0, "base64"): ("?", "a", "YQ==\n", "\ud800", "YW5vdGhlcg=="),
+        (*written, "splices"): (
+            [], [{"offset": 0, "length": 0}], [{"offset": 5, "length": 0, "base64": ""}] * 2 + [{}],
+            [{"offset": 4, "length": 9, "base64": ""}, {"offset": 5, "length": 1, "base64": ""}],
+            [{"offset": 9, "length": 1, "base64": ""}, {"offset": 5, "length": 1, "base64": ""}],
         ),
-        (*edit, "splices"): (
-            [], [{"offset": 0, "length": 0}], [{"offset": 5, "length": 0, "data": {"text": ""}}] * 2 + [{}],
-            [{"offset": 4, "length": 9, "data": {"text": ""}}, {"offset": 5, "length": 1, "data": {"text": ""}}],
-            [{"offset": 9, "length": 1, "data": {"text": ""}}, {"offset": 5, "length": 1, "data": {"text": ""}}],
-        ),
+        (*written, "path"): ("/etc/shadow", "", "/etc/fstab/"),
+        (*written, "more"): (1,),
+        ("contents",): ([],),
         (*edit, "meta"): ({"mode": "0644", "uid": 0, "gid": 0, "xattrs": {}},),
         (*edit, "more"): (1,),
         (*edit, "utf16"): (
@@ -172,15 +191,15 @@ def _wrong_values() -> Iterator[tuple[str, Mutation]]:
         ),
         ("changes", CREATE, "meta"): (None,),
         ("changes", CREATE, "before"): ("sha256:" + "0" * 64,),
-        ("changes", CREATE, "splices", 0, "length"): (1,),
-        ("changes", CREATE, "splices", 0, "offset"): (1,),
+        ("contents", CREATE, "splices", 0, "length"): (1,),
+        ("contents", CREATE, "splices", 0, "offset"): (1,),
         ("changes", LINK, "after"): ("link:", "link:a\0b", "link:" + "x" * 5000, "link:\ud800"),
         ("changes", LINK, "size"): (1,),
         ("changes", DELETE, "after"): ("sha256:" + "0" * 64, "link:x"),
-        ("changes", DELETE, "splices"): ([{"offset": 0, "length": 0, "data": {"text": "x"}}],),
+        ("contents", DELETE, "splices"): ([{"offset": 0, "length": 0, "base64": "eA=="}],),
         ("guest", "identity"): ("", "0" * 63, "0" * 64),
         ("verdict",): ("maybe",),
-        ("schema",): (0, 2, 10**20, 1.0, True),
+        ("schema",): (0, 1, 3, 10**20, 1.0, True),
         ("findings",): ([{"code": "x"}], [_finding(severity="Blocker")], [_finding(code="gf-space-root")],
                         [_finding(code="GF-X")],
                         [_finding(evidence=[{}])], [_finding(evidence=[{"path": "/", "line": -1, "text": ""}])],
@@ -227,31 +246,36 @@ def _missing() -> Iterator[tuple[str, Mutation]]:
 
 def _together() -> Iterator[tuple[str, Mutation]]:
     def again(document: Document) -> None:
-        document["changes"].append(copy.deepcopy(document["changes"][EDIT]))
+        put(document, len(document["changes"]), EDIT)
 
     def below(document: Document) -> None:
-        document["changes"].append({**copy.deepcopy(document["changes"][CREATE]), "path": "/etc/fstab/x"})
+        put(document, len(document["changes"]), CREATE, "/etc/fstab/x")
 
     def above(document: Document) -> None:
-        document["changes"].insert(0, {**copy.deepcopy(document["changes"][CREATE]), "path": "/etc/systemd"})
+        put(document, 0, CREATE, "/etc/systemd")
 
     def file_as_folder(document: Document) -> None:
-        document["changes"][CREATE]["path"] = "/etc/machine-id/below"
+        moved(CREATE, "/etc/machine-id/below")(document)
 
     def through_a_link(document: Document) -> None:
-        document["changes"][CREATE]["path"] = "/linked/new"
+        moved(CREATE, "/linked/new")(document)
 
     def same_by_a_link(document: Document) -> None:
-        document["changes"][EDIT]["path"] = "/linked/fstab"
+        moved(EDIT, "/linked/fstab")(document)
 
     def edit_of_nothing(document: Document) -> None:
-        document["changes"][EDIT]["path"] = "/etc/nothing"
+        moved(EDIT, "/etc/nothing")(document)
 
     def many(document: Document) -> None:
-        one = document["changes"][CREATE]
-        document["changes"] = [{**one, "path": f"/etc/new{index}"} for index in range(10_001)]
+        for part in ("changes", "contents"):
+            one = document[part][CREATE]
+            document[part] = [{**one, "path": f"/etc/new{index}"} for index in range(10_001)]
 
-    for function in (again, below, above, file_as_folder, through_a_link, same_by_a_link, edit_of_nothing, many):
+    def contents_of_another(document: Document) -> None:
+        document["contents"][EDIT], document["contents"][CREATE] = (document["contents"][n] for n in (CREATE, EDIT))
+
+    functions = (again, below, above, file_as_folder, through_a_link, same_by_a_link, edit_of_nothing, many)
+    for function in (*functions, contents_of_another):
         yield function.__name__.replace("_", " "), function
 
 

@@ -15,7 +15,6 @@ from guestfix.base.catalog.records.storage import Mount
 from guestfix.base.errors import GuestError, NotFound
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
-from guestfix.base.secrets import masked
 from guestfix.detect.files import exists
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import VITAL, FstabEntry, entries, number_of
@@ -70,7 +69,7 @@ def find_init(guest: GuestFS, facts: Facts) -> str:
 
 
 def _text(value: str) -> str:
-    return masked(value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _mount(entry: FstabEntry) -> Mount:
