@@ -44,7 +44,7 @@ def verify_schema() -> Schema:
         said={"enum": list(WORST), "description": "what the walk said of it before"},
         agrees=_says({"type": ["boolean", "null"]}, "null where the two can't be compared"),
     )
-    known = ", ".join([*PROOFS, "disks", "network-online"])
+    known = ", ".join([*PROOFS, "disks", "root-mounted", "network-online"])
     mark = _object(name=_says(_TEXT, f"one of: {known}"), seconds=_NUMBER, line=_TEXT)
     hardware = _object(
         target=_TEXT,

@@ -28,7 +28,7 @@ _DIGITS = regex(r"[0-9*|/\\.\-]+|\s+")
 
 _MARKS: tuple[tuple[str, Pattern[str]], ...] = (
     ("loader", regex(r"GRUB loading|Welcome to GRUB|(?:SYS|EXT|ISO)LINUX \d|Booting `|GNU GRUB +version")),
-    ("menu", regex(r"GNU GRUB +version|Booting `|Boot Menu")),
+    ("menu", regex(r"keys to select which entry|highlighted entry will be executed|Booting `")),
     ("entry", regex(r"Booting `|Loading (?:Linux |initial ramdisk|/?\S*(?:vmlinu|bzImage))")),
     ("kernel", regex(r"\bLinux version \d|\] Command line: |^\[ +\d+\.\d{6}\] ")),
     ("disks", regex(r"\] .{0,40}(?:\[(?:sd|vd)[a-z]+\] |\b(?:vd[a-z]+|sd[a-z]+|xvd[a-z]+|nvme\d+n\d+):)")),
@@ -36,9 +36,10 @@ _MARKS: tuple[tuple[str, Pattern[str]], ...] = (
         "init",
         regex(
             r"Welcome to (?!.*Initramfs)(?!GRUB).+!|INIT: version \d|OpenRC [\d.]+ is starting"
-            r"|systemd\[1\]: (?:Set hostname|Hostname set) to|Begin: Running /scripts/init-bottom .*done\."
+            r"|systemd\[1\]: (?:Set hostname|Hostname set) to"
         ),
     ),
+    ("root-mounted", regex(r"Begin: Running /scripts/init-bottom .*done\.|systemd\[1\]: Switching root")),
     ("local-fs", regex(r"Reached target (?:local-fs\.|.*Local File Systems)|Mounting local filesystems\.\.\.done")),
     ("network-online", regex(r"Reached target (?:network-online\.target|.*Network is Online)")),
     ("login", regex(r"(?:^|\s)[\w.-]{1,64} login: *$")),
@@ -55,18 +56,19 @@ class _Sign:
     step: str
     why: str
     settle: float = 1.0
+    also: tuple[str, ...] = ()
 
 
-_DISK = "root"
-"""The step of signs that mean: no root yet. Whether the driver or the name lacks is told by the disks seen."""
+_DISK = "disk"
+"""Stands for the step of signs that mean: no root yet. Whether the driver or the name lacks is told by the disks seen."""
 
 _SIGNS: tuple[_Sign, ...] = (
     _Sign(regex(r"No bootable device|No bootable option or device was found"), "firmware", "no loader is found"),
-    _Sign(regex(r"UEFI Interactive Shell|^Shell> "), "firmware", "the firmware's shell", 5),
+    _Sign(regex(r"UEFI Interactive Shell|^Shell>"), "firmware", "the firmware's shell", 5),
     _Sign(regex(r"(?i)missing operating system|error loading operating system"), "firmware", "no loader is found"),
     _Sign(regex(r"Security Violation|Verification failed"), "loader", "Secure Boot refuses the loader", 20),
-    _Sign(regex(r"^GRUB (?:Geom|Hard Disk|Read|Floppy) ?Error|grub rescue> "), "loader", "GRUB's rescue shell", 3),
-    _Sign(regex(r"^grub> "), "loader", "GRUB's command line, without a menu", 5),
+    _Sign(regex(r"^GRUB (?:Geom|Hard Disk|Read|Floppy) ?Error|grub rescue>"), "loader", "GRUB's rescue shell", 3),
+    _Sign(regex(r"^grub>|Minimal BASH-like line editing"), "loader", "GRUB has no menu", 5, ("entry",)),
     _Sign(regex(r"No DEFAULT or UI configuration directive found"), "loader", "no configuration is found", 10),
     _Sign(regex(r"BOOTMGR is missing|NTLDR is missing"), "loader", "Windows' boot manager is not found"),
     _Sign(regex(r"^\s*Enter username:"), "entry", "GRUB asks for a user before it starts the entry", 5),
@@ -84,7 +86,7 @@ _SIGNS: tuple[_Sign, ...] = (
     _Sign(regex(r"VFS: Unable to mount root fs"), _DISK, "the kernel mounts no root"),
     _Sign(regex(r"ALERT! +\S+ does not exist|Gave up waiting for (?:root|suspend)"), _DISK, "no root is found", 15),
     _Sign(regex(r"dracut-initqueue.*timeout|Warning: Could not boot"), _DISK, "dracut waits for a root in vain"),
-    _Sign(regex(r"^\(initramfs\) |dracut:/# "), _DISK, "the initramfs' shell", 2),
+    _Sign(regex(r"^\(initramfs\)|dracut:/#"), _DISK, "the initramfs' shell", 2),
     _Sign(regex(r"Target filesystem doesn't have requested|No init found|No working init"), "root", "no init", 5),
     _Sign(
         regex(r"(?i)You are in emergency mode|Entering emergency mode|root password for maintenance|"
@@ -151,11 +153,10 @@ class Reader:
 
     def _stop(self, sign: _Sign, line: str, now: float) -> Stop:
         at = max((_AFTER[name] for name in self.marks if name in _AFTER), default=0)
-        step, also = sign.step, ()
-        if not step and at >= _ORDER.index("mounts") - 1 and "init" in self.marks:
-            step = _ORDER[min(max(at, _ORDER.index("mounts")), len(_ORDER) - 1)]
-        if step in ("", _DISK) and "init" not in self.marks and sign.step != "initramfs":
+        step, also = sign.step, sign.also
+        if step == _DISK or (not step and not {"init", "root-mounted"} & set(self.marks)):
             return self._rootless(sign, line, now)
+        step = step or _ORDER[max(at, _ORDER.index("mounts"))]
         return Stop(step, sign.why, line, also, now)
 
     def _rootless(self, sign: _Sign, line: str, now: float) -> Stop:

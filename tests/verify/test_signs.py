@@ -9,7 +9,10 @@ import pytest
 from guestfix.verify.signs import HEAD, TAIL, Log, Reader
 
 GRUB = "\x1b[2J\x1b[01;01HGRUB loading.\r\nWelcome to GRUB!\r\n\r\n"
-MENU = "\x1b[2;30HGNU GRUB  version 2.06-13+deb12u1\x1b[5;3H*Debian GNU/Linux\n"
+MENU = (
+    "\x1b[2;30HGNU GRUB  version 2.06-13+deb12u1\x1b[5;3H*Debian GNU/Linux\n"
+    "\x1b[20;1H      Use the ^ and v keys to select which entry is highlighted.\r\n"
+)
 BOOTS = "  Booting `Debian GNU/Linux'\r\n\r\nLoading Linux 6.1.0-50-amd64 ...\r\nLoading initial ramdisk ...\r\n"
 KERNEL = "[    0.000000] Linux version 6.1.0-50-amd64 (debian-kernel@lists.debian.org)\r\n"
 DISK = "[    4.158466] virtio_blk virtio1: [vda] 4628480 512-byte logical blocks (2.37 GB/2.21 GiB)\r\n"
@@ -49,6 +52,7 @@ STOPS = [
     ("UEFI Interactive Shell v2.2\r\nShell> ", "firmware"),
     (GRUB + "error: unknown filesystem.\r\nEntering rescue mode...\r\ngrub rescue> ", "loader"),
     (GRUB + "\r\ngrub> ", "loader"),
+    (GRUB + "GNU GRUB  version 2.06\r\n   Minimal BASH-like line editing is supported.\r\n\r\ngrub>", "loader"),
     (GRUB + MENU + "Enter username:\r\n", "entry"),
     (GRUB + BOOTS + "error: file `/boot/vmlinuz-6.1' not found.\r\nerror: you need to load the kernel first.\r\n",
      "kernel"),
