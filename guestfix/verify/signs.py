@@ -60,7 +60,7 @@ class _Sign:
 
 
 _DISK = "disk"
-"""Stands for the step of signs that mean: no root yet. Whether the driver or the name lacks is told by the disks seen."""
+"""Stands for the step of signs that mean: no root yet. The disks seen tell whether the driver lacks, or the name."""
 
 _SIGNS: tuple[_Sign, ...] = (
     _Sign(regex(r"No bootable device|No bootable option or device was found"), "firmware", "no loader is found"),
