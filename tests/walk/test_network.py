@@ -8,7 +8,7 @@ import pytest
 
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.pack.cache import load_pack
-from guestfix.plan.planner import make_plan
+from guestfix.plan.planner import Options, make_plan
 from tests.build.tree import build
 
 KERNEL = "6.1.0-18-amd64"
@@ -55,7 +55,7 @@ def test_the_driver_of_the_target_s_nic(tmp_path, target, modules, builtin, conf
     allowed = [one.path for one in plan.changes if one.path == "/etc/modprobe.d/local.conf"]
     assert bool(allowed) == bool(conf)
     if codes:
-        assert next(step for step in plan.walk.after.steps if step.id == "network").outcome == "unknown"
+        assert plan.walk.after.stops_at == "network" and plan.blockers
 
 
 def test_a_fixed_nic_whose_name_will_stay_passes(tmp_path):
@@ -71,6 +71,68 @@ def test_a_fixed_nic_whose_name_will_stay_passes(tmp_path):
     assert "eth0" in after.because
 
 
+def after(plan):
+    return next(step for step in plan.walk.after.steps if step.id == "network")
+
+
+NM = "etc/systemd/system/multi-user.target.wants/NetworkManager.service"
+PROFILE = "etc/NetworkManager/system-connections/a.nmconnection"
+PROFILED = {NM: "[Unit]\n", PROFILE: "[connection]\nid=a\ntype=ethernet\n[ipv4]\nmethod=auto\n"}
+
+
+@pytest.mark.parametrize(
+    ("args", "more", "outcome"),
+    [
+        ("module_blacklist=ena", {}, "stops"),
+        ("modprobe.blacklist=floppy,ena", {}, "stops"),
+        ("rd.driver.blacklist=ena", {}, "passes"),
+        ("modprobe.blacklist=ena", {"etc/modules-load.d/nic.conf": "# the NIC\nena\n"}, "unknown"),
+    ],
+)
+def test_a_driver_that_the_kernel_s_arguments_block(tmp_path, args, more, outcome):
+    root = guest(tmp_path, ("e1000", "ena"), args=args, **PROFILED, **more)
+    plan = make_plan(DirectoryGuest(root), load_pack(), "aws-nitro")
+    before = next(step for step in plan.walk.before.steps if step.id == "network")
+    assert (before.outcome, after(plan).outcome) == (outcome, "passes")
+    kept = make_plan(DirectoryGuest(root), load_pack(), "aws-nitro", Options(skip=("boot/*",)))
+    found = [one for one in kept.findings if one.code == "GF-NETWORK-DRIVER-BLOCKED"]
+    assert [one.evidence[0].line for one in found] == ([] if outcome == "passes" else [2])
+
+
+def test_a_kernel_that_has_the_driver_is_named(tmp_path):
+    newer = "6.9.0-1-amd64"
+    more = {f"usr/lib/modules/{newer}/modules.dep": DEP.format("ena"), f"boot/vmlinuz-{newer}": "x"}
+    plan = make_plan(DirectoryGuest(guest(tmp_path, ("e1000",), **more)), load_pack(), "aws-nitro")
+    assert newer in next(one.remedy for one in plan.findings if one.code == "GF-NETWORK-DRIVER-MISSING")
+
+
+def test_a_nic_that_the_driver_s_name_keeps_unmanaged_is_let_in(tmp_path):
+    conf = {"etc/NetworkManager/conf.d/x.conf": "[keyfile]\nunmanaged-devices=driver:virtio_net\n"}
+    root = guest(tmp_path, ("virtio_net",), **PROFILED, **conf)
+    plan = make_plan(DirectoryGuest(root), load_pack(), "kvm-virtio")
+    before = next(step for step in plan.walk.before.steps if step.id == "network")
+    assert (before.outcome, after(plan).outcome) == ("stops", "passes")
+    kept = make_plan(DirectoryGuest(root), load_pack(), "kvm-virtio", Options(skip=("network/managed",)))
+    assert after(kept).outcome == "stops" and not kept.blockers
+
+
+MANY = {f"usr/sbin/tool{number}": "" for number in range(60)}
+STATIC = "auto eth0\niface eth0 inet static\n  address 192.0.2.9/24\n  gateway 192.0.2.1\n"
+IFUPDOWN = {"etc/network/interfaces": STATIC, "etc/init.d/networking": "", "etc/rcS.d/S10networking": ""}
+
+
+@pytest.mark.parametrize(
+    ("program", "policy", "outcome"),
+    [("", "dhcp", "stops"), ("", "preserve", "unknown"), ("dhclient", "dhcp", "passes"), ("udhcpc", "dhcp", "passes")],
+)
+def test_a_dhcp_client_is_needed_where_a_profile_asks_for_one(tmp_path, program, policy, outcome):
+    more = {**MANY, **IFUPDOWN, **({f"sbin/{program}": ""} if program else {})}
+    root = guest(tmp_path, ("ena",), args="net.ifnames=0", **more)
+    plan = make_plan(DirectoryGuest(root), load_pack(), "aws-nitro", Options(policies={"network": policy}))
+    assert after(plan).outcome == outcome
+    assert [one.code for one in plan.blockers] == (["GF-NETWORK-DHCP-CLIENT-MISSING"] if outcome == "stops" else [])
+
+
 def test_a_boot_that_waits_for_a_network_says_how_long(tmp_path):
     wants = "etc/systemd/system/network-online.target.wants/systemd-networkd-wait-online.service"
     more = {
@@ -84,3 +146,33 @@ def test_a_boot_that_waits_for_a_network_says_how_long(tmp_path):
     )
     assert (before.outcome, before.seconds) == ("unknown", 120)
     assert (after.outcome, after.seconds) == ("passes", 0)
+
+
+UNITS, ONLINE = "usr/lib/systemd/system", "etc/systemd/system/network-online.target.wants"
+WAITING = {f"{ONLINE}/NetworkManager-wait-online.service": "[Unit]\n", NM: "[Unit]\n"}
+NM_UNIT = f"{UNITS}/NetworkManager-wait-online.service"
+BOUND = {
+    PROFILE: "[connection]\nid=a\ntype=ethernet\ninterface-name=ens9\n[ipv4]\nmethod=manual\naddress1=192.0.2.9/24\n"
+}
+DHCP = {**IFUPDOWN, "sbin/dhclient": "", "etc/network/interfaces": "auto ens9\niface ens9 inet dhcp\n"}
+
+
+@pytest.mark.parametrize(
+    ("more", "seconds"),
+    [
+        ({**BOUND, **WAITING}, 60),
+        ({**BOUND, **WAITING, NM_UNIT: "[Service]\nExecStart=/usr/bin/nm-online -s -q --timeout=30\n"}, 30),
+        ({**BOUND, **WAITING, NM_UNIT: "[Service]\nEnvironment=NM_ONLINE_TIMEOUT=90\n"}, 90),
+        ({**BOUND, **WAITING, f"etc/systemd/system/{NM_UNIT.rpartition('/')[2]}.d/x.conf":
+          "[Service]\nTimeoutStartSec=2min\nExecStart=\nExecStart=/usr/bin/nm-online -s -q -t 300\n"}, 120),
+        ({**BOUND, NM: "[Unit]\n"}, 0),
+        ({**DHCP}, 60),
+        ({**DHCP, "etc/dhcp/dhclient.conf": "# timeout 5;\ntimeout 300;\n"}, 300),
+        ({**DHCP, "etc/init/failsafe.conf": "start on filesystem\n", "etc/init/networking.conf": ""}, 119),
+    ],
+)  # fmt: skip
+def test_who_waits_and_for_how_long(tmp_path, more, seconds):
+    options = Options(policies={"network": "preserve"})
+    plan = make_plan(DirectoryGuest(guest(tmp_path, ("ena",), **more)), load_pack(), "aws-nitro", options)
+    step = next(step for step in plan.walk.before.steps if step.id == "network")
+    assert (step.outcome, step.seconds) == ("unknown", seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import GuestError
-from guestfix.detect.network.managed import OWN, SHIPPED, new_nic, refusals
+from guestfix.detect.network.managed import OWN, SHIPPED, driver_of, new_nic, refusals
 from guestfix.editors.network import managed
 from guestfix.formats.network.nic import MAX_CONFIG
 
@@ -13,7 +13,7 @@ MAX_ROUNDS = 16
 
 def apply(bench: Workbench, *, policy: str) -> None:
     """Take what keeps NetworkManager from the target's NIC out of its files and udev's; name each line."""
-    device = new_nic(bench.facts, policy, bench.target.nic)
+    device = new_nic(bench.facts, policy, driver_of(bench.target))
     for _ in range(MAX_ROUNDS):  # behind one list or section another may stand
         found = refusals(bench.fs, bench.facts, device)
         for one in found[:1]:

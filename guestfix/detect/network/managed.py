@@ -23,6 +23,7 @@ from guestfix.detect.files import names_in, read_small
 from guestfix.formats.ini import Setting, get, groups
 from guestfix.formats.network.devicelist import Device, matches, parse
 from guestfix.formats.network.nic import MAX_CONFIG
+from guestfix.pack.model import Target
 
 if TYPE_CHECKING:
     from guestfix.formats.udevrules import Rule
@@ -52,6 +53,16 @@ class Refusal:
         return Evidence(self.path, self.line, self.text[:300])
 
 
+_CALLED = {"xen_netfront": "vif", "xennet": "vif"}
+"""What sysfs calls a driver whose module is called otherwise."""
+
+
+def driver_of(target: Target) -> str:
+    """Return what the kernel, NetworkManager and udev call the driver of the target's NIC; "" where it is not known."""
+    names = [name.replace("-", "_") for name in target.drivers.get("network", ())]
+    return _CALLED.get(names[0], names[0]) if names else ""
+
+
 def new_nic(facts: Facts, policy: str, driver: str) -> Device:
     """Return the target's NIC as far as it is known: its name stays only where the kernel or a rule gives it."""
     primary = facts.value(NETWORK_PRIMARY)
@@ -65,11 +76,11 @@ def refusals(guest: GuestFS, facts: Facts, device: Device) -> list[Refusal]:
     """Return what keeps NetworkManager from a NIC; nothing where another program has the wired NICs."""
     if facts.value(NETWORK_MANAGER) != "networkmanager":
         return []
-    files = _sources(guest, facts.value(NETWORK_STACK) == "netplan")
+    files = manager_files(guest, netplan=facts.value(NETWORK_STACK) == "netplan")
     return [*_listed(files, device), *_sections(files, device), *_by_udev(guest, device)]
 
 
-def _sources(guest: GuestFS, netplan: bool) -> list[tuple[str, bytes]]:
+def manager_files(guest: GuestFS, *, netplan: bool = False) -> list[tuple[str, bytes]]:
     """Return NetworkManager's own files in the order in which a later one wins."""
     own = [name for name in names_in(guest, OWN) if name.endswith(".conf")]
     shipped = [name for name in names_in(guest, SHIPPED) if name.endswith(".conf") and name not in own]

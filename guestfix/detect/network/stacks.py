@@ -31,6 +31,7 @@ from guestfix.base.record import replace
 from guestfix.detect.files import exists, names_in, paths_like, read_small
 from guestfix.detect.network.firewall import dhcp_findings
 from guestfix.detect.network.read import READERS, Read
+from guestfix.detect.network.resolver import fixed_findings
 from guestfix.detect.network.services import SERVICES, Service, dhcp_client, look
 from guestfix.detect.network.state import PIN, bindings, put_state, with_old_macs
 from guestfix.detect.system.initsystem import Services
@@ -68,9 +69,10 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     manager = _manager(stack, main, reads, services, facts.value(SYSTEM_IFCFG) == "networkmanager")
     _put_stacks(facts, reads, services, active, stack, manager)
     _put_nics(facts, nics, gated[0] if gated else None, main)
-    findings += _service(guest, facts, services, stack, manager)
+    _service(guest, facts, services, stack, manager)
     facts.put(NETWORK_NO_AUTO_DEFAULT, _no_auto_default(guest))
     findings += put_state(guest, facts, [nic.name for nic in nics], bound) + dhcp_findings(guest, index)
+    findings += fixed_findings(guest, facts)
     return findings + _report_only(guest, active, own)
 
 
@@ -157,8 +159,8 @@ def _put_nics(facts: Facts, nics: list[Nic], carrier: Nic | None, primary: Nic |
         facts.put(kind, printable(nic) if nic else Nothing(), *((Evidence(nic.path, nic.line),) if nic else ()))
 
 
-def _service(guest: GuestFS, facts: Facts, services: dict[str, Service], stack: str, manager: str) -> list[Finding]:
-    """Record service and DHCP client; return findings where one is missing."""
+def _service(guest: GuestFS, facts: Facts, services: dict[str, Service], stack: str, manager: str) -> None:
+    """Record service and DHCP client."""
     used = manager if manager in SERVICES else stack
     service = services.get(used, Service("", "absent"))
     seen = (Evidence(service.evidence),) if service.evidence else ()
@@ -169,17 +171,6 @@ def _service(guest: GuestFS, facts: Facts, services: dict[str, Service], stack: 
     facts.put(NETWORK_ENABLED, service.state == "on" if known else Unknown("its service was not seen"), *seen)
     client = dhcp_client(Programs(guest), stack, manager) if stack else None
     facts.put(NETWORK_DHCP_CLIENT, Unknown("no programs were seen") if client is None else client)
-    if client == "":
-        return [
-            Finding(
-                "GF-NETWORK-DHCP-CLIENT-MISSING",
-                "warning",
-                f"the guest has no DHCP client that its network configuration ({stack}) could use",
-                (Evidence("/usr/sbin"),),
-                "install one (dhclient, dhcpcd or udhcpc) before the migration, or choose --policy network=preserve",
-            )
-        ]
-    return []
 
 
 def _no_auto_default(guest: GuestFS) -> bool:

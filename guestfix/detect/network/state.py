@@ -9,7 +9,6 @@ from guestfix.base.catalog.facts.network import (
     NETWORK_BINDINGS,
     NETWORK_CLOUD_INIT,
     NETWORK_CLOUD_INIT_DATASOURCE,
-    NETWORK_MANAGER,
     NETWORK_PREDICTABLE_NAMES,
     NETWORK_RESOLV_CONF,
 )
@@ -21,7 +20,7 @@ from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import replace
 from guestfix.detect.files import exists, is_link, names_in, read_small
-from guestfix.formats.ini import entries, get
+from guestfix.formats.ini import get
 from guestfix.formats.network import networkd, udevnet
 from guestfix.formats.network.nic import MAX_CONFIG, kernel_name, norm_mac
 
@@ -159,7 +158,7 @@ def resolv_conf(guest: GuestFS) -> ResolvConf:
 def resolver_findings(guest: GuestFS, resolv: ResolvConf) -> list[Finding]:
     """Return a finding where /etc/resolv.conf leads to a service that isn't there to write it."""
     target = resolv.target
-    if "systemd/resolve" in target and not _resolved(guest):
+    if "systemd/resolve" in target and not resolved_starts(guest):
         return [
             Finding(
                 "GF-NETWORK-RESOLV-DANGLING",
@@ -186,25 +185,8 @@ def resolver_findings(guest: GuestFS, resolv: ResolvConf) -> list[Finding]:
     return []
 
 
-def fixed_servers(guest: GuestFS, facts: Facts, resolv: ResolvConf) -> list[Finding]:
-    """Return a finding where the old network's name servers stay, since nothing rewrites /etc/resolv.conf."""
-    manager, servers = facts.value(NETWORK_MANAGER), resolv.nameservers
-    local = [one for one in servers if not one.startswith("127.") and one != "::1"]
-    stays = manager == "networkd" and not _resolved(guest)
-    if resolv.kind != "file" or not local or not stays:
-        return []
-    return [
-        Finding(
-            "GF-NETWORK-RESOLV-FIXED",
-            "warning",
-            f"/etc/resolv.conf keeps the name servers {' '.join(local[:8])}: systemd-networkd does not rewrite it",
-            (Evidence("/etc/resolv.conf"),),
-            "see that they can be reached from the new network, or enable systemd-resolved",
-        )
-    ]
-
-
-def _resolved(guest: GuestFS) -> bool:
+def resolved_starts(guest: GuestFS) -> bool:
+    """Tell whether systemd-resolved starts at boot."""
     unit = "systemd-resolved.service"
     folders = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
     wants = (f"{base}/{name}" for base in folders for name in names_in(guest, base) if name.endswith(".wants"))
@@ -228,22 +210,6 @@ def early_network(facts: Facts) -> list[Finding]:
     return [Finding("GF-NETWORK-KERNEL-ARGS", "warning", summary, (place,), remedy)]
 
 
-def fixed_resolved(guest: GuestFS) -> list[Finding]:
-    """Return a finding where systemd-resolved is told name servers that hold beside those of any NIC."""
-    if not _resolved(guest):
-        return []
-    folder = "/etc/systemd/resolved.conf.d"
-    paths = [f"{folder}/{name}" for name in names_in(guest, folder) if name.endswith(".conf")]
-    for path in ["/etc/systemd/resolved.conf", *paths]:
-        for one in entries(networkd.parse(read_small(guest, path, MAX_CONFIG) or b""), "Resolve", "DNS"):
-            if one.value:
-                summary = f"{path} keeps the name servers {one.value[:200]} for all NICs"
-                remedy = "see that they can be reached from the new network, or take the line out"
-                place = Evidence(path, one.line, f"DNS={one.value[:200]}")
-                return [Finding("GF-NETWORK-RESOLV-FIXED", "warning", summary, (place,), remedy)]
-    return []
-
-
 def put_state(guest: GuestFS, facts: Facts, names: list[str], bound: list[NameBinding]) -> list[Finding]:
     """Record naming, bindings, cloud-init and resolver facts; return what is wrong with them."""
     facts.put(NETWORK_BINDINGS, bound, *(Evidence(one.path, one.line, one.text) for one in bound))
@@ -255,5 +221,4 @@ def put_state(guest: GuestFS, facts: Facts, names: list[str], bound: list[NameBi
     facts.put(NETWORK_CLOUD_INIT_DATASOURCE, "none" if none else "any", *((none,) if none else ()))
     resolv = resolv_conf(guest)
     facts.put(NETWORK_RESOLV_CONF, resolv, Evidence("/etc/resolv.conf"))
-    found = [*resolver_findings(guest, resolv), *fixed_servers(guest, facts, resolv), *fixed_resolved(guest)]
-    return found + early_network(facts)
+    return resolver_findings(guest, resolv) + early_network(facts)

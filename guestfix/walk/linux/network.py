@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from guestfix.base.catalog.facts.network import (
+    NETWORK_ACTIVE,
     NETWORK_CARRIER,
+    NETWORK_DHCP_CLIENT,
     NETWORK_ENABLED,
-    NETWORK_MANAGER,
     NETWORK_PRIMARY,
+    NETWORK_STACK,
 )
 from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence, Finding
 from guestfix.detect.network.entrance import kept_name
-from guestfix.detect.network.managed import new_nic, refusals
-from guestfix.detect.system.initsystem import Services
+from guestfix.detect.network.managed import driver_of, new_nic, refusals
 from guestfix.walk import nicdriver
+from guestfix.walk.linux.waits import waiter
 from guestfix.walk.scene import Ground, Look, Scene, passes, unknown
-
-_WAITERS = {
-    "networkd": ("systemd-networkd-wait-online.service", 120),
-    "networkmanager": ("NetworkManager-wait-online.service", 60),
-}
-"""Who waits for the network before the boot goes on, and for how many seconds at most (the units' own defaults)."""
 
 
 def ground(scene: Scene) -> Ground:
@@ -44,28 +40,40 @@ def ground(scene: Scene) -> Ground:
 
 
 def check(scene: Scene) -> Iterable[Finding]:
-    """Find a driver that is missing or blocked, a NIC that nobody may manage, and what the boot waits for in vain."""
+    """Find a driver that is missing or blocked, a NIC that nobody may manage, no DHCP client, and a wait in vain."""
     if scene.facts.value(OS_FAMILY) != "linux":
         return
     yield from nicdriver.check(scene)
-    device = new_nic(scene.facts, "", scene.target.nic)
+    yield from _unmanaged(scene)
+    yield from _no_client(scene)
+    if scene.facts.value(NETWORK_CARRIER) is not None and ground(scene).outcome != "passes":
+        found = waiter(scene)
+        if found is not None and found[0]:
+            summary = f"the boot waits up to {found[0]} s for a network that may not come up"
+            yield Finding("GF-NETWORK-WAITS", "info", summary, (found[1],), outcome="waits", seconds=found[0])
+
+
+def _unmanaged(scene: Scene) -> Iterable[Finding]:
+    """Where nothing but NetworkManager has the wired NICs, one that it leaves alone gets no address."""
     carrier = scene.facts.value(NETWORK_PRIMARY)
-    if carrier is None or not kept_name(scene.guest, scene.facts, carrier):
-        for one in refusals(scene.guest, scene.facts, device):
-            summary = f"NetworkManager may not manage a wired NIC that is new: {one.text[:200]}"
-            yield Finding("GF-NETWORK-UNMANAGED", "warning", summary, (one.place,), outcome="unknown")
-    yield from _waits(scene)
-
-
-def _waits(scene: Scene) -> Iterable[Finding]:
-    unit, seconds = _WAITERS.get(scene.facts.value(NETWORK_MANAGER, ""), ("", 0))
-    if not unit or scene.facts.value(NETWORK_CARRIER) is None or ground(scene).outcome == "passes":
+    if carrier is not None and kept_name(scene.guest, scene.facts, carrier):
         return
-    service = Services(scene.guest).find((unit,), ())
-    if service.state == "on":
-        summary = f"the boot waits up to {seconds} s for a network that may not come up"
-        place = Evidence(service.path, 0, unit)
-        yield Finding("GF-NETWORK-WAITS", "info", summary, (place,), outcome="waits", seconds=seconds)
+    alone = not {"networkd", "ifupdown", "dhcpcd", "connman"} & set(scene.facts.value(NETWORK_ACTIVE) or ())
+    for one in refusals(scene.guest, scene.facts, new_nic(scene.facts, "", driver_of(scene.target)))[:1]:
+        summary = f"NetworkManager may not manage a wired NIC that is new: {one.text[:200]}"
+        yield Finding("GF-NETWORK-UNMANAGED", "warning", summary, (one.place,), outcome="stops" if alone else "unknown")
+
+
+def _no_client(scene: Scene) -> Iterable[Finding]:
+    """A profile that asks DHCP with no program to ask by gets no address."""
+    carrier = scene.facts.value(NETWORK_CARRIER)
+    if scene.facts.value(NETWORK_DHCP_CLIENT) != "" or carrier is None or carrier.method != "dhcp":
+        return
+    stack = scene.facts.value(NETWORK_STACK, "")
+    summary = f"the guest has no DHCP client that its network configuration ({stack}) could use"
+    remedy = "install one (dhclient, dhcpcd or udhcpc) before the migration, or choose --policy network=preserve"
+    places = (*scene.facts.evidence(NETWORK_CARRIER), Evidence("/usr/sbin", 0, "none among its programs"))
+    yield Finding("GF-NETWORK-DHCP-CLIENT-MISSING", "warning", summary, places, remedy, outcome="stops")
 
 
 def _bound(carrier: Nic) -> bool:

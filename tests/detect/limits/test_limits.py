@@ -91,7 +91,6 @@ BLS_BOOT: dict[str, object] = {
 }
 INTERFACES = "auto eth0\niface eth0 inet static\n address 10.0.0.5\n"
 LOST: dict[str, object] = {**BLS_BOOT, "boot/grub2/grubenv": GRUBENV.format("gone").ljust(1024, "#")}
-NO_DHCP: dict[str, object] = {**MANY, "etc/network/interfaces": INTERFACES}
 MENU = "menuentry {0} {{\n linux /boot/vmlinuz-{0} root=UUID=1\n}}\n"
 TWO_MENUS: dict[str, object] = {
     "boot/grub2/grub.cfg": MENU.format("5.14.0-1.el9.x86_64"),
@@ -122,7 +121,6 @@ HAS = [
     ("GF-BOOT-DEFAULT-UNSAVED", "info", BLS_BOOT, {}),
     ("GF-BOOT-SEVERAL-CONFIGS", "warning", TWO_MENUS, {}),
     ("GF-FSTAB-UNREADABLE", "blocker", {"etc/fstab": "one\ntwo\n"}, {}),
-    ("GF-NETWORK-DHCP-CLIENT-MISSING", "warning", NO_DHCP, {}),
     ("GF-KERNEL-NONE", "warning", MANY, {}),
     ("GF-KERNEL-CUSTOM", "warning", kernels("6.1.55-mine"), {}),
     ("GF-KERNEL-XEN", "blocker", kernels("2.6.18-400.el5xen"), {}),
@@ -190,7 +188,6 @@ HAS_NOT = [
     ("GF-BOOT-DEFAULT-UNSAVED", {**BLS_BOOT, "boot/grub2/grubenv": SAVED.ljust(1024, "#")}, {}),
     ("GF-BOOT-DEFAULT-UNSAVED", {}, {"default": "5.14.0-1.el9.x86_64"}),
     ("GF-FSTAB-UNREADABLE", FSTAB, {}),
-    ("GF-NETWORK-DHCP-CLIENT-MISSING", {**NO_DHCP, "usr/sbin/dhclient": ""}, {}),
     ("GF-KERNEL-NONE", {}, {}),
     ("GF-KERNEL-CUSTOM", kernels("6.1.0-18-amd64"), {}),
     ("GF-KERNEL-NOT-LAST-BOOTED", {**kernels("6.1.0-9-amd64"), "var/log/wtmp": wtmp("6.1.0-9-amd64")}, {}),

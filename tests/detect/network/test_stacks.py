@@ -206,10 +206,9 @@ def test_service_state(files: dict[str, Any], state: str, system: str, tmp_path:
 
 def test_dhcp_client(tmp_path: Path) -> None:
     many = {f"usr/sbin/tool{number}": "" for number in range(60)}
-    facts, found = learn(tmp_path / "a", {"etc/network/interfaces": STATIC, **many})
+    facts, _ = learn(tmp_path / "a", {"etc/network/interfaces": STATIC, **many})
     assert facts.value("network.dhcp_client") == ""
-    assert "GF-NETWORK-DHCP-CLIENT-MISSING" in [one.code for one in found]
-    facts, found = learn(tmp_path / "b", {"etc/network/interfaces": STATIC, **many, "usr/sbin/dhclient": ""})
+    facts, _ = learn(tmp_path / "b", {"etc/network/interfaces": STATIC, **many, "usr/sbin/dhclient": ""})
     assert facts.value("network.dhcp_client") == "dhclient"
     facts, _ = learn(tmp_path / "c", {"etc/network/interfaces": STATIC})
     assert isinstance(facts["network.dhcp_client"].value, Unknown)
