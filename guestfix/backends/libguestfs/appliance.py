@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from guestfix.backends.disks.naming import letters
+from guestfix.backends.filesystems.subvolume import name_of, option_for
 from guestfix.backends.layout.mounts import DiskInfo, Layout, Mount, Part, Subvolume, View
 from guestfix.backends.libguestfs.far import LABEL, DeviceBlock, GuestfsFar, quoted
 from guestfix.backends.outcome import Check
@@ -108,8 +109,7 @@ class Appliance:
         if part.probe is not None and part.probe.type in ("ext2", "ext3", "ext4"):
             options += ",errors=remount-ro"  # the guest's superblock may say that its kernel is to panic
         if subvolume:
-            number = subvolume.removeprefix("subvolid:")
-            options += f",subvolid={number}" if number != subvolume else f",subvol=/{subvolume}"
+            options += f",{option_for(subvolume)}"
         if part.probe is not None and part.probe.type == "vfat":
             options += ",umask=022,utf8,quiet"
         if part.probe is not None and part.probe.type == "ntfs":
@@ -165,7 +165,8 @@ class Appliance:
             path = quoted(f"/sysroot{place}/{row['btrfssubvolume_path']}")
             said = str(self.g.debug("sh", [f"btrfs subvolume show {path}"]))
             snapshot = bool(re.search(r"Parent UUID:\s*[0-9a-f]{8}-", said))
-            found.append(Subvolume(row["btrfssubvolume_path"], snapshot, row["btrfssubvolume_id"] == default))
+            name = name_of(row["btrfssubvolume_path"], row["btrfssubvolume_id"])
+            found.append(Subvolume(name, snapshot, row["btrfssubvolume_id"] == default))
         return found
 
     def mount_all(self, layout: Layout) -> GuestfsFar:

@@ -11,6 +11,7 @@ from typing import Any
 
 from guestfix.backends.damage import reason_of, remedy_of
 from guestfix.backends.directory import DirectoryGuest
+from guestfix.backends.filesystems.subvolume import option_for
 from guestfix.backends.layout.mounts import Layout, Mount, Part, Subvolume, View, device_title, lay_out
 from guestfix.backends.status import find_program
 from guestfix.backends.uml.volumes import Devices, btrfs_subvolumes
@@ -126,8 +127,7 @@ class Machine:
                 self._replay_jfs(part, device)
             options = _OPTIONS.get(kind, "")
             if kind == "btrfs" and subvolume:
-                number = subvolume.removeprefix("subvolid:")
-                options = f"subvolid={number}" if number != subvolume else f"subvol=/{subvolume}"
+                options = option_for(subvolume)
             mount(device, target, kind, flags | _SAFE, options)
         self._mounted.append(target)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from guestfix.backends.disks.naming import letters
+from guestfix.backends.filesystems.subvolume import name_of
 from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, told
@@ -184,4 +185,5 @@ def btrfs_subvolumes(top: str) -> Sequence[Subvolume]:
 
 
 def _append(found: list[Subvolume], ident: str, parent: str, path: str, default: str) -> None:
-    found.append(Subvolume(path.removeprefix("<FS_TREE>/"), parent not in ("-", ""), ident == default))
+    name = name_of(path.removeprefix("<FS_TREE>/"), ident)
+    found.append(Subvolume(name, parent not in ("-", ""), ident == default))
