@@ -16,12 +16,13 @@ from guestfix.base.errors import GuestfixError
 from guestfix.editors.storage import assembly
 from guestfix.formats import udevrules
 from guestfix.formats.network import devicelist, iptables, nftables
-from guestfix.formats.storage import lvmconf, mdadmconf, multipath
+from guestfix.formats.storage import lvmconf, lvmgrammar, mdadmconf, multipath
 from guestfix.formats.windows import inf
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS: dict[str, Callable[[bytes], object]] = {
     "lvm.conf": lvmconf.read,
+    "lvm.conf by its grammar": lvmgrammar.read,
     "multipath.conf": multipath.read,
     "mdadm.conf": mdadmconf.read,
     "udev rules": udevrules.read,
@@ -129,6 +130,7 @@ global {
 \tuse_lvmetad = 1
 }
 """
+LVM_WORDS = [b"devices {\n", b"}\n", b'filter = [ "a|x|", "r|.*|" ]\n', b"a = 1\n", b"# c\n", b'"x"']
 LVM_FILES = [
     PLAIN,
     PLAIN.replace(b"sd|", b"vg|"),
@@ -145,14 +147,26 @@ LVM_FILES = [
 
 @pytest.mark.parametrize("src", LVM_FILES)
 @pytest.mark.parametrize("change", [lambda src: src, lambda src: src.replace(b"\n", b"\r\n"), lambda src: src[:-1]])
-def test_a_plain_filter_is_read_as_the_grammar_reads_it(src, change, monkeypatch) -> None:
-    quick = assembly.any_volume(change(src))
-    monkeypatch.setattr(assembly, "_plain", lambda _: None)
-    assert quick == assembly.any_volume(change(src))
+def test_a_plain_file_is_read_as_the_grammar_reads_it(src, change) -> None:
+    assert lvmconf.read(change(src)) == lvmgrammar.read(change(src))
 
 
-def test_the_plain_way_is_taken() -> None:
-    assert assembly._plain(PLAIN) is not None and assembly.any_volume(PLAIN) != PLAIN
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([*b"a_/= []{}#\"'|,01.\\\n\r\t\0", *LVM_WORDS]), max_size=40))
+def test_any_file_is_read_as_the_grammar_reads_it(parts) -> None:
+    src = b"".join(bytes([part]) if isinstance(part, int) else part for part in parts)
+    assert lvmconf.read(src) == lvmgrammar.read(src)
+
+
+def test_the_plain_way_is_taken(monkeypatch) -> None:
+    monkeypatch.setattr(lvmgrammar, "read", lambda src: pytest.fail("the grammar was asked"))
+    assert lvmconf.read(PLAIN).get("devices/global_filter") and assembly.any_volume(PLAIN) != PLAIN
+
+
+def test_a_long_number_costs_no_more_than_its_length() -> None:
+    begun = time.process_time()
+    lvmconf.read(b"a = [ " + b"1" * 5000 + b" x\n")
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("name", READERS)

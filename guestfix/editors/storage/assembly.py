@@ -11,6 +11,7 @@ import re
 from guestfix.base.edit import Content, Splice, apply_splices
 from guestfix.base.errors import TooLarge
 from guestfix.base.patterns import regex
+from guestfix.formats.storage import lvmconf
 
 _DEVICE_LINE = regex(
     rb"^(?P<key>dev[a-z]*+)(?P<words>(?:[ \t][^\n#]*+|\n[ \t]++[^\n#]++)*+)", re.MULTILINE | re.IGNORECASE
@@ -20,10 +21,6 @@ _SETTING = regex(
     rb"^[ \t]*+(?P<name>global_filter|filter)[ \t]*+=[ \t]*+(?P<value>\[[^\]\n]*+(?:\n[^\]\n#]*+)*+\])", re.MULTILINE
 )
 _EVERYTHING = b'[ "a|.*|" ]'
-_SECTION = regex(rb"([A-Za-z_]+)[ \t]*\{")
-_PLAIN_LINE = regex(rb"""[A-Za-z_/]+[ \t]*=[ \t]*(?:[0-9]+|"[^"{}#\\\n]*"|\[(?:[ \t,]*"[^"{}#\\\n]*")*[ \t,]*\])""")
-_PATTERN = regex(rb'"([ar])([|])([^"|\\]*)[|]"')
-_PLAIN_LIST = regex(rb'\[[ \t]*+(?:"[ar][|][^"|\\]*+[|]"[ \t]*+(?:,[ \t]*+)?)*+\]')
 _ALL = ("", ".*", "^.*$")
 
 
@@ -58,12 +55,6 @@ def any_volume(src: bytes | None) -> Content:
     """
     if src is None or not _SETTING.search(src):
         return src
-    plain = _plain(src)
-    if plain is not None:
-        start, end = plain.span("value")
-        return apply_splices(src, [Splice(start, end - start, _EVERYTHING)]) if _plainly_old(plain["value"]) else src
-    from guestfix.formats.storage import lvmconf
-
     try:
         known = lvmconf.read(src)
     except TooLarge:
@@ -78,37 +69,6 @@ def any_volume(src: bytes | None) -> Content:
                 start, end = match.span("value")
                 splices.append(Splice(start, end - start, _EVERYTHING))
     return apply_splices(src, sorted(splices, key=lambda one: one.offset))
-
-
-def _plain(src: bytes) -> re.Match[bytes] | None:
-    """Return the one filter of a file that is plain enough to be read by lines, so that no grammar has to be loaded.
-
-    Plain is: one filter in one line, in a ``devices {`` section that begins and ends on lines of its own, before
-    which every line is a comment, a section's begin or end, or a setting with neither braces nor open quotes.
-    """
-    found = list(_SETTING.finditer(src))
-    if (
-        len(found) != 1
-        or not _PLAIN_LIST.fullmatch(found[0]["value"])
-        or src.count(b"filter") != src.count(b"filter", *found[0].span())
-    ):
-        return None
-    inside: list[bytes] = []
-    for line in src[: found[0].start()].split(b"\n"):
-        text = line.strip()
-        begun = _SECTION.fullmatch(text)
-        if begun:
-            inside.append(begun[1])
-        elif text == b"}" and inside:
-            inside.pop()
-        elif text and not text.startswith(b"#") and not _PLAIN_LINE.fullmatch(text):
-            return None
-    return found[0] if inside == [b"devices"] else None
-
-
-def _plainly_old(value: bytes) -> bool:
-    patterns = tuple((one[1] == b"a", one[3].decode("utf-8", "surrogateescape")) for one in _PATTERN.finditer(value))
-    return _only_old(patterns)
 
 
 def _only_old(patterns: tuple[tuple[bool, str], ...]) -> bool:
