@@ -62,6 +62,7 @@ OPS: dict[str, str] = {
     "interfaces.rebind": "network.interfaces:rebind",
     "keyfile.dhcp": "network.keyfile:dhcp",
     "keyfile.rebind": "network.keyfile:rebind",
+    "lvm.any_device": "storage.assembly:any_device",
     "lvm.any_volume": "storage.assembly:any_volume",
     "mdadm.any_member": "storage.assembly:any_member",
     "mkinitcpio.add_modules": "initramfs.conf:mkinitcpio_add_modules",

@@ -22,6 +22,7 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_TAGGED,
     DISKS_UUID_BY_DEVICE,
 )
+from guestfix.base.catalog.facts.system import TARGET_DISK_PREFIX
 from guestfix.base.edit import Content, Edit, Table
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Facts
@@ -84,12 +85,13 @@ class Stored:
 
 @frozen
 class _Disks:
-    """What is known of the guest's disks; ``names`` has their tables and the names of the old hardware."""
+    """What is known of the guest's disks; ``names`` has their tables, ``prefix`` is how the target calls its disks."""
 
     known: bool
     partuuids: dict[str, str]
     types: dict[str, str]
     names: Known
+    prefix: str
 
     @property
     def table(self) -> Table:
@@ -114,7 +116,7 @@ def stored(facts: Facts, image: Image, args: Sequence[str], root: str) -> list[S
         value(DISKS_OLD_NAMES, []),
     )
     partuuids, types = dict(value(DISKS_PARTUUID_BY_DEVICE, {})), dict(value(DISKS_FSTYPE_BY_SPEC, {}))
-    disks = _Disks(bool(value(DISKS_KNOWN)), partuuids, types, names)
+    disks = _Disks(bool(value(DISKS_KNOWN)), partuuids, types, names, str(value(TARGET_DISK_PREFIX, "")))
     found: list[Stored] = []
     for name, src in sorted(image.files.items()):
         for pattern, look in _LOOKS:
@@ -250,7 +252,7 @@ def _lvm(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -
     from guestfix.editors.storage import assembly
 
     logical = devices.is_layered(root) and not root.startswith("/dev/md")
-    yield from _changed(name, src, lambda: assembly.any_volume(src), "stops" if logical else "")
+    yield from _changed(name, src, lambda: assembly.any_volume(src, prefix=disks.prefix), "stops" if logical else "")
 
 
 def _waiting(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
