@@ -13,6 +13,7 @@ from guestfix.base.catalog.facts.system import (
     KERNEL_DEFAULT,
     KERNEL_RELEASES,
     OS_ARCH,
+    OS_BUILD,
     OS_EDITION,
     OS_FAMILY,
     OS_ID,
@@ -23,6 +24,7 @@ from guestfix.base.catalog.facts.system import (
     TARGET_ID,
     TARGET_OWNER,
 )
+from guestfix.base.catalog.facts.windows import WINDOWS_EDITION_ID
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.record import field, mutable
 from guestfix.compat.kernel import describe, listed
@@ -203,6 +205,14 @@ def _judge_edition(case: _Case, match: Match) -> tuple[str, str]:
         summary = f"{case.name} has service pack {pack}; the table takes it from service pack {least} on"
         remedy = f"install service pack {least} or later before the guest is migrated"
         return "unsupported", case.find("GF-OS-UNSUPPORTED", case.refusal, summary, ("os.service_pack",), remedy)
+    build = case.facts.value(OS_BUILD)
+    if build and row.get("builds") and str(build) not in row["builds"]:
+        summary = f"build {build} of {case.name} is not listed; the table has {', '.join(row['builds'])}"
+        return "unlisted", case.find("GF-OS-UNLISTED", case.doubt, summary, ("os.build",), _GENERIC)
+    raw = case.facts.value(WINDOWS_EDITION_ID)
+    if raw and edition is None and row.get("editions"):
+        summary = f"the edition {raw!a} of {case.name} is not known, so not listed"
+        return "unlisted", case.find("GF-OS-UNLISTED", case.doubt, summary, ("windows.edition_id",), _GENERIC)
     if edition and row.get("editions") and edition not in row["editions"]:
         summary = f"the edition {edition} of {case.name} is not listed; the table has {', '.join(row['editions'])}"
         return "unlisted", case.find("GF-OS-UNLISTED", case.doubt, summary, ("os.edition",), _GENERIC)

@@ -16,7 +16,7 @@ from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
 from guestfix.pack.files import digest_of
 from guestfix.pack.known import Known, known_facts
-from guestfix.pack.model import CONFIDENCES, PHASES, Pack, Policy, PolicyDefault, Rule, Target
+from guestfix.pack.model import CLOUDS, CONFIDENCES, PHASES, Pack, Policy, PolicyDefault, Rule, Target
 from guestfix.pack.pathsets import Sets, read_sets
 from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.stack import Layer, Stack, build, stands_alone
@@ -32,7 +32,7 @@ RULE_KEYS = (
 PACK_KEYS = ("id", "version", "extends", "disable", "default_target", "policies", "paths")
 TARGET_KEYS = (
     "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
-    "console", "clock", "kernel_args", "hypervisor", "limits", "owner", "windows_buses",
+    "console", "clock", "kernel_args", "hypervisor", "cloud", "limits", "owner", "windows_buses",
     "windows_offers",
 )  # fmt: skip
 
@@ -182,6 +182,7 @@ def _target(node: Node, name: str, limits: ServiceLimits, problems: list[Problem
         owner=reader.text("owner", ""),
         windows_buses=_lists(reader, "windows_buses"),
         windows_offers=_lists(reader, "windows_offers", PHASES),
+        cloud=reader.text("cloud", "", one_of=("", *CLOUDS)),
     )
 
 

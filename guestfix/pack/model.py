@@ -11,6 +11,9 @@ from guestfix.base.record import field, frozen
 CONFIDENCES = ("certain", "confident", "likely", "possible")
 """From the surest to the least sure."""
 
+CLOUDS = ("aws", "azure", "google")
+"""Clouds whose agents are known, as a target names the one that it is part of."""
+
 PHASES = ("storage", "network")
 
 
@@ -36,7 +39,8 @@ class Target:
     ``pvscsi | lsi_sas`` means that either will do; ``windows_buses`` what each of them stands on
     (:func:`guestfix.formats.windows.storage.buses_of`), and ``windows_offers`` the drivers of further devices that the
     platform has and the administrator can choose. ``hypervisor`` is kvm, xen, vmware or hyperv: the guest software
-    that belongs to it stays. ``limits`` is what its import service takes: volumes, disk_bytes, root_filesystems.
+    that belongs to it stays, and that of ``cloud`` (CLOUDS). ``limits`` is what its import service takes: volumes,
+    disk_bytes, root_filesystems.
     ``owner`` is that import service, whose compatibility table speaks for this target.
     ``tables`` are those of the pack, for detectors and actions, which all know the target.
     """
@@ -60,6 +64,7 @@ class Target:
     owner: str = ""
     windows_buses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     windows_offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cloud: str = ""
 
 
 @frozen

@@ -25,8 +25,8 @@ SYSTEM_KEYS = (
     "facts", "sources", "rows",
 )  # fmt: skip
 ROW_KEYS = (
-    "version", "variant", "kernels", "except", "editions", "arch", "min_service_pack", "verdict", "deprecated",
-    "confidence", "note", "owner", "source", "date",
+    "version", "variant", "kernels", "except", "editions", "builds", "arch", "min_service_pack", "verdict",
+    "deprecated", "confidence", "note", "owner", "source", "date",
 )  # fmt: skip
 KERNEL_KEYS = ("series", "flavour", "print")
 
@@ -174,7 +174,7 @@ def _row(reader: Reader, system: System) -> dict[str, object]:
         "date": reader.date("date"),
     }
     kernels = [kernel for node in _items(reader, "kernels") if (kernel := _kernel(node, reader))]
-    texts: dict[str, object] = {name: list(reader.texts(name)) for name in ("except", "editions", "arch")}
+    texts: dict[str, object] = {name: list(reader.texts(name)) for name in ("except", "editions", "builds", "arch")}
     given = {"kernels": kernels, **texts, **{name: reader.text(name, "") for name in ("variant", "note", "owner")}}
     given["min_service_pack"] = reader.number("min_service_pack")
     row |= {name: value for name, value in given.items() if value}

@@ -65,6 +65,7 @@ TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "driver-needs": _lists,
     "filters": _lists,
     "import-limits": read_limits,
+    "kms-hosts": _lists,
     "windows-products": _products,
 }
 """Every table by name, with what reads it."""

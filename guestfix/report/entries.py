@@ -155,6 +155,7 @@ def _targets(pack: Pack) -> list[Described]:
             network=one.nic,
             firmware=list(one.firmware),
             hypervisor=one.hypervisor,
+            cloud=one.cloud,
             console=one.console,
             clock=one.clock,
             kernel_arguments=list(one.kernel_args),

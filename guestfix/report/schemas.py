@@ -17,7 +17,7 @@ from guestfix.base.record import names_of
 from guestfix.cases.runner import CASE_KEYS
 from guestfix.editors import OPS
 from guestfix.pack.load import RULE_KEYS, TARGET_KEYS
-from guestfix.pack.model import CONFIDENCES, PHASES, Names, Pack
+from guestfix.pack.model import CLOUDS, CONFIDENCES, PHASES, Names, Pack
 from guestfix.pack.operations import Argument, operation
 from guestfix.pack.ranges import SCHEMES
 from guestfix.pack.steps import STEP_KEYS
@@ -119,6 +119,7 @@ def _target(pack: Pack) -> Schema:
         "clock": _one_of(("utc", "localtime")),
         "kernel_args": TEXTS,
         "hypervisor": _one_of(("", "kvm", "xen", "vmware", "hyperv")),
+        "cloud": _one_of(("", *CLOUDS)),
         "limits": _mapping(LIMIT_KEYS, {"root_filesystems": TEXTS}),
     }
     needed = ("id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers")
@@ -155,6 +156,7 @@ def _row() -> Schema:
         "kernels": _list({"anyOf": [TEXT, _mapping(KERNEL_KEYS, {}, ("flavour",))]}),
         "except": TEXTS,
         "editions": TEXTS,
+        "builds": TEXTS,
         "arch": TEXTS,
         "min_service_pack": NUMBER,
         "verdict": _one_of(VERDICTS),

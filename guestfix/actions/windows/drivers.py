@@ -10,25 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from guestfix.actions.windows.database import devices_of
+from guestfix.actions.windows.firstboot import FOLDER, put_script, register, runs_at_first_start
 from guestfix.actions.windows.install import enter_driver, guest_platform, has_file, place_driver, put_new
 from guestfix.actions.windows.payload import MAX_PACKAGE, Package, Payload, open_payload, packages
 from guestfix.actions.windows.registry import editing, editing_system, hive_path, reader, root_of, seen
 from guestfix.actions.workbench import Workbench
-from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, OS_VERSION, PAYLOAD_DIR
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, PAYLOAD_DIR
 from guestfix.base.catalog.facts.windows import WINDOWS_CONTROL_SET, WINDOWS_SHA2_SIGNATURES
 from guestfix.base.errors import EditError, TooLarge
 from guestfix.base.facts import Evidence
 from guestfix.formats.windows.inf import Platform
-from guestfix.formats.windows.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
+from guestfix.formats.windows.regf import REG_EXPAND_SZ
 from guestfix.formats.windows.regf.guestfile import open_guest_hive
 from guestfix.formats.windows.regf.values import Value
-from guestfix.formats.windows.services import AUTO, read_service
+from guestfix.formats.windows.services import read_service
 from guestfix.formats.windows.storage import BOOT_CLASSES, STORAGE_DRIVERS, all_names, alternatives, is_optional
 
-FOLDER = "guestfix"
-SERVICE = "guestfix-firstboot"
-MARKER = "firstboot.done"
-OWN_PROCESS = 0x10
 IN_BOX_BUSES = frozenset(
     (
         "pci",
@@ -53,21 +50,6 @@ IN_BOX_BUSES = frozenset(
 )
 """Enumerators of Windows itself: devices on them need no other package."""
 CURRENT_VERSION = r"Microsoft\Windows\CurrentVersion"
-
-SCRIPT = r"""@echo off
-rem Written by guestfix. Installs the drivers beside this file at the first start, once.
-setlocal
-set HERE=%~dp0
-if exist "%HERE%{marker}" exit /b 0
-echo started %DATE% %TIME%>"%HERE%{marker}"
-sc config {service} start= disabled >>"%HERE%firstboot.log" 2>&1
-if not exist "%SystemRoot%\System32\pnputil.exe" goto finish
-for /d %%D in ("%HERE%drivers\*") do for %%I in ("%%D\*.inf") do pnputil -i -a "%%I" >>"%HERE%firstboot.log" 2>&1
-:finish
-sc delete {service} >>"%HERE%firstboot.log" 2>&1
-echo finished %DATE% %TIME%>>"%HERE%{marker}"
-"""
-"""The marker is written before anything else: whatever happens, there is no second run and no loop."""
 
 
 def inject(bench: Workbench, *, storage: list[str], network: list[str], choice: str) -> None:
@@ -179,41 +161,14 @@ def _enter(
             for driver in boot:
                 place_driver(bench, payload, package, driver, platform)
                 enter_driver(hive, controls, payload, package, driver, platform)
-        if _runs_at_first_start(bench):
-            for control in controls:
-                _first_boot_service(hive, control)
-    if _runs_at_first_start(bench):
-        script = SCRIPT.format(marker=MARKER, service=SERVICE).replace("\n", "\r\n").encode("ascii")
-        path = f"{root_of(bench)}/{FOLDER}/firstboot.cmd"
-        if bench.fs.stat(path) is None or bench.fs.read(path) != script:
-            bench.fs.put(path, script)
+        if platform.major >= 6 and runs_at_first_start(bench):
+            register(hive, controls)
+    if platform.major >= 6 and runs_at_first_start(bench):
+        put_script(bench)
         bench.follow_up(f"the drivers are installed at the first start; see \\Windows\\{FOLDER}\\firstboot.log")
     elif platform.major < 6:
         place = rf"\Windows\{FOLDER}\drivers"
         bench.follow_up(f"log on at the console: Windows asks for the drivers of new devices, which are in {place}")
-
-
-def _runs_at_first_start(bench: Workbench) -> bool:
-    """Tell whether a service is to install the drivers: pnputil came with Vista, and once is enough."""
-    old = str(bench.facts.value(OS_VERSION, "")).startswith("5.")
-    return not old and bench.fs.stat(f"{root_of(bench)}/{FOLDER}/{MARKER}") is None
-
-
-def _first_boot_service(hive: Hive, control: str) -> None:
-    """Register the service. cmd starts the script on its own, since a script can't answer the service manager."""
-    shell = r"%SystemRoot%\System32\cmd.exe"
-    command = rf'{shell} /c start "" /b {shell} /c "%SystemRoot%\{FOLDER}\firstboot.cmd"'
-    path = rf"{control}\Services\{SERVICE}"
-    values = (
-        ("Type", REG_DWORD, OWN_PROCESS),
-        ("Start", REG_DWORD, AUTO),
-        ("ErrorControl", REG_DWORD, 0),
-        ("ImagePath", REG_EXPAND_SZ, command),
-        ("DisplayName", REG_SZ, "guestfix: install drivers once"),
-        ("ObjectName", REG_SZ, "LocalSystem"),
-    )
-    for name, kind, data in values:
-        hive.set_value(path, name, kind, data)
 
 
 def _device_path(bench: Workbench, chosen: Iterable[Package]) -> None:

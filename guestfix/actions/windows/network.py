@@ -130,19 +130,34 @@ def _record(nic: WindowsNic) -> str:
 def dedupe_routes(bench: Workbench) -> None:
     """Remove persistent routes that name the same destination and gateway as another with a lower metric.
 
-    A default route to a gateway of the old network stays and is said: it may compete with DHCP's.
+    Those to addresses of a cloud's own (169.254.0.0/16) by a gateway go too: agents of clouds add them for the network
+    that the guest leaves, and keep the new cloud's from being reached. A default route to a gateway of the old network
+    stays and is said: it may compete with DHCP's.
     """
+    metadata: dict[str, None] = {}
     with editing_system(bench) as (hive, controls):
         for control in controls:
             path = rf"{control}\{ROUTES}"
             for name in _duplicates(reader(hive).value_names(path)):
                 hive.delete_value(path, name)
+            for name in reader(hive).value_names(path):
+                if _to_metadata(name):
+                    hive.delete_value(path, name)
+                    metadata[name] = None
         current = rf"{controls[0]}\{ROUTES}" if controls else ""
         defaults = [one for one in reader(hive).value_names(current) if re.match(r"0\.0\.0\.0,[^,]*,[^,]+,", one)]
         proofs = [reader(hive, "SYSTEM", hive_path(bench, "SYSTEM")).evidence(current)] if defaults else []
+    if metadata:
+        bench.follow_up(f"routes to services of the old cloud by its gateway were removed: {'; '.join(metadata)}")
     for name in defaults:
         text = f"a persistent default route to {name.split(',')[2]} competes with the one that DHCP gives"
         bench.find("GF-WINDOWS-ROUTE", "warning", text, *proofs, remedy="route delete 0.0.0.0, when the guest runs")
+
+
+def _to_metadata(name: str) -> bool:
+    """Tell whether a route leads to link-local addresses by a gateway, which is no way to reach them elsewhere."""
+    fields = [field.strip() for field in name.split(",")]
+    return len(fields) == 4 and fields[0].startswith("169.254.") and not fields[2].startswith(("169.254.", "0.0.0.0"))
 
 
 def _duplicates(names: list[str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from guestfix.base.record import frozen
 from guestfix.formats.windows import inf as infs
 
 MAX_FILES = 50_000
-MAX_FILE = 64 * 1024 * 1024
+MAX_FILE = 256 * 1024 * 1024
 MAX_PACKAGE = 256 * 1024 * 1024
 
 PROCESSORS = ("amd64", "x86", "arm64")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from guestfix.actions.windows.database import devices_of, install_service
 from guestfix.actions.windows.install import guest_platform, place_driver
-from guestfix.actions.windows.payload import MAX_FILE, Payload, read_package
+from guestfix.actions.windows.payload import Payload, read_package
 from guestfix.actions.windows.registry import root_of
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError, GuestError
@@ -21,6 +21,9 @@ from guestfix.formats.windows.inf import safe_name
 from guestfix.formats.windows.regf import Hive
 from guestfix.formats.windows.services import BOOT
 from guestfix.formats.windows.storage import BOOT_CLASSES, STORAGE_DRIVERS
+
+MAX_DRIVER = 64 * 1024 * 1024
+"""Bytes of a file of the guest's driver store that are read at most."""
 
 
 def install_staged(bench: Workbench, hive: Hive, controls: Sequence[str], name: str) -> str:
@@ -40,7 +43,7 @@ def _install(bench: Workbench, hive: Hive, controls: Sequence[str], label: str, 
     inf = next((one for one in files if one.lower().endswith(".inf")), None)
     if inf is None:
         return ""
-    payload = Payload(folder, files, lambda path: bench.fs.read(f"{folder}/{path}", MAX_FILE))
+    payload = Payload(folder, files, lambda path: bench.fs.read(f"{folder}/{path}", MAX_DRIVER))
     platform = guest_platform(bench)
     package = read_package(payload, inf, platform)
     drivers = package.drivers if package is not None else ()

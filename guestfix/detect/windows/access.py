@@ -146,7 +146,8 @@ def _remote_access(state: State, others: dict[str, Evidence]) -> Iterator[Findin
 
 def _is_off(state: State) -> bool:
     paths = [state.key(rf"{FIREWALL}\{name}") for name in ("StandardProfile", "PublicProfile")]
-    return all(state.system.number(path, "EnableFirewall") == 0 for path in paths if state.system.has(path))
+    there = [path for path in paths if state.system.has(path)]
+    return bool(there) and all(state.system.number(path, "EnableFirewall") == 0 for path in there)
 
 
 def _logon(state: State) -> Iterator[Finding]:

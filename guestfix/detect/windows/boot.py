@@ -169,6 +169,8 @@ def learn_dirty(guest: GuestFS, facts: Facts) -> list[Finding]:
     ]
 
 
+PREFIX = "\\??\\"
+"""How Windows' own names of files begin."""
 SERVICING = r"Microsoft\Windows\CurrentVersion\Component Based Servicing"
 UPDATE = r"Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update"
 
@@ -184,7 +186,13 @@ def learn_pending(
     found = [*serious, *([("files are to be renamed at the next start", proof)] if renames else [])]
     facts.put(WINDOWS_PENDING, [text for text, _ in found], *(proof for _, proof in found))
     if not serious:
-        return []
+        if not renames:
+            return []
+        text = (
+            f"{len(renames)} file names wait to be changed at the next start, such as {renames[0].removeprefix(PREFIX)}"
+        )
+        remedy = "nothing is needed where the disks stay together; a restart on the old platform does it there"
+        return [Finding("GF-WINDOWS-REBOOT-PENDING", "info", text, (proof,), remedy)]
     return [
         Finding(
             "GF-WINDOWS-REBOOT-PENDING",

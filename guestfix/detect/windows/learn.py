@@ -9,6 +9,7 @@ from guestfix.base.catalog.facts.windows import WINDOWS_HIVES, WINDOWS_ROOT, WIN
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.detect.windows.access import learn_access
+from guestfix.detect.windows.accounts import find_accounts
 from guestfix.detect.windows.boot import (
     learn_boot_drivers,
     learn_control_sets,
@@ -19,8 +20,10 @@ from guestfix.detect.windows.boot import (
 )
 from guestfix.detect.windows.boot_entries import learn_entries
 from guestfix.detect.windows.boot_files import learn_boot_files
+from guestfix.detect.windows.cloud import find_cloud
 from guestfix.detect.windows.devices import learn_devices
 from guestfix.detect.windows.filters import learn_filters
+from guestfix.detect.windows.hardware import find_hardware
 from guestfix.detect.windows.hives import damaged, open_registry
 from guestfix.detect.windows.netservices import find_network_services
 from guestfix.detect.windows.nic import find_nic_driver
@@ -58,6 +61,9 @@ def learn_windows(guest: GuestFS, facts: Facts, target: Target, root: str) -> li
     findings += find_addressed(state)
     findings += find_network_services(state)
     findings += learn_security(state)
+    findings += find_cloud(state)
+    findings += find_hardware(state)
+    findings += find_accounts(guest, state)
     findings += learn_access(state)
     findings += learn_filters(state)
     findings += learn_entries(guest, facts)

@@ -10,13 +10,16 @@ from guestfix.base.catalog.facts.windows import (
     WINDOWS_DISK_GROUP,
     WINDOWS_DOTNET,
     WINDOWS_DRIVE_LETTERS,
+    WINDOWS_EDITION_ID,
     WINDOWS_HIVES,
+    WINDOWS_LANGUAGES,
     WINDOWS_NICS,
     WINDOWS_SYSPREPPED,
 )
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.versions import version_key
+from guestfix.formats.windows.bcdplaces import system_volume
 from guestfix.formats.windows.files import has_program
 from guestfix.pack.model import Target
 
@@ -32,6 +35,8 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
         *_letters(facts),
         *_dynamic(guest, facts),
         *_old_sysprep(guest, facts),
+        *_evaluation(facts),
+        *_refs(guest, facts),
         *_dns(facts),
         *_kept_addresses(facts),
     ]
@@ -41,10 +46,12 @@ def _language(facts: Facts) -> Iterator[Finding]:
     language = facts.value(OS_LANGUAGE)
     if language and language != "en-US":
         client = facts.value(OS_INSTALLATION_TYPE) == "Client"
+        added = [one for one in facts.value(WINDOWS_LANGUAGES, []) if one.lower() == "en-us"]
+        later = "; English was added later, which does not count" if added else ""
         yield Finding(
             "GF-WINDOWS-LANGUAGE",
             "warning" if client else "info",
-            f"the system language is {language}; importers that ask for US English refuse this guest",
+            f"the system language is {language}; importers that ask for US English refuse this guest{later}",
             facts.evidence(OS_LANGUAGE),
             "nothing to do for guestfix itself; for such an importer, install in English and add the language later",
         )
@@ -124,6 +131,32 @@ def _dynamic(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
             f"{which} on dynamic disks, which may not come up on other hardware and which importers refuse",
             (*proofs, *facts.evidence(WINDOWS_DRIVE_LETTERS)[: 1 if odd else 0]),
             "convert them to basic disks on the old platform, or bring all disks of the group along together",
+        )
+
+
+def _evaluation(facts: Facts) -> Iterator[Finding]:
+    edition = facts.value(WINDOWS_EDITION_ID) or ""
+    if edition.lower().endswith("eval"):
+        yield Finding(
+            "GF-WINDOWS-EVALUATION",
+            "warning",
+            f"this is an evaluation edition ({edition}): once its time is over, Windows shuts down every hour",
+            facts.evidence(WINDOWS_EDITION_ID),
+            "convert it to a licensed edition (dism /online /set-edition), before or after the move",
+        )
+
+
+def _refs(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
+    disks = guest.disks()
+    letter = str((facts.value(WINDOWS_DRIVE_LETTERS) or {}).get("C:", ""))
+    home = system_volume(disks, letter) if disks is not None else None
+    if home is not None and (home.fstype or "").lower() == "refs":
+        yield Finding(
+            "GF-WINDOWS-REFS",
+            "warning",
+            f"C: ({home.device}) is ReFS, from which most versions of Windows can't start and which importers refuse",
+            (Evidence(home.device, 0, "filesystem type refs"),),
+            "move Windows to a volume with NTFS on the old platform",
         )
 
 

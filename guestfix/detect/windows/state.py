@@ -110,7 +110,8 @@ def _agents(state: State) -> list[Finding]:
         if entry is not None:
             versions[product.name] = state.software.text(entry, "DisplayVersion")
             proofs.append(state.software.evidence(entry, "DisplayVersion"))
-        leaving = (*product.services, *product.filters) if product.platform != state.target.hypervisor else ()
+        stays = product.stays(state.target.hypervisor, state.target.cloud)
+        leaving = () if stays else (*product.services, *product.filters)
         for name in (names[one] for one in leaving if one in names):
             service = read_service(state.system, state.control, name)
             if service is not None and service.start not in (None, DISABLED):
@@ -243,6 +244,10 @@ def _page_file(state: State) -> list[Finding]:
     files = state.system.texts(path, "PagingFiles")
     proof = state.system.evidence(path, "PagingFiles")
     state.facts.put(WINDOWS_PAGE_FILES, files, proof)
+    if any(one.startswith("?:") for one in files):  # managed by the system: where it lies is told elsewhere
+        there = state.system.texts(path, "ExistingPageFiles")
+        files = [one.removeprefix("\\??\\") for one in there]
+        proof = state.system.evidence(path, "ExistingPageFiles")
     away = [one for one in files if one[1:2] == ":" and one[0].lower() not in "c?"]
     if not away:
         return []

@@ -151,10 +151,10 @@ PROTECTED = frozenset(
 class Product:
     """Software of another platform. ``services`` are disabled when the guest leaves that platform.
 
-    ``platform`` is the hypervisor that it belongs to, as a target profile names it. ``first`` is what has to be
-    done before the guest leaves, where the software can't be removed afterwards. ``titles`` are how its name begins
-    in the list of programs. ``filters`` are drivers that stand before files, disks or NICs: they leave the lists of
-    filters, and are disabled.
+    ``platform`` is the hypervisor or the cloud that it belongs to, as a target profile names it. ``first`` is what has
+    to be done before the guest leaves, where the software can't be removed afterwards. ``titles`` are how its name
+    begins in the list of programs. ``filters`` are drivers that stand before files, disks or NICs: they leave the lists
+    of filters, and are disabled.
     """
 
     name: str
@@ -164,6 +164,10 @@ class Product:
     first: str = ""
     titles: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
+
+    def stays(self, *platforms: str) -> bool:
+        """Tell whether it belongs to one of these."""
+        return self.platform in platforms
 
 
 def products_of(table: Mapping[str, Mapping[str, Any]]) -> tuple[Product, ...]:

@@ -75,6 +75,8 @@ PAYLOAD_DIR = text("payload.dir", "the host's folder or ISO image with drivers, 
 TARGET_CLOCK = text("target.clock", "how the target's hardware clock runs", "target", "utc localtime")
 TARGET_CONSOLE = text("target.console", "the target's serial console, such as ttyS0,115200n8; empty for none",
     "target")
+TARGET_CLOUD = text("target.cloud", "the cloud that the target is part of, whose agents stay; empty for none", "target",
+    "aws azure google")
 TARGET_DATE = text("target.date", "when the target's description was last checked", "target")
 TARGET_DISK_BUS = text("target.disk_bus", "the bus that the target attaches disks by", "target",
     "nvme pvscsi scsi virtio-blk virtio-scsi xen")

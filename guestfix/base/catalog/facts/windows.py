@@ -8,6 +8,8 @@ from guestfix.base.catalog.records.windows import DriverBinding, DriverService, 
 _BY = "windows.detector"
 
 # fmt: off
+WINDOWS_ACCOUNTS_WITHOUT_PASSWORD = texts("windows.accounts_without_password",
+    "local accounts that are on and have no password", _BY)
 WINDOWS_AGENT_VERSIONS = table("windows.agent_versions", "versions of installed guest software, by product", _BY)
 WINDOWS_AGENTS = texts("windows.agents", "installed guest software of hypervisors", _BY)
 WINDOWS_ANTIVIRUS = texts("windows.antivirus", "installed antivirus programs", _BY)
@@ -23,6 +25,7 @@ WINDOWS_BOOT_STATUS_POLICY = number("windows.boot_status_policy", "what the boot
     may_lack=True)
 WINDOWS_BUS_DRIVERS = records("windows.bus_drivers", DriverService, "services for the buses of the target", _BY)
 WINDOWS_CLOCK = text("windows.clock", "how Windows takes the hardware clock", _BY, "utc localtime")
+WINDOWS_CLOUDBASE = texts("windows.cloudbase", "instances that cloudbase-init remembers", _BY)
 WINDOWS_CLUSTER = flag("windows.cluster", "a node of a failover cluster", _BY)
 WINDOWS_COMPACT_OS = flag("windows.compact_os", "programs are kept packed (CompactOS)", _BY)
 WINDOWS_CONTROL_SET = text("windows.control_set", "the control set that starts", _BY)
@@ -31,6 +34,7 @@ WINDOWS_CRASH_REBOOT = flag("windows.crash_reboot", "Windows restarts after a cr
 WINDOWS_DEVICE_INSTALL_RESTRICTED = flag("windows.device_install_restricted",
     "a policy keeps devices from being installed", _BY)
 WINDOWS_DIRTY_VOLUMES = texts("windows.dirty_volumes", "volumes whose dirty flag is set", _BY)
+WINDOWS_DISABLED_DEVICES = texts("windows.disabled_devices", "devices of the target that are switched off here", _BY)
 WINDOWS_DISK_BINDINGS = records("windows.disk_bindings", DriverBinding,
     "which services Windows gives the target's disk controllers to", _BY)
 WINDOWS_DISK_GROUP = text("windows.disk_group", "the group of dynamic disks that Windows starts from; empty for none",
@@ -46,10 +50,12 @@ WINDOWS_EMS = flag("windows.ems", "Emergency Management Services are on", _BY)
 WINDOWS_ESP = text("windows.esp", "where the EFI system partition is seen", _BY)
 WINDOWS_FAST_STARTUP = flag("windows.fast_startup", "shutting down hibernates the kernel", _BY)
 WINDOWS_FOREIGN_FILTERS = texts("windows.foreign_filters", "filter drivers of neither Windows nor a platform", _BY)
+WINDOWS_HARDWARE = text("windows.hardware", "the machine that Windows last ran on; empty where nothing tells", _BY)
 WINDOWS_HIBERNATED = flag("windows.hibernated", "Windows is hibernated or was shut down by fast startup", _BY)
 WINDOWS_HIVES = table("windows.hives", "the path of each registry hive, by its name", _BY)
 WINDOWS_HYPERV_ROLE = flag("windows.hyperv_role", "the Hyper-V role is installed", _BY)
 WINDOWS_IMAGE_STATE = text("windows.image_state", "setup's state of the image; empty for none", _BY)
+WINDOWS_KMS_SERVER = text("windows.kms_server", "the server that activates Windows; empty for none", _BY)
 WINDOWS_LANGUAGES = texts("windows.languages", "the languages of the user interface", _BY)
 WINDOWS_LEFTOVER_SERVICES = texts("windows.leftover_services", "services of the old platform's guest software", _BY)
 WINDOWS_NANO = flag("windows.nano", "Nano Server", _BY)
@@ -60,7 +66,9 @@ WINDOWS_ORPHAN_FILTERS = texts("windows.orphan_filters", "filters of devices who
 WINDOWS_PACKED_FILES = texts("windows.packed_files", "programs that are packed and can't be read here", _BY)
 WINDOWS_PAGE_FILES = texts("windows.page_files", "the page files", _BY)
 WINDOWS_PENDING = texts("windows.pending", "work that waits for the next start", _BY)
+WINDOWS_PHYSICAL = flag("windows.physical", "Windows last ran on hardware, not in a virtual machine", _BY)
 WINDOWS_PLATFORM_FILTERS = texts("windows.platform_filters", "filter drivers of the old platform", _BY)
+WINDOWS_PROCESSOR_DRIVERS = texts("windows.processor_drivers", "drivers of processors that start, before Vista", _BY)
 WINDOWS_PRODUCT_TYPE = text("windows.product_type", "workstation (winnt), server (servernt) or controller (lanmannt)",
     _BY, "winnt servernt lanmannt")
 WINDOWS_RDP_ENABLED = flag("windows.rdp.enabled", "Remote Desktop is on", _BY)
