@@ -11,36 +11,12 @@ from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_ESP, BOOT_FIRMWARE
 from guestfix.base.catalog.records.boot import EfiFolder
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence
-from guestfix.base.record import frozen
 from guestfix.detect.boot.places import own_folders
+from guestfix.detect.boot.shim import ARCHES, Arch, file_in, lacks, name_of
 
 MAX_LOADER = 16 * 1024 * 1024
 WRAPPER = 1024
 """Bytes below which a grub.cfg that names another one leads there and nowhere else."""
-
-
-@frozen
-class Arch:
-    """File names of one architecture: the fallback, shims, GRUBs, helpers, systemd-boot; best first."""
-
-    fallback: str
-    shims: tuple[str, ...]
-    grubs: tuple[str, ...]
-    helpers: tuple[str, ...]
-    other: str
-
-
-ARCHES = (
-    Arch(
-        "BOOTX64.EFI",
-        ("shimx64.efi", "shim.efi"),
-        ("grubx64.efi", "grub.efi"),
-        ("mmx64.efi", "mokmanager.efi"),
-        "systemd-bootx64.efi",
-    ),
-    Arch("BOOTIA32.EFI", ("shimia32.efi",), ("grubia32.efi",), ("mmia32.efi",), "systemd-bootia32.efi"),
-    Arch("BOOTAA64.EFI", ("shimaa64.efi",), ("grubaa64.efi",), ("mmaa64.efi",), "systemd-bootaa64.efi"),
-)
 
 
 def make_fallback(bench: Workbench) -> None:
@@ -55,12 +31,12 @@ def make_fallback(bench: Workbench) -> None:
     if not esp or not folders:
         _report(bench, "nothing of the EFI system partition can be seen")
         return
-    boot = next((one for one in folders if _name(one) == "boot"), None)
+    boot = next((one for one in folders if name_of(one) == "boot"), None)
     place = boot.path if boot else f"{folders[0].path.rpartition('/')[0]}/BOOT"
     found = False
     for arch in ARCHES:
         vendor = _vendor(bench, folders, arch)
-        there = boot is not None and _file(boot, arch.fallback)
+        there = file_in(boot, arch.fallback)
         found = found or bool(there or vendor)
         if vendor is not None:
             _fill(bench, arch, vendor, boot, place)
@@ -78,48 +54,45 @@ def _report(bench: Workbench, why: str) -> None:
     )
 
 
-def _name(folder: EfiFolder) -> str:
-    return folder.path.rpartition("/")[2].lower()
-
-
-def _file(folder: EfiFolder, *names: str) -> str:
-    """Return the path of the first of these files that the folder has, regardless of case."""
-    by_name = {name.lower(): name for name in folder.files}
-    return next((f"{folder.path}/{by_name[name.lower()]}" for name in names if name.lower() in by_name), "")
-
-
 def _vendor(bench: Workbench, folders: list[EfiFolder], arch: Arch) -> EfiFolder | None:
     """Return the distribution's folder with a loader of this architecture; its own name first."""
     own = own_folders(bench.facts)
-    usable = [one for one in folders if _name(one) not in ("boot", "microsoft") and _file(one, *arch.grubs, arch.other)]
-    return min(usable, key=lambda one: (_name(one) not in own, not _file(one, *arch.grubs), _name(one)), default=None)
+    usable = [
+        one for one in folders if name_of(one) not in ("boot", "microsoft") and file_in(one, *arch.grubs, arch.other)
+    ]
+    return min(
+        usable, key=lambda one: (name_of(one) not in own, not file_in(one, *arch.grubs), name_of(one)), default=None
+    )
 
 
 def _fill(bench: Workbench, arch: Arch, vendor: EfiFolder, boot: EfiFolder | None, place: str) -> None:
-    grub, shim = _file(vendor, *arch.grubs), _file(vendor, *arch.shims)
-    existing = _file(boot, arch.fallback) if boot else ""
+    grub, shim = file_in(vendor, *arch.grubs), file_in(vendor, *arch.shims)
+    existing = file_in(boot, arch.fallback)
     if not grub:
         if not existing:
-            _copy(bench, _file(vendor, arch.other), f"{place}/{arch.fallback}")
+            _copy(bench, file_in(vendor, arch.other), f"{place}/{arch.fallback}")
         return
-    if existing and not (shim and _is_lone_shim(bench, arch, boot, existing, shim)):
+    alone = existing and lacks(bench.fs, bench.facts.value(BOOT_EFI, []), arch)
+    if existing and not alone:
         return
     if not existing:
         _copy(bench, shim or grub, f"{place}/{arch.fallback}")
-    if shim:
-        _copy(bench, grub, f"{place}/{grub.rpartition('/')[2].lower()}")
-        helper = _file(vendor, *arch.helpers)
+    if alone and file_in(boot, arch.program, "fallback.efi"):
+        _option(bench, arch, vendor, (shim or grub).rpartition("/")[2])
+        return
+    if shim or alone:
+        _copy(bench, grub, f"{place}/{alone or grub.rpartition('/')[2].lower()}")
+        helper = file_in(vendor, *arch.helpers)
         if helper:
             _copy(bench, helper, f"{place}/{helper.rpartition('/')[2]}")
     _lead(bench, vendor, boot, place)
 
 
-def _is_lone_shim(bench: Workbench, arch: Arch, boot: EfiFolder | None, existing: str, shim: str) -> bool:
-    """Tell whether the fallback is the vendor's shim with neither GRUB nor fallback program beside it."""
-    suffix = arch.fallback.removeprefix("BOOT").removesuffix(".EFI").lower()
-    if boot is None or _file(boot, f"fb{suffix}.efi", "fallback.efi", *arch.grubs):
-        return False
-    return _bytes(bench, existing) == _bytes(bench, shim) is not None
+def _option(bench: Workbench, arch: Arch, vendor: EfiFolder, loader: str) -> None:
+    """Put down the boot option that shim's fallback program looks for; one that names what is not there stays."""
+    if not file_in(vendor, *arch.csv):
+        text = f"{loader},{vendor.path.rpartition('/')[2]},,\n"
+        bench.fs.put(f"{vendor.path}/{arch.csv[0]}", b"\xff\xfe" + text.encode("utf-16-le"), diff=f"+ {text}")
 
 
 def _bytes(bench: Workbench, path: str) -> bytes | None:
@@ -141,8 +114,8 @@ def _copy(bench: Workbench, source: str, path: str) -> None:
 
 def _lead(bench: Workbench, vendor: EfiFolder, boot: EfiFolder | None, place: str) -> None:
     """Put a grub.cfg beside the fallback that leads to the vendor's. GRUB without one finds its own."""
-    config = _file(vendor, "grub.cfg")
-    if not config or (boot and _file(boot, "grub.cfg")):
+    config = file_in(vendor, "grub.cfg")
+    if not config or (boot and file_in(boot, "grub.cfg")):
         return
     data = _bytes(bench, config) or b""
     if len(data) >= WRAPPER or b"configfile" not in data:

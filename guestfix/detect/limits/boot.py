@@ -1,4 +1,4 @@
-"""Limits of firmware: the fallback loader on the EFI system partition, and what the target can start."""
+"""Limits of boot loaders: what no rule repairs, or what outlives the migration."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from guestfix.base.bounds import SMALL_TEXT
 from guestfix.base.catalog.facts.boot import (
     BOOT_CHOICE,
     BOOT_DEFAULT,
-    BOOT_EFI,
-    BOOT_FIRMWARE,
-    BOOT_FIRMWARES,
     BOOT_LOADERS,
 )
-from guestfix.base.catalog.facts.system import OS_FAMILY, OS_ID
+from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
@@ -26,63 +23,15 @@ DEBCONF = "/var/cache/debconf/config.dat"
 _INSTALL_DEVICES = regex(
     rb"^Name: grub-pc/install_devices\n(?:(?!Name:|Value:)[^\n]+\n)*Value: (?P<value>[^\n]+)", re.MULTILINE
 )
-FALLBACKS = ("bootx64.efi", "bootia32.efi", "bootaa64.efi")
 
 
 def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
-    """Report what keeps the target's firmware from starting the guest."""
+    """Report what is odd about the guest's boot loader."""
     return [
-        *_fallback(facts),
-        *_firmware(facts, target),
-        *_windows_11(facts, target),
         *_unsaved(facts),
         *_lilo(guest, facts),
         *_debconf(guest, facts),
     ]
-
-
-def _fallback(facts: Facts) -> Iterator[Finding]:
-    """The boot entries in NVRAM stay behind, so firmware looks for EFI/BOOT/BOOTX64.EFI (UEFI, 3.5.1.1)."""
-    folders = facts.value(BOOT_EFI) or []
-    if facts.value(OS_FAMILY) != "linux" or facts.value(BOOT_FIRMWARE) != "uefi" or not folders:
-        return
-    fallback = next((one for one in folders if one.path.lower().endswith("/efi/boot")), None)
-    names = [name.lower() for name in (fallback.files if fallback else ())]
-    if not any(name in FALLBACKS for name in names):
-        yield Finding(
-            "GF-BOOT-NO-FALLBACK",
-            "warning",
-            "the EFI system partition lacks the fallback loader EFI/BOOT/BOOTX64.EFI; the boot entry that names "
-            "another one stays behind in the old machine's NVRAM",
-            tuple(Evidence(one.path) for one in folders[:8]),
-            "install the loader there (grub-install --removable); the rule boot/efi-fallback does so where it has one",
-        )
-
-
-def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
-    known = facts.value(BOOT_FIRMWARE)
-    firmwares = facts.value(BOOT_FIRMWARES) or ([known] if known else [])
-    seen = facts.evidence(BOOT_FIRMWARE)
-    shown = any(one.path != "/boot" for one in seen)
-    if facts.value(OS_FAMILY) != "linux":
-        return
-    if shown and target.firmware and firmwares and not set(firmwares) & set(target.firmware):
-        yield Finding(
-            "GF-BOOT-FIRMWARE",
-            "blocker",
-            f"the guest boots by {' or '.join(firmwares).upper()}, the target {target.id} by "
-            f"{' or '.join(target.firmware).upper()} only",
-            seen,
-            "choose a target with the guest's firmware, or convert the guest's boot before the migration",
-        )
-
-
-def _windows_11(facts: Facts, target: Target) -> Iterator[Finding]:
-    known = facts.value(BOOT_FIRMWARE) == "uefi"  # then the mismatch itself is reported
-    if facts.value(OS_ID) == "windows-11" and not known and target.firmware and "uefi" not in target.firmware:
-        summary = f"Windows 11 needs UEFI, which the target {target.id} does not have"
-        remedy = "choose a target with UEFI"
-        yield Finding("GF-BOOT-FIRMWARE", "blocker", summary, facts.evidence(OS_ID), remedy)
 
 
 def _unsaved(facts: Facts) -> Iterator[Finding]:

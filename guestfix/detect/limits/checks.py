@@ -21,6 +21,9 @@ from guestfix.detect.limits import (
     disks as limits_disks,
 )
 from guestfix.detect.limits import (
+    firmware as limits_firmware,
+)
+from guestfix.detect.limits import (
     journal as limits_journal,
 )
 from guestfix.detect.limits import (
@@ -37,6 +40,7 @@ from guestfix.pack.model import Target
 CHECKS: tuple[Callable[[GuestFS, Facts, Target], list[Finding]], ...] = (
     limits_roots.check,
     limits_disks.check,
+    limits_firmware.check,
     limits_boot.check,
     limits_kernel.check,
     limits_access.check,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE, BOOT_LOADERS
 from guestfix.base.facts import Evidence
+from guestfix.detect.boot.shim import ARCHES, file_in, name_of
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell what the target's firmware starts."""
     firmware = scene.facts.value(BOOT_FIRMWARE)
-    folders = [one for one in scene.facts.value(BOOT_EFI) or () if one.path.lower().endswith("/efi/boot")]
-    if firmware == "uefi" and folders:
-        path = folders[0].path
+    folders = [one for one in scene.facts.value(BOOT_EFI) or () if name_of(one) == "boot"]
+    path = file_in(folders[0], *(one.fallback for one in ARCHES)) if folders else ""
+    if firmware == "uefi" and path:
         return passes("UEFI starts the fallback loader of the EFI system partition", Evidence(path))
     if firmware == "uefi":
         return unknown("the EFI system partition's files are not to be seen", *scene.facts.evidence(BOOT_FIRMWARE))

@@ -233,7 +233,7 @@ def test_windows_wants_more_room(tmp_path: Path) -> None:
 
 
 def test_windows_11_needs_uefi() -> None:
-    from guestfix.detect.limits.boot import check
+    from guestfix.detect.limits.firmware import check
 
     facts = Facts()
     facts.put("os.family", "windows")

@@ -1,0 +1,91 @@
+"""Limits of firmware: the fallback loader on the EFI system partition, and what the target can start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE, BOOT_FIRMWARES
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, OS_ID
+from guestfix.base.catalog.records.boot import EfiFolder
+from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.guest import GuestFS
+from guestfix.detect.boot.shim import ARCHES, Arch, file_in, lacks, name_of
+from guestfix.pack.model import Target
+
+
+def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Report what keeps the target's firmware from starting the guest."""
+    return [*_fallback(guest, facts, target), *_firmware(facts, target), *_windows_11(facts, target)]
+
+
+def _fallback(guest: GuestFS, facts: Facts, target: Target) -> Iterator[Finding]:
+    """The boot entries in NVRAM stay behind, so firmware looks for EFI/BOOT/BOOTX64.EFI (UEFI, 3.5.1.1).
+
+    A guest that can boot by BIOS too, on a target that has one, is warned of it alone.
+    """
+    folders = facts.value(BOOT_EFI) or []
+    if facts.value(OS_FAMILY) != "linux" or facts.value(BOOT_FIRMWARE) != "uefi" or not folders:
+        return
+    arches = [one for one in ARCHES if one.system == facts.value(OS_ARCH)] or ARCHES
+    boot = next((one for one in folders if name_of(one) == "boot"), None)
+    places = tuple(Evidence(one.path) for one in folders[:8])
+    there = [one for one in arches if file_in(boot, one.fallback)]
+    if not there:
+        yield Finding(
+            "GF-BOOT-NO-FALLBACK",
+            "warning",
+            f"the EFI system partition lacks the fallback loader EFI/BOOT/{arches[0].fallback}; the boot entry that "
+            "names another one stays behind in the old machine's NVRAM",
+            places,
+            "install the loader there (grub-install --removable); the rule boot/efi-fallback does so where it has one",
+            outcome="" if _by_bios(facts, target) else "stops" if _has_loader(folders) else "unknown",
+        )
+    for arch in there[:1]:
+        if wanted := lacks(guest, folders, arch):
+            yield Finding(
+                "GF-BOOT-FALLBACK-ALONE",
+                "warning",
+                f"the fallback loader {arch.fallback} is shim, and it goes on with {wanted}, which is not there",
+                (Evidence(file_in(boot, arch.fallback)), *places),
+                outcome="" if _by_bios(facts, target) else "stops",
+            )
+
+
+def _by_bios(facts: Facts, target: Target) -> bool:
+    return "bios" in (facts.value(BOOT_FIRMWARES) or ()) and "bios" in target.firmware
+
+
+def _has_loader(folders: Sequence[EfiFolder]) -> bool:
+    """Tell whether the partition's loaders are to be seen at all; a part of a tree may have their settings alone."""
+    names: list[str] = [name for one in ARCHES for name in _loaders(one)]
+    return any(file_in(folder, *names) for folder in folders)
+
+
+def _loaders(arch: Arch) -> tuple[str, ...]:
+    return (*arch.shims, *arch.grubs, arch.other)
+
+
+def _firmware(facts: Facts, target: Target) -> Iterator[Finding]:
+    known = facts.value(BOOT_FIRMWARE)
+    firmwares = facts.value(BOOT_FIRMWARES) or ([known] if known else [])
+    seen = facts.evidence(BOOT_FIRMWARE)
+    shown = any(one.path != "/boot" for one in seen)
+    if facts.value(OS_FAMILY) != "linux":
+        return
+    if shown and target.firmware and firmwares and not set(firmwares) & set(target.firmware):
+        yield Finding(
+            "GF-BOOT-FIRMWARE",
+            "blocker",
+            f"the guest boots by {' or '.join(firmwares).upper()}, the target {target.id} by "
+            f"{' or '.join(target.firmware).upper()} only",
+            seen,
+            "choose a target with the guest's firmware, or convert the guest's boot before the migration",
+        )
+
+
+def _windows_11(facts: Facts, target: Target) -> Iterator[Finding]:
+    known = facts.value(BOOT_FIRMWARE) == "uefi"  # then the mismatch itself is reported
+    if facts.value(OS_ID) == "windows-11" and not known and target.firmware and "uefi" not in target.firmware:
+        summary = f"Windows 11 needs UEFI, which the target {target.id} does not have"
+        remedy = "choose a target with UEFI"
+        yield Finding("GF-BOOT-FIRMWARE", "blocker", summary, facts.evidence(OS_ID), remedy)
