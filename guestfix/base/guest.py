@@ -99,7 +99,9 @@ class Disk:
     """A whole disk with its partitions. ``size`` is in bytes.
 
     ``table`` is ``gpt``, ``mbr``, or ``ldm`` for a Windows dynamic disk. ``id`` is the table's own: a GUID on GPT, the
-    eight hex digits of the disk's signature on MBR; both in lower case.
+    eight hex digits of the disk's signature on MBR; both in lower case. ``boot`` is what a BIOS
+    would start: ``none``, ``grub``, ``coreless`` (GRUB without its second part), ``inactive`` (code that needs an
+    active partition, and none is), ``other``; empty where the disk was not read.
     """
 
     device: str
@@ -107,6 +109,7 @@ class Disk:
     table: str | None = None
     partitions: tuple[Volume, ...] = ()
     id: str | None = None
+    boot: str = ""
 
 
 @frozen

@@ -12,6 +12,7 @@ from guestfix.base.edit import Content, Edit
 from guestfix.base.errors import EditError
 from guestfix.editors import OPS, find_op
 from guestfix.editors.boot import args as bootargs
+from guestfix.editors.boot import initrd as _initrd
 from guestfix.editors.boot import menu as _bootmenu
 from guestfix.editors.boot import syslinux as _syslinux
 from guestfix.editors.network import ifcfg as _ifcfg
@@ -302,6 +303,10 @@ def _parts() -> list[Call]:
             lambda src: _syslinux.set_default(src, "a", ("a",)),
             (SYSLINUX, b"UI a.c32\nLABEL a\n"),
         ),
+        Call("initrd.grubcfg", lambda src: _initrd.add(src, "grubcfg", 2, "i"), (b"menuentry a {\n linux /k ro\n}\n",)),
+        Call("initrd.bls", lambda src: _initrd.add(src, "bls", 1, "i"), (b"linux /k\noptions ro\n",)),
+        Call("initrd.menu", lambda src: _initrd.add(src, "menu", 2, "i"), (b"title a\nkernel /k ro\n",)),
+        Call("initrd.syslinux", lambda src: _initrd.add(src, "syslinux", 1, "i"), (b"LABEL a\nKERNEL /k\n",)),
         Call("grubenv.replace_value", lambda src: grubenv.replace_value(src, "x", "2"), (block,), text=False),
         Call("grubenv.set_value", lambda src: grubenv.set_value(src, "x", "2"), (block,), text=False),
         Call("shellvars.set_value", lambda src: shellvars.set_value(src, "A", "two words"), (b"A=1\n", b"B=1\n")),

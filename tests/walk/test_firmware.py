@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from guestfix.backends import open_guest
+from guestfix.base.facts import Facts
+from guestfix.base.guest import Disk, Disks
 from guestfix.detect.boot.shim import started_by
+from guestfix.detect.limits.firmware import check
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import Plan
 from guestfix.plan.planner import Options, make_plan
@@ -91,3 +95,38 @@ LOADERS = [(SHIM, "grubx64.efi"), (SHIM_AA, "grubaa64.efi"), (GRUB, ""), (SHIM[2
 @pytest.mark.parametrize(("loader", "name"), LOADERS)
 def test_shim_is_told_by_the_name_that_it_starts(loader: bytes, name: str) -> None:
     assert started_by(loader) == name
+
+
+CODES = [
+    (("grub",), "", ""),
+    (("none",), "stops", "no boot code"),
+    (("coreless",), "stops", "are empty"),
+    (("inactive",), "stops", "no partition is active"),
+    (("other",), "", ""),
+    (("",), "", ""),
+    ((), "", ""),
+    (("none", "grub"), "unknown", "/dev/sdb has some"),
+    (("grub", "none"), "", ""),
+]
+
+
+@pytest.mark.parametrize(("codes", "outcome", "says"), CODES)
+def test_a_bios_needs_boot_code_on_the_first_disk(codes: tuple[str, ...], outcome: str, says: str) -> None:
+    guest = SimpleNamespace(
+        disks=lambda: Disks(tuple(Disk(f"/dev/sd{'ab'[at]}", boot=one) for at, one in enumerate(codes)), read=True)
+    )
+    facts = Facts()
+    for name, value in (("os.family", "linux"), ("boot.firmware", "bios"), ("boot.loaders", ["grub2"])):
+        facts.put(name, value)
+    found = check(guest, facts, load_pack().targets["kvm-virtio"])  # type: ignore[arg-type]
+    assert [(one.code, one.outcome) for one in found] == ([("GF-BOOT-CODE", outcome)] if outcome else [])
+    assert all(says in one.summary for one in found)
+
+
+def test_a_tree_does_not_show_the_first_sector(tmp_path: Path) -> None:
+    build(tmp_path, {"boot/grub/i386-pc/core.img": b"x", "etc/fstab": f"UUID={ROOT} / ext4 defaults 0 1\n"})
+    plan = make_plan(
+        open_guest(str(build(tmp_path, {"etc/os-release": "ID=debian\n", "boot/grub/grub.cfg": MENU}))), load_pack()
+    )
+    step = plan.walk.after.steps[0]
+    assert step.outcome == "unknown" and "first sector" in step.because

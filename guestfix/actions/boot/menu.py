@@ -21,6 +21,7 @@ from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
 from guestfix.base.versions import version_key
+from guestfix.detect.initramfs.bare import bare, image_for
 from guestfix.detect.initramfs.check import VERDICTS
 from guestfix.editors.boot import menu as bootmenu
 from guestfix.editors.boot.syslinux import set_default as set_syslinux_default
@@ -91,6 +92,9 @@ def _problem(bench: Workbench, entry: MenuEntry | None) -> str:
 
 def _bad_image(bench: Workbench, entry: MenuEntry) -> str:
     """Return why an entry's initramfs can't lead to the root on the target, whatever a plan adds; or empty."""
+    found = bare(bench.fs, bench.facts, bench.target, entry)
+    if found and found.lacks and not image_for(bench.fs, bench.facts, entry):
+        return f"the default entry {entry.title!r} loads no initramfs, there is none for it, and {found.why}"
     for one in bench.facts.value(VERDICTS, []) if entry.loader != "uki" else ():
         if one.path not in entry.initrd:
             continue

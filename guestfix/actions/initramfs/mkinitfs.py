@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.boot import INITRAMFS_DRIVERS
 from guestfix.base.edit import append_lines
 from guestfix.base.facts import Evidence
 from guestfix.detect.files import names_in, read_small
@@ -23,7 +24,7 @@ OWN = "guestfix"
 
 FEATURES: Mapping[str, tuple[str, ...]] = {
     "ata": ("kernel/drivers/ata/*", "ahci", "ata_piix"),
-    "ena": ("kernel/drivers/net/ethernet/amazon/*", "ena"),
+    "ena": ("ena",),
     "nvme": ("kernel/drivers/nvme/*", "nvme", "nvme_core"),
     "scsi": (
         "kernel/drivers/scsi/*",
@@ -38,12 +39,13 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
 """The features that come with mkinitfs and have drivers of disks and NICs, by paths and names."""
 
 
-def keep_drivers(bench: Workbench, *, modules: list[str]) -> None:
-    """Make mkinitfs.conf name features that have these modules.
+def keep_drivers(bench: Workbench) -> None:
+    """Make mkinitfs.conf name features that have the target's drivers, as far as images lack them.
 
     Where no feature has one, a feature of our own lists its path. A configuration that the shell computes is told,
     and stays.
     """
+    modules = bench.facts.value(INITRAMFS_DRIVERS) or []
     src = bench.fs.content(CONFIG)
     if not isinstance(src, bytes) or not modules:
         return

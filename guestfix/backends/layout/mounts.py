@@ -71,11 +71,12 @@ class Part:
 
 @frozen
 class DiskInfo:
-    """A whole disk as found: bytes, the kind of its partition table, and the table's own id."""
+    """A whole disk as found: bytes, its partition table's kind and id, and what a BIOS would start (bootcode)."""
 
     size: int
     table: str
     id: str = ""
+    boot: str = ""
 
 
 @frozen
@@ -374,7 +375,7 @@ def _disks(disks: Sequence[DiskInfo], parts: Sequence[Part], names: Names, root:
         volumes = tuple(_volume(part, names) for part in parts if part.disk == index and part.number)
         dynamic = any(part.disk == index and part.type in LDM_TYPES for part in parts)
         table = "ldm" if dynamic else disk.table or None
-        whole.append(Disk(disk_names(index, 0, family)[0], disk.size, table, volumes, disk.id or None))
+        whole.append(Disk(disk_names(index, 0, family)[0], disk.size, table, volumes, disk.id or None, disk.boot))
     above = tuple(_volume(part, names) for part in parts if part.disk < 0 or not part.number)
     return Disks(tuple(whole), above, read=True, root=root)
 

@@ -14,6 +14,7 @@ from guestfix.backends.libguestfs.far import LABEL, DeviceBlock, GuestfsFar, quo
 from guestfix.backends.outcome import Check
 from guestfix.backends.remote import RemoteGuest
 from guestfix.backends.volumes.block import Block, DiskError, Window, told
+from guestfix.backends.volumes.bootcode import boot_code
 from guestfix.backends.volumes.md import read_member
 from guestfix.backends.volumes.names import lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
@@ -56,7 +57,7 @@ class Appliance:
 
     def _add_disk(self, index: int, block: Block) -> None:
         table, device = read_table(block), f"/dev/sd{letters(index)}"
-        self.disks.append(DiskInfo(block.size, table.kind, table.id))
+        self.disks.append(DiskInfo(block.size, table.kind, table.id, boot_code(block, table)))
         self.problems += [told(f"disk {index + 1}: {text}", of=text) for text in table.problems]
         if not table.kind:
             self._add(device, Part(0, disk=index), block)

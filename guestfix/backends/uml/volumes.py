@@ -13,6 +13,7 @@ from guestfix.backends.filesystems.subvolume import name_of
 from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, told
+from guestfix.backends.volumes.bootcode import boot_code
 from guestfix.backends.volumes.md import read_member
 from guestfix.backends.volumes.names import lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
@@ -69,7 +70,7 @@ class Devices:
         device = f"/dev/ubd{letters(index)}"
         block = FileBlock(device)
         table = read_table(block)
-        self.disks.append(DiskInfo(block.size, table.kind, table.id))
+        self.disks.append(DiskInfo(block.size, table.kind, table.id, boot_code(block, table)))
         self.problems += [told(f"disk {index + 1}: {text}", of=text) for text in table.problems]
         if not table.kind:
             self._add(device, Part(0, disk=index))

@@ -9,6 +9,7 @@ from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.filesystems.node import Tree
 from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
 from guestfix.backends.volumes.block import BACKEND, COPY, Block, DiskError, Window, told
+from guestfix.backends.volumes.bootcode import boot_code
 from guestfix.backends.volumes.lvm import logical_volumes
 from guestfix.backends.volumes.md import arrays
 from guestfix.backends.volumes.names import lvm_names, md_names
@@ -45,7 +46,7 @@ class Volumes:
 
     def _add_disk(self, index: int, disk: OpenDisk) -> None:
         table = read_table(disk.block)
-        self.disks.append(DiskInfo(disk.block.size, table.kind, table.id))
+        self.disks.append(DiskInfo(disk.block.size, table.kind, table.id, boot_code(disk.block, table)))
         self.problems += [told(f"{disk.path}: {problem}", of=problem) for problem in table.problems]
         if not table.kind:
             self._add(disk.block, Part(0, disk=index))

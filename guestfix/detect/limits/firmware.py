@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE, BOOT_FIRMWARES
+from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE, BOOT_FIRMWARES, BOOT_LOADERS
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, OS_ID
 from guestfix.base.catalog.records.boot import EfiFolder
+from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
-from guestfix.base.guest import GuestFS
+from guestfix.base.guest import Disk, GuestFS
 from guestfix.detect.boot.shim import ARCHES, Arch, file_in, lacks, name_of
 from guestfix.pack.model import Target
 
 
 def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Report what keeps the target's firmware from starting the guest."""
-    return [*_fallback(guest, facts, target), *_firmware(facts, target), *_windows_11(facts, target)]
+    return [
+        *_fallback(guest, facts, target),
+        *_code(guest, facts),
+        *_firmware(facts, target),
+        *_windows_11(facts, target),
+    ]
 
 
 def _fallback(guest: GuestFS, facts: Facts, target: Target) -> Iterator[Finding]:
@@ -49,6 +55,39 @@ def _fallback(guest: GuestFS, facts: Facts, target: Target) -> Iterator[Finding]
                 (Evidence(file_in(boot, arch.fallback)), *places),
                 outcome="" if _by_bios(facts, target) else "stops",
             )
+
+
+_NOTHING = {
+    "none": "has no boot code in its first sector",
+    "coreless": "has GRUB's first stage, and the sectors that it goes on with are empty",
+    "inactive": "has boot code that starts the active partition, and no partition is active",
+}
+
+
+def _code(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
+    """A BIOS starts the first disk's first sector. Only disks that were read show it."""
+    if facts.value(OS_FAMILY) != "linux" or facts.value(BOOT_FIRMWARE) != "bios" or not facts.value(BOOT_LOADERS):
+        return
+    disks = disks_of(guest)
+    if disks and disks[0].boot in _NOTHING:
+        others = [one.device for one in disks[1:] if one.boot and one.boot not in _NOTHING]
+        yield Finding(
+            "GF-BOOT-CODE",
+            "warning",
+            f"{disks[0].device} {_NOTHING[disks[0].boot]}"
+            + (f"; {others[0]} has some, so it has to be the disk that the target's firmware starts" if others else ""),
+            (Evidence("disks", 0, f"{disks[0].device}: {disks[0].boot}"),),
+            outcome="unknown" if others else "stops",
+        )
+
+
+def disks_of(guest: GuestFS) -> tuple[Disk, ...]:
+    """Return the guest's disks, none where nobody described them."""
+    try:
+        known = guest.disks()
+    except GuestError:
+        known = None
+    return known.disks if known else ()
 
 
 def _by_bios(facts: Facts, target: Target) -> bool:

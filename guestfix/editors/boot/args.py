@@ -91,6 +91,8 @@ class DeviceChange:
             self.removed[f"{name}={value}"] = None
             return None
         tag = devices.tag(value)
+        if not initrd and name == "root" and tag.startswith("UUID="):
+            return self._by_partition(tag) or value
         if not self.is_old(value) and tag not in self.table:
             if name == "root" and _NUMBERS.match(value):
                 self.unresolved[f"{name}={value}"] = None
@@ -101,6 +103,12 @@ class DeviceChange:
             return value
         tag, _, identity = found.partition("=")
         return f"/dev/disk/by-{tag.lower()}/{identity}" if self.udev_links and initrd else found
+
+    def _by_partition(self, uuid: str) -> str | None:
+        """Return the PARTUUID of the partition with a filesystem's UUID, by which the kernel itself finds it."""
+        return next(
+            (self.partuuids[name] for name, tag in self.table.items() if tag == uuid and name in self.partuuids), None
+        )
 
 
 def console(wanted: str) -> Change:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE, BOOT_LOADERS
 from guestfix.base.facts import Evidence
 from guestfix.detect.boot.shim import ARCHES, file_in, name_of
+from guestfix.detect.limits.firmware import disks_of
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
 
@@ -19,8 +20,18 @@ def ground(scene: Scene) -> Ground:
         return unknown("the EFI system partition's files are not to be seen", *scene.facts.evidence(BOOT_FIRMWARE))
     loaders = scene.facts.value(BOOT_LOADERS)
     if firmware == "bios" and loaders:
-        return passes(f"the guest boots by BIOS, with {', '.join(loaders)}", *scene.facts.evidence(BOOT_LOADERS))
+        return _by_bios(scene, ", ".join(loaders))
     return unknown("nothing shows which firmware the guest boots by")
+
+
+def _by_bios(scene: Scene, loaders: str) -> Ground:
+    """A tree of files does not show the first sector of a disk."""
+    disks = disks_of(scene.guest)
+    seen = scene.facts.evidence(BOOT_LOADERS)
+    if disks and disks[0].boot:
+        place = Evidence("disks", 0, f"{disks[0].device}: {disks[0].boot}")
+        return passes(f"a BIOS starts the boot code of {disks[0].device}, which leads to {loaders}", place, *seen)
+    return unknown(f"the guest boots by BIOS, with {loaders}; its disk's first sector was not given", *seen)
 
 
 LOOK = Look("firmware", "firmware finds a loader", ground, nothing)

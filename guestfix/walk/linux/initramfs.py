@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.facts import Evidence
+from guestfix.detect.initramfs.bare import bare
 from guestfix.detect.initramfs.check import VERDICTS
-from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
+from guestfix.walk.scene import Ground, Look, Scene, entry_place, nothing, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell whether the default entry's initramfs was judged."""
     default = scene.facts.value(BOOT_DEFAULT)
     paths = list(default.initrd) if default else []
-    if default and not paths:
+    alone = bare(scene.guest, scene.facts, scene.target, default)
+    if default and alone is not None:
+        place = Evidence(f"{alone.folder}/modules.builtin")
+        if alone.told and not alone.stops:
+            return passes(f"it loads none, and kernel {alone.release} has all built in", entry_place(default), place)
         return unknown("the default entry has no initramfs; whether the kernel has all built in can't be told")
     for image in scene.facts.value(VERDICTS) or ():
         if image.path in paths or not paths:

@@ -1,0 +1,27 @@
+"""Entries that load no initramfs get the one of their kernel, where the target's drivers are modules."""
+
+from __future__ import annotations
+
+from guestfix.actions.workbench import Workbench
+from guestfix.base.bounds import MENU, SMALL_TEXT
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_FALLBACK
+from guestfix.detect.initramfs.bare import bare, image_for
+from guestfix.editors.boot.initrd import FORMS, add
+
+
+def load_initrd(bench: Workbench) -> None:
+    """Make the default entry and the fallback load the initramfs beside their kernel, where they need one.
+
+    An entry whose kernel has all built in stays; so does one whose kernel has no initramfs, which detection tells.
+    """
+    for kind in (BOOT_DEFAULT, BOOT_FALLBACK):
+        entry = bench.facts.value(kind)
+        found = bare(bench.fs, bench.facts, bench.target, entry)
+        if entry is None or found is None or not found.stops or entry.loader not in FORMS:
+            continue
+        image = image_for(bench.fs, bench.facts, entry)
+        content = bench.fs.content(entry.path, MENU if entry.loader == "grub2" else SMALL_TEXT) if image else None
+        if isinstance(content, bytes):
+            after = add(content, FORMS[entry.loader], entry.line, image.rpartition("/")[2])
+            if after != content:
+                bench.fs.put(entry.path, after)
