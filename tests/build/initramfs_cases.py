@@ -48,7 +48,7 @@ def _nash() -> dict[str, object]:
 
 def _alpine(config: str, *features: str) -> dict[str, object]:
     """Return a guest of Alpine: names and texts of its own features follow its configuration."""
-    image = _gzip({"init": "#!/bin/sh\n", "sbin/nlplug-findfs": "\n", **inside(OLD)})
+    image = _gzip(inside(OLD, "mkinitfs"))
     release = 'ID=alpine\nVERSION_ID=3.19.1\nPRETTY_NAME="Alpine Linux v3.19"\n'
     files = guest_files(image, initrd=f"initramfs-{RELEASE}", os_release=release)
     files |= {"etc/mkinitfs/mkinitfs.conf": config}
