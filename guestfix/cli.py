@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from guestfix.base.errors import ApplyError, GuestfixError, Stopped, UsageError
 from guestfix.base.events import Events
@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "apply": "make the changes, keeping every original",
     "verify": "start a throw-away copy of a guest in QEMU with the target's hardware, and watch it come up",
     "revert": "undo every apply, from the journal inside the guest",
+    "plan": "look at a saved plan, sign it, tell who signed it",
     "compat": "show the compatibility table, ask it about a system, compare two tables",
     "list": "list all facts, findings, ops, rules, targets, policies or systems",
     "explain": "explain one of these by its name: what, why, source, what to do",
@@ -66,8 +67,27 @@ WIDTH = 110
 """Columns of a command's help. Asking the terminal would load shutil and all compressors at every start."""
 
 
+class Once(argparse.Action):
+    """Store the one value of an option; a second one is an error, since neither would be meant to go unheard."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        """Store the value, and that it was given."""
+        if option and getattr(namespace, f"given_{self.dest}", False):
+            raise UsageError(f"{option} is given twice, and only one counts", remedy="leave one of them out")
+        setattr(namespace, self.dest, values)
+        if option:
+            setattr(namespace, f"given_{self.dest}", True)
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises UsageError instead of exiting with status 2."""
+    """An argument parser that raises UsageError instead of exiting with status 2, and takes an option once."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name in (None, "store"):
+            self.register("action", name, Once)
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with argparse's message."""
@@ -146,6 +166,11 @@ def _dispatch(argv: Sequence[str], events: Events, opened: list[Callable[[], Non
     if name not in COMMANDS:
         raise UsageError(f"there is no command {name!r}", remedy=f"one of: {', '.join(COMMANDS)}")
     args = parser_for(name).parse_args(argv[1:])
+    if hasattr(args, "config"):
+        from guestfix.commands.config import read_config
+
+        args.site = read_config(args.config, args.guest)
+        args.events = args.events or args.site.events
     if hasattr(args, "events"):
         from guestfix.commands.channels import open_channels
 

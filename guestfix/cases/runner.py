@@ -1,10 +1,10 @@
-"""Cases beside rules: ``cases/<name>/{case.yaml, in/, expect.txt}``, each run with five laws.
+"""Cases beside rules: ``cases/<name>/{case.yaml, in/, expect.txt}``, each run with six laws.
 
 A case's guest (``in/``) is planned and compared with the golden report. Then: *idempotent*, a second plan
 after apply has no change; *reversible*, revert restores the tree; *confined*, a rule changes only what
-its globs name; *deterministic*, two plans are the same bytes; *silent*, planning wrote nothing. A sixth is for cases
-of a system: *judged*, the guest's verdict is that of a row of this system. And *ran*: no rule failed but those that
-``fails`` names.
+its globs name; *deterministic*, two plans are the same bytes; *silent*, planning wrote nothing; *shown*, each
+diff is what its contents make. One more is for cases of a system: *judged*, the guest's verdict is that of a row of
+this system. And *ran*: no rule failed but those that ``fails`` names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from guestfix.apply.undo import revert
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.disks.sidecar import read_disks_node
 from guestfix.base.digest import CHUNK, digest_bytes
-from guestfix.base.errors import EditError, GuestfixError, PackError, Problem, UsageError
+from guestfix.base.errors import EditError, GuestfixError, PackError, PlanError, Problem, UsageError
 from guestfix.base.globs import glob, path_matches
 from guestfix.base.guest import Disks
 from guestfix.base.nearest import did_you_mean
@@ -33,6 +33,7 @@ from guestfix.pack.trees import Bounds, Tree
 from guestfix.pack.yamlpos import parse
 from guestfix.plan.model import Plan, dump_plan
 from guestfix.plan.planner import Options, make_plan
+from guestfix.plan.shown import check_plan
 from guestfix.report.text import render_case
 
 BOUNDS = Bounds("a case", file=64 * 1024 * 1024, total=256 * 1024 * 1024, entries=20_000, depth=64)
@@ -181,7 +182,7 @@ def _own_rule(folder: Path) -> tuple[str, ...]:
 
 
 def run_case(case: Case, pack: Pack) -> Outcome:
-    """Run a case and its five laws on a copy of its guest.
+    """Run a case and its six laws on a copy of its guest.
 
     The copy is all that is opened besides the case's own files: no link of a stranger's case leads elsewhere.
     """
@@ -198,6 +199,7 @@ def run_case(case: Case, pack: Pack) -> Outcome:
             checks.law("ran", failed == case.fails, f"failed: {', '.join(failed) or 'none'}; case.yaml: {case.fails}")
             checks.law("judged", *_judged(case, plan, pack))
             checks.law("deterministic", dump_plan(again) == dump_plan(plan), "two plans differ")
+            checks.law("shown", *_shown(case, pack, root, plan))
             for path in _outside(plan, pack, DirectoryGuest(str(root))):
                 checks.law("confined", False, f"{path} is outside the globs of its rules")
             _apply_and_revert(case, pack, root, plan, before, checks)
@@ -206,6 +208,15 @@ def run_case(case: Case, pack: Pack) -> Outcome:
     settles = {rule.id: rule.settles for rule in pack.rules}
     text = render_case(plan, system=not case.options.only, settles=settles)
     return Outcome(case, text, tuple(checks.failures))
+
+
+def _shown(case: Case, pack: Pack, root: Path, plan: Plan) -> tuple[bool, str]:
+    """Tell whether what the plan shows is what it does."""
+    try:
+        check_plan(DirectoryGuest(str(root), case.disks), plan, pack)
+    except PlanError as error:
+        return False, error.said
+    return True, ""
 
 
 def plan_case(case: Case, pack: Pack) -> Plan:

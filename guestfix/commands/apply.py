@@ -6,15 +6,15 @@ import argparse
 import shlex
 
 from guestfix.apply.apply import Receipt
-from guestfix.base.errors import GuestfixError
+from guestfix.base.errors import GuestfixError, PlanError, UsageError
+from guestfix.base.patterns import regex
 from guestfix.commands.channels import add_events
+from guestfix.commands.choices import chosen_by, options_of, refuse_contradictions, refuse_unused
 from guestfix.commands.common import (
     add_choices,
     add_guest,
     add_pack,
     events_of,
-    options_from,
-    read_file,
     session_of,
     write,
     write_json,
@@ -27,8 +27,8 @@ from guestfix.commands.outcome import (
     saving,
     stopped_out,
 )
-from guestfix.plan.model import Plan, plan_out
-from guestfix.plan.reader import MAX_PLAN, load_plan
+from guestfix.commands.plan import reviewed
+from guestfix.plan.model import Choice, Plan, plan_out
 from guestfix.report.events import tell_plan
 from guestfix.report.json import error_out
 from guestfix.report.text import render_plan, render_receipt
@@ -45,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_events(parser)
     parser.add_argument("--plan", metavar="FILE", help="do what this JSON report says, if the guest is still as it was")
     parser.add_argument(
+        "--expect-digest", metavar="HEX", type=digest, help="apply only the plan with this digest, which its report has"
+    )
+    parser.add_argument(
+        "--require-plan-signature",
+        metavar="FILE",
+        help="take the plan of --plan only where one of these allowed signers signed it (guestfix plan sign, verify)",
+    )
+    parser.add_argument(
         "--journal-copy", metavar="DIR", help="also keep the journal and all originals in a host folder"
     )
 
@@ -52,16 +60,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Apply and print what was done."""
     tell = events_of(args)
+    choices = chosen_by(args)
+    if args.require_plan_signature and not args.plan:
+        raise UsageError("--require-plan-signature is for --plan", remedy="name the plan that was signed: --plan FILE")
     tell("open", 0, 1)
     with session_of(args) as session:
         session.can_save(**saving(args))
         made = () if args.plan else ("read", "plan")
         tell.expect("open", *made, "write", *(("check", "convert") if session.is_image else ()))
-        return _run(args, session)
+        return _run(args, session, choices)
 
 
-def _run(args: argparse.Namespace, session: Session) -> int:
-    plan = _plan(args, session)
+def digest(text: str) -> str:
+    """Return a digest as a plan has it, from how somebody may have copied it. Raises UsageError."""
+    found = text.strip().lower().removeprefix("sha256:")
+    if not regex(r"[0-9a-f]{64}").fullmatch(found):
+        raise UsageError(f"{text!r} is no digest of a plan", remedy="64 hex digits, as plan_digest in its report")
+    return found
+
+
+def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]) -> int:
+    plan = _plan(args, session, choices)
     tell_plan(events_of(args), plan)
     try:
         receipt = session.apply(plan, journal_copy=args.journal_copy)
@@ -100,7 +119,17 @@ def _undoing(args: argparse.Namespace, outcome: Outcome | None) -> str:
     return command if outcome.saved.how == "committed" else f"delete what was written, or: {command}"
 
 
-def _plan(args: argparse.Namespace, session: Session) -> Plan:
+def _plan(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]) -> Plan:
+    """Return the plan to apply: one that was reviewed and shows what it does, or one made now."""
     if args.plan:
-        return load_plan(read_file(args.plan, "the plan", MAX_PLAN), args.plan)
-    return session.report(args.target, options_from(args))
+        plan = reviewed(args)
+        refuse_contradictions(plan, choices)
+        session.review(plan)
+    else:
+        options = options_of(args, choices)
+        plan = session.report(args.target, options)
+        refuse_unused(plan, options)
+    if args.expect_digest not in (None, plan.digest):
+        what = f"this plan has the digest {plan.digest}, not the expected one"
+        raise PlanError(what, remedy="make the plan again, review it", code="GF-PLAN-DIGEST")
+    return plan

@@ -9,13 +9,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from guestfix.base.errors import GuestfixError, UsageError
+from guestfix.base.errors import GuestfixError
 from guestfix.base.events import SILENT, Events
 from guestfix.base.text import to_json, utf8
 from guestfix.commands.images import add_images, images_from
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import CONFIDENCES, Pack
-from guestfix.plan.planner import Options
 
 if TYPE_CHECKING:
     from guestfix.stage.session import Session
@@ -28,6 +27,7 @@ def add_guest(parser: argparse.ArgumentParser) -> None:
         "--disks", metavar="FILE", help="YAML description of a folder's disks, or 'host' to ask the host"
     )
     add_format(parser)
+    add_config(parser)
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +79,16 @@ def add_signature(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the file that has a site's choices."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="choices of a site: target, policies, only, skip, accept, confidence, packs, events "
+        "(default: guestfix.toml here, else /etc/guestfix/guestfix.toml)",
+    )
+
+
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Add what selects rules and sets policies."""
     parser.add_argument(
@@ -110,22 +120,6 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def options_from(args: argparse.Namespace) -> Options:
-    """Return the Options that the arguments give."""
-    policies = {}
-    for text in args.policy:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"--policy takes ID=VALUE, not {text!r}")
-        policies[name] = value
-    extra: dict[str, object] = {"payload.dir": os.path.abspath(args.payload)} if args.payload else {}
-    if args.network_map:
-        from guestfix.commands.networkmap import read_map
-
-        extra["network.map"] = read_map(args.network_map)
-    return Options(tuple(args.only), tuple(args.skip), args.confidence, policies, tuple(args.accept), extra)
-
-
 def pack_from(args: argparse.Namespace) -> Pack:
     """Return the rule pack that was asked for.
 
@@ -148,7 +142,7 @@ def session_of(args: argparse.Namespace) -> Session:
     """Return a session with the guest of these arguments, which nothing was opened of yet."""
     from guestfix.stage.session import Session
 
-    pack = pack_from(args) if hasattr(args, "pack") and not getattr(args, "plan", None) else None
+    pack = pack_from(args) if hasattr(args, "pack") else None
     disks = getattr(args, "disks", None)
     return Session(args.guest, disks=disks, pack=pack, progress=events_of(args), **images_from(args))
 

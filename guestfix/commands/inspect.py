@@ -6,6 +6,7 @@ import argparse
 
 from guestfix.backends import open_guest
 from guestfix.commands.channels import add_events
+from guestfix.commands.choices import chosen_by
 from guestfix.commands.common import add_guest, add_pack, events_of, pack_from, write, write_json
 from guestfix.commands.images import images_from
 from guestfix.plan.planner import inspect_guest
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the facts and findings."""
     tell = events_of(args)
+    chosen_by(args)
     tell.expect("open", "read")
     tell("open", 0, 1)
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))

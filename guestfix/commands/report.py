@@ -6,16 +6,8 @@ import argparse
 
 from guestfix.backends import open_guest
 from guestfix.commands.channels import add_events
-from guestfix.commands.common import (
-    add_choices,
-    add_guest,
-    add_pack,
-    events_of,
-    keep_private,
-    options_from,
-    pack_from,
-    write,
-)
+from guestfix.commands.choices import chosen_by, options_of, refuse_unused
+from guestfix.commands.common import add_choices, add_guest, add_pack, events_of, keep_private, pack_from, write
 from guestfix.commands.images import images_from
 from guestfix.plan.model import Plan, dump_plan
 from guestfix.plan.planner import make_plan
@@ -44,10 +36,12 @@ def status_of(plan: Plan, *, detailed: bool) -> int:
 def run(args: argparse.Namespace) -> int:
     """Print the plan as text, or as the JSON that ``apply --plan`` takes."""
     tell = events_of(args)
+    options = options_of(args, chosen_by(args))
     tell.expect("open", "read", "plan")
     tell("open", 0, 1)
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))
-    plan = make_plan(guest, pack_from(args), args.target, options_from(args), tell)
+    plan = make_plan(guest, pack_from(args), args.target, options, tell)
+    refuse_unused(plan, options)
     tell_plan(tell, plan)
     if args.format == "json":
         keep_private()

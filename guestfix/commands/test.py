@@ -1,4 +1,4 @@
-"""``guestfix test``: run the cases of a rule pack, or of a part of it, with their five laws."""
+"""``guestfix test``: run the cases of a rule pack, or of a part of it, with their six laws."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from guestfix.base.catalog.facts.system import OS_ID, TARGET_ID
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import names_of
 from guestfix.base.recorder import Recorder
 from guestfix.compat.match import system_of
@@ -86,9 +87,9 @@ def _check_policies(pack: Pack, given: Mapping[str, str]) -> None:
     for name, value in given.items():
         policy = pack.policies.get(name)
         if policy is None:
-            raise UsageError(f"there is no policy {name!r}", remedy=f"one of: {', '.join(sorted(pack.policies))}")
+            raise UsageError(f"there is no policy {name!r}", remedy=did_you_mean(name, pack.policies))
         if policy.values and value not in policy.values:
-            raise UsageError(f"policy {name} can't be {value!r}", remedy=f"one of: {', '.join(policy.values)}")
+            raise UsageError(f"policy {name} can't be {value!r}", remedy=did_you_mean(value, policy.values))
 
 
 def _put_policies(facts: Facts, pack: Pack, given: Mapping[str, str]) -> None:

@@ -72,6 +72,15 @@ class Decision:
 
 
 @frozen
+class Choice:
+    """What somebody chose for a plan: an option or policy, its value, and where that was said."""
+
+    name: str
+    value: str
+    origin: str
+
+
+@frozen
 class Plan:
     """Everything that a report shows and that apply does."""
 
@@ -87,6 +96,7 @@ class Plan:
     versions: Mapping[str, Any]
     policies: Mapping[str, str] = field(default_factory=dict)
     walk: Walks = Walks()
+    choices: tuple[Choice, ...] = ()
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
@@ -95,8 +105,8 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the Plan's JSON, as hex."""
-        return hashlib.sha256(dump_plan(self)).hexdigest()
+        """SHA-256 of the Plan's JSON without the digest itself, as hex: of what it shows and of what apply writes."""
+        return digest_of(_whole(self))
 
 
 def new_chunks(guest: GuestFS, change: Change) -> Iterable[bytes]:
@@ -180,8 +190,26 @@ def fact_out(fact: Fact) -> dict[str, object]:
 HOLDS = "contents has bytes of the guest's files as apply writes them, secrets included: keep this file to yourself"
 
 
+DIGEST = "plan_digest"
+"""Name of the digest in every document that has one."""
+
+
+def digest_of(document: Mapping[str, object]) -> str:
+    """Return the digest of a Plan's whole JSON form, as hex; the digest that stands in it does not count."""
+    told = {name: value for name, value in document.items() if name != DIGEST}
+    return hashlib.sha256((to_json(told) + "\n").encode()).hexdigest()
+
+
 def plan_out(plan: Plan) -> dict[str, object]:
     """Return the shown part of the Plan in its JSON form: all of it but what apply writes. No secret is in it."""
+    return {**_shown(plan), DIGEST: plan.digest}
+
+
+def _whole(plan: Plan) -> dict[str, object]:
+    return {**_shown(plan), "holds": HOLDS, "contents": contents_out(plan)}
+
+
+def _shown(plan: Plan) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "guest": dict(plan.guest),
@@ -208,9 +236,11 @@ def plan_out(plan: Plan) -> dict[str, object]:
         "changes": [change_out(change) for change in plan.changes],
         "follow_ups": list(plan.follow_ups),
         "versions": dict(plan.versions),
+        "choices": [{"name": one.name, "value": one.value, "origin": one.origin} for one in plan.choices],
     }
 
 
 def dump_plan(plan: Plan) -> bytes:
     """Return the Plan as JSON bytes, the same for the same Plan: its shown part, and what apply writes."""
-    return (to_json({**plan_out(plan), "holds": HOLDS, "contents": contents_out(plan)}) + "\n").encode()
+    whole = _whole(plan)
+    return (to_json({**whole, DIGEST: digest_of(whole)}) + "\n").encode()

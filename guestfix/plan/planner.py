@@ -11,6 +11,7 @@ from guestfix.base.errors import EditError, GuestError, UsageError
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import asdict, field, frozen, replace
 from guestfix.base.recorder import Recorder
@@ -21,7 +22,7 @@ from guestfix.pack.when import evaluate, facts_of
 from guestfix.plan.accept import accepted, check_accepted
 from guestfix.plan.changes import changes_of
 from guestfix.plan.learn import identity_of, learn
-from guestfix.plan.model import Decision, Plan
+from guestfix.plan.model import Choice, Decision, Plan
 from guestfix.plan.settle import COMPAT, Planned, Seen, settle
 from guestfix.plan.steps import run_step
 from guestfix.walk import walk
@@ -41,7 +42,8 @@ class Options:
     """What the administrator chose. ``only``, ``skip`` and ``accept`` hold ids or globs.
 
     ``confidence`` is the least sure level that is still applied. ``accept`` turns blockers with these
-    codes into warnings. ``extra`` are facts from outside the guest (``network.map``, ``payload.dir``).
+    codes into warnings. ``extra`` are facts from outside the guest (``network.map``, ``payload.dir``). ``choices`` are
+    all of these as the plan is to tell them, with where each was said.
     """
 
     only: tuple[str, ...] = ()
@@ -50,13 +52,14 @@ class Options:
     policies: Mapping[str, str] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
 
 
 def choose_target(pack: Pack, target: str | None) -> Target:
     """Return the target profile with this id, or the pack's default one, with the pack's tables. Raises UsageError."""
     wanted = target or pack.default_target
     if wanted not in pack.targets:
-        raise UsageError(f"there is no target {wanted!r}", remedy=f"one of: {', '.join(sorted(pack.targets))}")
+        raise UsageError(f"there is no target {wanted!r}", remedy=did_you_mean(wanted, pack.targets))
     return replace(pack.targets[wanted], tables=pack.tables)
 
 
@@ -150,6 +153,7 @@ def make_plan(
         versions=_versions(pack),
         policies=bench.policy,
         walk=Walks(before, after),
+        choices=options.choices,
     )
 
 
@@ -183,7 +187,9 @@ def _chosen(pack: Pack, options: Options) -> frozenset[str]:
     ids = [rule.id for rule in pack.rules]
     for pattern in (*options.only, *options.skip):
         if not any(fnmatchcase(one, pattern) for one in ids):
-            raise UsageError(f"no rule is named {pattern!r}", remedy=f"rules: {', '.join(ids)}")
+            raise UsageError(
+                f"no rule is named {pattern!r}", remedy=did_you_mean(pattern, ids) or "guestfix list rules has all"
+            )
     return frozenset(
         one for one in ids if (not options.only or _any_match(one, options.only)) and not _any_match(one, options.skip)
     )

@@ -20,7 +20,7 @@ from guestfix.base.names import path_problem, paths_problem
 from guestfix.base.patterns import regex
 from guestfix.base.strict import Malformed, Node, parse
 from guestfix.base.text import utf8
-from guestfix.plan.model import EXACT, SCHEMA, Change, Decision, Plan
+from guestfix.plan.model import DIGEST, EXACT, SCHEMA, Change, Choice, Decision, Plan, digest_of
 from guestfix.walk.model import WORST, Step, Walk, Walks
 
 MAX_PLAN = 64 * 1024 * 1024
@@ -45,7 +45,7 @@ _OUTCOMES = ("applied", "unchanged", "no", "undecided", "skipped", "failed")
 _SEVERITIES = ("blocker", "warning", "info")
 _PLAN = (
     "schema", "guest", "target", "verdict", "compat", "policies", "facts", "decisions", "findings", "changes",
-    "follow_ups", "versions", "walk",
+    "follow_ups", "versions", "walk", "choices", "plan_digest",
 )  # fmt: skip
 _CHANGE = ("path", "kind", "rules", "before", "after", "size", "meta", "diff")
 _REMEDY = "make it with: guestfix report --format json GUEST > plan.json"
@@ -67,7 +67,15 @@ def load_plan(data: bytes, where: str = "", *, shown: bool = False) -> Plan:
                 remedy="make the plan again with this version",
             )
         data_of = document.members(_PLAN if shown else (*_PLAN, "contents"), None)
-        return _plan(data_of, None if shown else data_of["contents"])
+        plan = _plan(data_of, None if shown else data_of["contents"])
+        if not shown and document.value[DIGEST] != digest_of(document.value):
+            raise PlanError(
+                "the plan was changed after it was made: it is not what its digest says",
+                where=where,
+                remedy="make the plan again, review it",
+                code="GF-PLAN-DIGEST",
+            )
+        return plan
     except ValueError as error:
         raise PlanError(f"not a plan: {error}", where=where, remedy=_REMEDY) from error
 
@@ -77,7 +85,6 @@ def _plan(data: dict[str, Node], contents: Node | None) -> Plan:
     guest = data["guest"].members(("uri", "identity"), None)
     guest["uri"].text(NAME * 100)
     guest["identity"].text(64, _DIGEST)
-    versions = _texts(data["versions"], ("guestfix", "pack", "pack_digest", "compat"))
     compat = data["compat"].members((), None)
     for name in ("summary", "source", "date"):
         if name in compat and compat[name].value is not None:
@@ -92,10 +99,29 @@ def _plan(data: dict[str, Node], contents: Node | None) -> Plan:
         findings=tuple(_finding(node) for node in data["findings"].items(MAX_ITEMS)),
         changes=_changes(data["changes"], contents),
         follow_ups=tuple(node.text(TEXT) for node in data["follow_ups"].items(MAX_ITEMS)),
-        versions=versions,
+        versions=_versions(data["versions"]),
         policies=_texts(data["policies"]),
         walk=Walks(*(_walk(both[name]) for name in ("before", "after"))),
+        choices=tuple(_choice(node) for node in data["choices"].items(MAX_ITEMS)),
     )
+
+
+def _choice(node: Node) -> Choice:
+    data = node.members(("name", "value", "origin"))
+    return Choice(data["name"].text(NAME), data["value"].text(TEXT), data["origin"].text(NAME * 10))
+
+
+def _versions(node: Node) -> dict[str, object]:
+    """Return the versions, and the packs where there are several, each with what it changed in those beneath."""
+    known = node.members(("guestfix", "pack", "pack_digest", "compat"), ("packs",))
+    found: dict[str, object] = {name: one.text(NAME) for name, one in known.items() if name != "packs"}
+    for pack in known["packs"].items(MAX_ITEMS) if "packs" in known else ():
+        data = pack.members(("id", "version", "digest", "changes"))
+        for change in data.pop("changes").items(MAX_ITEMS):
+            _texts(change, ("what", "kind", "id"))
+        for one in data.values():
+            one.text(NAME)
+    return found | ({"packs": known["packs"].value} if "packs" in known else {})
 
 
 def _texts(node: Node, needed: tuple[str, ...] = ()) -> dict[str, str]:

@@ -87,6 +87,8 @@ def _header(plan: Plan) -> str:
         *outcome_rows(plan.walk),
         ("rules", f"pack {plan.versions['pack']}, guestfix {plan.versions['guestfix']}"),
         *(("pack", text) for text in _packs(plan.versions.get("packs", ())[1:])),
+        *(("chosen", f"{one.name} {one.value} ({one.origin})") for one in plan.choices),
+        ("plan", f"sha256 {plan.digest}"),
     ]
     return _lines(f"{name:<8} {value}" for name, value in rows)
 

@@ -21,6 +21,7 @@ from guestfix.pack.cache import Place, load_pack
 from guestfix.pack.model import Pack
 from guestfix.plan.model import Plan
 from guestfix.plan.planner import Inspection, Options, files_of, inspect_guest, make_plan
+from guestfix.plan.shown import check_plan
 from guestfix.stage.outcome import Outcome, finish, untouched
 
 log = logging.getLogger("guestfix")
@@ -187,6 +188,14 @@ class Session:
         """
         with self._working("open", "read", "plan") as events:
             return make_plan(self._to_read(), self.the_pack(), target, options, telling(events))
+
+    def review(self, plan: Plan) -> None:
+        """Raise PlanError where a saved plan is not this guestfix's and pack's, or shows another change than it makes.
+
+        For a plan that :func:`guestfix.load_plan` returned: it was reviewed by what it shows. Nothing is written.
+        """
+        with self._working("open", "read"):
+            check_plan(self._to_read(), plan, self.the_pack())
 
     def can_save(self, *, output: str = "", in_place: bool = False, image_format: str = "") -> None:
         """Raise now, before any work, what :meth:`save` would raise for these names and permissions.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from guestfix.backends.directory import DirectoryGuest
@@ -33,9 +33,17 @@ def make_guest(root: Path) -> DirectoryGuest:
     return DirectoryGuest(str(root))
 
 
-def plan_for(guest: DirectoryGuest, change: Callable[[Overlay], None]) -> Plan:
+VERSIONS = {"guestfix": "0", "pack": "0", "pack_digest": "0", "compat": "0"}
+
+
+def plan_for(
+    guest: DirectoryGuest,
+    change: Callable[[Overlay], None],
+    rule: str = "test/rule",
+    versions: Mapping[str, object] = VERSIONS,
+) -> Plan:
     overlay = Overlay(guest)
-    with overlay.acting("test/rule", ("/**",)):
+    with overlay.acting(rule, ("/**",)):
         change(overlay)
     return Plan(
         {"uri": guest.uri, "identity": identity_of(guest)},
@@ -47,7 +55,7 @@ def plan_for(guest: DirectoryGuest, change: Callable[[Overlay], None]) -> Plan:
         (),
         changes_of(overlay),
         (),
-        {"guestfix": "0", "pack": "0", "pack_digest": "0", "compat": "0"},
+        versions,
     )
 
 
@@ -58,7 +66,7 @@ def every_kind(overlay: Overlay) -> None:
     overlay.put("/etc/udev/rules.d/70-persistent-net.rules", None)
     overlay.put("/etc/systemd/network/10-guestfix.network", b"[Match]\nType=ether\n")
     overlay.put("/etc/systemd/system/multi-user.target.wants/ssh.service", Link("/lib/systemd/system/ssh.service"))
-    overlay.append("/boot/initrd.img", b"\0" * 100 + b"070701", diff="+ nvme.ko\n")
+    overlay.append("/boot/initrd.img", b"\0" * 100 + b"070701")
 
 
 def tree(root: Path) -> dict[str, object]:

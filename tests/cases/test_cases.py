@@ -1,4 +1,4 @@
-"""Every case of the pack that ships, with its five laws."""
+"""Every case of the pack that ships, with its six laws."""
 
 import pytest
 

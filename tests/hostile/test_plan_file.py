@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guestfix import __version__
 from guestfix.apply.apply import apply_plan
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.edit import Splice
@@ -22,7 +23,8 @@ from guestfix.base.errors import GuestfixError, PlanError
 from guestfix.base.guest import Meta
 from guestfix.base.record import replace
 from guestfix.cli import run
-from guestfix.plan.model import Plan, dump_plan
+from guestfix.pack.cache import load_pack
+from guestfix.plan.model import Plan, digest_of, dump_plan
 from guestfix.plan.reader import load_plan
 from tests.build.plans import every_kind, make_guest, plan_for, tree
 from tests.build.tree import build
@@ -321,7 +323,16 @@ def guest(tmp_path: Path) -> Path:
 
 
 def plan_of(root: Path) -> Plan:
-    return plan_for(DirectoryGuest(str(root)), every_kind)
+    pack = load_pack()
+    versions = {"guestfix": __version__, "pack": pack.version, "pack_digest": pack.digest, "compat": "0"}
+    return plan_for(DirectoryGuest(str(root)), every_kind, "fstab/stable-device-names", versions)
+
+
+def sealed(document: Any) -> Any:
+    """Return the document with the digest that it has as it is, so that a refusal is for what it holds."""
+    if isinstance(document, dict) and isinstance(document.get("plan_digest"), str):
+        document["plan_digest"] = digest_of(document)
+    return document
 
 
 def check(root: Path, data: bytes, capfd: pytest.CaptureFixture[str]) -> str:
@@ -356,7 +367,8 @@ def test_the_plan_itself_is_applied(guest: Path) -> None:
 def test_a_malformed_plan(name: str, guest: Path, capfd: pytest.CaptureFixture[str]) -> None:
     document = json.loads(dump_plan(plan_of(guest)))
     MUTATIONS[name](document)
-    said = check(guest, json.dumps(document, ensure_ascii=True).encode(), capfd)
+    said = check(guest, json.dumps(sealed(document), ensure_ascii=True).encode(), capfd)
+    assert "what its digest says" not in said
     assert "remedy" in said or "plan" in said
 
 
@@ -389,7 +401,7 @@ def test_any_value_anywhere_makes_a_plan_or_a_plan_error(data: st.DataObject) ->
             break
         holder = holder[key]
     try:
-        plan = load_plan(json.dumps(document).encode())
+        plan = load_plan(json.dumps(sealed(document)).encode())
     except PlanError:
         return
     assert load_plan(dump_plan(plan)) == plan
