@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from guestfix.base.errors import ApplyError, GuestfixError, Stopped, UsageError
 from guestfix.base.events import Events
@@ -84,8 +84,8 @@ class Once(argparse.Action):
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError instead of exiting with status 2, and takes an option once."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
         for name in (None, "store"):
             self.register("action", name, Once)
 

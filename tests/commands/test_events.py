@@ -158,7 +158,8 @@ def test_a_bar_for_people_on_a_terminal(guest):
 
 
 def test_a_small_report_on_a_terminal_loads_no_rich(guest):
-    code = f"import sys; from guestfix.cli import run; run(['report', {str(guest)!r}]); print('rich' in sys.modules)"
+    code = "import guestfix.commands.bar as bar, sys; bar.Bar.__init__.__defaults__ = (60,)\n"
+    code += f"from guestfix.cli import run; run(['report', {str(guest)!r}]); print('rich' in sys.modules)"
     assert on_terminal(code).splitlines()[-1] == b"False"
 
 
