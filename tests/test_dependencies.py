@@ -15,7 +15,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-FOR_OTHERS = {"backports.zstd": "dissect.btrfs"}
+FOR_OTHERS = {"backports.zstd": "dissect.btrfs"} | dict.fromkeys(
+    ("aiohttp", "s3fs", "gcsfs", "adlfs", "sshfs"), "fsspec"
+)
 """What a dependency asks for itself where a filesystem needs it, without declaring it."""
 OF_THE_SYSTEM = {"guestfs": "Debian's python3-guestfs", "hivex": "Debian's python3-hivex"}
 """Modules that no registry of Python packages has."""
@@ -87,7 +89,8 @@ def owner_of(module: str, names: set[str]) -> str | None:
     return next((name for name in sorted(names) if tried & modules_of(name)), None)
 
 
-CORE, EXTRA, DEV = declared(), declared("image") | declared("iso"), declared("dev")
+CORE, DEV = declared(), declared("dev")
+EXTRA = set().union(*(declared(part) for part in PROJECT["optional-dependencies"] if part != "dev"))
 
 
 def test_what_guestfix_imports_is_declared() -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from guestfix.backends.disks.names import COPY_FIRST, WORD, is_afar, shown
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.guest import Disks, GuestFS, GuestWriter
 from guestfix.base.patterns import regex
@@ -83,7 +84,7 @@ def open_guest(
     try:
         return _function(scheme)(place, request)
     except GuestError as error:
-        error.where = error.where or ", ".join([place, *more])
+        error.where = error.where or ", ".join(shown(one) for one in (place, *more))
         raise
 
 
@@ -106,8 +107,12 @@ def split_uri(uri: str, *, writable: bool = False) -> tuple[str, str]:
     """Return the scheme and the place of a guest's URI.
 
     A plain path is a ``dir``, or where it is a file an ``image``; for writing, the first backend that can
-    write to images and is usable here.
+    write to images and is usable here. An address (``nbd://…``, ``https://…``) is an ``image`` and never written to.
     """
+    if is_afar(uri):
+        if writable:
+            raise UsageError(WORD, where=shown(uri), remedy=COPY_FIRST)
+        return "image", uri
     match = _SCHEME.fullmatch(uri)
     if match and not os.path.exists(uri):
         return match[1], match[2]

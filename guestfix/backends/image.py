@@ -12,6 +12,7 @@ from typing import IO
 
 from guestfix.backends import Request
 from guestfix.backends.disks.hostfiles import HostFiles
+from guestfix.backends.disks.names import shown
 from guestfix.backends.disks.naming import fold
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.filesystems.node import Node, Tree, guarded
@@ -205,7 +206,7 @@ class ImageGuest(MountedTree):
             self.volumes.problems,
         )
         mounts = {mount.path: self._mounted(mount) for mount in self.layout.mounts}
-        super().__init__("image:" + ",".join(paths), mounts)
+        super().__init__("image:" + ",".join(shown(path) for path in paths), mounts)
 
     def _mounted(self, mount: Mount) -> tuple[Tree, Node]:
         tree = self.volumes.tree(mount.part)

@@ -91,10 +91,11 @@ def _guest_out(guest: GuestFS) -> dict[str, object]:
     return {"uri": guest.uri, "identity": identity_of(guest), "files": files_of(guest)}
 
 
-def files_of(guest: GuestFS) -> list[dict[str, str]]:
-    """Return every file of the host that was opened as a disk image or on behalf of one, and why; none for a folder."""
+def files_of(guest: GuestFS) -> list[dict[str, object]]:
+    """Return every file that was opened as a disk image or on behalf of one, and why; none for a folder."""
     held = getattr(guest, "host_files", None)
-    return [{"path": path, "because": because} for path, because in held.listed()] if held is not None else []
+    listed: list[dict[str, object]] = held.listed() if held is not None else []
+    return listed
 
 
 def _versions(pack: Pack) -> dict[str, object]:

@@ -112,8 +112,15 @@ def _packs(parts: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def opened_rows(guest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a row for every host file that was opened on behalf of the guest's disk images."""
-    return [("opened", f"{one['path']} ({one['because']})") for one in guest.get("files", ())]
+    """Return a row for every file that was opened on behalf of the guest's disk images, and what was read from afar."""
+    return [("opened", f"{one['path']} ({one['because']}{_read(one.get('read'))})") for one in guest.get("files", ())]
+
+
+def _read(read: Mapping[str, int] | None) -> str:
+    if not read:
+        return ""
+    share = 100 * read["bytes"] / read["of"]
+    return f"; {read['bytes'] / 1e6:.0f} MB of {read['of'] / 1e6:.0f} read ({share:.1f} %), {read['requests']} requests"
 
 
 def _system(get: Callable[[str], object]) -> str:
@@ -225,7 +232,7 @@ def render_receipt(receipt: Receipt) -> str:
     return "\nApplied\n" + _lines([*lines, f"Journal: {receipt.journal}"])
 
 
-def render_reverted(uri: str, done: Reverted, files: Sequence[Mapping[str, str]] = ()) -> str:
+def render_reverted(uri: str, done: Reverted, files: Sequence[Mapping[str, object]] = ()) -> str:
     """Return what revert did, and which host files were opened for it."""
     if not done.journals:
         return _lines([f"{uri}: there is no journal in this guest, so nothing to revert"])

@@ -162,7 +162,7 @@ class Session:
         return guest.uri if guest is not None else ",".join(self._places)
 
     @property
-    def files(self) -> list[dict[str, str]]:
+    def files(self) -> list[dict[str, object]]:
         """Every file of the host that was opened as a disk image or on behalf of one, and why; none for a folder."""
         guest = self._writer or self._reader
         return files_of(guest) if guest is not None else []

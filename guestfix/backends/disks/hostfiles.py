@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 
 from guestfix.backends.damage import MORE_FILES
 from guestfix.backends.disks.inuse import in_use, lock, unlock
+from guestfix.backends.disks.names import COPY_FIRST, WORD, beside, is_afar, key_of, shown
+from guestfix.backends.disks.ranges import RangeBlock
 from guestfix.backends.volumes.block import DiskError, FileBlock
 from guestfix.base.errors import UsageError
 from guestfix.base.record import frozen
@@ -34,7 +36,7 @@ class HostFile:
 
     path: str
     real: str
-    block: FileBlock
+    block: FileBlock | RangeBlock
     home: str
     because: str
     key: tuple[int, int]
@@ -43,8 +45,18 @@ class HostFile:
     named: bool
 
     @property
+    def afar(self) -> bool:
+        """Tell whether it is no file of this host."""
+        return isinstance(self.block, RangeBlock)
+
+    @property
     def place(self) -> str:
-        """The name of its descriptor, by which a process that inherits it can open the same file."""
+        """The name of its descriptor, by which a process that inherits it can open the same file.
+
+        One from afar has only its address, which no process is given: see :meth:`HostFiles.hold`.
+        """
+        if self.afar:
+            return self.path
         return f"/dev/fd/{self.block.fileno()}"
 
 
@@ -76,6 +88,8 @@ class HostFiles:
 
         DiskError where it can't be opened, is empty, or is neither a file nor a block device.
         """
+        if is_afar(path):
+            return self._afar(path, "named by you", named=True)
         shown = os.path.abspath(path)
         pinned = _pin(shown, path)
         try:
@@ -89,6 +103,8 @@ class HostFiles:
         DiskError where it is no local file, is not there (``missing`` and ``remedy`` then), or may not be opened.
         Nothing is looked up whose name alone leads outside, so that not even its existence is told.
         """
+        if asker.afar and "\0" not in name and not _has_protocol(name):
+            return self._afar(beside(asker.home, name), f"{role} of {asker.path}", named=False)
         if not name or "\0" in name or _has_protocol(name):
             what = f"the image depends on {name or 'a file without a name'!r}, which is no local file"
             raise DiskError(what, where=asker.path, remedy="convert the chain to one image with qemu-img convert")
@@ -110,6 +126,17 @@ class HostFiles:
             return self._keep(pinned, shown, shown, f"{role} of {asker.path}", asker.home)
         finally:
             os.close(pinned)
+
+    def _afar(self, place: str, because: str, *, named: bool) -> HostFile:
+        key = key_of(place)
+        known = next((one for one in self.opened if one.key == key and (one.named or not named)), None)
+        if known is None:
+            from guestfix.backends.disks.afar import open_afar
+
+            block, name = open_afar(place), shown(place)
+            known = HostFile(name, name, block, place, because, key, (block.size, 0), False, named)
+            self.opened.append(known)
+        return known
 
     def _spellings(self, asker: HostFile) -> list[str]:
         """Return the own folder, as it is named and without links; none that is the whole host's."""
@@ -183,21 +210,29 @@ class HostFiles:
         """Return all descriptors that a process needs which is told of them by name."""
         return (*(one.block.fileno() for one in self.opened), *self._made)
 
-    def listed(self) -> tuple[tuple[str, str], ...]:
-        """Return every opened file's path, without links, and on whose behalf it was opened."""
-        return tuple((one.real, one.because) for one in self.opened)
+    def listed(self) -> list[dict[str, object]]:
+        """Return every opened file's path, without links, and on whose behalf; of one from afar what was read."""
+        return [
+            {"path": one.real, "because": one.because}
+            | ({"read": one.block.told()} if isinstance(one.block, RangeBlock) else {})
+            for one in self.opened
+        ]
 
     # while it is worked on
 
     def in_use(self) -> list[HostFile]:
         """Return the files that a running QEMU may write to, as far as its locks tell."""
-        return [one for one in self.opened if in_use(one.block.fileno())]
+        return [one for one in self.opened if not one.afar and in_use(one.block.fileno())]
 
     def hold(self, written: Iterable[HostFile] = ()) -> None:
         """Lock every file as QEMU does, so that none writes to it from now on, nor reads what is ``written``.
 
-        The locks last as long as the files are open. DiskError where another program has one open against that.
+        The locks last as long as the files are open. DiskError where another program has one open against that,
+        UsageError where one is read from afar: only guestfix itself does that, and only reads.
         """
+        for one in self.opened:
+            if one.afar:
+                raise UsageError(WORD, where=one.path, remedy=COPY_FIRST)
         keys = {one.key for one in written}
         for one in self.opened:
             if not lock(one.block.fileno(), write=one.key in keys):

@@ -146,6 +146,7 @@ def open_images(paths: list[str], host: HostFiles | None = None) -> list[OpenDis
 
 def _opened(host: HostFiles, path: str) -> list[OpenDisk]:
     file = host.named(path)
+    path = file.path if file.afar else path
     if path.lower().endswith(".ovf") and not host.told(path, named=True):
         names = disk_files(read_at(file.block, 0, MAX_OVF + 1))
         return [_beside(host, file, name) for name in names]
