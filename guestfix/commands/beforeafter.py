@@ -6,15 +6,12 @@ import argparse
 import os
 import tempfile
 
-from guestfix.apply.apply import apply_plan
-from guestfix.apply.undo import revert
-from guestfix.backends import open_writable
-from guestfix.backends.outcome import ImageWriter
 from guestfix.base.errors import GuestfixError
 from guestfix.commands.images import images_from
 from guestfix.commands.verify import Case, plain, started
 from guestfix.pack.model import Pack
-from guestfix.plan.planner import choose_target, make_plan
+from guestfix.plan.planner import choose_target
+from guestfix.stage.session import Session
 
 
 def three_starts(args: argparse.Namespace, pack: Pack) -> list[Case]:
@@ -25,36 +22,33 @@ def three_starts(args: argparse.Namespace, pack: Pack) -> list[Case]:
     """
     target, old = choose_target(pack, args.target), choose_target(pack, args.old)
     paths = [plain(one) for one in args.guest]
-    found = [started(args, pack, "before", target, paths)]
     allow = tuple(sorted({os.path.dirname(os.path.realpath(path)) for path in paths}))
     with tempfile.TemporaryDirectory(prefix="guestfix-verify.") as folder:
         repaired = _repaired(args, pack, f"{folder}/repaired.qcow2")
-        found.append(started(args, pack, "after", target, repaired, allow))
         reverted = _reverted(args, repaired, allow, f"{folder}/reverted.qcow2")
-        found.append(started(args, pack, "reverted", old, reverted, (*allow, folder)))
-    return found
+        return [
+            started(args, pack, "before", target, paths),
+            started(args, pack, "after", target, repaired, allow),
+            started(args, pack, "reverted", old, reverted, allow),
+        ]
 
 
 def _repaired(args: argparse.Namespace, pack: Pack, place: str) -> list[str]:
-    guest = open_writable(args.guest, **images_from(args))
-    if not isinstance(guest, ImageWriter):
-        raise GuestfixError("only disk images can be started", where=guest.uri, remedy="name the guest's disk images")
-    with guest.closing():
-        plan = make_plan(guest, pack, args.target)
+    with Session(args.guest, pack=pack, **images_from(args)) as session:
+        if not session.is_image:
+            what = "only disk images can be started"
+            raise GuestfixError(what, where=session.uri, remedy="name the guest's disk images")
+        plan = session.report(args.target)
         if plan.blockers:
             first = plan.blockers[0]
             raise GuestfixError(f"a blocker forbids the repair: {first.summary}", remedy=first.remedy, code=first.code)
-        apply_plan(guest, plan)
-        guest.check()
-        return list(guest.save(output=place).files)
+        session.apply(plan)
+        return list(session.save(output=place).saved.files)
 
 
 def _reverted(args: argparse.Namespace, paths: list[str], allow: tuple[str, ...], place: str) -> list[str]:
     words = images_from(args)
     words["allow_backing"] = [*words["allow_backing"], *allow]
-    guest = open_writable(paths, **words)
-    assert isinstance(guest, ImageWriter)
-    with guest.closing():
-        revert(guest)
-        guest.check()
-        return list(guest.save(output=place).files)
+    with Session(paths, **words) as session:
+        session.revert()
+        return list(session.save(output=place).saved.files)

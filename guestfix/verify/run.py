@@ -185,10 +185,10 @@ class _Watch:
     def _gone(self) -> Stop:
         stop = self.reader.idle()
         said = self.machine.said()
-        return stop or Stop("", "the machine was switched off by the guest", said, (), self.now)
+        return stop or Stop(self.reader.here, "the machine was switched off by the guest", said, (), self.now)
 
     def _again(self) -> Stop:
-        return self.reader.idle() or Stop("", "the guest starts again and again", "", (), self.now)
+        return self.reader.idle() or Stop(self.reader.here, "the guest starts again and again", "", (), self.now)
 
     def _seen(self, ending: Ending, stop: Stop | None) -> Seen:
         if self.keep_screen and self.machine.running:

@@ -24,6 +24,10 @@ HEAD, TAIL = 200_000, 400_000
 
 _MOVES = regex(r"\x1b\[[0-9;]*[Hf]|\r")
 _ESCAPES = regex(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-B]|[=>c78M])")
+_CUT = regex(r"\x1b(?:\[[0-9;?]*[ -/]*|[()])?\Z")
+"""An escape sequence of which the end has not come yet."""
+
+MAX_ESCAPE = 40
 _DIGITS = regex(r"[0-9*|/\\.\-]+|\s+")
 
 _MARKS: tuple[tuple[str, Pattern[str]], ...] = (
@@ -40,7 +44,12 @@ _MARKS: tuple[tuple[str, Pattern[str]], ...] = (
         ),
     ),
     ("root-mounted", regex(r"Begin: Running /scripts/init-bottom .*done\.|systemd\[1\]: Switching root")),
-    ("local-fs", regex(r"Reached target (?:local-fs\.|.*Local File Systems)|Mounting local filesystems\.\.\.done")),
+    (
+        "local-fs",
+        regex(
+            r"Reached target (?:local-fs\.target - )?Local File Systems(?! \(Pre)|Mounting local filesystems\.\.\.done"
+        ),
+    ),
     ("network-online", regex(r"Reached target (?:network-online\.target|.*Network is Online)")),
     ("login", regex(r"(?:^|\s)[\w.-]{1,64} login: *$")),
 )
@@ -66,7 +75,10 @@ _SIGNS: tuple[_Sign, ...] = (
     _Sign(regex(r"No bootable device|No bootable option or device was found"), "firmware", "no loader is found"),
     _Sign(regex(r"UEFI Interactive Shell|^Shell>"), "firmware", "the firmware's shell", 5),
     _Sign(regex(r"(?i)missing operating system|error loading operating system"), "firmware", "no loader is found"),
-    _Sign(regex(r"Security Violation|Verification failed"), "loader", "Secure Boot refuses the loader", 20),
+    _Sign(
+        regex(r"^(?!.*EFI Internal Shell).*(?:Security Violation|Verification failed)"),
+        "loader", "Secure Boot refuses the loader", 20,
+    ),
     _Sign(regex(r"^GRUB (?:Geom|Hard Disk|Read|Floppy) ?Error|grub rescue>"), "loader", "GRUB's rescue shell", 3),
     _Sign(regex(r"^grub>|Minimal BASH-like line editing"), "loader", "GRUB has no menu", 5, ("entry",)),
     _Sign(regex(r"No DEFAULT or UI configuration directive found"), "loader", "no configuration is found", 10),
@@ -113,9 +125,14 @@ class Reader:
         self._candidate: tuple[Stop, float] | None = None
         self._known: set[str] = set()
         self._lines: dict[str, str] = {}
+        self._held: dict[str, str] = {}
 
     def feed(self, text: str, now: float, port: str = "") -> None:
         """Take what came from a console. ``now``: seconds since the start."""
+        text = self._held.pop(port, "") + text
+        cut = _CUT.search(text, max(len(text) - MAX_ESCAPE, 0))
+        if cut:
+            text, self._held[port] = text[: cut.start()], cut[0]
         text = _ESCAPES.sub("", _MOVES.sub("\n", text))
         *lines, rest = (self._lines.get(port, "") + text).split("\n")
         for line in lines:
@@ -171,6 +188,11 @@ class Reader:
         if self._candidate and now >= self._candidate[1]:
             return self._candidate[0]
         return None
+
+    @property
+    def here(self) -> str:
+        """The step that a boot is at by the signs that were seen."""
+        return _ORDER[max((_AFTER[name] for name in self.marks if name in _AFTER), default=0)]
 
     def idle(self, requests: int = READ) -> Stop | None:
         """Return what a boot that goes no further stands at, where the last sign tells.

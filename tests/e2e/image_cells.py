@@ -21,6 +21,7 @@ import yaml
 
 from guestfix.backends import open_guest
 from guestfix.base.guest import Disks, GuestFS, Volume
+from guestfix.base.record import replace
 from tests.build.images import OVF, convert, described, walk
 
 REPO = Path(__file__).resolve().parents[2]
@@ -100,6 +101,18 @@ def plan_of(text: str) -> dict[str, Any]:
         plan["guest"].pop(name)
     plan["facts"].pop("disks.doubtful")  # a description may leave out a label that the disk has; what is read does not
     return {key: value for key, value in plan.items() if key not in RECEIPT}
+
+
+_MADE = ("/dev/disk/by-id/dm-", "/dev/disk/by-id/md-uuid-")
+"""Names that udev makes of what device-mapper and md say; no tool of the host lists them of an image."""
+
+
+def plain(disks: Disks | None) -> Disks | None:
+    """Return disks without the names that udev makes."""
+    if disks is None:
+        return None
+    kept = [replace(one, aliases=tuple(n for n in one.aliases if not n.startswith(_MADE))) for one in disks.volumes]
+    return replace(disks, volumes=tuple(kept))
 
 
 def report(*words: object) -> dict[str, Any]:

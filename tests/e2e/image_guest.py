@@ -282,8 +282,9 @@ def _disks(paths: list[Path], plan: Layout, firmware: str) -> Disks:
             ident = part.get("uuid", f"{table['id'][2:]}-{number:02x}").lower()
             one = _volume(path, f"{device}{number}", part["start"] * 512, part["size"] * 512)
             fields = (one.device, (), one.fstype, one.uuid, one.label, ident, part.get("name"), one.size)
-            rows.append(Volume(*fields))
-        found.append(Disk(device, size, "gpt" if firmware == "uefi" else "mbr", tuple(rows)))
+            rows.append(Volume(*fields, start=part["start"] * 512))
+        ident = table["id"].removeprefix("0x").lower()
+        found.append(Disk(device, size, "gpt" if firmware == "uefi" else "mbr", tuple(rows), ident))
     return Disks(tuple(found), (*volumes, *plan.volumes), read=True)
 
 

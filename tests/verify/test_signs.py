@@ -49,6 +49,10 @@ def test_pieces_of_any_size_are_read_alike(size):
 STOPS = [
     ("No bootable device.  Retrying in 60 seconds.\r\n", "firmware"),
     ("BdsDxe: No bootable option or device was found.\r\n", "firmware"),
+    ('BdsDxe: failed to start Boot0002 "EFI Internal Shell" from Fv(7CB8): Security Violation\r\n'
+     "BdsDxe: No bootable option or device was found.\r\n", "firmware"),
+    ("BdsDxe: failed to load Boot0001: Security Violation\r\nBdsDxe: No bootable option or device was found.\r\n",
+     "loader"),
     ("UEFI Interactive Shell v2.2\r\nShell> ", "firmware"),
     (GRUB + "error: unknown filesystem.\r\nEntering rescue mode...\r\ngrub rescue> ", "loader"),
     (GRUB + "\r\ngrub> ", "loader"),
@@ -70,6 +74,21 @@ STOPS = [
 @pytest.mark.parametrize(("text", "step"), STOPS, ids=lambda value: value[-40:].strip() if len(value) > 12 else value)
 def test_a_stop_is_told_with_its_step(text, step):
     assert read(text).ended.step == step
+
+
+PRE = "[  OK  ] Reached target local-fs-pre.target - Preparation for Local File Systems.\r\n"
+
+
+def test_what_comes_before_the_mounts_is_not_taken_for_them():
+    stop = read(KERNEL, DISK, INIT, PRE, "[  OK  ] Reached target Local File Systems (Pre).\r\n", "emergency mode\r\n")
+    assert "local-fs" not in stop.marks
+    assert read(KERNEL + DISK + INIT + PRE + "You are in emergency mode.\r\n").ended.step == "mounts"
+
+
+def test_a_guest_that_starts_again_stands_at_the_step_after_its_last_sign():
+    assert [read(*parts).here for parts in ((), (GRUB,), (GRUB, MENU), (GRUB, MENU, BOOTS), (KERNEL,))] == [
+        "firmware", "loader", "entry", "kernel", "initramfs"
+    ]  # fmt: skip
 
 
 def test_without_a_kernel_that_speaks_a_missing_root_may_be_of_two_steps():
