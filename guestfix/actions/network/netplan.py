@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from guestfix.actions.network import refusals
 from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.network.lost import tell_lost
 from guestfix.actions.workbench import Workbench
@@ -51,32 +52,34 @@ def _kept(setup: Setup, src: bytes | None) -> bytes | None:
 
 
 def _dhcp(setup: Setup, paths: list[str]) -> None:
-    refused = _refused_aside(setup, paths)
-    paths = [path for path in paths if path not in refused]
+    before = list(paths)
+    paths = refusals.mended(setup, paths)
     wired = [nic for nic in setup.own if setup.wired(nic)]
     if wired and all(nic.any_nic and nic.method == "dhcp" for nic in wired):
+        refusals.left_out(setup, paths)
         return
     if setup.primary is None and not wired:
         if setup.in_charge and setup.manager != "networkmanager":
             _fresh(setup)
-            if not refused:
+            if paths == before:
                 setup.added(NEW)
         return
     name = setup.primary.id if setup.primary is not None else ""
     gone = {nic.id for nic in setup.own if setup.is_removed(nic)}
     kept = setup.primary is None
     for path in paths if name or gone else ():
-        before = setup.read(path)
+        now = setup.read(path)
         try:
-            after = _edited(before, name, gone)
+            after = _edited(now, name, gone)
             kept = kept or _defines(after, name)
-            setup.write(path, before, after)
+            setup.write(path, now, after)
         except EditError:
             _tell_beside(setup, path)
             setup.aside(path)
     for path in paths:
         now = setup.read(path)
         setup.write(path, now, netplan.optional(now, names=[nic.id for nic in wired if _waits(setup, nic)]))
+    refusals.left_out(setup, paths)
     if not kept:
         _fresh(setup)
 
@@ -84,21 +87,6 @@ def _dhcp(setup: Setup, paths: list[str]) -> None:
 def _waits(setup: Setup, nic: Nic) -> bool:
     """Tell whether the boot would wait for a NIC that stays in the file and may not be on the target."""
     return setup.optional(nic) and not setup.is_removed(nic)
-
-
-def _refused_aside(setup: Setup, paths: list[str]) -> list[str]:
-    """Move files aside that are no YAML: netplan makes nothing at all of the others while one is there."""
-    found = []
-    for path in paths:
-        try:
-            parse(setup.read(path) or b"")
-        except EditError as error:
-            found.append(path)
-            setup.aside(path)
-            summary = f"{path} is moved aside: netplan refuses it ({error}), and every other file with it"
-            remedy = "what it was to set up is lost; write it again after the migration"
-            setup.bench.find("GF-NETWORK-NETPLAN-REFUSED", "warning", summary, Evidence(path), remedy=remedy)
-    return found
 
 
 def _defines(src: bytes | None, name: str) -> bool:

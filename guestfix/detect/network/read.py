@@ -12,8 +12,9 @@ from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
 from guestfix.detect.files import names_in, read_small
-from guestfix.formats.network import ifcfg, interfaces, keyfile, netplan, networkd
+from guestfix.formats.network import ifcfg, interfaces, keyfile, netplan, netplanrules, networkd
 from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, named
+from guestfix.formats.yamltree import parse
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 SUSE = "/etc/sysconfig/network"
@@ -226,7 +227,27 @@ def netplan_read(guest: GuestFS) -> Read:
     merged = netplan.merge(files)
     why_all = "netplan makes nothing of any other file while it is there"
     broken = [_unreadable(path, f"{why.partition(chr(10))[0]}; {why_all}") for path, why in merged.errors]
+    broken += [_refused(path, line, what, why_all) for path, line, what in _faults(files, merged)]
     return Read(merged.nics(), broken, [path for path, _ in files], merged.renderer)
+
+
+def _faults(files: list[tuple[str, bytes]], merged: netplan.Merged) -> list[tuple[str, int, str]]:
+    """Return (path, line, what) of what netplan refuses, the first of each file, and of devices that need another."""
+    unreadable = {path for path, _ in merged.errors}
+    found = []
+    for path, data in files:
+        known = netplanrules.faults(parse(data)) if path not in unreadable else []
+        found += [(path, one.line, one.what) for one in known[:1]]
+    for name, lost in netplanrules.undefined(merged.devices).items():
+        path, line = next(place for (_, known), place in merged.places.items() if known == name)
+        found.append((path, line, f"{name} needs {lost}, which no file defines"))
+    return found
+
+
+def _refused(path: str, line: int, what: str, why_all: str) -> Finding:
+    summary = f"netplan refuses {path}: {what}; {why_all}"
+    remedy = "write it as netplan(5) says; netplan generate tells the line"
+    return Finding("GF-NETWORK-NETPLAN-FAULT", "warning", summary, (Evidence(path, line),), remedy, outcome="unknown")
 
 
 def profiles(guest: GuestFS) -> Read:

@@ -15,6 +15,7 @@ from guestfix.base.errors import EditError
 from guestfix.editors.network.keyfile import OLD_KEYS, OWN_MAC, PORT
 from guestfix.formats.network.keyfile import WIRED
 from guestfix.formats.network.netplan import GROUPS, devices, needs, network_of, refuse_twins, yes
+from guestfix.formats.network.netplanrules import faults
 from guestfix.formats.network.nic import is_link_local, norm_mac
 from guestfix.formats.yamltree import Node, parse
 
@@ -254,6 +255,22 @@ def _is_passed_static(name: str, value: str, any_nic: bool) -> bool:
         cloned = key in ("cloned-mac-address", "assigned-mac-address") and value not in OWN_MAC
         return cloned or key == "mtu" or (any_nic and key == "mac-address")
     return any_nic and group == "match"
+
+
+def known_only(src: bytes | None) -> bytes | None:
+    """Take out the keys that netplan does not know: it makes nothing of any file while there is one."""
+    if src is None:
+        return None
+    work = _Text(src)
+    owners: dict[int, tuple[Node, set[str]]] = {}
+    for fault in faults(work.root):
+        if fault.unknown:
+            owners.setdefault(id(fault.owner), (fault.owner, set()))[1].add(fault.key.value)
+    for owner, names in owners.values():
+        if names == {key.value for key, _ in owner.pairs}:
+            raise EditError("nothing is left of a mapping without the keys that netplan does not know")
+        work.drop(owner, names)
+    return work.result(src)
 
 
 def without(src: bytes | None, *, names: Collection[str]) -> bytes | None:

@@ -31,6 +31,7 @@ GROUPS = {
     "tunnels": "tunnel",
     "vrfs": "other",
     "dummy-devices": "dummy",
+    "virtual-ethernets": "other",
     "nm-devices": "other",
 }
 
@@ -56,7 +57,8 @@ def devices(root: Node | None) -> list[tuple[str, str, Node, Node]]:
     found = []
     for group, members in [pair for network in networks(root) for pair in network.pairs]:
         if group.value in GROUPS and members.kind == "map":
-            found += [(group.value, key.value, key, value) for key, value in members.pairs]
+            pairs = [pair for pair in members.pairs if pair[0].value != "renderer"]
+            found += [(group.value, key.value, key, value) for key, value in pairs]
     return found[:MAX_NICS]
 
 
