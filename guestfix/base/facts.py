@@ -162,6 +162,10 @@ class Finding:
         kind = kind_of(self.code)
         if not kind.allows(self.severity):
             raise ValueError(f"{self.code} can't be of the severity {self.severity!r}: it is {kind.severity}")
+        if self.outcome == "stops" and not kind.allows("blocker"):
+            raise ValueError(
+                f"{self.code} can't stop a boot: it is {kind.severity}, and what stops a planned one blocks"
+            )
         preset(self, "code", RENAMED.get(self.code, self.code))
         _hide(self, "summary", masked(self.summary))
         _hide(self, "remedy", masked(self.remedy))

@@ -66,6 +66,7 @@ TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "filters": _lists,
     "import-limits": read_limits,
     "kms-hosts": _lists,
+    "virtual-machines": _lists,
     "windows-products": _products,
 }
 """Every table by name, with what reads it."""

@@ -8,7 +8,7 @@ its step), what the step's own check finds, and else what the step rests on.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.facts import Finding
@@ -27,28 +27,23 @@ LOOKS = {
         "linux.network",
         "linux.access",
     ),
-    "windows": (
-        "windows.firmware",
-        "windows.loader",
-        "windows.entry",
-        "windows.kernel",
-        "windows.registry",
-        "windows.drivers",
-        "windows.root",
-        "windows.setup",
-        "windows.network",
-        "windows.access",
-    ),
+    "windows": ("windows.steps",),
 }
-"""By family: the modules of the steps, in the order of a boot. Each has a ``LOOK``."""
+"""By family: the modules of the steps, in the order of a boot. Each has a ``LOOK``, or several ``LOOKS``."""
+
+
+def looks(family: str) -> Iterator[Look]:
+    """Yield how each step of a family's boot is looked at, none for a family that isn't known."""
+    for name in LOOKS.get(family, ()):
+        module = importlib.import_module(f"guestfix.walk.{name}")
+        yield from module.LOOKS if hasattr(module, "LOOKS") else (module.LOOK,)
 
 
 def walk(scene: Scene) -> tuple[Walk, tuple[Finding, ...]]:
     """Return the walk of a guest in one state, and what only the walk found. Empty for a system that isn't known."""
     steps: list[Step] = []
     own: list[Finding] = []
-    for name in LOOKS.get(str(scene.facts.value(OS_FAMILY, "")), ()):
-        look: Look = importlib.import_module(f"guestfix.walk.{name}").LOOK
+    for look in looks(str(scene.facts.value(OS_FAMILY, ""))):
         found = list(look.check(scene))
         own += found
         told = [one for one in scene.findings if one.step == look.id]

@@ -15,7 +15,7 @@ from guestfix.pack.cache import load_pack
 from guestfix.plan.model import dump_plan
 from guestfix.plan.planner import Options, make_plan
 from guestfix.plan.reader import load_plan
-from guestfix.walk import LOOKS
+from guestfix.walk import looks
 from guestfix.walk.model import Step, Walk, Walks
 from guestfix.walk.names import answers
 from guestfix.walk.scene import Scene
@@ -23,7 +23,7 @@ from tests.build.tree import build
 
 ROOT = Path(__file__).resolve().parents[2]
 GUESTS = sorted(path.parent.name for path in (ROOT / "testdata/guests").glob("*/root"))
-LINUX = tuple(name.partition(".")[2] for name in LOOKS["linux"])
+LINUX = tuple(one.id for one in looks("linux"))
 
 
 def plan_of(name: str, target: str = "aws-nitro", **options: Any):
@@ -42,7 +42,7 @@ def scene(target: str = "aws-nitro", **facts: Any) -> Scene:
 def test_the_steps_of_the_two_families_are_the_ones_that_others_build_on():
     assert LINUX == ("firmware", "loader", "entry", "kernel", "initramfs", "root", "mounts", "network", "access")
     windows = ("firmware", "loader", "entry", "kernel", "registry", "drivers", "root", "setup", "network", "access")
-    assert tuple(name.partition(".")[2] for name in LOOKS["windows"]) == windows
+    assert tuple(one.id for one in looks("windows")) == windows and tuple(looks("plan9")) == ()
 
 
 @pytest.mark.parametrize("name", GUESTS)

@@ -135,7 +135,7 @@ def _remote_access(state: State, others: dict[str, Evidence]) -> Iterator[Findin
         lack = f"the firewall doesn't let Remote Desktop (port {port}) through" if enabled else "Remote Desktop is off"
         remedy = "the policy windows_rdp=on switches it on"
         shown = " and ".join(NAMES[name] for name in others)
-        text = f"{lack}; {shown} lets administrators in" if others else f"{lack}: the guest may not be reachable"
+        text = f"{lack}; administrators come in by {shown}" if others else f"{lack}: the guest may not be reachable"
         severity = "info" if others else "warning"
         yield Finding("GF-WINDOWS-RDP", severity, text, (proof, rule_proof, *others.values()), remedy)
     elif not unguarded and "Public" not in profiles:

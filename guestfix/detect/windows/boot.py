@@ -188,9 +188,7 @@ def learn_pending(
     if not serious:
         if not renames:
             return []
-        text = (
-            f"{len(renames)} file names wait to be changed at the next start, such as {renames[0].removeprefix(PREFIX)}"
-        )
+        text = f"file names wait to be changed at the next start, such as {renames[0].removeprefix(PREFIX)}"
         remedy = "nothing is needed where the disks stay together; a restart on the old platform does it there"
         return [Finding("GF-WINDOWS-REBOOT-PENDING", "info", text, (proof,), remedy)]
     return [

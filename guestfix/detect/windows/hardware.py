@@ -19,21 +19,6 @@ from guestfix.formats.windows.storage import STORAGE_DRIVERS, all_names
 
 INFORMATION = r"Control\SystemInformation"
 CONFIG = "HardwareConfig"
-VIRTUAL = (
-    *("vmware", "virtualbox", "innotek", "qemu", "kvm", "xen", "virtual machine", "hvm domu", "amazon ec2"),
-    *(
-        "google compute engine",
-        "nutanix",
-        "ovirt",
-        "rhev",
-        "openstack",
-        "parallels",
-        "bhyve",
-        "proxmox",
-        "alibaba cloud",
-    ),
-)
-"""Words of the makers and products by which virtual machines call themselves in SMBIOS, in lower case."""
 FLAG_DISABLED = 1
 """CONFIGFLAG_DISABLED of a device's ConfigFlags."""
 PROCESSOR_DRIVERS = ("intelppm", "processor", "amdk7", "amdk8", "amdppm", "p3", "crusoe", "viac7")
@@ -56,7 +41,8 @@ def _maker(state: State) -> Iterator[Finding]:
     shown = " ".join(part for part in (maker, product) if part)
     proof = state.system.evidence(path, "SystemManufacturer")
     state.facts.put(WINDOWS_HARDWARE, shown, proof)
-    physical = bool(shown) and not any(word in shown.lower() for word in VIRTUAL)
+    words = [word for those in state.target.tables.get("virtual-machines", {}).values() for word in those]
+    physical = bool(shown) and not any(word in shown.lower() for word in words)
     state.facts.put(WINDOWS_PHYSICAL, physical, proof)
     if physical:
         text = f"Windows last ran on hardware ({shown}): its maker's drivers and services stay, an OEM licence may not"

@@ -1,4 +1,4 @@
-"""Step 6: the boot-start drivers reach the target's disks, each by the buses that it stands on."""
+"""The step of the drivers: the boot-start drivers reach the target's disks, each by the buses that it stands on."""
 
 from __future__ import annotations
 

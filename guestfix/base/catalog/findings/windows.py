@@ -123,7 +123,7 @@ WINDOWS: dict[str, Kind] = {
     "GF-WINDOWS-NANO": Kind("system", "blocker",
         "This is Nano Server, which can't run the services that a migrated guest needs.",
         "install the workload on Server Core and migrate that"),
-    "GF-WINDOWS-NETWORK-SERVICE": Kind("network", "warning",
+    "GF-WINDOWS-NETWORK-SERVICE": Kind("network", "blocker warning",
         "Services that networking rests on are switched off.",
         "let the rule windows/network-services switch them on"),
     "GF-WINDOWS-NETWORK-TEAM": Kind("network", "warning",
