@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+
+def hold_standard() -> None:
+    """Open the null device in the place of what is closed of standard input, output and error.
+
+    Else the next file that is opened, such as a disk image, would be standard output. What is written there fails, and
+    is told as any other output that can't be written.
+    """
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - it stays open
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - it stays open
 
 
 def main() -> int:
     """Run guestfix with the process' arguments and return its exit status."""
+    hold_standard()
     if sys.argv[1:] in (["--version"], ["-V"]):
         from guestfix import __version__
 

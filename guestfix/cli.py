@@ -6,8 +6,8 @@ Only this module and :mod:`guestfix.commands` print or exit.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -142,7 +142,9 @@ def _guarded(argv: Sequence[str], events: Events, opened: list[Callable[[], None
         sys.stderr.write("guestfix: interrupted\n")
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter complains when it flushes
+        from guestfix.commands.common import discard_output
+
+        discard_output()
         return EXIT_DONE
     except Exception as error:  # noqa: BLE001 - the outermost frame: a traceback's status 1 would mean "changes planned"
         import traceback
@@ -155,12 +157,15 @@ def _guarded(argv: Sequence[str], events: Events, opened: list[Callable[[], None
 
 def _dispatch(argv: Sequence[str], events: Events, opened: list[Callable[[], None]]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
-        sys.stdout.write(usage())
+        from guestfix.commands.common import write
+
+        write(usage())
         return EXIT_DONE if argv else EXIT_USAGE
     if list(argv) == ["--machine-readable"]:
+        from guestfix.commands.common import write
         from guestfix.commands.features import features
 
-        sys.stdout.write("".join(f"{one}\n" for one in features()))
+        write("".join(f"{one}\n" for one in features()))
         return EXIT_DONE
     name = argv[0]
     if name not in COMMANDS:
@@ -201,10 +206,11 @@ def exit_code(error: GuestfixError) -> int:
 def fail(error: GuestfixError, *, as_json: bool) -> int:
     """Print an error for people, and as the one JSON document where that was asked for."""
     if as_json:
+        from guestfix.commands.common import write
         from guestfix.report.json import error_document
 
-        sys.stdout.buffer.write(error_document(error).encode())
-        sys.stdout.buffer.flush()
+        with contextlib.suppress(GuestfixError, BrokenPipeError):  # the exit status and standard error tell it too
+            write(error_document(error))
     from guestfix.commands.common import clear_screen
     from guestfix.report.text import render_error
 

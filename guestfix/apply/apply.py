@@ -12,6 +12,7 @@ from guestfix import __version__
 from guestfix.apply.home import clear_drafts, write_journal
 from guestfix.apply.journal import (
     MAX_TOLD,
+    SCHEMA,
     FolderTimes,
     Journal,
     JournalEntry,
@@ -19,19 +20,32 @@ from guestfix.apply.journal import (
     missing_folders,
     next_home,
 )
-from guestfix.apply.preflight import preflight
+from guestfix.apply.preflight import preflight, refuse_running_root
 from guestfix.apply.undo import needs_no_saving, undo
 from guestfix.backends.damage import remedy_of
 from guestfix.backends.guestlock import alone
 from guestfix.base.digest import state_of
 from guestfix.base.errors import ApplyError, Blocked, GuestError, GuestfixError, Stopped
+from guestfix.base.events import timestamp
 from guestfix.base.guest import GuestFS, GuestWriter, Meta
 from guestfix.base.names import backup_name, beside, split
-from guestfix.base.record import frozen
+from guestfix.base.record import asdict, frozen
 from guestfix.base.stopping import Late, between, held, telling
-from guestfix.base.text import utf8
+from guestfix.base.text import to_json, utf8
 from guestfix.plan.model import Change, Plan, new_chunks
 from guestfix.plan.planner import Progress
+
+
+@frozen
+class Provenance:
+    """Who changed a guest: which guestfix, with which rules, by which plan, for which target, and when (RFC 3339)."""
+
+    guestfix: str
+    pack: str
+    pack_digest: str
+    plan_digest: str
+    target: str
+    time: str
 
 
 @frozen
@@ -39,6 +53,8 @@ class Receipt:
     """What apply did. ``applied`` and ``backups`` name guest paths; no journal means nothing was to do.
 
     ``journal_copy`` is the host folder that got a copy of the originals and the journal, where one was asked for.
+
+    ``provenance`` is the stamp that the guest keeps beside the journal, in the file that says that apply is done.
 
     ``stopped`` tells who wished to stop it when only the last mark was missing, so that it was finished.
     """
@@ -49,6 +65,7 @@ class Receipt:
     plan_digest: str
     stopped: str = ""
     journal_copy: str | None = None
+    provenance: Provenance | None = None
 
 
 def apply_plan(guest: GuestWriter, plan: Plan, progress: Progress | None = None) -> Receipt:
@@ -60,6 +77,7 @@ def apply_plan(guest: GuestWriter, plan: Plan, progress: Progress | None = None)
     whether all was undone.
     """
     needs_no_saving(guest, "apply")
+    refuse_running_root(guest)
     return carry_out(guest, plan, progress)
 
 
@@ -72,11 +90,12 @@ def carry_out(guest: GuestWriter, plan: Plan, progress: Progress | None = None) 
             return Receipt((), {}, None, plan.digest)
         _clear(guest)
         journal = _journal_for(guest, plan, changes)
+        provenance = _provenance(journal)
         dump_journal(journal)
         between()
         try:
             with held():
-                stopped = _write(guest, changes, journal, tell)
+                stopped = _write(guest, changes, journal, _stamp(journal, provenance), tell)
         except Blocked:  # another host's journal came first, so nothing was touched
             raise
         except BaseException as error:
@@ -85,8 +104,19 @@ def carry_out(guest: GuestWriter, plan: Plan, progress: Progress | None = None) 
             if not isinstance(error, OSError | GuestError | Stopped):
                 raise
             raise _as_before(guest, error) from error
-    backups = {entry.path: entry.backup for entry in journal.entries if entry.backup}
-    return Receipt(tuple(change.path for change in changes), backups, journal.file, plan.digest, stopped)
+    paths = tuple(change.path for change in changes)
+    return Receipt(paths, _backups(journal), journal.file, plan.digest, stopped, None, provenance)
+
+
+def _backups(journal: Journal) -> dict[str, str]:
+    return {entry.path: entry.backup for entry in journal.entries if entry.backup}
+
+
+def _stamp(journal: Journal, provenance: Provenance) -> bytes:
+    """Return the mark's content: the receipt, for whoever did not get to read what apply printed."""
+    paths = [entry.path for entry in journal.entries]
+    told = {"schema": SCHEMA, "provenance": asdict(provenance), "applied": paths, "backups": _backups(journal)}
+    return (to_json({**told, "journal": journal.file}) + "\n").encode()
 
 
 def _clear(guest: GuestWriter) -> None:
@@ -150,6 +180,11 @@ def _journal_for(guest: GuestFS, plan: Plan, changes: tuple[Change, ...]) -> Jou
     return Journal(home, plan.digest, entries, tuple(made), tuple(times), *told)
 
 
+def _provenance(journal: Journal) -> Provenance:
+    who = (journal.guestfix, journal.pack, journal.pack_digest)
+    return Provenance(*who, journal.plan_digest, journal.target, timestamp())
+
+
 def _short(value: object) -> str:
     """Return a text of the plan as a journal may hold it."""
     return utf8(str(value or ""))[:MAX_TOLD]
@@ -162,7 +197,7 @@ def _entry_for(guest: GuestFS, change: Change) -> JournalEntry:
     return JournalEntry(change.path, change.kind, change.before, change.after, backup, staged, size)
 
 
-def _write(guest: GuestWriter, changes: tuple[Change, ...], journal: Journal, tell: Progress) -> str:
+def _write(guest: GuestWriter, changes: tuple[Change, ...], journal: Journal, stamp: bytes, tell: Progress) -> str:
     """Write all, the mark last; return who wished to stop it when it was too late for that, or nothing."""
     whole = sum(change.size for change in changes) or 1
     tell("write", 0, whole)
@@ -179,7 +214,7 @@ def _write(guest: GuestWriter, changes: tuple[Change, ...], journal: Journal, te
     for entry in journal.entries:
         if state_of(guest, entry.path) != entry.after:
             raise GuestError("what was written does not read back", where=entry.path)
-    guest.put(journal.mark, [], Meta(0o600))
+    guest.put(journal.mark, [stamp], Meta(0o600))
     done = Late(tell)
     done("write", whole, whole)
     return done.by

@@ -19,6 +19,15 @@ SPARE_INODES = 16
 _AGAIN = "make the plan again, review it"
 
 
+def refuse_running_root(guest: GuestFS) -> None:
+    """Raise Blocked for the root of the system that runs here, by whatever path it was named."""
+    if getattr(guest, "is_running_root", False):
+        what = "this is the root of the system that runs here, whose programs use these files now"
+        raise Blocked(
+            what, where=guest.uri, remedy="start another system to repair this one, or add --live", code="GF-RUN-LIVE"
+        )
+
+
 def preflight(guest: GuestFS, plan: Plan) -> tuple[Change, ...]:
     """Return the changes to do. Raises Blocked or PlanError where the Plan can't be applied now."""
     if plan.blockers:

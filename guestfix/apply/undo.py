@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from guestfix.apply.home import clear_drafts, drop_empty_home, remove_journal, set_folder_times
 from guestfix.apply.journal import Journal, JournalEntry, read_journals
+from guestfix.apply.preflight import refuse_running_root
 from guestfix.backends.guestlock import alone
 from guestfix.base.digest import state_of
 from guestfix.base.errors import ApplyError, Blocked, GuestError, UsageError
@@ -43,6 +44,7 @@ def revert(guest: GuestWriter, *, force: bool = False, progress: Progress | None
     fails, and UsageError for disk images (see :func:`guestfix.session`).
     """
     needs_no_saving(guest, "revert")
+    refuse_running_root(guest)
     return take_back(guest, force=force, progress=progress)
 
 

@@ -64,6 +64,11 @@ class DirectoryGuest:
     that are shown at names in the guest's root: name to host path. ``close`` lets go of all descriptors.
     """
 
+    @property
+    def is_running_root(self) -> bool:
+        """True where the root is that of the running system: the same folder as /, by whatever path."""
+        return os.path.samestat(os.fstat(self.beneath.descriptor), os.stat("/"))
+
     def __init__(
         self,
         root: str | int,

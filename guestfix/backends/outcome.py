@@ -34,13 +34,15 @@ class Saved:
     """Where the changed disks are. ``how`` is ``overlay``, ``committed`` or ``converted``.
 
     ``elsewhere`` are folders of files that they need and that must be allowed, for they don't lie below their own;
-    ``told`` are the formats that the operator told of the images, as ``--image-type`` takes them.
+    ``told`` are the formats that the operator told of the images, as ``--image-type`` takes them. ``backing`` is, for
+    each overlay, the file that it needs.
     """
 
     how: str
     files: tuple[str, ...]
     elsewhere: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    backing: tuple[str, ...] = ()
 
 
 class ImageWriter(ABC):
@@ -83,7 +85,14 @@ class ImageWriter(ABC):
         if fmt:
             return Saved("converted", tuple(overlaydisk.convert(disks, output, fmt)))
         kept = tuple(overlaydisk.keep(disks, output))
-        return Saved("overlay", kept, _elsewhere(kept, read), told)
+        return Saved("overlay", kept, _elsewhere(kept, read), told, tuple(one.file.path for one in images))
+
+    def format_for(self, output: str) -> str:
+        """Return the format that a whole new image of this name has: as its name says, else as the first disk has."""
+        tail = output.rpartition(".")[2].lower() if "." in os.path.basename(output) else ""
+        named = {"img": "raw", **{overlaydisk.SUFFIXES.get(one, one): one for one in overlaydisk.FORMATS}}
+        own = self.overlays.disks[0].image.format
+        return named.get(tail) or (own if own in overlaydisk.FORMATS else "qcow2")
 
     def can_save(self, *, in_place: bool = False, output: str = "", fmt: str = "") -> None:
         """Raise, before anything is written, what save would raise for names and permissions."""

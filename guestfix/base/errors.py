@@ -111,6 +111,12 @@ class PackError(GuestfixError):
         return "\n".join([*shown, *([f"and {more} more"] if more else []), self.what])
 
 
+class InputError(PackError, UsageError):
+    """A YAML file that the command line names, such as ``--disks``, has mistakes; ``problems`` has all of them."""
+
+    CODE = "GF-RUN-USAGE"
+
+
 class PlanError(GuestfixError):
     """A plan can't be read, or doesn't belong to this guest or to its present state."""
 

@@ -7,6 +7,7 @@ as :func:`guestfix.make_plan` and :func:`guestfix.apply_plan` take it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 from guestfix.base.record import frozen
@@ -49,6 +50,13 @@ class Event:
 
 
 Sink = Callable[[Event], None]
+
+
+def timestamp(now_ns: int | None = None) -> str:
+    """Return a time as RFC 3339 has it, with nanoseconds and the offset of UTC; the present one by default."""
+    now = time.time_ns() if now_ns is None else now_ns
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
+    return f"{seconds}.{now % 1_000_000_000:09d}+00:00"
 
 
 class Events:

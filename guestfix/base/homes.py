@@ -7,7 +7,7 @@ from guestfix.base.names import home_of
 from guestfix.base.patterns import regex
 
 FILE, MARK = "journal.json", "applied"
-"""A journal, and the empty file beside it that says that its apply was finished."""
+"""A journal, and the file beside it that says that its apply was finished: by its being there, whatever it holds."""
 
 _NUMBER = regex(r"[0-9]{4}|[1-9][0-9]{4,149}")
 

@@ -6,8 +6,12 @@ import argparse
 import shlex
 
 from guestfix.apply.apply import Receipt
-from guestfix.base.errors import GuestfixError, PlanError, UsageError
+from guestfix.base.errors import ApplyError, GuestfixError, PlanError, UsageError
+from guestfix.base.homes import MARK
+from guestfix.base.names import split
 from guestfix.base.patterns import regex
+from guestfix.base.record import asdict
+from guestfix.base.text import to_json
 from guestfix.commands.channels import add_events
 from guestfix.commands.choices import chosen_by, options_of, refuse_contradictions, refuse_unused
 from guestfix.commands.common import (
@@ -17,6 +21,7 @@ from guestfix.commands.common import (
     events_of,
     session_of,
     write,
+    write_done,
     write_json,
 )
 from guestfix.commands.outcome import (
@@ -84,7 +89,7 @@ def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]
     tell_plan(events_of(args), plan)
     try:
         receipt = session.apply(plan, journal_copy=args.journal_copy)
-        image = receipt.journal is not None and session.is_image
+        image = session.is_image and (receipt.journal is not None or bool(args.output))
         outcome = session.save(**saving(args)) if image else None
     except GuestfixError as error:
         if args.format == "text":
@@ -92,21 +97,41 @@ def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]
             raise
         from guestfix.cli import exit_code
 
-        write_json({**plan_out(plan), "applied": [], "backups": {}, "journal": None, "error": error_out(error)})
+        events_of(args).say("error", error.said, code=error.code)
+        events_of(args).outcome |= {"plan_digest": plan.digest, "error": error_out(error)}
+        told = {"applied": [], "backups": {}, "journal": None, "error": error_out(error), **left_out(session, error)}
+        write_json({**plan_out(plan), **told})
         return exit_code(error)
+    told = {**receipt_out(receipt), **stopped_out(receipt.stopped), **outcome_out(outcome)}
+    events_of(args).outcome |= {"plan_digest": plan.digest, **told}
     if args.format == "json":
-        write_json({**plan_out(plan), **receipt_out(receipt), **stopped_out(receipt.stopped), **outcome_out(outcome)})
+        text = to_json({**plan_out(plan), **told}) + "\n"
     else:
-        write(render_plan(plan, advice=False) + render_receipt(receipt) + render_outcome(outcome))
+        text = render_plan(plan, advice=False) + render_receipt(receipt) + render_outcome(outcome)
         if receipt.journal is not None:
-            write(f"{render_stopped(receipt.stopped)}To undo it: {_undoing(args, outcome)}\n")
+            text += f"{render_stopped(receipt.stopped)}To undo it: {_undoing(args, outcome)}\n"
+    write_done(text, receipt.journal and mark_beside(receipt.journal))
     return 0
+
+
+def mark_beside(journal: str) -> str:
+    """Return the guest path of the receipt that apply leaves beside its journal."""
+    return f"{split(journal)[0]}/{MARK}"
 
 
 def receipt_out(receipt: Receipt) -> dict[str, object]:
     """Return the JSON members of a receipt."""
     copied = {"journal_copy": receipt.journal_copy} if receipt.journal_copy else {}
-    return {"applied": list(receipt.applied), "backups": receipt.backups, "journal": receipt.journal, **copied}
+    stamp = {"provenance": asdict(receipt.provenance)} if receipt.provenance else {}
+    done = {"applied": list(receipt.applied), "backups": receipt.backups, "journal": receipt.journal}
+    return {**done, **stamp, **copied}
+
+
+def left_out(session: Session, error: GuestfixError) -> dict[str, object]:
+    """Return the JSON member that tells in which state each path is after a failure half way; none after others."""
+    if not isinstance(error, ApplyError) or error.restored:
+        return {}
+    return {"left": [asdict(one) for one in session.left()]}
 
 
 def _undoing(args: argparse.Namespace, outcome: Outcome | None) -> str:

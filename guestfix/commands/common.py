@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import stat
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from guestfix.base.errors import GuestfixError
 from guestfix.base.events import SILENT, Events
-from guestfix.base.text import to_json, utf8
+from guestfix.base.text import one_line, to_json, utf8
 from guestfix.commands.images import add_images, images_from
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import CONFIDENCES, Pack
@@ -144,7 +145,7 @@ def session_of(args: argparse.Namespace) -> Session:
 
     pack = pack_from(args) if hasattr(args, "pack") else None
     disks = getattr(args, "disks", None)
-    return Session(args.guest, disks=disks, pack=pack, progress=events_of(args), **images_from(args))
+    return Session(args.guest, disks=disks, pack=pack, progress=events_of(args), live=args.live, **images_from(args))
 
 
 def events_of(args: argparse.Namespace) -> Events:
@@ -164,10 +165,39 @@ def clear_screen() -> None:
 
 
 def write(text: str) -> None:
-    """Write to standard output, in UTF-8 whatever the text carries of a guest."""
+    """Write to standard output, in UTF-8 whatever the text carries of a guest.
+
+    Raises BrokenPipeError where its reader went away, and GuestfixError where it is full or closed.
+    """
     clear_screen()
-    sys.stdout.buffer.write(utf8(text).encode())
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(utf8(text).encode())
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        discard_output()
+        if isinstance(error, BrokenPipeError):
+            raise
+        what = f"standard output can't be written: {error.strerror}"
+        raise GuestfixError(what, remedy="free room there, or name another place", code="GF-RUN-OUTPUT") from error
+
+
+def discard_output() -> None:
+    """Let what is left to be written go nowhere, so that the interpreter does not fail when it flushes it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write_done(text: str, where: str | None) -> None:
+    """Write what was done. Where that can't be written, say on standard error where it is to be found: it was done.
+
+    ``where`` is the guest path of the receipt; None where nothing was to do.
+    """
+    try:
+        write(text)
+    except (BrokenPipeError, GuestfixError) as error:
+        said = error.what if isinstance(error, GuestfixError) else "the reader of standard output went away"
+        receipt = f"; the receipt is in the guest: {where}" if where else ""
+        sys.stderr.write(one_line(f"guestfix: done, but {said}{receipt}") + "\n")
 
 
 def keep_private() -> None:

@@ -17,8 +17,19 @@ def add_outcome(parser: argparse.ArgumentParser) -> None:
         "disk images",
         "By default the images stay as they are; the changes are kept beside them in NAME.guestfix.qcow2.",
     )
+    parser.add_argument(
+        "--live", action="store_true", help="change the root of the system that runs here, which is refused otherwise"
+    )
     group.add_argument("--in-place", action="store_true", help="write the changes into the images themselves")
-    group.add_argument("--output", metavar="FILE", default="", help="where the outcome goes")
+    group.add_argument(
+        "--output",
+        metavar="FILE",
+        default="",
+        help="make this a whole new image, whether anything was to change or not",
+    )
+    group.add_argument(
+        "--overlay", action="store_true", help="make --output an overlay, which is small and needs the image"
+    )
     group.add_argument(
         "--image-format", choices=FORMATS, default="", help="make whole new images of this format, not overlays"
     )
@@ -26,7 +37,12 @@ def add_outcome(parser: argparse.ArgumentParser) -> None:
 
 def saving(args: argparse.Namespace) -> dict[str, Any]:
     """Return what Session.can_save and Session.save take of these arguments."""
-    return {"in_place": args.in_place, "output": args.output, "image_format": args.image_format}
+    return {
+        "in_place": args.in_place,
+        "output": args.output,
+        "image_format": args.image_format,
+        "overlay": args.overlay,
+    }
 
 
 def outcome_out(outcome: Outcome | None) -> dict[str, object]:
@@ -37,7 +53,9 @@ def outcome_out(outcome: Outcome | None) -> dict[str, object]:
         {"device": c.device, "filesystem": c.filesystem, "command": c.command, "code": c.code, "clean": c.clean}
         for c in outcome.checks
     ]
-    return {"image": {"how": outcome.saved.how, "files": list(outcome.saved.files), "checks": checks}}
+    saved = outcome.saved
+    backing = {"backing": list(saved.backing)} if saved.backing else {}
+    return {"image": {"how": saved.how, "files": list(saved.files), **backing, "checks": checks}}
 
 
 def stopped_out(by: str) -> dict[str, object]:
@@ -62,6 +80,7 @@ def render_outcome(outcome: Outcome | None) -> str:
     if outcome is None:
         return ""
     lines = [f"{_HOW[outcome.saved.how]}: {name}" for name in outcome.saved.files]
+    lines += [f"It needs: {name}" for name in outcome.saved.backing]
     for one in outcome.checks:
         state = "clean" if one.clean else "not checked: " + one.said if one.clean is None else f"status {one.code}"
         lines.append(f"Checked {one.device} ({one.filesystem}){': ' + one.command if one.command else ''}: {state}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from guestfix.base.errors import Blocked
+from guestfix.base.errors import ApplyError, Blocked
+from guestfix.base.record import asdict
+from guestfix.base.text import to_json
 from guestfix.commands.channels import add_events
-from guestfix.commands.common import add_format, add_place, events_of, session_of, write, write_json
+from guestfix.commands.common import add_format, add_place, events_of, session_of, write_done, write_json
 from guestfix.commands.outcome import (
     add_outcome,
     outcome_out,
@@ -15,7 +17,10 @@ from guestfix.commands.outcome import (
     saving,
     stopped_out,
 )
+from guestfix.plan.model import SCHEMA
+from guestfix.report.json import error_out
 from guestfix.report.text import render_reverted
+from guestfix.stage.session import Session
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +40,17 @@ def nothing_to_revert(uri: str) -> Blocked:
     return Blocked(what, where=uri, code="GF-APPLY-NO-JOURNAL")
 
 
+def _half_way(args: argparse.Namespace, session: Session, error: ApplyError) -> int:
+    """Tell that it failed half way, and in which state each path is."""
+    from guestfix.cli import exit_code
+
+    events_of(args).say("error", error.said, code=error.code)
+    guest = {"uri": session.uri, "files": session.files}
+    left = [asdict(one) for one in session.left()]
+    write_json({"schema": SCHEMA, "guest": guest, "error": error_out(error), "left": left})
+    return exit_code(error)
+
+
 def run(args: argparse.Namespace) -> int:
     """Revert and print what was restored."""
     tell = events_of(args)
@@ -42,22 +58,27 @@ def run(args: argparse.Namespace) -> int:
     with session_of(args) as session:
         session.can_save(**saving(args))
         tell.expect("open", "write", *(("check", "convert") if session.is_image else ()))
-        done = session.revert(force=args.force)
+        try:
+            done = session.revert(force=args.force)
+        except ApplyError as error:
+            if args.format == "text" or error.restored:
+                raise
+            return _half_way(args, session, error)
         if not done.journals:
             raise nothing_to_revert(session.uri)
         outcome = session.save(**saving(args)) if session.is_image else None
         uri, files = session.uri, session.files
+    told = {
+        "guest": {"uri": uri, "files": files},
+        "restored": list(done.restored),
+        "journals": list(done.journals),
+        "kept_aside": done.kept_aside,
+        **stopped_out(done.stopped),
+        **outcome_out(outcome),
+    }
+    events_of(args).outcome |= told
     if args.format == "json":
-        write_json(
-            {
-                "guest": {"uri": uri, "files": files},
-                "restored": list(done.restored),
-                "journals": list(done.journals),
-                "kept_aside": done.kept_aside,
-                **stopped_out(done.stopped),
-                **outcome_out(outcome),
-            }
-        )
+        write_done(to_json({"schema": SCHEMA, **told}) + "\n", None)
     else:
-        write(render_reverted(uri, done, files) + render_stopped(done.stopped) + render_outcome(outcome))
+        write_done(render_reverted(uri, done, files) + render_stopped(done.stopped) + render_outcome(outcome), None)
     return 0

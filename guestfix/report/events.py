@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
-from guestfix.base.events import SEVERITY, Event, Events
+from guestfix.base.events import SEVERITY, Event, Events, timestamp
 from guestfix.base.text import to_json, utf8
 from guestfix.plan.model import Plan
-
-
-def timestamp(now_ns: int | None = None) -> str:
-    """Return a time as RFC 3339 has it, with nanoseconds and the offset of UTC; the present one by default."""
-    now = time.time_ns() if now_ns is None else now_ns
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
-    return f"{seconds}.{now % 1_000_000_000:09d}+00:00"
 
 
 def event_out(event: Event, when: str) -> dict[str, object]:

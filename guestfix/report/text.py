@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from guestfix.base.catalog.findings import kind_of
-from guestfix.base.errors import GuestfixError, PackError
+from guestfix.base.errors import GuestfixError, PackError, Problem
 from guestfix.base.facts import Fact, Finding, Unknown
 from guestfix.base.record import replace
 from guestfix.base.text import clean, one_line
@@ -218,7 +218,8 @@ def render_error(error: GuestfixError) -> str:
     problems = error.problems if isinstance(error, PackError) else ()
     place = f"{error.where}: " if error.where else ""
     remedy = [f"  remedy: {error.remedy}"] if error.remedy else []
-    return "".join(render_error(one) for one in problems) + _lines([f"{place}{error.what}", *remedy])
+    said = error.what.split("\n") if isinstance(error, Problem) else [error.what]  # with the line and a caret below
+    return "".join(render_error(one) for one in problems) + _lines([f"{place}{said[0]}", *said[1:], *remedy])
 
 
 def render_receipt(receipt: Receipt) -> str:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import TracebackType
 
 from guestfix.apply.apply import Receipt, carry_out
+from guestfix.apply.left import Left, left
+from guestfix.apply.preflight import refuse_running_root
 from guestfix.apply.undo import Reverted, take_back
 from guestfix.backends import open_guest, open_writable, split_uri
 from guestfix.backends.outcome import ImageWriter, Saved
@@ -47,7 +49,9 @@ class Session:
         pack: Pack | Place | Sequence[Place] | None = None,
         timeout: float | None = None,
         progress: Told | Events | None = None,
+        live: bool = False,
     ) -> None:
+        self._live = live
         self._places = [os.fspath(one) for one in ([guest] if isinstance(guest, str | os.PathLike) else guest)]
         if not self._places:
             raise UsageError("a session needs a folder or at least one disk image")
@@ -150,6 +154,12 @@ class Session:
             )
         return self._writer
 
+    def _to_change(self) -> GuestWriter:
+        guest = self._to_write()
+        if not self._live:
+            refuse_running_root(guest)
+        return guest
+
     @property
     def is_image(self) -> bool:
         """True where the guest is in disk images, so that changes last only once they are saved. Opens the guest."""
@@ -197,16 +207,18 @@ class Session:
         with self._working("open", "read"):
             check_plan(self._to_read(), plan, self.the_pack())
 
-    def can_save(self, *, output: str = "", in_place: bool = False, image_format: str = "") -> None:
+    def can_save(
+        self, *, output: str = "", in_place: bool = False, image_format: str = "", overlay: bool = False
+    ) -> None:
         """Raise now, before any work, what :meth:`save` would raise for these names and permissions.
 
         Images that are to be changed in place are locked from now on.
         """
         with self._working("open"):
             guest = self._to_write()
-            _fits(isinstance(guest, ImageWriter), output, in_place, image_format)
+            _fits(isinstance(guest, ImageWriter), output, in_place, image_format, overlay)
             if isinstance(guest, ImageWriter):
-                guest.can_save(in_place=in_place, output=output, fmt=image_format)
+                guest.can_save(in_place=in_place, output=output, fmt=_format(guest, output, image_format, overlay))
 
     def apply(self, plan: Plan, *, journal_copy: str | None = None) -> Receipt:
         """Carry the Plan out: in a folder at once, of disk images so that :meth:`save` makes it last.
@@ -215,7 +227,7 @@ class Session:
         or PlanError before anything is written; Stopped and ApplyError (see there) where everything was put back.
         """
         with self._working("write") as events:
-            guest = self._to_write()
+            guest = self._to_change()
             with self._dropping(guest), untouched(guest):
                 if journal_copy is None:
                     return carry_out(guest, plan, events)
@@ -226,9 +238,18 @@ class Session:
     def revert(self, *, force: bool = False) -> Reverted:
         """Undo every apply whose journal is in the guest, see :func:`guestfix.revert`; of images, :meth:`save` it."""
         with self._working("write") as events:
-            guest = self._to_write()
+            guest = self._to_change()
             with self._dropping(guest), untouched(guest):
                 return take_back(guest, force=force, progress=events)
+
+    def left(self) -> tuple[Left, ...]:
+        """Return in which state each path is that a failed apply or revert left half done; none of images."""
+        if self._writer is None:
+            return ()
+        try:
+            return left(self._writer)
+        except (OSError, GuestfixError):
+            return ()
 
     @contextmanager
     def _dropping(self, guest: GuestWriter) -> Iterator[None]:
@@ -241,27 +262,38 @@ class Session:
                 guest.close()
             raise
 
-    def save(self, *, output: str = "", in_place: bool = False, image_format: str = "") -> Outcome:
+    def save(
+        self, *, output: str = "", in_place: bool = False, image_format: str = "", overlay: bool = False
+    ) -> Outcome:
         """Check every filesystem of disk images and make the changes last; the session is at its end by that.
 
-        By default an overlay beside each image, or at ``output``; ``in_place`` writes into the images, ``image_format``
-        makes whole new ones. A folder was changed in place already. Raises UsageError for what does not go together,
+        By default an overlay beside each image, which needs it. ``output`` is a whole new image, in the format of its
+        name unless ``image_format`` tells another, or with ``overlay`` such an overlay; ``in_place`` writes into the
+        images. A folder was changed in place already. Raises UsageError for what does not go together,
         ApplyError where a filesystem is not clean or nothing can be kept, and Stopped: the images are as they were.
         """
         with self._working("check", "convert") as events:
             guest = self._to_write()
-            _fits(isinstance(guest, ImageWriter), output, in_place, image_format)
+            _fits(isinstance(guest, ImageWriter), output, in_place, image_format, overlay)
             self._saved = True
             if not isinstance(guest, ImageWriter):
                 return Outcome(Saved("folder", (guest.uri.removeprefix("dir:"),)), ())
-            return finish(guest, telling(events), in_place=in_place, output=output, fmt=image_format)
+            fmt = _format(guest, output, image_format, overlay)
+            return finish(guest, telling(events), in_place=in_place, output=output, fmt=fmt)
 
 
-def _fits(image: bool, output: str, in_place: bool, image_format: str) -> None:
-    if in_place and (output or image_format):
-        raise UsageError("--in-place goes with neither --output nor --image-format")
-    if not image and (output or image_format):
-        raise UsageError("--output and --image-format are for disk images; a folder is changed in place")
+def _fits(image: bool, output: str, in_place: bool, image_format: str, overlay: bool) -> None:
+    if in_place and (output or image_format or overlay):
+        raise UsageError("--in-place goes with neither --output nor --image-format nor --overlay")
+    if overlay and image_format:
+        raise UsageError("--overlay goes not with --image-format: an overlay is qcow2", remedy="leave one of them out")
+    if not image and (output or image_format or overlay):
+        raise UsageError("--output, --overlay and --image-format are for disk images; a folder is changed in place")
+
+
+def _format(guest: ImageWriter, output: str, image_format: str, overlay: bool) -> str:
+    """Return the format of a whole new image; empty where it is to be an overlay or the images themselves."""
+    return image_format or (guest.format_for(output) if output and not overlay else "")
 
 
 def _logged(event: Event) -> None:
@@ -280,13 +312,15 @@ def session(
     pack: Pack | Place | Sequence[Place] | None = None,
     timeout: float | None = None,
     progress: Told | Events | None = None,
+    live: bool = False,
 ) -> Session:
     """Return a session with a guest: a folder, or its disk images in order. Use it with ``with``.
 
     ``disks``, ``root``, ``allow_backing`` and ``image_types`` are as for :func:`guestfix.open_guest`, ``pack`` is a
     Pack or what :func:`guestfix.load_pack` takes. After ``timeout`` seconds whatever is at work stops as after
     :meth:`Session.cancel`. ``progress`` is called with each Event, in the thread that works; what it raises stops the
-    work, with Stopped, whose cause it is. The same events go to the standard library's logger ``guestfix``.
+    work, with Stopped, whose cause it is. ``live`` lets the root of
+    the system that runs here be changed too. The same events go to the standard library's logger ``guestfix``.
 
     The guest is opened when a method first needs it, and images are opened for writing by apply, revert and save. One
     thread works with a session at a time; the one that opens images must live as long as it.
@@ -300,4 +334,5 @@ def session(
         pack=pack,
         timeout=timeout,
         progress=progress,
+        live=live,
     )

@@ -273,7 +273,7 @@ def test_what_is_no_plan_is_refused(text):
 def test_a_plan_cannot_name_a_path_outside(root):
     guest = DirectoryGuest(str(root))
     document = json.loads(dump_plan(plan_for(guest, every_kind)))
-    document["changes"][0]["path"] = "/etc/../../outside"
+    document["changes"][0]["path"] = document["contents"][0]["path"] = "/etc/../../outside"
     with pytest.raises(PlanError, match="not an absolute guest path"):
         load_plan(json.dumps(document).encode())
 

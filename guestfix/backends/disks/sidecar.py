@@ -6,8 +6,9 @@ import hashlib
 from typing import Any
 
 from guestfix.base import cache
-from guestfix.base.errors import GuestfixError, PackError, Problem
+from guestfix.base.errors import GuestfixError, InputError, Problem
 from guestfix.base.guest import Disk, Disks, Volume
+from guestfix.base.patterns import regex
 from guestfix.base.record import asdict
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import MAX_BYTES, Node, parse
@@ -32,7 +33,7 @@ DISK_KEYS = ("device", "size", "table", "partitions", "id")
 def read_disks(path: str) -> Disks:
     """Return the disks that a file describes.
 
-    Raises PackError with every mistake at its line and column, GuestfixError where it can't be read.
+    Raises InputError with every mistake at its line and column, GuestfixError where it can't be read.
     """
     try:
         with open(path, "rb") as stream:
@@ -43,7 +44,7 @@ def read_disks(path: str) -> Disks:
 
 
 def disks_from(data: bytes, path: str) -> Disks:
-    """Return the disks that the bytes of this file describe. Raises PackError with every mistake."""
+    """Return the disks that the bytes of this file describe. Raises InputError with every mistake."""
     name = f"disks-{FORMAT}-{hashlib.sha256(data).hexdigest()}"
     try:
         return _decode(cache.read(name))
@@ -63,14 +64,14 @@ def _volume_in(kept: dict[str, Any]) -> Volume:
 
 
 def parse_disks(data: bytes, file: str) -> Disks:
-    """Return the disks described by YAML text. Raises PackError with every mistake."""
+    """Return the disks described by YAML text. Raises InputError with every mistake."""
     node, problems = parse(data, file)
     disks = Disks()
     if node is not None:
         reader = Reader(node, problems, "the disks description")
         disks = read_disks_node(reader)
     if problems:
-        raise PackError(problems)
+        raise InputError(problems)
     return disks
 
 
@@ -91,9 +92,36 @@ Places = list[tuple[str, Node]]
 def _disk(reader: Reader, places: Places) -> Disk:
     reader.allow(DISK_KEYS)
     device = _device(reader, places)
-    partitions = tuple(_volume(one, places) for one in reader.readers("partitions", "a partition"))
+    partitions = tuple(_partition(one, places, device) for one in reader.readers("partitions", "a partition"))
     table = reader.text("table", "", one_of=("", "gpt", "mbr", "ldm")) or None
     return Disk(device, reader.number("size"), table, partitions, reader.text("id", "").lower() or None)
+
+
+_PARTITION = regex(r"(/dev/(?:[shv]d[a-z]+|xvd[a-z]+))([0-9]+)|(/dev/(?:nvme[0-9]+n|mmcblk|nbd|loop)[0-9]+p)([0-9]+)")
+"""The kernel's names of partitions: that of the disk, after a digit a p, and a number (block/partitions/core.c)."""
+
+
+def _partition(reader: Reader, places: Places, disk: str) -> Volume:
+    """Read a partition, whose name must be one of its own disk's."""
+    volume = _volume(reader, places)
+    match = _PARTITION.fullmatch(volume.device)
+    if match and disk and (match[1] or match[3][:-1]) != disk:
+        number = match[2] or match[4]
+        remedy = f"did you mean {disk}{'p' if disk[-1:].isdigit() else ''}{number}?"
+        reader.complain(reader.keys["device"].mark, f"{volume.device} is no partition of {disk}", remedy)
+    return volume
+
+
+_UUID = regex(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
+
+
+def _check_uuid(reader: Reader, key: str, value: str | None) -> None:
+    if value and not _UUID.fullmatch(value):
+        near = _UUID.match(value.strip())
+        remedy = (
+            f"did you mean {near[0]}?" if near and len(near[0]) > 3 else "as blkid prints it: letters, digits, hyphens"
+        )
+        reader.complain(reader.keys[key].mark, f"{value!r} is no {key}", remedy)
 
 
 def _volume(reader: Reader, places: Places) -> Volume:
@@ -101,6 +129,8 @@ def _volume(reader: Reader, places: Places) -> Volume:
     device = _device(reader, places)
     aliases = reader.texts("aliases")
     names = {name: reader.text(name, "") or None for name in ("fstype", "uuid", "label", "partuuid", "partlabel")}
+    _check_uuid(reader, "uuid", names["uuid"])
+    _check_uuid(reader, "partuuid", names["partuuid"])
     unclean, lost = (reader.text(key, "no", one_of=("yes", "no")) == "yes" for key in ("unclean", "lost"))
     places += [(name, reader.keys["aliases"]) for name in aliases]
     size, start = reader.number("size"), reader.number("start")
