@@ -260,3 +260,83 @@ def test_a_line_of_crypttab_and_what_is_mounted_of_it_become_optional(tmp_path, 
 @pytest.mark.parametrize("line", [f"data UUID={SWAP} none luks\n", f"data UUID={GONE} none noauto\n"])
 def test_a_line_of_crypttab_that_opens_or_is_for_later_stays(tmp_path, line):
     assert guest(tmp_path, **{"etc/crypttab": line}).text("etc/crypttab") == line
+
+
+# names of the old disks, several disks
+
+THREE = f"""{DISKS}  - device: /dev/sdb
+    partitions:
+      - {{device: /dev/sdb1, fstype: xfs, uuid: b1}}
+      - {{device: /dev/sdb2, fstype: ext4, uuid: b2}}
+  - device: /dev/sdc
+    partitions:
+      - {{device: /dev/sdc1, fstype: xfs, uuid: c1}}
+"""
+PLACES = {
+    "by path": "/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0:{}:0-part{}",
+    "by number": "/dev/disk/by-id/ata-DISK_{}-part{}",
+    "by wwn": "/dev/disk/by-id/wwn-0x6000c29d1e2f3a4{}-part{}",
+    "by a rule": "/dev/store{}-{}",
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+@pytest.mark.parametrize("root", [f"UUID={UUID}", ""])
+def test_the_root_argument_means_what_fstab_mounts_whatever_other_disks_have(tmp_path, kind, root):
+    """The root's partition is claimed by its line of fstab, and another disk has one of its number and type."""
+    a, b, c = (lambda number, disk=disk: PLACES[kind].format(disk, number) for disk in (0, 1, 2))
+    rules = "".join(
+        f'SUBSYSTEM=="block", ENV{{ID_SERIAL}}=="360000{disk}", SYMLINK+="store{disk}-%n"\n' for disk in (0, 1, 2)
+    )
+    table = f"{root or a(2)} / ext4 defaults 0 1\n{a(1)} none swap sw 0 0\n{b(2)} /b ext4 defaults 0 0\n"
+    table += f"{b(1)} /d xfs defaults 0 0\n{c(1)} /c xfs defaults 0 0\n"
+    more = {"etc/udev/rules.d/90-store.rules": rules} if kind == "by a rule" else {}
+    made = guest(tmp_path, args=f"root={a(2)} resume={a(1)} ro", table=table, disks=THREE, **more)
+    assert f"root=UUID={UUID} resume=UUID={SWAP}" in made.text("boot/grub/grub.cfg")
+    words = [line.split()[:2] for line in made.text("etc/fstab").splitlines()]
+    known = [[f"UUID={UUID}", "/"], [f"UUID={SWAP}", "none"], ["UUID=b2", "/b"], ["UUID=b1", "/d"], ["UUID=c1", "/c"]]
+    assert words == known and made.step("root") == made.step("mounts") == "passes"
+
+
+RULE = 'KERNEL=="sd?2", SUBSYSTEM=="block", ENV{ID_SERIAL}=="36000c29", SYMLINK+="rootdisk"\n'
+
+
+def test_a_link_of_the_old_disk_by_its_partition_is_told_with_its_users(tmp_path):
+    made = guest(tmp_path, args="root=/dev/rootdisk ro", **{"etc/udev/rules.d/9.rules": RULE})
+    assert f"root=UUID={UUID}" in made.text("boot/grub/grub.cfg") and made.step("root", after=False) == "stops"
+    (told,) = [one for one in made.plan.findings if one.code == "GF-UDEV-OLD-DISK"]
+    assert [one.path for one in told.evidence] == ["/etc/udev/rules.d/9.rules", "/boot/grub/grub.cfg"]
+
+
+USERS = {
+    "etc/crypttab": "data /dev/oracleasm/d1 none luks,nofail\n",
+    "etc/lvm/lvm.conf": 'devices {\n filter = [ "a|/dev/oracleasm/.*|", "r|.*|" ]\n}\n',
+    "u01/app/oracle/product/19.0.0/dbhome_1/dbs/init+ASM.ora": "*.asm_diskstring='/dev/oracleasm/*'\n",
+    "etc/drbd.d/r0.res": "resource r0 { disk /dev/oracleasm/d1; }\n",
+}
+
+
+@pytest.mark.parametrize("path", USERS)
+def test_who_uses_a_link_that_only_the_old_disk_has(tmp_path, path):
+    rule = 'KERNEL=="sd*", SUBSYSTEM=="block", PROGRAM=="/x", RESULT=="36000c29", SYMLINK+="oracleasm/d1"\n'
+    made = guest(tmp_path, **{"etc/udev/rules.d/9.rules": rule, path: USERS[path]})
+    (told,) = [one for one in made.plan.findings if one.code == "GF-UDEV-OLD-DISK"]
+    assert f"/{path}" in told.summary and told.evidence[1].path == f"/{path}"
+
+
+def test_the_remedy_of_a_root_that_cannot_be_told_leads_to_a_plan_that_boots(tmp_path):
+    rule = RULE.replace("sd?2", "sd*")
+    disks = DISKS.replace("ext4", "xfs").replace("swap", "xfs")
+    known = guest_files(image()) | SYSTEMD | {"etc/fstab": "/dev/rootdisk / xfs defaults 0 1\n"}
+    entry = (
+        f"menuentry 'a' {{\n linux /boot/vmlinuz-{RELEASE} root=/dev/rootdisk\n initrd /boot/initrd.img-{RELEASE}\n}}\n"
+    )
+    build(tmp_path / "g", known | {"boot/grub/grub.cfg": entry, "etc/udev/rules.d/9.rules": rule})
+    plan = plan_of(tmp_path / "g", "kvm-virtio", disks)
+    blockers = {one.code: one for one in plan.blockers}
+    assert "aliases: [/dev/rootdisk]" in blockers["GF-BOOT-ROOT-UNRESOLVED"].remedy
+    assert "aliases: [/dev/rootdisk]" in blockers["GF-WALK-ROOT"].remedy
+    plan = plan_of(tmp_path / "g", "kvm-virtio", disks.replace("/dev/sda2,", "/dev/sda2, aliases: [/dev/rootdisk],"))
+    roots = [one for one in plan.walk.after.steps if one.id in ("root", "mounts")]
+    assert [one.outcome for one in roots] == ["passes", "passes"]
+    assert not {"GF-BOOT-ROOT-UNRESOLVED", "GF-WALK-ROOT", "GF-FSTAB-ROOT-UNRESOLVED"} & {o.code for o in plan.findings}

@@ -199,7 +199,7 @@ def _report_devices(
             "blocker" if vital and not _same_name_on_target(bench, word) else "warning",
             f"the kernel argument {word} names a device, and its UUID isn't known",
             *([Evidence(default.path, default.line, word)] if default and vital else _places(before, word)),
-            remedy="describe the guest's disks with --disks, so that the volume's UUID is known",
+            remedy=_describe(bench, word),
         )
     for word in change.reported:
         bench.find(
@@ -209,6 +209,14 @@ def _report_devices(
             *_places(before, word),
             remedy="write its UUID there yourself: cryptdevice=UUID=...:name",
         )
+
+
+def _describe(bench: Workbench, word: str) -> str:
+    """Return what makes an argument's device known, as a description of the disks can say it."""
+    if not bench.facts.value(DISKS_KNOWN):
+        return "describe the guest's disks with --disks, so that the volume's UUID is known"
+    value = cmdline.value_of(word)
+    return f"give its volume this name too in the description of the disks (--disks): aliases: [{value}]"
 
 
 def _report_image(bench: Workbench, default: MenuEntry | None) -> None:

@@ -40,16 +40,26 @@ _OWN_KEYS = ("ID_FS_", "ID_PART_ENTRY_", "DM_", "MD_")
 _GIVEN = regex(rb'(?:SYMLINK|NAME)[ \t]*\+?:?=[ \t]*e?"([^"\n]*)"')
 _NUMBERED = regex(r"%n|\$number")
 _FILLED = regex(r"[%$](?:[A-Za-z]\{[^}]*\}|[a-z]+\{[^}]*\}|[a-z]+|[A-Z%$])")
+_PART_NAME = regex(r"(?:(?:sd|hd|vd|xvd)(?:[a-z]|\?|\[[a-z-]+\]){1,2}|nvme[0-9?]n[0-9?]p?)([0-9]{0,3})\Z")
 _KERNEL_DISK = regex(r"(?:sd|hd|vd|xvd|nvme|dm-|cciss)")
+
+
+OF_NAME = "%n"
+"""A partition's number that is the end of its link's name."""
 
 
 @frozen
 class Link:
-    """A name that a udev rule gives by what only the old hardware has; ``pattern`` matches it."""
+    """A name that a udev rule gives by what only the old hardware has; ``pattern`` matches it.
+
+    ``number`` is that of the partition which gets it: "" for a whole disk, :data:`OF_NAME` where the name ends with it,
+    None where the rule doesn't say.
+    """
 
     pattern: str
     by: str
     place: Evidence
+    number: str | None = None
 
 
 @frozen
@@ -144,7 +154,19 @@ def _links_in(path: str, data: bytes) -> Iterator[Link]:
             if key.name in ("SYMLINK", "NAME"):
                 for word in key.value.split():
                     for pattern in _patterns(word):
-                        yield Link(pattern, by, Evidence(path, rule.line, show(texts[rule.line - 1])))
+                        place = Evidence(path, rule.line, show(texts[rule.line - 1]))
+                        yield Link(pattern, by, place, _number(rule.matching(), word, pattern))
+
+
+def _number(keys: Iterable[Key], word: str, pattern: str) -> str | None:
+    """Return the number of the partition that a rule gives a name to; see :class:`Link`."""
+    if _NUMBERED.search(word):
+        return OF_NAME if pattern.endswith("]") else ""
+    for key in keys:
+        match = _PART_NAME.match(key.value) if key.name == "KERNEL" and key.operator == "==" else None
+        if match:
+            return match[1] or ""
+    return None
 
 
 def _by_hardware(keys: Iterable[Key]) -> str:

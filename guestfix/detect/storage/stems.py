@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from guestfix.base.guest import Disk, Disks, Volume
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
+from guestfix.detect.storage.given import OF_NAME, Link
 from guestfix.formats.storage import devices
 
 _LINK = regex(r"/dev/disk/by-(id|path)/(?!dm-|md-|lvm-)(.+?)(?:-part([0-9]{1,3}))?\Z")
@@ -20,6 +21,7 @@ _MAP_UUID = regex(r"/dev/disk/by-id/dm-uuid-(?:part([0-9]{1,3})-)?mpath-([^/]+)\
 _WWID = regex(r"(?:\A|[-_.])(?:0x|3)?([56][0-9a-f]{15}(?:[0-9a-f]{16})?)\Z")
 _PART = regex(r"(?:p|[-_]part)?([0-9]{1,3})\Z")
 _MULTIPATH = regex(r"(?:mpath[a-z]+|[0-9][0-9a-f]{16}(?:[0-9a-f]{16})?|eui\.[0-9a-f]{16,32})")
+_LAST_NUMBER = regex(r"[0-9]{1,3}\Z")
 _PARTITION = regex(r"p?([0-9]+)\Z")
 
 
@@ -34,18 +36,28 @@ class Place:
 
 @frozen
 class Use:
-    """A name in the guest's files, the filesystem that should be there ("": not said), and whether it must be found."""
+    """A name in the guest's files, the filesystem that should be there ("": not said), and whether it must be found.
+
+    ``device`` is the device that it can mean alone, where that is known; ``shared`` are devices that it may mean though
+    another line names them by what lasts.
+    """
 
     name: str
     type: str = ""
     vital: bool = False
+    device: str = ""
+    shared: frozenset[str] = frozenset()
 
 
 class Stems:
-    """Reads names. ``aliases`` are multipath's own names with the LUN's number that each stands for."""
+    """Reads names. ``aliases`` are multipath's own names with the LUN's number that each stands for.
 
-    def __init__(self, aliases: Mapping[str, str]) -> None:
+    ``links`` are those that udev rules give by the old disk: of one disk are those by the same number.
+    """
+
+    def __init__(self, aliases: Mapping[str, str], links: Sequence[Link] = ()) -> None:
         self.aliases = dict(aliases)
+        self.links = tuple(links)
 
     def place(self, name: str) -> Place | None:
         """Return what the name means, None for one that is not of these kinds."""
@@ -57,7 +69,15 @@ class Stems:
         if by_uuid:
             return Place(_one_name(by_uuid[2]), by_uuid[1] or "")
         mapped = _MAP.match(name)
-        return self._mapped(mapped[1]) if mapped else None
+        return self._mapped(mapped[1]) if mapped else self._linked(name)
+
+    def _linked(self, name: str) -> Place | None:
+        for link in self.links:
+            if link.number is not None and devices.matches(name, link.pattern):
+                last = _LAST_NUMBER.search(name)
+                number = last[0] if link.number == OF_NAME and last else link.number
+                return Place(_one_name(link.by.rpartition("==")[2]), number) if number != OF_NAME else None
+        return None
 
     def _mapped(self, name: str) -> Place | None:
         for alias in sorted(self.aliases, key=len, reverse=True):
@@ -155,6 +175,8 @@ def numbered(disk: Disk) -> Iterator[tuple[Volume, str]]:
 def _fits(wanted: tuple[Place, Use], parts: Mapping[str, Volume], claimed: frozenset[str]) -> bool:
     place, use = wanted
     part = parts.get(place.number)
-    if part is None or part.device in claimed:
+    if part is None or (use.device and part.device != use.device):
+        return False
+    if part.device in claimed and part.device != use.device and part.device not in use.shared:
         return False
     return not part.fstype or not use.type or devices.same_type(use.type, part.fstype)

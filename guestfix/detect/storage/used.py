@@ -12,13 +12,14 @@ from guestfix.base.bounds import MENU, MOUNT_TABLE
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import Disks, GuestFS, Volume
 from guestfix.base.patterns import regex
-from guestfix.base.record import frozen
+from guestfix.base.record import frozen, replace
 from guestfix.detect.files import paths_like, read_small
 from guestfix.detect.storage import given
 from guestfix.detect.storage.mappings import mapped
 from guestfix.detect.storage.stems import Stems, Use, tell
 from guestfix.detect.storage.twins import Tagged, findings, shared
 from guestfix.detect.storage.twins import told as twins_told
+from guestfix.detect.storage.users import users_of
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import VITAL, FstabEntry, readable
 from guestfix.formats.storage.known import Known
@@ -30,7 +31,7 @@ MENUS = (
 )  # fmt: skip
 MOST_MENUS, MOST_USES, MOST_RULES = 32, 256, 16
 
-_ARGUMENT = regex(r"(?:^|[\s\"'])(root|resume)=(/dev/(?:disk/by-|mapper/)[^\s\"']+)")
+_ARGUMENT = regex(r"(?:^|[\s\"'])(root|resume)=(/dev/[^\s\"']+)")
 _TAGGED = regex(
     r"(?:^|[\s\"'])(root|resume)=[\"']?((?:LABEL|PARTLABEL|PARTUUID)=[^\s\"']+|/dev/disk/by-[a-z]+/[^\s\"']+)"
 )
@@ -73,7 +74,7 @@ def names_in_use(
     known = devices.known_tags([*answers, *table])
     claimed = _claimed(entries, volumes, table, specs)
     aliases, links = given.multipath_aliases(guest), given.udev_links(guest)
-    told = _told(guest, disks, entries, aliases, claimed, table)
+    told = _told(guest, disks, entries, Stems(aliases, links), claimed, (volumes, table, specs))
     partuuids = {
         name: f"PARTUUID={v.partuuid}" for name, dev in told.items() for v in volumes if v.device == dev and v.partuuid
     }
@@ -82,13 +83,14 @@ def names_in_use(
     tagged = list(_tagged(guest)) if twins else []
     table |= twins_told(twins, entries, tagged, specs, lambda those, among: _claimed(those, among, {}, specs))
     old = [pattern for alias in aliases for pattern in given.of_multipath(alias)]
-    old = [one for one in (*old, *(link.pattern for link in links)) if not any(devices.matches(n, one) for n in known)]
+    old = [one for one in old if not any(devices.matches(name, one) for name in known)]
+    old += [link.pattern for link in links]
     forgotten = _forgotten(disks, entries, table, known)
     doubtful = (*_doubtful(guest, disks, volumes, set(), known), *forgotten)
     names = Known(table, known, *whole, doubtful, tuple(old))
     luks = mapped(guest, entries, names, partuuids, volumes, disks.read)
     unclaimed = (*_doubtful(guest, disks, volumes, claimed, known), *luks.untold)
-    found = [*_multipath(entries, aliases), *_udev(entries, links), *findings(twins, entries, tagged, table, FSTAB)]
+    found = [*_multipath(entries, aliases), *_udev(guest, links), *findings(twins, entries, tagged, table, FSTAB)]
     answering, old_names = frozenset((*luks.opened, *told)), (*old, *luks.shut)
     return Used(table, partuuids, answering, (*doubtful, *luks.untold), unclaimed, old_names, tuple(found))
 
@@ -177,16 +179,26 @@ def _told(
     guest: GuestFS,
     disks: Disks,
     entries: Sequence[FstabEntry],
-    aliases: Mapping[str, str],
+    stems: Stems,
     claimed: set[str],
-    table: Mapping[str, str],
+    known: tuple[Sequence[Volume], Mapping[str, str], Mapping[str, str]],
 ) -> dict[str, str]:
-    """Return the by-id, by-path and multipath names whose disk can be told, with the device of each."""
-    stems = Stems(aliases)
+    """Return the names of the old disks (by-id, by-path, multipath, udev) that can be told, with the device of each.
+
+    A root= means what fstab mounts at /, a resume= may well mean one of its swap areas. ``known`` are the volumes, the
+    table of their names, and each device's own tag.
+    """
+    volumes, table, specs = known
     uses = [Use(entry.spec, "" if entry.type == "auto" else entry.type, entry.place in VITAL) for entry in entries]
     uses = [use for use in uses if devices.normal(use.name) not in table and stems.place(use.name)]
-    if disks.disks and (uses or aliases or len(disks.disks) > 1):
-        uses += [use for use in _arguments(guest) if devices.normal(use.name) not in table]
+    if disks.disks and (uses or stems.aliases or stems.links or len(disks.disks) > 1):
+        root = _claimed([entry for entry in entries if entry.place == "/"], volumes, table, specs)
+        swap = frozenset(_claimed([entry for entry in entries if entry.type == "swap"], volumes, table, specs))
+        uses += [
+            replace(use, device=next(iter(root), "") if use.vital else "", shared=frozenset() if use.vital else swap)
+            for use in _arguments(guest)
+            if devices.normal(use.name) not in table and stems.place(use.name)
+        ]
     return tell(uses[:MOST_USES], stems, disks, claimed, _order(guest)) if uses else {}
 
 
@@ -236,18 +248,19 @@ def _multipath(entries: Sequence[FstabEntry], aliases: Mapping[str, str]) -> Ite
         )
 
 
-def _udev(entries: Sequence[FstabEntry], links: Sequence[given.Link]) -> Iterator[Finding]:
-    """Report each rule with who mounts by its names."""
+def _udev(guest: GuestFS, links: Sequence[given.Link]) -> Iterator[Finding]:
+    """Report each rule with who uses its names."""
     by_rule: dict[tuple[str, int], list[given.Link]] = {}
     for link in links:
         by_rule.setdefault((link.place.path, link.place.line), []).append(link)
     for those in list(by_rule.values())[:MOST_RULES]:
-        known = [entry for entry in entries if any(devices.matches(entry.spec, one.pattern) for one in those)]
-        users = f"; {FSTAB} uses it: {', '.join(entry.spec for entry in known[:4])}" if known else ""
+        known = users_of(guest, [one.pattern for one in those])
+        places = list(dict.fromkeys(one.path for one in known))
+        users = f"; it is used in {', '.join(places[:4])}" if known else ""
         named = those[0].pattern.partition("[")[0]
         yield Finding(
             "GF-UDEV-OLD-DISK",
             "warning",
             f"{those[0].place.path} gives the name {named} by {those[0].by}, which only the old disk has{users}",
-            (those[0].place, *(Evidence(FSTAB, entry.number, entry.text) for entry in known[:4])),
+            (those[0].place, *known[:8]),
         )

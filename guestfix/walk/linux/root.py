@@ -47,9 +47,16 @@ def check(scene: Scene) -> Iterable[Finding]:
             "blocker",
             f"the default entry looks for its root at {root}, and {why}",
             (entry_place(default),),
-            "name the root by the UUID of its filesystem; describe the guest's disks with --disks, so that it is known",
+            _remedy(scene, root),
             outcome="stops",
         )
+
+
+def _remedy(scene: Scene, root: str) -> str:
+    name = "name the root by the UUID of its filesystem"
+    if not scene.facts.value(DISKS_KNOWN):
+        return f"describe the guest's disks with --disks, so that it is known; else {name}"
+    return f"give its volume this name too in the description of the disks, aliases: [{root}]; else {name}"
 
 
 def _opened(scene: Scene) -> Iterator[Finding]:
