@@ -118,10 +118,12 @@ def settle(seen: Sequence[Seen], planned: Planned) -> list[Finding]:
 
 
 def _compared(one: Finding, again: Iterable[Finding], rule: str) -> Finding:
-    same = [other.severity for other in again if _is_same(one, other)]
+    same = [other for other in again if _is_same(one, other)]
     if not same:
         return _settled(one, rule)
-    return replace(one, severity=min(one.severity, max(same, key=SEVERITIES.index), key=SEVERITIES.index))
+    worst = max(same, key=lambda other: SEVERITIES.index(other.severity))
+    severity = min(one.severity, worst.severity, key=SEVERITIES.index)
+    return replace(one, severity=severity, outcome=worst.outcome, seconds=worst.seconds)
 
 
 def _settled(one: Finding, rule: str) -> Finding:

@@ -179,6 +179,12 @@ def calls() -> list[Call]:
         _ops("bootmenu.grub_initrd", AT_ONCE),
         _ops("lvm.any_volume", b'devices {\n\tfilter = [ "a|^/dev/sda3$|", "r|.*|" ]\n}\n'),
         _ops("lvm.any_volume", b'devices {\n\tglobal_filter = [ "r|^/dev/vd.*|" ]\n}\n', prefix="vd"),
+        _ops(
+            "units.set_device",
+            b"[Unit]\nBindsTo=dev-sda1.device\nAfter=a.service \\\n  dev-sdb1.device\n[Mount]\nWhat=/dev/sda1\n",
+            table=TABLE,
+            old=[],
+        ),
         _ops("lvm.any_device", b"VERSION=1.1.1\nIDTYPE=sys_wwid IDNAME=naa.6 DEVNAME=/dev/sda2 PVID=a PART=2\n"),
         _ops("mdadm.any_member", b"DEVICE /dev/sda1 /dev/sdb1\n", b"# x\nDEVICE /dev/sd[ab]1\nARRAY /dev/md0 UUID=1\n"),
         _ops("bootmenu.default_terminal", DEFAULT, b"GRUB_TERMINAL='serial'\n"),

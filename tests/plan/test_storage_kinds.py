@@ -340,3 +340,73 @@ def test_the_remedy_of_a_root_that_cannot_be_told_leads_to_a_plan_that_boots(tmp
     roots = [one for one in plan.walk.after.steps if one.id in ("root", "mounts")]
     assert [one.outcome for one in roots] == ["passes", "passes"]
     assert not {"GF-BOOT-ROOT-UNRESOLVED", "GF-WALK-ROOT", "GF-FSTAB-ROOT-UNRESOLVED"} & {o.code for o in plan.findings}
+
+
+# units
+
+OWN = "etc/systemd/system/"
+
+
+def mount(
+    what: str, holder: str = "local-fs.target.requires", where: str = "/srv", **more: object
+) -> dict[str, object]:
+    text = f"[Unit]\nDescription=x\n[Mount]\nWhat={what}\nWhere={where}\n"
+    name = where[1:].replace("/", "-") + ".mount"
+    return {OWN + name: text, f"{OWN}{holder}/{name}": ("link", f"../{name}"), **more}
+
+
+UNITS = {
+    "a mount that the boot requires": (
+        mount("/dev/sda1"),
+        "stops",
+        OWN + "srv.mount",
+        f"What=/dev/disk/by-uuid/{SWAP}",
+    ),
+    "a mount that the boot wants": (
+        mount("/dev/sda1", "multi-user.target.wants"),
+        "waits",
+        OWN + "srv.mount",
+        f"What=/dev/disk/by-uuid/{SWAP}",
+    ),
+    "a lost mount that the boot requires": (mount(f"/dev/disk/by-uuid/{GONE}"), "stops", OWN + "srv.mount", GONE),
+    "a lost swap area": (
+        {
+            OWN + "dev-sdq1.swap": "[Swap]\nWhat=/dev/disk/by-uuid/" + GONE,
+            OWN + "swap.target.wants/dev-sdq1.swap": ("link", "../dev-sdq1.swap"),
+        },
+        "waits",
+        OWN + "dev-sdq1.swap",
+        "What=",
+    ),
+    "a bind upon a lost mount": (
+        mount("/data/x", table=f"UUID={GONE} /data ext4 nofail 0 0\n"),
+        "stops",
+        OWN + "srv.mount",
+        "What=/data/x",
+    ),
+    "a drop-in for a unit of the system": (
+        {
+            "usr/lib/systemd/system/db.service": "[Service]\nExecStart=/x\n",
+            OWN + "db.service.d/x.conf": "[Unit]\nBindsTo=dev-sda1.device\n",
+            OWN + "multi-user.target.wants/db.service": ("link", "/usr/lib/systemd/system/db.service"),
+        },
+        "passes",
+        OWN + "db.service.d/x.conf",
+        r"BindsTo=dev-disk-by\x2duuid-aaaa1111\x2d0000\x2d4000\x2d8000\x2d000000000001.device",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_units_of_the_administrator(tmp_path, name):
+    more, outcome, path, text = UNITS[name]
+    made = guest(tmp_path, **more)
+    assert text in made.text(path)
+    assert made.step("mounts", after=False) == outcome and made.step("mounts") == "passes"
+
+
+def test_a_lost_mount_of_what_the_guest_cannot_do_without_blocks(tmp_path):
+    known = guest_files(image()) | SYSTEMD | mount(f"/dev/disk/by-uuid/{GONE}", where="/var")
+    build(tmp_path / "g", known | {"etc/fstab": f"UUID={UUID} / ext4 d 0 1\n"})
+    plan = plan_of(tmp_path / "g", "aws-nitro", DISKS)
+    assert plan.walk.after.stops_at == "mounts" and "GF-UNIT-DEVICE" in {one.code for one in plan.blockers}

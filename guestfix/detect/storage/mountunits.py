@@ -1,115 +1,205 @@
-"""The administrator's own mount and swap units of systemd (systemd.mount(5)), which fstab's rules don't reach.
+"""The administrator's own units of systemd that need a device or a mount (systemd.unit(5), systemd.mount(5)).
 
-Only those of /etc/systemd/system are read: what a distribution ships mounts no disk of one machine.
+fstab's rules don't reach them. Read are the files of /etc/systemd/system, drop-ins among them: what a distribution
+ships mounts no disk of one machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from guestfix.base.catalog.facts.storage import (
     DISKS_COMPLETE,
-    DISKS_DOUBTFUL,
     DISKS_OLD_NAMES,
     DISKS_SPECS,
     DISKS_TAGGED,
+    DISKS_UNCLAIMED,
     DISKS_UUID_BY_DEVICE,
+    FSTAB_ENTRIES,
 )
 from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.base.record import frozen
 from guestfix.detect.files import exists, names_in, read_small
 from guestfix.formats import ini
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.dependents import device_of
-from guestfix.formats.storage.fstab import lines, show
+from guestfix.formats.storage.fstab import VITAL, show
 from guestfix.formats.storage.known import Known, known
 from guestfix.pack.model import Target
 
 FOLDER = "/etc/systemd/system"
-MAX_UNITS = 512
-_UNITS = (".service", ".mount", ".swap", ".automount", ".target")
+MAX_UNITS, MOST_DROP_INS = 512, 16
+WAIT = 90
+"""Seconds that systemd waits for a device (DefaultTimeoutStartSec)."""
+
+_UNITS = (".service", ".mount", ".swap", ".automount", ".target", ".socket", ".path", ".timer")
 _REQUIRING = ("Requires", "BindsTo", "Requisite")
+_EARLY = ("local-fs.target", "sysinit.target", "basic.target", "local-fs-pre.target")
+"""Without these the boot ends in emergency mode (systemd.special(7))."""
+
 SHARE_TYPES = frozenset(
     ("cifs", "smbfs", "smb3", "vboxsf", "vmhgfs", "fuse.vmhgfs-fuse", "sshfs", "fuse.sshfs", "9p", "virtiofs", "prl_fs")
 )
 
 
+@frozen
+class Need:
+    """What a unit needs, and where that stands: a device, or (``path``) what is mounted there; the unit's ``Where``."""
+
+    unit: str
+    name: str
+    key: str
+    place: Evidence
+    path: bool = False
+    where: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What is needed, to show to a reader."""
+        return _shown(self.name)
+
+
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
-    """Report units that name a device by a name that won't last, or a share of the old place."""
+    """Report units that name a device by a name that won't last or that is gone, or a share of the old place."""
     if facts.value(OS_FAMILY) != "linux":
         return []
-    names = [name for name in names_in(guest, FOLDER) if name.endswith((".mount", ".swap"))]
-    known_names = known(
+    found: list[Finding] = []
+    names, places = names_of(facts), lost_places(facts)
+    for unit in units_of(guest):
+        if unit.endswith((".mount", ".swap")):
+            found += _judge(guest, facts, target, unit)
+        found += [_gone(guest, one) for one in lost(guest, unit, names, places)]
+    return found
+
+
+def _shown(text: str) -> str:
+    return show(text.encode("utf-8", "surrogateescape"))
+
+
+def units_of(guest: GuestFS) -> list[str]:
+    """Return the names of the units that the administrator has written or changed."""
+    names = [name.removesuffix(".d") for name in names_in(guest, FOLDER)]
+    return list(dict.fromkeys(name for name in names if name.endswith(_UNITS)))[:MAX_UNITS]
+
+
+def names_of(facts: Facts) -> Known:
+    """Return what is known of the guest's volumes."""
+    return known(
         facts.value(DISKS_UUID_BY_DEVICE, {}),
         facts.value(DISKS_SPECS, []),
         facts.value(DISKS_TAGGED, False),
         facts.value(DISKS_COMPLETE, False),
-        facts.value(DISKS_DOUBTFUL, []),
+        facts.value(DISKS_UNCLAIMED, []),
         facts.value(DISKS_OLD_NAMES, []),
     )
-    units = [name for name in names_in(guest, FOLDER) if name.endswith(_UNITS)]
-    found = [finding for name in names[:MAX_UNITS] for finding in _judge(guest, facts, name)]
-    return found + [finding for name in units[:MAX_UNITS] for finding in _waiting(guest, known_names, name)]
 
 
-def _judge(guest: GuestFS, facts: Facts, name: str) -> Iterator[Finding]:
-    path = f"{FOLDER}/{name}"
-    what, kind = "", ""
-    evidence = Evidence(path)
-    for number, key, value in _settings(read_small(guest, path) or b""):
-        if key == "What":
-            what, evidence = value, Evidence(path, number, f"What={show(value.encode())}")
-        elif key == "Type":
-            kind = value
-    severity = "warning" if _is_enabled(guest, name) else "info"
+def lost_places(facts: Facts) -> list[str]:
+    """Return where fstab mounts what did not come along."""
+    names = names_of(facts)
+    entries = [one for one in facts.value(FSTAB_ENTRIES, []) if one.mount.startswith("/") and one.mount != "/"]
+    return [one.mount.rstrip("/") for one in entries if names.is_gone(one.spec)]
+
+
+def lost(guest: GuestFS, unit: str, names: Known, places: list[str]) -> list[Need]:
+    """Return what a unit needs that the target does not have."""
+    found = []
+    for one in _needs(guest, unit):
+        if one.path:
+            gone = any(f"{one.name}/".startswith(f"{place}/") for place in places)
+        elif one.key == "What" and names.is_old(one.name):
+            gone = False  # that is told by _judge
+        else:
+            gone = names.answer(one.name) == "absent"
+        found += [one] if gone else []
+    return found
+
+
+def _files(guest: GuestFS, unit: str) -> Iterator[str]:
+    yield f"{FOLDER}/{unit}"
+    names = [name for name in names_in(guest, f"{FOLDER}/{unit}.d") if name.endswith(".conf")]
+    yield from (f"{FOLDER}/{unit}.d/{name}" for name in names[:MOST_DROP_INS])
+
+
+def _needs(guest: GuestFS, unit: str) -> Iterator[Need]:
+    for path in _files(guest, unit):
+        groups = ini.groups(read_small(guest, path) or b"", continued=True)
+        where = next((one.value for one in ini.entries(groups, "Mount", "Where")), "")
+        for entry in ini.entries(groups, "Unit"):
+            place = Evidence(path, entry.line, f"{entry.key}={_shown(entry.value)}")
+            for word in entry.value.split() if entry.key in _REQUIRING else ():
+                if device_of(word):
+                    yield Need(unit, device_of(word), entry.key, place, where=where)
+        for name in ("Mount", "Swap"):
+            for entry in ini.entries(groups, name, "What"):
+                place = Evidence(path, entry.line, f"What={_shown(entry.value)}")
+                if entry.value.startswith("/dev/"):
+                    yield Need(unit, entry.value, "What", place, where=where)
+                elif entry.value.startswith("/") and not entry.value.startswith("//"):
+                    yield Need(unit, entry.value, "What", place, True, where)
+
+
+def holders(guest: GuestFS, unit: str) -> list[str]:
+    """Return the administrator's links by which a unit, or its automount, starts."""
+    folders = [one for one in names_in(guest, FOLDER) if one.endswith((".wants", ".requires"))]
+    both = dict.fromkeys((unit, unit.removesuffix(".mount") + ".automount"))
+    paths = (f"{FOLDER}/{folder}/{name}" for folder in folders for name in both)
+    return [path for path in paths if exists(guest, path)]
+
+
+def cost(guest: GuestFS, unit: str) -> tuple[Literal["", "waits", "stops"], int]:
+    """Return what a boot does that starts this unit, whose device is not there, and the seconds it takes."""
+    links = holders(guest, unit)
+    early = [path for path in links if path.rsplit("/", 2)[1] in [f"{one}.requires" for one in _EARLY]]
+    mounts = unit.endswith((".mount", ".swap"))
+    return ("stops", WAIT) if early and mounts else ("waits", WAIT) if links else ("", 0)
+
+
+def _gone(guest: GuestFS, one: Need) -> Finding:
+    outcome, seconds = cost(guest, one.unit)
+    vital = bool(outcome) and one.unit.endswith(".mount") and one.where in VITAL
+    what = f"what is mounted at {_shown(one.name)}" if one.path else _shown(one.name)
+    return Finding(
+        "GF-UNIT-DEVICE",
+        "warning" if outcome else "info",
+        f"{one.unit} requires {what}, which the target does not have by that name",
+        (one.place,),
+        outcome="stops" if vital else outcome,
+        seconds=seconds,
+    )
+
+
+def _judge(guest: GuestFS, facts: Facts, target: Target, unit: str) -> Iterator[Finding]:
+    what, kind, evidence = "", "", Evidence(f"{FOLDER}/{unit}")
+    for path in _files(guest, unit):
+        groups = ini.groups(read_small(guest, path) or b"", continued=True)
+        for entry in (*ini.entries(groups, "Mount"), *ini.entries(groups, "Swap")):
+            if entry.key == "What":
+                what, evidence = entry.value, Evidence(path, entry.line, f"What={_shown(entry.value)}")
+            elif entry.key == "Type":
+                kind = entry.value
+    outcome, seconds = cost(guest, unit)
+    severity = "warning" if outcome else "info"
     if kind in SHARE_TYPES or (what.startswith(("//", "\\\\", ".host:")) and not what.startswith("//dev/")):
-        summary = f"{name} mounts {show(what.encode())} ({show(kind.encode()) or 'a share'}), which stays behind"
-        yield Finding("GF-MOUNT-UNIT-SHARE", severity, summary, (evidence,), f"systemctl disable {name}, or mask it")
-    elif devices.is_unstable(what):
+        summary = f"{unit} mounts {_shown(what)} ({_shown(kind) or 'a share'}), which stays behind"
+        yield Finding("GF-MOUNT-UNIT-SHARE", severity, summary, (evidence,), f"systemctl disable {unit}, or mask it")
+    elif names_of(facts).is_old(what):
         spec = devices.resolve(what, facts.value(DISKS_UUID_BY_DEVICE, {}))
         link = spec.removeprefix("UUID=") if spec and spec.startswith("UUID=") else "..."
         remedy = f"write What=/dev/disk/by-uuid/{link}"
-        if name.endswith(".swap"):  # whose name must be that of its device
+        if unit.endswith(".swap"):  # whose name must be that of its device
             remedy = f"name the swap area in /etc/fstab by UUID={link} instead, and remove this unit"
-        summary = f"{name} names {show(what.encode())}, which gets another name on other hardware"
-        yield Finding("GF-MOUNT-UNIT-DEVICE", severity, summary, (evidence,), remedy)
-
-
-def _waiting(guest: GuestFS, names: Known, unit: str) -> Iterator[Finding]:
-    """Report a unit that requires a device which the target does not have: its start waits, and fails."""
-    path = f"{FOLDER}/{unit}"
-    groups = ini.groups(read_small(guest, path) or b"", continued=True)
-    requiring = [entry for entry in ini.entries(groups, "Unit") if entry.key in _REQUIRING]
-    wanted = [(entry, device_of(word)) for entry in requiring for word in entry.value.split()]
-    wanted += [(entry, entry.value) for name in ("Mount", "Swap") for entry in ini.entries(groups, name, "What")]
-    for entry, device in wanted:
-        old = names.is_old(device) and entry.key != "What"  # that is told by _judge
-        if device and (old or (not names.is_old(device) and names.answer(device) == "absent")):
-            enabled = _is_enabled(guest, unit)
-            yield Finding(
-                "GF-UNIT-DEVICE",
-                "warning" if enabled else "info",
-                f"{unit} requires {show(device.encode())}, which the target does not have by that name",
-                (Evidence(path, entry.line, f"{entry.key}={entry.value}"),),
-                outcome="waits" if enabled else "",
-                seconds=90,
-            )
-
-
-def _settings(src: bytes) -> Iterator[tuple[int, str, str]]:
-    """Yield line, key and value of the sections [Mount] and [Swap]."""
-    inside = False
-    for number, _, raw in lines(src):
-        text = raw.decode("utf-8", "backslashreplace").strip()
-        if text.startswith("["):
-            inside = text in ("[Mount]", "[Swap]")
-        elif inside and not text.startswith(";"):
-            key, _, value = text.partition("=")
-            yield number, key.strip(), value.strip()
-
-
-def _is_enabled(guest: GuestFS, name: str) -> bool:
-    folders = [one for one in names_in(guest, FOLDER) if one.endswith((".wants", ".requires"))]
-    automount = name.removesuffix(".mount") + ".automount"
-    return any(exists(guest, f"{FOLDER}/{folder}/{unit}") for folder in folders for unit in (name, automount))
+        alike = bool(spec) and bool(target.disk_prefix) and what.startswith(f"/dev/{target.disk_prefix}")
+        summary = f"{unit} names {_shown(what)}, which gets another name on other hardware"
+        yield Finding(
+            "GF-MOUNT-UNIT-DEVICE",
+            severity,
+            summary,
+            (evidence,),
+            remedy,
+            outcome="" if alike else outcome,
+            seconds=0 if alike else seconds,
+        )

@@ -1,0 +1,1 @@
+"""Planning steps for what is mounted."""
