@@ -21,6 +21,7 @@ EXIT_USAGE, EXIT_BUG = 64, 70
 COMMANDS: dict[str, str] = {
     "inspect": "show what is known about a guest, with the evidence",
     "report": "show what would change, why, and what stands in the way; writes nothing",
+    "diff": "show every line that a plan or a report would change, of all files or some",
     "apply": "make the changes, keeping every original",
     "verify": "start a throw-away copy of a guest in QEMU with the target's hardware, and watch it come up",
     "revert": "undo every apply, from the journal inside the guest",

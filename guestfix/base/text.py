@@ -62,3 +62,8 @@ def to_json(document: object, *, indent: int | None = 1) -> str:
     """Return a document as JSON that is UTF-8 whatever its texts and keys hold; its keys are sorted."""
     text = json.dumps(document, indent=indent, sort_keys=True, ensure_ascii=False)
     return _SURROGATE.sub(lambda match: f"\\{_shown(match)}", text)  # they stand in strings only: escape the backslash
+
+
+def ascii_only(text: str) -> str:
+    r"""Return text for a terminal that has no UTF-8: what is not ASCII becomes ``\xe9``, ``\u20ac``."""
+    return text.encode("ascii", "backslashreplace").decode("ascii")

@@ -34,7 +34,7 @@ from guestfix.pack.yamlpos import parse
 from guestfix.plan.model import Plan, dump_plan
 from guestfix.plan.planner import Options, make_plan
 from guestfix.plan.shown import check_plan
-from guestfix.report.text import render_case
+from guestfix.report.case import render_case
 
 BOUNDS = Bounds("a case", file=64 * 1024 * 1024, total=256 * 1024 * 1024, entries=20_000, depth=64)
 SEARCH = Bounds("the folder of cases", file=0, total=0, entries=100_000, depth=32)

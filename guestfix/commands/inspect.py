@@ -7,11 +7,12 @@ import argparse
 from guestfix.backends import open_guest
 from guestfix.commands.channels import add_events
 from guestfix.commands.choices import chosen_by
-from guestfix.commands.common import add_guest, add_pack, events_of, pack_from, write, write_json
+from guestfix.commands.common import add_guest, add_pack, events_of, pack_from, write_json
 from guestfix.commands.images import images_from
+from guestfix.commands.terminal import add_view, show, view_from
 from guestfix.plan.planner import inspect_guest
+from guestfix.report.inspection import inspection_lines
 from guestfix.report.json import inspection_document
-from guestfix.report.text import render_inspection
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_guest(parser)
     add_pack(parser)
     add_events(parser)
+    add_view(parser, diff=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,5 +34,5 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         write_json(inspection_document(inspection))
     else:
-        write(render_inspection(inspection))
+        show(inspection_lines(inspection, view_from(args)), args.color)
     return 0

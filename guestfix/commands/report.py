@@ -9,10 +9,11 @@ from guestfix.commands.channels import add_events
 from guestfix.commands.choices import chosen_by, options_of, refuse_unused
 from guestfix.commands.common import add_choices, add_guest, add_pack, events_of, keep_private, pack_from, write
 from guestfix.commands.images import images_from
+from guestfix.commands.terminal import add_view, show, view_from
 from guestfix.plan.model import Plan, dump_plan
 from guestfix.plan.planner import make_plan
 from guestfix.report.events import tell_plan
-from guestfix.report.text import render_plan
+from guestfix.report.text import plan_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_pack(parser)
     add_choices(parser)
     add_events(parser)
+    add_view(parser)
     parser.add_argument(
         "--detailed-exitcode", action="store_true", help="exit with status 1 where changes are planned, not with 0"
     )
@@ -45,5 +47,7 @@ def run(args: argparse.Namespace) -> int:
     tell_plan(tell, plan)
     if args.format == "json":
         keep_private()
-    write(dump_plan(plan).decode("utf-8", "surrogateescape") if args.format == "json" else render_plan(plan))
+        write(dump_plan(plan).decode("utf-8", "surrogateescape"))
+    else:
+        show(plan_lines(plan, view_from(args)), args.color)
     return status_of(plan, detailed=args.detailed_exitcode)

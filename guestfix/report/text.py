@@ -2,95 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from guestfix.base.catalog.findings import kind_of
 from guestfix.base.errors import GuestfixError, PackError, Problem
-from guestfix.base.facts import Fact, Finding, Unknown
-from guestfix.base.record import replace
+from guestfix.base.facts import Finding
 from guestfix.base.text import clean, one_line
-from guestfix.plan.model import Change, Plan
-from guestfix.report.walk import outcome_rows, steps_table
+from guestfix.plan.model import Decision, Plan
+from guestfix.report import outline
+from guestfix.report.layout import Line, Style, View, count, cut, plain, wrapped
+from guestfix.report.outline import HEADINGS, Group, Part
+from guestfix.report.screen import first_screen
 
 if TYPE_CHECKING:
     from guestfix.apply.apply import Receipt
     from guestfix.apply.undo import Reverted
-    from guestfix.plan.planner import Inspection
 
-_HEADINGS = (("blocker", "Blockers: apply will refuse"), ("warning", "Warnings"), ("info", "Notes"))
-MAX_VALUE = 300
 MAX_NAMES = 30
-"""Names that a line of the head has of one kind; JSON has all."""
+"""Names that a line has of one kind; JSON has all."""
+FIRST_LINES = 4
+"""Lines of a change that are shown where not all are asked for."""
+EVIDENCE = 3
+"""Pieces of evidence of a finding that are shown; a verbose report has all."""
+STYLES: dict[Part, Style] = {"blockers": "bad", "before": "warn", "lost": "warn", "unchecked": "warn"}
 
 
-def render_plan(plan: Plan, *, advice: bool = True) -> str:
+def render_plan(plan: Plan, view: View | None = None, *, advice: bool = True) -> str:
     """Return the whole report of a plan, with what to do next unless it is at work already."""
-    parts = [
-        _header(plan),
-        steps_table(plan.walk),
-        render_body(plan),
-        _rest(plan),
-        _next(plan) if advice or plan.blockers else "",
-    ]
-    return clean("\n".join(part for part in parts if part))
+    return plain(plan_lines(plan, view or View(), advice=advice))
 
 
-def render_body(plan: Plan) -> str:
-    """Return findings, changes and follow-ups: what depends on the guest and the rules alone."""
-    parts = [*_finding_blocks(plan.findings), _changes(plan), _follow_ups(plan)]
-    return "\n".join(part for part in parts if part)
+def plan_lines(plan: Plan, view: View, *, advice: bool = True) -> list[Line]:
+    """Return the lines of a plan's report: the first screen, then (unless it is to be brief) what stands behind it."""
+    lines = first_screen(plan, view, done=not advice)
+    if view.detail != "brief":
+        blocks = [_part(part, found, view) for part, found in outline.groups(plan).items()]
+        blocks += [_changes(plan, view), _after(plan, view)]
+        if view.detail == "verbose":
+            blocks += [_steps(plan, view), _rules(plan.decisions, view)]
+        blocks += [_about(plan, view)]
+        lines += [line for block in blocks if block for line in [("", ""), *block]]
+    if advice or plan.blockers:
+        lines += [("", ""), *_as("", wrapped(_next(plan), view.columns))]
+    return lines
 
 
-_OF_SYSTEM = ("GF-NETWORK-REPORT-ONLY",)
-"""Findings without a rule that a case of a system shows besides those about the system and its kernel."""
+def _as(style: Style, texts: Iterable[str]) -> list[Line]:
+    return [(text, style) for text in texts]
 
 
-def render_case(plan: Plan, *, system: bool, settles: Mapping[str, Sequence[str]]) -> str:
-    """Return the golden report of a case. ``settles`` has the findings that each rule of the pack settles.
-
-    A case of a rule shows what the rules that ran decided, found, settle and changed; a case of a system shows
-    the verdict too, and what was found about the system itself. Both show every blocker.
-    """
-    ran = {one.rule for one in plan.decisions if one.outcome != "skipped" or system}
-    windows = any(fact.name == "os.family" and fact.value == "windows" for fact in plan.facts)
-    own = {code for rule in ran for code in settles.get(rule, ())}
-    shown = [
-        one
-        for one in plan.findings
-        if one.severity == "blocker"
-        or one.rule in ran
-        or one.code in own
-        or (system and (windows or kind_of(one.code).stage in ("system", "kernel", "root") or one.code in _OF_SYSTEM))
-    ]
-    head = ""
-    if system:
-        facts = {fact.name: fact.value for fact in plan.facts}
-        rows = (f"system   {_system(facts.get)}", f"verdict  {_verdict(plan.verdict, plan.compat)}", "")
-        head = _lines(rows)
-    rules = _lines(
-        f"  {one.rule}: {one.outcome}" + (f" ({one.because})" if one.because else "")
-        for one in plan.decisions
-        if one.rule in ran and not (system and one.outcome in ("no", "unchanged"))
-    )
-    return clean(head + render_body(replace(plan, findings=tuple(shown))) + (f"\nRules\n{rules}" if rules else ""))
+def _part(part: Part, found: Sequence[Group], view: View) -> list[Line]:
+    """Return the findings of one part of the report; what the plan repairs takes a line each."""
+    if not found:
+        return []
+    lines: list[Line] = [(HEADINGS[part], "head")]
+    short = part in ("repairs", "notes") and view.detail != "verbose"
+    for group in found:
+        if short or not group.findings:
+            rule = f" [{group.rule}]" if group.rule and group.findings else ""
+            lines += _as("", wrapped(f"{group.name}: {group.says}{rule}", view.columns, "  ", "      "))
+            continue
+        for one in group.findings:
+            lines += _finding(one, view, STYLES.get(part, ""))
+    return lines
 
 
-def _header(plan: Plan) -> str:
-    facts = {fact.name: fact.value for fact in plan.facts}
+def _finding(finding: Finding, view: View, style: Style) -> list[Line]:
+    rule = f" [{finding.rule}]" if finding.rule else ""
+    lines = _as(style, wrapped(f"{finding.code}: {finding.summary}{rule}", view.columns, "  ", "      "))
+    most = len(finding.evidence) if view.detail == "verbose" else EVIDENCE
+    for item in finding.evidence[:most]:
+        lines += _as("dim", [cut(f"      at {item}", max(view.columns, len(f"      at {item.path}:{item.line}")))])
+    if len(finding.evidence) > most:
+        lines += _as("dim", [f"      and {count(len(finding.evidence) - most, 'more place')}"])
+    if finding.remedy:
+        lines += _as("", wrapped(f"do: {finding.remedy}", view.columns, "      ", "          "))
+    return lines
+
+
+def _changes(plan: Plan, view: View) -> list[Line]:
+    """Return a line for each change and its first lines, or all of its diff."""
+    if not plan.changes:
+        return [("No changes", "head")]
+    lines: list[Line] = [(f"Changes: {count(len(plan.changes), 'file')}", "head")]
+    for row in outline.change_rows(plan):
+        counted = f"+{row.added} -{row.removed}" if row.added or row.removed else ""
+        names = f"[{', '.join(row.change.rules)}]"
+        head = f"{row.change.kind} {one_line(row.change.path)} {counted}".rstrip()
+        lines += _as("title", wrapped(f"{head} {names}", view.columns, "  ", "      "))
+        if view.diff:
+            lines += diff_lines(row.change.diff, "    ")
+            continue
+        lines += diff_lines("\n".join(row.lines[:FIRST_LINES]), "      ")
+        if len(row.lines) > FIRST_LINES:
+            lines.append((f"      ... {count(len(row.lines) - FIRST_LINES, 'more line')}", "dim"))
+    return lines
+
+
+def diff_lines(diff: str, indent: str = "") -> list[Line]:
+    """Return the lines of a diff as they are, never wrapped."""
+    return [(f"{indent}{clean(line)}", _diff_style(line)) for line in diff.removesuffix("\n").split("\n") if diff]
+
+
+def _diff_style(line: str) -> Style:
+    if line.startswith(("---", "+++")):
+        return "title"
+    styles: dict[str, Style] = {"+": "add", "-": "del", "@": "hunk"}
+    return styles.get(line[:1], "")
+
+
+def _after(plan: Plan, view: View) -> list[Line]:
+    if not plan.follow_ups:
+        return []
+    lines = [line for text in plan.follow_ups for line in wrapped(text, view.columns, "  - ", "    ")]
+    return [("After the migration", "head"), *_as("", lines)]
+
+
+def _steps(plan: Plan, view: View) -> list[Line]:
+    """Return every step of the planned boot with what it rests on."""
+    if not plan.walk.after.steps:
+        return []
+    lines: list[Line] = [("The boot with this plan, and what each step rests on", "head")]
+    for number, step in enumerate(plan.walk.after.steps, 1):
+        rule = f" [{step.rule}]" if step.rule else ""
+        text = f"{number} {step.id}: {step.because}{rule}"
+        lines += _as("", wrapped(text, view.columns, "  ", "      "))
+        lines += _as("dim", [cut(f"      at {item}", view.columns) for item in step.evidence])
+    return lines
+
+
+def _rules(decisions: Sequence[Decision], view: View) -> list[Line]:
+    """Return the rules: each applied one with its reason, the others in one line each."""
+    quiet = ("applied", "no", "unchanged", "undecided")
+    lines: list[Line] = [("Rules", "head")]
+    for one in decisions:
+        if one.outcome == "applied":
+            lines += _as("", wrapped(f"{one.rule} ({one.confidence}): {one.title}", view.columns, "  ", "      "))
+            lines += _as("dim", wrapped(f"why: {one.why}", view.columns, "      "))
+        elif one.outcome not in quiet and one.selected:
+            lines += _as("", wrapped(f"{one.rule}: {one.outcome}: {one.because}", view.columns, "  ", "      "))
+    idle = sum(one.outcome in ("no", "unchanged") for one in decisions)
+    if idle:
+        lines.append((f"  {count(idle, 'other rule')} found nothing to do here", ""))
+    return lines
+
+
+def _about(plan: Plan, view: View) -> list[Line]:
+    """Return what the report was made of: the guest, the files that were opened, verdict and packs."""
+    left = sum(not one.selected for one in plan.decisions)
     rows = [
-        ("guest", plan.guest["uri"]),
+        ("guest", str(plan.guest["uri"])),
         *opened_rows(plan.guest),
-        ("system", _system(facts.get)),
-        ("target", f"{plan.target}: {facts.get('target.title', '')}"),
-        ("verdict", _verdict(plan.verdict, plan.compat)),
-        *outcome_rows(plan.walk),
+        ("verdict", outline.verdict_of(plan.verdict, plan.compat)),
         ("rules", f"pack {plan.versions['pack']}, guestfix {plan.versions['guestfix']}"),
         *(("pack", text) for text in _packs(plan.versions.get("packs", ())[1:])),
         *(("chosen", f"{one.name} {one.value} ({one.origin})") for one in plan.choices),
         ("plan", f"sha256 {plan.digest}"),
+        *([("left out", f"{count(left, 'rule')} by --only or --skip")] if left else []),
     ]
-    return _lines(f"{name:<8} {value}" for name, value in rows)
+    lines: list[Line] = [("About this report", "head")]
+    return [*lines, *(line for name, text in rows for line in _as("", wrapped(text, view.columns, f"  {name:<8} ")))]
 
 
 def _some(names: Sequence[str]) -> str:
@@ -123,94 +194,12 @@ def _read(read: Mapping[str, int] | None) -> str:
     return f"; {read['bytes'] / 1e6:.0f} MB of {read['of'] / 1e6:.0f} read ({share:.1f} %), {read['requests']} requests"
 
 
-def _system(get: Callable[[str], object]) -> str:
-    def known(name: str) -> str:
-        value = get(name)
-        return "" if value is None or isinstance(value, Unknown) else str(value)
-
-    identity = " ".join(text for text in (known("os.id"), known("os.version"), known("os.arch")) if text)
-    title = known("os.name") or ("" if known("os.id") else "unknown")
-    return f"{title} ({identity})" if title and identity else title or identity
-
-
-def _verdict(verdict: str, compat: Mapping[str, Any]) -> str:
-    summary, source, date = (compat.get(name) or "" for name in ("summary", "source", "date"))
-    origin = f" ({', '.join(text for text in (source, date) if text)})" if source or date else ""
-    if compat.get("speaks") is False and verdict != "supported":
-        verdict = f"{verdict} on the list of {compat.get('owner')}, a note for this target"
-    return f"{verdict}: {summary}{origin}" if summary else verdict
-
-
-def _finding_blocks(findings: Iterable[Finding]) -> list[str]:
-    blocks = []
-    for severity, heading in _HEADINGS:
-        found = [finding for finding in findings if finding.severity == severity]
-        if found:
-            blocks.append(f"{heading}\n" + "".join(_finding(finding) for finding in found))
-    return blocks
-
-
-def _finding(finding: Finding) -> str:
-    rule = f" [{finding.rule}]" if finding.rule else ""
-    lines = [f"  {finding.code}: {finding.summary}{rule}"]
-    lines += [f"      at {item}" for item in finding.evidence]
-    if finding.remedy:
-        lines.append(f"      remedy: {finding.remedy}")
-    return _lines(lines)
-
-
-def _lines(rows: Iterable[str]) -> str:
-    """Return each text as one line, whatever it holds."""
-    return "".join(f"{one_line(row)}\n" for row in rows)
-
-
-def _changes(plan: Plan) -> str:
-    if not plan.changes:
-        return "No changes\n"
-    count = len(plan.changes)
-    head = f"Changes: {count} file{'s' if count != 1 else ''}\n"
-    return head + "".join(_change(change) for change in plan.changes)
-
-
-def _change(change: Change) -> str:
-    shown = change.diff if change.diff.endswith("\n") or not change.diff else change.diff + "\n"
-    return _lines([f"  {change.kind} {change.path} [{', '.join(change.rules)}]"]) + _indent(shown)
-
-
-def _indent(text: str) -> str:
-    return "".join(f"    {line}\n" for line in text.split("\n")[:-1])
-
-
-def _follow_ups(plan: Plan) -> str:
-    if not plan.follow_ups:
-        return ""
-    return "After the migration\n" + _lines(f"  - {text}" for text in plan.follow_ups)
-
-
-def _rest(plan: Plan) -> str:
-    """Return the rules: each applied one with its reason, the others in one line each."""
-    applied = [one for one in plan.decisions if one.outcome == "applied"]
-    quiet = ("applied", "no", "unchanged", "undecided")
-    others = [one for one in plan.decisions if one.outcome not in quiet and one.selected]
-    left = sum(not one.selected for one in plan.decisions)
-    idle = sum(one.outcome in ("no", "unchanged") for one in plan.decisions)
-    lines = [
-        row for one in applied for row in (f"  {one.rule} ({one.confidence}): {one.title}", f"      why: {one.why}")
-    ]
-    lines += [f"  {one.rule}: {one.outcome}: {one.because}" for one in others]
-    if idle:
-        lines.append(f"  {idle} other rule{'s' if idle != 1 else ''} found nothing to do here")
-    if left:
-        lines.append(f"  {left} rule{'s' if left != 1 else ''} left out by --only or --skip")
-    return "Rules\n" + _lines(lines) if lines else ""
-
-
 def _next(plan: Plan) -> str:
     if plan.blockers:
-        return "Blocked: nothing can be applied until the blockers above are gone.\n"
+        return "Blocked: nothing can be applied until the blockers above are gone."
     if plan.changes:
-        return "Nothing was written. To do it: guestfix apply, with the same arguments. To undo it: guestfix revert.\n"
-    return "Nothing to do.\n"
+        return "Nothing was written. To do it: guestfix apply, with the same arguments. To undo it: guestfix revert."
+    return "Nothing to do."
 
 
 def render_error(error: GuestfixError) -> str:
@@ -243,25 +232,6 @@ def render_reverted(uri: str, done: Reverted, files: Sequence[Mapping[str, objec
     return _lines([f"Restored in {uri}", *lines])
 
 
-def render_inspection(inspection: Inspection) -> str:
-    """Return facts with their evidence, then findings."""
-    rows = [f"guest    {inspection.guest['uri']}"]
-    rows += [f"{name:<8} {value}" for name, value in opened_rows(inspection.guest)]
-    rows.append(f"system   {_system(inspection.facts.value)}")
-    rows.append(f"verdict  {_verdict(inspection.verdict, inspection.compat)}")
-    facts = [_fact(inspection.facts[name].plain()) for name in sorted(inspection.facts)]
-    found = "".join(f"\n{block}" for block in _finding_blocks(inspection.findings))
-    return f"{_lines(rows)}\nFacts\n{''.join(facts)}{found}"
-
-
-def _fact(fact: Fact) -> str:
-    if isinstance(fact.value, Unknown):
-        shown = f"unknown: {fact.value.reason}"
-    else:
-        text = str(fact.value)
-        shown = (
-            text
-            if len(text) <= MAX_VALUE
-            else f"{text[:MAX_VALUE]}... ({len(text)} characters; all of it with --format json)"
-        )
-    return _lines([f"  {fact.name} = {shown}", *(f"      at {item}" for item in fact.evidence[:3])])
+def _lines(rows: Iterable[str]) -> str:
+    """Return each text as one line, whatever it holds."""
+    return "".join(f"{one_line(row)}\n" for row in rows)

@@ -15,6 +15,13 @@ from guestfix.authoring.signature import sums_of
 from guestfix.cli import run
 from guestfix.pack.files import pack_files
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Let no sentence be wrapped."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 ROOT = Path(__file__).resolve().parents[2]
 needs_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
 

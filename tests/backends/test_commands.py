@@ -13,6 +13,13 @@ from guestfix.backends import split_uri, status
 from guestfix.cli import run
 from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Let no sentence be wrapped."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 needs_tools = pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu missing")
 
 

@@ -16,6 +16,13 @@ from guestfix.cli import run
 from tests.build.images import debian, have
 from tests.build.uml import COPY, blank, build
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Let no sentence be wrapped."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 pytestmark = pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed")
 
 FSYNC = 'python3 -c \'import os; f = open("/run/mnt/etc/late", "w"); f.write("late"); f.flush(); os.fsync(f)\''

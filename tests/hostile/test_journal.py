@@ -25,6 +25,13 @@ from guestfix.plan.planner import make_plan
 from tests.build.plans import every_kind, make_guest, plan_for, tree
 from tests.build.tree import build
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Let no sentence be wrapped."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 HOME = "var/lib/guestfix"
 ODD = ("1", "00001", "0001x", "-001", "\u0661\u0662\u0663\u0664")
 

@@ -533,13 +533,14 @@ def test_a_pack_yaml_of_another_shape_is_told(top, what):
 
 def test_a_report_names_some_of_what_a_pack_changed(top, tmp_path):
     from guestfix import make_plan, open_guest
+    from guestfix.report.layout import View
     from guestfix.report.text import render_plan
 
     (top / "tables").mkdir()
     (top / "tables/antivirus.yaml").write_text("".join(f"P{n}: [s{n}]\n" for n in range(5000)))
     (tmp_path / "guest/etc").mkdir(parents=True)
     plan = make_plan(open_guest(str(tmp_path / "guest")), load_pack(top))
-    (line,) = [line for line in render_plan(plan).splitlines() if line.startswith("pack ")]
+    (line,) = [line for line in render_plan(plan, View(100_000)).splitlines() if line.startswith("  pack ")]
     assert line.endswith("and 4970 more") and len(plan.versions["packs"][1]["changes"]) == 5000
 
 

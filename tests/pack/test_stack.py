@@ -346,7 +346,7 @@ def test_every_override_is_told_in_the_report_and_in_json(tmp_path, capsys):
     assert {"what": "disabled", "kind": "rule", "id": "boot/console"} in packs[1]["changes"]
     run(["report", "--format", "json", place])
     assert "packs" not in json.loads(capsys.readouterr().out)["versions"]
-    assert "\npack " not in render_plan(make_plan(open_guest(place), load_pack()))
+    assert "\n  pack " not in render_plan(make_plan(open_guest(place), load_pack()))
 
 
 def test_other_commands_take_packs(tmp_path, capsys):

@@ -19,6 +19,7 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_DOUBTFUL,
     DISKS_FSTYPE_BY_SPEC,
     DISKS_KNOWN,
+    DISKS_LAYOUT,
     DISKS_OLD_NAMES,
     DISKS_PARTUUID_BY_DEVICE,
     DISKS_SPECS,
@@ -27,6 +28,7 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_UUID_BY_DEVICE,
 )
 from guestfix.base.catalog.facts.system import OS_FAMILY
+from guestfix.base.catalog.records.storage import Laid
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import Disks, GuestFS, Volume
@@ -53,6 +55,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     except GuestError:
         disks = None
     facts.put(DISKS_KNOWN, disks is not None)
+    facts.put(DISKS_LAYOUT, list(_laid(disks or Disks()))[:_MAX_VOLUMES])
     volumes = [one for one in (disks or Disks()).all_volumes()[:_MAX_VOLUMES] if not one.lost]
     twice = _shared_uuids(volumes)
     specs = {volume.device: _spec_of(volume, twice) for volume in volumes}
@@ -75,6 +78,15 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     facts.put(DISKS_UNCLAIMED, sorted(more.unclaimed))
     facts.put(DISKS_OLD_NAMES, sorted(set(more.old)))
     return [*(_same_uuid(uuid, volumes) for uuid in sorted(twice)), *more.findings]
+
+
+def _laid(disks: Disks) -> Iterator[Laid]:
+    """Yield every volume of every disk; a disk without partitions alone."""
+    for disk in disks.disks:
+        for part in disk.partitions or (Volume(""),):
+            yield Laid(disk.device, disk.size, disk.table, part.device, part.fstype, part.label, part.size)
+    for one in disks.volumes:
+        yield Laid("", None, None, one.device, one.fstype, one.label, one.size)
 
 
 def _names(volume: Volume) -> tuple[str, ...]:

@@ -14,6 +14,13 @@ from guestfix.backends.status import usable
 from guestfix.cli import run
 from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Let no sentence be wrapped."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 pytestmark = [
     pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed"),
     pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu-utils is missing"),

@@ -12,6 +12,13 @@ from guestfix.cli import run
 from tests.build.images import PartSpec, disk, have
 from tests.build.windows_images import ntfs, windows
 
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Let no sentence be wrapped."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 TOOLS = ("linux.uml", "mkntfs", "ntfs-3g", "sfdisk")
 pytestmark = pytest.mark.skipif(not have(*TOOLS), reason=f"needs {', '.join(TOOLS)}")
 

@@ -1,4 +1,4 @@
-"""Records of what is mounted."""
+"""Records of disks, and of what is mounted."""
 
 from __future__ import annotations
 
@@ -16,3 +16,16 @@ class Mount:
     dump: int
     pass_: int
     line: int
+
+
+@frozen
+class Laid:
+    """A disk, or one of its partitions, or (without a disk) a volume above them; sizes are in bytes, None unknown."""
+
+    disk: str
+    disk_size: int | None
+    table: str | None
+    device: str
+    fstype: str | None
+    label: str | None
+    size: int | None
