@@ -8,8 +8,9 @@ import os
 from guestfix.backends import open_guest
 from guestfix.base.errors import UsageError
 from guestfix.base.nearest import nearest
+from guestfix.commands.channels import add_events
 from guestfix.commands.choices import chosen_by, options_of, refuse_unused
-from guestfix.commands.common import add_choices, add_pack, pack_from, read_file
+from guestfix.commands.common import add_choices, add_config, add_pack, events_of, pack_from, read_file
 from guestfix.commands.images import add_images, images_from
 from guestfix.commands.terminal import add_color, page
 from guestfix.plan.model import Change, Plan
@@ -22,7 +23,10 @@ from guestfix.report.text import diff_lines
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "guest", metavar="PLAN|GUEST", help="a saved plan (a file that ends with .json, or -), or a guest as for report"
+        "guest",
+        metavar="PLAN|GUEST",
+        nargs=1,
+        help="a saved plan (a file that ends with .json, or -), or a guest as for report",
     )
     parser.add_argument("path", metavar="PATH", nargs="*", help="guest paths, or folders; without any: all")
     parser.add_argument(
@@ -32,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_images(parser)
     add_pack(parser)
     add_choices(parser)
+    add_config(parser)
+    add_events(parser)
     add_color(parser)
 
 
@@ -48,13 +54,19 @@ def run(args: argparse.Namespace) -> int:
 
 def plan_from(args: argparse.Namespace) -> Plan:
     """Return the saved plan that is named, or make one of the guest."""
-    if args.guest == "-" or (args.guest.endswith(".json") and os.path.isfile(args.guest)):
-        return load_plan(read_file(args.guest, "the plan", MAX_PLAN), args.guest, shown=True)
+    name = args.guest[0]
+    if is_plan(name):
+        return load_plan(read_file(name, "the plan", MAX_PLAN), name, shown=True)
     options = options_of(args, chosen_by(args))
-    guest = open_guest([args.guest], disks=args.disks, **images_from(args))
-    plan = make_plan(guest, pack_from(args), args.target, options)
+    guest = open_guest(args.guest, disks=args.disks, **images_from(args))
+    plan = make_plan(guest, pack_from(args), args.target, options, events_of(args))
     refuse_unused(plan, options)
     return plan
+
+
+def is_plan(name: str) -> bool:
+    """Tell whether a saved plan is named: standard input, or a file whose name ends as one of JSON."""
+    return name == "-" or (name.endswith(".json") and os.path.isfile(name))
 
 
 def _lines(change: Change) -> list[Line]:

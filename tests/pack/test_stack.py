@@ -328,18 +328,19 @@ def test_the_cache_holds_a_stack(tmp_path, monkeypatch):
     assert load_pack(one, two).digest != first.digest
 
 
-def test_every_override_is_told_in_the_report_and_in_json(tmp_path, capsys):
+def test_every_override_is_told_in_the_report_and_in_json(tmp_path, capsys, monkeypatch):
     files = rule("boot/menu-timeout") | rule("x/y")
     one = pack(tmp_path, more="disable: boot/console\npolicies: [{id: nfs, default: nofail}]\n", files=files)
     two = pack(tmp_path, "two", extends="acme")
     place = guest(tmp_path).uri
     told = [
-        "pack     acme 1.0: adds rule x/y; extends policy nfs; replaces rule boot/menu-timeout; "
+        "  pack     acme 1.0: adds rule x/y; extends policy nfs; replaces rule boot/menu-timeout; "
         "disables rule boot/console",
-        "pack     two 1.0: changes nothing",
+        "  pack     two 1.0: changes nothing",
     ]
+    monkeypatch.setenv("COLUMNS", "1000")
     run(["report", "--pack", str(one), "--pack", str(two), place])
-    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("pack ")] == told
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("  pack ")] == told
     run(["report", "--pack", str(one), "--pack", str(two), "--format", "json", place])
     packs = json.loads(capsys.readouterr().out)["versions"]["packs"]
     assert [part["id"] for part in packs] == ["guestfix", "acme", "two"] and packs[0]["changes"] == []
