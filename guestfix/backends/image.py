@@ -195,6 +195,13 @@ class ImageGuest(MountedTree):
 
     def __init__(self, paths: list[str], root: str = "", host: HostFiles | None = None) -> None:
         self.host_files = host or HostFiles()
+        try:
+            self._open(paths, root)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, paths: list[str], root: str) -> None:
         self.images = open_images(paths, self.host_files)
         self.volumes = Volumes(self.images)
         self.layout: Layout = lay_out(
@@ -207,6 +214,10 @@ class ImageGuest(MountedTree):
         )
         mounts = {mount.path: self._mounted(mount) for mount in self.layout.mounts}
         super().__init__("image:" + ",".join(shown(path) for path in paths), mounts)
+
+    def close(self) -> None:
+        """Let go of the images: what is read of the guest afterwards raises. May be called twice."""
+        self.host_files.close()
 
     def _mounted(self, mount: Mount) -> tuple[Tree, Node]:
         tree = self.volumes.tree(mount.part)

@@ -34,7 +34,7 @@ class Tree(Protocol):
         """See :class:`guestfix.base.guest.GuestFS`."""
 
 
-@functools.cache
+@functools.lru_cache(4096)
 def name_matcher(pattern: str, ignore_case: bool = False) -> Callable[[str], bool]:
     """Return a test for one path component; a leading dot is matched only by a pattern that has one."""
     matches = _matcher(pattern.casefold() if ignore_case else pattern)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat as st
 import struct
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from io import BytesIO
 from typing import IO, cast
 
@@ -13,6 +13,7 @@ from guestfix.backends.filesystems.node import (
     MAX_DIR,
     MAX_RUNS,
     EntryNode,
+    Memo,
     Run,
     RunFile,
     Xattrs,
@@ -60,7 +61,7 @@ class ExtTree:
             )
         self.geometry = self._read_geometry(sb)
         self.warnings = not_replayed("journal", bool(self.incompat & 4))
-        self.inode = lru_cache(4096)(self._inode)
+        self._inodes = Memo[int, bytes]()
 
     def _read_geometry(self, sb: bytes) -> _Geometry:
         inodes, blocks = struct.unpack_from("<II", sb, 0)
@@ -92,6 +93,11 @@ class ExtTree:
         overhead = struct.unpack_from("<I", sb, 584)[0] * per_cluster
         total = max(0, self.geometry.blocks - overhead)
         return Space("", max(0, free - reserved) * size, total * size, low[2])
+
+    def inode(self, number: int) -> bytes:
+        """Return an inode's bytes; those that were read lately are kept."""
+        found = self._inodes.get(number)
+        return found if found is not None else self._inodes.put(number, self._inode(number))
 
     def _inode(self, number: int) -> bytes:
         geo = self.geometry

@@ -20,7 +20,26 @@ MAX_DIR = 64 << 20
 MAX_RUNS = 1 << 20
 """Pieces of one file."""
 
+MAX_KEPT = 4096
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
 Xattrs = tuple[tuple[str, bytes], ...]
+
+
+class Memo(dict[Key, Value]):
+    """What was read lately, by its number; all goes once there is much of it.
+
+    ``functools.lru_cache`` over a method would hold the filesystem, and by it the image's descriptor, in a cycle.
+    """
+
+    def put(self, key: Key, value: Value) -> Value:
+        """Keep a value and return it."""
+        if len(self) >= MAX_KEPT:
+            self.clear()
+        self[key] = value
+        return value
 
 
 class Node(Protocol):

@@ -9,10 +9,20 @@ from __future__ import annotations
 import stat as st
 import struct
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import IO, cast
 
-from guestfix.backends.filesystems.node import MAX_DIR, MAX_RUNS, EntryNode, Run, RunFile, Xattrs, guarded, not_replayed
+from guestfix.backends.filesystems.node import (
+    MAX_DIR,
+    MAX_RUNS,
+    EntryNode,
+    Memo,
+    Run,
+    RunFile,
+    Xattrs,
+    guarded,
+    not_replayed,
+)
 from guestfix.backends.filesystems.xfsattributes import leaf_attributes, named, short_attributes
 from guestfix.backends.volumes.block import Block, DiskError, read_exact
 from guestfix.backends.volumes.xfslog import is_dirty
@@ -87,7 +97,7 @@ class XfsTree:
             raise DiskError("no XFS filesystem: the magic number is missing")
         self.geometry = _geometry(sb)
         self.warnings = not_replayed("log", is_dirty(block, sb))
-        self.inode = lru_cache(4096)(self._inode)
+        self._inodes = Memo[int, bytes]()
 
     def place(self, number: int, count: int = 1) -> int:
         """Return the byte offset of a filesystem block; DiskError where it and those after it can't be."""
@@ -96,6 +106,11 @@ class XfsTree:
         if group >= geo.ag_count or within + count > geo.ag_blocks:
             raise DiskError(f"block {number} is outside the filesystem")
         return (group * geo.ag_blocks + within) * geo.block
+
+    def inode(self, number: int) -> bytes:
+        """Return an inode's bytes; those that were read lately are kept."""
+        found = self._inodes.get(number)
+        return found if found is not None else self._inodes.put(number, self._inode(number))
 
     def _inode(self, number: int) -> bytes:
         geo = self.geometry

@@ -12,6 +12,7 @@ from typing import Any
 
 from guestfix.backends import Request
 from guestfix.backends.damage import on_host
+from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.naming import letters
 from guestfix.backends.disks.ova import open_images
@@ -30,7 +31,13 @@ class LibguestfsGuest(RemoteGuest, ImageWriter):
 
     def __init__(self, paths: list[str], root: str = "", host: HostFiles | None = None) -> None:
         self.host_files = host or HostFiles()
-        images = open_images(paths, self.host_files)
+        try:
+            self._open(open_images(paths, self.host_files), paths, root)
+        except BaseException:
+            self.host_files.close()
+            raise
+
+    def _open(self, images: list[OpenDisk], paths: list[str], root: str) -> None:
         self.overlays = Overlays(images, export="nbd")
         self._handle: Any = None
         atexit.register(self.close)
@@ -85,6 +92,8 @@ class LibguestfsGuest(RemoteGuest, ImageWriter):
             handle, self._handle = self._handle, None
             handle.close()
         self.overlays.close()
+        self.host_files.close()
+        atexit.unregister(self.close)
 
 
 def open_place(place: str, request: Request) -> LibguestfsGuest:

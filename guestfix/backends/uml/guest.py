@@ -14,6 +14,7 @@ from typing import Any
 
 from guestfix.backends import Request
 from guestfix.backends.damage import on_host
+from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays
@@ -101,7 +102,13 @@ class UmlGuest(RemoteGuest, ImageWriter):
 
     def __init__(self, paths: list[str], root: str = "", host: HostFiles | None = None) -> None:
         self.host_files = host or HostFiles()
-        images = open_images(paths, self.host_files)
+        try:
+            self._open(open_images(paths, self.host_files), paths, root)
+        except BaseException:
+            self.host_files.close()
+            raise
+
+    def _open(self, images: list[OpenDisk], paths: list[str], root: str) -> None:
         if len(images) > MAX_DISKS:
             raise DiskError(
                 f"{len(images)} disks, but User-mode Linux takes {MAX_DISKS} at most (its ubda to ubdp)",
@@ -145,6 +152,8 @@ class UmlGuest(RemoteGuest, ImageWriter):
             self._session.kill()
             self._session = None
         self.overlays.close()
+        self.host_files.close()
+        atexit.unregister(self.close)
 
 
 def _needs_parity(block: Any) -> bool:
