@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "verify": "start a throw-away copy of a guest in QEMU with the target's hardware, and watch it come up",
     "revert": "undo every apply, from the journal inside the guest",
     "plan": "look at a saved plan, sign it, tell who signed it",
+    "status": "show which applies are in a guest, whether they are finished, and what was changed since",
     "compat": "show the compatibility table, ask it about a system, compare two tables",
     "list": "list all facts, findings, ops, rules, targets, policies or systems",
     "explain": "explain one of these by its name: what, why, source, what to do",

@@ -12,6 +12,7 @@ from types import TracebackType
 from guestfix.apply.apply import Receipt, carry_out
 from guestfix.apply.left import Left, left
 from guestfix.apply.preflight import refuse_running_root
+from guestfix.apply.status import GuestStatus, status_of
 from guestfix.apply.undo import Reverted, take_back
 from guestfix.backends import open_guest, open_writable, split_uri
 from guestfix.backends.outcome import ImageWriter, Saved
@@ -206,6 +207,11 @@ class Session:
         """
         with self._working("open", "read"):
             check_plan(self._to_read(), plan, self.the_pack())
+
+    def status(self) -> GuestStatus:
+        """Return which applies are in the guest now, and what is still as applied. See GuestStatus."""
+        with self._working("open"):
+            return status_of(self._to_read())
 
     def can_save(
         self, *, output: str = "", in_place: bool = False, image_format: str = "", overlay: bool = False
