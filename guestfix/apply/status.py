@@ -9,6 +9,9 @@ from guestfix.base.errors import GuestError
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
 
+SCHEMA = 1
+"""Number of the JSON form of a status."""
+
 FILE_STATES = ("applied", "original", "changed", "missing", "unreadable")
 """As apply left it; as it was before; something else, which somebody wrote since; not there; can't be read."""
 

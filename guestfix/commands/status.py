@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from guestfix.apply.status import GuestStatus, status_of
+from guestfix.apply.status import SCHEMA, GuestStatus, status_of
 from guestfix.backends import open_guest
 from guestfix.base.record import asdict
 from guestfix.base.text import clean
 from guestfix.commands.common import add_format, add_place, write, write_json
 from guestfix.commands.images import images_from
-from guestfix.plan.model import SCHEMA
 from guestfix.plan.planner import files_of
 
 
