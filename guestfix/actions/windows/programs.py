@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guestfix.actions.windows.firstboot import FOLDER, PROGRAMS, put_changed, put_script, register, runs_at_first_start
-from guestfix.actions.windows.install import put_new
 from guestfix.actions.windows.payload import Payload, open_payload
 from guestfix.actions.windows.registry import editing_system, root_of, seen
 from guestfix.actions.workbench import Workbench
@@ -68,7 +67,7 @@ def stage_programs(bench: Workbench) -> None:
         return
     folder = f"{root_of(bench)}/{FOLDER}"
     for one in fitting:
-        put_new(bench, f"{folder}/programs/{one.name}", payload.read(one.path))
+        put_changed(bench, f"{folder}/programs/{one.name}", payload.read(one.path))
     put_changed(bench, f"{folder}/{PROGRAMS}", script_of(fitting))
     put_script(bench)
     with editing_system(bench) as (hive, controls):

@@ -9,9 +9,10 @@ from guestfix.base.errors import GuestError
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
+from guestfix.detect.windows.hives import open_registry
 from guestfix.formats.windows.bindings import packages_serving
 from guestfix.formats.windows.files import has_program
-from guestfix.formats.windows.netdrivers import Version, brings, of
+from guestfix.formats.windows.netdrivers import NetworkDriver, Version, brings, of
 from guestfix.formats.windows.registry import Registry
 from guestfix.formats.windows.services import DISABLED, image_path, read_service
 from guestfix.formats.windows.storage import alternatives, is_optional
@@ -23,17 +24,33 @@ BROUGHT = "guestfix/drivers"
 MAX_INFS = 300
 """Third-party packages whose .inf files are read; Windows numbers them oem0.inf and up."""
 MAX_INF = 1024 * 1024
+LEAST_DEVICES = 100
+"""Devices on PCI that the database of any Windows has: several thousand; one with fewer is not seen as a whole."""
 
 
 @frozen
 class Shelf:
-    """Where drivers of a Windows are looked for."""
+    """Where drivers of a Windows are looked for.
+
+    ``database`` is the hive DRIVERS, where Windows 8 and later keep which package serves which device, their own in-box
+    ones too; only drivers for disks and buses are in SYSTEM. None where there is none, or one that is not whole.
+    """
 
     guest: GuestFS
     system: Registry
     root: str
     control: str
     version: Version | None
+    database: Registry | None = None
+
+    def knows(self, known: NetworkDriver) -> bool:
+        """Tell whether Windows binds one of the driver's devices to a package: its own, or one that was brought in."""
+        views = [self.system] if self.database is None else [self.system, self.database]
+        return any(packages_serving(view.hive, self.control, known.devices) for view in views)
+
+    def brings(self, known: NetworkDriver) -> bool:
+        """Tell whether the driver comes with this Windows: by its own database, else by the lists of its version."""
+        return known.in_box(self.version) if self.database is None else self.knows(known)
 
 
 def find_nic_driver(
@@ -43,10 +60,21 @@ def find_nic_driver(
 
     A blocker, unless the target has another NIC that one does serve.
     """
-    shelf = Shelf(guest, system, root, control, _version(facts))
+    shelf = Shelf(guest, system, root, control, _version(facts), _database(guest, root))
     items = [item for item in target.windows_drivers.get("network", ()) if not is_optional(item)]
     found = (_judge(shelf, target, alternatives(item)) for item in items)
     return [one for one in found if one is not None]
+
+
+def _database(guest: GuestFS, root: str) -> Registry | None:
+    path = f"{root}/System32/config/DRIVERS"
+    try:
+        there = guest.stat(path) is not None
+    except GuestError:
+        return None
+    found = open_registry(guest, path, "DRIVERS")[0] if there else None
+    whole = found is not None and len(found.names(r"DriverDatabase\DeviceIds\PCI")) >= LEAST_DEVICES
+    return found if whole else None
 
 
 def _version(facts: Facts) -> Version | None:
@@ -73,9 +101,7 @@ def _judge(shelf: Shelf, target: Target, names: tuple[str, ...]) -> Finding | No
 def _has(shelf: Shelf, name: str) -> bool:
     """Tell whether this Windows can drive a card by this driver, now or once it sees the card."""
     known = of(name)
-    if known.in_box(shelf.version) or _installed(shelf, name):
-        return True
-    if any(packages_serving(shelf.system.hive, shelf.control, known.devices)):
+    if shelf.brings(known) or _installed(shelf, name) or shelf.knows(known):
         return True
     if any(one.lower().startswith(f"{inf}.inf_") for one in _names(shelf, STORE) for inf in (name, *known.infs)):
         return True

@@ -10,7 +10,7 @@ from guestfix.base.facts import Finding
 from guestfix.base.record import replace
 from guestfix.formats.windows.netdrivers import NETWORK_DRIVERS, brings, of
 from guestfix.pack.cache import load_pack
-from tests.build.windows import learn, make, pe
+from tests.build.windows import hive, learn, make, pe
 from tests.build.windows_texts import service
 
 NOW = r"[Microsoft\Windows NT\CurrentVersion]"
@@ -37,8 +37,8 @@ WITHOUT = [
     ("aws-nitro", "10.0.20348", "blocker", "AwsEnaNetworkDriver", ""),
     ("gce", "10.0.20348", "blocker", "virtio-win", ""),
     ("azure", "6.0.6002", "blocker", "integration services", ""),
-    ("kvm-virtio", "10.0.20348", "warning", "virtio-win", "E1000, E1000E"),
-    ("kvm-virtio", "6.1.7601", "warning", "virtio-win", "E1000, E1000E, RTL8139"),
+    ("kvm-virtio", "10.0.20348", "warning", "virtio-win", "E1000, E1000E, RTL8139"),
+    ("kvm-virtio", "6.1.7601", "warning", "virtio-win", "E1000, RTL8139"),
     ("kvm-virtio", "5.2.3790", "warning", "virtio-win", "RTL8139"),
     ("vmware", "10.0.20348", "warning", "VMware Tools", "E1000E, E1000"),
     ("vmware", "5.2.3790", "warning", "VMware Tools", "PCnet (Flexible)"),
@@ -113,5 +113,29 @@ def test_every_nic_of_a_target_is_known() -> None:
 
 def test_an_unknown_version_takes_what_any_windows_brings() -> None:
     assert of("netvsc").in_box(None) and not of("netkvm").in_box(None)
-    assert not of("rtl8139").in_box((6, 2)) and of("rtl8139").in_box((6, 1))
+    assert not of("pcnet").in_box((6, 0)) and of("pcnet").in_box((5, 2))
     assert not brings(b"", "x", ())
+
+
+def database(*devices: str, many: int = 200) -> bytes:
+    """The hive DRIVERS of a Windows: many devices of others, and these, each served by a package."""
+    text = "".join(f"[DriverDatabase\\DeviceIds\\PCI\\VEN_FFFF&DEV_{number:04X}]\n" for number in range(many))
+    for device in devices:
+        text += f'[DriverDatabase\\DeviceIds\\PCI\\{device}]\n"net.inf"=hex:01\n'
+    return hive(text + '[DriverDatabase\\DriverInfFiles\\net.inf]\n"Active"="net.inf_amd64_1"\n', "DRIVERS")
+
+
+@pytest.mark.parametrize(
+    ("made", "others"),
+    [
+        (database("VEN_8086&DEV_100E"), "E1000"),
+        (database("VEN_10EC&DEV_8139&REV_20"), "RTL8139"),
+        (database("VEN_8086&DEV_100E", many=3), "E1000, E1000E, RTL8139"),
+        (b"regf", "E1000, E1000E, RTL8139"),
+    ],
+)
+def test_what_windows_brings_its_own_database_tells(tmp_path: Path, made: bytes, others: str) -> None:
+    path = "Windows/System32/config/DRIVERS"
+    (found,) = judged(tmp_path, "kvm-virtio", "10.0.20348", "", {path: made})
+    assert found.remedy.partition("has a driver for: ")[2] == others
+    assert judged(tmp_path / "b", "kvm-virtio", "10.0.20348", "", {path: database("VEN_1AF4&DEV_1000")}) == []
