@@ -136,10 +136,10 @@ class Reader:
         text = _ESCAPES.sub("", _MOVES.sub("\n", text))
         *lines, rest = (self._lines.get(port, "") + text).split("\n")
         for line in lines:
-            self._look(line[:MAX_LINE], now)
+            self._look(line[:MAX_LINE], now, whole=True)
         self._lines[port] = rest[:MAX_LINE]
         if rest:
-            self._look(rest[:MAX_LINE], now)
+            self._look(rest[:MAX_LINE], now, whole=False)
 
     def note(self, name: str, now: float, line: str = "") -> None:
         """Add a sign that does not stand on a console; a later one takes back a stop that has not settled."""
@@ -150,7 +150,7 @@ class Reader:
         if self._candidate and self._candidate[0].step and reached > _ORDER.index(self._candidate[0].step):
             self._candidate = None
 
-    def _look(self, line: str, now: float) -> None:
+    def _look(self, line: str, now: float, *, whole: bool) -> None:
         shape = _DIGITS.sub(" ", line).strip()
         if not shape:
             return
@@ -160,7 +160,7 @@ class Reader:
         for name, pattern in _MARKS:
             if (name not in self.marks or self._candidate) and pattern.search(line):
                 self.note(name, now, line)
-        for pattern, names in ((_FAILED, self.failed), (_WAITED, self.waited)):
+        for pattern, names in ((_FAILED, self.failed), (_WAITED, self.waited)) if whole else ():
             match = pattern.search(line)
             if match and len(names) < MAX_NAMES:
                 names[match[1]] = None

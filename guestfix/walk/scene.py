@@ -25,6 +25,12 @@ class Scene:
     findings: tuple[Finding, ...]
 
 
+def is_whole(scene: Scene) -> bool:
+    """Tell whether the guest was read from its disks, so that what is not seen is not there; a tree may be an excerpt."""
+    disks = scene.guest.disks()
+    return disks is not None and disks.read
+
+
 @frozen
 class Ground:
     """What a step rests on where nothing was found against it: ``passes`` or ``unknown``, in a sentence."""

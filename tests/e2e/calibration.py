@@ -166,8 +166,8 @@ def replace(path: str, old: str, new: str) -> Change:
 def remove(*paths: str) -> Change:
     def change(root: Path) -> None:
         for path in paths:
-            for found in list(root.glob(path)):
-                shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
+            for one in list(root.glob(path)) if "*" in path else [root / path]:  # a glob passes over dead links
+                shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
 
     return change
 

@@ -117,6 +117,11 @@ def test_units_that_failed_and_devices_that_were_waited_for_are_named():
     assert list(reader.waited) == ["/dev/sdb1"]
 
 
+def test_a_unit_is_named_once_its_line_is_whole():
+    reader = read("[FAILED] Failed to start netw", "orking.service - Raise network interfaces.\r\n")
+    assert list(reader.failed) == ["networking.service - Raise network interfaces"]
+
+
 def test_what_only_counts_up_is_no_progress():
     reader = Reader()
     reader.feed("[ ***  ] A start job is running for /dev/sdb1 (5s / 1min 30s)\r", 5.0)

@@ -7,6 +7,7 @@ import struct
 HEAD = 0x8200
 """Bytes from the start of an image that can hold the header and the version text it points to."""
 
+_SETUP_SECTORS, _SYSSIZE = 0x1F1, 0x1F4
 _MAGIC, _VERSION_POINTER, _XLOADFLAGS, _PROTOCOL = 0x202, 0x20E, 0x236, 0x206
 
 
@@ -32,3 +33,11 @@ def is_64bit(head: bytes) -> bool | None:
     if not is_bzimage(head) or struct.unpack_from("<H", head, _PROTOCOL)[0] < 0x020C:
         return None
     return bool(struct.unpack_from("<H", head, _XLOADFLAGS)[0] & 1)
+
+
+def size_of(head: bytes) -> int | None:
+    """Return how many bytes the image has at least, by its header (setup_sects, syssize); None where it is no bzImage."""
+    if not is_bzimage(head):
+        return None
+    sectors, paragraphs = head[_SETUP_SECTORS] or 4, struct.unpack_from("<I", head, _SYSSIZE)[0]
+    return int((sectors + 1) * 512 + paragraphs * 16)

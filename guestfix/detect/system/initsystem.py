@@ -63,7 +63,8 @@ class Services:
 
     def find(self, units: Sequence[str], names: Sequence[str] = ()) -> Service:
         """Return the state of a service that goes by any of these unit names, or names of scripts and jobs."""
-        found = [self._unit(unit) for unit in units] + [self._script(name) for name in names]
+        found = [self._unit(unit) for unit in units]
+        found += [self._script(name) for name in names if not self._hidden(name)]
         for state in ("on", "masked", "off"):
             for one in found:
                 if one.state == state:
@@ -87,6 +88,15 @@ class Services:
             return self.guest.readlink(path)
         except GuestError:
             return ""
+
+    def _hidden(self, name: str) -> bool:
+        """Tell whether systemd starts a unit instead of the script of its name, enabled or not, masked or not.
+
+        systemd-sysv-generator(8): a native unit wins, and links in rcN.d do not count then.
+        """
+        path = self._units.get(f"{name}.service", "")
+        masked = bool(path) and is_link(self.guest, path) and self._target(path) == "/dev/null"
+        return masked or (bool(path) and self._target("/sbin/init").endswith("/systemd"))
 
     def _script(self, name: str) -> Service:
         job = f"/etc/init/{name}.conf"

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, INITRAMFS_GENERATOR
 from guestfix.base.catalog.facts.storage import DISKS_KNOWN
+from guestfix.base.errors import GuestError
 from guestfix.base.facts import Finding
 from guestfix.editors.boot.args import STACKED, stacked
 from guestfix.formats.boot.cmdline import name_of, value_of
 from guestfix.walk.names import answers, known_to
-from guestfix.walk.scene import Ground, Look, Scene, entry_place, passes, unknown
+from guestfix.walk.scene import Ground, Look, Scene, entry_place, is_whole, passes, unknown
 
 
 def root_of(scene: Scene) -> str:
@@ -37,6 +38,7 @@ def ground(scene: Scene) -> Ground:
 def check(scene: Scene) -> Iterable[Finding]:
     """Find a root that the target does not have by this name, and what dracut is told to open before it."""
     yield from _opened(scene)
+    yield from _without_init(scene)
     default, root = scene.facts.value(BOOT_DEFAULT), root_of(scene)
     if not default or not root.startswith(("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")):
         return
@@ -57,6 +59,23 @@ def _remedy(scene: Scene, root: str) -> str:
     if not scene.facts.value(DISKS_KNOWN):
         return f"describe the guest's disks with --disks, so that it is known; else {name}"
     return f"give its volume this name too in the description of the disks, aliases: [{root}]; else {name}"
+
+
+def _without_init(scene: Scene) -> Iterator[Finding]:
+    """Find a root whose init is gone: init= or rdinit's successor /sbin/init (Linux' init/main.c, initramfs-tools)."""
+    default = scene.facts.value(BOOT_DEFAULT)
+    if default is None or not is_whole(scene):
+        return
+    told = [value_of(arg) for arg in default.args if name_of(arg) == "init"]
+    path = told[-1] if told and told[-1].startswith("/") else "/sbin/init"
+    try:
+        there = scene.guest.stat(path) is not None
+    except GuestError:
+        return
+    if not there:
+        summary = f"the root has no {path}, which the kernel is to start"
+        remedy = "install the init system's package again in the guest (systemd-sysv, sysvinit-core, ...)"
+        yield Finding("GF-WALK-INIT", "blocker", summary, (entry_place(default),), remedy, outcome="stops")
 
 
 def _opened(scene: Scene) -> Iterator[Finding]:

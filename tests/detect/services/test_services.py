@@ -36,6 +36,8 @@ def facts_of(root: Path, files: dict[str, object]) -> Facts:
     return facts
 
 
+SCRIPT = {"etc/init.d/ssh": "", "etc/rc2.d/S16ssh": ("link", "../init.d/ssh")}
+SYSTEMD = {"usr/lib/systemd/systemd": "", "sbin/init": ("link", "/usr/lib/systemd/systemd")}
 DANGLING = {f"{WANTS}/sshd.service": ("link", f"/{UNIT}/sshd.service")}
 STATES = [
     ("enabled", enabled("sshd.service"), "on"),
@@ -48,6 +50,9 @@ STATES = [
     ("a link in an excerpt", DANGLING, "on"),
     ("SysV, Red Hat", {"etc/rc.d/init.d/sshd": "", "etc/rc.d/rc3.d/S55sshd": ("link", "../init.d/sshd")}, "on"),
     ("SysV, Debian", {"etc/init.d/ssh": "", "etc/rc2.d/S16ssh": ("link", "../init.d/ssh")}, "on"),
+    ("a script that systemd passes over", {**SCRIPT, f"{UNIT}/ssh.service": "", **SYSTEMD}, "off"),
+    ("a script whose unit is masked", {**SCRIPT, "etc/systemd/system/ssh.service": ("link", "/dev/null")}, "masked"),
+    ("a script beside a unit, on sysvinit", {**SCRIPT, f"{UNIT}/ssh.service": "", "sbin/init": ""}, "on"),
     ("SysV, SUSE", {"etc/init.d/sshd": "", "etc/init.d/rc3.d/S11sshd": ("link", "../sshd")}, "on"),
     ("SysV, off", {"etc/init.d/sshd": "", "etc/rc3.d/K25sshd": ("link", "../init.d/sshd")}, "off"),
     ("upstart", {"etc/init/ssh.conf": "start on filesystem\n"}, "on"),
