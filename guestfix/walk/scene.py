@@ -26,7 +26,7 @@ class Scene:
 
 
 def is_whole(scene: Scene) -> bool:
-    """Tell whether the guest was read from its disks, so that what is not seen is not there; a tree may be an excerpt."""
+    """Tell whether the guest was read from its disks: what is not seen is not there then; a tree may be an excerpt."""
     disks = scene.guest.disks()
     return disks is not None and disks.read
 

@@ -202,6 +202,10 @@ def resume(root: Path) -> None:
     initramfs(root, (root / INITRAMFS / "modules").read_text())
 
 
+def depmod(root: Path) -> None:
+    vm.run("depmod", "-b", root, vm.kernel_of(root))
+
+
 def link(path: str, to: str) -> Change:
     return lambda root: ((root / path).parent.mkdir(exist_ok=True), (root / path).symlink_to(to))
 
@@ -251,7 +255,9 @@ STATES = (
     ),
     State("fstab: swap that is gone", "mounts", add("etc/fstab", f"{DISK} none swap sw 0 0\n")),
     State(
-        "no driver of the NIC", "network", remove("lib/modules/*/kernel/drivers/net/virtio_net.ko"), "network"
+        "no driver of the NIC", "network",
+        both(remove("lib/modules/*/kernel/drivers/net/virtio_net.ko"), depmod),
+        "network",
     ),
     State("a static address of another network", "network", write(LAN_FILE, STATIC), "network"),
     State("a profile for the old NIC's name", "network", write(LAN_FILE, OLD_NAME), "network"),

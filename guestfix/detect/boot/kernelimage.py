@@ -36,7 +36,7 @@ def is_64bit(head: bytes) -> bool | None:
 
 
 def size_of(head: bytes) -> int | None:
-    """Return how many bytes the image has at least, by its header (setup_sects, syssize); None where it is no bzImage."""
+    """Return how many bytes the image has at least, by setup_sects and syssize; None where it is no bzImage."""
     if not is_bzimage(head):
         return None
     sectors, paragraphs = head[_SETUP_SECTORS] or 4, struct.unpack_from("<I", head, _SYSSIZE)[0]

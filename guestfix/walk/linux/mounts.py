@@ -23,6 +23,7 @@ from guestfix.detect.storage.fstab import PATH
 from guestfix.detect.storage.given import CRYPTTAB, mappings
 from guestfix.formats.storage.dependents import REQUIRING, dependents, device_of
 from guestfix.formats.storage.fstab import readable
+from guestfix.walk.linux.mode import stops
 from guestfix.walk.names import answers
 from guestfix.walk.scene import Ground, Look, Scene, passes, unknown
 
@@ -49,6 +50,7 @@ def ground(scene: Scene) -> Ground:
 
 def check(scene: Scene) -> Iterable[Finding]:
     """Find what the boot mounts or opens whose device the target does not have by that name."""
+    yield from stops(scene, "emergency")
     init = _init(scene)
     for one in scene.facts.value(FSTAB_ENTRIES) or ():
         for device in _devices(one, init):

@@ -18,6 +18,7 @@ from guestfix.base.facts import Evidence, Finding
 from guestfix.detect.network.entrance import kept_name
 from guestfix.detect.network.managed import driver_of, new_nic, refusals
 from guestfix.walk import nicdriver
+from guestfix.walk.linux.mode import stops
 from guestfix.walk.linux.waits import waiter
 from guestfix.walk.scene import Ground, Look, Scene, passes, unknown
 
@@ -41,6 +42,7 @@ def ground(scene: Scene) -> Ground:
 
 def check(scene: Scene) -> Iterable[Finding]:
     """Find a driver that is missing or blocked, a NIC that nobody may manage, no DHCP client, and a wait in vain."""
+    yield from stops(scene, "rescue")
     if scene.facts.value(OS_FAMILY) != "linux":
         return
     yield from nicdriver.check(scene)

@@ -134,7 +134,7 @@ BOOT: dict[str, Kind] = {
         "name the root by the UUID of its filesystem; describe the guest's disks with --disks, so that it is known"),
     "GF-WALK-TARGET": Kind("mounts", "blocker",
         "The system starts into emergency or rescue mode, where nobody answers.",
-        "systemctl set-default multi-user.target in the guest; take single, emergency or systemd.unit= out of the entry"),
+        "systemctl set-default multi-user.target in the guest; take single or systemd.unit= out of the entry"),
     "GF-WALK-WAIT": Kind("mounts", "warning",
         "What the boot mounts or opens is on a device that the target does not have by that name, so the boot waits.",
         "attach the device, or let the boot go on without it: nofail in /etc/fstab or /etc/crypttab"),
