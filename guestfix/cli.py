@@ -138,7 +138,7 @@ def _guarded(argv: Sequence[str], events: Events, opened: list[Callable[[], None
     try:
         return _dispatch(argv, events, opened)
     except GuestfixError as error:
-        events.say("error", error.said, code=error.code)
+        events.say("error", error.said, code=error.code, remedy=error.remedy)
         return fail(error, as_json=_wants_json(argv))
     except KeyboardInterrupt:
         sys.stderr.write("guestfix: interrupted\n")

@@ -43,6 +43,7 @@ class Event:
     code: str = ""
     rule: str = ""
     path: str = ""
+    remedy: str = ""
     done: int | None = None
     total: int | None = None
     unit: str = ""
@@ -106,10 +107,10 @@ class Events:
         for sink in self.sinks:
             sink(event)
 
-    def say(self, kind: str, message: str, *, code: str = "", rule: str = "", path: str = "") -> None:
+    def say(self, kind: str, message: str, *, code: str = "", rule: str = "", path: str = "", remedy: str = "") -> None:
         """Tell a ``message``, ``info``, ``warning`` or ``error`` of the stage that is at work."""
         if self.sinks:
-            self.tell(Event(kind, message, self.stage, max(self.percent, 0), code, rule, path))
+            self.tell(Event(kind, message, self.stage, max(self.percent, 0), code, rule, path, remedy))
 
     def result(self, message: str, status: int) -> None:
         """Tell the outcome with the exit status, and all that was put down of it; the first time only."""

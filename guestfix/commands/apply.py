@@ -97,7 +97,7 @@ def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]
             raise
         from guestfix.cli import exit_code
 
-        events_of(args).say("error", error.said, code=error.code)
+        events_of(args).say("error", error.said, code=error.code, remedy=error.remedy)
         events_of(args).outcome |= {"plan_digest": plan.digest, "error": error_out(error)}
         told = {"applied": [], "backups": {}, "journal": None, "error": error_out(error), **left_out(session, error)}
         write_json({**plan_out(plan), **told})

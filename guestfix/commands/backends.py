@@ -7,6 +7,7 @@ import argparse
 from guestfix.backends.status import Status, all_backends
 from guestfix.base.record import asdict
 from guestfix.commands.common import add_format, write, write_json
+from guestfix.plan.model import SCHEMA
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     """Print one block a backend."""
     found = all_backends()
     if args.format == "json":
-        write_json({"backends": [asdict(one) for one in found]})
+        write_json({"schema": SCHEMA, "backends": [asdict(one) for one in found]})
     else:
         write("".join(_block(one) for one in found))
     return 0

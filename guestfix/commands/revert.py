@@ -44,7 +44,7 @@ def _half_way(args: argparse.Namespace, session: Session, error: ApplyError) -> 
     """Tell that it failed half way, and in which state each path is."""
     from guestfix.cli import exit_code
 
-    events_of(args).say("error", error.said, code=error.code)
+    events_of(args).say("error", error.said, code=error.code, remedy=error.remedy)
     guest = {"uri": session.uri, "files": session.files}
     left = [asdict(one) for one in session.left()]
     write_json({"schema": SCHEMA, "guest": guest, "error": error_out(error), "left": left})

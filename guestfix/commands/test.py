@@ -10,6 +10,7 @@ from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.cases.runner import Outcome, bless, compare, find_cases, run_case
 from guestfix.commands.common import add_format, add_packs, write, write_json
 from guestfix.pack.cache import load_pack
+from guestfix.plan.model import SCHEMA
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         if args.format == "text" and not ok:
             write(_failure(outcome, difference))
     if args.format == "json":
-        write_json({"cases": rows, "passed": len(cases) - failed, "failed": failed})
+        write_json({"schema": SCHEMA, "cases": rows, "passed": len(cases) - failed, "failed": failed})
     else:
         write(f"{len(cases) - failed} cases passed, {failed} failed\n")
     return 1 if failed else 0

@@ -12,7 +12,8 @@ def event_out(event: Event, when: str) -> dict[str, object]:
     found: dict[str, object] = {"message": utf8(event.message), "timestamp": when, "type": event.type}
     if event.percent is not None:
         found["percent"] = event.percent
-    found |= {name: getattr(event, name) for name in ("stage", "code", "rule", "path") if getattr(event, name)}
+    names = ("stage", "code", "rule", "path", "remedy")
+    found |= {name: getattr(event, name) for name in names if getattr(event, name)}
     if event.total is not None:
         found[event.unit] = {"done": event.done, "total": event.total}
     if event.result is not None:
@@ -31,7 +32,8 @@ def tell_plan(events: Events, plan: Plan) -> None:
         return
     for finding in plan.findings:
         where = finding.evidence[0].path if finding.evidence else ""
-        events.say(SEVERITY[finding.severity], finding.summary, code=finding.code, rule=finding.rule, path=where)
+        more = {"code": finding.code, "rule": finding.rule, "path": where, "remedy": finding.remedy}
+        events.say(SEVERITY[finding.severity], finding.summary, **more)
     for one in plan.decisions:
         if one.outcome == "applied":
             events.say("info", one.title, rule=one.rule)

@@ -24,6 +24,7 @@ from guestfix.pack.steps import STEP_KEYS
 from guestfix.pack.systemfacts import SYSTEM_FACTS
 from guestfix.pack.systems import KERNEL_KEYS, ROW_KEYS, SYSTEM_KEYS, VERDICTS
 from guestfix.pack.tables import LIMIT_KEYS
+from guestfix.report import documents
 from guestfix.report.verifyschema import verify_schema
 
 Schema = dict[str, Any]
@@ -211,6 +212,8 @@ DOCUMENTS: dict[str, tuple[str, Callable[[Pack], Schema]]] = {
 
 
 def schema(name: str, pack: Pack) -> Schema:
-    """Return one of :data:`SCHEMAS` for files that go with this pack, or of :data:`DOCUMENTS`."""
+    """Return one of :data:`SCHEMAS` for files that go with this pack, or of a document that guestfix writes."""
+    if name in documents.DOCUMENTS:
+        return documents.document_schema(name)
     title, make = SCHEMAS[name] if name in SCHEMAS else DOCUMENTS[name]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **make(pack)}

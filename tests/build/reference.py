@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from guestfix.base.text import to_json
 from guestfix.pack.cache import load_pack
+from guestfix.report.documents import DOCUMENTS, document_schema
 from guestfix.report.entries import KINDS, entries
 from guestfix.report.reference import page
 
@@ -15,7 +17,8 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 def pages() -> dict[Path, str]:
     """Return every file that is made, with its text."""
     pack = load_pack()
-    return {DOCS / "reference" / f"{kind}.md": page(kind, entries(kind, pack)) for kind in KINDS}
+    made = {DOCS / "reference" / f"{kind}.md": page(kind, entries(kind, pack)) for kind in KINDS}
+    return made | {DOCS / "schemas" / f"{name}.json": to_json(document_schema(name)) + "\n" for name in DOCUMENTS}
 
 
 def main() -> None:

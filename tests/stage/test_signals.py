@@ -214,7 +214,7 @@ def test_the_program_tells_it_by_its_status_and_one_document(which: signal.Signa
     (root / "bin").mkdir()
     (root / "etc/fstab").write_text("//nas/share /mnt cifs defaults 0 0\n/dev/sda1 / ext4 defaults 0 1\n")
     before = tree(root)
-    schema = json.loads((ROOT / "docs/report.schema.json").read_text())
+    schema = json.loads((ROOT / "docs/schemas/receipt.json").read_text())
     apply = ("apply", root, "--only", "fstab/*", "--accept", "*")
     status, document, said = program(which, 4, *apply)
     assert status == 5 and tree(root) == before, said
