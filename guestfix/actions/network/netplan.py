@@ -48,6 +48,9 @@ def _kept(setup: Setup, src: bytes | None) -> bytes | None:
             src = netplan.dhcp(src, name=nic.id)
         if nic.kind == "ethernet" and nic.bound_mac:
             src = netplan.rebind(src, name=nic.id, mac=setup.new_mac(nic), real=nic.name)
+    wired = [nic.id for nic in setup.own if setup.wired(nic)]
+    macs = {nic.id: setup.new_mac(nic) for nic in setup.own}
+    src = netplan.fresh_addresses(src, names=wired, macs=macs)
     return netplan.optional(src, names=[nic.id for nic in setup.own if setup.optional(nic)]) if first else src
 
 

@@ -9,6 +9,7 @@ from guestfix.base.catalog.records.network import Nic
 from guestfix.detect.network.read import NETWORKD
 from guestfix.editors.network import networkd
 from guestfix.formats.network.networkd import netdev
+from guestfix.formats.network.wired import CARRIED
 
 NEW = f"{NETWORKD}/80-guestfix-wired.network"
 
@@ -25,7 +26,17 @@ def apply(bench: Workbench, *, policy: str) -> None:
         if setup.needs_profile:
             setup.write(NEW, setup.read(NEW), networkd.FRESH)
             setup.added(NEW)
+    else:
+        _fresh_devices(setup)
     tell_lost(setup)
+
+
+def _fresh_devices(setup: Setup) -> None:
+    """Take addresses of the old hardware off the bonds, bridges and VLANs that stay."""
+    for path in setup.bench.fs.glob(f"{NETWORKD}/*.netdev"):
+        before = setup.read(path)
+        if netdev(before or b"")[1] in CARRIED:
+            setup.write(path, before, networkd.fresh_device(before))
 
 
 def _keep(setup: Setup, src: bytes | None, nic: Nic) -> bytes | None:

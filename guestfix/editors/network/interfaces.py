@@ -232,7 +232,7 @@ def optional(src: bytes | None, *, names: list[str]) -> bytes | None:
 def rebind(src: bytes | None, *, name: str, mac: str = "") -> bytes | None:
     """Take the old hardware address off an interface: ``hwaddress`` would give it to the new NIC.
 
-    With ``mac`` the line names that address; without it the line goes.
+    With ``mac`` the line names that address; without it the line goes, and so does a bridge's ``bridge_hw``.
     """
     if src is None:
         return None
@@ -241,7 +241,9 @@ def rebind(src: bytes | None, *, name: str, mac: str = "") -> bytes | None:
         if stanza.keyword != "iface" or stanza.name != name:
             continue
         for line in stanza.options:
-            if line.keyword == "hwaddress" and norm_mac(line.value.split()[-1] if line.value else "") != mac:
+            if line.keyword.replace("_", "-") == "bridge-hw" and norm_mac(line.value):
+                splices.append(_gone(line.start, line.end))
+            elif line.keyword == "hwaddress" and norm_mac(line.value.split()[-1] if line.value else "") != mac:
                 splices.append(_new_mac(src, line, mac))
     return apply_splices(src, splices)
 

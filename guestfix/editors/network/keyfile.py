@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestfix.base.patterns import regex
-from guestfix.formats.ini import Group, Setting, get, groups, remove, set_value
+from guestfix.formats.ini import Group, Setting, entries, get, groups, remove, set_value
 from guestfix.formats.network.keyfile import WIRED
 from guestfix.formats.network.nic import is_from, is_link_local
 
@@ -83,13 +83,14 @@ def _no(one: Setting) -> bool:
 
 
 def rebind(src: bytes | None, *, mac: str = "") -> bytes | None:
-    """Make mac-address name the new NIC, or drop it where no MAC is given; a cloned one is dropped."""
+    """Make mac-address name the new NIC, or drop it where no MAC is given; a cloned one, and a bridge's, is dropped."""
     if src is None:
         return None
     cloned = ("cloned-mac-address", "assigned-mac-address")
     wired = _wired(groups(src))
     gone = [one for _, one in wired if one.key in cloned and one.value not in OWN_MAC]
     bound = [one for _, one in wired if one.key == "mac-address"]
+    gone += entries(groups(src), "bridge", "mac-address")
     spans = [(one.start, one.end) for one in gone + ([] if mac else bound)]
     out = remove(src, spans)
     for group, one in wired:

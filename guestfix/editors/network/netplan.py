@@ -7,7 +7,7 @@ The text is never printed from a model. Both styles are known, block (one pair a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 
 from guestfix.base.edit import Splice, apply_splices
@@ -16,7 +16,7 @@ from guestfix.editors.network.keyfile import OLD_KEYS, OWN_MAC, PORT
 from guestfix.formats.network.keyfile import WIRED
 from guestfix.formats.network.netplan import GROUPS, devices, needs, network_of, refuse_twins, yes
 from guestfix.formats.network.netplanrules import faults
-from guestfix.formats.network.nic import is_link_local, norm_mac
+from guestfix.formats.network.nic import is_link_local, is_mac, norm_mac
 from guestfix.formats.yamltree import Node, parse
 
 ANY_NIC = "e*"
@@ -327,6 +327,45 @@ def optional(src: bytes | None, *, names: list[str]) -> bytes | None:
     for name in empty[:_MAX_EMPTY]:
         out = _again(out, name, "optional", "true")
     return out
+
+
+def fresh_addresses(
+    src: bytes | None, *, names: Collection[str], macs: Mapping[str, str] | None = None
+) -> bytes | None:
+    """Take off what gives these devices an address of the old hardware, in netplan's keys and NetworkManager's.
+
+    NetworkManager's match by one becomes the address that ``macs`` has for the device, or goes where it has none.
+    """
+    if src is None:
+        return None
+    work = _Text(src)
+    for _, name, _, body in devices(work.root):
+        if name not in names or body.kind != "map":
+            continue
+        own = body.get("macaddress")
+        manager = body.get("networkmanager")
+        rows = manager.get("passthrough") if manager is not None and manager.kind == "map" else None
+        given = own is not None and is_mac(own.value)
+        work.drop(body, {"macaddress"} if given and len(body.pairs) > 1 else set())
+        if manager is not None and rows is not None and rows.kind == "map":
+            _fresh_rows(work, manager, rows, norm_mac((macs or {}).get(name, "")))
+    return work.result(src)
+
+
+def _fresh_rows(work: _Text, manager: Node, rows: Node, mac: str) -> None:
+    gone = set()
+    for key, value in rows.pairs:
+        group, _, word = key.value.partition(".")
+        if group in WIRED and word in ("cloned-mac-address", "assigned-mac-address") and value.value not in OWN_MAC:
+            gone.add(key.value)
+        elif group in WIRED and word == "mac-address" and mac:
+            work.splices.append((value.start, value.end, f'"{mac.upper()}"'))
+        elif group in WIRED and word == "mac-address":
+            gone.add(key.value)
+    if gone and gone == {key.value for key, _ in rows.pairs}:  # netplan refuses a mapping without keys
+        work.drop(manager, {"passthrough"})
+    else:
+        work.drop(rows, gone)
 
 
 def rebind(src: bytes | None, *, name: str, mac: str = "", real: str = "") -> bytes | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestfix.formats.ini import Group, Setting, entries, get, remove, set_value
 from guestfix.formats.network.networkd import link_binding, nic, parse
-from guestfix.formats.network.nic import is_link_local
+from guestfix.formats.network.nic import is_link_local, is_mac
 
 ANY_NIC = "en* eth*"
 """The names that udev or the kernel gives a wired NIC (systemd.net-naming-scheme(7))."""
@@ -96,6 +96,14 @@ def rebind(src: bytes | None, *, mac: str = "", name: str = "") -> bytes | None:
         return set_value(kept, "Match", bound[-1].key, mac, continued=True)
     out = remove(src, [(one.start, one.end) for one in bound])
     return out if get(found, "Match", "Name") else set_value(out, "Match", "Name", name, continued=True)
+
+
+def fresh_device(src: bytes | None) -> bytes | None:
+    """Take the hardware address out of a .netdev file: it is that of the old hardware."""
+    if src is None:
+        return None
+    given = [one for one in entries(parse(src), "NetDev", "MACAddress") if is_mac(one.value)]
+    return remove(src, [(one.start, one.end) for one in given])
 
 
 def optional(src: bytes | None) -> bytes | None:

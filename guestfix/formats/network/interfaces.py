@@ -179,7 +179,7 @@ def nic_of(stanza: Stanza, how: dict[str, str], bases: Mapping[str, Stanza] | No
     kind, address = kind_of(stanza), stanza.option("address")
     default, routes = _routes(stanza)
     gateway = stanza.option("gateway") or default
-    mac = norm_mac(stanza.option("hwaddress").removeprefix("ether").strip())
+    mac = norm_mac(stanza.option("hwaddress").removeprefix("ether").strip() or stanza.option("bridge_hw"))
     return Nic(
         name=name,
         line=stanza.head.line,

@@ -67,9 +67,10 @@ def nic(src: bytes) -> Nic:
     name, mac = get(found, "connection", "interface-name") or "", norm_mac(wired_value(found, "mac-address"))
     kind = _KINDS.get(get(found, "connection", "type") or "", "other")
     match = get(found, "match", "interface-name") or ""
-    method = get(found, "ipv4", "method") or ("auto" if kind in ("ethernet", "bond", "bridge", "team", "vlan") else "")
     parent = get(found, "vlan", "parent")
     master = get(found, "connection", "master") or get(found, "connection", "controller")
+    asks = kind in ("ethernet", "bond", "bridge", "team", "vlan") and not master  # a port has no address of its own
+    method = get(found, "ipv4", "method") or ("auto" if asks else "disabled" if master else "")
     return Nic(
         name=name or match or get(found, "connection", "id") or "",
         line=next((one.line for one in entries(found, "connection", "interface-name")), 1),

@@ -13,6 +13,7 @@ from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
 from guestfix.base.record import replace
+from guestfix.formats.network.keyfile import WIRED
 from guestfix.formats.network.nic import MAX_NICS, norm_mac, number
 from guestfix.formats.yamltree import Node, parse
 
@@ -209,6 +210,7 @@ def _handed(nic: Nic, keys: dict[str, str]) -> Nic:
     found = [row[0].strip() for row in rows if row[0].strip()]
     behind = next((row[1].strip() for row in rows if len(row) > 1 and row[1].strip()), "")
     name = keys.get("connection.interface-name", "") or keys.get("match.interface-name", "")
+    mac = next((norm_mac(keys[f"{one}.mac-address"]) for one in WIRED if f"{one}.mac-address" in keys), "")
     off = keys.get("connection.autoconnect", "").lower() in ("false", "no", "0", "off")
     return replace(
         nic,
@@ -219,8 +221,10 @@ def _handed(nic: Nic, keys: dict[str, str]) -> Nic:
         dns=tuple(dict.fromkeys((*nic.dns, *re.findall(r"[^;,\s]+", keys.get("ipv4.dns", ""))))),
         routes=nic.routes + tuple(value for key, value in keys.items() if _ROUTE.match(key)),
         auto=not off,
+        mac=nic.mac or mac,
         bound_name=nic.bound_name or bool(name),
-        any_nic=nic.any_nic and not name,
+        bound_mac=nic.bound_mac or bool(mac),
+        any_nic=nic.any_nic and not name and not mac,
     )
 
 

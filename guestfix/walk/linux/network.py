@@ -9,6 +9,7 @@ from guestfix.base.catalog.facts.network import (
     NETWORK_CARRIER,
     NETWORK_DHCP_CLIENT,
     NETWORK_ENABLED,
+    NETWORK_INTERFACES,
     NETWORK_PRIMARY,
     NETWORK_STACK,
 )
@@ -17,6 +18,7 @@ from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence, Finding
 from guestfix.detect.network.entrance import kept_name
 from guestfix.detect.network.managed import driver_of, new_nic, refusals
+from guestfix.formats.network.wired import CARRIED, wires_of
 from guestfix.walk import nicdriver
 from guestfix.walk.linux.mode import stops
 from guestfix.walk.linux.waits import waiter
@@ -35,6 +37,8 @@ def ground(scene: Scene) -> Ground:
         return passes("a wired NIC asks DHCP for its address", *seen)
     if carrier.method == "dhcp" and not carrier.bound_mac and (why := kept_name(scene.guest, scene.facts, carrier)):
         return passes(f"the NIC called {carrier.name} asks DHCP for its address; {why.text}", *seen, why)
+    if carrier.method == "dhcp" and carrier.kind in CARRIED and _wires_come(scene, carrier):
+        return passes(f"the {carrier.kind} {carrier.name} asks DHCP for its address, over NICs that come up", *seen)
     if carrier.method == "dhcp":
         return unknown(f"a profile asks DHCP, for a NIC called {_name(carrier)} only", *seen)
     return unknown(f"the address is {carrier.method or 'not set'}, for a NIC called {_name(carrier)}", *seen)
@@ -76,6 +80,14 @@ def _no_client(scene: Scene) -> Iterable[Finding]:
     remedy = "install one (dhclient, dhcpcd or udhcpc) before the migration, or choose --policy network=preserve"
     places = (*scene.facts.evidence(NETWORK_CARRIER), Evidence("/usr/sbin", 0, "none among its programs"))
     yield Finding("GF-NETWORK-DHCP-CLIENT-MISSING", "warning", summary, places, remedy, outcome="stops")
+
+
+def _wires_come(scene: Scene, carrier: Nic) -> bool:
+    """Tell whether some NIC below a bond, bridge or VLAN is one that the target has, by a name that it gets."""
+    wires = wires_of(carrier, scene.facts.value(NETWORK_INTERFACES) or [])
+    return any(
+        not one.bound_mac and (one.any_nic or kept_name(scene.guest, scene.facts, one) is not None) for one in wires
+    )
 
 
 def _bound(carrier: Nic) -> bool:
