@@ -6,7 +6,7 @@ from guestfix.actions.network.common import Setup, begin
 from guestfix.actions.network.lost import tell_lost
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.records.network import Nic
-from guestfix.detect.network.read import NETWORKD
+from guestfix.detect.network.read import NETWORKD, drop_ins
 from guestfix.editors.network import networkd
 from guestfix.formats.network.networkd import netdev
 from guestfix.formats.network.wired import CARRIED
@@ -21,6 +21,7 @@ def apply(bench: Workbench, *, policy: str) -> None:
         lambda src: networkd.dhcp(src, any_nic=setup.leaves_bonds, leave_bonds=setup.leaves_bonds),
         lambda src, nic: _keep(setup, src, nic),
     )
+    _drop_ins(setup)
     if policy == "dhcp":
         _devices_aside(setup)
         if setup.needs_profile:
@@ -29,6 +30,21 @@ def apply(bench: Workbench, *, policy: str) -> None:
     else:
         _fresh_devices(setup)
     tell_lost(setup)
+
+
+def _drop_ins(setup: Setup) -> None:
+    """Treat the drop-ins of each file as the file itself."""
+    for nic in setup.files():
+        for path, before in drop_ins(setup.bench.fs, nic.path):
+            after: bytes | None = before
+            if setup.is_removed(nic):
+                after = None
+            elif setup.is_primary(nic) and setup.policy != "preserve":
+                bonds = setup.leaves_bonds
+                after = networkd.dhcp_beside(before, any_nic=bonds, leave_bonds=bonds)
+            elif setup.wired(nic):
+                after = networkd.rebind(before, mac=setup.new_mac(nic))
+            setup.write(path, before, after)
 
 
 def _fresh_devices(setup: Setup) -> None:

@@ -267,6 +267,8 @@ def networkd_read(guest: GuestFS) -> Read:
     found = Read()
     links: dict[str, str] = {}
     for path, data in _files(guest, NETWORKD, [name for name in names if name.endswith(".network")]):
+        beside = [text for _, text in drop_ins(guest, path)]
+        data = b"\n".join([data, *beside])  # what comes later adds to what was said, or takes its place
         one = networkd.nic(data, kinds).with_path(path)
         if one.bound_mac and not one.name:
             one = replace(one, name=f"lan{len(found.nics)}")
@@ -275,6 +277,12 @@ def networkd_read(guest: GuestFS) -> Read:
         found.files.append(path)
     found.nics = [replace(one, parents=(links[one.name],)) if one.name in links else one for one in found.nics]
     return found
+
+
+def drop_ins(guest: GuestFS, path: str) -> list[tuple[str, bytes]]:
+    """Return the drop-ins (x.network.d/*.conf) of a file of systemd-networkd, in the order in which they are read."""
+    names = [name for name in names_in(guest, f"{path}.d") if name.endswith(".conf") and not name.startswith(".")]
+    return list(_files(guest, f"{path}.d", names))
 
 
 READERS = {

@@ -217,8 +217,9 @@ def _left_alone(guest: GuestFS) -> list[Finding]:
     """Return findings for configuration beside the files that are changed, which may undo a change."""
     folder, wicked = "/etc/systemd/network", "/etc/wicked/ifconfig"
     paths = [f"{wicked}/{name}" for name in names_in(guest, wicked) if name.endswith(".xml")]
-    for name in names_in(guest, folder):
-        if name.endswith(".network.d"):
+    known = names_in(guest, folder)
+    for name in known:
+        if name.endswith(".network.d") and name.removesuffix(".d") not in known:  # of a file that the system ships
             paths += [f"{folder}/{name}/{one}" for one in names_in(guest, f"{folder}/{name}") if one.endswith(".conf")]
     return [_left(path, "also configures the network") for path in paths[:MAX_NICS]]
 

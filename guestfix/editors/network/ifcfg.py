@@ -30,7 +30,7 @@ def _says_something(src: bytes, leave_bonds: bool) -> list[Assignment]:
         for one in found
         if _STATIC.match(one.name)
         or (leave_bonds and _STRUCTURE.match(one.name))
-        or (_FROM_PEER.match(one.name) and _no(one))
+        or (_FROM_PEER.match(one.name) and _no(one) and (six or not one.name.startswith("IPV6_")))
         or (six and one.name == "IPV6_AUTOCONF" and _no(one))
     ]
 

@@ -11,6 +11,7 @@ OLD_KEYS = regex(
     r"(address(es)?\d*|gateway|dns|dns-search|route(s)?\d*(_options)?|routing-rule\d*|ignore-auto-dns|ignore-auto-routes"
     r"|never-default)\Z"
 )
+_REFUSALS = ("ignore-auto-dns", "ignore-auto-routes", "never-default")
 _ROUTE = regex(r"routes?\d+\Z")
 PORT = ("master", "slave-type", "controller", "port-type", "permissions")
 OWN_MAC = ("preserve", "permanent", "random", "stable", "stable-ssid")
@@ -23,12 +24,17 @@ def _wired(found: list[Group]) -> list[tuple[Group, Setting]]:
 def _to_old_network(found: list[Group], leave_bonds: bool) -> list[Setting]:
     """Return the entries that only mean something on the old network."""
     own_servers = get(found, "ipv4", "method") == "manual" or any(get(found, name, "dns") for name in ("ipv4", "ipv6"))
+    six = get(found, "ipv6", "method") == "manual" or any(
+        one.key == "dns" or one.key.startswith("address") for one in entries(found, "ipv6")
+    )
     gone = [
         one
         for group in found
         if group.name in ("ipv4", "ipv6")
         for one in group.entries
-        if OLD_KEYS.match(one.key) and not _stays(one, group.entries, own_servers)
+        if OLD_KEYS.match(one.key)
+        and not _stays(one, group.entries, own_servers)
+        and (six or group.name == "ipv4" or one.key not in _REFUSALS)
     ]
     port = PORT if leave_bonds else ()
     gone += [one for group in found if group.name == "connection" for one in group.entries if one.key in port]

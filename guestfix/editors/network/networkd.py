@@ -33,18 +33,35 @@ def dhcp(src: bytes | None, *, any_nic: bool = False, leave_bonds: bool = True) 
         return None
     found = parse(src)
     any_nic = any_nic and not nic(src).any_nic
-    sections = _SECTIONS + (_PORT_SECTIONS if leave_bonds else ())
-    spans = [(group.start, group.end) for group in found if group.name in sections and not _on_link(group)]
-    drop = {"Network": _NETWORK + (_PORT if leave_bonds else ()), "Link": _LINK, "Match": _MATCH if any_nic else ()}
-    for group in found:
-        spans += [(one.start, one.end) for one in group.entries if one.key in drop.get(group.name, ())]
-        spans += [(one.start, one.end) for one in _refusals(found, group)]
-    out = remove(src, spans)
+    out = remove(src, _old_spans(found, any_nic, leave_bonds, _fixed(found)))
     if not _asks(found):
         out = set_value(out, "Network", "DHCP", "yes", continued=True)
     if any_nic:
         out = _match_any(out)
     return src if out == src else out
+
+
+def dhcp_beside(src: bytes | None, *, any_nic: bool = False, leave_bonds: bool = True) -> bytes | None:
+    """Take out of a drop-in what :func:`dhcp` takes out of its .network file; None where nothing is left of it."""
+    if src is None:
+        return None
+    found = parse(src)
+    spans = _old_spans(found, any_nic, leave_bonds, True)
+    spans += [(one.start, one.end) for one in entries(found, "Network", "DHCP") if not _asks(found)]
+    names = entries(found, "Match", "Name") if any_nic else []
+    out = remove(src, sorted({*spans, *((one.start, one.end) for one in names)}))
+    return out if out == src or any(group.entries for group in parse(out)) else None
+
+
+def _old_spans(found: list[Group], any_nic: bool, leave_bonds: bool, fixed: bool) -> list[tuple[int, int]]:
+    """Return what only means something on the old network; ``fixed``: name servers or the address were set by hand."""
+    sections = _SECTIONS + (_PORT_SECTIONS if leave_bonds else ())
+    spans = [(group.start, group.end) for group in found if group.name in sections and not _on_link(group)]
+    drop = {"Network": _NETWORK + (_PORT if leave_bonds else ()), "Link": _LINK, "Match": _MATCH if any_nic else ()}
+    for group in found:
+        spans += [(one.start, one.end) for one in group.entries if one.key in drop.get(group.name, ())]
+        spans += [(one.start, one.end) for one in _refusals(group, fixed)]
+    return spans
 
 
 def _on_link(group: Group) -> bool:
@@ -56,9 +73,12 @@ def _on_link(group: Group) -> bool:
     return gateway.startswith(("_dhcp", "_ipv6ra")) or (not gateway and is_link_local(known.get("Destination", "")))
 
 
-def _refusals(found: list[Group], group: Group) -> list[Setting]:
+def _fixed(found: list[Group]) -> bool:
+    return bool(entries(found, "Network", "DNS")) or not _asks(found)
+
+
+def _refusals(group: Group, fixed: bool) -> list[Setting]:
     """Return what keeps routes, and name servers that took the place of the lease's, out of use."""
-    fixed = bool(entries(found, "Network", "DNS")) or not _asks(found)
     keys = (*_ROUTES, *(_SERVERS if fixed else ())) if group.name in _LEASE else ()
     return [one for one in group.entries if one.key in keys and (one.key == "RouteTable" or _no(one.value))]
 

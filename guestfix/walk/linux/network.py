@@ -52,7 +52,7 @@ def check(scene: Scene) -> Iterable[Finding]:
     yield from nicdriver.check(scene)
     yield from _unmanaged(scene)
     yield from _no_client(scene)
-    if scene.facts.value(NETWORK_CARRIER) is not None and ground(scene).outcome != "passes":
+    if scene.facts.value(NETWORK_ENABLED) and scene.facts.value(NETWORK_CARRIER) and ground(scene).outcome != "passes":
         found = waiter(scene)
         if found is not None and found[0]:
             summary = f"the boot waits up to {found[0]} s for a network that may not come up"

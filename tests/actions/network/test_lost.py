@@ -118,6 +118,24 @@ CASES = {
          "[Route]\nGateway=_dhcp4\nDestination=192.0.2.0/24\n[Route]\nDestination=169.254.169.254/32\nScope=link\n"},
         ["10.3.0.0/16", "rule From=198.51.100.7"], ["169.254", "192.0.2.0"],
     ),
+    "networkd's drop-ins": (
+        {**NETWORKD, "etc/systemd/network/10.network": "[Match]\nName=ens34\n[Network]\nDHCP=yes\n",
+         "etc/systemd/network/10.network.d/a.conf": "[Network]\nAddress=198.51.100.7/24\nDNS=198.51.100.53\nLLDP=yes\n",
+         "etc/systemd/network/10.network.d/b.conf": "[DHCPv4]\nUseRoutes=no\n"},
+        {"etc/systemd/network/10.network.d/a.conf": "[Network]\nLLDP=yes\n",
+         "etc/systemd/network/10.network.d/b.conf": None}, ["198.51.100.7/24", "198.51.100.53"], ["left as it is"],
+    ),
+    "keyfile: settings of IPv6 alone stay": (
+        {**NM, PROFILE: KEYFILE + "never-default=true\n\n[ipv6]\nmethod=auto\nnever-default=true\nignore-auto-dns=true\n"
+         "addr-gen-mode=eui64\n"},
+        {PROFILE: "[connection]\nid=lan\ntype=ethernet\nmulti-connect=3\n\n[ipv4]\nmethod=auto\n\n[ipv6]\n"
+         "method=auto\nnever-default=true\nignore-auto-dns=true\naddr-gen-mode=eui64\n"}, ["198.51.100.7/24"], [],
+    ),
+    "ifcfg: settings of IPv6 alone stay": (
+        {**RHEL7, f"{SCRIPTS}/ifcfg-eth0": IFCFG + "PEERDNS=no\nIPV6_PEERDNS=no\nIPV6_AUTOCONF=no\nSEARCH=x.example\n"},
+        {f"{SCRIPTS}/ifcfg-eth0": "DEVICE=eth0\nONBOOT=yes\nBOOTPROTO=dhcp\nIPV6_PEERDNS=no\nIPV6_AUTOCONF=no\n"},
+        ["x.example"], [],
+    ),
     "ifupdown": (
         {**DEBIAN, "etc/network/interfaces": DEBIAN_NIC
          + " up ip route add 169.254.169.254/32 dev eth0\n down ip route del 169.254.169.254/32 dev eth0\n"
