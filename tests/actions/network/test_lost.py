@@ -126,8 +126,8 @@ CASES = {
          "etc/systemd/network/10.network.d/b.conf": None}, ["198.51.100.7/24", "198.51.100.53"], ["left as it is"],
     ),
     "keyfile: settings of IPv6 alone stay": (
-        {**NM, PROFILE: KEYFILE + "never-default=true\n\n[ipv6]\nmethod=auto\nnever-default=true\nignore-auto-dns=true\n"
-         "addr-gen-mode=eui64\n"},
+        {**NM, PROFILE: KEYFILE + "never-default=true\n\n[ipv6]\nmethod=auto\nnever-default=true\n"
+         "ignore-auto-dns=true\naddr-gen-mode=eui64\n"},
         {PROFILE: "[connection]\nid=lan\ntype=ethernet\nmulti-connect=3\n\n[ipv4]\nmethod=auto\n\n[ipv6]\n"
          "method=auto\nnever-default=true\nignore-auto-dns=true\naddr-gen-mode=eui64\n"}, ["198.51.100.7/24"], [],
     ),
