@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from typing import IO
+from typing import IO, Literal
 
 from guestfix.backends import Request
 from guestfix.backends.disks.hostfiles import HostFiles
@@ -259,6 +259,7 @@ def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> 
     """Turn the state of disks, volumes and filesystems into findings."""
     problems = dict.fromkeys(volumes.problems)
     found = [table_finding(problem) for problem in problems]
+    found += [degraded_finding(*one) for one in volumes.degraded]
     found += order_findings(layout.disorder())
     told = layout.mounts if layout.root.system != "Windows" else ()  # its own detector says what its states mean
     for mount in told:
@@ -282,6 +283,15 @@ def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> 
             place = (Evidence("disks", 0, name),)
             found.append(Finding("GF-DISK-VOLUME-UNREADABLE", "info", f"{name}: {part.problem}", place))
     return tuple(found)
+
+
+def degraded_finding(name: str, missing: int, disks: int, lost: bool) -> Finding:
+    """Return the finding for an array that lacks disks: mdadm waits for them, and starts without where it can."""
+    what = "so it can't start" if lost else "so the boot waits some 30 s for them and starts it without"
+    place = Evidence("disks", 0, name)
+    summary = f"the RAID array {name} has lost {missing} of its {disks} disks, {what}"
+    outcome: Literal["", "waits"] = "" if lost else "waits"
+    return Finding("GF-DISK-DEGRADED", "warning", summary, (place,), outcome=outcome, seconds=0 if lost else 30)
 
 
 def open_image(paths: list[str], root: str = "", host: HostFiles | None = None) -> ImageGuest:

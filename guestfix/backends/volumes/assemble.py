@@ -38,6 +38,7 @@ class Volumes:
         self.parts: list[Part] = []
         self.blocks: dict[int, Block] = {}
         self.problems: list[str] = []
+        self.degraded: list[tuple[str, int, int, bool]] = []
         self._trees: dict[int, Tree] = {}
         for index, disk in enumerate(disks):
             self._add_disk(index, disk)
@@ -74,10 +75,13 @@ class Volumes:
         found, problems = arrays(self._members("linux_raid_member"))
         self.problems += problems
         unnamed = 127
-        for member, block, problem in found:
+        for one in found:
+            member = one.member
             names = md_names(member.name, member.number, unnamed, member.uuid)
             unnamed -= 1 if f"/dev/md{unnamed}" in names else 0
-            self._add(block, Part(0, names=names, size=member.size, problem=problem))
+            self._add(one.block, Part(0, names=names, size=member.size, problem=one.problem, lost=one.lost))
+            if one.missing:
+                self.degraded.append((names[0], one.missing, member.disks, one.lost))
 
     def _add_logical(self) -> None:
         found, problems = logical_volumes(self._members("LVM2_member"))

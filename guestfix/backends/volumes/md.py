@@ -66,8 +66,22 @@ def _version0(block: Block, raw: bytes) -> Member:
     return Member(array, "", level, chunk, words[11], role, 0, size, events, number, words[64], block)
 
 
-def arrays(members: list[Block]) -> tuple[list[tuple[Member, Block | None, str]], list[str]]:
-    """Put RAID arrays together: the newest member, the data (None: can't), and what is wrong with each."""
+@frozen
+class Array:
+    """An array as found: its newest member, its data (None: can't be read here), and what is wrong with that.
+
+    ``missing`` of its disks are not there or out of date; ``lost``: too many for it to start.
+    """
+
+    member: Member
+    block: Block | None
+    problem: str
+    missing: int
+    lost: bool
+
+
+def arrays(members: list[Block]) -> tuple[list[Array], list[str]]:
+    """Put RAID arrays together."""
     sets: dict[bytes, list[Member]] = {}
     problems: list[str] = []
     for block in members:
@@ -79,13 +93,24 @@ def arrays(members: list[Block]) -> tuple[list[tuple[Member, Block | None, str]]
     return [_array(group) for group in sets.values()], problems
 
 
-def _array(group: list[Member]) -> tuple[Member, Block | None, str]:
+def _array(group: list[Member]) -> Array:
     newest = max(group, key=lambda member: member.events)
     current = {member.role: member for member in group if member.events + 1 >= newest.events and member.role < 0xFFFE}
+    missing = sum(1 for role in range(min(newest.disks, MOST_DISKS)) if role not in current)
+    lost = missing > _spared(newest)
     try:
-        return newest, _data(newest, current), ""
+        return Array(newest, _data(newest, current), "", missing, lost)
     except DiskError as error:
-        return newest, None, error.what
+        return Array(newest, None, error.what, missing, lost)
+
+
+MOST_DISKS = 1024
+
+
+def _spared(member: Member) -> int:
+    """Return how many disks an array can do without; of level 10 that half of them whose copies may be on the rest."""
+    known = {1: member.disks - 1, 4: 1, 5: 1, 6: 2, 10: member.disks // 2}
+    return known.get(member.level, 0)
 
 
 def _data(newest: Member, current: dict[int, Member]) -> Block:

@@ -5,8 +5,8 @@ volumes have the same UUID), disks.partuuid_by_device, disks.fstype_by_spec, dis
 volumes answer to), disks.tagged (each volume is described with what it holds, so that a tag that none of
 them has can be called missing), disks.complete (the volumes above partitions are described too), disks.doubtful
 (patterns of names that a volume may have though the description does not say so), disks.old_names (patterns of names
-that the guest's own configuration makes of the old hardware), disks.unclaimed (of the doubtful ones, those that a
-volume may have which no entry of fstab names otherwise).
+that the guest's own configuration makes of the old hardware, and names of lost volumes), disks.unclaimed (of the
+doubtful ones, those that a volume may have which no entry of fstab names otherwise).
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ MEMBERS = frozenset(
 _LOCKED = ("crypto_LUKS", "BitLocker")
 """What is not opened, so that what is in it can't be seen."""
 
+_FOREIGN = ("ddf_raid_member", "isw_raid_member", "zfs_member")
+"""Parts of volumes that no backend puts together."""
+
 _MAX_VOLUMES = 4096
 
 
@@ -76,7 +79,8 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     facts.put(DISKS_COMPLETE, whole[1])
     facts.put(DISKS_DOUBTFUL, sorted(more.doubtful))
     facts.put(DISKS_UNCLAIMED, sorted(more.unclaimed))
-    facts.put(DISKS_OLD_NAMES, sorted(set(more.old)))
+    lost = [name for one in (disks or Disks()).all_volumes() if one.lost for name in _names(one) if name not in every]
+    facts.put(DISKS_OLD_NAMES, sorted({*more.old, *lost[:_MAX_VOLUMES]}))
     return [*(_same_uuid(uuid, volumes) for uuid in sorted(twice)), *more.findings]
 
 
@@ -129,8 +133,10 @@ def _is_described(volume: Volume) -> bool:
 def _is_complete(disks: Disks) -> bool:
     """Tell whether a volume above partitions that isn't listed can be taken for absent."""
     kinds = [part.fstype for disk in disks.disks for part in disk.partitions]
-    if disks.read and any(volume.fstype in _LOCKED for volume in disks.all_volumes()):
-        return False
+    if disks.read:
+        arrays = [one for one in disks.volumes if one.device.startswith("/dev/md") and not one.lost]
+        unseen = any(one.fstype is None for one in arrays)
+        return not unseen and not any(one.fstype in (*_LOCKED, *_FOREIGN) for one in disks.all_volumes())
     return bool(disks.volumes) or not any(kind is None or kind in MEMBERS for kind in kinds)
 
 

@@ -63,6 +63,18 @@ def test_a_lost_volume_answers_to_nothing(tmp_path):
     lost = Volume("/dev/mapper/vg-data", fstype="xfs", uuid="x", lost=True)
     names, _ = facts_of(tmp_path, {}, ONE, volumes=(lost, Volume("/dev/mapper/vg-root", uuid="r")), read=True)
     assert names.answer("/dev/vg/data") == names.answer("UUID=x") == "absent"
+    locked = Disk("/dev/sdb", partitions=(Volume("/dev/sdb1", fstype="crypto_LUKS", uuid="l"),))
+    names, _ = facts_of(tmp_path, {}, ONE, locked, volumes=(lost,), read=True)
+    assert names.answer("/dev/mapper/vg-data") == names.answer("/dev/vg/data") == "absent"
+    assert names.answer("/dev/vg/other") == "unknown"
+
+
+def test_arrays_whose_content_no_backend_reads_leave_what_is_on_them_unknown(tmp_path):
+    part = Disk("/dev/sdb", partitions=(Volume("/dev/sdb1", fstype="linux_raid_member"),))
+    names, _ = facts_of(tmp_path, {}, ONE, part, volumes=(Volume("/dev/md0"),), read=True)
+    assert names.answer("/dev/vg/data") == "unknown"
+    names, _ = facts_of(tmp_path, {}, ONE, part, volumes=(Volume("/dev/md0", fstype="xfs", uuid="m"),), read=True)
+    assert names.answer("/dev/vg/data") == names.answer("UUID=x") == "absent"
 
 
 STEMS = [
