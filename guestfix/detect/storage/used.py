@@ -19,7 +19,6 @@ from guestfix.detect.storage.mappings import mapped
 from guestfix.detect.storage.stems import Stems, Use, tell
 from guestfix.detect.storage.twins import Tagged, findings, shared
 from guestfix.detect.storage.twins import told as twins_told
-from guestfix.detect.storage.users import users_of
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import VITAL, FstabEntry, readable
 from guestfix.formats.storage.known import Known
@@ -250,6 +249,8 @@ def _multipath(entries: Sequence[FstabEntry], aliases: Mapping[str, str]) -> Ite
 
 def _udev(guest: GuestFS, links: Sequence[given.Link]) -> Iterator[Finding]:
     """Report each rule with who uses its names."""
+    if links:
+        from guestfix.detect.storage.users import users_of
     by_rule: dict[tuple[str, int], list[given.Link]] = {}
     for link in links:
         by_rule.setdefault((link.place.path, link.place.line), []).append(link)

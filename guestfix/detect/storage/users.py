@@ -30,19 +30,21 @@ _REGEX = regex(r"[.*\[\\$?]")
 
 
 def users_of(guest: GuestFS, patterns: Sequence[str]) -> list[Evidence]:
-    """Return the lines that name a device which one of the patterns matches."""
+    """Return where a device is named that one of the patterns matches; of the line no more than that name."""
     found = []
     for path in (path for one in FILES for path in paths_like(guest, one, MOST_FILES)):
         data = read_small(guest, path) or b""
         if b"/dev/" in data:
-            found += [Evidence(path, number, text) for number, text in _lines(data, patterns)]
+            found += [Evidence(path, number, text) for number, text in _names(data, patterns)]
     return found[:MOST_LINES]
 
 
-def _lines(data: bytes, patterns: Sequence[str]) -> Iterator[tuple[int, str]]:
+def _names(data: bytes, patterns: Sequence[str]) -> Iterator[tuple[int, str]]:
     for number, _, raw in lines(data):
-        if b"/dev/" in raw and any(_means(one, patterns) for one in _NAME.findall(raw.decode("utf-8", "replace"))):
-            yield number, show(raw)
+        words = _NAME.findall(raw.decode("utf-8", "replace")) if b"/dev/" in raw else []
+        meant = next((word for word in words if _means(word, patterns)), "")
+        if meant:
+            yield number, show(meant.encode())
 
 
 def _means(word: str, patterns: Sequence[str]) -> bool:
