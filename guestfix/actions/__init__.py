@@ -13,6 +13,7 @@ from collections.abc import Callable
 ACTIONS: dict[str, str] = {
     "boot.fallback_loader": "boot.fallback:make_fallback",
     "boot.fix_sources": "boot.agree:fix_sources",
+    "boot.install_devices": "boot.installdevice:set_install_devices",
     "boot.load_initrd": "boot.initrd:load_initrd",
     "boot.repair_default": "boot.menu:repair_default",
     "boot.set_devices": "boot.args:set_devices",

@@ -15,6 +15,7 @@ from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
+from guestfix.base.record import frozen
 from guestfix.detect.files import exists, read_small
 from guestfix.formats.storage import devices
 from guestfix.pack.model import Target
@@ -30,7 +31,7 @@ def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     return [
         *_unsaved(facts),
         *_lilo(guest, facts),
-        *_debconf(guest, facts),
+        *_debconf(guest, facts, target),
     ]
 
 
@@ -55,17 +56,33 @@ def _lilo(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
         yield Finding("GF-BOOT-LILO", "warning", summary, (Evidence("/etc/lilo.conf"),), remedy)
 
 
-def _debconf(guest: GuestFS, facts: Facts) -> Iterator[Finding]:
-    """The answer by which grub-pc's next update writes the loader to a disk; it fails where that is not there."""
+@frozen
+class InstallDevices:
+    """What debconf says of grub-pc/install_devices: the disks, and where the value is in the file."""
+
+    names: tuple[str, ...]
+    start: int
+    end: int
+
+
+def install_devices(src: bytes) -> InstallDevices | None:
+    """Return the answer by which grub-pc's updates write the loader; None where there is none."""
+    found = _INSTALL_DEVICES.search(src)
+    names = tuple(found["value"].decode("utf-8", "replace").replace(",", " ").split()) if found else ()
+    return InstallDevices(names, *found.span("value")) if found and names else None
+
+
+def _debconf(guest: GuestFS, facts: Facts, target: Target) -> Iterator[Finding]:
+    """An update of grub-pc writes the loader to the disk that debconf names; it fails where that is not there."""
     text = (read_small(guest, DEBCONF, SMALL_TEXT) or b"") if facts.value(OS_FAMILY) == "linux" else b""
-    found = _INSTALL_DEVICES.search(text)
-    names = found["value"].decode("utf-8", "replace").replace(",", " ").split() if found else []
-    old = [name for name in names if devices.is_unstable(name)]
+    found = install_devices(text)
+    own = f"/dev/{target.disk_prefix}" if target.disk_prefix else "\0"
+    old = [name for name in found.names if devices.is_unstable(name) and not name.startswith(own)] if found else []
     if found and old:
-        line = text.count(b"\n", 0, found.start("value")) + 1
+        line = text.count(b"\n", 0, found.start) + 1
         yield Finding(
             "GF-BOOT-INSTALL-DEVICE",
             "info",
             f"debconf has {', '.join(old)} as the disk that updates of GRUB write to, a name of the old platform",
-            (Evidence(DEBCONF, line, f"grub-pc/install_devices: {' '.join(names)}"),),
+            (Evidence(DEBCONF, line, f"grub-pc/install_devices: {' '.join(found.names)}"),),
         )
