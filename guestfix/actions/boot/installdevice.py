@@ -21,8 +21,8 @@ _KERNEL = regex(r"/dev/(?:(?:sd|hd|vd|xvd)(?P<letter>[a-z])|nvme(?P<number>\d)n1
 def set_install_devices(bench: Workbench) -> None:
     """Make debconf name the target's disks where it is certain which of them is meant; all of a list or none.
 
-    The kernel's own names tell a disk by its place among those described, or by its letter where none are; any other name
-    is certain in a guest that has one disk.
+    The kernel's own names tell a disk by its place among those described, or by its letter where none are. Any other
+    name is certain in a guest that has one disk.
     """
     content, prefix = bench.fs.content(DEBCONF), bench.target.disk_prefix
     found = install_devices(content) if isinstance(content, bytes) else None
