@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 ACTIONS: dict[str, str] = {
     "boot.fallback_loader": "boot.fallback:make_fallback",
+    "boot.find_source": "boot.source:find_source",
     "boot.fix_sources": "boot.agree:fix_sources",
     "boot.install_devices": "boot.installdevice:set_install_devices",
     "boot.load_initrd": "boot.initrd:load_initrd",

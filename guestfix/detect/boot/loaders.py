@@ -26,6 +26,7 @@ from guestfix.base.catalog.facts.boot import (
     BOOT_FIRMWARES,
     BOOT_LOADERS,
     BOOT_LOCKED,
+    BOOT_SOURCE_AMISS,
     BOOT_SOURCES,
     BOOT_WRAPPER,
 )
@@ -49,9 +50,12 @@ from guestfix.detect.boot import (
 )
 from guestfix.detect.boot.menu import Menu
 from guestfix.detect.boot.places import Config, Places
+from guestfix.detect.boot.source import amiss, astray_findings, source_findings
+from guestfix.detect.boot.volumes import Volumes, volumes_of
 from guestfix.detect.files import read_small
 from guestfix.formats.boot import grublegacy
 from guestfix.formats.boot.entry import BootEntry, all_entries
+from guestfix.formats.boot.grubsearch import Search
 from guestfix.pack.model import Target
 
 MAX_FACT_ENTRIES = LISTED_ENTRIES
@@ -74,6 +78,8 @@ class Found:
     menu: Menu | None = None
     used: Config | None = None
     wrapper: str = ""
+    volumes: Volumes | None = None
+    astray: tuple[str, Search] | None = None
 
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
@@ -84,15 +90,20 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     _firmware(guest, found, facts, target)
     found.configs = boot_places.grub_configs(guest, found.places, boot_places.own_folders(facts))
     found.configs += _syslinux_configs(guest)
+    found.volumes = volumes_of(guest, facts)
     _choose_menu(guest, found)
     _put_loaders(guest, found, facts)
     _put_entries(found, facts)
+    lost = amiss(guest, found.menu, found.volumes) if found.menu else None
+    facts.put(BOOT_SOURCE_AMISS, lost.why if lost else "")
     sources = boot_sources.find_sources(guest, found.configs, found.places, found.menu)
     facts.put(BOOT_SOURCES, [ArgumentFile(one.path, one.form) for one in sources])
     entries = list(all_entries(found.menu.entries)) if found.menu else []
     told = [*boot_sources.image_findings(guest, found.places), *boot_sources.name_findings(guest, entries)]
     if found.menu:
         told += _left_findings(found.menu, len(entries), len(sources))
+        told += source_findings(found.menu, lost)
+        told += astray_findings(*found.astray) if found.astray else []
     return [*_differing(guest, found), *_default_findings(found), *told]
 
 
@@ -142,8 +153,10 @@ def _choose_menu(guest: GuestFS, found: Found) -> None:
     order += [one for one in found.configs if one not in order]
     best: tuple[Config, Menu] | None = None
     for config in order:
-        menu = _menu_of(guest, config, found.places.esp)
+        menu = _menu_of(guest, config, found)
         best = best or (config, menu)
+        if menu.lost and not menu.entries and config.firmware == found.firmware:
+            found.astray = found.astray or (config.path, menu.lost[-1])
         if any(entry.kernel for entry in all_entries(menu.entries)):
             best = (config, menu)
             break
@@ -161,9 +174,10 @@ def _systemd_boot_first(places: Places) -> bool:
     return any("systemd-bootx64.efi" in one.files for one in places.efi) and not has_grub
 
 
-def _menu_of(guest: GuestFS, config: Config, esp: str) -> Menu:
+def _menu_of(guest: GuestFS, config: Config, found: Found) -> Menu:
+    esp = found.places.esp
     if config.loader == "grub2":
-        return boot_menu.grub2_menu(guest, config, esp, {})
+        return boot_menu.grub2_menu(guest, config, esp, found.volumes)
     if config.loader == "grub-legacy":
         return boot_menu.legacy_menu(guest, config, esp)
     return boot_others.syslinux_menu(guest, config, esp)

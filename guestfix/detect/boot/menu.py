@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 
 from guestfix.base.bounds import MENU_PROBLEM
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
-from guestfix.base.record import field, mutable
+from guestfix.base.record import field, frozen, mutable
 from guestfix.detect.boot.places import CONFIG_LIMIT, Config
+from guestfix.detect.boot.volumes import Volumes
+from guestfix.detect.files import exists, real_path
 from guestfix.detect.files import kind_of as kind
 from guestfix.detect.files import names_in as names
 from guestfix.detect.files import read_small as read
 from guestfix.formats.boot import bls, cmdline, grubargs, grubcfg, grubenv, grublegacy, grubrun
 from guestfix.formats.boot.entry import BootEntry, choose
+from guestfix.formats.boot.grubsearch import Search
 
 MAX_BLS = 2000
 MAX_FILLED = 300
@@ -23,12 +27,21 @@ MAX_FILLED = 300
 _DEVICE = regex(r"\([^)]*\)")
 
 
+@frozen
+class Source:
+    """Where an entry takes its kernel from: GRUB's device, and the path as it is written."""
+
+    device: str
+    path: str
+
+
 @mutable
 class Menu:
     """A loader's menu. ``default`` is what boots when nobody chooses; ``choice`` what the settings ask for.
 
     ``reason`` says why the default is another one than asked for, or why there is none. ``locked``: the default asks
-    for a password. ``blocks`` are the environment blocks that it loads, besides the default one.
+    for a password. ``blocks`` are the environment blocks that it loads, besides the default one. ``source`` is where
+    the default takes its kernel from, ``lost`` what its searches did not find.
     """
 
     loader: str
@@ -46,6 +59,9 @@ class Menu:
     filled: int = 0
     locked: bool = False
     blocks: list[str] = field(default_factory=list)
+    source: Source | None = None
+    lost: list[Search] = field(default_factory=list)
+    items: dict[int, grubrun.MenuEntry | grubrun.BlsHere] = field(default_factory=dict)
     unfilled: dict[int, grubrun.MenuEntry] = field(default_factory=dict)
 
 
@@ -55,18 +71,37 @@ class GrubHost:
 
     guest: GuestFS
     esp: str = ""
+    volumes: Volumes | None = None
     listed: dict[str, frozenset[str]] = field(default_factory=dict)
     blocks: list[str] = field(default_factory=list)
 
     def find(self, path: str, wanted: tuple[str, ...] = ("file",)) -> str:
         """Return the guest path of a GRUB path, or empty where no filesystem has it."""
         plain = _DEVICE.sub("", path, count=1) if path.startswith("(") else path
-        if not plain.startswith("/") or len(plain) > 4096:
+        if path.startswith("(@") and (exact := self.on(path[1 : path.find(")")], plain, wanted)):
+            return exact
+        if path.startswith("()") or not plain.startswith("/") or len(plain) > 4096:
             return ""
         places = [plain, f"/boot{plain}", f"{self.esp}{plain}"]
         _, boot, rest = plain.partition("/boot/")
         places += [f"/boot/{rest}"] if boot else []
         return next((one for one in places if self._listed(one) and kind(self.guest, one) in wanted), "")
+
+    def on(self, device: str, path: str, wanted: tuple[str, ...] = ("file",)) -> str:
+        """Return the guest path of what a filesystem, named by where it is mounted, has at a path; else empty.
+
+        GRUB sees one filesystem: a link that leads to another one leads nowhere.
+        """
+        mount = device[1:]
+        whole = posixpath.normpath(f"{mount.rstrip('/')}/{path.lstrip('/')}")
+        if kind(self.guest, whole) not in wanted:
+            return ""
+        inside = self.volumes is None or self.volumes.place_of(real_path(self.guest, whole)) == mount
+        return whole if inside else ""
+
+    def volume(self, search: Search) -> str | None:
+        """See :class:`grubrun.Host`."""
+        return "" if self.volumes is None else self.volumes.device(search, lambda path: exists(self.guest, path))
 
     def _listed(self, path: str) -> bool:
         """Tell whether a folder has this name; folders are listed once, as a menu asks for many names."""
@@ -109,12 +144,13 @@ def kernel_path(host: GrubHost, named: str) -> str:
 # GRUB 2
 
 
-def grub2_menu(guest: GuestFS, config: Config, esp: str, env: Mapping[str, str]) -> Menu:
+def grub2_menu(guest: GuestFS, config: Config, esp: str, volumes: Volumes | None = None) -> Menu:
     """Run a grub.cfg and resolve its default and fallback."""
-    host = GrubHost(guest, esp)
+    host = GrubHost(guest, esp, volumes)
     prefix = config.path.rpartition("/")[0]
     efi = config.firmware == "uefi"
-    start = {"prefix": prefix, "root": "hd0", "grub_platform": "efi" if efi else "pc", "grub_cpu": "x86_64", **env}
+    root = volumes.named(config.path) if volumes else ""
+    start = {"prefix": prefix, "root": root or "hd0", "grub_platform": "efi" if efi else "pc", "grub_cpu": "x86_64"}
     if not efi:
         start["grub_cpu"] = "i386"
     result = grubrun.run(host, config.path, config.src, start)
@@ -133,9 +169,29 @@ def grub2_menu(guest: GuestFS, config: Config, esp: str, env: Mapping[str, str])
         if entry is not None and id(entry) in menu.unfilled:
             _fill(host, entry, menu.unfilled[id(entry)], result)
     menu.blocks = host.blocks
+    menu.lost = result.lost
+    menu.source = _source(host, menu, result)
     menu.locked = "superusers" in result.env and menu.default is not None and menu.default.restricted
     _say_reason(menu)
     return menu
+
+
+def _source(host: GrubHost, menu: Menu, result: grubrun.Result) -> Source | None:
+    """Learn where the default entry takes its kernel from, and prefer the file that is there."""
+    entry, item = menu.default, menu.items.get(id(menu.default))
+    if entry is None or item is None or not entry.kernel:
+        return None
+    if isinstance(item, grubrun.BlsHere):
+        written, device = entry.written, item.env.get("root", "")
+    else:
+        machine = grubrun.open_entry(host, item, result)
+        written = machine.linux[-1][1][0] if machine.linux and machine.linux[-1][1] else ""
+        device = machine.env.get("root", "")
+    if written.startswith("("):
+        device, written = written[1:].split(")", 1) if ")" in written else (device, written)
+    if device.startswith("@") and (exact := host.on(device, written)):
+        entry.kernel = exact
+    return Source(device, written)
 
 
 def _say_reason(menu: Menu) -> None:
@@ -159,11 +215,14 @@ def _listed(
     for item in items:
         if isinstance(item, grubrun.BlsHere):
             menu.uses_bls = True
-            found += _bls_entries(host, item.env, above, menu)
+            listed = _bls_entries(host, item.env, above, menu)
+            menu.items |= dict.fromkeys(map(id, listed), item)
+            found += listed
             continue
         entry = BootEntry(item.id, item.title, "grub2", item.path, item.line, above=above)
         entry.restricted = restricted or item.restricted
         found.append(entry)
+        menu.items[id(entry)] = item
         if item.is_submenu:
             entry.is_submenu = True
             inner = grubrun.open_entry(host, item, result).items if depth < 32 else []
@@ -241,7 +300,7 @@ def bls_entry(host: GrubHost, path: str, env: Mapping[str, str], above: str, *, 
     )
     kernel = bls.expand(one.get("linux", grub=grub), env).split(" ")[0]
     initrds = [word for line in one.all("initrd") for word in bls.expand(line, env).split()]
-    found.kernel = kernel_path(host, kernel)
+    found.kernel, found.written = kernel_path(host, kernel), kernel
     found.initrd = tuple(kernel_path(host, word) for word in initrds)
     found.args = tuple(bls.options(one, env, grub=grub))
     users = bls.expand(one.get("grub_users", grub=grub), env).strip() if grub else ""

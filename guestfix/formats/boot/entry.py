@@ -30,7 +30,7 @@ class BootEntry:
     """One entry. ``id`` is its own; ``full_id`` has the submenus it lies in before it, as GRUB's default says it.
 
     ``path`` and ``line`` are where its kernel is loaded (or, without one, where it begins). ``restricted``: it starts
-    for a name and a password alone where the loader has one set.
+    for a name and a password alone where the loader has one set. ``written`` is how a file of its own names the kernel.
     """
 
     id: str
@@ -45,6 +45,7 @@ class BootEntry:
     children: list[BootEntry] = field(default_factory=list)
     is_submenu: bool = False
     restricted: bool = False
+    written: str = ""
 
     @property
     def full_id(self) -> str:

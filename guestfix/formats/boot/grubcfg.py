@@ -5,7 +5,7 @@ expansions, ``;`` and newlines between commands, ``{ }`` blocks after menuentry,
 if/elif/else/fi, for, while, until. A line that makes no sense costs that line (``Script.problems``).
 
 It must keep up with files of a megabyte, so one regular expression reads a whole command, and lines
-that can't matter to booting (insmod, echo, search ...) are passed over in bulk.
+that can't matter to booting (insmod, echo, loadfont ...) are passed over in bulk.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_COMMAND = 1 << 18
 """Bytes of one command, or of the comments before it."""
 
 _WORD_PARTS = rb"""[^\s;{}'"\\$]++ | '[^']*+' | "(?:[^"\\]++|\\[\s\S])*+" | \\[\s\S] | \$\{[^}{$\s]{0,200}+\} | \$"""
-_BORING = rb"insmod|echo|search|load_video|gfxmode|recordfail|savedefault|loadfont|true"
+_BORING = rb"insmod|echo|load_video|gfxmode|recordfail|savedefault|loadfont|true"
 _STEP = regex(
     rb"""(?:
         [\s;]++ | \\\n | \#[^\n]*+

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from guestfix.base.bounds import MENU_ENTRIES
 from guestfix.base.record import mutable
-from guestfix.formats.boot import grubcfg
+from guestfix.formats.boot import grubcfg, grubsearch
 from guestfix.formats.boot.grubbudget import Boot, Budget
 from guestfix.formats.boot.grubcfg import Node, Script
 from guestfix.formats.boot.grubtest import evaluate
@@ -62,6 +62,9 @@ class Host(Protocol):
     def environment(self, path: str) -> Mapping[str, str]:
         """Return the variables of an environment block."""
 
+    def volume(self, search: grubsearch.Search) -> str | None:
+        """Return the name of the device that a search finds; empty where that can't be told, None for none."""
+
 
 @mutable
 class MenuEntry:
@@ -95,13 +98,14 @@ Item = MenuEntry | BlsHere
 
 @mutable
 class Result:
-    """The menu, and GRUB's variables at the end. ``reasons`` says what could not be followed."""
+    """The menu, GRUB's variables at the end, ``lost`` searches, and ``reasons``: what could not be followed."""
 
     path: str
     items: list[Item]
     env: dict[str, str]
     reasons: list[str]
     visited: list[str]
+    lost: list[grubsearch.Search]
 
 
 class Machine:
@@ -121,6 +125,7 @@ class Machine:
         self.depth = self.count = self.listed = 0
         self.linux: list[tuple[Node, list[str]]] = []
         self.initrds: list[str] = []
+        self.lost: list[grubsearch.Search] = []
 
     def run_file(self, path: str, src: bytes) -> None:
         """Run a configuration file from top to end."""
@@ -224,8 +229,6 @@ class Machine:
     def line_of(self, node: Node) -> int:
         """Return the 1-based line of a command of the present file."""
         return self.script.line_of(node.start)
-
-    # words and variables
 
     def words(self, node: Node) -> list[str]:
         """Return a command's words with everything expanded."""
@@ -351,16 +354,14 @@ class Machine:
         raise Boot("")
 
     def search(self, name: str, words: list[str]) -> bool:
-        """Do search and search.fs_uuid: the variable gets a device name that stands for any device."""
-        variable = "root" if "--set" in words or name != "search" else ""
-        for word in words:
-            if word.startswith("--set="):
-                variable = word[6:]
-        if name != "search" and len(words) > 1:
-            variable = words[1]
-        if variable:
-            self.set(variable, self.env.get("root", "hd0") or "hd0")
-        return True
+        """Do search: the variable gets what the host calls the device, or one that stands for any device."""
+        wanted = grubsearch.parse(name, words)
+        found = self.host.volume(wanted) if wanted else ""
+        if wanted and found is None:
+            self.lost.append(wanted)
+        elif wanted and wanted.variable:
+            self.set(wanted.variable, found or self.env.get("root", "hd0") or "hd0")
+        return found is not None
 
     def load(self, node: Node, name: str, words: list[str]) -> bool:
         """Remember what an entry loads."""
@@ -381,8 +382,8 @@ def run(host: Host, path: str, src: bytes, env: Mapping[str, str]) -> Result:
     except Boot as reason:
         if str(reason):
             machine.reasons.append(str(reason))
-    last = machine.visited[-1] if machine.visited else path
-    return Result(machine.env.get("config_file", last), machine.items, machine.env, machine.reasons, machine.visited)
+    last, seen = machine.visited[-1] if machine.visited else path, machine.visited
+    return Result(machine.env.get("config_file", last), machine.items, machine.env, machine.reasons, seen, machine.lost)
 
 
 def open_entry(host: Host, entry: MenuEntry, result: Result) -> Machine:

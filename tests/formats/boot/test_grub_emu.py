@@ -81,9 +81,7 @@ def real_default(folder: Path, config: str) -> str:
 def our_default(folder: Path, config: str) -> str:
     path = folder / "grub.cfg"
     guest = open_directory(str(folder))
-    menu = boot_menu.grub2_menu(
-        guest, Config("/grub.cfg", "grub2", path.read_bytes().replace(HOOK.encode(), b"")), "", {}
-    )
+    menu = boot_menu.grub2_menu(guest, Config("/grub.cfg", "grub2", path.read_bytes().replace(HOOK.encode(), b"")), "")
     assert menu.default is not None
     kernel = menu.default.kernel
     return " ".join([kernel, *menu.default.args, "", ""][:3]) if kernel else ""
@@ -153,7 +151,7 @@ def test_the_list_has_every_entry(tmp_path: Path) -> None:
     config = samples.debian(versions=("6.1.0-18-amd64", "6.1.0-9-amd64"))
     (tmp_path / "grub.cfg").write_text(config)
     guest = open_directory(str(tmp_path))
-    menu = boot_menu.grub2_menu(guest, Config("/grub.cfg", "grub2", config.encode()), "", {})
+    menu = boot_menu.grub2_menu(guest, Config("/grub.cfg", "grub2", config.encode()), "")
     ours = [f"{one.kernel} {one.args[0]} {one.args[1]}" for one in all_entries(menu.entries)]
     numbers = ["0", "1>0", "1>1", "1>2", "1>3"]
     theirs = [real_default(tmp_path, SEVERAL.replace("%s", number)) for number in numbers]

@@ -1,0 +1,130 @@
+"""Which of the guest's filesystems a loader means by a tag or by numbers, as fstab and the disks' description tell.
+
+A filesystem is named by where it is mounted, as GRUB would name a device: ``@/boot``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from guestfix.base.catalog.facts.storage import (
+    DISKS_COMPLETE,
+    DISKS_DOUBTFUL,
+    DISKS_FSTYPE_BY_SPEC,
+    DISKS_KNOWN,
+    DISKS_OLD_NAMES,
+    DISKS_SPECS,
+    DISKS_TAGGED,
+    DISKS_UUID_BY_DEVICE,
+    FSTAB_ENTRIES,
+)
+from guestfix.base.catalog.records.storage import Mount
+from guestfix.base.errors import GuestError
+from guestfix.base.facts import Facts
+from guestfix.base.guest import Disk, GuestFS
+from guestfix.base.record import frozen
+from guestfix.formats.boot import grubsearch
+from guestfix.formats.storage import devices
+from guestfix.formats.storage.known import Known, known
+
+PLACES = ("/", "/boot", "/boot/efi", "/efi")
+_INNER = ("btrfs", "zfs", "bcachefs")
+"""Filesystems whose paths have subvolumes before them."""
+
+
+@frozen
+class Volumes:
+    """The filesystems that a loader may read, and what is known of the disks."""
+
+    mounts: tuple[Mount, ...]
+    disks: tuple[Disk, ...]
+    names: Known
+    types: dict[str, str]
+
+    def device(self, search: grubsearch.Search, exists: Callable[[str], bool]) -> str | None:
+        """Return what a search finds: ``@`` and a mount point, empty where that can't be told, None for nothing."""
+        if search.kind == "file":
+            place = next((one.mount for one in self.mounts if exists(_below(one.mount, search.value))), "")
+            return f"@{place}" if place and self._plain(place) else ""
+        spec = f"{'UUID' if search.kind == 'fs-uuid' else 'LABEL'}={search.value}"
+        found = self._mounted(spec)
+        if not found and self.names.is_gone(spec):
+            return None
+        return found
+
+    def by_numbers(self, device: str) -> str | None:
+        """Return the same of a device that is named by numbers, as the target counts its disks like the guest's."""
+        place = grubsearch.numbered(device)
+        if place is None or not self.disks:
+            return ""
+        disk, part = place
+        if disk >= len(self.disks):
+            return None
+        found = [one for one in self.disks[disk].partitions if _number(one.device) == part]
+        if not found:
+            return None if part and self.disks[disk].partitions else ""
+        return self._mounted(self.names.table.get(found[0].device, "")) or self._mounted(found[0].device)
+
+    def uuid_of(self, mount: str) -> str:
+        """Return the UUID of the filesystem that is mounted at a place; empty where it is not known."""
+        for one in self.mounts:
+            if one.mount == mount:
+                spec = devices.tag(one.spec) or self.names.table.get(devices.normal(one.spec), "")
+                return spec[5:] if spec.startswith("UUID=") else ""
+        return ""
+
+    def named(self, path: str) -> str:
+        """Return the name of the filesystem that a file lies on; empty where its paths are not plain."""
+        place = self.place_of(path)
+        return f"@{place}" if place and self._plain(place) else ""
+
+    def place_of(self, path: str) -> str:
+        """Return the mount point below which a file lies."""
+        fitting = [one.mount for one in self.mounts if path.startswith(_below(one.mount, "/"))]
+        return max(fitting, key=len, default="")
+
+    def _mounted(self, spec: str) -> str:
+        wanted = spec.lower()
+        for one in self.mounts:
+            if not wanted or not self._plain(one.mount):
+                continue
+            own = devices.tag(one.spec) or devices.normal(one.spec)
+            if wanted in (own.lower(), self.names.table.get(own, "").lower()):
+                return f"@{one.mount}"
+        return ""
+
+    def _plain(self, mount: str) -> bool:
+        """Tell whether paths on a filesystem are those below its mount point."""
+        one = next(one for one in self.mounts if one.mount == mount)
+        own = devices.tag(one.spec) or devices.normal(one.spec)
+        spec = self.names.table.get(own, own)
+        inner = "subvol" in one.options or "bind" in one.options.split(",")
+        return one.type not in _INNER and self.types.get(spec, "") not in _INNER and not inner
+
+
+def volumes_of(guest: GuestFS, facts: Facts) -> Volumes:
+    """Return the filesystems that fstab mounts where a loader's files are, and the disks where they are described."""
+    value = facts.value
+    mounts = tuple(one for one in value(FSTAB_ENTRIES) or () if one.mount in PLACES)
+    names = known(
+        value(DISKS_UUID_BY_DEVICE, {}),
+        value(DISKS_SPECS, []),
+        bool(value(DISKS_KNOWN)) and bool(value(DISKS_TAGGED)),
+        bool(value(DISKS_COMPLETE)),
+        value(DISKS_DOUBTFUL, []),
+        value(DISKS_OLD_NAMES, []),
+    )
+    try:
+        described = guest.disks()
+    except GuestError:
+        described = None
+    return Volumes(mounts, described.disks if described else (), names, dict(value(DISKS_FSTYPE_BY_SPEC, {})))
+
+
+def _below(mount: str, path: str) -> str:
+    return f"{mount.rstrip('/')}/{path.lstrip('/')}"
+
+
+def _number(device: str) -> int:
+    digits = device[len(device.rstrip("0123456789")) :]
+    return int(digits[:4] or 0)
