@@ -112,7 +112,9 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         help="continue despite blockers with this code (repeatable)",
     )
     parser.add_argument(
-        "--payload", metavar="PATH", help="folder or ISO image with drivers for the target (virtio-win, ...)"
+        "--payload",
+        metavar="PATH",
+        help="folder or ISO image with drivers for the target (virtio-win, ...) and programs for its first start",
     )
     parser.add_argument(
         "--network-map",

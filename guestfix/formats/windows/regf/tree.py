@@ -15,9 +15,9 @@ from guestfix.formats.windows.regf.keys import FLAG_PREDEFINED, SMALLEST_VALUE
 from guestfix.formats.windows.regf.store import BASE, NONE, BadHive, Buffer, Store
 from guestfix.formats.windows.regf.values import INLINE
 
-_KEY = struct.Struct("<2sH16xI4xI4xII")
-"""Of a key node: signature, flags, number of subkeys, their list, number of values, their list."""
-_VALUE = struct.Struct("<2sHII")
+_KEY = struct.Struct("<2xH16xI4xI4xII28xH")
+"""Of a key node: flags, number of subkeys, their list, number of values, their list, length of the name."""
+_VALUE = struct.Struct("<2xHII")
 MAX_DEPTH = 512
 """Levels of keys that Windows allows."""
 
@@ -87,8 +87,10 @@ class _Pass:
                 return
             below: list[int] = []
             for offset in level:
-                start = store.record(offset, b"nk", 76)[0]
-                _, flags, subkeys, head, count, values = _KEY.unpack_from(store.data, start)
+                start, end = store.record(offset, b"nk", 76)
+                flags, subkeys, head, count, values, length = _KEY.unpack_from(store.data, start)
+                if start + 76 + length > end:
+                    raise BadHive(f"damaged hive: the key at byte {start:#x} has a name longer than its cell")
                 if subkeys:
                     below += self._subkeys(head)
                 if count and not flags & FLAG_PREDEFINED:
@@ -114,8 +116,10 @@ class _Pass:
         self.take(values, "value")
         data = []
         for offset in values:
-            start = store.record(offset, b"vk", 20)[0]
-            _, _, size, place = _VALUE.unpack_from(store.data, start)
+            start, end = store.record(offset, b"vk", 20)
+            length, size, place = _VALUE.unpack_from(store.data, start)
+            if start + 20 + length > end:
+                raise BadHive(f"damaged hive: no value at byte {start:#x}")
             if size and not size & INLINE:
                 data.append(place)
         self.take(data, "data of a value")

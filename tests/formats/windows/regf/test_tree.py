@@ -87,7 +87,7 @@ def test_what_is_no_tree_is_refused_for_writing(fault: Callable[[Hive, bytearray
         Hive.open(source).set_value("New", "x", REG_DWORD, 1)
     for edit in (
         lambda: registry.set_value(source, key="A", name="x", data="y"),
-        lambda: registry.delete_key(source, key="B"),
+        lambda: registry.delete_key(source, key="C"),
     ):
         with pytest.raises(EditError):
             edit()
@@ -116,3 +116,15 @@ def test_real_hives_are_trees(name: str) -> None:
 def test_the_real_corrupted_hive_is_told() -> None:
     with pytest.raises(BadHive):
         check_tree(Hive.open(corpus_hive("corrupted_system_hive")).store)
+
+
+def test_names_longer_than_their_cells_are_refused() -> None:
+    for place, length in ((72, 400), (2, 400)):
+        data = bytearray(sound())
+        hive = Hive.open(bytes(data))
+        key = hive.key("C")
+        assert key is not None
+        at = key.at if place == 72 else hive.store.cell(key.value_offsets()[0])[0]
+        struct.pack_into("<H", data, at + place, length)
+        with pytest.raises(EditError, match="damaged hive"):
+            Hive.open(bytes(data)).set_value("New", "x", REG_DWORD, 1)
