@@ -125,6 +125,10 @@ def usage() -> str:
 def run(argv: Sequence[str]) -> int:
     """Run one command and return the exit status; messages go to standard error, events where the arguments say."""
     events, opened = Events(), list[Callable[[], None]]()
+    if any(word.startswith("--failure-record") for word in argv):
+        from guestfix.commands.written import FailureRecord, record_of
+
+        events.sinks += [FailureRecord(file)] if (file := record_of(list(argv))) else []
     try:
         status = _guarded(argv, events, opened)
         events.result(OUTCOMES.get(status, f"ended with status {status}"), status)

@@ -23,6 +23,11 @@ def add_events(parser: argparse.ArgumentParser) -> None:
         help="events as JSON lines while working, to fd:N, file:PATH, stderr, or stdout (what else is written to "
         "standard output goes to standard error then)",
     )
+    parser.add_argument(
+        "--failure-record",
+        metavar="FILE",
+        help="where it fails, write why: code, summary, message, remediation, as JSON",
+    )
     parser.add_argument("--progress", action="store_true", help="the same as --events stderr")
 
 

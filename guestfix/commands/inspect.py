@@ -10,6 +10,7 @@ from guestfix.commands.choices import chosen_by
 from guestfix.commands.common import add_guest, add_pack, events_of, pack_from, write_json
 from guestfix.commands.images import images_from
 from guestfix.commands.terminal import add_view, show, view_from
+from guestfix.commands.written import add_written, check_written, write_for_importers
 from guestfix.plan.planner import inspect_guest
 from guestfix.report.inspection import inspection_lines
 from guestfix.report.json import inspection_document
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_guest(parser)
     add_pack(parser)
     add_events(parser)
+    add_written(parser)
     add_view(parser, diff=False)
 
 
@@ -27,10 +29,14 @@ def run(args: argparse.Namespace) -> int:
     """Print the facts and findings."""
     tell = events_of(args)
     chosen_by(args)
+    check_written(args)
     tell.expect("open", "read")
     tell("open", 0, 1)
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))
-    inspection = inspect_guest(guest, pack_from(args), args.target, tell)
+    pack = pack_from(args)
+    inspection = inspect_guest(guest, pack, args.target, tell)
+    facts = [inspection.facts[name].plain() for name in sorted(inspection.facts)]
+    write_for_importers(args, guest, pack, facts, list(inspection.findings), str(inspection.guest["identity"]))
     if args.format == "json":
         write_json(inspection_document(inspection))
     else:

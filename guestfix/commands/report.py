@@ -10,6 +10,7 @@ from guestfix.commands.choices import chosen_by, options_of, refuse_unused
 from guestfix.commands.common import add_choices, add_guest, add_pack, events_of, keep_private, pack_from, write
 from guestfix.commands.images import images_from
 from guestfix.commands.terminal import add_view, show, view_from
+from guestfix.commands.written import add_written, check_written, write_for_importers
 from guestfix.plan.model import Plan, dump_plan
 from guestfix.plan.planner import make_plan
 from guestfix.report.events import tell_plan
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_pack(parser)
     add_choices(parser)
     add_events(parser)
+    add_written(parser)
     add_view(parser)
     parser.add_argument(
         "--detailed-exitcode", action="store_true", help="exit with status 1 where changes are planned, not with 0"
@@ -39,12 +41,15 @@ def run(args: argparse.Namespace) -> int:
     """Print the plan as text, or as the JSON that ``apply --plan`` takes."""
     tell = events_of(args)
     options = options_of(args, chosen_by(args))
+    check_written(args)
     tell.expect("open", "read", "plan")
     tell("open", 0, 1)
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))
-    plan = make_plan(guest, pack_from(args), args.target, options, tell)
+    pack = pack_from(args)
+    plan = make_plan(guest, pack, args.target, options, tell)
     refuse_unused(plan, options)
     tell_plan(tell, plan)
+    write_for_importers(args, guest, pack, list(plan.facts), list(plan.findings), plan.digest)
     if args.format == "json":
         keep_private()
         write(dump_plan(plan).decode("utf-8", "surrogateescape"))

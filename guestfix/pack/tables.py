@@ -10,6 +10,7 @@ from typing import Any
 
 from guestfix.base.catalog.records.system import ServiceLimits
 from guestfix.base.nearest import did_you_mean
+from guestfix.base.patterns import regex
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import Node
 
@@ -59,6 +60,27 @@ def _lists(reader: Reader) -> dict[str, object]:
     return {name: [one.lower() for one in reader.texts(name)] for name in reader.keys}
 
 
+OSINFO_KEYS = ("osinfo", "osinfo_from", "distro", "packages")
+_BRACES = regex(r"\{(?!(?:major|minor|version)\})")
+
+
+def _osinfo(reader: Reader) -> dict[str, object]:
+    """What importers call a system: its id in libosinfo, by its version; the distribution; how packages are kept."""
+    found: dict[str, object] = {}
+    for name, node in reader.keys.items():
+        row = Reader(node, reader.problems, "a system's names for importers")
+        row.allow(OSINFO_KEYS)
+        later = row.child("osinfo_from")
+        inner = Reader(later, reader.problems, "osinfo_from") if later is not None else None
+        by_major = {int(key): inner.text(key) for key in inner.keys if key.isdigit()} if inner is not None else {}
+        texts = {key: row.text(key, "") for key in ("osinfo", "distro", "packages")}
+        for text in (texts["osinfo"], *by_major.values()):
+            if _BRACES.search(text):
+                row.complain(node.mark, f"{text!r} may name {{major}}, {{minor}} and {{version}} in braces")
+        found[name] = {**texts, "osinfo_from": {str(key): text for key, text in sorted(by_major.items())}}
+    return found
+
+
 TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "antivirus": _lists,
     "driver-folders": _lists,
@@ -66,6 +88,7 @@ TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "filters": _lists,
     "import-limits": read_limits,
     "kms-hosts": _lists,
+    "osinfo": _osinfo,
     "virtual-machines": _lists,
     "windows-products": _products,
 }

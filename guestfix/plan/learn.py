@@ -16,6 +16,7 @@ from guestfix.compat.match import system_of
 from guestfix.detect import detect_by
 from guestfix.detect.windows.detector import find_root
 from guestfix.pack.model import Pack, Target
+from guestfix.plan.osinfo import put_osinfo
 
 IDENTITY_FILES = ("/etc/machine-id", "/etc/os-release", "/etc/redhat-release", "/etc/debian_version", "/etc/hostname")
 
@@ -67,6 +68,7 @@ def learn(
 
     def identified() -> None:
         _put_policies(facts, pack, policies)
+        put_osinfo(facts, pack.tables.get("osinfo", {}))
 
     return facts, detect_by(guest, facts, target, pack.systems, None, looked, identified, tell)
 

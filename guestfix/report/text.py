@@ -207,7 +207,9 @@ def render_error(error: GuestfixError) -> str:
     problems = error.problems if isinstance(error, PackError) else ()
     place = f"{error.where}: " if error.where else ""
     remedy = [f"  remedy: {error.remedy}"] if error.remedy else []
-    said = error.what.split("\n") if isinstance(error, Problem) else [error.what]  # with the line and a caret below
+    said = (
+        error.what.splitlines() or [""] if isinstance(error, Problem) else [error.what]
+    )  # with the line and a caret below
     return "".join(render_error(one) for one in problems) + _lines([f"{place}{said[0]}", *said[1:], *remedy])
 
 

@@ -20,6 +20,8 @@ OS_INSTALLATION_TYPE = text("os.installation_type", "Windows' kind of installati
     "windows.detector")
 OS_LANGUAGE = text("os.language", "the system language of Windows, such as en-US", "windows.detector")
 OS_NAME = text("os.name", "what the system calls itself", _BOTH)
+OS_OSINFO = text("os.osinfo", "the system's id in libosinfo, as importers know it; unknown where the table has none",
+    "systems")
 OS_SERVICE_PACK = number("os.service_pack", "Windows' service pack, 0 where there is none", "windows.detector")
 OS_VARIANT = text("os.variant", "the variant of the system that the table has rows for, such as stream", _OS)
 OS_VERSION = text("os.version", "the system's version as its makers write it, point release included", _BOTH)
