@@ -130,6 +130,7 @@ NAMED_ELSEWHERE = {
     "plan/learn.py": "the digest that tells guests apart must stay what it was when a plan was reviewed",
     "detect/system/identity.py": "a field of os-release(5) that several distributions fill in",
     "commands/compat.py": "examples in help texts",
+    "detect/storage/users.py": "folders that a database's installer makes, whose maker makes a distribution too",
     "pack/ranges.py": "two ways of counting versions are named after who counts so",
 }
 WORDS_OF_LANGUAGE = ("arch", "ovs", "void", "ol")

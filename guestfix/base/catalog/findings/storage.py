@@ -17,7 +17,7 @@ STORAGE: dict[str, Kind] = {
         "decrypt it on the old platform: manage-bde -off C:, and wait until it is done"),
     "GF-DISK-DEGRADED": Kind("mounts", "warning",
         "A RAID array lacks disks: mdadm waits for them, then starts it without, unless too many are missing.",
-        "give all of its disks; Ubuntu 14.04 and before start it only with BOOT_DEGRADED=true"),
+        "give all of its disks; old initramfs-tools start it only with BOOT_DEGRADED=true"),
     "GF-DISK-DYNAMIC": Kind("disks", "warning",
         "A disk is a Windows dynamic disk; its volumes may not come up on other hardware.",
         "convert it to a basic disk on the old machine before the migration"),
