@@ -11,7 +11,7 @@ from guestfix.backends import open_guest
 from guestfix.base.guest import Disk, Disks, Volume
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import make_plan
-from guestfix.walk.model import Step
+from guestfix.walk.model import Step, Walk
 from tests.build.tree import build
 
 UUID = "5cb2a1d6-6bde-4d51-8c39-3a1f1fb2a5a1"
@@ -28,6 +28,10 @@ def bzimage(paragraphs: int) -> bytes:
 
 
 def steps(tmp_path: Path, files: dict[str, object], args: str = "", *, read: bool = False) -> dict[str, Step]:
+    return {one.id: one for one in walks(tmp_path, files, args, read=read)[0].steps}
+
+
+def walks(tmp_path: Path, files: dict[str, object], args: str = "", *, read: bool = False) -> tuple[Walk, Walk]:
     entry = f"menuentry 'x' --id x {{\n linux /boot/vmlinuz-{RELEASE} root=UUID={UUID} ro {args}\n}}\n"
     base: dict[str, object] = {
         "etc/os-release": 'ID=debian\nVERSION_ID="12"\n',
@@ -39,7 +43,7 @@ def steps(tmp_path: Path, files: dict[str, object], args: str = "", *, read: boo
     root = build(tmp_path / "g", {**base, **files})
     disks = Disks((Disk("/dev/sda", None, "mbr", (Volume("/dev/sda1", (), "ext4", UUID),)),), (), read)
     plan = make_plan(open_guest(str(root), disks=disks), load_pack(), "kvm-virtio")
-    return {one.id: one for one in plan.walk.before.steps}
+    return plan.walk.before, plan.walk.after
 
 
 LARGE = bzimage(5000)
@@ -83,3 +87,10 @@ TARGET = "etc/systemd/system/default.target"
 def test_a_start_for_repairs_stops_where_nothing_more_is_started(tmp_path, files, args, step):
     found = [one.id for one in steps(tmp_path, files, args).values() if "mode, where it waits" in one.because]
     assert found == ([step] if step else [])
+
+
+@pytest.mark.parametrize(("timeout", "before"), [("5", "passes"), ("0", "passes"), ("-1", "stops")])
+def test_a_menu_that_waits_for_a_choice_is_given_a_countdown(tmp_path, timeout, before):
+    entry = f"menuentry 'x' --id x {{\n linux /boot/vmlinuz-{RELEASE} root=UUID={UUID} ro\n}}\n"
+    found = walks(tmp_path, {"boot/grub/grub.cfg": f"set timeout={timeout}\nset default=0\n{entry}"})
+    assert [walk.steps[2].outcome for walk in found] == [before, "passes"]

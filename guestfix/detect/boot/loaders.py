@@ -270,6 +270,10 @@ def _default_findings(found: Found) -> list[Finding]:
         ]
     if menu.locked and menu.default is not None:
         return [_locked(menu, menu.default)]
+    if menu.waits:
+        summary = "the boot menu waits for somebody to choose an entry (timeout=-1), on a console that nobody sees"
+        remedy = "GRUB_TIMEOUT=5 in /etc/default/grub, then update-grub; rule boot/menu-timeout sets it in the menu"
+        return [Finding("GF-BOOT-MENU-WAITS", "warning", summary, (Evidence(menu.path),), remedy, outcome="stops")]
     if not menu.reason:
         return []
     code = "GF-BOOT-DEFAULT-UNKNOWN" if menu.default is None or not menu.default.kernel else "GF-BOOT-DEFAULT-LOST"

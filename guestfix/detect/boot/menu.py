@@ -40,8 +40,9 @@ class Menu:
     """A loader's menu. ``default`` is what boots when nobody chooses; ``choice`` what the settings ask for.
 
     ``reason`` says why the default is another one than asked for, or why there is none. ``locked``: the default asks
-    for a password. ``blocks`` are the environment blocks that it loads, besides the default one. ``source`` is where
-    the default takes its kernel from, ``lost`` what its searches did not find.
+    for a password; ``waits``: the menu has no countdown, so that somebody has to choose. ``blocks`` are the environment
+    blocks that it loads, besides the default one. ``source`` is where the default takes its kernel from, ``lost`` what
+    its searches did not find.
     """
 
     loader: str
@@ -58,6 +59,7 @@ class Menu:
     left: int = 0
     filled: int = 0
     locked: bool = False
+    waits: bool = False
     blocks: list[str] = field(default_factory=list)
     source: Source | None = None
     lost: list[Search] = field(default_factory=list)
@@ -171,6 +173,7 @@ def grub2_menu(guest: GuestFS, config: Config, esp: str, volumes: Volumes | None
     menu.blocks = host.blocks
     menu.lost = result.lost
     menu.source = _source(host, menu, result)
+    menu.waits = result.env.get("timeout", "").strip().startswith("-")  # normal/menu.c: below 0 it waits for a key
     menu.locked = "superusers" in result.env and menu.default is not None and menu.default.restricted
     _say_reason(menu)
     return menu

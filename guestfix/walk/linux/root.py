@@ -62,7 +62,7 @@ def _remedy(scene: Scene, root: str) -> str:
 
 
 def _without_init(scene: Scene) -> Iterator[Finding]:
-    """Find a root whose init is gone: init= or rdinit's successor /sbin/init (Linux' init/main.c, initramfs-tools)."""
+    """Find a root whose init is gone: what init= says, else /sbin/init (init/main.c of Linux)."""
     default = scene.facts.value(BOOT_DEFAULT)
     if default is None or not is_whole(scene):
         return
