@@ -251,7 +251,7 @@ STATES = (
     ),
     State(
         "fstab: a bind mount of a folder that is gone", "mounts",
-        add("etc/fstab", "/srv/data /mnt none bind 0 0\n"), "mounts",
+        add("etc/fstab", "/srv/data /mnt none bind 0 0\n"),  # systemd makes the folder
     ),
     State("fstab: swap that is gone", "mounts", add("etc/fstab", f"{DISK} none swap sw 0 0\n")),
     State(
