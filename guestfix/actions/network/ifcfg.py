@@ -132,4 +132,5 @@ def _fresh(setup: Setup, suse: bool) -> None:
     if before is None and IFNAME.match(name):
         new = ifcfg.fresh(name, suse=suse)
         setup.write(path, None, ifcfg.dhcp(new, any_nic=setup.manager == "networkmanager", suse=suse))
+        _routes_aside(setup, Nic(name, path))  # of no use until now, and to the old network from now on
         setup.added(path)
