@@ -10,12 +10,15 @@ from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
+from guestfix.base.patterns import regex
 from guestfix.editors.boot import args as bootargs
 from guestfix.formats import shellvars
 from guestfix.formats.boot import argplaces, cmdline
 from guestfix.formats.boot.cmdline import ArgLine, Rewrite
 
 KERNEL_INSTALL = "/etc/kernel/cmdline"
+_CODE = regex(r"\$\(|`|\$\{?(?!GRUB_CMDLINE)[A-Za-z_]")
+"""In a value: what comes from a program, or from a variable that is none of GRUB's arguments."""
 
 _MADE_BY_MKCONFIG = ("root", "ro", "rw", "rootflags", "rootfstype", "zfs")
 _MADE = ("BOOT_IMAGE", "initrd", "single", "recovery", "vt.handoff", "LANG")
@@ -66,9 +69,14 @@ def _mend(bench: Workbench, group: list[Source], args: list[str], default: MenuE
             Evidence(default.path, default.line, " ".join(args)),
         )
         _add(bench, group, lost)
+    code = _in_code(group)
+    if code:
+        names = ", ".join(dict.fromkeys(one.text.partition("=")[0] for one in code))
+        summary = f"code makes {names}, so that what the next grub-mkconfig takes from there can't be told"
+        bench.find("GF-BOOT-ARGS-CODE", "info", summary, *code[:8])
     given = set(args)
     pending = [word for word in have if word not in given and "$" not in word and "`" not in word]
-    if pending:
+    if pending and not code:
         bench.find(
             "GF-BOOT-ARGS-PENDING",
             "info",
@@ -76,6 +84,17 @@ def _mend(bench: Workbench, group: list[Source], args: list[str], default: MenuE
             Evidence(group[0].path),
             remedy="they come with the next grub-mkconfig or kernel, which guestfix does not run",
         )
+
+
+def _in_code(group: list[Source]) -> list[Evidence]:
+    """Return the assignments of arguments that a program, another variable or a condition decides."""
+    return [
+        Evidence(one.path, said.line, f"{said.name}={said.value[:200]}")
+        for one in group
+        if one.form == "default"
+        for said in shellvars.assignments(one.src)
+        if said.name.startswith("GRUB_CMDLINE") and (not said.sure or (said.dynamic and _CODE.search(said.value)))
+    ]
 
 
 def _said_otherwise(word: str, have: Iterable[str]) -> bool:
