@@ -576,3 +576,26 @@ def test_a_point_release_of_a_listed_system_is_a_note() -> None:
     nitro = {"target__id": "aws-nitro", "target__owner": "aws"}
     verdict = judge(SYSTEMS, facts_of("debian", "12.12", **nitro))
     assert [(one.code, one.severity) for one in verdict.findings] == [("GF-OS-UNLISTED", "info")]
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "words"),
+    [
+        ({"os__build": 20348, "os__edition": "Standard"}, "supported", ""),
+        ({"os__build": 20349, "os__edition": "Standard"}, "unlisted", "build 20349"),
+        ({"os__build": 20348, "windows__edition_id": "ServerOdd"}, "unlisted", "ServerOdd"),
+        ({"os__build": 20348}, "supported", ""),
+    ],
+)
+def test_builds_and_editions_that_the_table_does_not_have(told: dict, status: str, words: str) -> None:
+    facts = Facts()
+    known = {
+        "os__id": "windows-server-2022",
+        "os__family": "windows",
+        "os__version": "10.0.20348",
+        "os__arch": "x86_64",
+    }
+    for name, value in {**known, **told}.items():
+        facts.put(name.replace("__", "."), value)
+    verdict = judge(load_pack().systems, facts)
+    assert verdict.status == status and words in verdict.summary

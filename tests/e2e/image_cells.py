@@ -123,13 +123,14 @@ def disks_file(disks: Disks, place: Path) -> Path:
     """Write what is known of the disks as a description for ``--disks``."""
 
     def row(one: Volume) -> dict[str, Any]:
-        names = ("fstype", "uuid", "label", "partuuid", "partlabel", "size")
+        names = ("fstype", "uuid", "label", "partuuid", "partlabel", "size", "start")
         values = {name: str(getattr(one, name)) for name in names if getattr(one, name) is not None}
         unclean = {"unclean": "yes"} if one.unclean else {}
         return {"device": one.device, "aliases": list(one.aliases), **values, **unclean}
 
     whole = [
         {"device": one.device, "size": str(one.size), **({"table": one.table} if one.table else {}),
+         **({"id": one.id} if one.id else {}),
          "partitions": [row(part) for part in one.partitions]}
         for one in disks.disks
     ]  # fmt: skip

@@ -25,6 +25,8 @@ from guestfix.formats.windows.registry import Registry
 DEVICES = (bcd.APPLICATION_DEVICE, bcd.OS_DEVICE)
 BCDBOOT = r"run bcdboot C:\Windows from a recovery console"
 DESCRIBE = "in --disks: id, partuuid, and for MBR start"
+LAUNCH_AUTO = 1
+"""Value of hypervisorlaunchtype: Hyper-V's hypervisor starts before Windows, where it is installed."""
 Outcome = Literal["unknown", "stops"]
 
 
@@ -180,6 +182,11 @@ def _modes(store: Store, facts: Facts) -> Iterator[Finding]:
             text = f"Windows starts in safe mode ({mode}){without}: an earlier repair left it so"
             remedy = "bcdedit /deletevalue {default} safeboot, on the old platform"
             yield Finding("GF-WINDOWS-SAFE-MODE", "warning", text, (place,), remedy, outcome="unknown")
+        if one.value(bcd.HYPERVISOR_LAUNCH) == LAUNCH_AUTO:
+            text = "Windows starts a hypervisor of its own where one is installed (hypervisorlaunchtype auto)"
+            remedy = "the target has to offer nested virtualization for it; else bcdedit /set hypervisorlaunchtype off"
+            proofs = (store.proof(one, bcd.HYPERVISOR_LAUNCH),)
+            yield Finding("GF-WINDOWS-VIRTUAL-HOST", "info", text, proofs, remedy)
         signs = [number for number in (bcd.TEST_SIGNING, bcd.NO_INTEGRITY_CHECKS) if one.value(number) is True]
         if signs:
             text = "Windows takes drivers that nobody signed; with Secure Boot on the target this is ignored or refused"

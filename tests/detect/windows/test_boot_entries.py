@@ -130,6 +130,7 @@ def test_the_default_entry_stops_where_no_disk_has_its_partition(tmp_path: Path)
         ({"_23000003": TWO.replace("2", "9")}, "GF-WINDOWS-BOOT-REFERENCE", "info", ""),
         ({"_25000080": 0}, "GF-WINDOWS-SAFE-MODE", "warning", "unknown"),
         ({"_25000080": 1}, "GF-WINDOWS-SAFE-MODE", "warning", "unknown"),
+        ({"_250000f0": 1}, "GF-WINDOWS-VIRTUAL-HOST", "info", ""),
         ({"_16000049": True}, "GF-WINDOWS-TEST-SIGNING", "warning", ""),
         ({"_16000048": True}, "GF-WINDOWS-TEST-SIGNING", "warning", ""),
     ],
