@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from guestfix.actions.workbench import Workbench
 from guestfix.base.bounds import MENU, SMALL_TEXT
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_FALLBACK
-from guestfix.detect.initramfs.bare import bare, image_for
-from guestfix.editors.boot.initrd import FORMS, add
+from guestfix.base.catalog.records.boot import MenuEntry
 
 
 def load_initrd(bench: Workbench) -> None:
@@ -14,10 +15,18 @@ def load_initrd(bench: Workbench) -> None:
 
     An entry whose kernel has all built in stays; so does one whose kernel has no initramfs, which detection tells.
     """
-    for kind in (BOOT_DEFAULT, BOOT_FALLBACK):
-        entry = bench.facts.value(kind)
+    entries = [one for kind in (BOOT_DEFAULT, BOOT_FALLBACK) if (one := bench.facts.value(kind)) and not one.initrd]
+    if entries:
+        _load(bench, entries)
+
+
+def _load(bench: Workbench, entries: Iterable[MenuEntry]) -> None:
+    from guestfix.detect.initramfs.bare import bare, image_for  # few entries load none
+    from guestfix.editors.boot.initrd import FORMS, add
+
+    for entry in entries:
         found = bare(bench.fs, bench.facts, bench.target, entry)
-        if entry is None or found is None or not found.stops or entry.loader not in FORMS:
+        if found is None or not found.stops or entry.loader not in FORMS:
             continue
         image = image_for(bench.fs, bench.facts, entry)
         content = bench.fs.content(entry.path, MENU if entry.loader == "grub2" else SMALL_TEXT) if image else None

@@ -21,10 +21,8 @@ from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
 from guestfix.base.versions import version_key
-from guestfix.detect.initramfs.bare import bare, image_for
 from guestfix.detect.initramfs.check import VERDICTS
 from guestfix.editors.boot import menu as bootmenu
-from guestfix.editors.boot.syslinux import set_default as set_syslinux_default
 from guestfix.formats import shellvars
 from guestfix.formats.boot import grubcfg, grubenv, grublegacy
 from guestfix.formats.boot.entry import release_in
@@ -92,9 +90,8 @@ def _problem(bench: Workbench, entry: MenuEntry | None) -> str:
 
 def _bad_image(bench: Workbench, entry: MenuEntry) -> str:
     """Return why an entry's initramfs can't lead to the root on the target, whatever a plan adds; or empty."""
-    found = bare(bench.fs, bench.facts, bench.target, entry)
-    if found and found.lacks and not image_for(bench.fs, bench.facts, entry):
-        return f"the default entry {entry.title!r} loads no initramfs, there is none for it, and {found.why}"
+    if not entry.initrd:
+        return _bare_kernel(bench, entry)
     for one in bench.facts.value(VERDICTS, []) if entry.loader != "uki" else ():
         if one.path not in entry.initrd:
             continue
@@ -106,6 +103,16 @@ def _bad_image(bench: Workbench, entry: MenuEntry) -> str:
                 f"the default kernel {_release(entry)} lacks {', '.join(lacks)}, without which {bench.target.id} has "
                 "no disk, and nothing in the guest can be added"
             )
+    return ""
+
+
+def _bare_kernel(bench: Workbench, entry: MenuEntry) -> str:
+    """Return why an entry without an initramfs can't lead to the root, and no image is there to help; or empty."""
+    from guestfix.detect.initramfs.bare import bare, image_for  # few entries load none
+
+    found = bare(bench.fs, bench.facts, bench.target, entry)
+    if found and found.lacks and not image_for(bench.fs, bench.facts, entry):
+        return f"the default entry {entry.title!r} loads no initramfs, there is none for it, and {found.why}"
     return ""
 
 
@@ -221,6 +228,8 @@ def _set_legacy(bench: Workbench, entry: MenuEntry) -> bool:
 
 def _set_syslinux(bench: Workbench, entry: MenuEntry) -> bool:
     """Make every file that the menu is made of, and what update-extlinux makes it from, name the label."""
+    from guestfix.editors.boot.syslinux import set_default as set_syslinux_default  # only such a menu needs it
+
     labels = {one.id for one in bench.facts.value(BOOT_ENTRIES, [])}
     done = False
     for one in bench.facts.value(BOOT_SOURCES, []):

@@ -35,6 +35,16 @@ def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     ]
 
 
+def check_initramfs(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
+    """Report a default entry that loads no initramfs where its kernel needs one."""
+    default = facts.value(BOOT_DEFAULT)
+    if default is None or default.initrd:
+        return []
+    from guestfix.detect.initramfs.bare import check as check_bare  # few entries load none
+
+    return check_bare(guest, facts, target)
+
+
 def _unsaved(facts: Facts) -> Iterator[Finding]:
     """GRUB then starts the first entry; tools that look for saved_entry can't tell which kernel that is."""
     default = facts.value(BOOT_DEFAULT)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
-from guestfix.detect.initramfs import bare as initramfs_bare
 from guestfix.detect.limits import (
     access as limits_access,
 )
@@ -43,7 +42,7 @@ CHECKS: tuple[Callable[[GuestFS, Facts, Target], list[Finding]], ...] = (
     limits_disks.check,
     limits_firmware.check,
     limits_boot.check,
-    initramfs_bare.check,
+    limits_boot.check_initramfs,
     limits_kernel.check,
     limits_access.check,
     limits_space.check,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE, BOOT_LOADERS
 from guestfix.base.facts import Evidence
-from guestfix.detect.boot.shim import ARCHES, file_in, name_of
 from guestfix.detect.limits.firmware import disks_of
 from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 
@@ -12,16 +11,22 @@ from guestfix.walk.scene import Ground, Look, Scene, nothing, passes, unknown
 def ground(scene: Scene) -> Ground:
     """Tell what the target's firmware starts."""
     firmware = scene.facts.value(BOOT_FIRMWARE)
-    folders = [one for one in scene.facts.value(BOOT_EFI) or () if name_of(one) == "boot"]
-    path = file_in(folders[0], *(one.fallback for one in ARCHES)) if folders else ""
-    if firmware == "uefi" and path:
-        return passes("UEFI starts the fallback loader of the EFI system partition", Evidence(path))
     if firmware == "uefi":
-        return unknown("the EFI system partition's files are not to be seen", *scene.facts.evidence(BOOT_FIRMWARE))
+        return _by_uefi(scene)
     loaders = scene.facts.value(BOOT_LOADERS)
     if firmware == "bios" and loaders:
         return _by_bios(scene, ", ".join(loaders))
     return unknown("nothing shows which firmware the guest boots by")
+
+
+def _by_uefi(scene: Scene) -> Ground:
+    from guestfix.detect.boot.shim import ARCHES, file_in, name_of  # a guest that boots by BIOS needs none of it
+
+    folders = [one for one in scene.facts.value(BOOT_EFI) or () if name_of(one) == "boot"]
+    path = file_in(folders[0], *(one.fallback for one in ARCHES)) if folders else ""
+    if path:
+        return passes("UEFI starts the fallback loader of the EFI system partition", Evidence(path))
+    return unknown("the EFI system partition's files are not to be seen", *scene.facts.evidence(BOOT_FIRMWARE))
 
 
 def _by_bios(scene: Scene, loaders: str) -> Ground:

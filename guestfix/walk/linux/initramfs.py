@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.facts import Evidence
-from guestfix.detect.initramfs.bare import bare
 from guestfix.detect.initramfs.check import VERDICTS
 from guestfix.walk.scene import Ground, Look, Scene, entry_place, nothing, passes, unknown
 
@@ -13,12 +13,8 @@ def ground(scene: Scene) -> Ground:
     """Tell whether the default entry's initramfs was judged."""
     default = scene.facts.value(BOOT_DEFAULT)
     paths = list(default.initrd) if default else []
-    alone = bare(scene.guest, scene.facts, scene.target, default)
-    if default and alone is not None:
-        place = Evidence(f"{alone.folder}/modules.builtin")
-        if alone.told and not alone.stops:
-            return passes(f"it loads none, and kernel {alone.release} has all built in", entry_place(default), place)
-        return unknown("the default entry has no initramfs; whether the kernel has all built in can't be told")
+    if default and not paths:
+        return _alone(scene, default)
     for image in scene.facts.value(VERDICTS) or ():
         if image.path in paths or not paths:
             path = Evidence(image.path)
@@ -26,6 +22,16 @@ def ground(scene: Scene) -> Ground:
                 return unknown(f"the initramfs can't be judged: {image.problem}", path)
             return passes(f"the initramfs has all drivers that {scene.target.id} needs", path)
     return unknown("no initramfs of the default entry is to be seen", *(Evidence(path) for path in paths))
+
+
+def _alone(scene: Scene, default: MenuEntry) -> Ground:
+    from guestfix.detect.initramfs.bare import bare  # few entries load none
+
+    alone = bare(scene.guest, scene.facts, scene.target, default)
+    if alone is not None and alone.told and not alone.stops:
+        place = Evidence(f"{alone.folder}/modules.builtin")
+        return passes(f"it loads none, and kernel {alone.release} has all built in", entry_place(default), place)
+    return unknown("the default entry has no initramfs; whether the kernel has all built in can't be told")
 
 
 LOOK = Look("initramfs", "the initramfs has the drivers", ground, nothing)
