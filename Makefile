@@ -19,6 +19,7 @@ packages:
 
 env: | packages
 	@sh tests/venv.sh dev
+	@sh tests/browser/setup.sh
 
 lint: env
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "show what is known about a guest, with the evidence",
     "report": "show what would change, why, and what stands in the way; writes nothing",
     "diff": "show every line that a plan or a report would change, of all files or some",
+    "render": "show a saved plan in another form: text, HTML, Markdown, SARIF, JUnit XML, CSV",
     "apply": "make the changes, keeping every original",
     "verify": "start a throw-away copy of a guest in QEMU with the target's hardware, and watch it come up",
     "revert": "undo every apply, from the journal inside the guest",

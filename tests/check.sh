@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 bin=${VENV:-.venv}/bin
 missing=$(sh tests/packages.sh)
 sh tests/venv.sh dev
+sh tests/browser/setup.sh
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"

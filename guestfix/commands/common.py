@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from guestfix.stage.session import Session
 
 
-def add_guest(parser: argparse.ArgumentParser) -> None:
-    """Add the guest, its disks and the output format."""
+def add_guest(parser: argparse.ArgumentParser, *, forms: bool = True) -> None:
+    """Add the guest, its disks and (unless the command has forms of its own) the output format."""
     add_place(parser)
     parser.add_argument(
         "--disks", metavar="FILE", help="YAML description of a folder's disks, or 'host' to ask the host"
     )
-    add_format(parser)
+    if forms:
+        add_format(parser)
     add_config(parser)
 
 

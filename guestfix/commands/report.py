@@ -9,17 +9,18 @@ from guestfix.commands.channels import add_events
 from guestfix.commands.choices import chosen_by, options_of, refuse_unused
 from guestfix.commands.common import add_choices, add_guest, add_pack, events_of, keep_private, pack_from, write
 from guestfix.commands.images import images_from
-from guestfix.commands.terminal import add_view, show, view_from
+from guestfix.commands.render import add_forms, write_form
+from guestfix.commands.terminal import add_view
 from guestfix.commands.written import add_written, check_written, write_for_importers
 from guestfix.plan.model import Plan, dump_plan
 from guestfix.plan.planner import make_plan
 from guestfix.report.events import tell_plan
-from guestfix.report.text import plan_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_guest(parser)
+    add_guest(parser, forms=False)
+    add_forms(parser, ("text", "json"))
     add_pack(parser)
     add_choices(parser)
     add_events(parser)
@@ -54,5 +55,5 @@ def run(args: argparse.Namespace) -> int:
         keep_private()
         write(dump_plan(plan).decode("utf-8", "surrogateescape"))
     else:
-        show(plan_lines(plan, view_from(args)), args.color)
+        write_form(plan, args)
     return status_of(plan, detailed=args.detailed_exitcode)

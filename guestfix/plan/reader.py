@@ -18,6 +18,7 @@ from guestfix.base.facts import Evidence, Fact, Finding, Unknown
 from guestfix.base.guest import Meta
 from guestfix.base.names import path_problem, paths_problem
 from guestfix.base.patterns import regex
+from guestfix.base.record import replace
 from guestfix.base.strict import Malformed, Node, parse
 from guestfix.base.text import utf8
 from guestfix.plan.model import DIGEST, EXACT, SCHEMA, Change, Choice, Decision, Plan, digest_of
@@ -54,8 +55,7 @@ _REMEDY = "make it with: guestfix report --format json GUEST > plan.json"
 def load_plan(data: bytes, where: str = "", *, shown: bool = False) -> Plan:
     """Return the Plan that dump_plan() wrote. Raises PlanError for anything else.
 
-    ``shown``: it is only to be shown, so what apply writes is not looked at and may be missing, as in apply's own
-    document.
+    ``shown``: it is only to be shown, so what apply writes may be missing, as in apply's own document.
     """
     try:
         document = parse(data, MAX_PLAN, MAX_VALUES)
@@ -67,8 +67,11 @@ def load_plan(data: bytes, where: str = "", *, shown: bool = False) -> Plan:
                 remedy="make the plan again with this version",
             )
         data_of = document.members(_PLAN if shown else (*_PLAN, "contents"), None)
-        plan = _plan(data_of, None if shown else data_of["contents"])
-        if not shown and document.value[DIGEST] != digest_of(document.value):
+        written = data_of.get("contents")
+        plan = _plan(data_of, written)
+        if written is None:
+            return replace(plan, told_digest=data_of[DIGEST].text(64, _DIGEST))
+        if document.value[DIGEST] != digest_of(document.value):
             raise PlanError(
                 "the plan was changed after it was made: it is not what its digest says",
                 where=where,

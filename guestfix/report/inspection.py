@@ -83,11 +83,11 @@ def _facts(facts: Mapping[str, Fact], view: View) -> list[Line]:
 def _fact(fact: Fact, view: View) -> list[Line]:
     value = fact.value
     if isinstance(value, Mapping) and value:
-        body = [f"{fact.name}:", *_table([(str(key), _said(one)) for key, one in value.items()], view)]
+        body = [f"{fact.name}:", *_table([(str(key), said(one)) for key, one in value.items()], view)]
     elif isinstance(value, Sequence) and value and isinstance(value[0], Mapping):
         body = [f"{fact.name}: {count(len(value), 'record')}", *_records(value, view)]
     else:
-        body = wrapped(f"{fact.name}: {_said(value)}", view.columns, "", "    ")
+        body = wrapped(f"{fact.name}: {said(value)}", view.columns, "", "    ")
     return [*((f"  {line}", _style(value)) for line in body), *_evidence(fact.evidence, view, "      ")]
 
 
@@ -95,16 +95,16 @@ def _style(value: object) -> Style:
     return "dim" if isinstance(value, Unknown) or value in (None, "", [], {}) else ""
 
 
-def _said(value: object) -> str:
+def said(value: object) -> str:
     """Return a value as a person writes it."""
     if isinstance(value, Unknown):
         return f"not known: {value.reason}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_said(one)}" for key, one in value.items() if one not in (None, "", [], {}))
+        return ", ".join(f"{key} {said(one)}" for key, one in sorted(value.items()) if one not in (None, "", [], {}))
     if isinstance(value, list | tuple):
-        return ", ".join(_said(one) for one in value) or "none"
+        return ", ".join(said(one) for one in value) or "none"
     return "none" if value is None or value == "" else str(value)
 
 
@@ -122,10 +122,10 @@ def _records(value: Sequence[object], view: View) -> list[str]:
     shown, more = _limited(records, view)
     fields = [name for name in records[0] if any(one.get(name) not in (None, "", [], {}) for one in shown)]
     narrow = max((view.columns - 6) // max(len(fields), 1), 12)
-    cells = [tuple(fields), *(tuple(cut(_said(one.get(name)), narrow + 12) for name in fields) for one in shown)]
+    cells = [tuple(fields), *(tuple(cut(said(one.get(name)), narrow + 12) for name in fields) for one in shown)]
     if sum(max(len(row[at]) for row in cells) + 2 for at in range(len(fields))) <= view.columns - 4:
         return [*columns(cells, view.columns - 2, "    "), *more]
-    texts = [", ".join(f"{name} {_said(one.get(name))}" for name in fields if one.get(name)) for one in shown]
+    texts = [", ".join(f"{name} {said(one.get(name))}" for name in fields if one.get(name)) for one in shown]
     return [*(line for text in texts for line in wrapped(text, view.columns - 2, "  - ", "    ")), *more]
 
 

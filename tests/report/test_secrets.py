@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from guestfix.cli import run
+from guestfix.report.forms import FORMS
 from tests.build.secrets import LINUX, WINDOWS, WINLOGON, planted
 from tests.build.tree import build, elf
 from tests.build.windows import make
@@ -36,7 +37,10 @@ def guest(request, tmp_path):
 
 PRINTS = {
     "report": ["report"],
-    "inspect": ["inspect"],
+    "report, verbose": ["report", "--verbose", "--diff", "--color", "always"],
+    "diff": ["diff"],
+    **{form: ["report", "--format", form] for form in FORMS},
+    "inspect": ["inspect", "--verbose"],
     "inspect as JSON": ["inspect", "--format", "json"],
     "apply": ["apply", "--accept", "*"],
     "apply as JSON": ["apply", "--format", "json", "--accept", "*"],

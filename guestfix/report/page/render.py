@@ -1,0 +1,122 @@
+"""The page: a template with what it shows. Every text is escaped by the template engine, and made visible first.
+
+The page loads nothing and runs nothing but its own script, whose hash its content policy names; without scripts it
+only lacks its filters.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+
+from guestfix.base.catalog.facts import FACTS
+from guestfix.base.facts import Fact, Unknown
+from guestfix.base.text import clean, utf8
+from guestfix.plan.model import Plan
+from guestfix.report import outline
+from guestfix.report.inspection import said
+from guestfix.report.layout import count, size
+from guestfix.report.page.sides import shown
+from guestfix.report.screen import WORDS
+from guestfix.report.text import opened_rows
+
+RECORDS = 200
+"""Rows of one fact's table that a page has; JSON has all."""
+EVIDENCE = 50
+SHORT = {"blockers": "Blockers", "before": "Do before", "lost": "Lost", "repairs": "Repairs", "unchecked": "Unchecked"}
+MARKS = {"passes": "\u2713", "waits": "\u29d6", "stops": "\u2715", "unknown": "?"}
+
+
+def render_html(plan: Plan) -> str:
+    """Return the report of a plan as one HTML file."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    def visible(value: object) -> object:
+        return value if isinstance(value, Markup | int) else clean(utf8(str(value)))
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"size": size, "said": said, "count": count}
+    style, script = _own("report.css"), _own("report.js")
+    template = environment.from_string(_own("report.html"))
+    return template.render(
+        style=Markup(style),
+        script=Markup(script),
+        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; "
+        "form-action 'none'",
+        plan=plan,
+        marks=MARKS,
+        words=WORDS,
+        headings=outline.HEADINGS,
+        short=SHORT,
+        **_shown(plan),
+    )
+
+
+def _own(name: str) -> str:
+    return (files("guestfix.report.page") / name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    """Return what a content policy calls an inline text (CSP level 3, section 8.3)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _shown(plan: Plan) -> dict[str, object]:
+    facts = {fact.name: fact.value for fact in plan.facts}
+    sentence = outline.outcome(plan)
+    stops = plan.blockers or plan.walk.after.stops_at
+    todo = any(one.severity == "warning" and not one.settled_by for one in plan.findings)
+    return {
+        "system": outline.system_of(facts),
+        "outcome": sentence[0].upper() + sentence[1:],
+        "mood": "bad" if stops else "warn" if todo else "good",
+        "word": _word(plan, todo),
+        "verdict": outline.verdict_of(plan.verdict, plan.compat),
+        "opened": opened_rows(plan.guest),
+        "walks": [("As it is", plan.walk.before), ("With this plan", plan.walk.after)] if plan.walk.after.steps else [],
+        "disks": outline.disks(plan),
+        "groups": outline.groups(plan),
+        "changes": [(row, shown(row.change.diff)) for row in outline.change_rows(plan)],
+        "rooms": _rooms(plan),
+        "applied": [one for one in plan.decisions if one.outcome == "applied"],
+        "others": [one for one in plan.decisions if one.outcome not in ("applied", "no", "unchanged") and one.selected],
+        "idle": sum(one.outcome in ("no", "unchanged") for one in plan.decisions),
+        "most": EVIDENCE,
+    }
+
+
+def _word(plan: Plan, todo: bool) -> str:
+    """Return the verdict in a word or two."""
+    if plan.blockers:
+        return "Blocked"
+    if plan.walk.after.stops_at:
+        return "Does not start"
+    return "Ready, with work for you" if todo else "Ready"
+
+
+def _rooms(plan: Plan) -> dict[str, list[tuple[Fact, str, list[str], list[Mapping[str, object]]]]]:
+    """Return every fact by what it is about: with its value as text, or the fields and rows of its table."""
+    rooms: dict[str, list[tuple[Fact, str, list[str], list[Mapping[str, object]]]]] = {}
+    for fact in plan.facts:
+        kind = FACTS.get(fact.name)
+        fields, rows = _table(fact.value, kind.fields.split() if kind else [])
+        text = "" if rows else said(fact.value)
+        rooms.setdefault(fact.name.partition(".")[0], []).append((fact, text, fields, rows))
+    return rooms
+
+
+def _table(value: object, known: list[str]) -> tuple[list[str], list[Mapping[str, object]]]:
+    if isinstance(value, Unknown) or not value:
+        return [], []
+    if isinstance(value, Mapping):
+        return ["name", "value"], [{"name": name, "value": one} for name, one in sorted(value.items())[:RECORDS]]
+    if isinstance(value, list) and all(isinstance(one, Mapping) for one in value):
+        rows: list[Mapping[str, object]] = value[:RECORDS]
+        names = dict.fromkeys([*(name for name in known if name in rows[0]), *sorted(map(str, rows[0]))])
+        return [name for name in names if any(one.get(name) not in (None, "", [], {}) for one in rows)], rows
+    return [], []
