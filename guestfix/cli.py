@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "diff": "show every line that a plan or a report would change, of all files or some",
     "render": "show a saved plan in another form: text, HTML, Markdown, SARIF, JUnit XML, CSV",
     "apply": "make the changes, keeping every original",
+    "fleet": "many guests in one run, and what came of them",
     "verify": "start a throw-away copy of a guest in QEMU with the target's hardware, and watch it come up",
     "revert": "undo every apply, from the journal inside the guest",
     "plan": "look at a saved plan, sign it, tell who signed it",

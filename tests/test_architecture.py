@@ -29,7 +29,7 @@ LAYERS = (
     ("apply",),
     ("stage",),
     ("report", "cases"),
-    ("authoring",),
+    ("authoring", "fleet"),
     ("commands", "cli", "__main__"),
 )
 """The units of the package, lowest first: each may import what stands on its own line or above it."""

@@ -1,0 +1,214 @@
+"""``guestfix fleet``: many guests in one run, and what came of them."""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+
+from guestfix.base.errors import UsageError
+from guestfix.base.record import asdict
+from guestfix.commands.channels import add_events
+from guestfix.commands.common import add_format, add_packs, events_of, write, write_json
+from guestfix.fleet.job import ACTIONS, OUTCOMES
+from guestfix.fleet.store import Row, Run, Store
+
+RESULTS = "guestfix-fleet.db"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|list|show|diff|rollup")
+    one = verbs.add_parser("run", help="report on, apply to or revert every guest")
+    one.add_argument(
+        "places",
+        metavar="PLACE",
+        nargs="+",
+        help="an inventory (.yaml, .csv), a libvirt .xml, a Proxmox .conf, disk images, addresses, folders of them",
+    )
+    one.add_argument("--do", choices=ACTIONS, default="report", help="what to do with each guest (default: report)")
+    one.add_argument("--target", metavar="ID", default="", help="for guests whose inventory names none")
+    one.add_argument("--tag", metavar="TAG", action="append", default=[], help="just guests with this tag (repeatable)")
+    one.add_argument("--limit", type=int, default=0, metavar="N", help="just the first N of them")
+    one.add_argument("--workers", type=int, default=0, metavar="N", help="guests at once (default: one a processor)")
+    one.add_argument("--scheduler", metavar="URL", default="", help="a Dask scheduler, such as tcp://HOST:8786")
+    one.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds for one guest (default: 600)")
+    one.add_argument("--retries", type=int, default=1, metavar="N", help="tries more where a worker died (default: 1)")
+    one.add_argument("--fresh", action="store_true", help="do again what an earlier run found, unchanged or not")
+    one.add_argument("--in-place", action="store_true", help="apply, revert: write into the disk images themselves")
+    add_packs(one)
+    add_events(one)
+    for name, help_text in (
+        ("list", "the runs, or a run's guests"),
+        ("show", "one guest's document"),
+        ("diff", "what a run says otherwise than another"),
+        ("rollup", "the sums of a run"),
+    ):
+        verb = verbs.add_parser(name, help=help_text)
+        if name == "show":
+            verb.add_argument("guest", metavar="GUEST")
+        if name == "diff":
+            verb.add_argument("old", type=int, metavar="OLD")
+            verb.add_argument("new", type=int, metavar="NEW")
+        else:
+            verb.add_argument("--run", type=int, default=0, metavar="N", help="the run (default: the newest)")
+        if name == "list":
+            verb.add_argument("--runs", action="store_true", help="the runs themselves")
+            verb.add_argument("--outcome", choices=OUTCOMES, default="", help="just guests with this outcome")
+            verb.add_argument("--code", default="", metavar="GF-…", help="just guests with this finding")
+            verb.add_argument("--tag", default="", metavar="TAG", help="just guests with this tag")
+            verb.add_argument(
+                "--stops-at", default="", metavar="STEP", help="just guests that stop there with their plan"
+            )
+        if name != "show":
+            add_format(verb)
+    for verb in verbs.choices.values():
+        verb.add_argument("--results", metavar="FILE", default=RESULTS, help=f"the database (default: {RESULTS})")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the verb says."""
+    return {"run": _run, "list": _list, "show": _show, "diff": _diff, "rollup": _rollup}[args.verb](args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Return 2 where a guest is blocked or could not be judged, else 0."""
+    from guestfix.base.record import replace
+    from guestfix.fleet import inventory
+    from guestfix.fleet.rollup import roll_up, text_of
+    from guestfix.fleet.run import Progress, Setting
+    from guestfix.fleet.run import run as run_all
+    from guestfix.pack.cache import load_pack
+
+    pack = load_pack(args.pack)
+    known = inventory.Known(tuple(pack.targets), {name: tuple(one.values) for name, one in pack.policies.items()})
+    if args.target and args.target not in pack.targets:
+        from guestfix.base.nearest import did_you_mean
+
+        raise UsageError(f"there is no target {args.target!r}", remedy=did_you_mean(args.target, pack.targets))
+    guests = [one if one.target else replace(one, target=args.target) for one in inventory.read(args.places, known)]
+    guests = [one for one in guests if set(args.tag) <= set(one.tags)]
+    guests = guests[: args.limit] if args.limit > 0 else guests
+    if not guests:
+        raise UsageError("no guest has all of these tags", remedy="see the tags in the inventory")
+    lacking = next((one for one in guests if not one.target and args.do != "revert"), None)
+    if lacking is not None:
+        what = f"the guest {lacking.name} has no target"
+        raise UsageError(what, where=lacking.where, remedy="--target ID, or in the inventory")
+    tell = events_of(args)
+    tell.expect("plan")
+
+    def told(at: Progress) -> None:
+        tell("plan", at.done, at.total)
+        if at.outcome in ("blocked", "failed"):
+            tell.say("warning", f"{at.name}: {at.outcome}")
+
+    setting = Setting(
+        args.do,
+        tuple(args.pack),
+        pack.digest,
+        args.workers,
+        args.scheduler,
+        args.timeout,
+        args.retries,
+        args.fresh,
+        args.in_place,
+    )
+    store = Store(args.results, write=True)
+    try:
+        number = run_all(guests, setting, store, args.places, told)
+        roll = roll_up(store, number)
+    finally:
+        store.close()
+    tell.outcome.update(run=number, outcomes=dict(roll.outcomes))
+    write(text_of(roll))
+    return 2 if roll.outcomes.get("blocked") or roll.outcomes.get("failed") else 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    store = Store(args.results)
+    try:
+        if args.runs:
+            runs = store.runs()
+            if args.format == "json":
+                write_json({"runs": [asdict(one) for one in runs]})
+            else:
+                write("".join(_run_line(one) for one in runs))
+            return 0
+        run = store.run(args.run)
+        rows = store.rows(run.id, outcome=args.outcome, code=args.code, tag=args.tag, step=args.stops_at)
+    finally:
+        store.close()
+    if args.format == "json":
+        write_json({"run": run.id, "guests": [asdict(one) for one in rows]})
+    else:
+        write("".join(_line(one) for one in rows))
+    return 0
+
+
+def _run_line(one: Run) -> str:
+    return f"{one.id:>4}  {_time(one.started)}  {one.action:<7} {one.guests} guests, {_ended(one.ended)}\n"
+
+
+def _time(seconds: float) -> str:
+    import datetime
+
+    return datetime.datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+def _ended(seconds: float) -> str:
+    return f"ended {_time(seconds)}" if seconds else "did not come to its end"
+
+
+def _line(one: Row) -> str:
+    why = f"{one.error_code} {one.error}" if one.error_code else ""
+    why = why or (f"stops at {one.stops_after}" if one.stops_after else "")
+    return f"{one.outcome:<10} {one.name:<24} {one.system or 'not told'}{f' ({why})' if why else ''}\n"
+
+
+def _show(args: argparse.Namespace) -> int:
+    store = Store(args.results)
+    try:
+        run = store.run(args.run)
+        packed = store.document(run.id, args.guest)
+        found = store.rows(run.id)
+    finally:
+        store.close()
+    if packed:
+        write(zlib.decompress(packed).decode("utf-8", "surrogateescape"))
+    else:
+        one = next(row for row in found if row.name == args.guest)
+        write_json({"guest": one.name, "outcome": one.outcome, "error": {"code": one.error_code, "message": one.error}})
+    return 0
+
+
+def _diff(args: argparse.Namespace) -> int:
+    """Return 1 where the runs differ, else 0."""
+    from guestfix.fleet.rollup import differences
+
+    store = Store(args.results)
+    try:
+        found = differences(store, store.run(args.old).id, store.run(args.new).id)
+    finally:
+        store.close()
+    if args.format == "json":
+        write_json({"old": args.old, "new": args.new, "guests": [asdict(one) for one in found]})
+    for one in found if args.format == "text" else ():
+        codes = [*(f"-{code}" for code in one.gone), *(f"+{code}" for code in one.new)]
+        states = f"{one.before or 'not there'} -> {one.after or 'not there'}"
+        write(f"{one.name}: {states}  {' '.join(codes)}".rstrip() + "\n")
+    return 1 if found else 0
+
+
+def _rollup(args: argparse.Namespace) -> int:
+    from guestfix.fleet.rollup import roll_up, text_of
+
+    store = Store(args.results)
+    try:
+        roll = roll_up(store, store.run(args.run).id)
+    finally:
+        store.close()
+    if args.format == "json":
+        write_json(asdict(roll))
+    else:
+        write(text_of(roll))
+    return 0

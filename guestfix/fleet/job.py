@@ -1,0 +1,185 @@
+"""One guest of a fleet: what is asked of a worker, and what it answers. Both are plain data, so that any worker can."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import zlib
+from collections.abc import Mapping
+
+from guestfix import __version__
+from guestfix.backends.disks.names import shown
+from guestfix.base.errors import Blocked, GuestfixError, Stopped, UsageError
+from guestfix.base.facts import Unknown
+from guestfix.base.record import asdict, field, frozen, replace
+from guestfix.pack.cache import load_pack
+from guestfix.plan.model import Plan, dump_plan
+from guestfix.plan.planner import Options
+from guestfix.stage.session import Session
+
+ACTIONS = ("report", "apply", "revert")
+OUTCOMES = ("ready", "repaired", "needs you", "blocked", "failed")
+"""What a guest is after its report: nothing to do, done by the plan, something left to people, stopped, not judged."""
+
+
+@frozen
+class Guest:
+    """A guest of the inventory. ``disks``: image files, addresses or a folder; ``where``: its place in the file."""
+
+    name: str
+    disks: tuple[str, ...]
+    root: str = ""
+    target: str = ""
+    policies: Mapping[str, str] = field(default_factory=dict)
+    accept: tuple[str, ...] = ()
+    network_map: Mapping[str, str] = field(default_factory=dict)
+    describe: str = ""
+    tags: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    where: str = ""
+
+
+@frozen
+class Job:
+    """What a worker does with one guest; its own version and pack have to be ``version`` and ``pack_digest``."""
+
+    guest: Guest
+    action: str
+    packs: tuple[str, ...]
+    pack_digest: str
+    timeout: float
+    in_place: bool = False
+    version: str = __version__
+
+    def key(self) -> str:
+        """Return a digest of all that the result rests on: disks as they lie there, choices, pack, version."""
+        asked = {**asdict(self), "guest": {**asdict(self.guest), "where": "", "tags": (), "after": ()}, "timeout": 0}
+        states = [_state(disk) for disk in self.guest.disks]
+        return hashlib.sha256(json.dumps([asked, states], sort_keys=True).encode()).hexdigest()
+
+    @property
+    def lasting(self) -> bool:
+        """Tell whether a changed guest would have another key: not so a folder, nor what is read from afar."""
+        places = [disk.removeprefix("image:") for disk in self.guest.disks]
+        return self.action == "report" and all(os.path.isfile(place) for place in places)
+
+
+def _state(place: str) -> list[object]:
+    """Return what tells a disk as it is now from one that was changed, where a file system tells it."""
+    try:
+        found = os.stat(place.removeprefix("image:"))
+    except OSError:
+        return [shown(place)]
+    return [place, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
+
+
+@frozen
+class Result:
+    """What came of one guest. ``document`` is the plan, receipt or error, as JSON, packed by zlib."""
+
+    name: str
+    outcome: str
+    key: str
+    action: str
+    system: str = ""
+    target: str = ""
+    before: str = ""
+    after: str = ""
+    stops_before: str = ""
+    stops_after: str = ""
+    findings: tuple[tuple[str, str, str, str], ...] = ()
+    error_code: str = ""
+    error: str = ""
+    seconds: float = 0.0
+    cpu: float = 0.0
+    document: bytes = b""
+
+    def text(self) -> str:
+        """Return the document as text; empty where there is none."""
+        return zlib.decompress(self.document).decode("utf-8", "surrogateescape") if self.document else ""
+
+
+def work(job: Job) -> Result:
+    """Do a job and return its result, whatever comes of it: only a defect of guestfix's raises."""
+    started, cpu, key = time.monotonic(), time.process_time(), job.key()
+    try:
+        found = _worked(job, key)
+    except GuestfixError as error:
+        found = failed(job, key, error)
+    return _timed(found, time.monotonic() - started, time.process_time() - cpu)
+
+
+def _worked(job: Job, key: str) -> Result:
+    if job.version != __version__:
+        what = f"this worker has guestfix {__version__}, and the one who asks {job.version}"
+        raise UsageError(what, remedy="install the same version on all workers")
+    pack = load_pack(job.packs)
+    if pack.digest != job.pack_digest:
+        what = f"this worker has another rule pack: {pack.digest[:12]}, not {job.pack_digest[:12]}"
+        raise UsageError(what, remedy="give all workers the same packs by the same names")
+    guest = job.guest
+    with Session(
+        guest.disks, disks=guest.describe or None, root=guest.root, pack=pack, timeout=job.timeout or None
+    ) as session:
+        if job.action == "revert":
+            return _reverted(job, key, session)
+        extra: dict[str, object] = {"network.map": dict(guest.network_map)} if guest.network_map else {}
+        options = Options(policies=guest.policies, accept=guest.accept, extra=extra)
+        plan = session.report(guest.target or None, options)
+        found = of_plan(job, key, plan)
+        if job.action == "apply" and (plan.changes or plan.blockers):
+            session.apply(plan)
+            session.save(in_place=job.in_place)
+        return found
+
+
+def _reverted(job: Job, key: str, session: Session) -> Result:
+    session.revert()
+    session.save(in_place=job.in_place)
+    return Result(job.guest.name, "ready", key, job.action)
+
+
+def of_plan(job: Job, key: str, plan: Plan) -> Result:
+    """Return what a plan says of a guest."""
+    before, after = plan.walk.before, plan.walk.after
+    known = {fact.name: str(fact.value) for fact in plan.facts if not isinstance(fact.value, Unknown)}
+    return Result(
+        name=job.guest.name,
+        outcome=_outcome(plan),
+        key=key,
+        action=job.action,
+        system=" ".join(known[name] for name in ("os.id", "os.version", "os.arch") if known.get(name)),
+        target=plan.target,
+        before=before.outcome,
+        after=after.outcome,
+        stops_before=before.stops_at or "",
+        stops_after=after.stops_at or "",
+        findings=tuple((one.code, one.severity, one.rule or "", one.summary) for one in plan.findings),
+        document=_packed(dump_plan(plan)),
+    )
+
+
+def _outcome(plan: Plan) -> str:
+    if plan.blockers:
+        return "blocked"
+    if any(one.severity == "warning" for one in plan.findings):
+        return "needs you"
+    return "repaired" if plan.changes else "ready"
+
+
+def failed(job: Job, key: str, error: GuestfixError) -> Result:
+    """Return the result of a guest that could not be judged, or not be changed."""
+    outcome = "blocked" if isinstance(error, Blocked) else "failed"
+    what = f"took longer than {job.timeout:.0f} s" if isinstance(error, Stopped) and job.timeout else error.said
+    return Result(job.guest.name, outcome, key, job.action, target=job.guest.target, error_code=error.code, error=what)
+
+
+def _packed(data: bytes) -> bytes:
+    return zlib.compress(data, 6)
+
+
+def _timed(found: Result, seconds: float, cpu: float) -> Result:
+
+    return replace(found, seconds=round(seconds, 3), cpu=round(cpu, 3))

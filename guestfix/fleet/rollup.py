@@ -1,0 +1,132 @@
+"""What a run says of all guests together, and what changed since another run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from guestfix.base.record import frozen
+from guestfix.fleet.job import OUTCOMES
+from guestfix.fleet.store import Row, Store
+
+TOP = 20
+"""Findings that are told of all."""
+
+
+@frozen
+class Roll:
+    """The sums of a run. ``freeing``: for each finding that blocks, how many guests have it, and how many it alone."""
+
+    run: int
+    guests: int
+    kept: int
+    outcomes: Mapping[str, int]
+    systems: Mapping[str, Mapping[str, int]]
+    tags: Mapping[str, Mapping[str, int]]
+    stops_before: Mapping[str, int]
+    stops_after: Mapping[str, int]
+    freeing: tuple[tuple[str, int, int], ...]
+    warnings: tuple[tuple[str, int], ...]
+    errors: tuple[tuple[str, int], ...]
+
+
+def roll_up(store: Store, run: int) -> Roll:
+    """Return the sums over a run's guests."""
+    rows = store.rows(run)
+    blocked, warned = _by_code(store, run)
+    alone = Counter(next(iter(codes)) for codes in blocked.values() if len(codes) == 1)
+    every = Counter(code for codes in blocked.values() for code in codes)
+    ranked = sorted(every, key=lambda code: (-alone[code], -every[code], code))
+    return Roll(
+        run,
+        len(rows),
+        sum(row.kept > 0 for row in rows),
+        _counted((row.outcome for row in rows), OUTCOMES),
+        _grouped((row.system or "not told", row.outcome) for row in rows),
+        _grouped((tag, row.outcome) for row in rows for tag in row.tags),
+        _most(row.stops_before for row in rows if row.stops_before),
+        _most(row.stops_after for row in rows if row.stops_after),
+        tuple((code, every[code], alone[code]) for code in ranked[:TOP]),
+        tuple(Counter(code for codes in warned.values() for code in codes).most_common(TOP)),
+        tuple(Counter(row.error_code for row in rows if row.error_code).most_common(TOP)),
+    )
+
+
+def _by_code(store: Store, run: int) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    found: dict[str, dict[str, set[str]]] = {"blocker": {}, "warning": {}}
+    for guest, code, severity, _, _ in store.findings(run):
+        if severity in found:
+            found[severity].setdefault(guest, set()).add(code)
+    return found["blocker"], found["warning"]
+
+
+def _counted(values: Iterable[str], order: Sequence[str]) -> dict[str, int]:
+    counts = Counter(values)
+    return {name: counts[name] for name in order if counts[name]}
+
+
+def _most(values: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(values).most_common())
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    found: dict[str, Counter[str]] = {}
+    for group, outcome in pairs:
+        found.setdefault(group, Counter())[outcome] += 1
+    ordered = sorted(found, key=lambda group: (-found[group].total(), group))
+    return {group: {name: found[group][name] for name in OUTCOMES if found[group][name]} for group in ordered}
+
+
+@frozen
+class Difference:
+    """One guest that two runs tell otherwise: empty where a run does not have it. ``codes``: findings gone and new."""
+
+    name: str
+    before: str
+    after: str
+    gone: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+def differences(store: Store, old: int, new: int) -> list[Difference]:
+    """Return what the newer run says otherwise than the older one, guest by guest."""
+    rows: tuple[dict[str, Row], ...] = tuple({row.name: row for row in store.rows(run)} for run in (old, new))
+    codes: list[dict[str, set[str]]] = [{}, {}]
+    for index, run in enumerate((old, new)):
+        for guest, code, severity, _, _ in store.findings(run):
+            if severity != "info":
+                codes[index].setdefault(guest, set()).add(code)
+    found = []
+    for name in sorted({*rows[0], *rows[1]}):
+        was, now = (one[name].outcome if name in one else "" for one in rows)
+        had, have = (one.get(name, set()) for one in codes)
+        if was != now or had != have:
+            found.append(Difference(name, was, now, tuple(sorted(had - have)), tuple(sorted(have - had))))
+    return found
+
+
+def text_of(roll: Roll) -> str:
+    """Return the sums as text."""
+    lines = [
+        f"run {roll.run}: {roll.guests} guests" + (f", {roll.kept} as an earlier run found them" if roll.kept else "")
+    ]
+    lines += ["  " + ", ".join(f"{count} {name}" for name, count in roll.outcomes.items())]
+    for title, groups in (("by system", roll.systems), ("by tag", roll.tags)):
+        if groups:
+            lines += ["", title, *(f"  {name}: {_said(counts)}" for name, counts in list(groups.items())[:TOP])]
+    for title, counts in (("where the boot stops today", roll.stops_before), ("and with the plans", roll.stops_after)):
+        if counts:
+            lines += ["", title, "  " + ", ".join(f"{step} {count}" for step, count in counts.items())]
+    if roll.freeing:
+        lines += ["", "what blocks, by how many guests its remedy alone frees"]
+        lines += [f"  {code}: {every} guests, {alone} of them by nothing else" for code, every, alone in roll.freeing]
+    if roll.warnings:
+        lines += ["", "what is left for you most often"]
+        lines += [f"  {code}: {count} guests" for code, count in roll.warnings]
+    if roll.errors:
+        lines += ["", "what could not be judged", *(f"  {code}: {count} guests" for code, count in roll.errors)]
+    return "\n".join(lines) + "\n"
+
+
+def _said(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -1,0 +1,218 @@
+"""One run over many guests: on Dask, as many at once as there are workers, each result kept as soon as it is there."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from guestfix import __version__
+from guestfix.base.errors import GuestfixError, UsageError
+from guestfix.base.record import frozen
+from guestfix.base.stopping import check
+from guestfix.fleet.inventory import waves
+from guestfix.fleet.job import Guest, Job, Result, failed, work
+from guestfix.fleet.store import Store
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+MEMORY = 1 << 30
+"""Bytes of memory of a worker, where the machine has as much for each; Dask's nanny ends one that takes more."""
+
+AHEAD = 2
+"""Guests handed to the scheduler for each worker: while one is worked on, the next lies ready."""
+
+START = 60
+"""Seconds in which workers have to answer."""
+
+
+@frozen
+class Setting:
+    """How a run is done: workers on this machine (0: one a processor) or those of a scheduler; seconds for a guest."""
+
+    action: str = "report"
+    packs: tuple[str, ...] = ()
+    pack_digest: str = ""
+    workers: int = 0
+    scheduler: str = ""
+    timeout: float = 600
+    retries: int = 1
+    fresh: bool = False
+    in_place: bool = False
+
+
+@frozen
+class Progress:
+    """How far a run is: guests done, of how many, how many of them were kept from before; the last one's outcome."""
+
+    done: int
+    total: int
+    kept: int
+    name: str = ""
+    outcome: str = ""
+
+
+Tell = Callable[[Progress], None]
+Do = Callable[[Job], Result]
+
+
+def run(
+    guests: Sequence[Guest],
+    setting: Setting,
+    store: Store,
+    places: Sequence[str],
+    tell: Tell,
+    do: Do = work,
+) -> int:
+    """Do the action on every guest and return the run's number; every guest has exactly one result then.
+
+    What an earlier run found is taken over where disks, choices, pack and version are the same as then: of reports on
+    image files, whose change shows. ``do`` is what a worker does with a job. Raises GuestfixError where the workers
+    can't be had or the results not kept, and Stopped at a wish: what was done is kept then, and another run does the
+    rest.
+    """
+    number = store.begin(setting.action, setting.pack_digest, __version__, len(guests), places)
+    jobs = {
+        guest.name: Job(guest, setting.action, setting.packs, setting.pack_digest, setting.timeout, setting.in_place)
+        for guest in guests
+    }
+    lasting = [guest for guest in guests if jobs[guest.name].lasting and not setting.fresh]
+    kept = {guest.name for guest in lasting if store.keep(number, guest, jobs[guest.name].key())}
+    count = len(kept)
+    tell(Progress(count, len(guests), count))
+    left = [guest for guest in guests if guest.name not in kept]
+    if left:
+        with cluster(setting, len(left)) as client:
+            for wave in waves(left):
+                for guest, result in _wave(client, [jobs[guest.name] for guest in wave], setting.retries, do):
+                    store.put(number, guest, result)
+                    count += 1
+                    tell(Progress(count, len(guests), len(kept), guest.name, result.outcome))
+    store.end(number)
+    return number
+
+
+def _wave(
+    client: Client, jobs: Sequence[Job], retries: int, do: Callable[[Job], Result]
+) -> Iterator[tuple[Guest, Result]]:
+    """Yield each job's guest and result as it comes; a job whose worker died is done once more, alone in its blame."""
+    todo = [(job, 0) for job in reversed(jobs)]
+    flying: dict[Future[Result], tuple[Job, int]] = {}
+    try:
+        while todo or flying:
+            check()
+            room = AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"])) - len(flying)
+            for _ in range(min(room, len(todo))):
+                job, tries = todo.pop()
+                flying[client.submit(do, job, pure=False, key=f"{job.guest.name}-{tries}-{time.monotonic_ns()}")] = (
+                    job,
+                    tries,
+                )
+            for future in _first(flying):
+                job, tries = flying.pop(future)
+                result = _result(future, job)
+                if result is None and tries < retries:
+                    todo.append((job, tries + 1))
+                    continue
+                yield job.guest, result or _died(job, tries + 1)
+    finally:
+        client.cancel(list(flying), force=True)  # type: ignore[no-untyped-call]
+
+
+def _first(flying: dict[Future[Result], tuple[Job, int]]) -> set[Future[Result]]:
+    """Return the futures that are done, after half a second at most: so that a wish to stop is heard."""
+    from distributed import wait
+
+    try:
+        return set(wait(list(flying), timeout=0.5, return_when="FIRST_COMPLETED").done)  # type: ignore[no-untyped-call]
+    except TimeoutError:
+        return set()
+
+
+def _result(future: Future[Result], job: Job) -> Result | None:
+    """Return a future's result; None where its worker died, so that it may be tried again."""
+    from distributed import KilledWorker
+
+    try:
+        found: Result = future.result()
+    except KilledWorker:
+        return None
+    except Exception as error:  # noqa: BLE001 - a defect on a worker is that guest's result, and costs no other
+        what = f"a defect of guestfix: {type(error).__name__}: {error}"
+        return failed(job, "", GuestfixError(what, code="GF-RUN-DEFECT"))
+    return found
+
+
+def _died(job: Job, tries: int) -> Result:
+    what = f"its worker died {tries} times while it was at this guest, as it does where memory runs out"
+    return failed(job, "", GuestfixError(what, code="GF-FLEET-WORKER-DIED"))
+
+
+# workers
+
+
+@contextmanager
+def cluster(setting: Setting, guests: int) -> Iterator[Client]:
+    """Return a client of Dask workers that have this version of guestfix: of a scheduler, or made on this machine.
+
+    UsageError where the extra is missing, GuestfixError where no workers can be had or they have other versions.
+    """
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        what = "many guests at once need the extra fleet"
+        raise UsageError(what, remedy="pip install 'guestfix[fleet]'") from error
+    options = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.worker.daemon": True,
+        "distributed.comm.timeouts.connect": START,
+        "distributed.admin.large-graph-warning-threshold": "1GB",
+        "distributed.logging": {"distributed": "error", "tornado": "error", "asyncio": "error"},
+    }
+    with dask.config.set(options):
+        if setting.scheduler:
+            with _connected(Client, setting.scheduler) as client:
+                _alike(client)
+                yield client
+            return
+        count = min(setting.workers or len(os.sched_getaffinity(0)), guests)
+        memory = min(MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (count + 1))
+        made = LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=count, threads_per_worker=1, processes=True, memory_limit=memory, dashboard_address=None,
+            host="127.0.0.1", silence_logs=40,
+        )  # fmt: skip
+        try:
+            with Client(made) as client:  # type: ignore[no-untyped-call]
+                yield client
+        finally:
+            made.close()
+
+
+def _connected(make: Callable[..., Client], address: str) -> Client:
+    try:
+        client = make(address, timeout=START)
+        client.wait_for_workers(1, timeout=START)
+    except (OSError, TimeoutError, ValueError) as error:
+        what = f"the scheduler does not answer, or has no worker: {error}"
+        raise GuestfixError(what, where=address, remedy="see that it runs and can be reached from here") from error
+    return client
+
+
+def _alike(client: Client) -> None:
+    """GuestfixError where a worker has another guestfix or Python: what they say would not be comparable."""
+    for worker, have in client.run(_version).items():
+        if have != _version():
+            here = _version()
+            what = f"the worker {worker} has guestfix {have[0]} on Python {have[1]}; here are {here[0]} and {here[1]}"
+            raise GuestfixError(what, remedy="install the same versions on all workers")
+
+
+def _version() -> tuple[str, str]:
+    import platform
+
+    return __version__, ".".join(platform.python_version_tuple()[:2])

@@ -1,0 +1,285 @@
+"""Whole runs: every guest has exactly one result, whatever becomes of workers; what is kept, what is asked of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import sys
+
+import pytest
+
+from guestfix.base.errors import GuestfixError, Stopped, UsageError
+from guestfix.base.stopping import CANCEL, Stop, following
+from guestfix.fleet.job import Guest, Job, Result, work
+from guestfix.fleet.rollup import differences, roll_up, text_of
+from guestfix.fleet.run import Setting, run
+from guestfix.fleet.store import Store
+from guestfix.pack.cache import load_pack
+from tests.build.tree import build
+from tests.fleet import doing
+
+pytest.importorskip("distributed", reason="the extra fleet is not installed here")
+ROOTS = "testdata/guests"
+PACK = load_pack()
+
+
+def setting(**options) -> Setting:
+    return Setting(**{"pack_digest": PACK.digest, "workers": 2, **options})
+
+
+def guests(*names, folder="/nowhere") -> list[Guest]:
+    return [Guest(name, (f"{folder}/{name}.raw",), target="kvm-virtio", where=f"x:{name}") for name in names]
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(str(tmp_path / "results.db"), write=True)
+    yield made
+    made.close()
+
+
+def test_reports_on_real_guests(store, tmp_path):
+    found = [
+        Guest(name, (f"dir:{os.path.abspath(ROOTS)}/{name}/root",), target="aws-nitro", tags=("prod",))
+        for name in sorted(os.listdir(ROOTS))
+    ]
+    found.append(Guest("gone", (str(tmp_path / "gone.raw"),), target="aws-nitro"))
+    told = []
+    number = run(found, setting(), store, ["x"], told.append)
+    rows = {row.name: row for row in store.rows(number)}
+    assert set(rows) == {guest.name for guest in found} and told[-1].done == len(found)
+    assert rows["gone"].outcome == "failed" and rows["gone"].error_code and "gone.raw" in rows["gone"].error
+    debian = rows["debian-12"]
+    assert debian.system.startswith("debian 12") and debian.before == "stops" and debian.tags == ("prod",)
+    import zlib
+
+    document = json.loads(zlib.decompress(store.document(number, "debian-12")))
+    assert {one["code"] for one in document["findings"]} == {
+        code for _, code, *_ in store.findings(number, "debian-12")
+    }
+    roll = roll_up(store, number)
+    assert roll.guests == len(found) and sum(roll.outcomes.values()) == len(found)
+    assert sum(roll.tags["prod"].values()) == len(found) - 1 and roll.errors
+    assert f"run {number}: {len(found)} guests\n" in text_of(roll)
+    with pytest.raises(UsageError, match="has no guest"):
+        store.document(number, "debian-13")
+
+
+@pytest.mark.parametrize(("do", "tries", "outcome"), [(doing.kills, 1, "failed"), (doing.kills_once, 1, "ready")])
+def test_a_guest_that_kills_its_worker_costs_nothing_else(store, tmp_path, do, tries, outcome):
+    names = [f"g{number}" for number in range(12)]
+    found = guests(*names[:3], "killer", *names[3:], folder=str(tmp_path))
+    number = run(found, setting(retries=tries), store, [], lambda at: None, do)
+    rows = {row.name: row for row in store.rows(number)}
+    assert len(rows) == 13 and rows.pop("killer").outcome == outcome
+    assert {row.outcome for row in rows.values()} == {"ready"}
+    if outcome == "failed":
+        (one,) = store.rows(number, outcome="failed")
+        assert one.error_code == "GF-FLEET-WORKER-DIED" and "died 2 times" in one.error
+
+
+def test_a_defect_is_one_guests_result(store):
+    number = run(guests("a", "killer", "b"), setting(workers=1), store, [], lambda at: None, doing.breaks)
+    assert [row.outcome for row in store.rows(number)] == ["ready", "ready", "failed"]
+    assert "ZeroDivisionError" in store.rows(number, outcome="failed")[0].error
+
+
+def test_guests_come_after_those_they_name(store):
+    found = [Guest("a", ("/a",), after=("c",)), Guest("b", ("/b",)), Guest("c", ("/c",), after=("b",))]
+    number = run(found, setting(), store, [], lambda at: None, doing.in_order)
+    times = {row.name: int(row.system) for row in store.rows(number)}
+    assert times["b"] < times["c"] < times["a"]
+
+
+def test_a_wish_to_stop_keeps_what_was_done_and_another_run_does_the_rest(store, tmp_path):
+    build(tmp_path, {f"g{number}.raw": "x" for number in range(10)})
+    found = guests(*(f"g{number}" for number in range(10)), folder=str(tmp_path))
+    stop = Stop()
+
+    def tell(at):
+        if at.done == 3:
+            stop.wish(CANCEL)
+
+    with following(stop), pytest.raises(Stopped):
+        run(found, setting(workers=1), store, [], tell, doing.in_order)
+    first = store.run()
+    done = store.names(first.id)
+    assert 3 <= len(done) < 10 and not first.ended
+    told = []
+    number = run(found, setting(workers=1), store, [], told.append, doing.in_order)
+    rows = store.rows(number)
+    assert len(rows) == 10 and {row.name for row in rows if row.kept} == done and told[0].kept == len(done)
+    (tmp_path / "g0.raw").write_text("changed")
+    third = run(found, setting(workers=1), store, [], lambda at: None, doing.in_order)
+    assert {row.name for row in store.rows(third) if not row.kept} == {"g0"}
+    assert run(found[:2], setting(workers=1, fresh=True), store, [], lambda at: None, doing.in_order)
+    assert not any(row.kept for row in store.rows(store.run().id))
+
+
+def test_workers_of_a_scheduler(store):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+        names = [f"g{number}" for number in range(8)]
+        run(guests(*names), setting(scheduler=cluster.scheduler_address), store, [], lambda at: None, doing.in_order)
+    assert len(store.rows(store.run().id)) == 8
+    with pytest.raises(GuestfixError, match="does not answer"):
+        import guestfix.fleet.run as module
+
+        before, module.START = module.START, 2
+        try:
+            run(guests("a"), setting(scheduler="tcp://127.0.0.1:9"), store, [], lambda at: None)
+        finally:
+            module.START = before
+
+
+# one job
+
+
+def test_a_job_of_another_version_or_pack_is_refused():
+    guest = guests("a")[0]
+    for job in (Job(guest, "report", (), PACK.digest, 9, version="0"), Job(guest, "report", (), "0" * 64, 9)):
+        found = work(job)
+        assert (found.outcome, found.error_code) == ("failed", "GF-RUN-USAGE") and "this worker has" in found.error
+
+
+def test_apply_and_revert_of_one_guest(tmp_path):
+    shutil.copytree(f"{ROOTS}/rhel7-vmware/root", tmp_path / "root", symlinks=True)
+    fstab = (tmp_path / "root/etc/fstab").read_bytes()
+    guest = Guest(
+        "a",
+        (f"dir:{tmp_path}/root",),
+        target="kvm-virtio",
+        describe=os.path.abspath(f"{ROOTS}/rhel7-vmware/disks.yaml"),
+    )
+    assert os.path.exists(guest.describe)
+    found = work(Job(guest, "apply", (), PACK.digest, 60))
+    assert found.error == "" and (tmp_path / "root/etc/fstab").read_bytes() != fstab
+    assert found.text().startswith("{") and not Job(guest, "report", (), PACK.digest, 60).lasting
+    found = work(Job(guest, "revert", (), PACK.digest, 60))
+    assert found.error == "" and (tmp_path / "root/etc/fstab").read_bytes() == fstab
+
+
+def test_a_guest_that_takes_too_long_is_told():
+    guest = Guest("a", (f"dir:{os.path.abspath(ROOTS)}/debian-12/root",), target="kvm-virtio")
+    found = work(Job(guest, "report", (), PACK.digest, 0.000001))
+    assert found.outcome == "failed" and "took longer" in found.error
+
+
+# the database
+
+
+def test_one_writer_and_later_readers(store, tmp_path):
+    with pytest.raises(GuestfixError, match="another fleet run"):
+        Store(store.path, write=True)
+    reader = Store(store.path)
+    assert reader.runs() == []
+    with pytest.raises(UsageError, match="no run yet"):
+        reader.run()
+    reader.close()
+    with pytest.raises(UsageError, match="there are no results"):
+        Store(str(tmp_path / "other.db"))
+
+
+@pytest.mark.parametrize(("version", "said"), [(99, "newer guestfix"), (0, "holds no results")])
+def test_other_files(tmp_path, version, said):
+    place = str(tmp_path / "x.db")
+    with sqlite3.connect(place) as db:
+        db.execute(f"PRAGMA user_version={version}")
+        db.execute("CREATE TABLE x (y)")
+    with pytest.raises(GuestfixError, match=said):
+        Store(place)
+
+
+def test_what_is_no_database(tmp_path):
+    (tmp_path / "x.db").write_bytes(b"no database at all" * 99)
+    with pytest.raises(GuestfixError, match="can't be used"):
+        Store(str(tmp_path / "x.db"))
+
+
+def test_a_full_disk_keeps_what_was_done(store):
+    number = store.begin("report", "p", "v", 2, [])
+    store.put(number, guests("a")[0], Result("a", "ready", "k", "report"))
+    store.db.execute(f"PRAGMA max_page_count={store.db.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(GuestfixError, match="can't be used"):
+        store.put(number, guests("b")[0], Result("b", "ready", "k", "report", document=b"x" * (1 << 20)))
+    assert store.names(number) == {"a"}
+
+
+def test_lone_surrogates_of_a_guest_are_kept_as_text(store):
+    number = store.begin("report", "p", "v", 1, [])
+    found = Result("a", "blocked", "k", "report", system="x\udcff", findings=(("GF-X", "blocker", "", "\ud800"),))
+    store.put(number, guests("a")[0], found)
+    assert store.rows(number, code="GF-X")[0].system == "x\\udcff"
+
+
+def test_what_two_runs_say_otherwise(store):
+    for outcome, codes in (("blocked", ("GF-A", "GF-B")), ("needs you", ("GF-B", "GF-C"))):
+        number = store.begin("report", "p", "v", 2, [])
+        rows = tuple((code, "warning", "", "") for code in codes)
+        store.put(number, guests("a")[0], Result("a", outcome, "k", "report", findings=rows))
+        store.put(number, guests("same")[0], Result("same", "ready", "k", "report"))
+    store.put(2, guests("new")[0], Result("new", "ready", "k", "report"))
+    found = {one.name: one for one in differences(store, 1, 2)}
+    assert set(found) == {"a", "new"} and (found["new"].before, found["new"].after) == ("", "ready")
+    assert (found["a"].before, found["a"].after, found["a"].gone, found["a"].new) == (
+        "blocked",
+        "needs you",
+        ("GF-A",),
+        ("GF-C",),
+    )
+
+
+# the command
+
+
+def guestfix(monkeypatch, capsys, *words):
+    from guestfix.__main__ import main
+
+    monkeypatch.setattr(sys, "argv", ["guestfix", *words])
+    status = main()
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    for name in ("rhel7-vmware", "debian-12"):
+        shutil.copytree(f"{ROOTS}/{name}", tmp_path / "all" / name, symlinks=True)
+    db = ["--results", str(tmp_path / "r.db")]
+    status, out, err = guestfix(
+        monkeypatch, capsys, "fleet", "run", str(tmp_path / "all"), "--target", "kvm-virtio", *db
+    )
+    assert status in (0, 2) and "run 1: 2 guests" in out, err
+    status, out, _ = guestfix(monkeypatch, capsys, "fleet", "list", "--format", "json", *db)
+    listed = json.loads(out)
+    assert status == 0 and [one["name"] for one in listed["guests"]] == ["debian-12", "rhel7-vmware"]
+    assert guestfix(monkeypatch, capsys, "fleet", "list", *db)[1].count("\n") == 2
+    assert "2 guests, ended" in guestfix(monkeypatch, capsys, "fleet", "list", "--runs", *db)[1]
+    document = json.loads(guestfix(monkeypatch, capsys, "fleet", "show", "debian-12", *db)[1])
+    assert document["target"] == "kvm-virtio"
+    assert guestfix(monkeypatch, capsys, "fleet", "diff", "1", "1", *db)[:2] == (0, "")
+    assert json.loads(guestfix(monkeypatch, capsys, "fleet", "rollup", "--format", "json", *db)[1])["guests"] == 2
+    assert guestfix(monkeypatch, capsys, "fleet", "rollup", *db)[1].startswith("run 1: 2 guests")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", ROOTS], "has no target"),
+        (["run", ROOTS, "--target", "aws-nito"], "did you mean aws-nitro?"),
+        (["run", ROOTS, "--target", "aws-nitro", "--tag", "x"], "no guest has all of these tags"),
+        (["list"], "there are no results"),
+    ],
+)
+def test_the_command_used_wrongly(tmp_path, monkeypatch, capsys, words, said):
+    status, _, err = guestfix(monkeypatch, capsys, "fleet", *words, "--results", str(tmp_path / "r.db"))
+    assert status == 64 and said in err
+
+
+def test_a_missing_extra_is_named(store, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError) as caught:
+        run(guests("a"), setting(), store, [], lambda at: None)
+    assert "guestfix[fleet]" in str(caught.value.remedy)
