@@ -99,7 +99,7 @@ class Store:
         return descriptor
 
     def _failed(self, error: sqlite3.Error) -> GuestfixError:
-        full = "full" in str(error)
+        full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
         remedy = "make room there; what was done so far is kept" if full else "take another file: --results FILE"
         return GuestfixError(f"the results can't be used: {error}", where=self.path, remedy=remedy)
 
