@@ -4,10 +4,14 @@ The Python API. What is named in ``__all__`` stays as it is documented; anything
 
     import guestfix
 
-    guest = guestfix.open_guest("dir:/srv/guest", disks="disks.yaml")
-    plan = guestfix.make_plan(guest, guestfix.load_pack(), "aws-nitro")
-    if not plan.blockers:
-        guestfix.apply_plan(guestfix.open_writable("dir:/srv/guest"), plan)
+    with guestfix.session("disk.qcow2") as session:
+        plan = session.report("aws-nitro")
+        if plan.changes and not plan.blockers:
+            session.apply(plan)
+            session.save(output="new.qcow2")
+
+docs/importer.md has the whole way from a foreign disk to what is handed over. The functions beside it do the steps one
+by one, for a guest in a folder.
 
 Errors are those of :mod:`guestfix.base.errors`; all of them are GuestfixError.
 """
@@ -19,10 +23,47 @@ import importlib
 __version__ = "0.1.0"
 
 __all__ = [
+    "AppliedFile",
+    "AppliedPlan",
+    "ApplyError",
+    "Blocked",
+    "Change",
+    "Check",
+    "Choice",
+    "Decision",
+    "Disk",
+    "Disks",
+    "Event",
+    "Evidence",
+    "Fact",
+    "Facts",
+    "Finding",
+    "GuestError",
+    "GuestStatus",
     "GuestfixError",
+    "Inspection",
+    "Left",
+    "Meta",
+    "NotAGuest",
     "Options",
+    "Outcome",
+    "Pack",
+    "PackError",
     "Plan",
+    "PlanError",
+    "Provenance",
+    "Receipt",
+    "Reverted",
+    "Saved",
     "Session",
+    "Splice",
+    "Step",
+    "Stopped",
+    "Unknown",
+    "UsageError",
+    "Volume",
+    "Walk",
+    "Walks",
     "apply_plan",
     "dump_plan",
     "inspect_guest",
@@ -36,10 +77,47 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AppliedFile": "apply.status",
+    "AppliedPlan": "apply.status",
+    "ApplyError": "base.errors",
+    "Blocked": "base.errors",
+    "Change": "plan.model",
+    "Check": "backends.outcome",
+    "Choice": "plan.model",
+    "Decision": "plan.model",
+    "Disk": "base.guest",
+    "Disks": "base.guest",
+    "Event": "base.events",
+    "Evidence": "base.facts",
+    "Fact": "base.facts",
+    "Facts": "base.facts",
+    "Finding": "base.facts",
+    "GuestError": "base.errors",
+    "GuestStatus": "apply.status",
     "GuestfixError": "base.errors",
+    "Inspection": "plan.planner",
+    "Left": "apply.left",
+    "Meta": "base.guest",
+    "NotAGuest": "base.errors",
     "Options": "plan.planner",
+    "Outcome": "stage.outcome",
+    "Pack": "pack.model",
+    "PackError": "base.errors",
     "Plan": "plan.model",
+    "PlanError": "base.errors",
+    "Provenance": "apply.apply",
+    "Receipt": "apply.apply",
+    "Reverted": "apply.undo",
+    "Saved": "backends.outcome",
     "Session": "stage.session",
+    "Splice": "base.edit",
+    "Step": "walk.model",
+    "Stopped": "base.errors",
+    "Unknown": "base.facts",
+    "UsageError": "base.errors",
+    "Volume": "base.guest",
+    "Walk": "walk.model",
+    "Walks": "walk.model",
     "apply_plan": "apply.apply",
     "dump_plan": "plan.model",
     "inspect_guest": "plan.planner",
@@ -54,15 +132,35 @@ _HOMES = {
 
 TYPE_CHECKING = False  # importing typing would be a good part of the time of a small program
 if TYPE_CHECKING:
-    from guestfix.apply.apply import apply_plan
-    from guestfix.apply.undo import revert
+    from guestfix.apply.apply import Provenance, Receipt, apply_plan
+    from guestfix.apply.left import Left
+    from guestfix.apply.status import AppliedFile, AppliedPlan, GuestStatus
+    from guestfix.apply.undo import Reverted, revert
     from guestfix.backends import open_guest, open_writable
-    from guestfix.base.errors import GuestfixError
+    from guestfix.backends.outcome import Check, Saved
+    from guestfix.base.edit import Splice
+    from guestfix.base.errors import (
+        ApplyError,
+        Blocked,
+        GuestError,
+        GuestfixError,
+        NotAGuest,
+        PackError,
+        PlanError,
+        Stopped,
+        UsageError,
+    )
+    from guestfix.base.events import Event
+    from guestfix.base.facts import Evidence, Fact, Facts, Finding, Unknown
+    from guestfix.base.guest import Disk, Disks, Meta, Volume
     from guestfix.pack.cache import load_pack
-    from guestfix.plan.model import Plan, dump_plan
-    from guestfix.plan.planner import Options, inspect_guest, make_plan
+    from guestfix.pack.model import Pack
+    from guestfix.plan.model import Change, Choice, Decision, Plan, dump_plan
+    from guestfix.plan.planner import Inspection, Options, inspect_guest, make_plan
     from guestfix.plan.reader import load_plan
+    from guestfix.stage.outcome import Outcome
     from guestfix.stage.session import Session, session
+    from guestfix.walk.model import Step, Walk, Walks
 
 
 def __getattr__(name: str) -> object:
