@@ -15,7 +15,11 @@ from typing import Any
 
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import DiskError
+from guestfix.base import stopping
 from guestfix.base.patterns import regex
+
+LOOK_SECONDS = 0.2
+"""How often to look, during a call, whether somebody wishes to stop."""
 
 _LISTS = ("ls", "readlinklist", "list_devices", "list_md_devices", "lvs", "list_partitions")
 _STRUCTS = ("lstatns", "statvfs", "md_detail")
@@ -34,6 +38,7 @@ class Fish:
         if program is None:
             raise DiskError("neither the guestfs Python binding nor guestfish is here", remedy="guestfix backends")
         self._program = program
+        self._gone = False
         self._errors = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the server
         done = subprocess.run(
             [program, "--listen"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors, check=False
@@ -67,7 +72,7 @@ class Fish:
         words += [f"{key}:{_word(value)}" for key, value in options.items()]
         start = os.fstat(self._errors.fileno()).st_size
         command = [self._program, f"--remote={self.pid}", "--", "-" + name.replace("_", "-"), *words]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        done = self._answer(command)
         self._errors.seek(start)
         said = (self._errors.read() + done.stderr).decode("utf-8", "replace")
         errors = [line for line in said.splitlines() if line.startswith(("libguestfs: error", "guestfish: "))]
@@ -75,8 +80,26 @@ class Fish:
             raise RuntimeError(errors[0].removeprefix("libguestfs: error: ") if errors else said.strip()[:300])
         return _value(name, done.stdout)
 
+    def _answer(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        """Wait for one call's answer. Raises Stopped where that is wished; the server is of no use then."""
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        ) as process:
+            try:
+                while True:
+                    stopping.check()
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        out, errors = process.communicate(timeout=LOOK_SECONDS)
+                        return subprocess.CompletedProcess(command, process.returncode, out, errors)
+            except BaseException:
+                self._gone = True
+                process.kill()
+                raise
+
     def close(self) -> None:
-        """End the server and the appliance."""
+        """End the server and the appliance. What is still busy is left to the end of the run, which kills it."""
+        if self._gone:
+            return
         with contextlib.suppress(RuntimeError, OSError):
             self._call("exit", (), {})
 

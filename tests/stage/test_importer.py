@@ -1,0 +1,90 @@
+"""The importers of docs/importer.md, as they stand there, with a whole guest and with one that must be refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from guestfix.backends.image import open_image
+from guestfix.backends.status import usable
+from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+
+pytestmark = [
+    pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed"),
+    pytest.mark.skipif(not have("mke2fs", "sfdisk", "qemu-img"), reason="e2fsprogs, fdisk or qemu-utils is missing"),
+]
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs/importer.md").read_text()
+GUEST = ROOT / "testdata/guests/debian-12/root"
+UUID = "e7d6c5b4-a392-4810-8f7e-6d5c4b3a000"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the disk of the bundled Debian 12, as its disks.yaml has it, with the begin of a boot loader."""
+    work = tmp_path_factory.mktemp("source")
+    parts = [
+        PartSpec(filesystem("ext4", work / "1", 16 * MIB, None, "-L", "boot-old", uuid=UUID + "1")),
+        PartSpec(filesystem("ext4", work / "2", 96 * MIB, GUEST, uuid=UUID + "2"), bootable=True),
+        PartSpec(filesystem("swap", work / "3", 16 * MIB, uuid=UUID + "3"), "82"),
+    ]
+    made = disk(work / "disk.raw", parts, "mbr", "0x4b3a6d5c")
+    with made.open("r+b") as stream:
+        first = b"\xebc\x90".ljust(0x5C, b"\0") + (1).to_bytes(8, "little")  # GRUB's boot.img: core.img is at sector 1
+        stream.write(first.ljust(0x180, b"\x90") + b"GRUB \0Geom\0")
+        stream.seek(512)
+        stream.write(b"core" * 100)
+    return convert(made, "vmdk")
+
+
+def importer(language: str, work: Path, source: Path) -> subprocess.CompletedProcess[str]:
+    """Run one as a user would, with the program guestfix on the path."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    (work / "bin").mkdir(parents=True)
+    program = work / "bin/guestfix"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m guestfix "$@"\n')
+    program.chmod(0o755)
+    script = work / f"importer.{language}"
+    script.write_text(found)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{work / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    runner = "sh" if language == "sh" else sys.executable
+    words = [runner, script, source, work, "kvm-virtio"]
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, env=env, check=False)
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_it_hands_over_what_boots(language: str, source: Path, tmp_path: Path) -> None:
+    before, work = source.read_bytes(), tmp_path / "work"
+    done = importer(language, work, source)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert source.read_bytes() == before
+    repaired = open_image([str(work / "repaired.qcow2")])
+    assert "/dev/sda2" not in repaired.read("/boot/grub/grub.cfg").decode()
+    digest = json.loads((work / "plan.json").read_text())["plan_digest"]
+    if language == "sh":
+        assert json.loads((work / "receipt.json").read_text())["plan_digest"] == digest
+        assert "applied, and as it was applied" in done.stderr and f"plan   {digest}" in done.stderr
+    else:
+        assert json.loads(done.stdout) == {"digest": digest, "files": [str(work / "repaired.qcow2")]}
+        kept = work / "originals/0001/originals/etc/fstab"
+        assert kept.read_bytes() == (GUEST / "etc/fstab").read_bytes()
+        assert "INFO:guestfix:write: Writing the changes" in done.stderr
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_it_refuses_what_would_not_boot(language: str, tmp_path: Path) -> None:
+    """Its root is on a disk that did not come along: the plan with its findings is there, and no image."""
+    root = debian(tmp_path / "root", "/dev/sdb9 / ext4 defaults 0 1\n", extra=False)
+    content = filesystem("ext4", tmp_path / "fs", 32 * MIB, root)
+    done = importer(language, tmp_path / "work", disk(tmp_path / "disk.raw", [PartSpec(content)]))
+    assert done.returncode == (2 if language == "sh" else 1), done.stdout + done.stderr
+    assert ("blocked: see the findings" if language == "sh" else "not approved") in done.stderr
+    findings = json.loads((tmp_path / "work/plan.json").read_text())["findings"]
+    assert any(one["severity"] == "blocker" for one in findings)
+    assert not (tmp_path / "work/repaired.qcow2").exists()
