@@ -145,7 +145,7 @@ def _undo(guest: GuestWriter, journal: Journal, error: BaseException) -> None:
 def _as_before(guest: GuestFS, error: OSError | GuestError | Stopped) -> GuestfixError:
     """Return the error that says why all was undone."""
     if isinstance(error, Stopped):
-        return Stopped("everything is as it was before", by=error.by, where=guest.uri, because=error.__cause__)
+        return Stopped("everything is as it was before", by=error.by, where=guest.uri, because=error.because)
     reason, where = _reason(error)
     return ApplyError(
         f"{reason}; everything is as it was before",

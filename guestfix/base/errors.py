@@ -143,7 +143,7 @@ class Stopped(GuestfixError):
     """The work was stopped from outside, and the guest and its images are as they were before.
 
     ``by`` tells by whom: ``SIGTERM``, ``SIGINT``, ``SIGHUP``, ``cancel`` (another thread), ``timeout``, or ``callback``
-    where a progress callback raised; that exception is the cause.
+    where a progress callback raised; ``because`` is what it raised.
     """
 
     CODE = "GF-RUN-STOPPED"
@@ -151,4 +151,4 @@ class Stopped(GuestfixError):
     def __init__(self, state: str, *, by: str, where: str = "", because: BaseException | None = None) -> None:
         reason = f" ({type(because).__name__}: {because})" if because is not None else ""
         super().__init__(f"stopped by {by}{reason}; {state}", where=where, remedy="to do it after all, begin again")
-        self.by = by
+        self.by, self.because = by, because

@@ -69,17 +69,20 @@ def wished() -> str:
     return stop.by if stop is not None else ""
 
 
-def check() -> None:
-    """Raise Stopped where that is wished, unless what is being done must be finished."""
+UNCHANGED = "this step changed nothing"
+
+
+def check(state: str = UNCHANGED) -> None:
+    """Raise Stopped, which tells ``state``, where that is wished, unless what is being done must be finished."""
     stop = _CURRENT.get()
     if stop is not None and not stop.holds and stop.by:
-        raise Stopped("nothing was changed", by=stop.by)
+        raise Stopped(state, by=stop.by)
 
 
 def between() -> None:
     """Raise Stopped where that is wished: one piece of what must not be half done is finished."""
     if by := wished():
-        raise Stopped("nothing was changed", by=by)
+        raise Stopped(UNCHANGED, by=by)
 
 
 @contextmanager
@@ -126,6 +129,6 @@ def telling(progress: Progress | None) -> Progress:
         except Stopped:
             raise
         except Exception as error:
-            raise Stopped("nothing was changed", by=CALLBACK, because=error) from error
+            raise Stopped(UNCHANGED, by=CALLBACK, because=error) from error
 
     return tell

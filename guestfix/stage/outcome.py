@@ -36,6 +36,10 @@ def untouched(guest: GuestFS | ImageWriter) -> Iterator[None]:
     """
     try:
         yield
+    except Stopped as stopped:
+        if not isinstance(guest, ImageWriter):
+            raise
+        raise Stopped(AS_WERE, by=stopped.by, where=guest.uri, because=stopped.because) from stopped
     except (ApplyError, GuestError, OSError) as error:
         if not isinstance(guest, ImageWriter):
             raise

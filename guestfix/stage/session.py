@@ -19,13 +19,13 @@ from guestfix.backends.outcome import ImageWriter, Saved
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.events import Event, Events
 from guestfix.base.guest import Disks, GuestFS, GuestWriter
-from guestfix.base.stopping import CANCEL, Stop, check, current, following, telling
+from guestfix.base.stopping import CANCEL, UNCHANGED, Stop, check, current, following, telling
 from guestfix.pack.cache import Place, load_pack
 from guestfix.pack.model import Pack
 from guestfix.plan.model import Plan
 from guestfix.plan.planner import Inspection, Options, files_of, inspect_guest, make_plan
 from guestfix.plan.shown import check_plan
-from guestfix.stage.outcome import Outcome, finish, untouched
+from guestfix.stage.outcome import AS_WERE, Outcome, finish, untouched
 
 log = logging.getLogger("guestfix")
 log.addHandler(logging.NullHandler())
@@ -107,7 +107,7 @@ class Session:
                 what = "closed" if self._closed else "saved, and by that at its end"
                 raise UsageError(f"this session was {what}", remedy="begin a new one: guestfix.session")
             with following(self._stop):
-                check()
+                check(AS_WERE if isinstance(self._writer, ImageWriter) else UNCHANGED)
                 yield self._events(*stages)
         except GuestfixError as error:
             log.error("%s: %s", self._places[0], error.said)
@@ -325,7 +325,7 @@ def session(
     ``disks``, ``root``, ``allow_backing`` and ``image_types`` are as for :func:`guestfix.open_guest`, ``pack`` is a
     Pack or what :func:`guestfix.load_pack` takes. After ``timeout`` seconds whatever is at work stops as after
     :meth:`Session.cancel`. ``progress`` is called with each Event, in the thread that works; what it raises stops the
-    work, with Stopped, whose cause it is. ``live`` lets the root of
+    work, with Stopped, which has it as ``because``. ``live`` lets the root of
     the system that runs here be changed too. The same events go to the standard library's logger ``guestfix``.
 
     The guest is opened when a method first needs it, and images are opened for writing by apply, revert and save. One

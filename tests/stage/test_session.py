@@ -191,7 +191,7 @@ def test_a_callback_that_raises_stops_and_is_the_cause(folder: Path) -> None:
         plan = session.report("aws-nitro", ONLY)
         with pytest.raises(guestfix.Stopped, match="LookupError: no more") as caught:
             session.apply(plan)
-    assert caught.value.by == "callback" and isinstance(caught.value.__cause__, guestfix.Stopped)
+    assert caught.value.by == "callback" and isinstance(caught.value.because, LookupError)
     assert tree(folder) == before
 
 

@@ -125,7 +125,7 @@ def test_a_callback_that_raises_at_every_call(tmp_path: Path) -> None:
         try:
             receipt = apply_plan(DirectoryGuest(str(root)), plan, progress)
         except Stopped as stopped:
-            assert isinstance(stopped.__cause__, Odd | Stopped) and "Odd: enough" in stopped.what
+            assert isinstance(stopped.because, Odd) and "Odd: enough" in stopped.what
             assert stopped.by == "callback" and tree(root) == before
             continue
         assert receipt.stopped == ("callback" if len(calls) == wanted else "")
@@ -269,7 +269,8 @@ def signalled_image(image: Path, place: Path, which: signal.Signals, at: int, *w
     document = json.loads(done.stdout)
     assert [name for name in os.listdir(place / "tmp") if name.startswith("guestfix-")] == []
     if done.returncode == 5:
-        assert document["error"]["by"] == which.name and "as it was" in document["error"]["what"].replace("were", "was")
+        assert document["error"]["by"] == which.name
+        assert document["error"]["what"].endswith(("the images are as they were", "this step changed nothing"))
         assert own.read_bytes() == before and sorted(os.listdir(place)) == ["own.qcow2", "tmp"]
     else:
         assert done.returncode == 0, done.stdout[-500:] + done.stderr[-500:]
