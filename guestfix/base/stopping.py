@@ -20,11 +20,14 @@ CALLBACK, CANCEL, TIMEOUT = "callback", "cancel", "timeout"
 class Stop:
     """The wish to end a piece of work. ``seconds`` from now on it is wished by itself; None is never.
 
+    ``above`` is the wish to end what this work is a part of, so it is one to end this work too.
+
     :meth:`wish` may be called from a signal handler or another thread; everything else by whoever does the work.
     """
 
-    def __init__(self, seconds: float | None = None) -> None:
+    def __init__(self, seconds: float | None = None, above: Stop | None = None) -> None:
         self._by = ""
+        self._above = above
         self._end = None if seconds is None else time.monotonic() + seconds
         self.holds = 0
 
@@ -37,7 +40,7 @@ class Stop:
         """Who wishes to stop; empty while nobody does."""
         if not self._by and self._end is not None and time.monotonic() > self._end:
             self._by = TIMEOUT
-        return self._by
+        return self._by or (self._above.by if self._above is not None else "")
 
 
 _CURRENT: ContextVar[Stop | None] = ContextVar("guestfix-stop", default=None)
@@ -58,8 +61,8 @@ def following(stop: Stop) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
-def follow(stop: Stop) -> None:
-    """Let this thread's work follow the wish from now on."""
+def follow(stop: Stop | None) -> None:
+    """Let this thread's work follow the wish from now on; None is that nothing stops it."""
     _CURRENT.set(stop)
 
 

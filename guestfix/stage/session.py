@@ -58,7 +58,7 @@ class Session:
             raise UsageError("a session needs a folder or at least one disk image")
         self._root, self._allowed, self._types = root, tuple(allow_backing), tuple(image_types)
         self._disks, self._pack, self._progress = disks, pack, progress
-        self._stop = Stop(timeout) if timeout is not None else current() or Stop()
+        self._stop = Stop(timeout, above=current())
         self._reader: GuestFS | None = None
         self._writer: GuestWriter | None = None
         self._saved = False

@@ -39,7 +39,7 @@ def caught() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-    follow(Stop())
+    follow(None)
 
 
 def signalled(root: Path, number: int, which: signal.Signals) -> DirectoryGuest:
