@@ -5,10 +5,14 @@ from __future__ import annotations
 from guestfix.actions.network.common import Setup
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
+from guestfix.base.text import some
 from guestfix.editors.network import netplan
 from guestfix.formats.network.netplan import devices, merge
 from guestfix.formats.network.netplanrules import Fault, faults, undefined
 from guestfix.formats.yamltree import Node, parse
+
+MOST = 200
+"""Places that one finding names."""
 
 
 def mended(setup: Setup, paths: list[str]) -> list[str]:
@@ -22,15 +26,14 @@ def mended(setup: Setup, paths: list[str]) -> list[str]:
         except EditError as error:
             setup.aside(path)
             summary = f"{path} is moved aside: netplan refuses it ({error}), and every other file with it"
-            _tell(setup, summary, Evidence(path), "what it was to set up is lost; write it again after the migration")
+            remedy = "what it was to set up is lost; write it again after the migration"
+            _tell(setup, summary, Evidence(path), remedy=remedy)
             continue
-        for one in unknown:
-            summary = (
-                f"{path}:{one.line}: netplan refuses this, and every other file with it: {one.what}; it is taken out"
-            )
-            _tell(
-                setup, summary, Evidence(path, one.line, one.key.value), "write it as netplan(5) says, if it is needed"
-            )
+        if unknown:
+            words = some(dict.fromkeys(one.what for one in unknown))
+            summary = f"netplan refuses {path}, and every other file with it: {words}; this is taken out"
+            places = [Evidence(path, one.line, one.key.value) for one in unknown]
+            _tell(setup, summary, *places[:MOST], remedy="write it as netplan(5) says, if it is needed")
         left.append(path)
     return left
 
@@ -49,9 +52,10 @@ def left_out(setup: Setup, paths: list[str]) -> None:
         except EditError:
             after = None
         setup.write(path, now, after)
-        for name, what in wrong.items():
-            summary = f"netplan refuses {name or path}, and every other file with it: {what}; it is taken out"
-            _tell(setup, summary, Evidence(path, 0, name), "set it up again after the migration")
+        words = some(f"{what} ({name})" if name else what for name, what in wrong.items())
+        summary = f"netplan refuses {path}, and every other file with it: {words}; this is taken out"
+        places = [Evidence(path, 0, name) for name in list(wrong)[:MOST]]
+        _tell(setup, summary, *places, remedy="set it up again after the migration")
 
 
 def _wrong(root: Node | None) -> dict[str, str]:
@@ -74,5 +78,5 @@ def _ids(root: Node | None) -> set[str]:
     return {name for _, name, _, _ in devices(root)}
 
 
-def _tell(setup: Setup, summary: str, place: Evidence, remedy: str) -> None:
-    setup.bench.find("GF-NETWORK-NETPLAN-REFUSED", "warning", summary, place, remedy=remedy)
+def _tell(setup: Setup, summary: str, *places: Evidence, remedy: str) -> None:
+    setup.bench.find("GF-NETWORK-NETPLAN-REFUSED", "warning", summary, *places, remedy=remedy)

@@ -22,6 +22,10 @@ _UDEVS = re.compile(r"(?:en|eth)")
 """How udev and the kernel call a wired NIC (systemd.net-naming-scheme(7))."""
 
 
+_HANDED = re.compile(rb"""\bconnection\.zone["']?:[ ]{1,8}["']?([\w-]{1,32})""")
+"""The zone that netplan hands to NetworkManager for a device."""
+
+
 @frozen
 class Entrance:
     """The interface by which a connection from the target's network comes in.
@@ -62,7 +66,9 @@ def entrance(guest: GuestFS, facts: Facts) -> Entrance:
     if carrier is None:
         return Entrance()
     data = read_small(guest, carrier.path, MAX_CONFIG) or b""
-    zone = get(groups(data), "connection", "zone") or variable(data, "ZONE") or ""
+    handed = _HANDED.search(data) if carrier.stack == "netplan" else None
+    said = handed[1].decode() if handed else get(groups(data), "connection", "zone") or variable(data, "ZONE")
+    zone = said or ""
     names = tuple(one.name for one in facts.value(NETWORK_INTERFACES, []) if IFNAME.match(one.name))
     sure = carrier.kind in CARRIED or (bool(carrier.name) and kept_name(guest, facts, carrier) is not None)
     return Entrance(carrier.name if sure else "", names, zone, known=True)

@@ -30,7 +30,7 @@ def key_maker(guest: GuestFS, facts: Facts, services: Services) -> Evidence | No
     texts = [f"{folder}/{name}" for folder, name in units if name in _SERVERS]
     for path in [*texts, *_SCRIPTS, *_LOCAL]:
         for number, line in lines_of(read_small(guest, path) or b""):
-            if not line.startswith("#") and _MAKES.search(line):
+            if not line.startswith("#") and _MAKES.search(line[:1000]):
                 return Evidence(path, number, line[:200])
     state, where = cloud_init(guest, facts)
     return where if state in ("enabled", "network-disabled") else None

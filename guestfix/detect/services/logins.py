@@ -15,6 +15,9 @@ from guestfix.detect.files import exists, lines_of, read_small
 from guestfix.detect.services.accounts import Account
 from guestfix.detect.services.sshd import Sshd
 
+MOST = 200
+"""Accounts, and names of a list, that are looked at; a guest with more has its accounts elsewhere."""
+
 NOLOGIN = "/etc/nologin"
 ELSEWHERE = ("sss", "ldap", "winbind", "nis", "nisplus", "hesiod", "google", "oslogin", "cache_oslogin")
 """Sources of nsswitch.conf whose accounts are not in /etc/passwd."""
@@ -41,8 +44,8 @@ class Logins:
 
 def logins(guest: GuestFS, sshd: Sshd, known: list[Account]) -> Logins:
     """Return which of the accounts sshd lets in."""
-    out = Logins(sure=sshd.known and not _others(guest, sshd) and bool(known))
-    for one in known:
+    out = Logins(sure=sshd.known and not _others(guest, sshd) and 0 < len(known) <= MOST)
+    for one in known[:MOST]:
         why = _refusal(guest, sshd, one)
         if why is not None:
             out.refused.append((one.name, *why))
@@ -101,7 +104,7 @@ _SPELLED = {
 
 def _listed(words: tuple[str, ...], names: tuple[str, ...], whole: bool) -> bool:
     """Tell whether a list has one of the names; ``user@host`` counts where the list is one of those let in."""
-    patterns = [word.partition("@") for word in words]
+    patterns = [word.partition("@") for word in words[:MOST]]
     good = [user for user, at, _ in patterns if not user.startswith("!") and (whole or not at)]
     not_these = [user[1:] for user, at, _ in patterns if user.startswith("!") and not at]
     hit = any(fnmatchcase(name, pattern) for name in names for pattern in good)

@@ -8,7 +8,7 @@ from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable
 from guestfix.detect.files import read_small
-from guestfix.formats.network.sshdconfig import SshOption, options
+from guestfix.formats.network.sshdconfig import MAX_OPTIONS, SshOption, options
 
 CONFIG = "/etc/ssh/sshd_config"
 SHIPPED = "/usr/etc/ssh/sshd_config"
@@ -60,7 +60,8 @@ def read(guest: GuestFS) -> Sshd:
 
 def _add(guest: GuestFS, found: Sshd, path: str, depth: int) -> None:
     data = read_small(guest, path)
-    if data is None or path in found.files or len(found.files) >= MAX_FILES or depth > MAX_DEPTH:
+    full = len(found.files) >= MAX_FILES or len(found.options) >= MAX_OPTIONS
+    if data is None or path in found.files or full or depth > MAX_DEPTH:
         return
     found.files.append(path)
     found.known = True

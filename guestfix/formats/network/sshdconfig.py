@@ -10,9 +10,10 @@ from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.formats.shellvars import decode
 
-_LINE = regex(r"\s*(?P<keyword>[A-Za-z]\w{1,60})(?:\s*=\s*|\s+)(?P<value>\S.*?)\s*\Z")
+_LINE = regex(r"(?P<keyword>[A-Za-z]\w{1,60})(?:[ \t]*=[ \t]*|[ \t]+)(?P<value>.+)")
 _WORD = regex(r'"([^"]*)"|(\S+)')
-MAX_LINES = 20_000
+MAX_OPTIONS = 1_000
+"""Options that are read of one file."""
 
 
 @frozen
@@ -32,11 +33,14 @@ class SshOption:
 
 def options(src: bytes) -> list[SshOption]:
     """Return every option in order, Match lines left out."""
-    found, matched = [], False
-    for number, text in enumerate(decode(src).split("\n")[:MAX_LINES], 1):
-        line = _LINE.match(text.rstrip("\r"))
-        if line is None or text.lstrip().startswith("#"):
+    found: list[SshOption] = []
+    matched = False
+    for number, text in enumerate(decode(src).split("\n"), 1):
+        line = _LINE.match(text.strip())
+        if line is None:
             continue
+        if len(found) >= MAX_OPTIONS:
+            break
         keyword = line["keyword"].lower()
         if keyword == "match":
             matched = line["value"].strip().lower() != "all"
