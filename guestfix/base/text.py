@@ -58,9 +58,14 @@ def some(words: Iterable[str], separator: str = ", ") -> str:
     return separator.join(known[:SHOWN]) + more
 
 
+_LINE = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
+"""What writes a document on one line; to make one takes as long as to use it."""
+
+
 def to_json(document: object, *, indent: int | None = 1) -> str:
     """Return a document as JSON that is UTF-8 whatever its texts and keys hold; its keys are sorted."""
-    text = json.dumps(document, indent=indent, sort_keys=True, ensure_ascii=False)
+    encoder = _LINE if indent is None else json.JSONEncoder(indent=indent, sort_keys=True, ensure_ascii=False)
+    text = encoder.encode(document)
     return _SURROGATE.sub(lambda match: f"\\{_shown(match)}", text)  # they stand in strings only: escape the backslash
 
 

@@ -12,6 +12,8 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from guestfix.apply.apply import Provenance
 from guestfix.apply.left import Left
+from guestfix.apply.status import SCHEMA as STATUS_SCHEMA
+from guestfix.apply.status import AppliedPlan
 from guestfix.backends.status import Status
 from guestfix.base.catalog.findings import SEVERITIES, STAGES
 from guestfix.base.events import STAGES as WORK
@@ -248,6 +250,20 @@ def _test() -> Schema:
     return {"anyOf": [members(schema=NUMBER, cases=array(case), passed=WHOLE, failed=WHOLE), _error()]}
 
 
+def _status() -> Schema:
+    guest = members(uri=TEXT, files=array(members(path=TEXT, because=TEXT)))
+    told = members(
+        schema={"const": STATUS_SCHEMA},
+        guest=guest,
+        state=one_of("none", "applied", "changed", "running", "interrupted"),
+        running={"type": "boolean"},
+        applies=array(record(AppliedPlan)),
+        still_applied=array(TEXT),
+        changed_since=array(TEXT),
+    )
+    return {"anyOf": [told, _error()]}
+
+
 DOCUMENTS: dict[str, tuple[str, Callable[[], Schema]]] = {
     "report": (
         "What guestfix report --format json prints, which is also the plan that apply takes",
@@ -255,6 +271,7 @@ DOCUMENTS: dict[str, tuple[str, Callable[[], Schema]]] = {
     ),
     "receipt": ("What guestfix apply --format json prints", _receipt),
     "revert": ("What guestfix revert --format json prints", _revert),
+    "status": ("What guestfix status --format json prints", _status),
     "inspect": ("What guestfix inspect --format json prints", _inspect),
     "error": ("What any command prints with --format json where it fails", _error),
     "backends": (
@@ -276,7 +293,7 @@ def document_schema(name: str) -> Schema:
     title, make = DOCUMENTS[name]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:guestfix:schema:{name}:{SCHEMA}",
+        "$id": f"urn:guestfix:schema:{name}:{STATUS_SCHEMA if name == 'status' else SCHEMA}",
         "title": title,
         **make(),
         "$defs": {"error": ERROR},

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from guestfix.base.events import SEVERITY, Event, Events, timestamp
-from guestfix.base.text import to_json, utf8
+from guestfix.base.events import SEVERITY, STAGES, Event, Events, timestamp
+from guestfix.base.text import to_json
 from guestfix.plan.model import Plan
 
 
 def event_out(event: Event, when: str) -> dict[str, object]:
     """Return an event in its JSON form; what does not apply is left out."""
-    found: dict[str, object] = {"message": utf8(event.message), "timestamp": when, "type": event.type}
+    found: dict[str, object] = {"message": event.message, "timestamp": when, "type": event.type}
     if event.percent is not None:
         found["percent"] = event.percent
-    names = ("stage", "code", "rule", "path", "remedy")
-    found |= {name: getattr(event, name) for name in names if getattr(event, name)}
+    for name, text in (("stage", event.stage), ("code", event.code), ("rule", event.rule)):
+        if text:
+            found[name] = text
+    if event.path or event.remedy:
+        found |= {name: text for name, text in (("path", event.path), ("remedy", event.remedy)) if text}
     if event.total is not None:
         found[event.unit] = {"done": event.done, "total": event.total}
     if event.result is not None:
@@ -23,6 +26,10 @@ def event_out(event: Event, when: str) -> dict[str, object]:
 
 def event_line(event: Event) -> str:
     """Return an event as one line of JSON, stamped with the present time."""
+    if event.type == "progress" and event.stage in STAGES:  # most events are these, and hold no text of others
+        count = f'"{event.unit}": {{"done": {event.done}, "total": {event.total}}}'
+        told = f'"message": "{event.message}", "percent": {event.percent}, "stage": "{event.stage}"'
+        return f'{{{told}, "timestamp": "{timestamp()}", "type": "progress", {count}}}\n'
     return to_json(event_out(event, timestamp()), indent=None) + "\n"
 
 

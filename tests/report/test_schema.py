@@ -8,7 +8,6 @@ import pytest
 
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.cli import run
-from guestfix.plan.model import SCHEMA
 from guestfix.report.documents import DOCUMENTS, document_schema
 from tests.build.packs import make_pack
 from tests.build.tree import build, elf
@@ -59,6 +58,9 @@ def test_what_apply_and_revert_print(guest, document, monkeypatch):
     status, found = document("apply", guest, "--accept", "*")
     validate("receipt", found)
     assert status == 0
+    status, found = document("status", guest)
+    validate("status", found)
+    assert status == 0 and found["state"] == "applied"
     rename = DirectoryGuest.rename
 
     def failing(self, old, new):
@@ -103,6 +105,7 @@ def test_other_commands(document, tmp_path):
         ("test", ["test", tmp_path / "none"]),
         ("inspect", ["inspect", tmp_path / "none"]),
         ("report", ["report", tmp_path / "none"]),
+        ("status", ["status", tmp_path / "none"]),
     ):
         _, found = document(*words)
         validate(name, found)
@@ -112,7 +115,7 @@ def test_other_commands(document, tmp_path):
 def test_schemas_are_told_published_and_versioned(name, capfdbinary):
     assert run(["schema", name]) == 0
     told = json.loads(capfdbinary.readouterr().out)
-    assert told == document_schema(name) and told["$id"] == f"urn:guestfix:schema:{name}:{SCHEMA}"
+    assert told == document_schema(name) and told["$id"].startswith(f"urn:guestfix:schema:{name}:")
     assert json.loads((ROOT / f"docs/schemas/{name}.json").read_text()) == told
 
 
