@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from guestfix.backends import open_guest
 from guestfix.formats.initramfs.compress import compress
+from guestfix.pack.cache import load_pack
+from guestfix.plan.planner import make_plan
 from tests.build.boots import SWAP, UUID, plan_of, repaired
 from tests.build.initramfs import RELEASE, archive, guest_files, inside
 from tests.build.tree import build
@@ -410,3 +413,38 @@ def test_a_lost_mount_of_what_the_guest_cannot_do_without_blocks(tmp_path):
     build(tmp_path / "g", known | {"etc/fstab": f"UUID={UUID} / ext4 d 0 1\n"})
     plan = plan_of(tmp_path / "g", "aws-nitro", DISKS)
     assert plan.walk.after.stops_at == "mounts" and "GF-UNIT-DEVICE" in {one.code for one in plan.blockers}
+
+
+# remedies
+
+LINE = "ext4 defaults 0 2\n"
+MORE = f"""{DISKS}  - device: /dev/sdb
+    partitions:
+      - {{device: /dev/sdb1, fstype: ext4, uuid: b1, label: usr}}
+"""
+REMEDIES = {
+    "disks that nobody described": (f"/dev/sdb1 /usr {LINE}", None, "describe the guest's disks", MORE),
+    "a disk that is missing in the description": (f"/dev/sdb1 /usr {LINE}", DISKS, "import the disk that holds", MORE),
+    "a label that no volume has": (f"LABEL=usr /usr {LINE}", DISKS, "import the disk that holds", MORE),
+    "a link that needs a name": (
+        f"/dev/disk/by-id/ata-X-part3 /usr {LINE}",
+        MORE,
+        "or name /dev/disk/by-id/ata-X-part3 in the description",
+        MORE.replace("/dev/sdb1,", "/dev/sdb1, aliases: [/dev/disk/by-id/ata-X-part3],"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_a_blocker_of_fstab_says_what_to_give_and_with_it_the_plan_boots(tmp_path, name):
+    line, disks, remedy, better = REMEDIES[name]
+    entry = (
+        f"menuentry 'a' {{\n linux /boot/vmlinuz-{RELEASE} root=UUID={UUID}\n initrd /boot/initrd.img-{RELEASE}\n}}\n"
+    )
+    files = {"etc/fstab": f"UUID={UUID} / ext4 defaults 0 1\n{line}", "boot/grub/grub.cfg": entry}
+    root = build(tmp_path / "g", guest_files(image()) | SYSTEMD | files)
+    plan = plan_of(root, "aws-nitro", disks) if disks else make_plan(open_guest(str(root)), load_pack(), "aws-nitro")
+    (told,) = [one for one in plan.blockers if one.code == "GF-FSTAB-VITAL-UNRESOLVED"]
+    assert remedy in told.remedy and plan.walk.after.stops_at == "mounts"
+    plan = plan_of(root, "aws-nitro", better)
+    assert not plan.blockers and {one.outcome for one in plan.walk.after.steps if one.id == "mounts"} == {"passes"}

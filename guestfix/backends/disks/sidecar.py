@@ -13,7 +13,7 @@ from guestfix.base.record import asdict
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import MAX_BYTES, Node, parse
 
-FORMAT = 4
+FORMAT = 5
 VOLUME_KEYS = (
     "device",
     "aliases",
@@ -112,6 +112,9 @@ def _partition(reader: Reader, places: Places, disk: str) -> Volume:
     return volume
 
 
+TAGS = ("uuid", "label", "partuuid", "partlabel")
+"""Keys that a volume may lack: an empty text says so, and one that is left out says nothing."""
+
 _UUID = regex(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 
@@ -128,7 +131,8 @@ def _volume(reader: Reader, places: Places) -> Volume:
     reader.allow(VOLUME_KEYS)
     device = _device(reader, places)
     aliases = reader.texts("aliases")
-    names = {name: reader.text(name, "") or None for name in ("fstype", "uuid", "label", "partuuid", "partlabel")}
+    names = {name: reader.text(name, "") if name in reader.keys else None for name in TAGS}
+    names["fstype"] = reader.text("fstype", "") or None
     _check_uuid(reader, "uuid", names["uuid"])
     _check_uuid(reader, "partuuid", names["partuuid"])
     unclean, lost = (reader.text(key, "no", one_of=("yes", "no")) == "yes" for key in ("unclean", "lost"))
