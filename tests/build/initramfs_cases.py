@@ -109,6 +109,11 @@ def cases() -> dict[str, dict[str, object]]:
         | {"etc/mkinitcpio.conf": "MODULES=(ata_piix)\nHOOKS=(base udev autodetect)\n"},
         "persist-mkinitrd-suse/words": guest_files(suse, initrd=f"initrd-{RELEASE}", os_release=SUSE)
         | {"etc/sysconfig/kernel": '## Type: string\nINITRD_MODULES="ata_piix processor"\nDOMU_INITRD_MODULES=""\n'},
+        "persist-mkinitcpio/drop-in": {
+            **guest_files(_gzip(inside(OLD, "mkinitcpio")), initrd=f"initramfs-{RELEASE}.img", os_release=ARCH),
+            "etc/mkinitcpio.conf": "MODULES=()\nHOOKS=(base udev autodetect block filesystems)\n",
+            "etc/mkinitcpio.conf.d/disks.conf": "MODULES=(ata_piix)\n",
+        },
         "persist-mkinitfs/features": _alpine('features="base ext4 scsi"\n'),
         "persist-mkinitfs/own-feature": _alpine(
             'features="base ext4"\n', "nvme.modules", "kernel/nvme\n", "scsi.modules", "kernel/scsi\n"
@@ -139,6 +144,7 @@ TITLES = {
     "persist-dracut/omitted": ("An omit_drivers that names a needed driver loses it", "aws-nitro"),
     "persist-mkinitcpio/array": ("The MODULES array gets the drivers", "kvm-virtio"),
     "persist-mkinitrd-suse/words": ("INITRD_MODULES gets the drivers", "kvm-virtio"),
+    "persist-mkinitcpio/drop-in": ("Files of mkinitcpio.conf.d set MODULES anew, so one more adds to it", "kvm-virtio"),
     "persist-mkinitfs/features": ("The features get the one that has the driver", "aws-nitro"),
     "persist-mkinitfs/own-feature": ("No feature of this mkinitfs has virtio, so it gets one of its own", "kvm-virtio"),
     "persist-mkinitfs/computed": ("Features that the shell computes are told and stay", "kvm-virtio"),

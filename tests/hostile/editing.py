@@ -230,6 +230,7 @@ def calls() -> list[Call]:
         _ops("keyfile.dhcp", KEYFILE, b"[ipv4]\naddress1=192.0.2.2\n", any_nic=True),
         _ops("keyfile.rebind", KEYFILE, b"[ethernet]\nmac-address=00:11:22:33:44:55\n", mac=MAC),
         _ops("keyfile.rebind", KEYFILE, b"[ethernet]\nmac-address=00:11:22:33:44:55\n"),
+        _ops("mkinitcpio.append_modules", b"MODULES=(ext4)\n", b"HOOKS=(base)\n", modules=MODULES),
         _ops("mkinitcpio.add_modules", b"MODULES=(ext4)\n", b"MODULES=ext4\n", b"HOOKS=(base)\n", modules=MODULES),
         _ops("modprobe.add_adapters", MODPROBE, b"alias eth0 e1000\n", modules=MODULES),
         _ops("modprobe.allow", MODPROBE, b"blacklist virtio_blk\n", modules=["virtio_blk", "virtio_pci"]),

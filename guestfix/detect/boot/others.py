@@ -30,10 +30,11 @@ def systemd_boot_menu(guest: GuestFS, esp: str, images: list[str]) -> Menu | Non
         return None
     host = GrubHost(guest, base)
     menu = Menu("systemd-boot", f"{base or esp}/loader/loader.conf", left=max(0, len(files) - MAX_BLS))
-    for name in bls.sort_names(files[:MAX_BLS]):
+    texts = {name: read(guest, f"{folder}/{name}", 65536) or b"" for name in files[:MAX_BLS]}
+    for name in bls.systemd_order({name: bls.parse(text) for name, text in texts.items()}):
         entry = bls_entry(host, f"{folder}/{name}", {}, "")
         if entry:
-            entry.loader = "systemd-boot"
+            entry.loader, entry.id = "systemd-boot", bls.identity(name)
             menu.entries.append(entry)
     menu.entries += [image_entry(guest, path) for path in sorted(images, reverse=True)]
     src = read(guest, menu.path, 65536) or b""
@@ -43,7 +44,8 @@ def systemd_boot_menu(guest: GuestFS, esp: str, images: list[str]) -> Menu | Non
 
 
 def _match_systemd_default(menu: Menu) -> None:
-    pattern = menu.choice
+    """Choose by loader.conf's default; what ``@saved`` means is kept in NVRAM, which stays behind."""
+    pattern = "" if menu.choice.startswith("@") else menu.choice
     found = [
         one
         for one in menu.entries

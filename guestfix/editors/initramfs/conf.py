@@ -118,6 +118,17 @@ def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content 
     return shellvars.set_value(src, "MODULES", " ".join([*words, *fresh]))
 
 
+def mkinitcpio_append_modules(src: bytes | None, *, modules: list[str]) -> Content:
+    """Make a file of mkinitcpio.conf.d add these modules to what others set: ``MODULES+=(a b)``."""
+    text = src or b""
+    known = {word.strip("()").replace("-", "_") for one in shellvars.assignments(text) for word in one.value.split()}
+    fresh = [name for name in _names(modules) if name not in known]
+    if not fresh:
+        return src
+    line = f"MODULES+=({' '.join(fresh)})".encode()
+    return append_lines(text, *(() if text else (_HEAD.rstrip(),)), line)
+
+
 def add_features(src: bytes, *, features: list[str]) -> bytes | None:
     """Make ``features`` in mkinitfs.conf name these too; src itself where it does. None: the shell computes them."""
     found = shellvars.find(src, "features")

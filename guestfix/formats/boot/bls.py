@@ -136,3 +136,39 @@ def _compare(one: str, other: str) -> int:
 def sort_names(names: list[str]) -> list[str]:
     """Return entry file names in the order of GRUB's menu: newest first."""
     return sorted(names, key=functools.cmp_to_key(_compare), reverse=True)
+
+
+_TRIES = regex(r"\+(\d{1,9})(?:-\d{1,9})?\Z")
+"""The boot counter in an entry's file name: tries that are left, and done."""
+
+
+def identity(name: str) -> str:
+    """Return an entry's id as systemd-boot has it: its file's name without ending and boot counter."""
+    return _TRIES.sub("", name.removesuffix(".conf"))
+
+
+def systemd_order(entries: Mapping[str, LoaderEntry]) -> list[str]:
+    """Return entry file names in the order of systemd-boot's menu, whose first entry boots where no default is set.
+
+    Entries without tries left come last; those with a sort-key first, by it, the machine's id and the newest version.
+    Source: systemd's src/boot/boot.c, config_entry_compare.
+    """
+
+    def compare(one: str, other: str) -> int:
+        pairs = [
+            (_is_bad(name), entries[name].get("sort-key"), entries[name].get("machine-id")) for name in (one, other)
+        ]
+        (bad, key, machine), (other_bad, other_key, other_machine) = pairs
+        if bad != other_bad or bool(key) != bool(other_key):
+            return -1 if (bad, not key) < (other_bad, not other_key) else 1
+        if key and (key, machine) != (other_key, other_machine):
+            return -1 if (key, machine) < (other_key, other_machine) else 1
+        found = version_compare(entries[other].get("version"), entries[one].get("version")) if key else 0
+        return found or version_compare(identity(other), identity(one))
+
+    return sorted(entries, key=functools.cmp_to_key(compare))
+
+
+def _is_bad(name: str) -> bool:
+    match = _TRIES.search(name.removesuffix(".conf"))
+    return bool(match and int(match[1]) == 0)
