@@ -16,7 +16,7 @@ from guestfix.detect.files import exists, real_path
 from guestfix.detect.files import kind_of as kind
 from guestfix.detect.files import names_in as names
 from guestfix.detect.files import read_small as read
-from guestfix.formats.boot import bls, cmdline, grubargs, grubcfg, grubenv, grublegacy, grubrun
+from guestfix.formats.boot import bls, cmdline, grubargs, grubcfg, grubenv, grubitems, grublegacy, grubrun
 from guestfix.formats.boot.entry import BootEntry, choose
 from guestfix.formats.boot.grubsearch import Search
 
@@ -63,8 +63,8 @@ class Menu:
     blocks: list[str] = field(default_factory=list)
     source: Source | None = None
     lost: list[Search] = field(default_factory=list)
-    items: dict[int, grubrun.MenuEntry | grubrun.BlsHere] = field(default_factory=dict)
-    unfilled: dict[int, grubrun.MenuEntry] = field(default_factory=dict)
+    items: dict[int, grubitems.MenuEntry | grubitems.BlsHere] = field(default_factory=dict)
+    unfilled: dict[int, grubitems.MenuEntry] = field(default_factory=dict)
 
 
 @mutable
@@ -179,12 +179,12 @@ def grub2_menu(guest: GuestFS, config: Config, esp: str, volumes: Volumes | None
     return menu
 
 
-def _source(host: GrubHost, menu: Menu, result: grubrun.Result) -> Source | None:
+def _source(host: GrubHost, menu: Menu, result: grubitems.Result) -> Source | None:
     """Learn where the default entry takes its kernel from, and prefer the file that is there."""
     entry, item = menu.default, menu.items.get(id(menu.default))
     if entry is None or item is None or not entry.kernel:
         return None
-    if isinstance(item, grubrun.BlsHere):
+    if isinstance(item, grubitems.BlsHere):
         written, device = entry.written, item.env.get("root", "")
     else:
         machine = grubrun.open_entry(host, item, result)
@@ -207,8 +207,8 @@ def _say_reason(menu: Menu) -> None:
 
 def _listed(
     host: GrubHost,
-    result: grubrun.Result,
-    items: list[grubrun.Item],
+    result: grubitems.Result,
+    items: list[grubitems.Item],
     above: str,
     menu: Menu,
     depth: int = 0,
@@ -216,7 +216,7 @@ def _listed(
 ) -> list[BootEntry]:
     found: list[BootEntry] = []
     for item in items:
-        if isinstance(item, grubrun.BlsHere):
+        if isinstance(item, grubitems.BlsHere):
             menu.uses_bls = True
             listed = _bls_entries(host, item.env, above, menu)
             menu.items |= dict.fromkeys(map(id, listed), item)
@@ -238,7 +238,7 @@ def _listed(
     return found
 
 
-def _fill(host: GrubHost, entry: BootEntry, item: grubrun.MenuEntry, result: grubrun.Result) -> None:
+def _fill(host: GrubHost, entry: BootEntry, item: grubitems.MenuEntry, result: grubitems.Result) -> None:
     """Learn what an entry loads."""
     if not _fill_plain(host, entry, item):
         machine = grubrun.open_entry(host, item, result)
@@ -246,7 +246,7 @@ def _fill(host: GrubHost, entry: BootEntry, item: grubrun.MenuEntry, result: gru
             _fill_from(host, entry, machine)
 
 
-def _fill_plain(host: GrubHost, entry: BootEntry, item: grubrun.MenuEntry) -> bool:
+def _fill_plain(host: GrubHost, entry: BootEntry, item: grubitems.MenuEntry) -> bool:
     """Fill an entry whose commands depend on nothing without running it; most of a large menu is such."""
     plain = grubargs.plain_entry(item.script.src, *item.node.unread) if item.node.unread else None
     if plain is None:

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from guestfix.base.bounds import MENU_ENTRIES
-from guestfix.base.record import mutable
 from guestfix.formats.boot import grubcfg, grubsearch
 from guestfix.formats.boot.grubbudget import Boot, Budget
 from guestfix.formats.boot.grubcfg import Node, Script
+from guestfix.formats.boot.grubitems import FEATURES, BlsHere, Context, Item, MenuEntry, Result
 from guestfix.formats.boot.grubtest import evaluate
 from guestfix.formats.shellvars import decode
 
@@ -28,21 +28,6 @@ MAX_VALUE = 65_536
 """Characters in a variable; what is longer is cut."""
 
 MAX_WORDS = 10_000
-
-FEATURES = (
-    "feature_menuentry_id",
-    "feature_timeout_style",
-    "feature_platform_search_hint",
-    "feature_all_video_module",
-    "feature_default_font_path",
-    "feature_chainloader_bpb",
-    "feature_ntldr",
-    "feature_nativedisk_cmd",
-    "feature_200_final",
-)
-
-_EXPORTED = frozenset((*FEATURES, "root", "prefix", "grub_cpu", "grub_platform", "?", "pager", "lang", "cmdpath"))
-"""What a submenu sees besides the variables that a script exports."""
 
 _FALSE = frozenset(("false", "keystatus", "cmostest", "hiddenentry", "background_image", "probe", "smbios", "cpuid"))
 _OPTIONS_WITH_VALUE = frozenset(("--class", "--users", "--hotkey", "--source", "--id"))
@@ -64,48 +49,6 @@ class Host(Protocol):
 
     def volume(self, search: grubsearch.Search) -> str | None:
         """Return the name of the device that a search finds; empty where that can't be told, None for none."""
-
-
-@mutable
-class MenuEntry:
-    """An entry or submenu as GRUB would list it. ``path`` names the file, ``line`` where it begins.
-
-    ``restricted``: where superusers are set, it asks for a name and a password.
-    """
-
-    title: str
-    id: str
-    node: Node
-    script: Script
-    path: str
-    line: int
-    menu: Machine
-    is_submenu: bool = False
-    restricted: bool = False
-
-
-@mutable
-class BlsHere:
-    """The place of the menu where ``blscfg`` puts the entries of loader/entries."""
-
-    env: dict[str, str]
-    path: str
-    line: int
-
-
-Item = MenuEntry | BlsHere
-
-
-@mutable
-class Result:
-    """The menu, GRUB's variables at the end, ``lost`` searches, and ``reasons``: what could not be followed."""
-
-    path: str
-    items: list[Item]
-    env: dict[str, str]
-    reasons: list[str]
-    visited: list[str]
-    lost: list[grubsearch.Search]
 
 
 class Machine:
@@ -203,12 +146,9 @@ class Machine:
         is_submenu = node.name == b"submenu"
         words = self.words(node)
         restricted = "--unrestricted" not in words or any(word.partition("=")[0] == "--users" for word in words)
-        self.items.append(MenuEntry(title, identity, node, self.script, self.path, line, self, is_submenu, restricted))
+        menu = Context(self.budget, self.env, self.functions, self.exported)
+        self.items.append(MenuEntry(title, identity, node, self.script, self.path, line, menu, is_submenu, restricted))
         return True
-
-    def submenu_env(self) -> dict[str, str]:
-        """Return the variables that a submenu starts with: the exported ones."""
-        return {name: value for name, value in self.env.items() if name in _EXPORTED or name in self.exported}
 
     def title_and_id(self, node: Node) -> tuple[str, str]:
         """Return an entry's title and id; without --id, GRUB takes the title for both."""
@@ -388,7 +328,7 @@ def run(host: Host, path: str, src: bytes, env: Mapping[str, str]) -> Result:
 
 def open_entry(host: Host, entry: MenuEntry, result: Result) -> Machine:
     """Run one entry's commands: the machine then has its ``linux`` and ``initrds``, or a submenu's items."""
-    env = entry.menu.submenu_env() if entry.is_submenu else entry.menu.env
+    env = entry.menu.for_submenu() if entry.is_submenu else entry.menu.env
     machine = Machine(host, env, entry.menu.budget)
     machine.functions, machine.exported = dict(entry.menu.functions), set(entry.menu.exported)
     machine.path, machine.script = entry.path, entry.script
