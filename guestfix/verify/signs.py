@@ -23,7 +23,9 @@ HEAD, TAIL = 200_000, 400_000
 """Characters that are kept of a console's begin and end."""
 
 _MOVES = regex(r"\x1b\[[0-9;]*[Hf]|\r")
-_ESCAPES = regex(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-B]|[=>c78M])")
+_ESCAPES = regex(r"\x1b(?:\[[0-9;?]*(?:[ -/]*[@-~])?|[()][0-9A-B]|[=>c78M])")
+"""Colours and other controls; systemd may put an ellipsis where a sequence ought to end."""
+
 _CUT = regex(r"\x1b(?:\[[0-9;?]*[ -/]*|[()])?\Z")
 """An escape sequence of which the end has not come yet."""
 

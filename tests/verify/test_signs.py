@@ -117,6 +117,11 @@ def test_units_that_failed_and_devices_that_were_waited_for_are_named():
     assert list(reader.waited) == ["/dev/sdb1"]
 
 
+def test_an_escape_sequence_that_systemd_cut_is_no_part_of_a_name():
+    reader = read("[\x1b[0;1;31m TIME \x1b[0m] Timed out waiting for device \x1b[0;1;\u20260d6f6a1aaaaa.\r\n")
+    assert list(reader.waited) == ["\u20260d6f6a1aaaaa"]
+
+
 def test_a_unit_is_named_once_its_line_is_whole():
     reader = read("[FAILED] Failed to start netw", "orking.service - Raise network interfaces.\r\n")
     assert list(reader.failed) == ["networking.service - Raise network interfaces"]

@@ -200,3 +200,34 @@ def test_a_configuration_that_leads_to_a_volume_that_is_gone(tmp_path: Path) -> 
         assert [one.evidence[0].path for one in told] == (
             ["/boot/efi/EFI/debian/grub.cfg"] if outcome == "stops" else []
         )
+
+
+UEFI = f"""disks:
+  - device: /dev/sda
+    table: gpt
+    partitions:
+      - {{device: /dev/sda1, fstype: vfat, uuid: 0AB1-0AB1}}
+      - {{device: /dev/sda2, fstype: ext4, uuid: {ROOT}}}
+"""
+
+
+@pytest.mark.parametrize(("uuid", "outcome"), [(ROOT, "passes"), (GONE, "stops")])
+def test_a_wrapper_that_looks_for_a_volume_that_is_gone_ends_there_though_a_menu_is_to_be_seen(tmp_path, uuid, outcome):
+    """Its $root stays the EFI system partition's then, and the next configuration is not on that."""
+    lead = f"search.fs_uuid {uuid} root hd0,gpt2 \nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n"
+    files: dict[str, object] = {
+        "etc/os-release": 'ID=debian\nVERSION_ID="12"\n',
+        "etc/fstab": f"UUID={ROOT} / ext4 defaults 0 1\nUUID=0AB1-0AB1 /boot/efi vfat umask=0077 0 1\n",
+        "boot/grub/grub.cfg": entry(f"{BY} {ROOT}", "/boot/vmlinuz", "/boot/initrd.img"),
+        f"boot/vmlinuz-{K}": "kernel",
+        f"boot/initrd.img-{K}": "not read",
+        "boot/efi/EFI/debian/grub.cfg": lead,
+        **{
+            f"boot/efi/EFI/{name}": "loader"
+            for name in ("debian/grubx64.efi", "debian/shimx64.efi", "BOOT/BOOTX64.EFI")
+        },
+    }
+    (tmp_path / "disks.yaml").write_text(UEFI)
+    guest = open_guest(str(build(tmp_path / "g", files)), disks=str(tmp_path / "disks.yaml"))
+    plan = make_plan(guest, load_pack(), "kvm-virtio")
+    assert plan.walk.before.steps[1].outcome == outcome, plan.walk.before.steps[1]

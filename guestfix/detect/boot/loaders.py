@@ -155,8 +155,9 @@ def _choose_menu(guest: GuestFS, found: Found) -> None:
     for config in order:
         menu = _menu_of(guest, config, found)
         best = best or (config, menu)
-        if menu.lost and not menu.entries and config.firmware == found.firmware:
-            found.astray = found.astray or (config.path, menu.lost[-1])
+        lost = next((one for one in menu.lost if not menu.entries or _leads_by(config, menu, one)), None)
+        if lost is not None and config.firmware == found.firmware:
+            found.astray = found.astray or (config.path, lost)
         if any(entry.kernel for entry in all_entries(menu.entries)):
             best = (config, menu)
             break
@@ -167,6 +168,11 @@ def _choose_menu(guest: GuestFS, found: Found) -> None:
     if best[1].path != best[0].path:
         found.wrapper = best[0].path
         found.used = next((one for one in found.configs if one.path == best[1].path), best[0])
+
+
+def _leads_by(config: Config, menu: Menu, search: Search) -> bool:
+    """Tell whether a configuration leads to the menu by this search of its own, so that one that fails ends there."""
+    return menu.path != config.path and search.value.encode("utf-8", "surrogateescape") in config.src
 
 
 def _systemd_boot_first(places: Places) -> bool:
