@@ -29,23 +29,21 @@ def disable_leftovers(bench: Workbench, *, services: list[str]) -> None:
     A driver that a class or a device names as its filter leaves these lists first, since the device would not start
     without it; a network redirector leaves the order of network providers.
     """
-    disabled: list[str] = []
-    untied: list[str] = []
+    own = [name for name in services if is_protected(name)]
+    for name in own:
+        text = f"the service {name} is needed by Windows and was left alone"
+        bench.find("GF-WINDOWS-LEFT-ALONE", "info", text, *seen(bench, WINDOWS_LEFTOVER_SERVICES))
+    others = {name.lower(): name for name in services if name not in own}
+    untied: dict[str, None] = {}
     with editing_system(bench) as (hive, controls):
-        for name in services:
-            if is_protected(name):
-                text = f"the service {name} is needed by Windows and was left alone"
-                bench.find("GF-WINDOWS-LEFT-ALONE", "info", text, *seen(bench, WINDOWS_LEFTOVER_SERVICES))
-                continue
-            tied = [_untie(hive, control, {name.lower()}) for control in controls]
-            changed = [disable_service(hive, control, name) for control in controls]
-            if any(changed):
-                disabled.append(name)
-            if any(tied):
-                untied.append(name)
+        for control in controls:
+            untied |= dict.fromkeys(_untie(hive, control, others))
+        done = {name: [disable_service(hive, control, name) for control in controls] for name in others.values()}
     if untied:
-        text = f"filters of the old platform were taken off devices and disabled: {', '.join(untied)}"
+        names = ", ".join(others[name] for name in untied)
+        text = f"filters of the old platform were taken off devices and disabled: {names}"
         bench.find("GF-WINDOWS-FILTERS", "info", text, *_seen(bench))
+    disabled = [name for name, changed in done.items() if any(changed)]
     if disabled:
         _say(bench, disabled)
 
@@ -54,15 +52,18 @@ def _seen(bench: Workbench) -> tuple[Evidence, ...]:
     return seen(bench, WINDOWS_PLATFORM_FILTERS) or seen(bench, WINDOWS_LEFTOVER_SERVICES)
 
 
-def _untie(hive: Hive, control: str, names: Collection[str]) -> bool:
-    """Take services off every list of filters and the order of network providers; tell whether a filter was among."""
-    found = [take_out(hive, one, names) for one in filter_lists(reader(hive), control)]
+def _untie(hive: Hive, control: str, names: Collection[str]) -> list[str]:
+    """Take services off every list of filters and the order of network providers; return those that were filters."""
+    found: list[str] = []
+    for one in filter_lists(reader(hive), control):
+        found += [low for low in map(str.lower, one.names) if low in names]
+        take_out(hive, one, names)
     for key in PROVIDERS:
         order = reader(hive).text(rf"{control}\{key}", "ProviderOrder").split(",")
         left = [one for one in order if one.strip().lower() not in names]
         if len(left) < len(order):
             hive.set_value(rf"{control}\{key}", "ProviderOrder", REG_SZ, ",".join(left))
-    return any(found)
+    return found
 
 
 def _say(bench: Workbench, disabled: Iterable[str]) -> None:

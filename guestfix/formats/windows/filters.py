@@ -111,11 +111,10 @@ def _of_devices(view: Registry, control: str) -> Iterator[FilterList]:
 def _devices(view: Registry, control: str) -> Iterator[tuple[str, str]]:
     """Yield (key, device) of every device instance below Enum that has filters of its own."""
     base = rf"{control}\Enum"
-    wanted = {kind.lower() for kind in KINDS}
     for bus in view.names(base):
         for device in view.names(rf"{base}\{bus}"):
             for instance in view.keys(rf"{base}\{bus}\{device}"):
-                if wanted & view.content(instance).keys():
+                if any(view.holds(instance, kind) for kind in KINDS):
                     yield rf"{base}\{bus}\{device}\{view.name_of(instance)}", rf"{bus}\{device}"
 
 

@@ -94,6 +94,14 @@ class Registry:
         """Return a key's name, or an empty text where it can't be read."""
         return "".join(self._collect(lambda: iter([key.name])))
 
+    def holds(self, key: Key, name: str) -> bool:
+        """Tell whether a key has a value of this name, without decoding any."""
+        try:
+            return key.value(name) is not None
+        except BadHive as error:
+            self.damage = self.damage or error.what
+            return False
+
     def content(self, key: Key) -> dict[str, object]:
         """Return all values of a key decoded, by name in lower case: one pass where many are wanted."""
         return dict(self._collect(lambda: ((one.name.lower(), one.decoded) for one in key.values())))

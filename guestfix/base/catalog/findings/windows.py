@@ -168,7 +168,7 @@ WINDOWS: dict[str, Kind] = {
     "GF-WINDOWS-ROLE-ADDRESS": Kind("network", "warning",
         "The guest serves others that know it by its address, which changes.",
         "set the same address and name servers on the new adapter (they are in network-before.txt), or reserve it"),
-    "GF-WINDOWS-ROLE-DATA": Kind("mounts", "blocker warning",
+    "GF-WINDOWS-ROLE-DATA": Kind("access", "blocker warning",
         "A domain controller keeps its database, its logs or SYSVOL on a volume that did not come along.",
         "bring the disk of that volume along"),
     "GF-WINDOWS-ROUTE": Kind("network", "warning",
