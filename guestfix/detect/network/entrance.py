@@ -9,6 +9,7 @@ from guestfix.base.catalog.facts.network import NETWORK_CARRIER, NETWORK_INTERFA
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence, Facts
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.detect.files import read_small
 from guestfix.detect.network.state import PIN
@@ -18,11 +19,11 @@ from guestfix.formats.network.packetfilter import MAYBE, NO, YES
 from guestfix.formats.network.wired import CARRIED
 from guestfix.formats.shellvars import get as variable
 
-_UDEVS = re.compile(r"(?:en|eth)")
+_UDEVS = regex(r"(?:en|eth)")
 """How udev and the kernel call a wired NIC (systemd.net-naming-scheme(7))."""
 
 
-_HANDED = re.compile(rb"""\bconnection\.zone["']?:[ ]{1,8}["']?([\w-]{1,32})""")
+_HANDED = regex(rb"""\bconnection\.zone["']?:[ ]{1,8}["']?([\w-]{1,32})""")
 """The zone that netplan hands to NetworkManager for a device."""
 
 

@@ -12,7 +12,7 @@ from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
 from guestfix.detect.files import names_in, read_small
-from guestfix.formats.network import ifcfg, interfaces, keyfile, netplan, netplanrules, networkd
+from guestfix.formats.network import ifcfg, interfaces, keyfile, netplan, networkd
 from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, named
 from guestfix.formats.yamltree import parse
 
@@ -233,6 +233,8 @@ def netplan_read(guest: GuestFS) -> Read:
 
 def _faults(files: list[tuple[str, bytes]], merged: netplan.Merged) -> list[tuple[str, int, str]]:
     """Return (path, line, what) of what netplan refuses, the first of each file, and of devices that need another."""
+    from guestfix.formats.network import netplanrules  # for guests that have netplan
+
     unreadable = {path for path, _ in merged.errors}
     found = []
     for path, data in files:
