@@ -39,7 +39,8 @@ def preflight(guest: GuestFS, plan: Plan) -> tuple[Change, ...]:
             code=first.code,
         )
     if plan.guest.get("identity") != identity_of(guest):
-        raise PlanError("this plan was made for another guest", remedy="make a plan for this one: guestfix report")
+        what, remedy = "this plan was made for another guest", "make a plan for this one: guestfix report"
+        raise PlanError(what, remedy=remedy, code="GF-PLAN-OTHER-GUEST")
     _paths_are_real(guest, plan.changes)
     next_home(guest)
     _no_unfinished(guest)
@@ -48,7 +49,8 @@ def preflight(guest: GuestFS, plan: Plan) -> tuple[Change, ...]:
         return ()
     for change in plan.changes:
         if states[change.path] != change.before:
-            raise PlanError("the guest changed since the plan was made", where=change.path, remedy=_AGAIN)
+            what = "the guest changed since the plan was made"
+            raise PlanError(what, where=change.path, remedy=_AGAIN, code="GF-PLAN-OUTDATED")
         _names_are_free(guest, change)
         _content_is_told(guest, change)
     _enough_space(guest, plan.changes)

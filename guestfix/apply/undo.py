@@ -58,7 +58,7 @@ def take_back(guest: GuestWriter, *, force: bool = False, progress: Progress | N
     with alone(guest):
         journals = read_journals(guest)[::-1]
         _refuse(guest, journals, force)
-        tell("write", 0, len(journals))
+        tell("write", 0, sum(map(_bytes, journals)))
         late = Late(tell)
         with held():
             restored, aside = _restore(guest, journals, late)
@@ -76,7 +76,7 @@ def _restore(guest: GuestWriter, journals: Sequence[Journal], tell: Progress) ->
             aside |= _set_aside(guest, [entry for entry in journal.entries if not _ours(guest, entry)])
             undo(guest, journal)
             restored += [entry.path for entry in journal.entries]
-            tell("write", index + 1, len(journals))
+            tell("write", sum(map(_bytes, journals[: index + 1])), sum(map(_bytes, journals)))
         drop_empty_home(guest)
         clear_drafts(guest)
     except (OSError, GuestError) as error:
@@ -89,6 +89,11 @@ def _restore(guest: GuestWriter, journals: Sequence[Journal], tell: Progress) ->
             remedy="fix the cause, then run revert again: it resumes where it stopped",
         ) from error
     return restored, aside
+
+
+def _bytes(journal: Journal) -> int:
+    """Return what an apply wrote, at least 1, in bytes: how far undoing all of it is."""
+    return max(sum(entry.size or 0 for entry in journal.entries), 1)
 
 
 def needs_no_saving(guest: GuestFS, method: str) -> None:

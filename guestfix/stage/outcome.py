@@ -11,7 +11,7 @@ from guestfix.backends.outcome import Check, ImageWriter, Saved
 from guestfix.base.errors import ApplyError, GuestError, Stopped
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
-from guestfix.base.stopping import between, held, wished
+from guestfix.base.stopping import Late, between, held, wished
 from guestfix.plan.planner import Progress
 
 LENIENT = ("vfat",)
@@ -72,14 +72,18 @@ def finish(guest: ImageWriter, tell: Progress, *, in_place: bool = False, output
             where=bad[0].said.strip().rpartition("\n")[2],
             remedy="check and repair the filesystem in a copy of the image, then apply again",
         )
-    tell("convert", 0, 1)
+    size = sum(one.image.block.size for one in guest.overlays.disks)
+    tell("convert", 0, size)
     try:
         if not in_place:
             with untouched(guest):
-                return Outcome(guest.save(output=output, fmt=fmt), checks)
-        between()
-        with held():
-            return Outcome(guest.save(in_place=True), checks)
+                saved = guest.save(output=output, fmt=fmt)
+        else:
+            between()
+            with held():
+                saved = guest.save(in_place=True)
     except GuestError as error:
         whole = not isinstance(error, HalfWritten)
         raise ApplyError(error.what, restored=whole, where=error.where, remedy=error.remedy) from error
+    Late(tell)("convert", size, size)
+    return Outcome(saved, checks)
