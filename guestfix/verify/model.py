@@ -139,7 +139,8 @@ def _reached(
     if stopped is not None and order.index(step) > stopped:
         return Reached(step, False, None, "", said, None)
     if seen.ending == "unreachable" and step in ("network", "access"):
-        return Reached(step, False, None, "", said, None if said == "unknown" else said == "stops")
+        untold = said == "unknown" or (step == "access" and "network" not in proved)
+        return Reached(step, False, None, "", said, None if untold else said == "stops")
     return Reached(step, None, None, "", said, None)
 
 

@@ -40,7 +40,10 @@ def test_an_ssh_server_that_answers_proves_every_step():
 def test_a_login_without_an_address_is_no_network():
     seen = Seen("unreachable", MACHINE, 60.0, BOOTED)
     found = told(seen, walk())
-    assert found["mounts"] == (True, True) and found["network"] == (False, False) == found["access"]
+    assert found["mounts"] == (True, True) and found["network"] == (False, False)
+    assert found["access"] == (False, None), "nobody comes in without a network"
+    leased = Seen("unreachable", MACHINE, 60.0, (*BOOTED, Mark("lease", 7.0)))
+    assert told(leased, walk())["access"] == (False, False)
     assert told(seen, walk(network="stops"))["network"] == (False, True)
     assert told(seen, walk(network="unknown"))["network"] == (False, None)
 
