@@ -59,7 +59,7 @@ def test_the_bundled_guests_stop_before_and_pass_after(name):
 
 def test_where_it_stops_is_said_with_the_line_and_what_settles_it():
     before, after = plan_of("debian-12").walk.before, plan_of("debian-12").walk.after
-    assert before.stops_at == "initramfs" and "nvme" in next(s for s in before.steps if s.id == "initramfs").because
+    assert before.stops_at == "entry" and "nvme" in next(s for s in before.steps if s.id == "initramfs").because
     root = next(step for step in before.steps if step.id == "root")
     assert root.outcome == "stops" and root.evidence == (Evidence("/boot/grub/grub.cfg", 75, "Debian GNU/Linux"),)
     assert next(step for step in after.steps if step.id == "initramfs").rule == "initramfs/target-drivers"
@@ -67,7 +67,7 @@ def test_where_it_stops_is_said_with_the_line_and_what_settles_it():
 
 def test_a_plan_of_chosen_rules_warns_and_a_whole_one_blocks():
     chosen = plan_of("debian-12", only=("fstab/*",))
-    assert chosen.walk.after.stops_at == "initramfs" and not chosen.blockers
+    assert chosen.walk.after.stops_at == "entry" and not chosen.blockers
     assert {one.severity for one in chosen.findings if one.outcome == "stops" and not one.settled_by} == {"warning"}
     assert {"GF-WALK-ROOT", "GF-INITRAMFS-LACKS"} <= {one.code for one in chosen.findings if one.outcome == "stops"}
 
