@@ -33,6 +33,7 @@ from guestfix.commands.outcome import (
     stopped_out,
 )
 from guestfix.commands.plan import reviewed
+from guestfix.commands.terminal import add_view, view_from
 from guestfix.plan.model import Choice, Plan, plan_out
 from guestfix.report.events import tell_plan
 from guestfix.report.json import error_out
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_guest(parser)
     add_pack(parser)
     add_choices(parser)
+    add_view(parser, color=False)
     add_outcome(parser)
     add_events(parser)
     parser.add_argument("--plan", metavar="FILE", help="do what this JSON report says, if the guest is still as it was")
@@ -93,7 +95,7 @@ def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]
         outcome = session.save(**saving(args)) if image else None
     except GuestfixError as error:
         if args.format == "text":
-            write(render_plan(plan, advice=False))
+            write(render_plan(plan, view_from(args), advice=False))
             raise
         from guestfix.cli import exit_code
 
@@ -107,7 +109,7 @@ def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]
     if args.format == "json":
         text = to_json({**plan_out(plan), **told}) + "\n"
     else:
-        text = render_plan(plan, advice=False) + render_receipt(receipt) + render_outcome(outcome)
+        text = render_plan(plan, view_from(args), advice=False) + render_receipt(receipt) + render_outcome(outcome)
         if receipt.journal is not None:
             text += f"{render_stopped(receipt.stopped)}To undo it: {_undoing(args, outcome)}\n"
     write_done(text, receipt.journal and mark_beside(receipt.journal))

@@ -29,7 +29,7 @@ _SYMBOLS: dict[Style, str] = {"good": "\u2714", "bad": "\u2718", "warn": "\u25b2
 """What stands before the first line of a part, on a terminal that has them."""
 
 
-def add_view(parser: argparse.ArgumentParser, *, diff: bool = True) -> None:
+def add_view(parser: argparse.ArgumentParser, *, diff: bool = True, color: bool = True) -> None:
     """Add how much is shown, and how."""
     group = parser.add_argument_group("text", "How the report looks for people; --format json has all of it.")
     much = group.add_mutually_exclusive_group()
@@ -37,7 +37,8 @@ def add_view(parser: argparse.ArgumentParser, *, diff: bool = True) -> None:
     much.add_argument("--verbose", action="store_true", help="all evidence, every step and every rule with its reason")
     if diff:
         group.add_argument("--diff", action="store_true", help="whole diffs, not each file's first changed lines")
-    add_color(group)
+    if color:
+        add_color(group)
 
 
 def add_color(parser: argparse._ActionsContainer) -> None:

@@ -68,7 +68,7 @@ def _hash(text: str) -> str:
 
 def _shown(plan: Plan) -> dict[str, object]:
     facts = {fact.name: fact.value for fact in plan.facts}
-    sentence = outline.outcome(plan)
+    sentence = outline.outcome(plan).removeprefix("blocked, ")  # the badge says so
     stops = plan.blockers or plan.walk.after.stops_at
     todo = any(one.severity == "warning" and not one.settled_by for one in plan.findings)
     return {
