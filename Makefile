@@ -1,4 +1,4 @@
-# make check   lint, types, every test that ends within minutes, and two guests' boots (installs what they need)
+# make check   lint, types, every test that ends within minutes, and the boots of some guests (installs what they need)
 # make e2e     boots whole guests, and writes docs/calibration.md of those that were started; long, can be gone on with
 # make bench   speed and memory as ratios, medians of several runs
 # make fuzz    every parser and editor for a minute each, its laws checked (FUZZ=10: ten seconds)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The second command of the README: lint, types, every test that ends within minutes, and two guests' boots.
+# The second command of the README: lint, types, every test that ends within minutes, and the boots of some guests.
 # Installs what they need where it may, and says at the end what it could not. With arguments: lint, types, and pytest
 # with these arguments. Needs neither make nor an environment; `make check` calls this.
 set -eu
