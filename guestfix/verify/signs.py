@@ -98,7 +98,7 @@ _SIGNS: tuple[_Sign, ...] = (
     _Sign(regex(r"Initramfs unpacking failed"), "initramfs", "the initramfs can't be unpacked", 40),
     _Sign(regex(r"VFS: Unable to mount root fs on \S*\(0,0\)|unable to mount root fs via"), "initramfs", "no root", 1),
     _Sign(regex(r"VFS: Unable to mount root fs"), _DISK, "the kernel mounts no root"),
-    _Sign(regex(r"ALERT! +\S+ does not exist|Gave up waiting for (?:root|suspend)"), _DISK, "no root is found", 15),
+    _Sign(regex(r"ALERT! +\S+ does not exist|Gave up waiting for root"), _DISK, "no root is found", 15),
     _Sign(regex(r"dracut-initqueue.*timeout|Warning: Could not boot"), _DISK, "dracut waits for a root in vain"),
     _Sign(regex(r"^\(initramfs\)|dracut:/#"), _DISK, "the initramfs' shell", 2),
     _Sign(regex(r"Target filesystem doesn't have requested|No init found|No working init"), "root", "no init", 5),
@@ -112,7 +112,17 @@ _SIGNS: tuple[_Sign, ...] = (
     _Sign(regex(r"Kernel panic - not syncing"), "", "a kernel panic", 2),
 )  # fmt: skip
 _ORDER = ("firmware", "loader", "entry", "kernel", "initramfs", "root", "mounts", "network", "access")
-_AFTER = {"loader": 1, "menu": 2, "entry": 3, "kernel": 4, "disks": 4, "init": 6, "local-fs": 7, "login": 7}
+_AFTER = {
+    "loader": 1,
+    "menu": 2,
+    "entry": 3,
+    "kernel": 4,
+    "disks": 4,
+    "root-mounted": 6,
+    "init": 6,
+    "local-fs": 7,
+    "login": 7,
+}
 """By sign: the index in ``_ORDER`` of the step that a boot is at once it was seen."""
 
 

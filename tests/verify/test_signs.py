@@ -104,6 +104,11 @@ def test_what_comes_later_takes_a_stop_back():
     assert reader.stop(1000) is None
 
 
+def test_a_hibernation_volume_that_is_gone_ends_no_boot():
+    reader = read(KERNEL, DISK, "Gave up waiting for suspend/resume device\r\n")
+    assert reader.ended is None
+
+
 def test_a_menu_that_goes_no_further_is_told_as_the_entry():
     assert read(GRUB, MENU).idle().step == "entry"
 
