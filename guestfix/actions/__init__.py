@@ -14,6 +14,7 @@ ACTIONS: dict[str, str] = {
     "boot.fallback_loader": "boot.fallback:make_fallback",
     "boot.find_source": "boot.source:find_source",
     "boot.fix_sources": "boot.agree:fix_sources",
+    "boot.ignition_platform": "boot.ignition:set_platform",
     "boot.install_devices": "boot.installdevice:set_install_devices",
     "boot.load_initrd": "boot.initrd:load_initrd",
     "boot.repair_default": "boot.menu:repair_default",

@@ -14,7 +14,7 @@ from guestfix.base.record import asdict
 from guestfix.pack.files import default_pack_path, digest_of, pack_files
 from guestfix.pack.model import Names, Pack, PackPart, Policy, PolicyDefault, Rule, Step, System, Target
 
-FORMAT = 12
+FORMAT = 13
 STEP_LISTS = ("globs", "when", "when_text")
 MOST_PACKS = 16
 

@@ -86,6 +86,7 @@ TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "driver-folders": _lists,
     "driver-needs": _lists,
     "filters": _lists,
+    "ignition-platforms": _lists,
     "import-limits": read_limits,
     "kms-hosts": _lists,
     "osinfo": _osinfo,
