@@ -59,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             verb.add_argument(
                 "--stops-at", default="", metavar="STEP", help="just guests that stop there with their plan"
             )
-        if name != "show":
+        if name == "rollup":
+            verb.add_argument("--format", choices=("text", "json", "html"), default="text", help="html: one page")
+        elif name != "show":
             add_format(verb)
     for verb in verbs.choices.values():
         verb.add_argument("--results", metavar="FILE", default=RESULTS, help=f"the database (default: {RESULTS})")
@@ -205,9 +207,14 @@ def _rollup(args: argparse.Namespace) -> int:
     store = Store(args.results)
     try:
         roll = roll_up(store, store.run(args.run).id)
+        rows = store.rows(roll.run) if args.format == "html" else []
     finally:
         store.close()
-    if args.format == "json":
+    if args.format == "html":
+        from guestfix.fleet.page import render
+
+        write(render(roll, rows))
+    elif args.format == "json":
         write_json(asdict(roll))
     else:
         write(text_of(roll))

@@ -46,8 +46,7 @@ def render_html(plan: Plan) -> str:
     return template.render(
         style=Markup(style),
         script=Markup(script),
-        policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; "
-        "form-action 'none'",
+        policy=policy_of(style, script),
         plan=plan,
         marks=MARKS,
         words=WORDS,
@@ -59,6 +58,12 @@ def render_html(plan: Plan) -> str:
 
 def _own(name: str) -> str:
     return (files("guestfix.report.page") / name).read_text("utf-8")
+
+
+def policy_of(style: str, script: str = "") -> str:
+    """Return the content policy of a page that loads nothing, and has this style and script in it."""
+    scripts = f"; script-src {_hash(script)}" if script else ""
+    return f"default-src 'none'; style-src {_hash(style)}{scripts}; base-uri 'none'; form-action 'none'"
 
 
 def _hash(text: str) -> str:

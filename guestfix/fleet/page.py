@@ -1,0 +1,75 @@
+"""A run's sums as one self-contained HTML page, in the style of a guest's report; every text escaped by the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+from guestfix.base.record import frozen
+from guestfix.base.text import clean, utf8
+from guestfix.fleet.job import OUTCOMES
+from guestfix.fleet.rollup import Roll
+from guestfix.fleet.store import Row
+from guestfix.report.page.render import policy_of
+
+MOST = 2000
+"""Guests that the page lists, those that need somebody first; ``fleet list`` has all."""
+
+MOODS = {"ready": "good", "repaired": "good", "needs you": "warn", "blocked": "bad", "failed": "bad"}
+WIDTH = 1000
+"""Units of the picture's width, as many as its view box has."""
+
+
+@frozen
+class Part:
+    """One part of a bar: a name, how many, and where it lies in units of the picture."""
+
+    name: str
+    count: int
+    start: float
+    width: float
+
+    @property
+    def mood(self) -> str:
+        """The class by which the style colours it."""
+        return MOODS.get(self.name, "unknown").replace(" ", "-")
+
+
+def bar(counts: Mapping[str, int]) -> list[Part]:
+    """Return a bar's parts in the order of the counts; together they have the whole width."""
+    whole, start, parts = sum(counts.values()) or 1, 0.0, []
+    for name, count in counts.items():
+        width = WIDTH * count / whole
+        parts.append(Part(name, count, round(start, 2), round(width, 2)))
+        start += width
+    return parts
+
+
+def render(roll: Roll, rows: list[Row]) -> str:
+    """Return the page."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    def visible(value: object) -> object:
+        return value if isinstance(value, Markup | int | float) else clean(utf8(str(value)))
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
+    )
+    style = (files("guestfix.report.page") / "report.css").read_text("utf-8")
+    style += (files("guestfix.fleet") / "page.css").read_text("utf-8")
+    ranked = sorted(rows, key=lambda row: (-OUTCOMES.index(row.outcome), row.name))
+    return environment.from_string((files("guestfix.fleet") / "page.html").read_text("utf-8")).render(
+        style=Markup(style),
+        policy=policy_of(style),
+        roll=roll,
+        bar=bar,
+        moods=MOODS,
+        rows=ranked[:MOST],
+        left=max(0, len(rows) - MOST),
+        groups=[("System", roll.systems), *([("Tag", roll.tags)] if roll.tags else [])],
+        steps=[
+            (step, roll.stops_before.get(step, 0), roll.stops_after.get(step, 0))
+            for step in dict.fromkeys((*roll.stops_before, *roll.stops_after))
+        ],
+    )
