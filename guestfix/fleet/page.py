@@ -56,12 +56,14 @@ def render(roll: Roll, rows: list[Row]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
     )
-    style = (files("guestfix.report.page") / "report.css").read_text("utf-8")
+    shared = files("guestfix.report.page")
+    style, script = (shared / "report.css").read_text("utf-8"), (shared / "report.js").read_text("utf-8")
     style += (files("guestfix.fleet") / "page.css").read_text("utf-8")
     ranked = sorted(rows, key=lambda row: (-OUTCOMES.index(row.outcome), row.name))
     return environment.from_string((files("guestfix.fleet") / "page.html").read_text("utf-8")).render(
         style=Markup(style),
-        policy=policy_of(style),
+        script=Markup(script),
+        policy=policy_of(style, script),
         roll=roll,
         bar=bar,
         moods=MOODS,

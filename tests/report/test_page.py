@@ -1,14 +1,8 @@
 """HTML reports: complete, safe whatever a guest says, and fit for everybody (axe-core in headless Chromium)."""
 
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from functools import cache
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -19,12 +13,11 @@ from guestfix.plan.changes import unified
 from guestfix.plan.model import Change
 from guestfix.report.forms import render
 from guestfix.report.page.sides import ROWS, shown
+from tests.build.browser import look
 from tests.build.reports import GUESTS, ROOT
 from tests.build.reports import plan_of as make
 
 plan_of = cache(make)
-MODULES = Path(os.environ.get("VENV", str(Path(sys.prefix)))) / "browser/node_modules"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 EVIL = (
     "<script>window.pwned=1;alert(1)</script>", '"><img src=x onerror="window.pwned=1">', "'onclick='window.pwned=1",
@@ -131,19 +124,6 @@ def test_diffs_have_the_form_that_suits_them():
     files = shown("+ the last archive (gzip) continues\n+ a/b.ko (12 bytes)\n")
     assert files.files == (("+", "a/b.ko", "12"),) and files.lines == ("+ the last archive (gzip) continues",)
     assert shown("").lines == () and len(shown("x\n" * 1000).lines) == ROWS
-
-
-def look(*names):
-    if not CHROMIUM or not shutil.which("node"):
-        pytest.skip("no Chromium or no node here (Debian: chromium, npm)")
-    if not (MODULES / "axe-core").is_dir():
-        pytest.skip("no axe-core here: sh tests/browser/setup.sh")
-    script = ROOT / "tests/browser/look.js"
-    done = subprocess.run(
-        ["node", str(script), CHROMIUM, str(MODULES), *map(str, names)], capture_output=True, text=True, timeout=400
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_in_a_browser_pages_are_accessible_and_closed(tmp_path):

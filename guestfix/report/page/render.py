@@ -60,10 +60,10 @@ def _own(name: str) -> str:
     return (files("guestfix.report.page") / name).read_text("utf-8")
 
 
-def policy_of(style: str, script: str = "") -> str:
+def policy_of(style: str, script: str) -> str:
     """Return the content policy of a page that loads nothing, and has this style and script in it."""
-    scripts = f"; script-src {_hash(script)}" if script else ""
-    return f"default-src 'none'; style-src {_hash(style)}{scripts}; base-uri 'none'; form-action 'none'"
+    own = f"style-src {_hash(style)}; script-src {_hash(script)}"
+    return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
 
 
 def _hash(text: str) -> str:
