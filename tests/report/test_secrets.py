@@ -38,6 +38,7 @@ def guest(request, tmp_path):
 PRINTS = {
     "report": ["report"],
     "report, verbose": ["report", "--verbose", "--diff", "--color", "always"],
+    "events": ["report", "--events", "stderr", "--format", "csv"],
     "diff": ["diff"],
     **{form: ["report", "--format", form] for form in FORMS},
     "inspect": ["inspect", "--verbose"],
