@@ -157,9 +157,9 @@ def test_a_bar_for_people_on_a_terminal(guest):
     assert b"\x1b[2K" in found.partition(b"Changes: ")[0]  # taken away before the report is written
 
 
-def test_a_small_report_on_a_terminal_loads_no_rich(guest):
+def test_a_small_report_on_a_terminal_loads_no_bar(guest):
     code = "import guestfix.commands.bar as bar, sys; bar.Bar.__init__.__defaults__ = (60,)\n"
-    code += f"from guestfix.cli import run; run(['report', {str(guest)!r}]); print('rich' in sys.modules)"
+    code += f"from guestfix.cli import run; run(['report', {str(guest)!r}]); print('rich.progress' in sys.modules)"
     assert on_terminal(code).splitlines()[-1] == b"False"
 
 
