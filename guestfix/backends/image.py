@@ -247,7 +247,7 @@ def used_findings(host: HostFiles) -> tuple[Finding, ...]:
         Finding(
             "GF-DISK-IN-USE",
             "warning",
-            f"{file.real}: a running QEMU may write to it, so what was read may be half of two states",
+            f"{file.real}: a running QEMU or guestfix may write to it, so what was read may be half of two states",
             (Evidence("disks", 0, file.real),),
             remedy="shut the guest down, then run guestfix again",
         )

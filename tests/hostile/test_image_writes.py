@@ -170,7 +170,7 @@ def test_an_image_that_another_one_reads_is_not_changed(place: Place) -> None:
     image = Path(shutil.copy(place.disks["own"], place.own / "base.raw"))
     reader = overlays(place.overlay("base.raw", name="top.qcow2"))
     made = overlays(image)
-    with pytest.raises(DiskError, match="a running QEMU has it open"):
+    with pytest.raises(DiskError, match="a running QEMU or guestfix has it open"):
         can_commit(made.disks)
     reader.close()
     made.close()

@@ -243,8 +243,10 @@ class HostFiles:
         keys = {one.key for one in written}
         for one in self.opened:
             if not lock(one.block.fileno(), write=one.key in keys):
-                what = "the image is in use: a running QEMU " + ("has it open" if keys else "may write to it")
-                raise DiskError(what, where=one.path, remedy="shut the guest down first")
+                what = "the image is in use: a running QEMU or guestfix " + (
+                    "has it open" if keys else "may write to it"
+                )
+                raise DiskError(what, where=one.path, remedy="shut the guest down, or wait until guestfix ends")
 
     def release(self) -> None:
         """Give the locks back."""
