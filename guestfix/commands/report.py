@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(guest, pack, args.target, options, tell)
     refuse_unused(plan, options)
     tell_plan(tell, plan)
+    if tell.sinks:
+        tell.outcome["plan_digest"] = plan.digest
     write_for_importers(args, guest, pack, list(plan.facts), list(plan.findings), plan.digest)
     if args.format == "json":
         keep_private()

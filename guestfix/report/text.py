@@ -157,7 +157,7 @@ def _about(plan: Plan, view: View) -> list[Line]:
         ("rules", f"pack {plan.versions['pack']}, guestfix {plan.versions['guestfix']}"),
         *(("pack", text) for text in _packs(plan.versions.get("packs", ())[1:])),
         *(("chosen", f"{one.name} {one.value} ({one.origin})") for one in plan.choices),
-        ("plan", f"sha256 {plan.digest}"),
+        ("plan", plan.digest),
         *([("left out", f"{count(left, 'rule')} by --only or --skip")] if left else []),
     ]
     lines: list[Line] = [("About this report", "head")]
