@@ -17,8 +17,11 @@ FORMS = {"grub2": "grubcfg", "bls": "bls", "systemd-boot": "bls", "grub-legacy":
 def add(src: bytes, form: str, line: int, name: str) -> bytes:
     """Make the entry whose kernel is named in a line load an initrd too: ``name`` in the folder that the kernel is in.
 
-    src itself comes back where the line names no kernel in a folder that can be read off it.
+    src itself comes back where the line names no kernel in a folder that can be read off it, or an initrd follows.
     """
+    lines = src.splitlines()
+    if any(one.lstrip().lower().startswith(b"initrd") for one in lines[line : line + (3 if form == "syslinux" else 1)]):
+        return src
     if form == "grubcfg":
         return _grub(src, line, name)
     if form == "bls":

@@ -25,6 +25,8 @@ ADDED = [
     ("bls", 2, "title a\nlinux /id/6.1/linux\n", "title a\nlinux /id/6.1/linux\ninitrd /id/6.1/i\n"),
     ("bls", 1, "linux /k", "linux /k\ninitrd /i\n"),
     ("bls", 1, "title a\nlinux /k\n", None),
+    ("bls", 1, "linux /k\ninitrd /j\n", None),
+    ("grubcfg", 2, "menuentry a {\n  linux /k ro\n  initrd /j\n}\n", None),
     ("menu", 2, "title a\n  kernel (hd0,0)/k ro\n", "title a\n  kernel (hd0,0)/k ro\n  initrd (hd0,0)/i\n"),
     ("syslinux", 1, "LABEL a\n LINUX ../k\n APPEND x\n", "LABEL a\n LINUX ../k\n INITRD ../i\n APPEND x\n"),
     ("syslinux", 2, "LABEL a\nLABEL b\nKERNEL k\n", "LABEL a\nLABEL b\nKERNEL k\nINITRD i\n"),
