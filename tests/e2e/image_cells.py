@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from guestfix.backends import open_guest
-from guestfix.base.guest import Disks, GuestFS, Volume
+from guestfix.base.guest import Disks, GuestFS
 from guestfix.base.record import replace
-from tests.build.images import OVF, convert, described, walk
+from guestfix.pack.cache import load_pack
+from guestfix.plan.model import dump_plan
+from guestfix.plan.planner import Options, make_plan
+from tests.build.images import OVF, convert, walk
+from tests.build.images import described as row_of
 
 REPO = Path(__file__).resolve().parents[2]
 ENV = {**os.environ, "PYTHONPATH": str(REPO)}
@@ -91,7 +93,7 @@ def opened(backend: str, paths: list[Path], allowed: Sequence[Path] = ()) -> Ite
 # plans
 
 
-RECEIPT = ("applied", "backups", "journal", "image")
+RECEIPT = ("applied", "backups", "journal", "image", "choices", "plan_digest")
 
 
 def plan_of(text: str) -> dict[str, Any]:
@@ -99,7 +101,6 @@ def plan_of(text: str) -> dict[str, Any]:
     plan = json.loads(text)
     for name in ("uri", "files"):
         plan["guest"].pop(name)
-    plan["facts"].pop("disks.doubtful")  # a description may leave out a label that the disk has; what is read does not
     return {key: value for key, value in plan.items() if key not in RECEIPT}
 
 
@@ -108,9 +109,10 @@ _MADE = ("/dev/disk/by-id/dm-", "/dev/disk/by-id/md-uuid-")
 
 
 def plain(disks: Disks | None) -> Disks | None:
-    """Return disks without the names that udev makes."""
+    """Return disks without the names that udev makes, and without what only a reader of whole disks tells."""
     if disks is None:
         return None
+    disks = replace(disks, root="", disks=tuple(replace(one, boot="") for one in disks.disks))
     kept = [replace(one, aliases=tuple(n for n in one.aliases if not n.startswith(_MADE))) for one in disks.volumes]
     return replace(disks, volumes=tuple(kept))
 
@@ -119,23 +121,11 @@ def report(*words: object) -> dict[str, Any]:
     return plan_of(guestfix("report", *words, "--target", TARGET, "--format", "json", status=(0, 1, 2)))
 
 
-def disks_file(disks: Disks, place: Path) -> Path:
-    """Write what is known of the disks as a description for ``--disks``."""
-
-    def row(one: Volume) -> dict[str, Any]:
-        names = ("fstype", "uuid", "label", "partuuid", "partlabel", "size", "start")
-        values = {name: str(getattr(one, name)) for name in names if getattr(one, name) is not None}
-        unclean = {"unclean": "yes"} if one.unclean else {}
-        return {"device": one.device, "aliases": list(one.aliases), **values, **unclean}
-
-    whole = [
-        {"device": one.device, "size": str(one.size), **({"table": one.table} if one.table else {}),
-         **({"id": one.id} if one.id else {}),
-         "partitions": [row(part) for part in one.partitions]}
-        for one in disks.disks
-    ]  # fmt: skip
-    place.write_text(yaml.safe_dump({"disks": whole, "volumes": [row(one) for one in disks.volumes]}))
-    return place
+def described(tree: Path, disks: Disks | None, payload: Path | None = None) -> dict[str, Any]:
+    """Return the plan of the guest's tree of files, with what was read of its disks."""
+    options = Options(extra={"payload.dir": str(payload)} if payload else {})
+    plan = make_plan(open_guest(str(tree), disks=disks), load_pack(), TARGET, options)
+    return plan_of(dump_plan(plan).decode())
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
@@ -162,7 +152,7 @@ def contents(guest: GuestFS, *, whole: bool = True) -> dict[str, tuple[Any, ...]
         if "lost+found" in path or path.startswith("/.snapshots"):
             continue
         if whole or path.startswith(("/etc/", "/boot/", "/usr/bin/true")):
-            rows = described(guest, path, times=True, xattrs=False)
+            rows = row_of(guest, path, times=True, xattrs=False)
             found[path] = (*rows, guest.meta(path).xattrs if rows[0] in ("file", "dir") else ())
         else:
             stat = guest.stat(path, follow=False)

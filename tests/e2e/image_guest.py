@@ -252,6 +252,8 @@ def build_guest(name: str, firmware: str, folder: Path) -> Built:
         plan.volumes[0] = replace(plan.volumes[0], size=int(said.partition(f"{MD_SIZE} -> 0 ")[2].split()[0]))
     if firmware == "uefi":
         (tree / "EFI").rename(tree / "boot/efi/EFI")
+    else:
+        vm.install_grub(paths[0], folder, "(hd0,msdos1)/grub")  # what it finds there is not looked at, only that it is
     return Built(paths, tree, plan, _disks(paths, plan, firmware))
 
 

@@ -116,22 +116,10 @@ def make(guest: Guest, folder: Path) -> list[Path]:
     shutil.rmtree(tree)
     for path in paths:
         if guest.prefix:
-            install_grub(path, folder, guest.prefix, guest.grub)
+            vm.install_grub(path, folder, guest.prefix, guest.grub)
         else:
             install_extlinux(path, folder)
     return paths
-
-
-def install_grub(disk: Path, work: Path, prefix: str, modules: Sequence[str]) -> None:
-    """Put GRUB's boot sector and core image before the first partition, as grub-bios-setup does."""
-    core = work / "core.img"
-    known = ("biosdisk", "part_msdos", "ext2", "normal", "search", "linux", "serial", "terminal", "echo", "test")
-    run("grub-mkimage", "-O", "i386-pc", "-d", vm.GRUB, "-p", prefix, "-o", core, *known, *modules)
-    with open(disk, "r+b") as stream:
-        stream.write((vm.GRUB / "boot.img").read_bytes()[:440])
-        stream.seek(512)
-        stream.write(core.read_bytes())
-    assert core.stat().st_size < 2047 * 512, "the core image doesn't fit before the first partition"
 
 
 MBR = Path("/usr/lib/EXTLINUX/mbr.bin")

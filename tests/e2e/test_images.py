@@ -71,9 +71,9 @@ class Sources:
             folder.mkdir()
             guest = build_guest(layout, firmware, folder)
             with cells.opened(reader(layout), guest.paths) as seen:
-                described = cells.disks_file(seen.disks(), folder / "disks.yaml")
+                disks = seen.disks()
                 contents = cells.contents(seen, whole=reader(layout) == "image")
-            plan = cells.report(guest.tree, "--disks", described)
+            plan = cells.described(guest.tree, disks)
             self.key, self.source = (layout, firmware), Source(guest, folder, contents, plan)
         assert self.source is not None
         return self.source

@@ -88,9 +88,9 @@ def planned_applied_reverted(root: Path, firmware: str, fmt: str, folder: Path) 
     before = cells.digest(source)
     words = ("--payload", payload(folder), "--target", cells.TARGET)
     with cells.opened("image", [source]) as guest:
-        described = cells.disks_file(guest.disks(), folder / "disks.yaml")
+        disks = guest.disks()
         original = cells.contents(guest)
-    plan = cells.report(root, "--disks", described, *words)
+    plan = cells.described(root, disks, folder / "payload")
     seen = cells.report(source, *words)
     room = [one for one in seen["findings"] if one["code"] == "GF-SPACE-ROOT"]
     assert len(room) == 1  # a small disk; how much room there is a folder doesn't say

@@ -127,21 +127,20 @@ def debian_disk(disk: Path, files: Mapping[str, str], work: Path) -> str:
     )
     part.unlink()
     shutil.rmtree(root)
-    _install_grub(disk, work)
+    install_grub(disk, work, "(hd0,msdos2)/boot/grub")
     return release
 
 
-def _install_grub(disk: Path, work: Path) -> None:
+def install_grub(disk: Path, work: Path, prefix: str, modules: Sequence[str] = ()) -> None:
     """Put GRUB's boot sector and core image before the first partition, as grub-bios-setup does."""
     core = work / "core.img"
-    modules = ["biosdisk", "part_msdos", "ext2", "normal", "search", "linux", "serial", "terminal", "echo", "test"]
-    run("grub-mkimage", "-O", "i386-pc", "-d", GRUB, "-p", "(hd0,msdos2)/boot/grub", "-o", core, *modules)
-    data = core.read_bytes()
-    assert len(data) < 2047 * SECTOR, "the core image doesn't fit before the first partition"
+    known = ("biosdisk", "part_msdos", "ext2", "normal", "search", "linux", "serial", "terminal", "echo", "test")
+    run("grub-mkimage", "-O", "i386-pc", "-d", GRUB, "-p", prefix, "-o", core, *known, *modules)
     with open(disk, "r+b") as stream:
         stream.write((GRUB / "boot.img").read_bytes()[:440])
         stream.seek(SECTOR)
-        stream.write(data)
+        stream.write(core.read_bytes())
+    assert core.stat().st_size < 2047 * SECTOR, "the core image doesn't fit before the first partition"
 
 
 @contextmanager
