@@ -93,7 +93,7 @@ def opened(backend: str, paths: list[Path], allowed: Sequence[Path] = ()) -> Ite
 # plans
 
 
-RECEIPT = ("applied", "backups", "journal", "image", "choices", "plan_digest")
+RECEIPT = ("applied", "backups", "journal", "image", "choices", "plan_digest", "provenance", "contents", "holds")
 
 
 def plan_of(text: str) -> dict[str, Any]:
