@@ -53,7 +53,7 @@ def test_what_is_new_is_there_for_a_report(pack, capfd):
     guest = pack / "fix/acme/motd/cases/acts/in"
     report = ["report", str(guest), "--pack", str(pack), "--target", "acme-cloud", "--confidence", "likely"]
     assert run(report) == 0
-    assert "edit /etc/example.conf [acme/motd]" in capfd.readouterr().out
+    assert re.search(r"^ +edit /etc/example\.conf .*\[acme/motd\]", capfd.readouterr().out, re.M)
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,8 @@ def mkinitcpio_add_modules(src: bytes | None, *, modules: list[str]) -> Content 
 def mkinitcpio_append_modules(src: bytes | None, *, modules: list[str]) -> Content:
     """Make a file of mkinitcpio.conf.d add these modules to what others set: ``MODULES+=(a b)``."""
     text = src or b""
-    known = {word.strip("()").replace("-", "_") for one in shellvars.assignments(text) for word in one.value.split()}
+    assigned = [one.value for one in shellvars.assignments(text) if one.name == "MODULES"]
+    known = {word.strip("()").replace("-", "_") for value in assigned for word in value.split()}
     fresh = [name for name in _names(modules) if name not in known]
     if not fresh:
         return src

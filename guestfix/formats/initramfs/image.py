@@ -136,7 +136,10 @@ class _Reader:
                 return self.image
             self._segments()
         except Corrupt as problem:
-            self.image.problem = problem
+            # Another one: that which was raised holds the frames that it came through, and by them the guest.
+            self.image.problem = Corrupt(
+                problem.what, where=problem.where, remedy=problem.remedy, offset=problem.offset
+            )
             if not self.image.segments and not self.image.entries and self.image.kind == "cpio":
                 self.image.kind = "unknown" if problem.offset == 0 else "cpio"
         return self.image

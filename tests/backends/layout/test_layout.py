@@ -10,7 +10,7 @@ import pytest
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.layout.mounts import DiskInfo, Layout, Part, Subvolume, View, lay_out
 from guestfix.backends.volumes.probe import Probe
-from guestfix.base.errors import NotAGuest, UsageError
+from guestfix.base.errors import GuestError, NotAGuest
 from tests.build.images import debian
 
 
@@ -101,7 +101,7 @@ def test_snapshots_are_told_from_the_root(name: str, disks: Disks) -> None:
 
 def test_two_systems_on_one_btrfs_need_a_choice(disks: Disks) -> None:
     btrfs(disks, TOP, Subvolume("debian"), Subvolume("arch"), fstab="")
-    with pytest.raises(UsageError, match="2 operating systems") as caught:
+    with pytest.raises(GuestError, match="2 operating systems") as caught:
         disks.lay_out()
     assert "--root /dev/sda1:debian" in caught.value.remedy
     assert disks.lay_out("/dev/sda1:arch").root.subvolume == "arch"
@@ -125,7 +125,7 @@ def test_a_snapshot_of_a_logical_volume_is_not_its_origin(disks: Disks) -> None:
 def test_a_cloned_disk_is_a_tie(disks: Disks) -> None:
     for _ in range(2):
         disks.add("ext4", "r", {"": "UUID=r / ext4 defaults 0 1\n"})
-    with pytest.raises(UsageError, match="2 operating systems"):
+    with pytest.raises(GuestError, match="2 operating systems"):
         disks.lay_out()
 
 

@@ -420,7 +420,7 @@ def test_a_map_that_is_no_use_is_passed_over(tmp_path: Path) -> None:
 
 def test_the_map_file(tmp_path: Path) -> None:
     file = tmp_path / "map.yaml"
-    file.write_text("ens192: 52:54:0:12:34:56\n00:50:56:AA:BB:CC: enp7s0\n")
+    file.write_text("ens192: 52-54-00-12-34-56\n00:50:56:AA:BB:CC: enp7s0\n")
     assert read_map(str(file)) == {"ens192": "52:54:00:12:34:56", "00:50:56:AA:BB:CC": "enp7s0"}
     file.write_text("ens192: [a]\n'bad name': eth0\nens224: eth0\n")
     with pytest.raises(PackError) as caught:

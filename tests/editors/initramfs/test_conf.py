@@ -28,6 +28,8 @@ NOOP = [
     ("mkinitcpio.add_modules", b"MODULES=(virtio_pci virtio_blk)\n"),
     ("mkinitcpio.add_modules", b'MODULES="virtio_blk virtio_pci"\n'),
     ("mkinitcpio.add_modules", None),
+    ("mkinitcpio.append_modules", b"MODULES+=(virtio_pci virtio_blk)\n"),
+    ("mkinitcpio.append_modules", b"MODULES=(virtio-pci)\nMODULES+=(virtio_blk)"),
     ("modprobe.add_adapters", b"alias scsi_hostadapter virtio_blk\nalias scsi_hostadapter1 virtio-pci\n"),
     ("modprobe.add_adapters", None),
     ("modprobe.allow", b"blacklist pcspkr\n#blacklist virtio_pci\noptions virtio_pci x=1\n"),
@@ -57,6 +59,8 @@ CHANGED = [
     ("mkinitcpio.add_modules", b"MODULES=(ext4\n  xfs)\n", b"MODULES=(ext4\n  xfs virtio_pci virtio_blk)\n"),
     ("mkinitcpio.add_modules", b'MODULES="ext4"\n', b'MODULES="ext4 virtio_pci virtio_blk"\n'),
     ("mkinitcpio.add_modules", b"HOOKS=(base)", b"HOOKS=(base)\nMODULES=(virtio_pci virtio_blk)\n"),
+    ("mkinitcpio.append_modules", b"MODULES+=(virtio_pci)\n", b"MODULES+=(virtio_pci)\nMODULES+=(virtio_blk)\n"),
+    ("mkinitcpio.append_modules", b"HOOKS=(virtio_blk)\n", b"HOOKS=(virtio_blk)\nMODULES+=(virtio_pci virtio_blk)\n"),
     (
         "modprobe.add_adapters",
         b"alias scsi_hostadapter3 ata_piix\nalias eth0 e1000\n",
