@@ -37,7 +37,9 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def guestfix(capfd: pytest.CaptureFixture[str]) -> Report:
+def guestfix(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Report:
+    monkeypatch.setenv("COLUMNS", "1000")  # no sentence is to be wrapped
+
     def one(*words: object) -> tuple[int, str, str]:
         status = run([str(word) for word in words])
         said = capfd.readouterr()
@@ -349,7 +351,8 @@ def test_what_the_outcome_may_be_called(raw: Path, tmp_path: Path, guestfix: Rep
         (["--in-place", "--output", "x.qcow2"], 64, "--in-place goes with neither --output nor --image-format"),
         (["--in-place", "--image-format", "raw"], 64, "--in-place goes with neither"),
         (["--image-format", "qed"], 64, "invalid choice: 'qed'"),
-        (["--output", tmp_path / "new.vmdk"], 64, "would hold qcow2, not vmdk"),
+        (["--overlay", "--image-format", "raw"], 64, "--overlay goes not with --image-format"),
+        (["--overlay", "--output", tmp_path / "new.vmdk"], 64, "would hold qcow2, not vmdk"),
         (["--output", tmp_path / "new.vhd", "--image-format", "vhdx"], 64, "would hold vhdx, not vpc"),
         (["--output", image], 2, f"{image}: this file exists already"),
         (["--output", tmp_path], 2, f"{tmp_path}: this file exists already"),

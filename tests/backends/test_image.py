@@ -10,7 +10,7 @@ import pytest
 from guestfix.backends import open_guest
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.image import ImageGuest, open_image
-from guestfix.base.errors import GuestfixError, NotAGuest, NotFound, SymlinkLoop, TooLarge, UsageError
+from guestfix.base.errors import GuestError, GuestfixError, NotAGuest, NotFound, SymlinkLoop, TooLarge, UsageError
 from guestfix.base.guest import GuestFS
 from tests.build.images import MIB, PartSpec, convert, debian, described, disk, filesystem, have, walk
 
@@ -181,9 +181,13 @@ def test_two_systems_need_a_choice(tmp_path: Path) -> None:
         content = filesystem("ext4", tmp_path / f"fs{index}", 16 * MIB, root, "-L", f"os{index}")
         parts.append(PartSpec(content, "linux"))
     image = str(disk(tmp_path / "two.raw", parts))
-    with pytest.raises(UsageError, match="2 operating systems") as caught:
+    with pytest.raises(GuestError, match="2 operating systems") as caught:
         open_image([image])
-    assert "/dev/sda1" in caught.value.what and "--root /dev/sda1" in caught.value.remedy
+    assert (
+        caught.value.code == "GF-OS-SEVERAL-ROOTS"
+        and "/dev/sda1" in caught.value.what
+        and "--root /dev/sda1" in caught.value.remedy
+    )
     for name in ("/dev/sda2", "/dev/vda2", "LABEL=os2"):
         assert open_image([image], name).read("/etc/hostname") == b"os2\n"
     with pytest.raises(UsageError, match="names 0"):

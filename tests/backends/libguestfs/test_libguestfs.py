@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import stat
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -181,19 +183,33 @@ class Server:
         self.answers, self.errors, self.calls = answers, errors, []
 
     def run(self, command: list[str], **options):
-        if "--listen" in command:
-            return subprocess.CompletedProcess(command, 0, b"GUESTFISH_PID=4711; export GUESTFISH_PID\n", b"")
+        assert command[1:] == ["--listen"]
+        return subprocess.CompletedProcess(command, 0, b"GUESTFISH_PID=4711; export GUESTFISH_PID\n", b"")
+
+    def client(self, command: list[str], **options):
         assert command[1:3] == ["--remote=4711", "--"]
         name, args = command[3].lstrip("-"), command[4:]
         self.calls.append((name, args))
         said = self.errors.get(name, "")
-        return subprocess.CompletedProcess(command, 1 if said else 0, self.answers.get(name, b""), said.encode())
+        return Client(1 if said else 0, self.answers.get(name, b""), said.encode())
+
+
+class Client(contextlib.nullcontext):
+    """Stands in for the process of one call, which has answered."""
+
+    def __init__(self, returncode: int, out: bytes, errors: bytes) -> None:
+        super().__init__(self)
+        self.returncode, self._said = returncode, (out, errors)
+
+    def communicate(self, timeout: float) -> tuple[bytes, bytes]:
+        return self._said
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     found = Server({"lstatnslist": b"[0] = {\n  st_ino: 7\n}\n", "lstatns": b"st_ino: 9\n"}, {})
-    monkeypatch.setattr(libguestfs_fish.subprocess, "run", found.run)
+    programs = SimpleNamespace(**{**vars(subprocess), "run": found.run, "Popen": found.client})
+    monkeypatch.setattr(libguestfs_fish, "subprocess", programs)
     monkeypatch.setattr(libguestfs_fish, "find_program", lambda name: f"/usr/bin/{name}")
     return found
 
