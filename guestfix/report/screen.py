@@ -75,7 +75,9 @@ def _word(step: Step) -> str:
 def _because(row: StepRow) -> str:
     if row.after.outcome != "passes":
         return row.after.because
-    return f"by {row.after.rule}" if row.after.rule else ""
+    if row.after.rule:
+        return f"by {row.after.rule}"
+    return row.before.because if row.before.outcome in ("stops", "waits") else ""
 
 
 def _style(row: StepRow) -> Style:

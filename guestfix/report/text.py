@@ -36,7 +36,8 @@ def plan_lines(plan: Plan, view: View, *, advice: bool = True) -> list[Line]:
     """Return the lines of a plan's report: the first screen, then (unless it is to be brief) what stands behind it."""
     lines = first_screen(plan, view, done=not advice)
     if view.detail != "brief":
-        blocks = [_part(part, found, view) for part, found in outline.groups(plan).items()]
+        blocks = [_why(plan, view)]
+        blocks += [_part(part, found, view) for part, found in outline.groups(plan).items()]
         blocks += [_changes(plan, view), _after(plan, view)]
         if view.detail == "verbose":
             blocks += [_steps(plan, view), _rules(plan.decisions, view)]
@@ -49,6 +50,18 @@ def plan_lines(plan: Plan, view: View, *, advice: bool = True) -> list[Line]:
 
 def _as(style: Style, texts: Iterable[str]) -> list[Line]:
     return [(text, style) for text in texts]
+
+
+def _why(plan: Plan, view: View) -> list[Line]:
+    """Return why the guest would not start, or wait, on the target as it is: each such step with what it rests on."""
+    steps = [step for step in plan.walk.before.steps if step.outcome in ("stops", "waits")]
+    lines: list[Line] = [(f"As it is on {plan.target}", "head")] if steps else []
+    for step in steps:
+        ends = "stops" if step.outcome == "stops" else f"waits {step.seconds} s" if step.seconds else "waits"
+        lines += _as("warn", wrapped(f"{step.id} {ends}: {step.because}", view.columns, "  ", "      "))
+        for item in step.evidence[:EVIDENCE]:
+            lines += _as("dim", [cut(f"      at {item}", max(view.columns, len(f"      at {item.path}:{item.line}")))])
+    return lines
 
 
 def _part(part: Part, found: Sequence[Group], view: View) -> list[Line]:
