@@ -86,7 +86,8 @@ def planned_applied_reverted(root: Path, firmware: str, fmt: str, folder: Path) 
     open_up(root)
     (source,) = cells.as_format([image(root, firmware, folder)], fmt, folder / "image")
     before = cells.digest(source)
-    words = ("--payload", payload(folder), "--target", cells.TARGET)
+    words = ("--payload", payload(folder))
+    to = ("--target", cells.TARGET)
     with cells.opened("image", [source]) as guest:
         disks = guest.disks()
         original = cells.contents(guest)
@@ -100,7 +101,7 @@ def planned_applied_reverted(root: Path, firmware: str, fmt: str, folder: Path) 
         if not usable(writer) or (writer == "libguestfs" and fmt not in WITH_LIBGUESTFS):
             continue
         out = folder / f"{writer}.qcow2"
-        text = cells.guestfix("apply", f"{writer}:{source}", *words, "--output", out, "--format", "json")
+        text = cells.guestfix("apply", f"{writer}:{source}", *words, *to, "--output", out, "--format", "json")
         done = json.loads(text)
         assert cells.differences(cells.plan_of(text), plan) == []
         assert done["applied"] == [one["path"] for one in plan["changes"]] != []

@@ -71,7 +71,10 @@ def test_the_root_is_found_after_apply_and_not_before(row: Row, tmp_path: Path) 
         assert done.returncode == 0, done.stdout + done.stderr
         shutil.copy(image, after)
         assert before.read_bytes() != after.read_bytes(), "nothing was missing: the row shows nothing"
-        assert guestfix("report", root, "--target", row.target, "--only", "initramfs/*").returncode == 0
+        assert (
+            guestfix("report", root, "--target", row.target, "--only", "initramfs/*", "--detailed-exitcode").returncode
+            == 0
+        )
     lost = start(row, disk, kernel, before, [LOST, LOGIN])
     assert lost.seen and "login" not in lost.seen, lost.text[-3000:]
     found = start(row, disk, kernel, after, [LOGIN, LOST])
