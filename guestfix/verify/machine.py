@@ -16,7 +16,7 @@ import struct
 import subprocess
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from guestfix.backends.disks.overlaydisk import Overlays, overlay_node
 from guestfix.backends.status import find_program
@@ -123,9 +123,8 @@ class Machine:
     def read(self, seconds: float) -> dict[str, bytes]:
         """Return what came through the pipes, by name, waiting at most this long."""
         names = {read: name for name, (read, _) in self._pipes.items() if read >= 0}
-        ready, _, _ = select.select(list(names), [], [], seconds)
         found: dict[str, bytes] = {}
-        for one in ready:
+        for one in _ready(names, seconds):
             with contextlib.suppress(BlockingIOError):
                 found[names[one]] = os.read(one, CHUNK)
             if found.get(names[one]) == b"":  # the other end is closed
@@ -153,7 +152,7 @@ class Machine:
 
     def _rows(self, seconds: float) -> list[dict[str, object]]:
         assert self._qmp is not None
-        if not select.select([self._qmp], [], [], min(seconds, 0.5))[0]:
+        if not _ready((self._qmp.fileno(),), min(seconds, 0.5)):
             return []
         try:
             self._answers += self._qmp.recv(CHUNK)
@@ -220,6 +219,14 @@ def _words(folder: str, plan: Plan, pipes: dict[str, int], sercon: int, port: in
     words += ["-netdev", f"user,id=net,restrict=on{forward}", "-device", f"{plan.devices.nic},netdev=net,romfile="]
     dump = f"filter-dump,id=dump,netdev=net,maxlen={MAX_PACKET},file=/dev/fd/{pipes['wire']}"
     return [*words, "-object", dump, "-qmp", f"unix:{_quoted(folder)}/qmp,server=on,wait=off"]
+
+
+def _ready(numbers: Iterable[int], seconds: float) -> list[int]:
+    """Return which of these descriptors have something to read, waiting at most this long."""
+    poll = select.poll()  # select(2) takes no descriptor from 1024
+    for one in numbers:
+        poll.register(one, select.POLLIN)
+    return [one for one, _ in poll.poll(1000 * max(0.0, seconds))]
 
 
 def _quoted(text: str) -> str:

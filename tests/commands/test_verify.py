@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,20 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture
+def many_open():
+    """As in a process that has many guests open: what is opened from here on has a number beyond select(2)'s 1024."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], min(2048, limits[1])), limits[1]))
+    taken = [os.open("/dev/null", os.O_RDONLY)]
+    while taken[-1] < 1024:
+        taken.append(os.dup(taken[0]))
+    yield
+    for one in taken:
+        os.close(one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory) -> Path:
     """A guest without any boot loader: it ends within seconds."""
@@ -38,7 +54,7 @@ def said(capsys, *words: object) -> tuple[int, str, str]:
     return status, out, err
 
 
-def test_a_guest_without_a_loader_stops_at_the_firmware(disk, capsysbinary, tmp_path):
+def test_a_guest_without_a_loader_stops_at_the_firmware(disk, capsysbinary, tmp_path, many_open):
     words = ("verify", disk, "--target", "kvm-virtio", "--patience", 12, "--console", tmp_path / "console.txt")
     status = run([*map(str, words), "--screen", str(tmp_path / "last.png"), "--format", "json"])
     document = json.loads(capsysbinary.readouterr().out)

@@ -64,8 +64,10 @@ def real_default(folder: Path, config: str) -> str:
     process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env={"TERM": "linux"})
     os.close(follower)
     text, end = "", time.monotonic() + 25
+    poll = select.poll()  # select(2) takes no descriptor from 1024
+    poll.register(leader, select.POLLIN)
     while time.monotonic() < end and " END" not in text:
-        if select.select([leader], [], [], 0.2)[0]:
+        if poll.poll(200):
             try:
                 text += os.read(leader, 65536).decode("utf-8", "replace")
             except OSError:
