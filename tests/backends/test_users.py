@@ -23,13 +23,14 @@ pytestmark = [
 
 REPO = Path(__file__).resolve().parents[2]
 NOBODY = 65534
+WIDE = {"COLUMNS": "1000"}
 NEEDED = ("lark", "pyparsing", "yaml", "zstandard", "lz4")
 
 
 def as_user(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a command as nobody where this is root, else as who runs the tests."""
     found = {name for name in map(os.path.dirname, map(_place, NEEDED)) if name}
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPO), *sorted(found)]), "HOME": "/nonexistent"}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPO), *sorted(found)]), "HOME": "/nonexistent"} | WIDE
     who = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     return subprocess.run([*command], capture_output=True, text=True, cwd="/", env=env, check=False, **who)
 
@@ -87,7 +88,7 @@ def test_report_apply_and_revert(python: str, image: Path) -> None:
     if not rows["uml"]["usable"]:
         pytest.skip(f"an ordinary user lacks {', '.join(rows['uml']['missing'])}: {rows['uml']['command']}")
     for backend in ("image", "uml"):
-        assert "edit /etc/fstab" in guestfix("report", f"{backend}:{image}", status=1)
+        assert "edit /etc/fstab" in guestfix("report", "--detailed-exitcode", f"{backend}:{image}", status=1)
     said = guestfix("apply", str(image))
     overlay = image.with_name("disk.guestfix.qcow2")
     assert f"overlay needs it: {overlay}" in said and "Checked /dev/sda1 (ext4): e2fsck -fn: clean" in said

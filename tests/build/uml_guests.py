@@ -14,6 +14,7 @@ from guestfix.backends import open_guest
 from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from guestfix.base.guest import GuestFS
+from guestfix.base.record import replace
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import plan_out
 from guestfix.plan.planner import make_plan
@@ -62,9 +63,9 @@ def ext4_image(tree: Path, folder: Path) -> Path:
 
 
 def plan_without_backend(guest: GuestFS) -> dict:
-    plan = plan_out(make_plan(guest, load_pack(), "kvm-virtio"))
-    plan["guest"] = {key: value for key, value in plan["guest"].items() if key != "uri"}
-    return plan
+    """Return the plan as if it told not where the guest is; its digest covers what apply would write too."""
+    plan = make_plan(guest, load_pack(), "kvm-virtio")
+    return plan_out(replace(plan, guest={key: value for key, value in plan.guest.items() if key != "uri"}))
 
 
 def same_plans(paths: list[Path], *, with_image: bool = True) -> dict:
