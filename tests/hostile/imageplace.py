@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 import struct
 import tarfile
@@ -106,3 +107,10 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, to: str = "") -> tarfile.Ta
     found = tarfile.TarInfo(name)
     found.type, found.linkname = kind, to
     return found
+
+
+def unnamed(said: str, backend: str) -> str:
+    """Return a report without the name of what read the guest, and without the digest, which is of that name too."""
+    text, digests = re.subn(r"(?m)^( *plan +)[0-9a-f]{64}$", r"\1DIGEST", said.replace(f"{backend}:", ""))
+    assert digests == 1, said
+    return text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from guestfix.cli import run
 from tests.build.images import MIB
 from tests.build.images import convert as made_as
 from tests.build.images import run as call
-from tests.hostile.imageplace import SECRET, Place, Runner, member
+from tests.hostile.imageplace import SECRET, Place, Runner, member, unnamed
 
 needs_uml = pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed")
 
@@ -79,13 +78,6 @@ def test_qemu_gets_descriptors_and_formats(place: Place) -> None:
                 assert node["driver"] in ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi") and "file" in node, name
                 assert node["driver"] not in ("qcow2", "vmdk") or "backing" in node, name
         assert str(place.own) not in json.dumps(image.node), name
-
-
-def unnamed(said: str, backend: str) -> str:
-    """Return a report without the name of what read the guest, and without the digest, which is of that name too."""
-    text, digests = re.subn(r"(?m)^( *plan +)[0-9a-f]{64}$", r"\1DIGEST", said.replace(f"{backend}:", ""))
-    assert digests == 1, said
-    return text
 
 
 @needs_uml

@@ -20,7 +20,7 @@ from guestfix.backends.status import usable
 from guestfix.base.errors import GuestfixError, UsageError
 from tests.build.images import MIB, convert, debian, filesystem
 from tests.build.images import run as call
-from tests.hostile.imageplace import UUID, Place, Runner, member
+from tests.hostile.imageplace import UUID, Place, Runner, member, unnamed
 
 
 def bare_extent(place: Place) -> Path:
@@ -206,9 +206,14 @@ def test_a_raw_disk_that_begins_as_a_copy_on_write_file_of_uml(place: Place, tmp
         assert status == 2 and "a copy-on-write file of User-mode Linux" in said and "--image-type raw" in said
     status, said = guestfix("report", f"uml:{whole}", "--image-type", "raw")
     assert status == 0 and "Debian GNU/Linux 12" in said
-    assert said.replace("uml:", "") == guestfix("report", f"image:{whole}", "--image-type", "raw")[1].replace(
-        "image:", ""
-    )
+    again = guestfix("report", f"image:{whole}", "--image-type", "raw")[1]
+    assert unnamed(said, "uml") == unnamed(again, "image")  # its size too: the kernel takes that of the named file
+    small = tmp_path / "small"
+    small.write_bytes(bytes(MIB))
+    with whole.open("r+b") as stream:
+        stream.write(head[: COW.size] + bytes(small) + b"\0")
+    status, said = guestfix("report", f"uml:{whole}", "--image-type", "raw")
+    assert status == 2 and str(MIB) not in said and "1 MiB" not in said, said
 
 
 # what the operator says
@@ -222,7 +227,7 @@ def test_a_folder_that_is_allowed(place: Place, tmp_path: Path, guestfix: Runner
     assert guestfix("report", image)[0] == 2
     status, said = guestfix("report", image, "--allow-backing", shared)
     assert status == 0
-    assert f"opened   {image} (named by you)\nopened   {base} (backing file of {image})\n" in said
+    assert f"opened {image} (named by you) opened {base} (backing file of {image})" in " ".join(said.split())
     status, said = guestfix("report", image, "--allow-backing", tmp_path / "shared/..", "--format", "json")
     files = [{"path": str(image), "because": "named by you"}, {"path": base, "because": f"backing file of {image}"}]
     assert status == 0 and json.loads(said)["guest"]["files"] == files
@@ -324,7 +329,7 @@ def test_line_ends_are_no_difference(place: Place, guestfix: Runner, disks: dict
     shutil.copy(disks["own"], place.own)
     image = place.descriptor(EXTENT.format(place.size // 512))
     image.write_bytes(image.read_bytes().replace(b"\n", b"\r\n"))
-    reports = {guestfix("report", f"{backend}:{image}")[1].partition("\n")[2] for backend in ("image", "uml")}
+    reports = {unnamed(guestfix("report", f"{backend}:{image}")[1], backend) for backend in ("image", "uml")}
     assert len(reports) == 1 or not usable("uml")
 
 

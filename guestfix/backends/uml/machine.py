@@ -105,7 +105,7 @@ class Machine:
         mount("none", self.exchange, "hostfs", 0, settings["exchange"])
         os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
         self.modules = Modules()
-        self.devices = Devices(int(settings["disks"]), self.modules)
+        self.devices = Devices(settings["disks"], self.modules)
         self.layout: Layout | None = None
         self.problems = self.devices.problems
         self._views: dict[tuple[int, str], str | None] = {}

@@ -56,10 +56,10 @@ class Session:
         self._count = 0
         self._buffer = b""
         self._process: subprocess.Popen[bytes] | None = None
-        settings = {
+        settings: dict[str, object] = {
             "package": os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))),
             "exchange": self.exchange,
-            "disks": len(overlays.disks),
+            "disks": [os.path.getsize(disk.raw) for disk in overlays.disks],
             "root": root,
         }
         self._start(settings, raid)

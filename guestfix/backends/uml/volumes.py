@@ -12,7 +12,7 @@ from guestfix.backends.disks.naming import letters
 from guestfix.backends.filesystems.subvolume import name_of
 from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
 from guestfix.backends.status import find_program
-from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, told
+from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, Window, told
 from guestfix.backends.volumes.bootcode import boot_code
 from guestfix.backends.volumes.md import read_member
 from guestfix.backends.volumes.names import lvm_names, md_names
@@ -44,14 +44,15 @@ class Loader(Protocol):
 class Devices:
     """All block devices of the guest, as Parts; ``path`` gives the device node of one."""
 
-    def __init__(self, disks: int, modules: Loader) -> None:
+    def __init__(self, disks: Sequence[int], modules: Loader) -> None:
+        """Look at disks of these sizes: the kernel's own may be that of another file, which a disk's header names."""
         self.modules = modules
         self.disks: list[DiskInfo] = []
         self.parts: list[Part] = []
         self.problems: list[str] = []
         self._paths: dict[int, str] = {}
-        for index in range(disks):
-            self._add_disk(index)
+        for index, size in enumerate(disks):
+            self._add_disk(index, size)
         if self._any("linux_raid_member"):
             self._assemble_raid()
         if self._any("LVM2_member"):
@@ -66,14 +67,18 @@ class Devices:
             raise DiskError(part.problem or "the kernel does not show this volume")
         return self._paths[part.key]
 
-    def _add_disk(self, index: int) -> None:
+    def _add_disk(self, index: int, size: int) -> None:
         device = f"/dev/ubd{letters(index)}"
-        block = FileBlock(device)
+        shown, size = FileBlock(device), size // 512 * 512
+        if shown.size < size:
+            text = f"User-mode Linux shows only a part of disk {index + 1}: what it begins with tells of another size"
+            raise DiskError(text, remedy="use another backend: libguestfs:, or image: to read only")
+        block = Window(shown, 0, size)
         table = read_table(block)
         self.disks.append(DiskInfo(block.size, table.kind, table.id, boot_code(block, table)))
         self.problems += [told(f"disk {index + 1}: {text}", of=text) for text in table.problems]
         if not table.kind:
-            self._add(device, Part(0, disk=index))
+            self._add(device, Part(0, disk=index, size=size))
         for entry in table.partitions:
             part = Part(0, disk=index, number=entry.number, partuuid=entry.partuuid, partlabel=entry.label)
             self._add(f"{device}{entry.number}", replace(part, type=entry.type, start=entry.start))
@@ -84,8 +89,8 @@ class Devices:
         problem, size = part.problem, part.size
         try:
             block = FileBlock(device)
-            size = block.size
-            found = probe(block)
+            size = min(block.size, part.size or block.size)
+            found = probe(Window(block, 0, size))
             self._paths[key] = device
         except FileNotFoundError:
             problem = problem or "the kernel does not show this volume"
