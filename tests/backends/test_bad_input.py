@@ -360,4 +360,5 @@ def test_what_the_outcome_may_be_called(raw: Path, tmp_path: Path, guestfix: Rep
     ):
         code, _, said = guestfix("apply", f"uml:{image}", *words)
         assert (code, says in said) == (status, True), said
+        assert "would hold" not in says or "or leave out --overlay and --image-format for a whole v" in said
     assert [path.name for path in tmp_path.iterdir()] == ["disk.qcow2"]

@@ -340,7 +340,7 @@ def output_names(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
     if other:
         raise UsageError(
             f"{output} would hold {fmt}, not {other}",
-            remedy=f"make a new image: --image-format {other}; or name it {stem}.{suffix}",
+            remedy=f"name it {stem}.{suffix}; or leave out --overlay and --image-format for a whole {other} image",
         )
     names = []
     for index, disk in enumerate(disks):

@@ -65,8 +65,9 @@ def test_apply_and_revert_leave_the_image_alone(image: Path) -> None:
 def test_in_place_and_new_images(image: Path, tmp_path: Path) -> None:
     before = digest(image)
     out = tmp_path / "new.vmdk"
-    guestfix("apply", f"uml:{image}", "--output", out, "--image-format", "vmdk")
-    assert digest(image) == before
+    done = json.loads(guestfix("apply", f"uml:{image}", "--output", out, "--format", "json"))
+    assert (done["image"]["how"], done["image"]["files"]) == ("converted", [str(out)]) and digest(image) == before
+    assert out.read_bytes()[:4] == b"KDMV"
     assert b"UUID=" in open_image([str(out)]).read("/etc/fstab")
     assert "exists already" in refused("apply", f"uml:{image}", "--output", out, "--image-format", "vmdk")
     plan = tmp_path / "plan.json"  # made through image, carried out through uml
