@@ -124,10 +124,10 @@ def mkinitcpio_append_modules(src: bytes | None, *, modules: list[str]) -> Conte
     assigned = [one.value for one in shellvars.assignments(text) if one.name == "MODULES"]
     known = {word.strip("()").replace("-", "_") for value in assigned for word in value.split()}
     fresh = [name for name in _names(modules) if name not in known]
-    line = f"MODULES+=({' '.join(fresh)})".encode()
-    if not fresh or line in text.splitlines():
+    if not fresh:
         return src
-    return append_lines(text, *(() if text else (_HEAD.rstrip(),)), line)
+    line = f"MODULES+=({' '.join(fresh)})".encode()
+    return shellvars.add_lines(text, "MODULES", *(() if text else (_HEAD.rstrip(),)), line)
 
 
 def add_features(src: bytes, *, features: list[str]) -> bytes | None:

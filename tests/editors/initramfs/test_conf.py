@@ -127,6 +127,7 @@ hostile = st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=5)),
 
 @given(st.sampled_from(ALL), hostile)
 @example("mkinitcpio.add_modules", b"xMODULES=(")
+@example("mkinitcpio.append_modules", b"MODULES=(")
 @example("dracut.add_drivers", b"if")
 @settings(max_examples=400, deadline=None)
 def test_laws_over_hostile_bytes(name, src):
