@@ -86,7 +86,8 @@ def _relative(src: bytes, line: int, mount: str, paths: tuple[str, ...]) -> byte
     names = {
         path.rpartition("/")[2]: _inside(mount, path) for path in paths if path.startswith(mount.rstrip("/") + "/")
     }
-    around = [one for one in script.walk() if one.name == b"menuentry" and one.start <= _at(src, line) <= one.end]
+    at = _at(src, line)
+    around = [one for one in script.walk() if one.name == b"menuentry" and one.start <= at <= one.end]
     splices = []
     for node in script.walk() if around else ():
         known = node.name in grubargs.LINUX or node.name in grubargs.INITRD
@@ -101,5 +102,5 @@ def _relative(src: bytes, line: int, mount: str, paths: tuple[str, ...]) -> byte
 
 
 def _at(src: bytes, line: int) -> int:
-    """Return where a 1-based line begins."""
-    return len(b"".join(src.splitlines(keepends=True)[: line - 1]))
+    """Return where a 1-based line begins; only a line feed ends one, as for GRUB."""
+    return sum(len(one) + 1 for one in src.split(b"\n")[: line - 1])
