@@ -78,18 +78,19 @@ class Devices:
         self.disks.append(DiskInfo(block.size, table.kind, table.id, boot_code(block, table)))
         self.problems += [told(f"disk {index + 1}: {text}", of=text) for text in table.problems]
         if not table.kind:
-            self._add(device, Part(0, disk=index, size=size))
+            self._add(device, Part(0, disk=index, size=size), size)
         for entry in table.partitions:
             part = Part(0, disk=index, number=entry.number, partuuid=entry.partuuid, partlabel=entry.label)
             self._add(f"{device}{entry.number}", replace(part, type=entry.type, start=entry.start))
 
-    def _add(self, device: str, part: Part) -> None:
+    def _add(self, device: str, part: Part, limit: int = 0) -> None:
+        """Add a volume as large as the kernel says, or as ``limit``: LVM calls a snapshot's own store its size."""
         key = len(self.parts)
         found: Probe | None = None
         problem, size = part.problem, part.size
         try:
             block = FileBlock(device)
-            size = min(block.size, part.size or block.size)
+            size = min(block.size, limit or block.size)
             found = probe(Window(block, 0, size))
             self._paths[key] = device
         except FileNotFoundError:
