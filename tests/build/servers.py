@@ -72,19 +72,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        data = path.read_bytes()
+        size = path.stat().st_size
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", asked) if web.ranges else None
-        start, end = (int(match[1]), int(match[2]) + 1 if match[2] else len(data)) if match else (0, len(data))
-        end = min(end, len(data))
+        start, end = (int(match[1]), int(match[2]) + 1 if match[2] else size) if match else (0, size)
+        end = min(end, size)
         self.send_response(206 if match else 200)
         if web.ranges:
             self.send_header("Accept-Ranges", "bytes")
         if match:
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
         self.send_header("Content-Length", str(end - start))
         self.end_headers()
         if body:
-            self.wfile.write(data[start:end])
+            with path.open("rb") as file:
+                file.seek(start)
+                self.wfile.write(file.read(end - start))
 
 
 @contextmanager

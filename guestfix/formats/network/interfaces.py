@@ -7,6 +7,7 @@ line joins nothing; a ``#`` starts a comment only as the first thing on a line, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.patterns import regex
@@ -89,7 +90,9 @@ class Interfaces:
     misplaced: list[Line] = field(default_factory=list)
 
 
-def _logical_lines(src: bytes) -> list[Line]:
+@lru_cache(maxsize=4)
+def _logical_lines(src: bytes) -> tuple[Line, ...]:
+    """Return a file's logical lines: detectors, rules and the second look read the same bytes some twenty times."""
     found: list[Line] = []
     at, number_ = 0, 1
     while at < len(src):
@@ -111,7 +114,7 @@ def _logical_lines(src: bytes) -> list[Line]:
         if words:
             value = words[1].rstrip() if len(words) > 1 else ""
             found.append(Line(words[0], value, first, start, at, number_ - first > 1))
-    return found
+    return tuple(found)
 
 
 def parse(src: bytes) -> Interfaces:
