@@ -108,7 +108,8 @@ def work(job: Job) -> Result:
         found = _worked(job, key)
     except GuestfixError as error:
         found = failed(job, key, error)
-    return _timed(found, time.monotonic() - started, time.process_time() - cpu)
+    seconds, used = time.monotonic() - started, time.process_time() - cpu
+    return replace(found, seconds=round(seconds, 3), cpu=round(used, 3))
 
 
 def _worked(job: Job, key: str) -> Result:
@@ -178,8 +179,3 @@ def failed(job: Job, key: str, error: GuestfixError) -> Result:
 
 def _packed(data: bytes) -> bytes:
     return zlib.compress(data, 6)
-
-
-def _timed(found: Result, seconds: float, cpu: float) -> Result:
-
-    return replace(found, seconds=round(seconds, 3), cpu=round(cpu, 3))

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from guestfix.base.record import frozen
-from guestfix.base.text import clean, utf8
 from guestfix.fleet.job import OUTCOMES
 from guestfix.fleet.rollup import Roll
 from guestfix.fleet.store import Row
-from guestfix.report.page.render import policy_of
+from guestfix.report.page.render import escaping, policy_of
 
 MOST = 2000
 """Guests that the page lists, those that need somebody first; ``fleet list`` has all."""
@@ -47,31 +46,28 @@ def bar(counts: Mapping[str, int]) -> list[Part]:
 
 def render(roll: Roll, rows: list[Row]) -> str:
     """Return the page."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    def visible(value: object) -> object:
-        return value if isinstance(value, Markup | int | float) else clean(utf8(str(value)))
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
-    )
     shared = files("guestfix.report.page")
     style, script = (shared / "report.css").read_text("utf-8"), (shared / "report.js").read_text("utf-8")
     style += (files("guestfix.fleet") / "page.css").read_text("utf-8")
     ranked = sorted(rows, key=lambda row: (-OUTCOMES.index(row.outcome), row.name))
-    return environment.from_string((files("guestfix.fleet") / "page.html").read_text("utf-8")).render(
-        style=Markup(style),
-        script=Markup(script),
-        policy=policy_of(style, script),
-        roll=roll,
-        bar=bar,
-        moods=MOODS,
-        rows=ranked[:MOST],
-        left=max(0, len(rows) - MOST),
-        groups=[("System", roll.systems), *([("Tag", roll.tags)] if roll.tags else [])],
-        steps=[
-            (step, roll.stops_before.get(step, 0), roll.stops_after.get(step, 0))
-            for step in dict.fromkeys((*roll.stops_before, *roll.stops_after))
-        ],
+    return (
+        escaping()
+        .from_string((files("guestfix.fleet") / "page.html").read_text("utf-8"))
+        .render(
+            style=Markup(style),
+            script=Markup(script),
+            policy=policy_of(style, script),
+            roll=roll,
+            bar=bar,
+            moods=MOODS,
+            rows=ranked[:MOST],
+            left=max(0, len(rows) - MOST),
+            groups=[("System", roll.systems), *([("Tag", roll.tags)] if roll.tags else [])],
+            steps=[
+                (step, roll.stops_before.get(step, 0), roll.stops_after.get(step, 0))
+                for step in dict.fromkeys((*roll.stops_before, *roll.stops_after))
+            ],
+        )
     )

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 MEMORY = 1 << 30
 """Bytes of memory of a worker, where the machine has as much for each; Dask's nanny ends one that takes more."""
 
-AHEAD = 2
-"""Guests handed to the scheduler for each worker: while one is worked on, the next lies ready."""
+AHEAD = 1
+"""Guests handed to the scheduler for each worker: a worker that dies then takes no waiting guest with it."""
 
 START = 60
 """Seconds in which workers have to answer."""
@@ -95,9 +95,7 @@ def run(
     return number
 
 
-def _wave(
-    client: Client, jobs: Sequence[Job], retries: int, do: Callable[[Job], Result]
-) -> Iterator[tuple[Guest, Result]]:
+def _wave(client: Client, jobs: Sequence[Job], retries: int, do: Do) -> Iterator[tuple[Guest, Result]]:
     """Yield each job's guest and result as it comes; a job whose worker died is done once more, alone in its blame."""
     todo = [(job, 0) for job in reversed(jobs)]
     flying: dict[Future[Result], tuple[Job, int]] = {}

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from guestfix.base.catalog.facts import FACTS
 from guestfix.base.facts import Fact, Unknown
@@ -22,6 +23,9 @@ from guestfix.report.page.sides import shown
 from guestfix.report.screen import WORDS
 from guestfix.report.text import opened_rows
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 RECORDS = 200
 """Rows of one fact's table that a page has; JSON has all."""
 EVIDENCE = 50
@@ -31,15 +35,9 @@ MARKS = {"passes": "\u2713", "waits": "\u29d6", "stops": "\u2715", "unknown": "?
 
 def render_html(plan: Plan) -> str:
     """Return the report of a plan as one HTML file."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    def visible(value: object) -> object:
-        return value if isinstance(value, Markup | int) else clean(utf8(str(value)))
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = escaping()
     environment.filters |= {"size": size, "said": said, "count": count}
     style, script = _own("report.css"), _own("report.js")
     template = environment.from_string(_own("report.html"))
@@ -53,6 +51,19 @@ def render_html(plan: Plan) -> str:
         headings=outline.HEADINGS,
         short=SHORT,
         **_shown(plan),
+    )
+
+
+def escaping() -> Environment:
+    """Return a template engine that escapes every text, after what a guest holds was made visible in it."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    def visible(value: object) -> object:
+        return value if isinstance(value, Markup | int | float) else clean(utf8(str(value)))
+
+    return Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
     )
 
 
