@@ -81,7 +81,7 @@ def _rule(data: Kept) -> Rule:
 
 
 def _target(data: Kept) -> Target:
-    lists = {name: tuple(data[name]) for name in ("firmware", "kernel_args")}
+    lists = {name: tuple(data[name]) for name in ("firmware", "kernel_args", "agents", "data_sources", "time_servers")}
     phases = {
         name: {phase: tuple(drivers) for phase, drivers in data[name].items()}
         for name in ("drivers", "windows_drivers", "windows_buses", "windows_offers")

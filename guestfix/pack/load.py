@@ -33,7 +33,7 @@ PACK_KEYS = ("id", "version", "extends", "disable", "default_target", "policies"
 TARGET_KEYS = (
     "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
     "console", "clock", "kernel_args", "hypervisor", "cloud", "limits", "owner", "windows_buses",
-    "windows_offers",
+    "windows_offers", "agents", "data_sources", "time_servers", "time_device",
 )  # fmt: skip
 
 MAX_NODES = 100_000
@@ -161,6 +161,8 @@ def _target(node: Node, name: str, limits: ServiceLimits, problems: list[Problem
     reader.allow(TARGET_KEYS)
     stem = Path(name).stem
     own = reader.child("limits")
+    hypervisor = reader.text("hypervisor", "", one_of=("", "kvm", "xen", "vmware", "hyperv"))
+    cloud = reader.text("cloud", "", one_of=("", *CLOUDS))
     if reader.text("id") != stem:
         reader.complain(node.mark, f"the target's id must be {stem!r}, as its file is named")
     return Target(
@@ -177,12 +179,16 @@ def _target(node: Node, name: str, limits: ServiceLimits, problems: list[Problem
         reader.text("console", ""),
         reader.text("clock", "utc", one_of=("utc", "localtime")),
         reader.texts("kernel_args"),
-        reader.text("hypervisor", "", one_of=("", "kvm", "xen", "vmware", "hyperv")),
+        hypervisor,
         {**limits, **(read_limits(Reader(own, problems, "limits")) if own is not None else {})},
         owner=reader.text("owner", ""),
         windows_buses=_lists(reader, "windows_buses"),
         windows_offers=_lists(reader, "windows_offers", PHASES),
-        cloud=reader.text("cloud", "", one_of=("", *CLOUDS)),
+        cloud=cloud,
+        agents=reader.texts("agents") or tuple(one for one in (hypervisor, cloud) if one),
+        data_sources=reader.texts("data_sources"),
+        time_servers=reader.texts("time_servers"),
+        time_device=reader.text("time_device", ""),
     )
 
 

@@ -42,6 +42,9 @@ class Target:
     that belongs to it stays, and that of ``cloud`` (CLOUDS). ``limits`` is what its import service takes: volumes,
     disk_bytes, root_filesystems.
     ``owner`` is that import service, whose compatibility table speaks for this target.
+    ``agents`` are the platforms, as the table guest-software names them, whose guest software is at home there: unless
+    said otherwise ``hypervisor`` and ``cloud``. ``data_sources`` are cloud-init's names of what it finds there,
+    ``time_servers`` the platform's own NTP servers, ``time_device`` the PTP clock of its host (/dev/ptp_hyperv).
     ``tables`` are those of the pack, for detectors and actions, which all know the target.
     """
 
@@ -65,6 +68,10 @@ class Target:
     windows_buses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     windows_offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cloud: str = ""
+    agents: tuple[str, ...] = ()
+    data_sources: tuple[str, ...] = ()
+    time_servers: tuple[str, ...] = ()
+    time_device: str = ""
 
 
 @frozen

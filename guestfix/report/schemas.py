@@ -121,6 +121,9 @@ def _target(pack: Pack) -> Schema:
         "kernel_args": TEXTS,
         "hypervisor": _one_of(("", "kvm", "xen", "vmware", "hyperv")),
         "cloud": _one_of(("", *CLOUDS)),
+        "agents": TEXTS,
+        "data_sources": TEXTS,
+        "time_servers": TEXTS,
         "limits": _mapping(LIMIT_KEYS, {"root_filesystems": TEXTS}),
     }
     needed = ("id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers")

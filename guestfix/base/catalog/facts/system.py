@@ -74,11 +74,14 @@ USERS_WITH_KEY = texts("users.with_key", "users with a public key for SSH", _ACC
 
 NETWORK_MAP = table("network.map", "old NIC (name or MAC) to new MAC or name, as --network-map gives it", "options")
 PAYLOAD_DIR = text("payload.dir", "the host's folder or ISO image with drivers, as --payload gives it", "options")
+TARGET_AGENTS = texts("target.agents", "the platforms whose guest software is at home on the target", "target")
 TARGET_CLOCK = text("target.clock", "how the target's hardware clock runs", "target", "utc localtime")
 TARGET_CONSOLE = text("target.console", "the target's serial console, such as ttyS0,115200n8; empty for none",
     "target")
 TARGET_CLOUD = text("target.cloud", "the cloud that the target is part of, whose agents stay; empty for none", "target",
     "aws azure google")
+TARGET_DATA_SOURCES = texts("target.data_sources", "cloud-init's names of the data sources that the target has",
+    "target")
 TARGET_DATE = text("target.date", "when the target's description was last checked", "target")
 TARGET_DISK_BUS = text("target.disk_bus", "the bus that the target attaches disks by", "target",
     "nvme pvscsi scsi virtio-blk virtio-scsi xen")
@@ -95,6 +98,10 @@ TARGET_LIMITS = record("target.limits", ServiceLimits, "what the target's import
 TARGET_NIC = text("target.nic", "the target's network adapter", "target")
 TARGET_OWNER = text("target.owner", "the import service whose compatibility table speaks for the target", "target")
 TARGET_SOURCE = text("target.source", "where the target is described", "target")
+TARGET_TIME_DEVICE = text("target.time_device", "the PTP clock that the target's host keeps, such as /dev/ptp_hyperv",
+    "target")
+TARGET_TIME_SERVERS = texts("target.time_servers", "the NTP servers that the target's platform has for its guests",
+    "target")
 TARGET_TITLE = text("target.title", "what the target is called", "target")
 TARGET_WINDOWS_DRIVERS_NETWORK = texts("target.windows_drivers.network", "the Windows services for the target's NIC",
     "target")
