@@ -3,13 +3,14 @@
 # make bench   speed and memory as ratios, medians of several runs
 # make fuzz    every parser and editor for a minute each, its laws checked (FUZZ=10: ten seconds)
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
+# make docs      the documentation as a site, in build/site
 # make reference   write docs/reference, which is made of the tables and of the rule pack
 export VENV ?= .venv
 export WORKERS ?= 2
 BIN := $(VENV)/bin
 FUZZ ?= 60
 
-.PHONY: check lint types test boot e2e bench fuzz reference bless packages env clean
+.PHONY: check lint types test boot e2e bench fuzz docs reference bless packages env clean
 
 check:
 	@sh tests/check.sh
@@ -39,6 +40,9 @@ e2e: env
 
 bench: env
 	$(BIN)/python tests/bench/run.py
+
+docs: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q -f tests/build/site/mkdocs.yml
 
 reference: env
 	$(BIN)/python -m tests.build.reference

@@ -14,6 +14,7 @@ from pathlib import Path
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import Window
 from guestfix.base.guest import GuestFS
+from tests.build.tree import elf
 
 MIB = 1 << 20
 
@@ -158,6 +159,29 @@ def disk(place: Path, parts: Sequence[PartSpec], table: str = "gpt", label_id: s
     for content, at in spans:
         copy_sparse(content, place, at)
     return place
+
+
+GUEST = Path(__file__).resolve().parents[2] / "testdata/guests/debian-12/root"
+GUEST_UUID = "e7d6c5b4-a392-4810-8f7e-6d5c4b3a000"
+
+
+def debian_disk(work: Path, fmt: str) -> Path:
+    """Make the disk of the bundled Debian 12, as its disks.yaml has it, with an init and the begin of a boot loader."""
+    root = shutil.copytree(GUEST, work / "root", symlinks=True)
+    (root / "usr/lib/systemd/systemd").write_bytes(elf())
+    (root / "usr/lib/systemd/systemd").chmod(0o755)
+    parts = [
+        PartSpec(filesystem("ext4", work / "1", 16 * MIB, None, "-L", "boot-old", uuid=GUEST_UUID + "1")),
+        PartSpec(filesystem("ext4", work / "2", 96 * MIB, root, uuid=GUEST_UUID + "2"), bootable=True),
+        PartSpec(filesystem("swap", work / "3", 16 * MIB, uuid=GUEST_UUID + "3"), "82"),
+    ]
+    made = disk(work / "disk.raw", parts, "mbr", "0x4b3a6d5c")
+    with made.open("r+b") as stream:
+        first = b"\xebc\x90".ljust(0x5C, b"\0") + (1).to_bytes(8, "little")  # GRUB's boot.img: core.img is at sector 1
+        stream.write(first.ljust(0x180, b"\x90") + b"GRUB \0Geom\0")
+        stream.seek(512)
+        stream.write(b"core" * 100)
+    return convert(made, fmt)
 
 
 def copy_sparse(source: Path, target: Path, at: int) -> None:

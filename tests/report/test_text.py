@@ -18,7 +18,7 @@ from guestfix.report import outline
 from guestfix.report.layout import View, columns, size, wrapped
 from guestfix.report.screen import first_screen
 from guestfix.report.text import diff_lines, plan_lines, render_plan
-from tests.build.reports import GUESTS, ROOT, WIDTHS, golden, text_of
+from tests.build.reports import GUESTS, PICTURE, ROOT, SHOWN, WIDTHS, golden, picture, text_of
 from tests.build.reports import plan_of as make
 from tests.build.tree import build, elf
 
@@ -30,6 +30,10 @@ plan_of = cache(make)
 def test_the_report_is_as_it_was_read(guest, width):
     told = "read the difference, then: python -m tests.build.reports"
     assert text_of(plan_of(guest), width) == golden(guest, width).read_text(), told
+
+
+def test_the_picture_of_a_report_is_of_this_report():
+    assert picture(plan_of(SHOWN)) == PICTURE.read_text(), "python -m tests.build.reports"
 
 
 @pytest.mark.parametrize("guest", GUESTS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,7 @@ import pytest
 
 from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
-from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
-from tests.build.tree import elf
+from tests.build.images import GUEST, MIB, PartSpec, debian, debian_disk, disk, filesystem, have
 
 pytestmark = [
     pytest.mark.skipif(not usable("uml"), reason="User-mode Linux is not installed"),
@@ -23,29 +21,12 @@ pytestmark = [
 ]
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/importer.md").read_text()
-GUEST = ROOT / "testdata/guests/debian-12/root"
-UUID = "e7d6c5b4-a392-4810-8f7e-6d5c4b3a000"
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the disk of the bundled Debian 12, as its disks.yaml has it, with an init and the begin of a boot loader."""
-    work = tmp_path_factory.mktemp("source")
-    root = shutil.copytree(GUEST, work / "root", symlinks=True)
-    (root / "usr/lib/systemd/systemd").write_bytes(elf())
-    (root / "usr/lib/systemd/systemd").chmod(0o755)
-    parts = [
-        PartSpec(filesystem("ext4", work / "1", 16 * MIB, None, "-L", "boot-old", uuid=UUID + "1")),
-        PartSpec(filesystem("ext4", work / "2", 96 * MIB, root, uuid=UUID + "2"), bootable=True),
-        PartSpec(filesystem("swap", work / "3", 16 * MIB, uuid=UUID + "3"), "82"),
-    ]
-    made = disk(work / "disk.raw", parts, "mbr", "0x4b3a6d5c")
-    with made.open("r+b") as stream:
-        first = b"\xebc\x90".ljust(0x5C, b"\0") + (1).to_bytes(8, "little")  # GRUB's boot.img: core.img is at sector 1
-        stream.write(first.ljust(0x180, b"\x90") + b"GRUB \0Geom\0")
-        stream.seek(512)
-        stream.write(b"core" * 100)
-    return convert(made, "vmdk")
+    """Make the disk of the bundled Debian 12."""
+    return debian_disk(tmp_path_factory.mktemp("source"), "vmdk")
 
 
 def importer(language: str, work: Path, source: Path) -> subprocess.CompletedProcess[str]:
