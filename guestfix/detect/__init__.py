@@ -61,13 +61,14 @@ def detect_by(
     systems: Sequence[System],
     names: Collection[str] | None = None,
     looked: dict[str, Recorder] | None = None,
-    identified: Callable[[], None] = lambda: None,
+    identified: Callable[[], Target | None] = lambda: None,
     tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, list[Finding]]:
     """Run the detectors with these names (all, where none are given) in order; return what each one found.
 
     ``looked`` is given, for each detector, what it looked at. ``identified`` is called where the system is told,
-    before the detectors that rest on it: a Windows tells its release later than its family. ``tell`` is told of the
+    before the detectors that rest on it: a Windows tells its release later than its family. It may return the target as
+    it is for that system. ``tell`` is told of the
     stage ``read`` how many detectors have run.
     """
     found: dict[str, list[Finding]] = {}
@@ -85,7 +86,7 @@ def detect_by(
         found[name] = list(module.detect(seen, facts, systems if detector.tells_system else target))
         found[name] += watched.told()
         if name in ("system.os", "windows.detector"):
-            identified()
+            target = identified() or target
     tell("read", len(DETECTORS), len(DETECTORS))
     return found
 

@@ -12,10 +12,13 @@ from guestfix.base import cache
 from guestfix.base.errors import UsageError
 from guestfix.base.record import asdict
 from guestfix.pack.files import default_pack_path, digest_of, pack_files
-from guestfix.pack.model import Names, Pack, PackPart, Policy, PolicyDefault, Rule, Step, System, Target
+from guestfix.pack.model import Names, Pack, PackPart, Policy, PolicyDefault, Refusal, Rule, Step, System, Target
 
-FORMAT = 13
+FORMAT = 14
 STEP_LISTS = ("globs", "when", "when_text")
+TARGET_LISTS = (
+    "firmware", "kernel_args", "arch", "agents", "time_servers", "data_sources", "dns", "network_notes", "sources",
+)  # fmt: skip
 MOST_PACKS = 16
 
 Place = str | os.PathLike[str]
@@ -81,12 +84,17 @@ def _rule(data: Kept) -> Rule:
 
 
 def _target(data: Kept) -> Target:
-    lists = {name: tuple(data[name]) for name in ("firmware", "kernel_args", "agents", "data_sources", "time_servers")}
+    lists = {name: tuple(data[name]) for name in TARGET_LISTS}
     phases = {
         name: {phase: tuple(drivers) for phase, drivers in data[name].items()}
         for name in ("drivers", "windows_drivers", "windows_buses", "windows_offers")
     }
-    return Target(**{**data, **lists, **phases})
+    refuses = tuple(Refusal(**{**one, "when": tuple(one["when"])}) for one in data["refuses"])
+    by_arch = {
+        arch: {name: tuple(one) if isinstance(one, list) else one for name, one in keys.items()}
+        for arch, keys in data["by_arch"].items()
+    }
+    return Target(**{**data, **lists, **phases, "refuses": refuses, "by_arch": by_arch})
 
 
 def _system(data: Kept) -> System:

@@ -10,19 +10,19 @@ from heapq import heappop, heappush
 from pathlib import Path
 
 from guestfix.base.catalog.findings import FINDINGS, RENAMED
-from guestfix.base.catalog.records.system import ServiceLimits
 from guestfix.base.errors import PackError, Problem
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import replace
 from guestfix.pack.files import digest_of
 from guestfix.pack.known import Known, known_facts
-from guestfix.pack.model import CLOUDS, CONFIDENCES, PHASES, Pack, Policy, PolicyDefault, Rule, Target
+from guestfix.pack.model import CONFIDENCES, Pack, Policy, PolicyDefault, Rule, Target
 from guestfix.pack.pathsets import Sets, read_sets
 from guestfix.pack.schema import Reader, texts_of
 from guestfix.pack.stack import Layer, Stack, build, stands_alone
 from guestfix.pack.steps import read_conditions, read_steps
 from guestfix.pack.systems import load_systems
-from guestfix.pack.tables import load_tables, read_limits
+from guestfix.pack.tables import load_tables
+from guestfix.pack.targets import read_target
 from guestfix.pack.yamlpos import Mark, Node, parse
 
 RULE_KEYS = (
@@ -30,12 +30,6 @@ RULE_KEYS = (
     "history",
 )  # fmt: skip
 PACK_KEYS = ("id", "version", "extends", "disable", "default_target", "policies", "paths")
-TARGET_KEYS = (
-    "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
-    "console", "clock", "kernel_args", "hypervisor", "cloud", "limits", "owner", "windows_buses",
-    "windows_offers", "agents", "data_sources", "time_servers", "time_device",
-)  # fmt: skip
-
 MAX_NODES = 100_000
 """Keys and values of all files; the pack that comes with guestfix has some 5,000."""
 MOST_DEFAULTS = 256
@@ -65,9 +59,10 @@ def compile_packs(roots: Sequence[str], sources: Sequence[dict[str, bytes]], *, 
     sets = read_sets(top)
     tables = load_tables(nodes, top)
     limits = tables["import-limits"]
-    targets = [_target(node, name, limits, problems) for name, node in _below(nodes, "targets")]
     policies = [_policy(policy) for policy in top.readers("policies", "a policy")]
-    known = known_facts(policies, (target.id for target in targets))
+    below = _below(nodes, "targets")
+    known = known_facts(policies, (Path(name).stem for name, _ in below))
+    targets = [read_target(node, name, limits, known, problems) for name, node in below]
     rules = _rules(_below(nodes, "fix"), sets, known, problems)
     systems, found = load_systems(nodes)
     problems += found
@@ -154,62 +149,6 @@ def _check_defaults(top: Reader, targets: Iterable[str], systems: Iterable[str])
 
 def _list(node: Node | None) -> Sequence[Node]:
     return (node.items or ()) if node is not None else ()
-
-
-def _target(node: Node, name: str, limits: ServiceLimits, problems: list[Problem]) -> Target:
-    reader = Reader(node, problems, "a target")
-    reader.allow(TARGET_KEYS)
-    stem = Path(name).stem
-    own = reader.child("limits")
-    hypervisor = reader.text("hypervisor", "", one_of=("", "kvm", "xen", "vmware", "hyperv"))
-    cloud = reader.text("cloud", "", one_of=("", *CLOUDS))
-    if reader.text("id") != stem:
-        reader.complain(node.mark, f"the target's id must be {stem!r}, as its file is named")
-    return Target(
-        stem,
-        reader.text("title"),
-        reader.text("source"),
-        reader.date("date"),
-        reader.text("disk_bus"),
-        reader.text("disk_prefix"),
-        reader.text("nic"),
-        reader.texts("firmware", required=True),
-        _phases(reader, "drivers"),
-        _phases(reader, "windows_drivers"),
-        reader.text("console", ""),
-        reader.text("clock", "utc", one_of=("utc", "localtime")),
-        reader.texts("kernel_args"),
-        hypervisor,
-        {**limits, **(read_limits(Reader(own, problems, "limits")) if own is not None else {})},
-        owner=reader.text("owner", ""),
-        windows_buses=_lists(reader, "windows_buses"),
-        windows_offers=_lists(reader, "windows_offers", PHASES),
-        cloud=cloud,
-        agents=reader.texts("agents") or tuple(one for one in (hypervisor, cloud) if one),
-        data_sources=reader.texts("data_sources"),
-        time_servers=reader.texts("time_servers"),
-        time_device=reader.text("time_device", ""),
-    )
-
-
-def _lists(reader: Reader, name: str, known: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
-    """Return a table of lists in lower case, empty where there is none; ``known``: the only keys that it may have."""
-    node = reader.child(name)
-    if node is None:
-        return {}
-    inner = Reader(node, reader.problems, name)
-    if known:
-        inner.allow(known)
-    return {key.lower(): tuple(one.lower() for one in inner.texts(key)) for key in inner.keys}
-
-
-def _phases(reader: Reader, name: str) -> dict[str, tuple[str, ...]]:
-    node = reader.child(name, required=True)
-    if node is None:
-        return {}
-    inner = Reader(node, reader.problems, name)
-    inner.allow(PHASES)
-    return {phase: inner.texts(phase, required=True) for phase in PHASES}
 
 
 def _rules(

@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from guestfix.base.catalog.records.system import ServiceLimits
-from guestfix.base.record import field, frozen
+from guestfix.base.record import field, frozen, replace
 
 CONFIDENCES = ("certain", "confident", "likely", "possible")
 """From the surest to the least sure."""
-
-CLOUDS = ("aws", "azure", "google")
-"""Clouds whose agents are known, as a target names the one that it is part of."""
 
 PHASES = ("storage", "network")
 
@@ -31,6 +28,19 @@ Argument = Sequence[Any]
 
 
 @frozen
+class Refusal:
+    """What a platform does not take: a guest for which all of ``when`` holds. Where one is unknown, nothing is said."""
+
+    id: str
+    when: tuple[Condition, ...]
+    says: str
+    remedy: str
+    severity: str
+    source: str
+    date: str
+
+
+@frozen
 class Target:
     """A platform to boot on. Read from ``rules/targets/<id>.yaml``.
 
@@ -39,12 +49,14 @@ class Target:
     ``pvscsi | lsi_sas`` means that either will do; ``windows_buses`` what each of them stands on
     (:func:`guestfix.formats.windows.storage.buses_of`), and ``windows_offers`` the drivers of further devices that the
     platform has and the administrator can choose. ``hypervisor`` is kvm, xen, vmware or hyperv: the guest software
-    that belongs to it stays, and that of ``cloud`` (CLOUDS). ``limits`` is what its import service takes: volumes,
+    that belongs to it stays, and that of ``cloud``. ``limits`` is what its import service takes: volumes,
     disk_bytes, root_filesystems.
-    ``owner`` is that import service, whose compatibility table speaks for this target.
+    ``arch`` are its processors (empty: not known), ``by_arch`` what is otherwise on one of them (:meth:`on`).
+    ``refuses`` is what else it does not take, ``sources`` who says so of which keys.
     ``agents`` are the platforms, as the table guest-software names them, whose guest software is at home there: unless
     said otherwise ``hypervisor`` and ``cloud``. ``data_sources`` are cloud-init's names of what it finds there,
     ``time_servers`` the platform's own NTP servers, ``time_device`` the PTP clock of its host (/dev/ptp_hyperv).
+    ``owner`` is that import service, whose compatibility table speaks for this target.
     ``tables`` are those of the pack, for detectors and actions, which all know the target.
     """
 
@@ -68,10 +80,22 @@ class Target:
     windows_buses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     windows_offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cloud: str = ""
+    arch: tuple[str, ...] = ()
+    by_arch: Mapping[str, Mapping[str, str | tuple[str, ...]]] = field(default_factory=dict)
     agents: tuple[str, ...] = ()
-    data_sources: tuple[str, ...] = ()
     time_servers: tuple[str, ...] = ()
     time_device: str = ""
+    data_sources: tuple[str, ...] = ()
+    addresses: str = ""
+    mtu: int = 0
+    dns: tuple[str, ...] = ()
+    network_notes: tuple[str, ...] = ()
+    refuses: tuple[Refusal, ...] = ()
+    sources: tuple[Mapping[str, object], ...] = ()
+
+    def on(self, arch: str) -> Target:
+        """Return the target as it is for a guest of this architecture; itself where nothing differs."""
+        return replace(self, **self.by_arch[arch]) if arch in self.by_arch else self
 
 
 @frozen

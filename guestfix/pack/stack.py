@@ -23,8 +23,8 @@ Nodes = dict[str, Node]
 
 MOST_DISABLED = 256
 """Ids and globs that one pack disables."""
-ON_TOP = ("rows", "releases", "sources")
-"""Lists of a system that an extension adds to; the added ones are looked at first."""
+ON_TOP = ("rows", "releases", "sources", "refuses")
+"""Lists of a system or target that an extension adds to; the added ones are looked at first."""
 BY_KEY = ("facts", "names")
 """Mappings of a system that an extension adds to, key by key. A system of another id has no name of the lower one."""
 

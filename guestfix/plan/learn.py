@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 
-from guestfix.base.catalog.facts.system import OS_ID, TARGET_ID
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, TARGET_ID
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
@@ -19,6 +19,9 @@ from guestfix.pack.model import Pack, Target
 from guestfix.plan.osinfo import put_osinfo
 
 IDENTITY_FILES = ("/etc/machine-id", "/etc/os-release", "/etc/redhat-release", "/etc/debian_version", "/etc/hostname")
+
+UNTOLD = ("tables", "windows_buses", "windows_offers", "by_arch", "refuses", "sources")
+"""What a target has and what is no fact."""
 
 
 def identity_of(guest: GuestFS) -> str:
@@ -53,12 +56,12 @@ def learn(
     extra: Mapping[str, object],
     looked: dict[str, Recorder] | None = None,
     tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
-) -> tuple[Facts, dict[str, list[Finding]]]:
+) -> tuple[Facts, dict[str, list[Finding]], Target]:
     """Return all facts about the guest, with those of the target and the policies, and what each detector found.
 
-    ``policies`` are the administrator's choices, ``extra`` facts from outside the guest; ``looked`` is given what each
-    detector looked at, ``tell`` how many detectors have run. Raises UsageError for a policy, or a value of one, that
-    the pack doesn't have.
+    The target is returned as it is for the guest's processor. ``policies`` are the administrator's choices, ``extra``
+    facts from outside the guest; ``looked`` is given what each detector looked at, ``tell`` how many detectors have
+    run. Raises UsageError for a policy, or a value of one, that the pack doesn't have.
     """
     facts = Facts()
     _check_policies(pack, policies)
@@ -66,17 +69,22 @@ def learn(
     for name, value in extra.items():
         facts.put(name, value)
 
-    def identified() -> None:
+    def identified() -> Target:
         _put_policies(facts, pack, policies)
         put_osinfo(facts, pack.tables.get("osinfo", {}))
+        own = target.on(facts.value(OS_ARCH) or "")
+        if own is not target:
+            _put_target(facts, own)
+        return own
 
-    return facts, detect_by(guest, facts, target, pack.systems, None, looked, identified, tell)
+    found = detect_by(guest, facts, target, pack.systems, None, looked, identified, tell)
+    return facts, found, target.on(facts.value(OS_ARCH) or "")
 
 
 def _put_target(facts: Facts, target: Target) -> None:
     for name in names_of(target):
         value = getattr(target, name)
-        if name in ("tables", "windows_buses", "windows_offers"):
+        if name in UNTOLD:
             continue
         if name in ("drivers", "windows_drivers"):
             for phase, drivers in value.items():

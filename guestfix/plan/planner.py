@@ -81,7 +81,7 @@ def inspect_guest(
 ) -> Inspection:
     """Return the facts, findings and verdict. The guest is only read. Raises as :func:`make_plan`."""
     profile = choose_target(pack, target)
-    facts, found = learn(guest, pack, profile, {}, {}, None, progress or _no_progress)
+    facts, found, _ = learn(guest, pack, profile, {}, {}, None, progress or _no_progress)
     verdict, compat, judged = _judge(pack, facts)
     findings = _sorted([*(one for seen in found.values() for one in seen), *judged])
     return Inspection(_guest_out(guest), profile.id, verdict, compat, facts, findings, _versions(pack))
@@ -125,7 +125,7 @@ def make_plan(
     chosen = _chosen(pack, options)
     tell = progress or _no_progress
     looked: dict[str, Recorder] = {}
-    facts, found = learn(guest, pack, profile, options.policies, options.extra, looked, tell)
+    facts, found, profile = learn(guest, pack, profile, options.policies, options.extra, looked, tell)
     before, _ = walk(Scene(guest, facts, profile, tuple(one for those in found.values() for one in those)))
     verdict, compat, judged = _judge(pack, facts)
     bench = Workbench(Overlay(guest), facts, profile, _policies(facts, pack))

@@ -156,11 +156,19 @@ def _targets(pack: Pack) -> list[Described]:
             firmware=list(one.firmware),
             hypervisor=one.hypervisor,
             cloud=one.cloud,
-            agents=list(one.agents),
-            data_sources=list(one.data_sources),
-            time=[*one.time_servers, *([one.time_device] if one.time_device else [])],
+            processors=list(one.arch),
             console=one.console,
+            otherwise_on=[f"{arch}: {_keys(keys)}" for arch, keys in one.by_arch.items()],
             clock=one.clock,
+            time_servers=list(one.time_servers),
+            time_device=one.time_device,
+            data_sources=list(one.data_sources),
+            agents=list(one.agents),
+            addresses=one.addresses,
+            MTU=str(one.mtu or ""),
+            DNS=list(one.dns),
+            network_notes=list(one.network_notes),
+            refuses=[f"{refusal.says} ({refusal.source}, {refusal.date})" for refusal in one.refuses],
             kernel_arguments=list(one.kernel_args),
             import_limits=[f"{name}: {_plain(value)}" for name, value in one.limits.items()],
             Linux_drivers=[f"{phase}: {', '.join(names)}" for phase, names in one.drivers.items()],
@@ -168,10 +176,16 @@ def _targets(pack: Pack) -> list[Described]:
             Windows_buses=[f"{name}: {', '.join(those)}" for name, those in one.windows_buses.items()],
             Windows_offers=[f"{phase}: {', '.join(names)}" for phase, names in one.windows_offers.items()],
             source=f"{one.source}, {one.date}",
+            more_sources=[f"{_plain(told['tells'])}: {told['source']}, {told['date']}" for told in one.sources],
             to_do=f"--target {one.id}" + (", or none: it is the default" if one.id == pack.default_target else ""),
         )
         for one in sorted(pack.targets.values(), key=lambda one: one.id)
     ]
+
+
+def _keys(keys: Mapping[str, object]) -> str:
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in keys.items()}
+    return "; ".join(f"{name} {_plain(value)}" for name, value in plain.items())
 
 
 def _plain(value: object) -> str:

@@ -12,18 +12,20 @@ from typing import Any
 
 from guestfix.actions import ACTIONS
 from guestfix.backends.disks.sidecar import DISK_KEYS, VOLUME_KEYS
+from guestfix.base.catalog.facts import FACTS
 from guestfix.base.catalog.findings import FINDINGS
 from guestfix.base.record import names_of
 from guestfix.cases.runner import CASE_KEYS
 from guestfix.editors import OPS
-from guestfix.pack.load import RULE_KEYS, TARGET_KEYS
-from guestfix.pack.model import CLOUDS, CONFIDENCES, PHASES, Names, Pack
+from guestfix.pack.load import RULE_KEYS
+from guestfix.pack.model import CONFIDENCES, PHASES, Names, Pack
 from guestfix.pack.operations import Argument, operation
 from guestfix.pack.ranges import SCHEMES
 from guestfix.pack.steps import STEP_KEYS
 from guestfix.pack.systemfacts import SYSTEM_FACTS
 from guestfix.pack.systems import KERNEL_KEYS, ROW_KEYS, SYSTEM_KEYS, VERDICTS
 from guestfix.pack.tables import LIMIT_KEYS
+from guestfix.pack.targets import ARCH_KEYS, REFUSAL_KEYS, SOURCE_KEYS, SOURCED, TARGET_KEYS
 from guestfix.report import documents
 from guestfix.report.verifyschema import verify_schema
 
@@ -117,14 +119,18 @@ def _target(pack: Pack) -> Schema:
         "windows_drivers": phases,
         "windows_buses": _table(TEXTS),
         "windows_offers": _mapping(PHASES, dict.fromkeys(PHASES, TEXTS)),
-        "clock": _one_of(("utc", "localtime")),
+        "clock": _one_of(FACTS["target.clock"].values),
         "kernel_args": TEXTS,
-        "hypervisor": _one_of(("", "kvm", "xen", "vmware", "hyperv")),
-        "cloud": _one_of(("", *CLOUDS)),
-        "agents": TEXTS,
-        "data_sources": TEXTS,
-        "time_servers": TEXTS,
+        "hypervisor": _one_of(("", *FACTS["target.hypervisor"].values)),
+        "cloud": _one_of(("", *FACTS["target.cloud"].values)),
         "limits": _mapping(LIMIT_KEYS, {"root_filesystems": TEXTS}),
+        "arch": TEXTS,
+        "addresses": _one_of(("", *FACTS["target.addresses"].values)),
+        "mtu": NUMBER,
+        **dict.fromkeys(("agents", "time_servers", "data_sources", "dns", "network_notes"), TEXTS),
+        "by_arch": _table(_mapping(ARCH_KEYS, {"firmware": TEXTS, "kernel_args": TEXTS})),
+        "refuses": _list(_mapping(REFUSAL_KEYS, {"when": TEXTS, "date": DATE}, REFUSAL_KEYS)),
+        "sources": _list(_mapping(SOURCE_KEYS, {"tells": _list(_one_of(SOURCED)), "date": DATE}, SOURCE_KEYS)),
     }
     needed = ("id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers")
     return _mapping(TARGET_KEYS, known, (*needed, "windows_drivers"))

@@ -35,6 +35,9 @@ from guestfix.detect.limits import (
 from guestfix.detect.limits import (
     space as limits_space,
 )
+from guestfix.detect.limits import (
+    target as limits_target,
+)
 from guestfix.pack.model import Target
 
 CHECKS: tuple[Callable[[GuestFS, Facts, Target], list[Finding]], ...] = (
@@ -47,6 +50,7 @@ CHECKS: tuple[Callable[[GuestFS, Facts, Target], list[Finding]], ...] = (
     limits_access.check,
     limits_space.check,
     limits_journal.check,
+    limits_target.check,
 )
 
 

@@ -74,19 +74,24 @@ USERS_WITH_KEY = texts("users.with_key", "users with a public key for SSH", _ACC
 
 NETWORK_MAP = table("network.map", "old NIC (name or MAC) to new MAC or name, as --network-map gives it", "options")
 PAYLOAD_DIR = text("payload.dir", "the host's folder or ISO image with drivers, as --payload gives it", "options")
+TARGET_ADDRESSES = text("target.addresses", "where a NIC of the target gets its address: from a DHCP server, from what "
+    "cloud-init is told, or as the administrator has set up the network; empty where that is not known", "target",
+    "dhcp cloud-init administrator")
 TARGET_AGENTS = texts("target.agents", "the platforms whose guest software is at home on the target", "target")
+TARGET_ARCH = texts("target.arch", "the processors that the target has, as os.arch names them", "target")
 TARGET_CLOCK = text("target.clock", "how the target's hardware clock runs", "target", "utc localtime")
-TARGET_CONSOLE = text("target.console", "the target's serial console, such as ttyS0,115200n8; empty for none",
-    "target")
+TARGET_CONSOLE = text("target.console", "the target's serial console for the guest's processor, such as "
+    "ttyS0,115200n8; empty for none", "target")
 TARGET_CLOUD = text("target.cloud", "the cloud that the target is part of, whose agents stay; empty for none", "target",
-    "aws azure google")
+    "alibaba aws azure digitalocean google hetzner ibm oci vultr")
 TARGET_DATA_SOURCES = texts("target.data_sources", "cloud-init's names of the data sources that the target has",
     "target")
 TARGET_DATE = text("target.date", "when the target's description was last checked", "target")
 TARGET_DISK_BUS = text("target.disk_bus", "the bus that the target attaches disks by", "target",
-    "nvme pvscsi scsi virtio-blk virtio-scsi xen")
+    "ide nvme pvscsi sata scsi virtio-blk virtio-scsi xen")
 TARGET_DISK_PREFIX = text("target.disk_prefix", "how the target's disks are named below /dev: sd, vd, xvd or nvme",
     "target")
+TARGET_DNS = texts("target.dns", "addresses of the target's own resolvers, which answer nowhere else", "target")
 TARGET_DRIVERS_NETWORK = texts("target.drivers.network", "the Linux modules for the target's NIC", "target")
 TARGET_DRIVERS_STORAGE = texts("target.drivers.storage", "the Linux modules for the target's disks", "target")
 TARGET_FIRMWARE = texts("target.firmware", "the firmware that the target offers", "target", "bios uefi")
@@ -95,6 +100,8 @@ TARGET_HYPERVISOR = text("target.hypervisor", "the hypervisor, whose guest softw
 TARGET_ID = text("target.id", "the target, as --target names it", "target")
 TARGET_KERNEL_ARGS = texts("target.kernel_args", "kernel arguments that the target asks for", "target")
 TARGET_LIMITS = record("target.limits", ServiceLimits, "what the target's import service takes", "target")
+TARGET_MTU = number("target.mtu", "the MTU of the target's network in bytes; 0 where that is not known", "target")
+TARGET_NETWORK_NOTES = texts("target.network_notes", "what is peculiar to the target's network", "target")
 TARGET_NIC = text("target.nic", "the target's network adapter", "target")
 TARGET_OWNER = text("target.owner", "the import service whose compatibility table speaks for the target", "target")
 TARGET_SOURCE = text("target.source", "where the target is described", "target")

@@ -51,4 +51,10 @@ SYSTEM: dict[str, Kind] = {
     "GF-RULE-UNDECIDED": Kind("rules", "info",
         "Whether rules apply can't be decided, because a fact is unknown.",
         "see why it is unknown: guestfix inspect; it may need --disks or a volume that was not given"),
+    "GF-TARGET-ARCH": Kind("system", "blocker",
+        "The target has no processor that runs the guest.",
+        "choose a target with such a processor: guestfix list targets, guestfix explain TARGET"),
+    "GF-TARGET-REFUSES": Kind("system", "blocker warning info",
+        "The target's import, or the target itself, does not take a guest like this one, by its maker's documentation.",
+        "change what is named here before the guest is handed over, or choose another target"),
 }
