@@ -16,15 +16,11 @@ import pytest
 from guestfix.apply.apply import apply_plan
 from guestfix.apply.undo import revert
 from guestfix.backends.directory import DirectoryGuest
-from guestfix.backends.disks.hostfiles import HostFiles
-from guestfix.backends.image import open_image
-from guestfix.backends.status import usable
 from guestfix.base.errors import ApplyError, Stopped
 from guestfix.base.homes import journal_homes
 from guestfix.base.stopping import Stop, follow, following
 from guestfix.commands.signals import catch
 from tests.build.faults import at_write
-from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
 from tests.build.plans import every_kind, make_guest, plan_for, tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -235,65 +231,3 @@ def test_the_program_tells_it_by_its_status_and_one_document(which: signal.Signa
     status, document, _ = program(which, late, *apply)
     assert status == 0 and document["stopped"] == {"by": which.name, "outcome": "finished"}
     jsonschema.Draft202012Validator(schema).validate(document)
-
-
-# disk images
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not usable("uml") or not have("mke2fs", "sfdisk", "qemu-img"):
-        pytest.skip("User-mode Linux, e2fsprogs, fdisk or qemu-utils is not installed")
-    work = tmp_path_factory.mktemp("image")
-    root = debian(work / "root", "/dev/sda1 / ext4 defaults 0 1\n//nas/share /mnt cifs defaults 0 0\n", extra=False)
-    content = filesystem("ext4", work / "fs", 32 * MIB, root, uuid="11111111-2222-3333-4444-555555555555")
-    return convert(disk(work / "disk.raw", [PartSpec(content)]), "qcow2")
-
-
-WRITES_OF_IMAGES = DRIVER.replace(
-    "from guestfix.backends.directory import DirectoryGuest", "from guestfix.backends.remote import RemoteGuest"
-).replace("DirectoryGuest", "RemoteGuest")
-
-
-def signalled_image(image: Path, place: Path, which: signal.Signals, at: int, *words: str) -> int | None:
-    """Apply with a signal at the n-th write; tell the status. Whatever it is, nothing is left and all is told."""
-    own = place / "own.qcow2"
-    own.write_bytes(image.read_bytes())
-    before = own.read_bytes()
-    (place / "tmp").mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-c", WRITES_OF_IMAGES, ROOT, str(int(which)), str(at), "apply", f"uml:{own}", "--only",
-         "fstab/*", "--accept", "*", "--format", "json", *words],
-        capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(place / "tmp")},
-    )  # fmt: skip
-    document = json.loads(done.stdout)
-    assert [name for name in os.listdir(place / "tmp") if name.startswith("guestfix-")] == []
-    if done.returncode == 5:
-        assert document["error"]["by"] == which.name
-        assert document["error"]["what"].endswith(("the images are as they were", "this step changed nothing"))
-        assert own.read_bytes() == before and sorted(os.listdir(place)) == ["own.qcow2", "tmp"]
-    else:
-        assert done.returncode == 0, done.stdout[-500:] + done.stderr[-500:]
-        assert document["image"]["files"]
-        for name in document["image"]["files"]:
-            allowed = HostFiles([str(place)])
-            assert b"UUID=" in open_image([name], host=allowed).read("/etc/fstab")
-            os.unlink(name)
-    return done.returncode
-
-
-@pytest.mark.parametrize(("which", "at"), [(signal.SIGTERM, 2), (signal.SIGINT, 4), (signal.SIGHUP, 6)])
-def test_an_image_at_some_writes(which: signal.Signals, at: int, image: Path, tmp_path: Path) -> None:
-    assert signalled_image(image, tmp_path, which, at) == 5
-
-
-@pytest.mark.e2e
-@pytest.mark.parametrize("words", [(), ("--in-place",)], ids=["beside", "in place"])
-@pytest.mark.parametrize("which", SIGNALS)
-def test_an_image_at_every_write(which: signal.Signals, words: tuple[str, ...], image: Path, tmp_path: Path) -> None:
-    statuses = []
-    for at in range(1, 40):
-        statuses.append(signalled_image(image, tmp_path, which, at, *words))
-        if statuses[-2:] == [0, 0]:
-            break
-    assert statuses.count(5) > 4 and statuses[-2:] == [0, 0]

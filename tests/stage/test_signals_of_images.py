@@ -1,0 +1,129 @@
+"""A signal at every write of apply and revert of disk images: they are as they were, or all of it was done.
+
+SIGKILL too, which nobody can follow: what was to be written into the overlay is gone with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from guestfix.backends.disks.hostfiles import HostFiles
+from guestfix.backends.image import open_image
+from guestfix.backends.status import usable
+from guestfix.report.documents import document_schema
+from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
+from tests.stage.test_signals import DRIVER, ROOT, SIGNALS
+
+SECONDS = 10.0
+"""How long after a SIGKILL the keeper may take, on a machine that has other work."""
+
+WRITES = DRIVER.replace(
+    "from guestfix.backends.directory import DirectoryGuest", "from guestfix.backends.remote import RemoteGuest"
+).replace("DirectoryGuest", "RemoteGuest")
+ONLY = ("--only", "fstab/*", "--accept", "*")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return an image for each command: one to apply to, and one to revert."""
+    if not usable("uml") or not have("mke2fs", "sfdisk", "qemu-img"):
+        pytest.skip("User-mode Linux, e2fsprogs, fdisk or qemu-utils is not installed")
+    work = tmp_path_factory.mktemp("image")
+    root = debian(work / "root", "/dev/sda1 / ext4 defaults 0 1\n//nas/share /mnt cifs defaults 0 0\n", extra=False)
+    content = filesystem("ext4", work / "fs", 32 * MIB, root, uuid="11111111-2222-3333-4444-555555555555")
+    plain = convert(disk(work / "disk.raw", [PartSpec(content)]), "qcow2")
+    applied = work / "applied.qcow2"
+    shutil.copy(plain, applied)
+    words = [sys.executable, "-m", "guestfix", "apply", f"uml:{applied}", *ONLY, "--in-place"]
+    subprocess.run(words, check=True, capture_output=True, cwd=ROOT)
+    return {"apply": plain, "revert": applied}
+
+
+def repaired(file: Path | str, place: Path) -> bool:
+    return b"UUID=" in open_image([str(file)], host=HostFiles([str(place)])).read("/etc/fstab")
+
+
+def left(place: Path) -> list[str]:
+    """Return the folders of runs that are there once what a kill leaves may be cleared."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end and any(name.startswith("guestfix-") for name in os.listdir(place)):
+        time.sleep(0.05)
+    return [name for name in os.listdir(place) if name.startswith("guestfix-")]
+
+
+def signalled(command: str, image: Path, place: Path, which: signal.Signals, at: int, *words: str) -> int:
+    """Run the command with a signal at the n-th write; tell the status. Nothing is left, and all is told."""
+    own, tmp = place / "own.qcow2", place / "tmp"
+    own.write_bytes(image.read_bytes())
+    before = own.read_bytes()
+    tmp.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES, ROOT, str(int(which)), str(at), command, f"uml:{own}", "--format", "json",
+         *(ONLY if command == "apply" else ()), *words],
+        capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(tmp)},
+    )  # fmt: skip
+    assert left(tmp) == []
+    if done.returncode in (5, -signal.SIGKILL):
+        assert own.read_bytes() == before and sorted(os.listdir(place)) == ["own.qcow2", "tmp"]
+    if done.returncode == -signal.SIGKILL:
+        return done.returncode
+    document = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(document_schema("receipt" if command == "apply" else "revert")).validate(document)
+    if done.returncode == 5:
+        assert document["error"]["by"] == which.name
+        assert document["error"]["what"].endswith(("the images are as they were", "this step changed nothing"))
+        return 5
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr[-500:]
+    assert document["image"]["files"]
+    for name in document["image"]["files"]:
+        assert repaired(name, place) is (command == "apply")
+        os.unlink(name)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("command", "which", "at"),
+    [
+        ("apply", signal.SIGTERM, 2),
+        ("apply", signal.SIGINT, 4),
+        ("apply", signal.SIGHUP, 6),
+        ("apply", signal.SIGKILL, 5),
+        ("revert", signal.SIGTERM, 1),
+        ("revert", signal.SIGHUP, 3),
+        ("revert", signal.SIGKILL, 2),
+    ],
+)
+def test_an_image_at_some_writes(
+    command: str, which: signal.Signals, at: int, images: dict[str, Path], tmp_path: Path
+) -> None:
+    expected = -signal.SIGKILL if which == signal.SIGKILL else 5
+    assert signalled(command, images[command], tmp_path, which, at) == expected
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("words", [(), ("--in-place",), ("--output", "{}/new.qcow2")], ids=["beside", "in", "new"])
+@pytest.mark.parametrize("which", (*SIGNALS, signal.SIGKILL), ids=lambda one: one.name)
+@pytest.mark.parametrize("command", ["apply", "revert"])
+def test_an_image_at_every_write(
+    command: str, which: signal.Signals, words: tuple[str, ...], images: dict[str, Path], tmp_path: Path
+) -> None:
+    statuses = []
+    for at in range(1, 40):
+        given = [word.format(tmp_path) for word in words]
+        statuses.append(signalled(command, images[command], tmp_path, which, at, *given))
+        if statuses[-2:] == [0, 0]:
+            break
+    print(statuses)
+    ended = -signal.SIGKILL if which == signal.SIGKILL else 5
+    assert statuses.count(ended) > 4 and statuses[-2:] == [0, 0]
+    assert set(statuses) == {0, ended} and statuses == sorted(statuses, key=lambda one: one == 0)
