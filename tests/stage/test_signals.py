@@ -182,6 +182,8 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from guestfix.backends.directory import DirectoryGuest
 which, at, count = int(sys.argv[2]), int(sys.argv[3]), 0
+if which != signal.SIGKILL:
+    signal.signal(which, signal.SIG_DFL)  # a shell's background job ignores some, and so would guestfix
 def wrap(name):
     plain = getattr(DirectoryGuest, name)
     def method(self, *args):
