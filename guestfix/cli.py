@@ -182,7 +182,7 @@ def _dispatch(argv: Sequence[str], events: Events, opened: list[Callable[[], Non
     if hasattr(args, "config"):
         from guestfix.commands.config import read_config
 
-        args.site = read_config(args.config, args.guest)
+        args.site = read_config(args.config, getattr(args, "guest", ()))
         args.events = args.events or args.site.events
     if hasattr(args, "events"):
         from guestfix.commands.channels import open_channels

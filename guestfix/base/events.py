@@ -8,7 +8,7 @@ as :func:`guestfix.make_plan` and :func:`guestfix.apply_plan` take it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from guestfix.base.record import frozen
 
@@ -33,6 +33,7 @@ SEVERITY = {"blocker": "error", "warning": "warning", "info": "info"}
 class Event:
     """One thing told. ``percent`` is of the whole run; ``done`` of ``total`` are the stage's, in ``unit``.
 
+    ``rule`` is what a finding is about, and of a progress the rule that is asked now.
     A progress' message is ``PERCENT/100``, the form that libguestfs' progress bars have for programs.
     """
 
@@ -73,6 +74,7 @@ class Events:
         self.sinks = list(sinks)
         self.stage, self.percent = "", -1
         self.outcome: dict[str, object] = {}
+        self._rules: Sequence[str] = ()
         self._ended = False
         self.expect(*stages)
 
@@ -80,6 +82,10 @@ class Events:
         """Say which stages this run has; the percent is counted over their weights."""
         self._stages = [name for name in STAGES if name in stages]
         self._whole = sum(STAGES[name][0] for name in self._stages) or 1
+
+    def ask(self, rules: Iterable[str]) -> None:
+        """Say which rules are asked, in their order, so that a progress names the one whose turn it is."""
+        self._rules = tuple(rules) if self.sinks else ()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Tell how far a stage is: ``done`` of ``total`` in the stage's unit."""
@@ -92,7 +98,8 @@ class Events:
         if percent > self.percent or done == total:
             unit = STAGES[stage][2] if stage in STAGES else "steps"
             self.percent = percent
-            self.tell(Event("progress", f"{percent}/100", stage, percent, done=done, total=total, unit=unit))
+            rule = self._rules[done] if unit == "rules" and done < len(self._rules) else ""
+            self.tell(Event("progress", f"{percent}/100", stage, percent, "", rule, done=done, total=total, unit=unit))
 
     def _percent(self, stage: str, done: int, total: int) -> int:
         before = 0

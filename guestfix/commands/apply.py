@@ -34,6 +34,7 @@ from guestfix.commands.outcome import (
 )
 from guestfix.commands.plan import reviewed
 from guestfix.commands.terminal import add_view, view_from
+from guestfix.commands.written import add_written, check_written, write_for_importers
 from guestfix.plan.model import Choice, Plan, plan_out
 from guestfix.report.events import tell_plan
 from guestfix.report.json import error_out
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_view(parser, color=False)
     add_outcome(parser)
     add_events(parser)
+    add_written(parser)
     parser.add_argument("--plan", metavar="FILE", help="do what this JSON report says, if the guest is still as it was")
     parser.add_argument(
         "--expect-digest", metavar="HEX", type=digest, help="apply only the plan with this digest, which its report has"
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Apply and print what was done."""
     tell = events_of(args)
     choices = chosen_by(args)
+    check_written(args)
     if args.require_plan_signature and not args.plan:
         raise UsageError("--require-plan-signature is for --plan", remedy="name the plan that was signed: --plan FILE")
     tell("open", 0, 1)
@@ -89,6 +92,7 @@ def digest(text: str) -> str:
 def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]) -> int:
     plan = _plan(args, session, choices)
     tell_plan(events_of(args), plan)
+    write_for_importers(args, session.guest, session.the_pack(), list(plan.facts), list(plan.findings), plan.digest)
     try:
         receipt = session.apply(plan, journal_copy=args.journal_copy)
         image = session.is_image and (receipt.journal is not None or bool(args.output))

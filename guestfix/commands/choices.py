@@ -56,7 +56,7 @@ def settle_choices(args: argparse.Namespace, config: Config) -> tuple[Choice, ..
     if hasattr(args, "policy"):
         chosen += _policies(args, config) + _accepts(args, config)
         for name in ("payload", "network_map"):
-            if getattr(args, name):
+            if getattr(args, name, None):
                 chosen.append(Choice(name, getattr(args, name), HERE))
     return tuple(chosen)
 
@@ -108,7 +108,7 @@ def options_of(args: argparse.Namespace, choices: tuple[Choice, ...]) -> Options
             remedy = near or "name a folder or an ISO image with drivers"
             raise UsageError("there is no such payload", where=args.payload, remedy=remedy)
         extra["payload.dir"] = os.path.abspath(args.payload)
-    if args.network_map:
+    if getattr(args, "network_map", None):
         from guestfix.commands.networkmap import read_map
 
         extra["network.map"] = read_map(args.network_map)

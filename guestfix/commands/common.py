@@ -91,8 +91,8 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_choices(parser: argparse.ArgumentParser) -> None:
-    """Add what selects rules and sets policies."""
+def add_choices(parser: argparse.ArgumentParser, *, one: bool = True) -> None:
+    """Add what selects rules and sets policies, and, where it is for one guest, what its own NICs become."""
     parser.add_argument(
         "--only", metavar="RULE", action="append", default=[], help="just these rules (id or glob; repeatable)"
     )
@@ -117,11 +117,12 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="folder or ISO image with drivers for the target (virtio-win, ...) and programs for its first start",
     )
-    parser.add_argument(
-        "--network-map",
-        metavar="FILE",
-        help="YAML: old NIC (name or MAC): new MAC or name; for --policy network=preserve or dhcp-first",
-    )
+    if one:
+        parser.add_argument(
+            "--network-map",
+            metavar="FILE",
+            help="YAML: old NIC (name or MAC): new MAC or name; for --policy network=preserve or dhcp-first",
+        )
 
 
 def pack_from(args: argparse.Namespace) -> Pack:

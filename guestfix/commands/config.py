@@ -71,10 +71,8 @@ def read_config(path: str | None, guests: Sequence[str]) -> Config:
 def _counts(place: str, guests: Sequence[str]) -> bool:
     """Tell whether a file that nobody named may make choices. Raises UsageError where others may have written it."""
     real = os.path.realpath(place)
-    for guest in guests:
-        folder = os.path.realpath(guest.removeprefix("dir:"))
-        if os.path.isdir(folder) and os.path.commonpath([folder, real]) == folder:
-            return False
+    if any(_holds(guest, real) for guest in guests):
+        return False
     for one in (real, os.path.dirname(real)):
         found = os.stat(one)
         loose = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not (one != real and found.st_mode & stat.S_ISVTX)
@@ -82,6 +80,19 @@ def _counts(place: str, guests: Sequence[str]) -> bool:
             what = "others may have written this file, so it makes no choices"
             raise UsageError(what, where=place, remedy=f"name it: --config {place}; or chmod go-w {one}")
     return True
+
+
+def _holds(guest: str, file: str) -> bool:
+    folder = os.path.realpath(guest.removeprefix("dir:"))
+    return os.path.isdir(folder) and os.path.commonpath([folder, file]) == folder
+
+
+def refuse_inside(config: Config, guests: Sequence[str]) -> None:
+    """Raise UsageError where the file, which nobody named, lies in one of these guests, known once it had been read."""
+    inside = next((one for one in guests if config.path and _holds(one, os.path.realpath(config.path))), None)
+    if inside is not None:
+        what = f"this file lies in the guest {inside}, so it makes no choices"
+        raise UsageError(what, where=config.path, remedy=f"run this elsewhere, or name it: --config {config.path}")
 
 
 def _read(path: str) -> bytes:

@@ -8,7 +8,19 @@ import zlib
 from guestfix.base.errors import UsageError
 from guestfix.base.record import asdict
 from guestfix.commands.channels import add_events
-from guestfix.commands.common import add_format, add_packs, events_of, write, write_json
+from guestfix.commands.choices import chosen_by, options_of
+from guestfix.commands.common import (
+    add_choices,
+    add_config,
+    add_format,
+    add_packs,
+    add_signature,
+    events_of,
+    pack_from,
+    write,
+    write_json,
+)
+from guestfix.commands.config import refuse_inside
 from guestfix.fleet.job import ACTIONS, OUTCOMES
 from guestfix.fleet.store import Row, Run, Store
 
@@ -36,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--fresh", action="store_true", help="do again what an earlier run found, unchanged or not")
     one.add_argument("--in-place", action="store_true", help="apply, revert: write into the disk images themselves")
     add_packs(one)
+    add_signature(one)
+    add_choices(one, one=False)
+    add_config(one)
     add_events(one)
     for name, help_text in (
         ("list", "the runs, or a run's guests"),
@@ -79,15 +94,19 @@ def _run(args: argparse.Namespace) -> int:
     from guestfix.fleet.rollup import roll_up, text_of
     from guestfix.fleet.run import Progress, Setting
     from guestfix.fleet.run import run as run_all
-    from guestfix.pack.cache import load_pack
+    from guestfix.plan.planner import check_options
 
-    pack = load_pack(args.pack)
+    options = options_of(args, chosen_by(args))
+    pack = pack_from(args)
+    check_options(pack, options)
     known = inventory.Known(tuple(pack.targets), {name: tuple(one.values) for name, one in pack.policies.items()})
     if args.target and args.target not in pack.targets:
         from guestfix.base.nearest import did_you_mean
 
         raise UsageError(f"there is no target {args.target!r}", remedy=did_you_mean(args.target, pack.targets))
     guests = [one if one.target else replace(one, target=args.target) for one in inventory.read(args.places, known)]
+    if args.config is None:
+        refuse_inside(args.site, [disk for one in guests for disk in one.disks])
     guests = [one for one in guests if set(args.tag) <= set(one.tags)]
     guests = guests[: args.limit] if args.limit > 0 else guests
     if not guests:
@@ -114,6 +133,7 @@ def _run(args: argparse.Namespace) -> int:
         args.retries,
         args.fresh,
         args.in_place,
+        options,
     )
     store = Store(args.results, write=True)
     try:

@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     tell("open", 0, 1)
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))
     pack = pack_from(args)
+    tell.ask(rule.id for rule in pack.rules)
     plan = make_plan(guest, pack, args.target, options, tell)
     refuse_unused(plan, options)
     tell_plan(tell, plan)

@@ -18,7 +18,7 @@ IMPORTERS = ("forklift", "coriolis", "leapp")
 
 def add_written(parser: argparse.ArgumentParser) -> None:
     """Add what is written for importers."""
-    group = parser.add_argument_group("for importers")
+    group = parser.add_argument_group("for importers", "What is written is the guest as it was found.")
     group.add_argument("-O", dest="inspection", metavar="FILE", help="write the XML of virt-v2v-inspector(1)")
     group.add_argument(
         "--write",

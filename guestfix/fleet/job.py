@@ -15,7 +15,7 @@ from guestfix.base.errors import Blocked, GuestfixError, Stopped, UsageError
 from guestfix.base.facts import Unknown
 from guestfix.base.record import asdict, field, frozen, replace
 from guestfix.pack.cache import load_pack
-from guestfix.plan.model import Plan, dump_plan
+from guestfix.plan.model import Choice, Plan, dump_plan
 from guestfix.plan.planner import Options
 from guestfix.stage.session import Session
 
@@ -51,6 +51,7 @@ class Job:
     pack_digest: str
     timeout: float
     in_place: bool = False
+    options: Options = Options()
     version: str = __version__
 
     def key(self) -> str:
@@ -126,14 +127,29 @@ def _worked(job: Job, key: str) -> Result:
     ) as session:
         if job.action == "revert":
             return _reverted(job, key, session)
-        extra: dict[str, object] = {"network.map": dict(guest.network_map)} if guest.network_map else {}
-        options = Options(policies=guest.policies, accept=guest.accept, extra=extra)
-        plan = session.report(guest.target or None, options)
+        plan = session.report(guest.target or None, options_for(job))
         found = of_plan(job, key, plan)
         if job.action == "apply" and (plan.changes or plan.blockers):
             session.apply(plan)
             session.save(in_place=job.in_place)
         return found
+
+
+def options_for(job: Job) -> Options:
+    """Return what is chosen for the job's guest: for every one, with what the inventory says of this one on top."""
+    guest, all_ = job.guest, job.options
+    told = {(one.name, one.value) for one in all_.choices}
+    own = [Choice("target", guest.target, guest.where)] if ("target", guest.target) not in told else []
+    own += [Choice(f"policy.{name}", value, guest.where) for name, value in guest.policies.items()]
+    own += [Choice("accept", code, guest.where) for code in guest.accept]
+    known = {one.name for one in own if one.name != "accept"}
+    return replace(
+        all_,
+        policies={**all_.policies, **guest.policies},
+        accept=(*all_.accept, *guest.accept),
+        extra={**all_.extra, **({"network.map": dict(guest.network_map)} if guest.network_map else {})},
+        choices=(*(one for one in all_.choices if one.name not in known), *own),
+    )
 
 
 def _reverted(job: Job, key: str, session: Session) -> Result:

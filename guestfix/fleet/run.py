@@ -15,6 +15,7 @@ from guestfix.base.stopping import check
 from guestfix.fleet.inventory import waves
 from guestfix.fleet.job import Guest, Job, Result, failed, work
 from guestfix.fleet.store import Store
+from guestfix.plan.planner import Options
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -31,7 +32,10 @@ START = 60
 
 @frozen
 class Setting:
-    """How a run is done: workers on this machine (0: one a processor) or those of a scheduler; seconds for a guest."""
+    """How a run is done: workers on this machine (0: one a processor) or those of a scheduler; seconds for a guest.
+
+    ``options`` are chosen for every guest; what the inventory says of one goes before its policies.
+    """
 
     action: str = "report"
     packs: tuple[str, ...] = ()
@@ -42,6 +46,7 @@ class Setting:
     retries: int = 1
     fresh: bool = False
     in_place: bool = False
+    options: Options = Options()
 
 
 @frozen
@@ -76,7 +81,15 @@ def run(
     """
     number = store.begin(setting.action, setting.pack_digest, __version__, len(guests), places)
     jobs = {
-        guest.name: Job(guest, setting.action, setting.packs, setting.pack_digest, setting.timeout, setting.in_place)
+        guest.name: Job(
+            guest,
+            setting.action,
+            setting.packs,
+            setting.pack_digest,
+            setting.timeout,
+            setting.in_place,
+            setting.options,
+        )
         for guest in guests
     }
     lasting = [guest for guest in guests if jobs[guest.name].lasting and not setting.fresh]

@@ -64,7 +64,7 @@ def learn(
     run. Raises UsageError for a policy, or a value of one, that the pack doesn't have.
     """
     facts = Facts()
-    _check_policies(pack, policies)
+    check_policies(pack, policies)
     _put_target(facts, target)
     for name, value in extra.items():
         facts.put(name, value)
@@ -93,7 +93,8 @@ def _put_target(facts: Facts, target: Target) -> None:
             facts.put(f"target.{name}", list(value) if isinstance(value, tuple) else value)
 
 
-def _check_policies(pack: Pack, given: Mapping[str, str]) -> None:
+def check_policies(pack: Pack, given: Mapping[str, str]) -> None:
+    """Raise UsageError for a policy, or a value of one, that the pack doesn't have."""
     for name, value in given.items():
         policy = pack.policies.get(name)
         if policy is None:

@@ -21,7 +21,7 @@ from guestfix.pack.model import CONFIDENCES, Condition, Pack, Rule, Step, Target
 from guestfix.pack.when import evaluate, facts_of
 from guestfix.plan.accept import accepted, check_accepted
 from guestfix.plan.changes import changes_of
-from guestfix.plan.learn import identity_of, learn
+from guestfix.plan.learn import check_policies, identity_of, learn
 from guestfix.plan.model import Choice, Decision, Plan
 from guestfix.plan.settle import COMPAT, Planned, Seen, settle
 from guestfix.plan.steps import run_step
@@ -174,6 +174,12 @@ def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, object], list[Fi
     verdict = judge(pack.systems, facts)
     put_kernels(verdict, facts)
     return verdict.status, verdict.as_json(), list(verdict.findings)
+
+
+def check_options(pack: Pack, options: Options) -> None:
+    """Raise UsageError for a choice that :func:`make_plan` would refuse for every guest."""
+    _chosen(pack, options)
+    check_policies(pack, options.policies)
 
 
 def _policies(facts: Facts, pack: Pack) -> dict[str, str]:

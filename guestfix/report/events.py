@@ -26,7 +26,9 @@ def event_out(event: Event, when: str) -> dict[str, object]:
 
 def event_line(event: Event) -> str:
     """Return an event as one line of JSON, stamped with the present time."""
-    if event.type == "progress" and event.stage in STAGES:  # most events are these, and hold no text of others
+    if (
+        event.type == "progress" and event.stage in STAGES and not event.rule
+    ):  # most events are these, and hold no text of others
         count = f'"{event.unit}": {{"done": {event.done}, "total": {event.total}}}'
         told = f'"message": "{event.message}", "percent": {event.percent}, "stage": "{event.stage}"'
         return f'{{{told}, "timestamp": "{timestamp()}", "type": "progress", {count}}}\n'

@@ -37,7 +37,17 @@ Told = Callable[[Event], None]
 
 
 class Session:
-    """One guest from its report to what is handed over. Use it with ``with``; see :func:`session`."""
+    """One guest, a folder or its disk images in order, from its report to what is handed over. Use it with ``with``.
+
+    ``disks``, ``root``, ``allow_backing`` and ``image_types`` are as for :func:`guestfix.open_guest`, ``pack`` is a
+    Pack or what :func:`guestfix.load_pack` takes. After ``timeout`` seconds whatever is at work stops as after
+    :meth:`cancel`. ``progress`` is called with each Event, in the thread that works; what it raises stops the work,
+    with Stopped, which has it as ``because``. ``live`` lets the root of the system that runs here be changed too. The
+    same events go to the standard library's logger ``guestfix``.
+
+    The guest is opened when a method first needs it, and images are opened for writing by apply, revert and save. One
+    thread works with a session at a time; the one that opens images must live as long as it.
+    """
 
     def __init__(
         self,
@@ -167,6 +177,11 @@ class Session:
         return isinstance(self._to_write(), ImageWriter)
 
     @property
+    def guest(self) -> GuestFS:
+        """The guest, to be read as it is now, changes of this session included. Opens it."""
+        return self._to_read()
+
+    @property
     def uri(self) -> str:
         """The guest with the backend that reaches it, once it is opened: ``dir:/srv/guest``."""
         guest = self._writer or self._reader
@@ -198,7 +213,9 @@ class Session:
         Raises as :func:`guestfix.make_plan`, and Stopped.
         """
         with self._working("open", "read", "plan") as events:
-            return make_plan(self._to_read(), self.the_pack(), target, options, telling(events))
+            pack = self.the_pack()
+            events.ask(rule.id for rule in pack.rules)
+            return make_plan(self._to_read(), pack, target, options, telling(events))
 
     def review(self, plan: Plan) -> None:
         """Raise PlanError where a saved plan is not this guestfix's and pack's, or shows another change than it makes.
@@ -308,37 +325,5 @@ def _logged(event: Event) -> None:
         log.log(level, "%s: %s", event.stage or event.type, event.message)
 
 
-def session(
-    guest: Place | Sequence[Place],
-    *,
-    disks: str | Disks | None = None,
-    root: str = "",
-    allow_backing: Sequence[str] = (),
-    image_types: Sequence[str] = (),
-    pack: Pack | Place | Sequence[Place] | None = None,
-    timeout: float | None = None,
-    progress: Told | Events | None = None,
-    live: bool = False,
-) -> Session:
-    """Return a session with a guest: a folder, or its disk images in order. Use it with ``with``.
-
-    ``disks``, ``root``, ``allow_backing`` and ``image_types`` are as for :func:`guestfix.open_guest`, ``pack`` is a
-    Pack or what :func:`guestfix.load_pack` takes. After ``timeout`` seconds whatever is at work stops as after
-    :meth:`Session.cancel`. ``progress`` is called with each Event, in the thread that works; what it raises stops the
-    work, with Stopped, which has it as ``because``. ``live`` lets the root of
-    the system that runs here be changed too. The same events go to the standard library's logger ``guestfix``.
-
-    The guest is opened when a method first needs it, and images are opened for writing by apply, revert and save. One
-    thread works with a session at a time; the one that opens images must live as long as it.
-    """
-    return Session(
-        guest,
-        disks=disks,
-        root=root,
-        allow_backing=allow_backing,
-        image_types=image_types,
-        pack=pack,
-        timeout=timeout,
-        progress=progress,
-        live=live,
-    )
+session = Session
+"""What the documentation calls it by: ``with guestfix.session("disk.qcow2") as session``."""

@@ -148,3 +148,42 @@ def test_the_last_day_counts(guest, tmp_path, capfd):
         day = datetime.date.today() + datetime.timedelta(days)
         (tmp_path / "c.toml").write_text(f'[[accept]]\ncode = "GF-ARCH-*"\nreason = "x"\nexpires = {day}\n')
         assert run(["report", str(guest), "--config", str(tmp_path / "c.toml")]) == status
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("52:54:00:12:34: eth0", "map:1:1: '52:54:00:12:34' is a MAC that is cut short or too long"),
+        ("eth0: 52:54:00:12:34", "map:1:7: '52:54:00:12:34' is a MAC that is cut short or too long"),
+        ("eth0: 52-54-00-12-34-56-78", "'52-54-00-12-34-56-78' is a MAC that is cut short or too long"),
+        ("eth0: 52:54:00:12:34:5", "six pairs of hex digits, such as 52:54:00:12:34:56"),
+        ("eth0: 52:54:00:12:34:5g", "is neither a MAC nor a NIC's name"),
+    ],
+)
+def test_a_mac_that_is_cut(guest, tmp_path, text, says, capfd):
+    (tmp_path / "map").write_text(text + "\n")
+    words = ["--network-map", str(tmp_path / "map"), "--policy", "network=preserve"]
+    assert run(["report", str(guest), *words]) == 64
+    assert says in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("device", "keys", "says"),
+    [
+        ("/dev/sda1", 'uuid: "x; y"', "disks.yaml:4:35: 'x; y' is no uuid"),
+        ("/dev/sda1", "uuid: 5cb2a1d6-6bde ", None),
+        ("/dev/sda1", 'uuid: "5cb2a1d6-6bde; rm"', "did you mean 5cb2a1d6-6bde?"),
+        ("/dev/sda1", "partuuid: a/b", "'a/b' is no partuuid"),
+        ("/dev/sda1", 'uuid: ""', None),
+        ("/dev/sdb1", "fstype: ext4", "/dev/sdb1 is no partition of /dev/sda|did you mean /dev/sda1?"),
+        ("/dev/nvme0n1p2", "fstype: ext4", "/dev/nvme0n1p2 is no partition of /dev/sda|did you mean /dev/sda2?"),
+        ("/dev/sdaa1", "fstype: ext4", "/dev/sdaa1 is no partition of /dev/sda|did you mean /dev/sda1?"),
+        ("/dev/mapper/vg-root", "fstype: ext4", None),
+    ],
+)
+def test_disks_that_cannot_be_as_they_are_described(guest, tmp_path, device, keys, says, capfd):
+    file = tmp_path / "disks.yaml"
+    file.write_text(f"disks:\n  - device: /dev/sda\n    partitions:\n      - {{device: {device}, {keys}}}\n")
+    assert run(["report", str(guest), "--disks", str(file), "--accept", "*"]) == (64 if says else 0)
+    said = " ".join(capfd.readouterr().err.split())
+    assert all(part in said for part in (says or "").split("|")), said

@@ -11,6 +11,7 @@ import pytest
 
 from guestfix.base.events import STAGES, Event, Events
 from guestfix.cli import run
+from guestfix.pack.cache import load_pack
 from tests.build.tree import build, elf
 
 FSTAB = "UUID=1 / ext4 defaults 0 1\n//nas/share /mnt/share cifs credentials=/root/c 0 0\n"
@@ -55,6 +56,18 @@ def test_events_go_where_they_are_sent(guest, tmp_path, capfdbinary, where):
     assert b"Applied" in (err if where == "stdout" else out)
     os.write(1, b"afterwards\n")
     assert capfdbinary.readouterr().out == b"afterwards\n"
+
+
+def test_a_progress_of_the_rules_names_the_one_that_is_asked(guest, tmp_path):
+    file = tmp_path / "events"
+    asked = [one.id for one in load_pack().rules]
+    for words in (["report"], ["apply", "--accept", "*"]):
+        assert run([words[0], str(guest), *words[1:], "--events", f"file:{file}"]) == 0
+        told = [one for one in check(file.read_bytes().splitlines(), 0) if one["type"] == "progress"]
+        rules = [one for one in told if "rules" in one]
+        assert len(rules) > 5 and "rule" not in rules[-1] and rules[-1]["rules"]["done"] == len(asked)
+        assert [one["rule"] for one in rules[:-1]] == [asked[one["rules"]["done"]] for one in rules[:-1]]
+        assert not [one for one in told if "rule" in one and one not in rules]
 
 
 def test_a_failure_has_a_result_too(guest, tmp_path):

@@ -180,11 +180,13 @@ def boot(disk: Path, until: Sequence[str], timeout: float = 420, bus: str = "nvm
     command += ["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot", *more]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
+    waiting = select.poll()
+    waiting.register(process.stdout, select.POLLIN)
     text, end = "", time.monotonic() + timeout
     wanted = re.compile("|".join(f"(?:{one})" for one in until))
     try:
         while time.monotonic() < end:
-            ready, _, _ = select.select([process.stdout], [], [], 1)
+            ready = waiting.poll(1000)
             data = os.read(process.stdout.fileno(), 65536) if ready else b""
             if ready and not data:
                 break

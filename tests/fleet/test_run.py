@@ -12,11 +12,13 @@ import pytest
 
 from guestfix.base.errors import GuestfixError, Stopped, UsageError
 from guestfix.base.stopping import CANCEL, Stop, following
-from guestfix.fleet.job import Guest, Job, Result, work
+from guestfix.fleet.job import Guest, Job, Result, options_for, work
 from guestfix.fleet.rollup import differences, roll_up, text_of
 from guestfix.fleet.run import Setting, run
 from guestfix.fleet.store import Store
 from guestfix.pack.cache import load_pack
+from guestfix.plan.model import Choice
+from guestfix.plan.planner import Options
 from tests.build.tree import build
 from tests.fleet import doing
 
@@ -283,3 +285,57 @@ def test_a_missing_extra_is_named(store, monkeypatch):
     with pytest.raises(UsageError) as caught:
         run(guests("a"), setting(), store, [], lambda at: None)
     assert "guestfix[fleet]" in str(caught.value.remedy)
+
+
+def test_what_the_inventory_says_of_a_guest_goes_before_what_is_chosen_for_all():
+    chosen = (
+        Choice("policy.nfs", "keep", "site:2"),
+        Choice("accept", "GF-A", "site:3"),
+        Choice("target", "x", "site:1"),
+    )
+    options = Options(skip=("boot/*",), policies={"nfs": "keep"}, accept=("GF-A",), choices=chosen)
+    guest = Guest("one", ("/x",), target="x", policies={"nfs": "nofail"}, accept=("GF-B",), where="inv:7")
+    found = options_for(Job(guest, "report", (), "", 1, options=options))
+    assert (found.skip, found.policies, found.accept) == (("boot/*",), {"nfs": "nofail"}, ("GF-A", "GF-B"))
+    said = {(one.name, one.value): one.origin for one in found.choices}
+    assert said == {
+        ("accept", "GF-A"): "site:3", ("target", "x"): "site:1",
+        ("policy.nfs", "nofail"): "inv:7", ("accept", "GF-B"): "inv:7",
+    }  # fmt: skip
+    other = Job(guest, "report", (), "", 1)
+    assert other.key() != Job(guest, "report", (), "", 1, options=options).key()
+
+
+SITE = """target = "azure"
+only = ["fstab/*"]
+
+[policies]
+nfs = "nofail"
+
+[[accept]]
+code = "*"
+reason = "a trial"
+expires = 2999-01-31
+"""
+
+
+def test_a_run_reads_the_choices_of_the_site(tmp_path, monkeypatch, capsys):
+    guest = build(tmp_path / "all/one", {"etc/os-release": "ID=debian\nVERSION_ID=12\n", "etc/fstab": "", "usr/x": ""})
+    (tmp_path / "guestfix.toml").write_text(SITE)
+    monkeypatch.chdir(tmp_path)
+    db = ["--results", str(tmp_path / "r.db"), "--workers", "1"]
+    status, out, err = guestfix(monkeypatch, capsys, "fleet", "run", "all", "--skip", "fstab/stable-*", *db)
+    assert "run 1: 1 guests" in out, err
+    document = json.loads(guestfix(monkeypatch, capsys, "fleet", "show", "one", *db[:2])[1])
+    assert document["target"] == "azure" and document["policies"]["nfs"] == "nofail"
+    said = {one["name"]: one["origin"] for one in document["choices"]}
+    assert said["target"] == "guestfix.toml:1" and said["skip"] == "command line"
+    assert said["accept"].startswith("guestfix.toml:7: a trial")
+    (guest / "guestfix.toml").write_text(SITE)
+    monkeypatch.chdir(guest)
+    status, _, err = guestfix(monkeypatch, capsys, "fleet", "run", "..", *db)
+    assert status == 64 and "so it makes no choices" in err
+    status, _, err = guestfix(
+        monkeypatch, capsys, "fleet", "run", "..", "--only", "fstb/*", "--config", "guestfix.toml"
+    )
+    assert status == 64 and "no rule is named" in err

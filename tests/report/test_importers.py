@@ -40,6 +40,21 @@ def test_inspection_xml_as_virt_v2v_inspector_writes_it(guest, distro, osinfo, p
     assert "/" in mounted and all(mounted.values()) and set(mounted.values()) & devices
 
 
+def test_apply_writes_the_same_of_the_guest_as_it_was(tmp_path, capfd):
+    root = build(tmp_path / "guest", {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "bin/sh": elf()})
+    (root / "etc/fstab").write_text("UUID=1 / ext4 defaults 0 1\n//nas/share /mnt cifs defaults 0 0\n")
+    assert run(["report", str(root), "--format", "json", "-O", str(tmp_path / "report.xml")]) == 0
+    (tmp_path / "plan.json").write_text(capfd.readouterr().out)
+    words = ["-O", str(tmp_path / "apply.xml"), "--write", f"leapp={tmp_path / 'leapp.json'}"]
+    assert run(["apply", str(root), "--plan", str(tmp_path / "plan.json"), "-O", str(tmp_path / "none/x")]) == 2
+    assert not (root / "var/lib/guestfix").exists() and "can't be written" in capfd.readouterr().err
+    assert run(["apply", str(root), "--write", "lepp=x"]) == 64 and "did you mean leapp?" in capfd.readouterr().err
+    assert run(["apply", str(root), "--plan", str(tmp_path / "plan.json"), *words]) == 0
+    assert (tmp_path / "apply.xml").read_bytes() == (tmp_path / "report.xml").read_bytes()
+    assert json.loads((tmp_path / "leapp.json").read_text())["entries"] is not None
+    assert b"<distro>debian</distro>" in (tmp_path / "apply.xml").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("ident", "version", "osinfo"),
     [

@@ -22,9 +22,10 @@ from guestfix.base.stopping import Stop, follow, following
 from guestfix.commands.signals import catch
 from tests.build.faults import at_write
 from tests.build.plans import every_kind, make_guest, plan_for, tree
+from tests.build.signalled import SIGNALS, program_of
 
 ROOT = Path(__file__).resolve().parents[2]
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PROGRAM = program_of("directory", "DirectoryGuest")
 
 
 @pytest.fixture
@@ -177,33 +178,9 @@ def test_where_undoing_fails_as_well(tmp_path: Path) -> None:
     assert len(journal_homes(DirectoryGuest(str(root)))) == 1
 
 
-DRIVER = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[1])
-from guestfix.backends.directory import DirectoryGuest
-which, at, count = int(sys.argv[2]), int(sys.argv[3]), 0
-if which != signal.SIGKILL:
-    signal.signal(which, signal.SIG_DFL)  # a shell's background job ignores some, and so would guestfix
-def wrap(name):
-    plain = getattr(DirectoryGuest, name)
-    def method(self, *args):
-        global count
-        count += 1
-        if count == at:
-            os.kill(os.getpid(), which)
-        return plain(self, *args)
-    setattr(DirectoryGuest, name, method)
-for name in ("put", "put_symlink", "mkdir", "rename", "keep", "drop", "set_times"):
-    wrap(name)
-sys.argv = ["guestfix", *sys.argv[4:]]
-from guestfix.__main__ import main
-sys.exit(main())
-"""
-
-
 def program(which: signal.Signals, at: int, *words: object) -> tuple[int, dict[str, object], str]:
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, ROOT, str(int(which)), str(at), *map(str, words), "--format", "json"],
+        [sys.executable, "-c", PROGRAM, ROOT, str(int(which)), str(at), *map(str, words), "--format", "json"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, json.loads(done.stdout), done.stderr

@@ -22,14 +22,14 @@ from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from guestfix.report.documents import document_schema
 from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
-from tests.stage.test_signals import DRIVER, ROOT, SIGNALS
+from tests.build.signalled import SIGNALS, program_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = program_of("remote", "RemoteGuest")
 
 SECONDS = 10.0
 """How long after a SIGKILL the keeper may take, on a machine that has other work."""
 
-WRITES = DRIVER.replace(
-    "from guestfix.backends.directory import DirectoryGuest", "from guestfix.backends.remote import RemoteGuest"
-).replace("DirectoryGuest", "RemoteGuest")
 ONLY = ("--only", "fstab/*", "--accept", "*")
 
 
@@ -68,7 +68,7 @@ def signalled(command: str, image: Path, place: Path, which: signal.Signals, at:
     before = own.read_bytes()
     tmp.mkdir(exist_ok=True)
     done = subprocess.run(
-        [sys.executable, "-c", WRITES, ROOT, str(int(which)), str(at), command, f"uml:{own}", "--format", "json",
+        [sys.executable, "-c", PROGRAM, ROOT, str(int(which)), str(at), command, f"uml:{own}", "--format", "json",
          *(ONLY if command == "apply" else ()), *words],
         capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(tmp)},
     )  # fmt: skip
