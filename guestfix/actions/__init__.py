@@ -38,6 +38,7 @@ ACTIONS: dict[str, str] = {
     "network.networkd": "network.networkd:apply",
     "service.disable": "system.services:disable",
     "service.enable": "system.services:enable",
+    "payload.stage": "system.brought:stage",
     "storage.release_units": "storage.units:release",
     "systemd.disable": "system.units:disable",
     "systemd.enable": "system.units:enable",

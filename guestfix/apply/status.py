@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from guestfix.apply.journal import Journal, JournalEntry, read_journals
 from guestfix.backends.guestlock import busy
+from guestfix.base.bounds import SMALL_TEXT
 from guestfix.base.digest import state_of
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
+from guestfix.formats import firststart
+from guestfix.formats.firststart import FirstStart
 
 SCHEMA = 1
 """Number of the JSON form of a status."""
@@ -55,11 +58,15 @@ class AppliedPlan:
 
 @frozen
 class GuestStatus:
-    """Every apply whose journal is in the guest, oldest first. ``running``: another guestfix changes it now."""
+    """Every apply whose journal is in the guest, oldest first. ``running``: another guestfix changes it now.
+
+    ``first_start`` is what a Linux guest kept of installing what was brought; None where it has not begun that.
+    """
 
     uri: str
     running: bool
     applies: tuple[AppliedPlan, ...]
+    first_start: FirstStart | None = None
 
     @property
     def state(self) -> str:
@@ -101,7 +108,17 @@ def status_of(guest: GuestFS) -> GuestStatus:
         state = "finished" if journal.applied else "running" if running and last else "interrupted"
         applies.append(_plan(guest, journal, state, later))
         later |= {entry.path: entry.before for entry in journal.entries}
-    return GuestStatus(guest.uri, running, tuple(reversed(applies)))
+    return GuestStatus(guest.uri, running, tuple(reversed(applies)), _first_start(guest))
+
+
+def _first_start(guest: GuestFS) -> FirstStart | None:
+    try:
+        begun = guest.stat(firststart.MARKER, follow=False)
+        if begun is None or begun.kind != "dir":
+            return None
+        return firststart.read_outcome(guest.read(firststart.OUTCOME, SMALL_TEXT))
+    except GuestError:
+        return FirstStart("", "", ())
 
 
 def _plan(guest: GuestFS, journal: Journal, state: str, later: dict[str, str | None]) -> AppliedPlan:

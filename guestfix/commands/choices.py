@@ -105,7 +105,7 @@ def options_of(args: argparse.Namespace, choices: tuple[Choice, ...]) -> Options
     if args.payload:
         if not os.path.exists(args.payload):
             near = did_you_mean(os.path.basename(args.payload), _names_beside(args.payload), 0)
-            remedy = near or "name a folder or an ISO image with drivers"
+            remedy = near or "name a folder or an ISO image of what is brought"
             raise UsageError("there is no such payload", where=args.payload, remedy=remedy)
         extra["payload.dir"] = os.path.abspath(args.payload)
     if getattr(args, "network_map", None):

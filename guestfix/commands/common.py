@@ -115,7 +115,7 @@ def add_choices(parser: argparse.ArgumentParser, *, one: bool = True) -> None:
     parser.add_argument(
         "--payload",
         metavar="PATH",
-        help="folder or ISO image with drivers for the target (virtio-win, ...) and programs for its first start",
+        help="folder or ISO image: drivers for Windows (virtio-win, ...), packages and scripts for the first start",
     )
     if one:
         parser.add_argument(

@@ -10,6 +10,7 @@ from guestfix.base.record import asdict
 from guestfix.base.text import clean
 from guestfix.commands.common import add_format, add_place, write, write_json
 from guestfix.commands.images import images_from
+from guestfix.formats.firststart import LOG, FirstStart
 from guestfix.plan.planner import files_of
 
 
@@ -36,6 +37,7 @@ def status_out(found: GuestStatus) -> dict[str, object]:
         "state": found.state,
         "running": found.running,
         "applies": asdict(found.applies),
+        "first_start": None if found.first_start is None else asdict(found.first_start),
         "still_applied": list(found.still_applied),
         "changed_since": list(found.changed_since),
     }
@@ -62,4 +64,14 @@ def render_status(found: GuestStatus) -> str:
         for file in one.files:
             lost = {"missing": "; its original is gone", "changed": "; its original was changed"}.get(file.original, "")
             lines.append(f"  {file.kind} {file.path}: {_FILES.get(file.state, file.state)}{lost}")
+    lines += _of_first_start(found.first_start) if found.first_start else []
     return clean("\n".join([*lines, ""]))
+
+
+def _of_first_start(found: FirstStart) -> list[str]:
+    ended = f", finished {found.finished}" if found.finished else ", not finished"
+    lines = ["", f"first start: began {found.started or 'at a time that is not kept'}{ended}; its log is {LOG}"]
+    for one in found.tasks:
+        how = one.why or ("no end was seen" if one.code is None else f"exit code {one.code}")
+        lines.append(f"  {one.name}: {how}")
+    return lines

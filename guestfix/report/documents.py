@@ -21,6 +21,7 @@ from guestfix.base.events import TYPES
 from guestfix.base.facts import Evidence
 from guestfix.base.record import names_of
 from guestfix.compat.verdict import STATUSES
+from guestfix.formats.firststart import FirstStart
 from guestfix.pack.model import CONFIDENCES
 from guestfix.plan.model import SCHEMA, Choice, Decision
 from guestfix.walk.model import WORST
@@ -258,6 +259,7 @@ def _status() -> Schema:
         state=one_of("none", "applied", "changed", "running", "interrupted"),
         running={"type": "boolean"},
         applies=array(record(AppliedPlan)),
+        first_start={"anyOf": [record(FirstStart), {"type": "null"}]},
         still_applied=array(TEXT),
         changed_since=array(TEXT),
     )

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from guestfix.actions.payload import Payload, open_payload
 from guestfix.actions.windows.database import devices_of
 from guestfix.actions.windows.firstboot import FOLDER, put_script, register, runs_at_first_start
 from guestfix.actions.windows.install import enter_driver, guest_platform, has_file, place_driver, put_new
-from guestfix.actions.windows.payload import MAX_PACKAGE, Package, Payload, open_payload, packages
+from guestfix.actions.windows.payload import MAX_PACKAGE, Package, packages
 from guestfix.actions.windows.registry import editing, editing_system, hive_path, reader, root_of, seen
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, PAYLOAD_DIR

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from guestfix.actions.payload import Payload
 from guestfix.actions.windows.database import (
     critical_devices,
     database_label,
@@ -11,7 +12,7 @@ from guestfix.actions.windows.database import (
     driver_database,
     install_service,
 )
-from guestfix.actions.windows.payload import Package, Payload, locate
+from guestfix.actions.windows.payload import Package, locate
 from guestfix.actions.windows.registry import root_of, seen
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, OS_VERSION

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from guestfix.actions.payload import Payload, open_payload
 from guestfix.actions.windows.firstboot import FOLDER, PROGRAMS, put_changed, put_script, register, runs_at_first_start
-from guestfix.actions.windows.payload import Payload, open_payload
 from guestfix.actions.windows.registry import editing_system, root_of, seen
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_VERSION, PAYLOAD_DIR

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from guestfix.actions.payload import Payload
 from guestfix.actions.windows.database import devices_of, install_service
 from guestfix.actions.windows.install import guest_platform, place_driver
-from guestfix.actions.windows.payload import Payload, read_package
+from guestfix.actions.windows.payload import read_package
 from guestfix.actions.windows.registry import root_of
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import EditError, GuestError

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.actions.windows import payload as windows_payload
-from guestfix.actions.windows.payload import Payload, locate, open_payload, packages
+from guestfix.actions import payload as host_payload
+from guestfix.actions.payload import Payload, open_payload
+from guestfix.actions.windows.payload import locate, packages
 from guestfix.base.errors import TooLarge, UsageError
 from guestfix.formats.windows.inf import Platform
 from guestfix.pack.cache import load_pack
@@ -95,10 +96,10 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 def test_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     payload = folder(tmp_path, {"a.sys": b"12345", "b.sys": b"1"})
-    monkeypatch.setattr(windows_payload, "MAX_FILE", 4)
+    monkeypatch.setattr(host_payload, "MAX_FILE", 4)
     with pytest.raises(TooLarge):
         payload.read("a.sys")
-    monkeypatch.setattr(windows_payload, "MAX_FILES", 1)
+    monkeypatch.setattr(host_payload, "MAX_FILES", 1)
     with pytest.raises(UsageError):
         open_payload(str(tmp_path))
 

@@ -9,8 +9,8 @@ import pytest
 from pyfakefs.fake_filesystem import FakeFilesystem
 from pyfakefs.helpers import set_uid
 
-from guestfix.actions.windows import payload
-from guestfix.actions.windows.payload import open_payload
+from guestfix.actions import payload
+from guestfix.actions.payload import open_payload
 from guestfix.base.errors import UsageError
 
 ROOT = "/srv/virtio"

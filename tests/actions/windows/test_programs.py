@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.actions.windows.payload import open_payload
+from guestfix.actions.payload import open_payload
 from guestfix.actions.windows.programs import Program, programs, script_of
 from guestfix.base.errors import PackError
 

@@ -73,7 +73,7 @@ USERS_LOGIN = texts("users.login", "users besides root who can log in", _ACCESS)
 USERS_WITH_KEY = texts("users.with_key", "users with a public key for SSH", _ACCESS)
 
 NETWORK_MAP = table("network.map", "old NIC (name or MAC) to new MAC or name, as --network-map gives it", "options")
-PAYLOAD_DIR = text("payload.dir", "the host's folder or ISO image with drivers, as --payload gives it", "options")
+PAYLOAD_DIR = text("payload.dir", "the host's folder or ISO image of what is brought, as --payload gives it", "options")
 TARGET_ADDRESSES = text("target.addresses", "where a NIC of the target gets its address: from a DHCP server, from what "
     "cloud-init is told, or as the administrator has set up the network; empty where that is not known", "target",
     "dhcp cloud-init administrator")
