@@ -251,13 +251,13 @@ def _digests(reader: Reader, path: str, others: tuple[str, ...]) -> Iterator[tup
     if node is None:
         return
     given = {path.rpartition("/")[2]: node.text} if node.text is not None else {}
-    given |= {name: one.text for name, one in (node.keys or {}).items()}
+    given.update((name, one.text or "") for name, one in (node.keys or {}).items())
     by_name = {one.rpartition("/")[2]: one for one in (path, *others)}
     for name, text in given.items():
-        if name not in by_name or not _SHA256.match(text or ""):
+        if name not in by_name or not _SHA256.match(text):
             reader.complain(node.mark, "'sha256' has the 64 hexadecimal digits of a file that is brought, by its name")
         else:
-            yield by_name[name], (text or "").lower()
+            yield by_name[name], text.lower()
 
 
 # for whom
