@@ -120,7 +120,7 @@ def test_no_file_names_this_machine():
                 assert word not in text, f"{path} names {word}"
 
 
-DIALECTS = ("ifcfg-suse", "mkinitrd-suse", "ifcfg_suse", "ifcfg:suse")
+DIALECTS = ("ifcfg-suse", "mkinitrd-suse", "ifcfg_suse", "ifcfg:suse", "debian_frontend")
 """Names of formats and programs that happen to hold a distribution's."""
 
 NAMED_ELSEWHERE = {
