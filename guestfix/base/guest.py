@@ -113,17 +113,30 @@ class Disk:
 
 
 @frozen
+class Placed:
+    """Where a volume is mounted though fstab has no line for it, and by what: ``type`` (of its partition), ``label``,
+    ``unit`` (a mount unit), ``usr`` (it holds the /usr that the root lacks), ``root``.
+    """
+
+    mount: str
+    device: str
+    by: str
+
+
+@frozen
 class Disks:
     """All disks of a guest, in the order of the old platform, and the volumes that lie above partitions.
 
     ``read``: all of it was read from the disks themselves, so a label or UUID that is not given is not there either.
-    ``root`` is the device that holds the guest's root, where that is known; for Windows its C:.
+    ``root`` is the device that holds the guest's root, where that is known; for Windows its C:. ``mounts`` is what is
+    mounted though fstab doesn't say so.
     """
 
     disks: tuple[Disk, ...] = ()
     volumes: tuple[Volume, ...] = ()
     read: bool = False
     root: str = ""
+    mounts: tuple[Placed, ...] = ()
 
     def all_volumes(self) -> tuple[Volume, ...]:
         """Return partitions first, in disk order, then the volumes above them."""

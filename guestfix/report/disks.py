@@ -60,10 +60,12 @@ def _target(prefix: str, number: int) -> str:
 
 
 def _mounted(facts: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return the mount points of each device that fstab mounts, by any of its names."""
+    """Return the mount points of each device, by any of its names."""
     specs = facts.get("disks.uuid_by_device")
     table = specs if isinstance(specs, dict) else {}
     found: dict[str, list[str]] = {}
+    for entry in _records(facts.get("disks.mounts")):
+        found.setdefault(str(entry.get("device")), []).append(str(entry.get("mount")))
     for entry in _records(facts.get("fstab.entries")):
         spec, place = str(entry.get("spec")), str(entry.get("mount"))
         own = table.get(spec, spec)

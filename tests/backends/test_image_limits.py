@@ -7,7 +7,9 @@ import struct
 
 import pytest
 
-from guestfix.backends.layout.mounts import DiskInfo, Names, Part, _disks
+from guestfix.backends.layout.model import DiskInfo, Part
+from guestfix.backends.layout.mounts import _disks
+from guestfix.backends.volumes.names import Names
 from guestfix.backends.volumes.partitions import LDM_TYPES, read_table
 from guestfix.backends.volumes.probe import probe
 

@@ -138,6 +138,8 @@ class PartSpec:
     type: str = "linux"
     name: str = ""
     bootable: bool = False
+    uuid: str = ""
+    attributes: str = ""
 
 
 def disk(place: Path, parts: Sequence[PartSpec], table: str = "gpt", label_id: str = "") -> Path:
@@ -150,6 +152,8 @@ def disk(place: Path, parts: Sequence[PartSpec], table: str = "gpt", label_id: s
         size = -(-part.content.stat().st_size // MIB) * MIB
         line = f"start={start // 512}, size={size // 512}, type={part.type}"
         line += f', name="{part.name}"' if part.name else ""
+        line += f", uuid={part.uuid}" if part.uuid else ""
+        line += f', attrs="{part.attributes}"' if part.attributes else ""
         lines.append(line + (", bootable" if part.bootable else ""))
         spans.append((part.content, start))
         start += size + (MIB if table == "mbr" else 0)

@@ -10,7 +10,7 @@ from guestfix.base.errors import GuestError
 from guestfix.formats.storage import arrays
 
 if TYPE_CHECKING:
-    from guestfix.backends.layout.mounts import Part, View
+    from guestfix.backends.layout.model import Part, View
 
 _DISK_LISTS = ("/boot/grub/device.map", "/boot/grub2/device.map", "/etc/crypttab", "/boot/grub/menu.lst")
 _BY_UUID = "/dev/disk/by-id/md-uuid-"

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from guestfix.backends.layout.mounts import View
+    from guestfix.backends.layout.model import View
 
 
 def system_of(view: View) -> str:
@@ -18,15 +18,23 @@ def _linux(view: View) -> str:
     """Return the system's name where this is the root of a Linux: /etc with what only a root has."""
     if view.stat("/etc") is None:
         return ""
-    for path in ("/etc/os-release", "/usr/lib/os-release"):
+    named = release_name(view, "/etc/os-release", "/usr/lib/os-release")
+    if named:
+        return named
+    marks = ("redhat-release", "SuSE-release", "debian_version", "system-release", "lsb-release", "fstab", "inittab")
+    return "Linux" if any(view.stat(f"/etc/{name}") for name in marks) and _has_usr(view) else ""
+
+
+def release_name(view: View, *paths: str) -> str:
+    """Return the name in the first os-release that is there, empty where none is."""
+    for path in paths:
         found = view.stat(path)
         if found is not None and found.kind == "file":
             text = view.read(path).decode("utf-8", "replace")
             match = re.search(r'^PRETTY_NAME=["\']?([^"\'\n]+)', text, re.M)
             variant = re.search(r"^VARIANT_ID=(.*)", text, re.M)
             return (match[1] if match else "Linux") + (f" ({variant[1]})" if variant else "")
-    marks = ("redhat-release", "SuSE-release", "debian_version", "system-release", "lsb-release", "fstab", "inittab")
-    return "Linux" if any(view.stat(f"/etc/{name}") for name in marks) and _has_usr(view) else ""
+    return ""
 
 
 def _has_usr(view: View) -> bool:

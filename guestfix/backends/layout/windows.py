@@ -9,7 +9,7 @@ from guestfix.backends.volumes.partitions import ESP_TYPES
 from guestfix.base.errors import GuestError
 
 if TYPE_CHECKING:
-    from guestfix.backends.layout.mounts import Part, Root, ViewOf
+    from guestfix.backends.layout.model import Part, Root, ViewOf
 
 ESP_PATH, LEGACY_PATH = "/efi", "/system-reserved"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from guestfix.backends.disks.naming import letters
 from guestfix.backends.filesystems.subvolume import name_of, option_for
-from guestfix.backends.layout.mounts import DiskInfo, Layout, Mount, Part, Subvolume, View
+from guestfix.backends.layout.model import DiskInfo, Layout, Mount, Part, Subvolume, View
 from guestfix.backends.libguestfs.far import LABEL, DeviceBlock, GuestfsFar, quoted
 from guestfix.backends.outcome import Check
 from guestfix.backends.remote import RemoteGuest
@@ -63,6 +63,7 @@ class Appliance:
             self._add(device, Part(0, disk=index), block)
         for entry in table.partitions:
             part = Part(0, None, index, entry.number, (), 0, entry.partuuid, entry.label, entry.type, start=entry.start)
+            part = replace(part, attributes=entry.attributes)
             window = Window(block, entry.start, min(entry.size, block.size - entry.start))
             self._add(f"{device}{entry.number}", part, window)
 

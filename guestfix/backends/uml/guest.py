@@ -25,7 +25,7 @@ from guestfix.backends.volumes.block import DiskError
 from guestfix.backends.volumes.partitions import read_table
 from guestfix.backends.volumes.probe import probe
 from guestfix.base.errors import GuestError, UsageError
-from guestfix.base.guest import Disk, Disks, Meta, Space, Stat, Volume
+from guestfix.base.guest import Disk, Disks, Meta, Placed, Space, Stat, Volume
 
 MAX_DISKS = 16
 """What the driver ubd has minor numbers for (arch/um/drivers/ubd_kern.c, MAX_DEV)."""
@@ -175,7 +175,9 @@ def disks_in(data: dict[str, Any]) -> Disks:
     disks = tuple(
         Disk(**{**one, "partitions": tuple(_volume(part) for part in one["partitions"])}) for one in data["disks"]
     )
-    return Disks(disks, tuple(_volume(one) for one in data["volumes"]), read=True, root=data.get("root", ""))
+    volumes, mounts = tuple(_volume(one) for one in data["volumes"]), data.get("mounts", ())
+    placed = tuple(Placed(**one) for one in mounts)
+    return Disks(disks, volumes, read=True, root=data.get("root", ""), mounts=placed)
 
 
 def _volume(data: dict[str, Any]) -> Volume:

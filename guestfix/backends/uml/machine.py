@@ -12,7 +12,8 @@ from typing import Any
 from guestfix.backends.damage import reason_of, remedy_of
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.filesystems.subvolume import option_for
-from guestfix.backends.layout.mounts import Layout, Mount, Part, Subvolume, View, device_title, lay_out
+from guestfix.backends.layout.model import Layout, Mount, Part, Subvolume, View, device_title
+from guestfix.backends.layout.mounts import lay_out
 from guestfix.backends.status import find_program
 from guestfix.backends.uml.volumes import Devices, btrfs_subvolumes
 from guestfix.backends.volumes.block import DiskError, told

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from guestfix.backends.disks.naming import letters
 from guestfix.backends.filesystems.subvolume import name_of
-from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
+from guestfix.backends.layout.model import DiskInfo, Part, Subvolume
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, Window, told
 from guestfix.backends.volumes.bootcode import boot_code
@@ -81,7 +81,8 @@ class Devices:
             self._add(device, Part(0, disk=index, size=size), size)
         for entry in table.partitions:
             part = Part(0, disk=index, number=entry.number, partuuid=entry.partuuid, partlabel=entry.label)
-            self._add(f"{device}{entry.number}", replace(part, type=entry.type, start=entry.start))
+            part = replace(part, type=entry.type, start=entry.start, attributes=entry.attributes)
+            self._add(f"{device}{entry.number}", part)
 
     def _add(self, device: str, part: Part, limit: int = 0) -> None:
         """Add a volume as large as the kernel says, or as ``limit``: LVM calls a snapshot's own store its size."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.filesystems.node import Tree
-from guestfix.backends.layout.mounts import DiskInfo, Part, Subvolume
+from guestfix.backends.layout.model import DiskInfo, Part, Subvolume
 from guestfix.backends.volumes.block import BACKEND, COPY, Block, DiskError, Window, told
 from guestfix.backends.volumes.bootcode import boot_code
 from guestfix.backends.volumes.lvm import logical_volumes
@@ -55,7 +55,7 @@ class Volumes:
             size = min(entry.size, disk.block.size - entry.start)
             block = Window(disk.block, entry.start, size)
             part = Part(0, disk=index, number=entry.number, partuuid=entry.partuuid, partlabel=entry.label)
-            self._add(block, replace(part, type=entry.type, start=entry.start))
+            self._add(block, replace(part, type=entry.type, start=entry.start, attributes=entry.attributes))
 
     def _add(self, block: Block | None, part: Part) -> None:
         key = len(self.parts)

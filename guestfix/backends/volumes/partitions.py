@@ -16,12 +16,39 @@ _EXTENDED = (0x05, 0x0F, 0x85)
 LDM_TYPES = ("42", "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad")
 """Partitions of a Windows dynamic disk (logical disk manager): the MBR type, and data and metadata on GPT."""
 
+NO_AUTO = 1 << 63
+"""An attribute of a GPT entry: nothing mounts it by its type."""
+
+HOME_TYPE, SRV_TYPE = "933ac7e1-2eb4-4f13-b844-0e14e2aef915", "3b8f8425-20e0-4f3b-907f-1a25a76f98e8"
+VAR_TYPE, XBOOTLDR_TYPE = "4d21b016-b534-45c2-a9fb-5c16e091fd2d", "bc13c2ff-59e6-4262-a352-b275fd6f7172"
+DISCOVERED_ROOTS = (
+    "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", "44479540-f297-41b2-9af7-d131d5f0458a",
+    "b921b045-1df0-41c3-af44-4c6f280d3fae",
+)  # fmt: skip
+"""Root filesystems (Discoverable Partitions Specification): x86-64, x86, arm64."""
+
+ROOT_TYPES = (*DISCOVERED_ROOTS, "3884dd41-8582-4404-b9a8-e9b84f2df50e")
+"""The last one is that of container hosts, whose initramfs makes it as large as the disk."""
+
+PRIORITY_TYPES = ("5dfbf5f4-2848-4bac-aa5e-0d9a20b745a6",)
+"""Partitions with a /usr that take turns: their attributes have a priority, tries left, and whether one went well."""
+
+USR_TYPES = (
+    "8484680c-9521-48c6-9c11-b0720656f69e", "75250d76-8cc6-458e-bd66-bd47cc81a812",
+    "b0e01050-ee5f-4390-949a-9101b17104e9", *PRIORITY_TYPES,
+)  # fmt: skip
+"""Partitions with a /usr, by processor as above."""
+
 ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef")
+BOOT_TYPES = (*ESP_TYPES, XBOOTLDR_TYPE)
 
 
 @frozen
 class Partition:
-    """One entry; ``start`` and ``size`` are in bytes, ``type`` is the GPT type GUID or the MBR type in hex."""
+    """One entry; ``start`` and ``size`` are in bytes, ``type`` is the GPT type GUID or the MBR type in hex.
+
+    ``attributes`` are the 64 bits of a GPT entry.
+    """
 
     number: int
     start: int
@@ -30,6 +57,7 @@ class Partition:
     partuuid: str
     label: str | None = None
     active: bool = False
+    attributes: int = 0
 
 
 @frozen
@@ -152,10 +180,11 @@ def _gpt_at(block: Block, place: int, sector: int) -> tuple[list[Partition], int
 
 
 def _gpt_entry(number: int, entry: bytes, sector: int) -> Partition:
-    first, last = struct.unpack_from("<QQ", entry, 32)
+    first, last, attributes = struct.unpack_from("<QQQ", entry, 32)
     label = entry[56:128].decode("utf-16-le", "replace").partition("\0")[0]
     kind, own = (str(uuid.UUID(bytes_le=entry[at : at + 16])) for at in (0, 16))
-    return Partition(number, first * sector, max(0, last - first + 1) * sector, kind, own, label or None)
+    size = max(0, last - first + 1) * sector
+    return Partition(number, first * sector, size, kind, own, label or None, attributes=attributes)
 
 
 def _checked(kind: str, found: list[Partition], problems: list[str], block: Block) -> Table:

@@ -105,6 +105,10 @@ class GrubHost:
         """See :class:`grubrun.Host`."""
         return "" if self.volumes is None else self.volumes.device(search, lambda path: exists(self.guest, path))
 
+    def slot(self) -> str:
+        """See :class:`grubrun.Host`."""
+        return "" if self.volumes is None else self.volumes.partuuid_of("/usr")
+
     def _listed(self, path: str) -> bool:
         """Tell whether a folder has this name; folders are listed once, as a menu asks for many names."""
         folder, _, name = path.rpartition("/")

@@ -115,6 +115,9 @@ def grub_configs(guest: GuestFS, places: Places, own: Sequence[str]) -> list[Con
         for name, loader in (("grub.cfg", "grub2"), ("grub.conf", "grub-legacy")):
             if name in folder.files:
                 _add(guest, found, f"{folder.path}/{folder.files[name]}", loader, "uefi")
+    for name in names(guest, places.esp)[:MAX_DIRS] if places.esp else ():
+        if name.lower() not in ("efi", "loader", "grub", "grub2"):  # a folder that the core image's prefix names
+            _add(guest, found, f"{places.esp}/{name}/grub/grub.cfg", "grub2", "uefi" if places.uefi else "bios")
     prefixes = [places.bios_prefix] if places.bios_prefix else []
     prefixes += [one for one in ("/boot/grub2", "/boot/grub") if one not in prefixes]
     legacy_first = places.bios_prefix == "/boot/grub" and kind(guest, "/boot/grub/i386-pc") == ""

@@ -12,6 +12,7 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_DOUBTFUL,
     DISKS_FSTYPE_BY_SPEC,
     DISKS_KNOWN,
+    DISKS_MOUNTS,
     DISKS_OLD_NAMES,
     DISKS_SPECS,
     DISKS_TAGGED,
@@ -28,6 +29,7 @@ from guestfix.formats.storage import devices
 from guestfix.formats.storage.known import Known, known
 
 PLACES = ("/", "/boot", "/boot/efi", "/efi")
+_TAGS = {"fs-uuid": "UUID", "label": "LABEL", "part-label": "PARTLABEL", "part-uuid": "PARTUUID"}
 _INNER = ("btrfs", "zfs", "bcachefs")
 """Filesystems whose paths have subvolumes before them."""
 
@@ -46,7 +48,10 @@ class Volumes:
         if search.kind == "file":
             place = next((one.mount for one in self.mounts if exists(_below(one.mount, search.value))), "")
             return f"@{place}" if place and self._plain(place) else ""
-        spec = f"{'UUID' if search.kind == 'fs-uuid' else 'LABEL'}={search.value}"
+        if search.kind == "disk-uuid":
+            read = bool(self.disks) and all(one.id for one in self.disks)
+            return None if read and search.value.lower() not in {one.id for one in self.disks} else ""
+        spec = f"{_TAGS[search.kind]}={search.value}"
         found = self._mounted(spec)
         if not found and self.names.is_gone(spec):
             return None
@@ -64,6 +69,12 @@ class Volumes:
         if not found:
             return None if part and self.disks[disk].partitions else ""
         return self._mounted(self.names.table.get(found[0].device, "")) or self._mounted(found[0].device)
+
+    def partuuid_of(self, mount: str) -> str:
+        """Return the PARTUUID of the partition that is mounted at a place; empty where it is not known."""
+        own = next((devices.normal(one.spec) for one in self.mounts if one.mount == mount), "")
+        volumes = (part for disk in self.disks for part in disk.partitions)
+        return next((part.partuuid or "" for part in volumes if own in (part.device, *part.aliases)), "")
 
     def uuid_of(self, mount: str) -> str:
         """Return the UUID of the filesystem that is mounted at a place; empty where it is not known."""
@@ -105,7 +116,6 @@ class Volumes:
 def volumes_of(guest: GuestFS, facts: Facts) -> Volumes:
     """Return the filesystems that fstab mounts where a loader's files are, and the disks where they are described."""
     value = facts.value
-    mounts = tuple(one for one in value(FSTAB_ENTRIES) or () if one.mount in PLACES)
     names = known(
         value(DISKS_UUID_BY_DEVICE, {}),
         value(DISKS_SPECS, []),
@@ -118,7 +128,10 @@ def volumes_of(guest: GuestFS, facts: Facts) -> Volumes:
         described = guest.disks()
     except GuestError:
         described = None
-    return Volumes(mounts, described.disks if described else (), names, dict(value(DISKS_FSTYPE_BY_SPEC, {})))
+    mounts = [one for one in value(FSTAB_ENTRIES) or () if one.mount in PLACES]
+    for one in value(DISKS_MOUNTS, []):
+        mounts.append(Mount(one.device, one.mount, "auto", "defaults", 0, 0, 0))
+    return Volumes(tuple(mounts), described.disks if described else (), names, dict(value(DISKS_FSTYPE_BY_SPEC, {})))
 
 
 def _below(mount: str, path: str) -> str:

@@ -7,7 +7,7 @@ knows PARTUUID=, PARTLABEL= and its own names of devices, arrays that it puts to
 from __future__ import annotations
 
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
-from guestfix.base.catalog.facts.system import KERNELS
+from guestfix.base.catalog.facts.system import KERNELS, SYSTEM_INITRAMFS
 from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
@@ -19,12 +19,15 @@ from guestfix.detect.initramfs.needs import needs_of
 from guestfix.formats.storage import devices
 from guestfix.pack.model import Target
 
+INSIDE = "in-kernel"
+"""What system.initramfs says of kernels that bring their initramfs in the same file."""
+
 
 @frozen
 class Bare:
     """What becomes of a start without an initramfs. ``lacks`` are modules, ``root`` a root= that the kernel can't find.
 
-    ``told`` is false where nothing shows what the kernel has built in.
+    ``told`` is false where nothing shows what the kernel has built in, an initramfs among it (``inside``).
     """
 
     release: str
@@ -32,6 +35,7 @@ class Bare:
     lacks: tuple[str, ...] = ()
     root: str = ""
     told: bool = True
+    inside: bool = False
 
     @property
     def stops(self) -> bool:
@@ -51,6 +55,8 @@ def bare(guest: GuestFS, facts: Facts, target: Target, entry: MenuEntry | None) 
     if entry is None or entry.initrd or not entry.kernel or entry.loader == "uki":
         return None
     release = _release(facts, entry)
+    if facts.value(SYSTEM_INITRAMFS) == INSIDE:
+        return Bare(release, "", told=False, inside=True)
     kernel = kernel_modules(guest, release)
     needs = needs_of(guest, facts, target, entry.args)
     complete(guest, kernel, [one.module for one in needs])

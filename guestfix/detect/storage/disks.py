@@ -6,7 +6,8 @@ volumes answer to), disks.tagged (each volume is described with what it holds, s
 them has can be called missing), disks.complete (the volumes above partitions are described too), disks.doubtful
 (patterns of names that a volume may have though the description does not say so), disks.old_names (patterns of names
 that the guest's own configuration makes of the old hardware, and names of lost volumes), disks.unclaimed (of the
-doubtful ones, those that a volume may have which no entry of fstab names otherwise).
+doubtful ones, those that a volume may have which no entry of fstab names otherwise), disks.mounts (what is mounted
+though fstab has no line for it).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_FSTYPE_BY_SPEC,
     DISKS_KNOWN,
     DISKS_LAYOUT,
+    DISKS_MOUNTS,
     DISKS_OLD_NAMES,
     DISKS_PARTUUID_BY_DEVICE,
     DISKS_SPECS,
@@ -58,6 +60,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     except GuestError:
         disks = None
     facts.put(DISKS_KNOWN, disks is not None)
+    facts.put(DISKS_MOUNTS, list((disks or Disks()).mounts))
     facts.put(DISKS_LAYOUT, list(_laid(disks or Disks()))[:_MAX_VOLUMES])
     volumes = [one for one in (disks or Disks()).all_volumes()[:_MAX_VOLUMES] if not one.lost]
     twice = _shared_uuids(volumes)

@@ -16,7 +16,7 @@ from guestfix.formats.boot.cmdline import ArgLine, Change, Rewrite, name_of, sam
 from guestfix.formats.boot.entry import release_in
 from guestfix.formats.storage import devices
 
-DEVICE_ARGUMENTS = ("root", "resume", "boot", "real_root", "real_resume", "rootdev", "swap")
+DEVICE_ARGUMENTS = ("root", "resume", "boot", "real_root", "real_resume", "rootdev", "swap", "mount.usr")
 """Arguments whose value is a block device that early user space or the kernel opens."""
 
 REPORTED_ARGUMENTS = ("cryptdevice", "cryptkey", "journal_async_commit_dev", "rd.luks.key", "md")

@@ -50,6 +50,9 @@ class Host(Protocol):
     def volume(self, search: grubsearch.Search) -> str | None:
         """Return the name of the device that a search finds; empty where that can't be told, None for none."""
 
+    def slot(self) -> str:
+        """Return the PARTUUID of the /usr whose turn it is by the priorities of GPT entries; empty for none."""
+
 
 class Machine:
     """Runs one loader's scripts."""
@@ -241,6 +244,8 @@ class Machine:
             return self.read_other(name, words)
         if name.startswith("search"):
             return self.search(name, words)
+        if name == "gptprio.next":
+            return self.next_slot(words)
         if name == "blscfg":
             self.listed += 1
             if self.listed <= MAX_BLS_HERE:
@@ -302,6 +307,14 @@ class Machine:
         elif wanted and wanted.variable:
             self.set(wanted.variable, found or self.env.get("root", "hd0") or "hd0")
         return found is not None
+
+    def next_slot(self, words: list[str]) -> bool:
+        """Do gptprio.next of container hosts: ``-u`` names the variable for a PARTUUID, ``-d`` the one for a device."""
+        found, options = self.host.slot(), dict(zip(words[::2], words[1::2], strict=False))
+        for option, value in (("-u", found), ("-d", self.env.get("root", "hd0") if found else "")):
+            if found and option in options:
+                self.set(options[option], value)
+        return bool(found)
 
     def load(self, node: Node, name: str, words: list[str]) -> bool:
         """Remember what an entry loads."""

@@ -1,7 +1,8 @@
 """GRUB's search command, and its names of devices.
 
-Source: GNU GRUB manual, "search" and "Device syntax"; grub-core/commands/search_wrap.c (``-s`` and ``--set`` take their
-variable behind ``=`` alone).
+Source: GNU GRUB manual, "search" and "Device syntax"; grub-core/commands/search_wrap.c, lib/arg.c (``--set`` and ``-s``
+take a variable behind ``=`` or as the next word; without another word that is what to look for). The GRUB of container
+hosts has ``--part-label``, ``--part-uuid`` and ``--disk-uuid`` besides.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from guestfix.base.patterns import regex
 
-Kind = Literal["fs-uuid", "label", "file"]
+Kind = Literal["fs-uuid", "label", "file", "part-label", "part-uuid", "disk-uuid"]
 
 _KINDS: dict[str, Kind] = {
     "--fs-uuid": "fs-uuid",
@@ -21,10 +22,17 @@ _KINDS: dict[str, Kind] = {
     "-l": "label",
     "--file": "file",
     "-f": "file",
+    "--part-label": "part-label",
+    "--part-uuid": "part-uuid",
+    "--disk-uuid": "disk-uuid",
     "search.fs_uuid": "fs-uuid",
     "search.fs_label": "label",
     "search.file": "file",
+    "search.part_label": "part-label",
+    "search.part_uuid": "part-uuid",
+    "search.disk_uuid": "disk-uuid",
 }
+_SHORT = regex(r"-[flunsrh]+\Z")
 _NUMBERED = regex(r"hd(?P<disk>\d{1,3})(?:,(?:msdos|gpt)?(?P<part>\d{1,3}))?\Z")
 
 
@@ -41,16 +49,24 @@ def parse(name: str, words: Sequence[str]) -> Search | None:
     if name in _KINDS:
         return Search(_KINDS[name], words[0], words[1] if len(words) > 1 else "root") if words else None
     kind: Kind = "file"
-    variable, values = "", []
-    for word in words:
+    given: str | None = None
+    values: list[str] = []
+    todo = [one for word in words for one in (map("-{}".format, word[1:]) if _SHORT.match(word) else (word,))]
+    while todo:
+        word = todo.pop(0)
         option, _, value = word.partition("=")
+        follows = bool(todo) and not todo[0].startswith("-")
         if option in ("--set", "-s"):
-            variable = value or "root"
+            given = value or (todo.pop(0) if follows else "")
+        elif option.startswith("--hint") or option == "-h":
+            todo = todo[1:] if follows and not value else todo
         elif word in _KINDS:
             kind = _KINDS[word]
         elif not word.startswith("-"):
             values.append(word)
-    return Search(kind, values[-1], variable) if values else None
+    if not values:
+        return Search(kind, given, "root") if given else None
+    return Search(kind, values[0], given or ("root" if given is not None else ""))
 
 
 def numbered(device: str) -> tuple[int, int] | None:

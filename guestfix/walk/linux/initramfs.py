@@ -31,6 +31,9 @@ def _alone(scene: Scene, default: MenuEntry) -> Ground:
     if alone is not None and alone.told and not alone.stops:
         place = Evidence(f"{alone.folder}/modules.builtin")
         return passes(f"it loads none, and kernel {alone.release} has all built in", entry_place(default), place)
+    if alone is not None and alone.inside:
+        because = "this system's kernels have their initramfs in the same file, where its drivers are not to be seen"
+        return unknown(because, entry_place(default))
     return unknown("the default entry has no initramfs; whether the kernel has all built in can't be told")
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, INITRAMFS_GENERATOR
-from guestfix.base.catalog.facts.storage import DISKS_KNOWN
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_LOADERS, INITRAMFS_GENERATOR
+from guestfix.base.catalog.facts.storage import DISKS_KNOWN, DISKS_MOUNTS
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Finding
 from guestfix.editors.boot.args import STACKED, stacked
 from guestfix.formats.boot.cmdline import name_of, value_of
+from guestfix.formats.storage import devices
 from guestfix.walk.names import answers, known_to
 from guestfix.walk.scene import Ground, Look, Scene, entry_place, is_whole, passes, unknown
+
+_SYSTEMD = "/usr/lib/systemd/systemd"
+"""What an initramfs with systemd starts first; a root that was never started before may have no /sbin yet."""
+
+_USR = ("mount.usr", "usr", "verity.usr", "systemd.verity_usr_data")
 
 
 def root_of(scene: Scene) -> str:
@@ -27,6 +33,8 @@ def ground(scene: Scene) -> Ground:
     if not default:
         return unknown("which entry boots by default is not to be seen")
     place = entry_place(default)
+    if root in ("", "gpt-auto") and (found := _by_type(scene)):
+        return passes(f"systemd finds the root by its partition's type: {found}", place)
     if not root:
         return unknown("the default entry names no root filesystem", place)
     if not root.startswith(("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")):
@@ -35,10 +43,21 @@ def ground(scene: Scene) -> Ground:
     return passes(f"root={root}: {why}", place) if answer == "yes" else unknown(f"root={root}: {why}", place)
 
 
+def _by_type(scene: Scene) -> str:
+    """Return the root that systemd-gpt-auto-generator(8) finds; only its own loader tells it on which disk to look."""
+    loaders = scene.facts.value(BOOT_LOADERS) or ()
+    told = next(iter(loaders), "") in ("systemd-boot", "uki")
+    return next(
+        (one.device for one in scene.facts.value(DISKS_MOUNTS, []) if told and one.mount == "/" and one.by == "type"),
+        "",
+    )
+
+
 def check(scene: Scene) -> Iterable[Finding]:
     """Find a root that the target does not have by this name, and what dracut is told to open before it."""
     yield from _opened(scene)
     yield from _without_init(scene)
+    yield from _usr(scene)
     default, root = scene.facts.value(BOOT_DEFAULT), root_of(scene)
     if not default or not root.startswith(("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")):
         return
@@ -52,6 +71,21 @@ def check(scene: Scene) -> Iterable[Finding]:
             _remedy(scene, root),
             outcome="stops",
         )
+
+
+def _usr(scene: Scene) -> Iterator[Finding]:
+    """Find a /usr of its own that the target does not have by the name that an argument gives it."""
+    default = scene.facts.value(BOOT_DEFAULT)
+    for arg in default.args if default else ():
+        name = value_of(arg)
+        if name_of(arg) not in _USR or not (devices.tag(name) or devices.is_unstable(name)):
+            continue
+        answer, why = answers(scene, name)
+        if default and answer == "no":
+            summary = f"the default entry looks for /usr at {name}, and {why}"
+            yield Finding(
+                "GF-WALK-ROOT", "blocker", summary, (entry_place(default),), _remedy(scene, name), outcome="stops"
+            )
 
 
 def _remedy(scene: Scene, root: str) -> str:
@@ -68,8 +102,11 @@ def _without_init(scene: Scene) -> Iterator[Finding]:
         return
     told = [value_of(arg) for arg in default.args if name_of(arg) == "init"]
     path = told[-1] if told and told[-1].startswith("/") else "/sbin/init"
+    paths = (
+        [path, _SYSTEMD] if not told and any(one.by == "usr" for one in scene.facts.value(DISKS_MOUNTS, [])) else [path]
+    )
     try:
-        there = scene.guest.stat(path) is not None
+        there = any(scene.guest.stat(one) is not None for one in paths)
     except GuestError:
         return
     if not there:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from guestfix.backends.layout.mounts import DiskInfo, Part, lay_out
+from guestfix.backends.layout.model import DiskInfo, Part
+from guestfix.backends.layout.mounts import lay_out
 from guestfix.backends.volumes.block import BACKEND, COPY, DiskError, Told, read_exact, told
 from guestfix.base.errors import NotAGuest
 

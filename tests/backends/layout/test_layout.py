@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from guestfix.backends.directory import DirectoryGuest
-from guestfix.backends.layout.mounts import DiskInfo, Layout, Part, Subvolume, View, lay_out
+from guestfix.backends.layout.model import DiskInfo, Layout, Part, Subvolume, View
+from guestfix.backends.layout.mounts import lay_out
 from guestfix.backends.volumes.probe import Probe
 from guestfix.base.errors import GuestError, NotAGuest
 from tests.build.images import debian

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guestfix.base.catalog.facts.kind import flag, records, table, text, texts
 from guestfix.base.catalog.records.storage import Laid, Mount
+from guestfix.base.guest import Placed
 
 # fmt: off
 DISKS_COMPLETE = flag("disks.complete", "the description names all volumes that the guest has", "storage.disks")
@@ -13,6 +14,7 @@ DISKS_FSTYPE_BY_SPEC = table("disks.fstype_by_spec", "each volume's filesystem, 
 DISKS_KNOWN = flag("disks.known", "somebody described the guest's disks, or they were read", "storage.disks")
 DISKS_LAYOUT = records("disks.layout", Laid, "each disk with its partitions, then the volumes above them",
     "storage.disks")
+DISKS_MOUNTS = records("disks.mounts", Placed, "what is mounted though fstab has no line for it", "storage.disks")
 DISKS_OLD_NAMES = texts("disks.old_names", "patterns of names that files make of the old disks", "storage.disks")
 DISKS_PARTUUID_BY_DEVICE = table("disks.partuuid_by_device", "each partition's PARTUUID, by device name",
     "storage.disks")

@@ -36,8 +36,8 @@ SYSTEM_IFCFG = text("system.ifcfg",
     "network-scripts networkmanager ifup wicked none")
 SYSTEM_INIT = text("system.init", "who mounts what fstab lists at boot", "systems",
     "systemd mountall sysv openrc runit")
-SYSTEM_INITRAMFS = text("system.initramfs", "the program that makes its initramfs; none where it boots without",
-    "systems", "dracut initramfs-tools mkinitcpio mkinitfs mkinitrd-rh mkinitrd-suse genkernel none")
+SYSTEM_INITRAMFS = text("system.initramfs", "the program that makes its initramfs; none where it boots without one",
+    "systems", "dracut initramfs-tools mkinitcpio mkinitfs mkinitrd-rh mkinitrd-suse genkernel in-kernel none")
 SYSTEM_INSTALL = text("system.install", "the command that installs a package", "systems")
 SYSTEM_KERNEL_PACKAGES = text("system.kernel_packages", "the package with the drivers of the kernel {kernel}",
     "systems")
