@@ -19,7 +19,7 @@ import pytest
 from guestfix.backends.directory import open_directory
 from guestfix.detect.boot import menu as boot_menu
 from guestfix.detect.boot.places import Config
-from guestfix.formats.boot import grubenv
+from guestfix.formats.boot import grubenv, grubsearch
 from guestfix.formats.boot.entry import all_entries
 from tests.build import menus as samples
 from tests.build.corpus import corpus_files
@@ -158,3 +158,15 @@ def test_the_list_has_every_entry(tmp_path: Path) -> None:
     numbers = ["0", "1>0", "1>1", "1>2", "1>3"]
     theirs = [real_default(tmp_path, SEVERAL.replace("%s", number)) for number in numbers]
     assert theirs == ours
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["--no-floppy --set foo --file /etc/passwd", "-s foo --file /etc/passwd", "--file --set /etc/passwd",
+     "--file /etc/passwd --set", "-nfs foo /etc/passwd", "--file --set=foo /etc/passwd"],
+)  # fmt: skip
+def test_a_search_sets_the_same_variable(tmp_path, line):
+    config = f'set root=\nsearch {line}\nmenuentry x {{ linux "foo=$foo" "root=$root" ; }}\n'
+    found = grubsearch.parse("search", line.split())
+    assert found is not None and found.value == "/etc/passwd"
+    assert f"{found.variable}=host" in real_default(tmp_path, config).split()

@@ -1,8 +1,6 @@
-"""What a search command looks for, and which variable gets the device: as a real GRUB (grub-emu) has it."""
+"""What a search command looks for, and which variable gets the device."""
 
 from __future__ import annotations
-
-import shutil
 
 import pytest
 
@@ -26,18 +24,3 @@ FORMS = {
 @pytest.mark.parametrize("line", FORMS)
 def test_forms_of_search(line):
     assert parse("search", line.replace("'", "").split()) == FORMS[line]
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["--no-floppy --set foo --file /etc/passwd", "-s foo --file /etc/passwd", "--file --set /etc/passwd",
-     "--file /etc/passwd --set", "-nfs foo /etc/passwd", "--file --set=foo /etc/passwd"],
-)  # fmt: skip
-@pytest.mark.skipif(not shutil.which("grub-emu"), reason="grub-emu is not installed")
-def test_a_real_grub_sets_the_same_variable(tmp_path, line):
-    from tests.formats.boot.test_grub_emu import real_default
-
-    config = f'set root=\nsearch {line}\nmenuentry x {{ linux "foo=$foo" "root=$root" ; }}\n'
-    found = parse("search", line.split())
-    assert found is not None and found.value == "/etc/passwd"
-    assert f"{found.variable}=host" in real_default(tmp_path, config).split()
