@@ -5,54 +5,25 @@ Only this module and :mod:`guestfix.commands` print or exit.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
 
 from guestfix.base.errors import ApplyError, GuestfixError, Stopped, UsageError
 from guestfix.base.events import Events
-
-EXIT_DONE, EXIT_CHANGES, EXIT_BLOCKED, EXIT_RESTORED, EXIT_BROKEN, EXIT_STOPPED = range(6)
-EXIT_USAGE, EXIT_BUG = 64, 70
-
-COMMANDS: dict[str, str] = {
-    "inspect": "show what is known about a guest, with the evidence",
-    "report": "show what would change, why, and what stands in the way; writes nothing",
-    "diff": "show every line that a plan or a report would change, of all files or some",
-    "render": "show a saved plan in another form: text, HTML, Markdown, SARIF, JUnit XML, CSV",
-    "apply": "make the changes, keeping every original",
-    "fleet": "many guests in one run, and what came of them",
-    "verify": "start a throw-away copy of a guest in QEMU with the target's hardware, and watch it come up",
-    "revert": "undo every apply, from the journal inside the guest",
-    "plan": "look at a saved plan, sign it, tell who signed it",
-    "status": "show which applies are in a guest, whether they are finished, and what was changed since",
-    "compat": "show the compatibility table, ask it about a system, compare two tables",
-    "list": "list all facts, findings, ops, rules, targets, policies or systems",
-    "explain": "explain one of these by its name: what, why, source, what to do",
-    "schema": "print the JSON Schema of a rule, system, target, case or disks file, for editors",
-    "registry": "look into a Windows registry hive: ls, get, export",
-    "rules": "write, check, cover, document and sign rules",
-    "test": "run the cases of a rule pack",
-    "backends": "show which ways to a guest work here, and what makes the others work",
-    "case": "make a case from a guest: just the files that a run reads",
-}
-"""Name to one line of help; the module of the same name in :mod:`guestfix.commands` does the work."""
-
-EXITS = """exit status:
-  0   nothing to do, or done
-  1   report --detailed-exitcode: changes are planned; test: a case failed; compat diff: the tables differ;
-      verify: it did not come up, or is not reachable
-  2   blocked: a finding, the guest's state or an unusable input forbids it; nothing was written
-  3   apply failed, and everything was put back as it was
-  4   apply or revert failed half way; run revert once the cause is fixed
-  5   apply or revert was stopped by a signal, and everything is as it was before
-  64  the command line can't be used as given
-  70  a defect of guestfix itself
-"""
-
+from guestfix.commands.names import (
+    COMMANDS,
+    EXIT_BLOCKED,
+    EXIT_BROKEN,
+    EXIT_BUG,
+    EXIT_CHANGES,
+    EXIT_DONE,
+    EXIT_RESTORED,
+    EXIT_STOPPED,
+    EXIT_USAGE,
+)
+from guestfix.commands.parser import parser_for
 
 OUTCOMES = {
     EXIT_DONE: "done",
@@ -66,62 +37,6 @@ OUTCOMES = {
     130: "interrupted",
 }
 """What the last event of a run says, by exit status."""
-
-WIDTH = 110
-"""Columns of a command's help. Asking the terminal would load shutil and all compressors at every start."""
-
-
-class Once(argparse.Action):
-    """Store the one value of an option; a second one is an error, since neither would be meant to go unheard."""
-
-    def __call__(
-        self, parser: object, namespace: argparse.Namespace, values: object, option: str | None = None
-    ) -> None:
-        """Store the value, and that it was given."""
-        if option and getattr(namespace, f"given_{self.dest}", False):
-            raise UsageError(f"{option} is given twice, and only one counts", remedy="leave one of them out")
-        setattr(namespace, self.dest, values)
-        if option:
-            setattr(namespace, f"given_{self.dest}", True)
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that raises UsageError instead of exiting with status 2, and takes an option once."""
-
-    def __init__(self, **kwargs: object) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type]
-        for name in (None, "store"):
-            self.register("action", name, Once)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError with argparse's message."""
-        raise UsageError(message, remedy=f"see: {self.prog} --help")
-
-
-def parser_for(name: str) -> Parser:
-    """Return the parser of one command."""
-    parser = Parser(
-        prog=f"guestfix {name}",
-        description=COMMANDS[name][0].upper() + COMMANDS[name][1:] + ".",
-        epilog=EXITS,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=WIDTH),
-        allow_abbrev=False,
-    )
-    importlib.import_module(f"guestfix.commands.{name}").add_arguments(parser)
-    return parser
-
-
-def usage() -> str:
-    """Return the text of ``guestfix --help``."""
-    rows = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
-    return (
-        "usage: guestfix COMMAND [OPTIONS] ...\n\n"
-        "Repair a guest operating system offline, so that it boots and is reachable on another platform.\n"
-        "The guest is not started and none of its programs are run, but by verify in a throw-away copy.\n\n"
-        f"commands:\n{rows}\n\noptions:\n"
-        "  --version  print the version\n  --help     print this, or a command's own help\n"
-        f"  --machine-readable  print what this version can do, a feature a line, for programs\n\n{EXITS}"
-    )
 
 
 def run(argv: Sequence[str]) -> int:
@@ -165,10 +80,7 @@ def _guarded(argv: Sequence[str], events: Events, opened: list[Callable[[], None
 
 def _dispatch(argv: Sequence[str], events: Events, opened: list[Callable[[], None]]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
-        from guestfix.commands.common import write
-
-        write(usage())
-        return EXIT_DONE if argv else EXIT_USAGE
+        return _help(argv)
     if list(argv) == ["--machine-readable"]:
         from guestfix.commands.common import write
         from guestfix.commands.features import features
@@ -177,7 +89,7 @@ def _dispatch(argv: Sequence[str], events: Events, opened: list[Callable[[], Non
         return EXIT_DONE
     name = argv[0]
     if name not in COMMANDS:
-        raise UsageError(f"there is no command {name!r}", remedy=f"one of: {', '.join(COMMANDS)}")
+        raise _no_such_command(name)
     args = parser_for(name).parse_args(argv[1:])
     if hasattr(args, "config"):
         from guestfix.commands.config import read_config
@@ -192,6 +104,24 @@ def _dispatch(argv: Sequence[str], events: Events, opened: list[Callable[[], Non
     status: int = importlib.import_module(f"guestfix.commands.{name}").run(args)
     sys.stdout.flush()
     return status
+
+
+def _help(argv: Sequence[str]) -> int:
+    """Print the help of a command where one is named, else that of the whole."""
+    from guestfix.commands.common import write
+    from guestfix.commands.help import usage
+
+    named = [word for word in argv[1:] if argv[0] == "help"]
+    if named and named[0] not in COMMANDS:
+        raise _no_such_command(named[0])
+    write(parser_for(named[0]).format_help() if named else usage())
+    return EXIT_DONE if argv else EXIT_USAGE
+
+
+def _no_such_command(name: str) -> UsageError:
+    from guestfix.commands.mistakes import no_such_command
+
+    return no_such_command(name, [*COMMANDS, "help"])
 
 
 def _wants_json(argv: Sequence[str]) -> bool:

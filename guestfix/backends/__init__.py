@@ -15,6 +15,7 @@ from typing import cast
 from guestfix.backends.disks.names import COPY_FIRST, WORD, is_afar, shown
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.guest import Disks, GuestFS, GuestWriter
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 
@@ -144,4 +145,4 @@ def _function(scheme: str) -> Callable[[str, Request], GuestFS]:
             package = point.dist.name if point.dist else point.value
             raise UsageError(f"the backend {scheme} of the package {package} can't be loaded: {error}") from error
         return loaded
-    raise UsageError(f"there is no backend {scheme!r}", remedy=f"one of: {', '.join(BACKENDS)}")
+    raise UsageError(f"there is no backend {scheme!r}", remedy=did_you_mean(scheme, BACKENDS))

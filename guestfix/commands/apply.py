@@ -32,6 +32,7 @@ from guestfix.commands.outcome import (
     saving,
     stopped_out,
 )
+from guestfix.commands.parser import group
 from guestfix.commands.plan import reviewed
 from guestfix.commands.terminal import add_view, view_from
 from guestfix.commands.written import add_written, check_written, write_for_importers
@@ -52,11 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_outcome(parser)
     add_events(parser)
     add_written(parser)
-    parser.add_argument("--plan", metavar="FILE", help="do what this JSON report says, if the guest is still as it was")
-    parser.add_argument(
+    saved = group(parser, "a plan that was reviewed")
+    saved.add_argument("--plan", metavar="FILE", help="do what this JSON report says, if the guest is still as it was")
+    saved.add_argument(
         "--expect-digest", metavar="HEX", type=digest, help="apply only the plan with this digest, which its report has"
     )
-    parser.add_argument(
+    saved.add_argument(
         "--require-plan-signature",
         metavar="FILE",
         help="take the plan of --plan only where one of these allowed signers signed it (guestfix plan sign, verify)",

@@ -10,7 +10,7 @@ from guestfix.base.errors import GuestfixError
 from guestfix.base.recorder import Recorder
 from guestfix.cases.harvest import write_case, write_tree
 from guestfix.cases.runner import read_case, run_case
-from guestfix.commands.common import add_pack, pack_from, write
+from guestfix.commands.common import add_disks, add_pack, pack_from, write
 from guestfix.commands.images import add_images, images_from
 from guestfix.plan.planner import Options, make_plan
 
@@ -18,7 +18,7 @@ from guestfix.plan.planner import Options, make_plan
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--from", dest="guest", metavar="GUEST", required=True, help="the guest to take files from")
-    parser.add_argument("--disks", metavar="FILE", help="YAML description of the guest's disks, or 'host'")
+    add_disks(parser)
     parser.add_argument("--only", metavar="RULE", action="append", default=[], help="just what these rules read")
     parser.add_argument("folder", metavar="DIR", help="the case folder to make: .../cases/NAME")
     add_images(parser)

@@ -9,26 +9,29 @@ from collections.abc import Callable
 
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.events import Event, Events
-from guestfix.commands.common import ON_SCREEN
+from guestfix.base.nearest import did_you_mean
+from guestfix.commands.common import ON_SCREEN, PROGRESS
+from guestfix.commands.parser import group
 
 CHANNELS = ("fd:N", "file:PATH", "stderr", "stdout")
 
 
 def add_events(parser: argparse.ArgumentParser) -> None:
     """Add what tells how far the work is."""
-    parser.add_argument(
+    told = group(parser, PROGRESS)
+    told.add_argument(
         "--events",
         metavar="WHERE",
         default="",
         help="events as JSON lines while working, to fd:N, file:PATH, stderr, or stdout (what else is written to "
         "standard output goes to standard error then)",
     )
-    parser.add_argument(
+    told.add_argument(
         "--failure-record",
         metavar="FILE",
         help="where it fails, write why: code, summary, message, remediation, as JSON",
     )
-    parser.add_argument("--progress", action="store_true", help="the same as --events stderr")
+    told.add_argument("--progress", action="store_true", help="the same as --events stderr")
 
 
 class Channel:
@@ -70,7 +73,8 @@ def open_channel(where: str) -> Channel:
         except OSError as error:
             raise GuestfixError(f"events can't be written there: {error.strerror}", where=rest) from error
         return Channel(fd, lambda: os.close(fd))
-    raise UsageError(f"--events does not go to {where!r}", remedy=f"one of: {', '.join(CHANNELS)}")
+    near = did_you_mean(kind, [one.partition(":")[0] for one in CHANNELS], 0)
+    raise UsageError(f"--events does not go to {where!r}", remedy=near or f"one of: {', '.join(CHANNELS)}")
 
 
 def _inherited(fd: int) -> Channel:

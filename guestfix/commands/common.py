@@ -14,6 +14,7 @@ from guestfix.base.errors import GuestfixError
 from guestfix.base.events import SILENT, Events
 from guestfix.base.text import one_line, to_json, utf8
 from guestfix.commands.images import add_images, images_from
+from guestfix.commands.parser import group
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import CONFIDENCES, Pack
 
@@ -21,48 +22,68 @@ if TYPE_CHECKING:
     from guestfix.stage.session import Session
 
 
+GUEST, RULES, OUTPUT, PROGRESS = "the guest", "target and rules", "output", "while it works"
+"""Groups of arguments that several commands share."""
+
+
 def add_guest(parser: argparse.ArgumentParser, *, forms: bool = True) -> None:
     """Add the guest, its disks and (unless the command has forms of its own) the output format."""
     add_place(parser)
-    parser.add_argument(
-        "--disks", metavar="FILE", help="YAML description of a folder's disks, or 'host' to ask the host"
-    )
+    add_disks(parser)
     if forms:
         add_format(parser)
     add_config(parser)
 
 
+def add_disks(parser: argparse.ArgumentParser) -> None:
+    """Add what tells a folder's disks."""
+    group(parser, GUEST).add_argument(
+        "--disks", metavar="FILE", help="YAML description of a folder's disks, or 'host' to ask the host"
+    )
+
+
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Add the guest itself."""
-    parser.add_argument(
+    group(parser, GUEST).add_argument(
         "guest",
         metavar="GUEST",
         nargs="+",
         help="a folder that holds the guest's root, its disk images in order, or a URI such as uml:FILE",
     )
-    parser.add_argument(
+    add_root(parser)
+    add_images(parser)
+
+
+def add_root(parser: argparse.ArgumentParser) -> None:
+    """Add which of several systems is the guest."""
+    group(parser, GUEST).add_argument(
         "--root", metavar="DEV", default="", help="the volume to take where the disks hold several systems"
     )
-    add_images(parser)
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Add ``--format``."""
-    parser.add_argument(
+    group(parser, OUTPUT).add_argument(
         "--format", choices=("text", "json"), default="text", help="json: one document on standard output"
     )
 
 
 def add_pack(parser: argparse.ArgumentParser) -> None:
     """Add the rule pack and the target."""
-    parser.add_argument("--target", metavar="ID", help="the platform to boot on, one of rules/targets")
+    add_target(parser)
     add_packs(parser)
     add_signature(parser)
 
 
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add the target."""
+    help_text = "the platform to boot on: guestfix list targets (default: the rule pack's own, kvm-virtio)"
+    group(parser, RULES).add_argument("--target", metavar="TARGET", help=help_text)
+
+
 def add_packs(parser: argparse.ArgumentParser) -> None:
     """Add the rule packs."""
-    parser.add_argument(
+    group(parser, RULES).add_argument(
         "--pack",
         metavar="DIR",
         action="append",
@@ -74,7 +95,7 @@ def add_packs(parser: argparse.ArgumentParser) -> None:
 
 def add_signature(parser: argparse.ArgumentParser) -> None:
     """Add who has to vouch for the packs of --pack."""
-    parser.add_argument(
+    group(parser, RULES).add_argument(
         "--require-signature",
         metavar="FILE",
         help="take a pack of --pack only where one of these allowed signers signed it (guestfix rules sign, verify)",
@@ -83,7 +104,7 @@ def add_signature(parser: argparse.ArgumentParser) -> None:
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the file that has a site's choices."""
-    parser.add_argument(
+    group(parser, RULES).add_argument(
         "--config",
         metavar="FILE",
         help="choices of a site: target, policies, only, skip, accept, confidence, packs, events "
@@ -93,32 +114,31 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_choices(parser: argparse.ArgumentParser, *, one: bool = True) -> None:
     """Add what selects rules and sets policies, and, where it is for one guest, what its own NICs become."""
-    parser.add_argument(
+    choices = group(parser, RULES)
+    choices.add_argument(
         "--only", metavar="RULE", action="append", default=[], help="just these rules (id or glob; repeatable)"
     )
-    parser.add_argument(
+    choices.add_argument(
         "--skip", metavar="RULE", action="append", default=[], help="not these rules (id or glob; repeatable)"
     )
-    parser.add_argument(
-        "--confidence", choices=CONFIDENCES, default="confident", help="least sure rules to apply (default: confident)"
-    )
-    parser.add_argument(
+    choices.add_argument("--confidence", choices=CONFIDENCES, default="confident", help="least sure rules to apply")
+    choices.add_argument(
         "--policy", metavar="ID=VALUE", action="append", default=[], help="decide a policy of the pack (repeatable)"
     )
-    parser.add_argument(
+    choices.add_argument(
         "--accept",
         metavar="CODE",
         action="append",
         default=[],
         help="continue despite blockers with this code (repeatable)",
     )
-    parser.add_argument(
+    choices.add_argument(
         "--payload",
         metavar="PATH",
         help="folder or ISO image: drivers for Windows (virtio-win, ...), packages and scripts for the first start",
     )
     if one:
-        parser.add_argument(
+        choices.add_argument(
             "--network-map",
             metavar="FILE",
             help="YAML: old NIC (name or MAC): new MAC or name; for --policy network=preserve or dhcp-first",

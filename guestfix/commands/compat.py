@@ -11,6 +11,7 @@ from typing import Any
 from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, KERNEL_RELEASES, OS_FAMILY, OS_ID, OS_VERSION
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.facts import Facts
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.text import clean
 from guestfix.commands.common import add_format, add_packs, read_file, write, write_json
 from guestfix.compat import judge, rows_of
@@ -26,11 +27,11 @@ Row = Mapping[str, Any]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     what = parser.add_subparsers(dest="what", metavar="list|show|diff", required=True)
-    listing = what.add_parser("list", help="every row", allow_abbrev=False)
-    listing.add_argument("--system", metavar="ID", help="only the rows of this system, such as rhel or windows-server")
+    listing = what.add_parser("list", help="every row")
+    listing.add_argument("--system", metavar="SYSTEM", help="only its rows, such as rhel or windows-server")
     listing.add_argument("--verdict", choices=("supported", "deprecated", "unlisted", "unsupported"), help="only these")
-    show = what.add_parser("show", help="what the table says of a system, a version, a kernel", allow_abbrev=False)
-    show.add_argument("system", metavar="ID", help="a system, such as rhel, sles or windows-server-2019")
+    show = what.add_parser("show", help="what the table says of a system, a version, a kernel")
+    show.add_argument("system", metavar="SYSTEM", help="a system, such as rhel, sles or windows-server-2019")
     show.add_argument("version", metavar="VERSION", nargs="?", help="its version, such as 8.10 or '15 SP4'")
     show.add_argument("kernel", metavar="KERNEL", nargs="?", help="a kernel release (uname -r)")
     diff = what.add_parser("diff", help="what differs between two tables; exit status 1 if anything does")
@@ -53,7 +54,7 @@ def _list(args: argparse.Namespace) -> int:
     ids = [system.id for system in systems if system.rows]
     own = find_system(systems, args.system) if args.system else None
     if args.system and (own is None or not own.rows):
-        raise UsageError(f"the table has no system {args.system!r}", remedy=f"one of: {', '.join(ids)}")
+        raise UsageError(f"the table has no system {args.system!r}", remedy=did_you_mean(args.system, ids, len(ids)))
     wanted = [system for system in systems if own in (None, system)]
     rows = [row for row in rows_of(wanted) if args.verdict in (None, row["verdict"])]
     if args.format == "json":
@@ -111,7 +112,8 @@ def _show(args: argparse.Namespace) -> int:
     origin = f"source: {verdict.source}, {verdict.date}\n" if verdict.source else ""
     kernels = "".join(f"  {one.status}: {one.summary}\n" for one in verdict.kernels)
     table = f"table: {verdict.table}\nconfidence: {verdict.confidence}\n"
-    write(clean(f"{verdict.status}: {verdict.summary}\n{kernels}{origin}{table}"))
+    near = "" if own is not None else did_you_mean(args.system, [one.id for one in systems], 0)
+    write(clean(f"{verdict.status}: {verdict.summary}\n{kernels}{origin}{table}{near and near + chr(10)}"))
     return 0
 
 

@@ -10,8 +10,19 @@ from guestfix.base.errors import UsageError
 from guestfix.base.nearest import nearest
 from guestfix.commands.channels import add_events
 from guestfix.commands.choices import chosen_by, options_of, refuse_unused
-from guestfix.commands.common import add_choices, add_config, add_pack, events_of, pack_from, read_file
+from guestfix.commands.common import (
+    OUTPUT,
+    add_choices,
+    add_config,
+    add_disks,
+    add_pack,
+    add_root,
+    events_of,
+    pack_from,
+    read_file,
+)
 from guestfix.commands.images import add_images, images_from
+from guestfix.commands.parser import group
 from guestfix.commands.terminal import add_color, page
 from guestfix.plan.model import Change, Plan
 from guestfix.plan.planner import make_plan
@@ -29,16 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a saved plan (a file that ends with .json, or -), or a guest as for report",
     )
     parser.add_argument("path", metavar="PATH", nargs="*", help="guest paths, or folders; without any: all")
-    parser.add_argument(
-        "--root", metavar="DEV", default="", help="the volume to take where a disk holds several systems"
-    )
-    parser.add_argument("--disks", metavar="FILE", help="YAML description of a folder's disks, or 'host'")
+    add_root(parser)
+    add_disks(parser)
     add_images(parser)
     add_pack(parser)
     add_choices(parser)
     add_config(parser)
     add_events(parser)
-    add_color(parser)
+    add_color(group(parser, OUTPUT))
 
 
 def run(args: argparse.Namespace) -> int:

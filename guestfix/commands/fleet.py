@@ -6,6 +6,7 @@ import argparse
 import zlib
 
 from guestfix.base.errors import UsageError
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import asdict
 from guestfix.commands.channels import add_events
 from guestfix.commands.choices import chosen_by, options_of
@@ -37,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="an inventory (.yaml, .csv), a libvirt .xml, a Proxmox .conf, disk images, addresses, folders of them",
     )
-    one.add_argument("--do", choices=ACTIONS, default="report", help="what to do with each guest (default: report)")
-    one.add_argument("--target", metavar="ID", default="", help="for guests whose inventory names none")
+    one.add_argument("--do", choices=ACTIONS, default="report", help="what to do with each guest")
+    one.add_argument("--target", metavar="TARGET", default="", help="for guests whose inventory names none")
     one.add_argument("--tag", metavar="TAG", action="append", default=[], help="just guests with this tag (repeatable)")
     one.add_argument("--limit", type=int, default=0, metavar="N", help="just the first N of them")
     one.add_argument("--workers", type=int, default=0, metavar="N", help="guests at once (default: one a processor)")
     one.add_argument("--scheduler", metavar="URL", default="", help="a Dask scheduler, such as tcp://HOST:8786")
-    one.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds for one guest (default: 600)")
-    one.add_argument("--retries", type=int, default=1, metavar="N", help="tries more where a worker died (default: 1)")
+    one.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds for one guest")
+    one.add_argument("--retries", type=int, default=1, metavar="N", help="tries more where a worker died")
     one.add_argument("--fresh", action="store_true", help="do again what an earlier run found, unchanged or not")
     one.add_argument("--in-place", action="store_true", help="apply, revert: write into the disk images themselves")
     add_packs(one)
@@ -60,16 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         verb = verbs.add_parser(name, help=help_text)
         if name == "show":
-            verb.add_argument("guest", metavar="GUEST")
+            verb.add_argument("guest", metavar="GUEST", help="its name in the inventory")
         if name == "diff":
-            verb.add_argument("old", type=int, metavar="OLD")
-            verb.add_argument("new", type=int, metavar="NEW")
+            verb.add_argument("old", type=int, metavar="OLD", help="the number of a run: fleet list --runs")
+            verb.add_argument("new", type=int, metavar="NEW", help="the number of a later one")
         else:
             verb.add_argument("--run", type=int, default=0, metavar="N", help="the run (default: the newest)")
         if name == "list":
             verb.add_argument("--runs", action="store_true", help="the runs themselves")
             verb.add_argument("--outcome", choices=OUTCOMES, default="", help="just guests with this outcome")
-            verb.add_argument("--code", default="", metavar="GF-…", help="just guests with this finding")
+            verb.add_argument("--code", default="", metavar="CODE", help="just guests with this finding")
             verb.add_argument("--tag", default="", metavar="TAG", help="just guests with this tag")
             verb.add_argument(
                 "--stops-at", default="", metavar="STEP", help="just guests that stop there with their plan"
@@ -79,11 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         elif name != "show":
             add_format(verb)
     for verb in verbs.choices.values():
-        verb.add_argument("--results", metavar="FILE", default=RESULTS, help=f"the database (default: {RESULTS})")
+        verb.add_argument("--results", metavar="FILE", default=RESULTS, help="the database")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what the verb says."""
+    if args.verb == "list":
+        _check_names(args)
     return {"run": _run, "list": _list, "show": _show, "diff": _diff, "rollup": _rollup}[args.verb](args)
 
 
@@ -101,8 +104,6 @@ def _run(args: argparse.Namespace) -> int:
     check_options(pack, options)
     known = inventory.Known(tuple(pack.targets), {name: tuple(one.values) for name, one in pack.policies.items()})
     if args.target and args.target not in pack.targets:
-        from guestfix.base.nearest import did_you_mean
-
         raise UsageError(f"there is no target {args.target!r}", remedy=did_you_mean(args.target, pack.targets))
     guests = [one if one.target else replace(one, target=args.target) for one in inventory.read(args.places, known)]
     if args.config is None:
@@ -144,6 +145,16 @@ def _run(args: argparse.Namespace) -> int:
     tell.outcome.update(run=number, outcomes=dict(roll.outcomes))
     write(text_of(roll))
     return 2 if roll.outcomes.get("blocked") or roll.outcomes.get("failed") else 0
+
+
+def _check_names(args: argparse.Namespace) -> None:
+    """Raise UsageError for a code or step that there is not."""
+    from guestfix.base.catalog.findings import FINDINGS, RENAMED, STAGES
+
+    if args.code and args.code not in (*FINDINGS, *RENAMED):
+        raise UsageError(f"no finding has the code {args.code!r}", remedy=did_you_mean(args.code, FINDINGS))
+    if args.stops_at and args.stops_at not in STAGES:
+        raise UsageError(f"no step of a boot is named {args.stops_at!r}", remedy=did_you_mean(args.stops_at, STAGES))
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -218,6 +229,8 @@ def _diff(args: argparse.Namespace) -> int:
         codes = [*(f"-{code}" for code in one.gone), *(f"+{code}" for code in one.new)]
         states = f"{one.before or 'not there'} -> {one.after or 'not there'}"
         write(f"{one.name}: {states}  {' '.join(codes)}".rstrip() + "\n")
+    if not found and args.format == "text":
+        write("no guest differs\n")
     return 1 if found else 0
 
 

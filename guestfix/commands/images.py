@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from guestfix.commands.parser import group
+
 
 def add_images(parser: argparse.ArgumentParser) -> None:
     """Add what the operator may tell about disk images that they may not tell themselves."""
-    parser.add_argument(
+    guest = group(parser, "the guest")
+    guest.add_argument(
         "--image-type",
         metavar="TYPE",
         action="append",
         default=[],
         help="raw, qcow2, vmdk, vhd, vhdx, vdi or ova, where a disk image's name doesn't tell; of one: FILE=TYPE",
     )
-    parser.add_argument(
+    guest.add_argument(
         "--allow-backing",
         metavar="DIR",
         action="append",

@@ -1,26 +1,49 @@
-"""``guestfix list``: everything of one kind that has a name."""
+"""``guestfix list``: everything of one kind that has a name, or what a text or a pattern fits."""
 
 from __future__ import annotations
 
 import argparse
+import os
 
-from guestfix.commands.common import add_format, add_packs, pack_from, write, write_json
+from guestfix.base.errors import UsageError
+from guestfix.base.nearest import did_you_mean
+from guestfix.commands.common import OUTPUT, add_packs, pack_from, write, write_json
+from guestfix.commands.parser import group
+from guestfix.commands.terminal import add_color, columns_of, show
 from guestfix.report.entries import KINDS, entries
-from guestfix.report.reference import list_text
+from guestfix.report.reference import list_lines, matching
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", choices=tuple(KINDS), help="what to list")
-    add_format(parser)
+    parser.add_argument("what", metavar="KIND", choices=tuple(KINDS), help=f"what to list: {', '.join(KINDS)}")
+    parser.add_argument(
+        "words",
+        metavar="WORD",
+        nargs="*",
+        help="only what each of these fits: a pattern (GF-BOOT-*) its name, other text anything that is shown of it",
+    )
+    group(parser, OUTPUT).add_argument(
+        "--format",
+        choices=("text", "json", "names"),
+        default="text",
+        help="json: all that is known of each, one document; names: the name alone, a line each",
+    )
+    add_color(group(parser, OUTPUT))
     add_packs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line for each, or the whole of each as JSON."""
-    found = entries(args.what, pack_from(args))
+    """Print a table, or the whole of each as JSON, or the names. Raises UsageError where nothing fits."""
+    known = entries(args.what, pack_from(args))
+    found = matching(known, args.words)
+    if not found and args.words:
+        remedy = did_you_mean(args.words[0], [one.name for one in known], 0) or f"guestfix list {args.what}"
+        raise UsageError(f"none of the {args.what} fits: {' '.join(args.words)}", remedy=remedy)
     if args.format == "json":
         write_json({args.what: [one.as_json() for one in found]})
+    elif args.format == "names":
+        write("".join(f"{one.name}\n" for one in found))
     else:
-        write(list_text(found))
+        show(list_lines(args.what, found, columns_of(os.environ)), args.color)
     return 0

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from guestfix.base.text import clean
+from guestfix.commands.parser import group
 from guestfix.stage.outcome import Outcome
 
 FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
@@ -13,24 +14,25 @@ FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
 
 def add_outcome(parser: argparse.ArgumentParser) -> None:
     """Add what is to become of a disk image."""
-    group = parser.add_argument_group(
+    group(parser, "the guest").add_argument(
+        "--live", action="store_true", help="change the root of the system that runs here, which is refused otherwise"
+    )
+    images = group(
+        parser,
         "disk images",
         "By default the images stay as they are; the changes are kept beside them in NAME.guestfix.qcow2.",
     )
-    parser.add_argument(
-        "--live", action="store_true", help="change the root of the system that runs here, which is refused otherwise"
-    )
-    group.add_argument("--in-place", action="store_true", help="write the changes into the images themselves")
-    group.add_argument(
+    images.add_argument("--in-place", action="store_true", help="write the changes into the images themselves")
+    images.add_argument(
         "--output",
         metavar="FILE",
         default="",
         help="make this a whole new image, whether anything was to change or not",
     )
-    group.add_argument(
+    images.add_argument(
         "--overlay", action="store_true", help="make --output an overlay, which is small and needs the image"
     )
-    group.add_argument(
+    images.add_argument(
         "--image-format", choices=FORMATS, default="", help="make whole new images of this format, not overlays"
     )
 

@@ -23,9 +23,7 @@ VERBS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verbs and their arguments."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="|".join(VERBS))
-    made = {
-        name: verbs.add_parser(name, help=says, description=says, allow_abbrev=False) for name, says in VERBS.items()
-    }
+    made = {name: verbs.add_parser(name, help=says, description=says) for name, says in VERBS.items()}
     for one in made.values():
         one.add_argument("plan", metavar="PLAN", help="the JSON that guestfix report --format json printed")
     made["sign"].add_argument(

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--encoding",
         choices=("utf-8", "utf-16"),
         default="utf-8",
-        help="utf-8 (default): plain ASCII but for names that are not; utf-16: regedit's own form, for any name",
+        help="utf-8: plain ASCII but for names that are not; utf-16: regedit's own form, for any name",
     )
 
 

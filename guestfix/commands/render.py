@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from guestfix.commands.common import read_file, write
+from guestfix.commands.common import OUTPUT, read_file, write
+from guestfix.commands.parser import group
 from guestfix.commands.terminal import add_view, show, view_from
 from guestfix.plan.model import Plan
 from guestfix.plan.reader import MAX_PLAN, load_plan
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_forms(parser: argparse.ArgumentParser, others: tuple[str, ...]) -> None:
     """Add ``--format`` with every form of a report."""
-    parser.add_argument(
+    group(parser, OUTPUT).add_argument(
         "--format",
         choices=(*others, *FORMS),
         default="text",

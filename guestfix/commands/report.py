@@ -7,8 +7,9 @@ import argparse
 from guestfix.backends import open_guest
 from guestfix.commands.channels import add_events
 from guestfix.commands.choices import chosen_by, options_of, refuse_unused
-from guestfix.commands.common import add_choices, add_guest, add_pack, events_of, keep_private, pack_from, write
+from guestfix.commands.common import OUTPUT, add_choices, add_guest, add_pack, events_of, keep_private, pack_from, write
 from guestfix.commands.images import images_from
+from guestfix.commands.parser import group
 from guestfix.commands.render import add_forms, write_form
 from guestfix.commands.terminal import add_view
 from guestfix.commands.written import add_written, check_written, write_for_importers
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_events(parser)
     add_written(parser)
     add_view(parser)
-    parser.add_argument(
+    group(parser, OUTPUT).add_argument(
         "--detailed-exitcode", action="store_true", help="exit with status 1 where changes are planned, not with 0"
     )
 

@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     made["new"].add_argument("kind", choices=KINDS, help="what to begin")
     made["new"].add_argument("name", metavar="NAME", help="TOPIC/NAME of a fix, ID of a system, name of a target")
     made["new"].add_argument(
-        "--pack", metavar="DIR", default=".", help="the pack it goes into, made where there is none (.)"
+        "--pack", metavar="DIR", default=".", help="the pack it goes into, made where there is none"
     )
     for name in ("lint", "coverage", "docs", "sign", "verify"):
-        made[name].add_argument("pack", metavar="DIR", nargs="?", default=".", help="the pack (.)")
+        made[name].add_argument("pack", metavar="DIR", nargs="?", default=".", help="the pack")
     for name in ("lint", "coverage"):
         add_format(made[name])
     made["docs"].add_argument("--kind", choices=("rules", "targets", "policies", "systems"), help="just these")

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from guestfix.base.text import ascii_only
-from guestfix.commands.common import write
+from guestfix.commands.common import OUTPUT, write
+from guestfix.commands.parser import Group, group
 from guestfix.report.layout import WIDTH, Line, Style, View, plain
 
 _STYLES: dict[Style, str] = {
@@ -31,23 +32,23 @@ _SYMBOLS: dict[Style, str] = {"good": "\u2714", "bad": "\u2718", "warn": "\u25b2
 
 def add_view(parser: argparse.ArgumentParser, *, diff: bool = True, color: bool = True) -> None:
     """Add how much is shown, and how."""
-    group = parser.add_argument_group("text", "How the report looks for people; --format json has all of it.")
-    much = group.add_mutually_exclusive_group()
+    shown = group(parser, OUTPUT)
+    much = shown.add_mutually_exclusive_group()
     much.add_argument("--brief", action="store_true", help="the first screen alone")
     much.add_argument("--verbose", action="store_true", help="all evidence, every step and every rule with its reason")
     if diff:
-        group.add_argument("--diff", action="store_true", help="whole diffs, not each file's first changed lines")
+        shown.add_argument("--diff", action="store_true", help="whole diffs, not each file's first changed lines")
     if color:
-        add_color(group)
+        add_color(shown)
 
 
-def add_color(parser: argparse._ActionsContainer) -> None:
+def add_color(shown: Group) -> None:
     """Add whether there is colour."""
-    parser.add_argument(
+    shown.add_argument(
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
-        help="colour and symbols: on a terminal unless NO_COLOR is set (auto, the default), always, or never",
+        help="colour and symbols: on a terminal unless NO_COLOR is set (auto), always, or never",
     )
 
 

@@ -15,7 +15,7 @@ from guestfix.plan.model import SCHEMA
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("path", metavar="DIR", nargs="?", default="rules", help="a rule pack or a folder in it (rules)")
+    parser.add_argument("path", metavar="DIR", nargs="?", default="rules", help="a rule pack or a folder in it")
     parser.add_argument("--bless", action="store_true", help="rewrite the golden reports; read them afterwards")
     add_packs(parser)
     add_format(parser)

@@ -15,6 +15,7 @@ from guestfix.base.text import clean
 from guestfix.commands.channels import add_events
 from guestfix.commands.common import add_format, add_pack, add_place, events_of, pack_from, write, write_json
 from guestfix.commands.images import images_from
+from guestfix.commands.parser import group, number, whole
 from guestfix.pack.model import Pack, Target
 from guestfix.plan.model import SCHEMA, Plan
 from guestfix.plan.planner import choose_target, make_plan
@@ -29,42 +30,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     add_format(parser)
     add_pack(parser)
-    group = parser.add_argument_group(
+    start_of = group(
+        parser,
         "the start",
         "It ends by itself: once somebody can log in and there is an address, at a sign that the boot ended, or after "
         "a time without progress. Nothing is written to the images, and no network outside is reached.",
     )
-    group.add_argument(
+    start_of.add_argument(
         "--before-and-after",
         action="store_true",
         help="three starts: the guest as it is on the target, repaired on the target, reverted on its old hardware",
     )
-    group.add_argument("--from", metavar="ID", dest="old", help="the target that the old hardware is like")
-    group.add_argument(
+    start_of.add_argument("--from", metavar="TARGET", dest="old", help="the target that the old hardware is like")
+    start_of.add_argument(
         "--patience",
         metavar="SECONDS",
         type=_seconds,
         default=PATIENCE,
-        help=f"without progress (default {PATIENCE:g})",
+        help="without progress",
     )
-    group.add_argument(
-        "--limit", metavar="SECONDS", type=_seconds, default=LIMIT, help=f"in all, of each start (default {LIMIT:g})"
-    )
-    group.add_argument("--memory", metavar="MB", type=_megabytes, default=MEMORY, help=f"default {MEMORY}")
-    group.add_argument("--console", metavar="FILE", help="keep what the guest wrote on its consoles, as text")
-    group.add_argument("--screen", metavar="FILE", help="keep the last picture of the screen, as PNG")
+    start_of.add_argument("--limit", metavar="SECONDS", type=_seconds, default=LIMIT, help="in all, of each start")
+    start_of.add_argument("--memory", metavar="MB", type=_megabytes, default=MEMORY, help="of the machine")
+    start_of.add_argument("--console", metavar="FILE", help="keep what the guest wrote on its consoles, as text")
+    start_of.add_argument("--screen", metavar="FILE", help="keep the last picture of the screen, as PNG")
     add_events(parser)
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    value = number(text)
     if not 1 <= value <= 86_400:
         raise argparse.ArgumentTypeError(f"{text} is not from 1 to 86400")
     return value
 
 
 def _megabytes(text: str) -> int:
-    value = int(text)
+    value = whole(text)
     if not 64 <= value <= 1 << 20:
         raise argparse.ArgumentTypeError(f"{text} is not from 64 to 1048576")
     return value

@@ -11,6 +11,7 @@ from guestfix.base.facts import Fact, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.text import to_json
+from guestfix.commands.parser import group
 from guestfix.pack.model import Pack
 
 IMPORTERS = ("forklift", "coriolis", "leapp")
@@ -18,9 +19,9 @@ IMPORTERS = ("forklift", "coriolis", "leapp")
 
 def add_written(parser: argparse.ArgumentParser) -> None:
     """Add what is written for importers."""
-    group = parser.add_argument_group("for importers", "What is written is the guest as it was found.")
-    group.add_argument("-O", dest="inspection", metavar="FILE", help="write the XML of virt-v2v-inspector(1)")
-    group.add_argument(
+    files = group(parser, "for importers", "What is written is the guest as it was found.")
+    files.add_argument("-O", dest="inspection", metavar="FILE", help="write the XML of virt-v2v-inspector(1)")
+    files.add_argument(
         "--write",
         metavar="IMPORTER=FILE",
         action="append",

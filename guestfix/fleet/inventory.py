@@ -183,7 +183,9 @@ def _choices(reader: Reader, guest: Guest, known: Known) -> None:
         if name not in known.policies:
             reader.complain(value.mark, f"there is no policy {name!r}", did_you_mean(name, known.policies))
         elif (values := known.policies[name]) and value.text not in values:
-            reader.complain(value.mark, f"policy {name} can't be {value.text!r}", f"one of: {', '.join(values)}")
+            reader.complain(
+                value.mark, f"policy {name} can't be {value.text!r}", did_you_mean(value.text or "", values)
+            )
 
 
 # CSV
@@ -229,7 +231,7 @@ def _row(row: dict[str, str], mark: Mark, known: Known, problems: list[Problem])
     for name, value in policies.items():
         values = known.policies.get(name, ())
         if values and value not in values:
-            problems.append(mark.problem(f"policy {name} can't be {value!r}", f"one of: {', '.join(values)}"))
+            problems.append(mark.problem(f"policy {name} can't be {value!r}", did_you_mean(value, values)))
     disks = tuple(_beside(here, one) for one in several("disks"))
     name = row.get("name", "").strip()
     if not name or not disks:

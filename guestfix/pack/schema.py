@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from guestfix.base.errors import PackError, Problem
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.patterns import regex
 from guestfix.pack.yamlpos import Mark, Node
 
@@ -55,7 +56,7 @@ class Reader:
             self.complain(node.mark, f"{name!r} must be text, not {node.kind if node.text is None else 'empty'}")
             return default or ""
         if one_of and node.text not in one_of:
-            self.complain(node.mark, f"{name!r} can't be {node.text!r}", f"one of: {', '.join(one_of)}")
+            self.complain(node.mark, f"{name!r} can't be {node.text!r}", did_you_mean(node.text, one_of))
         return node.text
 
     def texts(self, name: str, *, required: bool = False) -> tuple[str, ...]:

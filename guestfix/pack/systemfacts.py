@@ -12,6 +12,7 @@ from typing import Any
 
 from guestfix.base.catalog.facts import FACTS, FactKind
 from guestfix.base.globs import fault_of
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import names_of
 from guestfix.pack.model import Names
 from guestfix.pack.ranges import RangeError, parse_span
@@ -152,7 +153,7 @@ def _value(reader: Reader, name: str, node: Node) -> object:
         return ""
     allowed = ("yes", "no") if known.kind == "flag" else known.values
     if allowed and node.text not in allowed:
-        reader.complain(node.mark, f"{name!r} can't be {node.text!r}", f"one of: {', '.join(allowed)}")
+        reader.complain(node.mark, f"{name!r} can't be {node.text!r}", did_you_mean(node.text, allowed))
     if _KERNEL.search(node.text):
         reader.complain(node.mark, f"{name!r} may name {{kernel}} and nothing else in braces")
     return node.text == "yes" if known.kind == "flag" else node.text

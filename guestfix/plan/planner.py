@@ -190,7 +190,7 @@ def _chosen(pack: Pack, options: Options) -> frozenset[str]:
     """Return the ids of the rules that the options select. Raises UsageError for a choice that there is not."""
     check_accepted(options.accept)
     if options.confidence not in CONFIDENCES:
-        raise UsageError(f"no confidence {options.confidence!r}", remedy=f"one of: {', '.join(CONFIDENCES)}")
+        raise UsageError(f"no confidence {options.confidence!r}", remedy=did_you_mean(options.confidence, CONFIDENCES))
     ids = [rule.id for rule in pack.rules]
     for pattern in (*options.only, *options.skip):
         if not any(fnmatchcase(one, pattern) for one in ids):

@@ -78,6 +78,40 @@ def columns(rows: Sequence[Sequence[str]], width: int, indent: str = "  ") -> li
     return lines
 
 
+ROOM = 24
+"""Columns that the last column of a table needs; with fewer, what stands in it goes below the others."""
+
+
+def table(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """Return the lines of each row, the first of which is the head. Long cells go on below; none is cut.
+
+    A name of the first column that leaves the others no room has a line of its own.
+    """
+    texts = [[one_line(cell) for cell in row] for row in rows]
+    widest = [max(len(row[at]) for row in texts) for at in range(len(texts[0]))]
+    middle = max(width // 5, LAST)
+    sizes = [min(widest[0], max(width // 2 - 2, LAST)), *(min(size, middle) for size in widest[1:-1])]
+    room = width - sum(sizes) - 2 * len(sizes)
+    if room < min(ROOM, widest[-1]):
+        return [_stacked(row, width) for row in texts]
+    return [_aligned(row, [*sizes, room]) for row in texts]
+
+
+def _stacked(row: Sequence[str], width: int) -> list[str]:
+    first = "  ".join([row[0], ", ".join(cell for cell in row[1:-1] if cell)]).rstrip()
+    return [*wrapped(first, width, "", "    "), *wrapped(row[-1], width, "    ")]
+
+
+def _aligned(row: Sequence[str], sizes: Sequence[int]) -> list[str]:
+    first = row[0]
+    alone = [first] if len(first) > sizes[0] else []
+    cells = [["" if alone else first], *(wrapped(cell, size) for cell, size in zip(row[1:], sizes[1:], strict=True))]
+    high = max(len(cell) for cell in cells)
+    filled = [[*cell, *[""] * (high - len(cell))] for cell in cells]
+    padded = [[f"{part:<{size}}" for part in cell] for cell, size in zip(filled, sizes, strict=True)]
+    return [*alone, *("  ".join(parts).rstrip() for parts in zip(*padded, strict=True))]
+
+
 def plain(lines: Iterable[Line]) -> str:
     """Return lines as text without colour."""
     return "".join(f"{text}\n" for text, _ in lines)

@@ -2,60 +2,95 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
-from guestfix.base.text import clean
 from guestfix.report.entries import TITLES, Described, Value
+from guestfix.report.layout import Line, table, wrapped
 
-WIDTH, MOST = 100, 30
-"""Columns of an explanation; items of a list in it."""
+MOST = 30
+"""Items of a list in an explanation."""
+INLINE = 240
+"""Characters of a list that is told in a row; the items of a longer one stand below each other."""
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "facts": ("is",),
+    "findings": ("severity",),
+    "ops": ("kind",),
+    "rules": ("confidence",),
+    "targets": ("disks", "network", "firmware"),
+    "policies": ("can be",),
+    "systems": ("family",),
+}
+"""What the list of each kind shows between an entry's name and what it is."""
 
 
-def list_text(found: Sequence[Described]) -> str:
-    """Return one line for each entry: its name and what it is."""
-    width = max((len(one.name) for one in found), default=0)
-    return clean("".join(f"{one.name:<{width}}  {_short(one)}{one.says}\n" for one in found))
+def matching(found: Sequence[Described], words: Sequence[str]) -> list[Described]:
+    """Return the entries that every word fits: a pattern (``*``, ``?``, ``[``) the name, other text all that is listed.
+
+    The case of letters does not count.
+    """
+    return [one for one in found if all(_fits(one, word.casefold()) for word in words)]
 
 
-def _short(entry: Described) -> str:
-    said = entry.rows.get("severity", [])
-    return f"[{', '.join(said)}] " if said else ""
+def _fits(entry: Described, word: str) -> bool:
+    name = entry.name.casefold()
+    if is_pattern(word):
+        return fnmatchcase(name, word)
+    shown = [_cell(entry, label) for label in COLUMNS[_KIND_OF[entry.kind]]]
+    return any(word in text.casefold() for text in (name, entry.says, *shown))
 
 
-def explain_text(entry: Described) -> str:
+_KIND_OF = {"action": "ops", "policy": "policies"} | {name.removesuffix("s"): name for name in COLUMNS}
+
+
+def is_pattern(word: str) -> bool:
+    """Tell whether a word has a sign of a pattern."""
+    return any(sign in word for sign in "*?[")
+
+
+def list_lines(kind: str, found: Sequence[Described], width: int) -> list[Line]:
+    """Return the entries as a table: name, what tells entries of this kind apart, what each is."""
+    labels = COLUMNS[kind]
+    rows = [(one.name, *(_cell(one, label) for label in labels), one.says) for one in found]
+    head, *body = table([("name", *labels, "what it is"), *rows], width)
+    return [*((line, "head") for line in head), *((line, "") for row in body for line in row)]
+
+
+def _cell(entry: Described, label: str) -> str:
+    value = entry.kind if label == "kind" else entry.rows.get(label, "any text" if label == "can be" else "")
+    return value if isinstance(value, str) else ", ".join(value)
+
+
+def explain_lines(entry: Described, width: int) -> list[Line]:
     """Return all that is known of an entry, what to do last."""
-    lines = [f"{entry.name}: {_article(entry.kind)}", *_wrapped(entry.says, "  ")]
-    width = max((len(label) for label in entry.rows), default=0)
+    lines: list[Line] = [(f"{entry.name}: {_article(entry.kind)}", "title")]
+    lines += [(line, "") for line in wrapped(entry.says, width, "  ")]
+    size = max((len(label) for label in entry.rows), default=0)
     for label, value in entry.rows.items():
-        lead = f"  {label:<{width}}  "
-        shown = _wrapped(_plain(value), lead) if len(_plain(value)) < WIDTH * 3 else _several(value, lead)
-        lines += shown
-    return clean("\n".join(lines) + "\n")
+        lines += [(line, "") for line in _row(f"  {label:<{size}}  ", value, width)]
+    return lines
+
+
+def _row(lead: str, value: Value, width: int) -> list[str]:
+    if isinstance(value, str):
+        return wrapped(value, width, lead)
+    shown = value[:MOST]
+    more = [f"... ({len(value)} in all; see --format json)"] if len(value) > MOST else []
+    row = ("; " if _is_long(value) else ", ").join([*shown, *more])
+    if len(row) < INLINE:
+        return wrapped(row, width, lead)
+    blanks = " " * len(lead)
+    parts = [*shown, *more]
+    return [line for at, one in enumerate(parts) for line in wrapped(one, width, blanks if at else lead)]
 
 
 def _article(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeo' else 'a'} {kind}"
 
 
-def _plain(value: Value) -> str:
-    if not isinstance(value, str) and len(value) > MOST:
-        value = [*value[:MOST], f"... ({len(value)} in all; see --format json)"]
-    return value if isinstance(value, str) else "; ".join(value) if _is_long(value) else ", ".join(value)
-
-
 def _is_long(value: list[str]) -> bool:
     return any(" " in one or "," in one for one in value)
-
-
-def _several(value: Value, lead: str) -> list[str]:
-    parts = [value] if isinstance(value, str) else value[:MOST]
-    return [line for at, one in enumerate(parts) for line in _wrapped(one, lead if at == 0 else " " * len(lead))]
-
-
-def _wrapped(text: str, lead: str) -> list[str]:
-    blanks = " " * len(lead)
-    return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=blanks, break_on_hyphens=False) or [lead]
 
 
 def page(kind: str, found: Sequence[Described]) -> str:

@@ -43,14 +43,69 @@ def ran(capfdbinary):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_list_has_everything_in_both_forms(ran, kind):
-    status, text, _ = ran("list", kind)
-    lines = text.splitlines()
-    assert status == 0 and {line.split()[0] for line in lines} == NAMES[kind] and len(lines) == len(NAMES[kind])
+def test_a_list_has_everything_in_each_form(ran, kind, monkeypatch):
+    status, text, _ = ran("list", kind, "--format", "names")
+    names = text.splitlines()
+    assert status == 0 and set(names) == NAMES[kind] and len(names) == len(NAMES[kind])
     status, document, _ = ran("list", kind, "--format", "json")
     rows = json.loads(document)[kind]
-    assert status == 0 and [row["name"] for row in rows] == [line.split()[0] for line in lines]
+    assert status == 0 and [row["name"] for row in rows] == names
     assert all(row["says"] and row["to_do"] for row in rows)
+    monkeypatch.setenv("COLUMNS", "1000")
+    status, text, _ = ran("list", kind)
+    head, *lines = text.splitlines()
+    assert status == 0 and head.startswith("name ") and [line.split()[0] for line in lines] == names
+    assert all(row["says"] in line for row, line in zip(rows, lines, strict=True))
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80", "200"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_keeps_to_the_width_and_cuts_nothing(ran, kind, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    text = ran("list", kind)[1]
+    long = {word for line in text.splitlines() for word in line.split() if len(word) > int(columns) // 5}
+    assert [line for line in text.splitlines() if len(line) > int(columns) and not long & set(line.split())] == []
+    words = " ".join(text.split())
+    assert all(name in words for name in NAMES[kind])
+    said = [row["says"] for row in json.loads(ran("list", kind, "--format", "json")[1])[kind]]
+    assert {word for one in said for word in one.split()} <= set(words.split())
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "wanted"),
+    [
+        ("findings", ["GF-BOOT-D*"], {name for name in FINDINGS if name.startswith("GF-BOOT-D")}),
+        ("findings", ["gf-boot-[d]*"], {name for name in FINDINGS if name.startswith("GF-BOOT-D")}),
+        ("targets", ["nvme"], {"aws-nitro", "azure-nvme"}),
+        ("targets", ["NVMe", "azure"], {"azure-nvme"}),
+        ("ops", ["action", "windows.*rdp"], {"windows.allow_rdp"}),
+        ("policies", ["policy"], set()),
+    ],
+)
+def test_a_list_is_filtered_by_text_and_pattern(ran, kind, words, wanted):
+    status, text, message = ran("list", kind, *words, "--format", "names")
+    assert set(text.split()) == wanted and status == (0 if wanted else 64)
+    assert wanted or f"none of the {kind} fits: {' '.join(words)}" in message
+
+
+def test_a_filter_that_fits_nothing_gets_the_nearest_name(ran):
+    status, out, message = ran("list", "rules", "fstab/missing-volumez")
+    assert (status, out) == (64, "") and "did you mean fstab/missing-volumes?" in message
+
+
+def test_a_pattern_explains_all_that_it_fits(ran):
+    status, text, _ = ran("explain", "GF-BOOT-DEFAULT-*", "os.family", "--format", "json")
+    names = [one["name"] for one in json.loads(text)["entries"]]
+    assert status == 0 and names == [*(one for one in FINDINGS if one.startswith("GF-BOOT-DEFAULT-")), "os.family"]
+    assert ran("explain", "GF-NOTHING-*")[0] == 64
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_an_explanation_keeps_to_the_width(ran, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    for name in ("boot/default-entry", "kvm-virtio", "rhel", "os.family", "GF-KERNEL-XEN"):
+        for line in ran("explain", name)[1].splitlines():
+            assert len(line) <= int(columns) or max(map(len, line.split())) > int(columns) - 20, line
 
 
 @pytest.mark.parametrize("kind", KINDS)

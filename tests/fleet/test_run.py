@@ -261,7 +261,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert "2 guests, ended" in guestfix(monkeypatch, capsys, "fleet", "list", "--runs", *db)[1]
     document = json.loads(guestfix(monkeypatch, capsys, "fleet", "show", "debian-12", *db)[1])
     assert document["target"] == "kvm-virtio"
-    assert guestfix(monkeypatch, capsys, "fleet", "diff", "1", "1", *db)[:2] == (0, "")
+    assert guestfix(monkeypatch, capsys, "fleet", "diff", "1", "1", *db)[:2] == (0, "no guest differs\n")
     assert json.loads(guestfix(monkeypatch, capsys, "fleet", "rollup", "--format", "json", *db)[1])["guests"] == 2
     assert guestfix(monkeypatch, capsys, "fleet", "rollup", *db)[1].startswith("run 1: 2 guests")
 

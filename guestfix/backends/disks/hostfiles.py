@@ -19,6 +19,7 @@ from guestfix.backends.disks.names import COPY_FIRST, WORD, beside, is_afar, key
 from guestfix.backends.disks.ranges import RangeBlock
 from guestfix.backends.volumes.block import DiskError, FileBlock
 from guestfix.base.errors import UsageError
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import frozen
 
 TYPES = {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi", "ova": "ova"}
@@ -307,7 +308,8 @@ def _outside(asker: HostFile, name: str, role: str) -> DiskError:
 def _split_type(text: str) -> tuple[str, str]:
     name, _, kind = text.rpartition("=")
     if kind not in TYPES:
-        raise UsageError(f"no image type {kind!r}", remedy=f"one of: {', '.join(TYPES)}; for one image: FILE=TYPE")
+        remedy = f"{did_you_mean(kind, TYPES)}; for one image: FILE=TYPE"
+        raise UsageError(f"no image type {kind!r}", remedy=remedy)
     return name, TYPES[kind]
 
 

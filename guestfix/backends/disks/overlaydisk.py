@@ -23,6 +23,7 @@ from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import DiskError
 from guestfix.base import stopping
 from guestfix.base.errors import GuestError, UsageError
+from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import mutable
 
 START_SECONDS, FILE_SECONDS = 20.0, 0.05
@@ -267,7 +268,7 @@ _OUTPUT = "write to a new image instead: --output FILE"
 def convert(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
     """Write every disk as a new image of its own. All appear or none does; nothing is overwritten."""
     if fmt not in FORMATS:
-        raise GuestError(f"no image format {fmt!r}", remedy=f"one of: {', '.join(FORMATS)}")
+        raise GuestError(f"no image format {fmt!r}", remedy=did_you_mean(fmt, FORMATS))
 
     def make(disk: Overlay, place: str) -> None:
         disk.image.host.still(disk.image.file)
