@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -12,7 +10,9 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from guestfix import cli
+from guestfix.commands.help import usage, verbs_of
+from guestfix.commands.names import COMMANDS
+from guestfix.commands.parser import parser_for
 
 ROOT = Path(__file__).resolve().parents[3]
 ELSEWHERE = {
@@ -64,19 +64,13 @@ def decisions() -> str:
 
 def commands() -> str:
     """Return the page of all commands: what --help prints of each, and of their own commands."""
-    parts = ["# Commands\n", "What `--help` prints.\n", _block(cli.usage())]
-    for name in cli.COMMANDS:
-        parser = cli.parser_for(name)
+    parts = ["# Commands\n", "What `--help` prints.\n", _block(usage())]
+    for name in COMMANDS:
+        parser = parser_for(name)
         parts += [f"## guestfix {name}\n", _block(parser.format_help())]
-        for one, inner in _inner(parser):
+        for one, inner in verbs_of(parser).items():
             parts += [f"### guestfix {name} {one}\n", _block(inner.format_help())]
     return "\n".join(parts)
-
-
-def _inner(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            yield from action.choices.items()
 
 
 def _block(text: str) -> str:
