@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from guestfix.base.catalog.records.system import ServiceLimits
+from guestfix.base.globs import fault_of
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.patterns import regex
 from guestfix.pack.schema import Reader
@@ -56,6 +57,25 @@ def _products(reader: Reader) -> dict[str, object]:
     return found
 
 
+SOFTWARE_KEYS = ("platform", "services", "programs", "packages", "marks")
+
+
+def _software(reader: Reader) -> dict[str, object]:
+    """Software of Linux guests by its name: whose it is, and by what it is seen (detect/services/software.py)."""
+    found: dict[str, object] = {}
+    for name, node in reader.keys.items():
+        row = Reader(node, reader.problems, "a product")
+        row.allow(SOFTWARE_KEYS)
+        lists = {key: list(row.texts(key)) for key in SOFTWARE_KEYS}
+        if not any(lists[key] for key in SOFTWARE_KEYS[1:]):
+            row.complain(node.mark, f"{name} is seen by nothing", f"name one of {', '.join(SOFTWARE_KEYS[1:])}")
+        for mark in lists["marks"]:
+            if fault := fault_of(mark):
+                row.complain(node.mark, f"the mark {mark[:80]!r} {fault}")
+        found[name] = lists
+    return found
+
+
 def _lists(reader: Reader) -> dict[str, object]:
     return {name: [one.lower() for one in reader.texts(name)] for name in reader.keys}
 
@@ -86,10 +106,12 @@ TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "driver-folders": _lists,
     "driver-needs": _lists,
     "filters": _lists,
+    "guest-software": _software,
     "ignition-platforms": _lists,
     "import-limits": read_limits,
     "kms-hosts": _lists,
     "osinfo": _osinfo,
+    "security-software": _software,
     "virtual-machines": _lists,
     "windows-products": _products,
 }

@@ -131,7 +131,7 @@ VERSIONS = optional(
     members(guestfix=TEXT, pack=TEXT, pack_digest=TEXT, compat=TEXT),
     packs=array(members(id=TEXT, version=TEXT, digest=DIGEST, changes=array(members(what=TEXT, kind=TEXT, id=TEXT)))),
 )
-STEP = one_of(*(one for one in STAGES if one not in ("disks", "system", "rules", "run")))
+STEP = one_of(*(one for one in STAGES if one not in ("disks", "system", "services", "rules", "run")))
 WALK = members(
     outcome=one_of("passes", "stops", "unknown"),
     stops_at={"anyOf": [STEP, {"type": "null"}]},

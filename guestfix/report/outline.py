@@ -95,7 +95,7 @@ def part_of(finding: Finding) -> Part:
 def groups(plan: Plan) -> dict[Part, tuple[Group, ...]]:
     """Return the findings of each part, of each code together; what the plan repairs has applied rules besides."""
     parts: dict[Part, dict[str, list[Finding]]] = {part: {} for part in HEADINGS}
-    for one in plan.findings:
+    for one in sorted(plan.findings, key=lambda one: one.step == "services"):  # what the boot needs comes first
         parts[part_of(one)].setdefault(one.code, []).append(one)
     made = {part: tuple(_group(code, those) for code, those in found.items()) for part, found in parts.items()}
     told = {one.settled_by for one in plan.findings if one.settled_by}
@@ -174,12 +174,13 @@ def change_rows(plan: Plan) -> list[ChangeRow]:
 
 
 def _change_row(change: Change) -> ChangeRow:
-    lines = tuple(line for line in change.diff.split("\n") if line[:1] in ("+", "-") and not _is_head(line))
+    lines = tuple(line for line in change.diff.split("\n") if line[:1] in ("+", "-") and not is_head(line))
     added = sum(line.startswith("+") for line in lines)
     return ChangeRow(change, added, len(lines) - added, lines or tuple(change.diff.split("\n")[:1]))
 
 
-def _is_head(line: str) -> bool:
+def is_head(line: str) -> bool:
+    """Tell whether a line of a diff names the file; that of a link is what the link was and becomes."""
     return line.startswith(("--- a/", "+++ b/", "--- /dev/null", "+++ /dev/null"))
 
 

@@ -11,7 +11,7 @@ from guestfix.base.text import clean, one_line
 from guestfix.plan.model import Decision, Plan
 from guestfix.report import outline
 from guestfix.report.layout import Line, Style, View, count, cut, plain, wrapped
-from guestfix.report.outline import HEADINGS, Group, Part
+from guestfix.report.outline import HEADINGS, Group, Part, is_head
 from guestfix.report.screen import first_screen
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def diff_lines(diff: str, indent: str = "") -> list[Line]:
 
 
 def _diff_style(line: str) -> Style:
-    if line.startswith(("---", "+++")):
+    if is_head(line):
         return "title"
     styles: dict[str, Style] = {"+": "add", "-": "del", "@": "hunk"}
     return styles.get(line[:1], "")

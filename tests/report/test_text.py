@@ -63,7 +63,7 @@ def test_all_blockers_are_on_the_first_screen():
     plan = replace(plan_of("debian-12"), findings=tuple(many))
     lines = [line for line, _ in first_screen(plan, View(80))]
     assert sum("this is GF-" in line for line in lines) == len(many)
-    assert lines[1].startswith("Blocked, would apply: 9 files, 2 initramfs images")
+    assert lines[1].startswith("Blocked, would apply: 11 files, 2 initramfs images")
 
 
 def test_each_finding_is_in_one_part():

@@ -1,4 +1,4 @@
-"""A service enabled or disabled in whatever starts it: systemd, SysV scripts, upstart jobs, OpenRC run levels.
+"""A service enabled or disabled in whatever starts it: systemd, SysV, upstart, run levels of OpenRC and runit.
 
 Sources: systemctl(1); chkconfig(8), update-rc.d(8) and insserv(8); upstart's init(5), override files; rc-update(8).
 """
@@ -14,9 +14,10 @@ from guestfix.base.errors import EditError, GuestError
 from guestfix.base.overlay import Overlay
 from guestfix.base.patterns import regex
 from guestfix.detect.files import exists, names_in, read_small
+from guestfix.detect.system.initsystem import RUN_FOLDERS
 from guestfix.editors.system.text import ensure_line
 
-MOST_NAMES = 32
+MOST_NAMES = 256
 STARTERS = ("service", "socket", "timer", "path")
 """Kinds of units by which systemd starts a service of the same name."""
 LEVELS = "S0123456"
@@ -32,8 +33,9 @@ def disable(bench: Workbench, *, names: list[str]) -> None:
     """Keep the services that go by any of these names from starting at boot, whatever starts them.
 
     systemd: their units' links go, and a unit that came enabled is masked. SysV: start links go, and stop links take
-    their place where chkconfig and update-rc.d make them. upstart: an override says ``manual``. OpenRC: the run
-    levels' links go. Nothing of the services themselves changes. Raises EditError for what is no service's name.
+    their place where chkconfig and update-rc.d make them. upstart: an override says ``manual``. OpenRC and runit:
+    the run levels' links go. Nothing of the services themselves changes. Raises EditError for
+    what is no service's name.
     """
     for name in _checked(names):
         _disable_units(bench, name)
@@ -45,7 +47,7 @@ def disable(bench: Workbench, *, names: list[str]) -> None:
             manual = ensure_line(content if isinstance(content, bytes) else None, line="manual", create=True)
             if manual is not content:
                 bench.fs.put(override, manual)
-        for path in _run_levels(bench.fs, name):
+        for path in (*_run_levels(bench.fs, name), *_supervised(bench.fs, name)):
             bench.fs.remove(path)
 
 
@@ -160,7 +162,7 @@ def _asked_for(script: bytes) -> tuple[str, int]:
     return levels.decode("ascii") or "2345", number
 
 
-# upstart, OpenRC
+# upstart, OpenRC, runit
 
 
 def _not_manual(fs: Overlay, path: str) -> None:
@@ -177,3 +179,7 @@ def _run_levels(fs: Overlay, name: str) -> list[str]:
         for level in names_in(fs, "/etc/runlevels")
         if name in names_in(fs, f"/etc/runlevels/{level}")
     ]
+
+
+def _supervised(fs: Overlay, name: str) -> list[str]:
+    return [f"{folder}/{name}" for folder in RUN_FOLDERS if name in names_in(fs, folder)]

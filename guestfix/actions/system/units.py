@@ -46,26 +46,34 @@ def enable(bench: Workbench, *, units: list[str]) -> None:
 def disable(bench: Workbench, *, units: list[str]) -> None:
     """Take the links away by which these units, and those that they name by ``Also=``, are started.
 
-    Links that came with the system below /usr/lib stay: only ``systemd.mask`` overrules these. Raises EditError for
-    what is no unit's name.
+    So do links to units that are gone. Links that came with the system below /usr/lib stay: only ``systemd.mask``
+    overrules these. Raises EditError for what is no unit's name.
     """
-    for path in list(_links_to(bench.fs, set(_known(bench.fs, units)))):
+    for path in list(_links_to(bench.fs, {*_checked(units), *_known(bench.fs, units)})):
         bench.fs.remove(path)
 
 
 def mask(bench: Workbench, *, units: list[str]) -> None:
-    """Make these units impossible to start, where the guest has them. Raises EditError for what is no unit's name."""
+    """Make these units impossible to start, where the guest has them; a masked template's instances are too.
+
+    Raises EditError for what is no unit's name.
+    """
     for unit in _checked(units):
-        if file_of(bench.fs, unit) and not _is_masked(bench.fs, unit):
+        if file_of(bench.fs, unit) and not any(_is_masked(bench.fs, one) for one in (unit, template_of(unit))):
             bench.fs.put(f"{OWN}/{unit}", Link(NOWHERE))
 
 
 def file_of(fs: Overlay, unit: str) -> str:
     """Return the path of the unit's file, of its template's for ``name@instance``, or "" where there is none."""
-    stem, at, rest = unit.partition("@")
-    names = (unit, f"{stem}@.{rest.rpartition('.')[2]}") if at else (unit,)
+    names = dict.fromkeys((unit, template_of(unit)))
     paths = (f"{folder}/{name}" for name in names for folder in UNIT_FOLDERS)
     return next((path for path in paths if _there(fs, path)), "")
+
+
+def template_of(unit: str) -> str:
+    """Return the name of the template that a unit is an instance of; the unit's own name where it is none."""
+    stem, at, rest = unit.partition("@")
+    return f"{stem}@.{rest.rpartition('.')[2]}" if at else unit
 
 
 def came_enabled(fs: Overlay, unit: str) -> bool:
@@ -118,7 +126,7 @@ def _known(fs: Overlay, units: Iterable[str]) -> list[str]:
 def _aliased(fs: Overlay, path: str) -> str:
     """Return the name of the unit that a unit's file is a link to, or ""."""
     name, target = path.rpartition("/")[2], _target(fs, path).rpartition("/")[2]
-    return target if target and target not in (name, f"{name.partition('@')[0]}@.{name.rpartition('.')[2]}") else ""
+    return target if target and target not in (name, template_of(name)) else ""
 
 
 def _install(fs: Overlay, path: str) -> dict[str, list[str]]:

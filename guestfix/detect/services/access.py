@@ -1,4 +1,4 @@
-"""How an administrator will reach the guest: SSH, what its firewall lets in, who may log in.
+"""How an administrator will reach the guest: SSH, what its firewall lets in, who may log in; and what else starts.
 
 Facts: ssh.installed, ssh.service, ssh.enabled, ssh.ports, ssh.addresses (all that sshd is bound to; empty:
 any), ssh.host_keys, ssh.key_maker (what makes host keys at start), ssh.logins and ssh.refused (accounts that sshd
@@ -30,6 +30,7 @@ from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
 from guestfix.detect.files import exists, names_in
 from guestfix.detect.network.entrance import entrance
+from guestfix.detect.services import software
 from guestfix.detect.services.accounts import KEYS, Account, accounts
 from guestfix.detect.services.firewall import find_filters
 from guestfix.detect.services.hostkeys import key_maker
@@ -45,7 +46,7 @@ NAMES = ("sshd", "ssh", "dropbear")
 
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
-    """Record the ssh.*, firewall.* and users.* facts of a Linux guest; what they mean is for limits to say."""
+    """Record the ssh.*, firewall.*, users.* and software.* facts of a Linux guest; what access means is for limits."""
     if facts.value(OS_FAMILY) != "linux":
         return []
     services, programs, sshd = Services(guest), Programs(guest), read(guest)
@@ -54,7 +55,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     ports = _put_config(facts, sshd)
     _put_firewall(guest, facts, services, ports[0])
     _put_users(guest, facts, sshd)
-    return []
+    return software.learn(guest, facts, target, services, programs)
 
 
 def _put_ssh(guest: GuestFS, facts: Facts, services: Services, programs: Programs) -> None:

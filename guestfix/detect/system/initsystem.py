@@ -19,6 +19,9 @@ UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/
 MOST_TARGETS, MOST_UNITS = 512, 4096
 """Targets with wanted units, and units of one of them, that are looked at; real systems have tens."""
 
+UNIT_KINDS = (".service", ".socket", ".timer", ".path", ".mount")
+"""Kinds of units that are known by name; all but the first start a service, or are one's work."""
+
 RUN_LEVELS = tuple(f"/etc/runlevels/{level}" for level in ("sysinit", "boot", "default", "nonetwork"))
 RUN_FOLDERS = ("/etc/runit/runsvdir/default", "/var/service")
 _START = regex(r"S\d\d(.+)")
@@ -55,11 +58,26 @@ class Services:
     def _index_units(self, folder: str) -> None:
         names = names_in(self.guest, folder)
         for name in names:
-            if name.endswith((".service", ".socket")):
+            if name.endswith(UNIT_KINDS):
                 self._units.setdefault(name, f"{folder}/{name}")
         for name in [one for one in names if one.endswith((".wants", ".requires"))][:MOST_TARGETS]:
             for unit in names_in(self.guest, f"{folder}/{name}")[:MOST_UNITS]:
                 self._wanted.setdefault(unit, f"{folder}/{name}/{unit}")
+
+    def units_of(self, name: str) -> list[Service]:
+        """Return the units of a service by this name, of every kind, and a template's instances that are wanted.
+
+        A name that ends as a unit does is that unit alone. Units that are not there are left out.
+        """
+        names = [name] if name.endswith(UNIT_KINDS) else [f"{name}{kind}" for kind in UNIT_KINDS]
+        if name.endswith("@"):
+            names += [unit for unit in self._wanted if unit.startswith(name) and unit not in names]
+        return [found for unit in names if (found := self._unit(unit)).state != "absent"]
+
+    def script_of(self, name: str) -> Service | None:
+        """Return the SysV or OpenRC script, upstart job or runit folder by this name, unless a unit is there for it."""
+        found = Service(name, "absent") if self._hidden(name) else self._script(name)
+        return found if found.state != "absent" else None
 
     def find(self, units: Sequence[str], names: Sequence[str] = ()) -> Service:
         """Return the state of a service that goes by any of these unit names, or names of scripts and jobs."""

@@ -124,6 +124,21 @@ SYSTEMD = {
         ("systemd.mask", {"units": ["a.service"]}),
         {},
     ),
+    "a template masked, and with it its instances": (
+        {"lib/systemd/system/a@.service": UNIT},
+        ("systemd.mask", {"units": ["a@.service", "a@1.service"]}),
+        {f"/{OWN}/a@.service": "/dev/null"},
+    ),
+    "an instance masked": (
+        {"lib/systemd/system/a@.service": UNIT},
+        ("systemd.mask", {"units": ["a@1.service"]}),
+        {f"/{OWN}/a@1.service": "/dev/null"},
+    ),
+    "a link to a unit that is gone": (
+        {f"{WANTS}/a.service": ("link", "/lib/systemd/system/a.service"), f"{WANTS}/ab.service": ("link", "x")},
+        ("systemd.disable", {"units": ["a.service"]}),
+        {f"/{WANTS}/a.service": None},
+    ),
     "nothing to mask": ({"etc/x": ""}, ("systemd.mask", {"units": ["a.service"]}), {}),
 }
 
@@ -178,6 +193,15 @@ SERVICES = {
         },
         ("service.disable", {"names": ["a"]}),
         {"/etc/runlevels/default/a": None},
+    ),
+    "runit": (
+        {
+            "etc/sv/a/run": "",
+            "etc/runit/runsvdir/default/a": ("link", "/etc/sv/a"),
+            "etc/runit/runsvdir/default/ab": ("link", "/etc/sv/ab"),
+        },
+        ("service.disable", {"names": ["a"]}),
+        {"/etc/runit/runsvdir/default/a": None},
     ),
     "the first of several names": (
         {"lib/systemd/system/b.service": UNIT, "lib/systemd/system/c.service": UNIT},

@@ -7,6 +7,7 @@ from guestfix.base.catalog.findings.initramfs import INITRAMFS
 from guestfix.base.catalog.findings.kind import SEVERITIES, STAGES, Kind
 from guestfix.base.catalog.findings.network import NETWORK
 from guestfix.base.catalog.findings.run import RUN
+from guestfix.base.catalog.findings.software import SOFTWARE
 from guestfix.base.catalog.findings.storage import STORAGE
 from guestfix.base.catalog.findings.system import SYSTEM
 from guestfix.base.catalog.findings.windows import WINDOWS
@@ -14,7 +15,7 @@ from guestfix.base.catalog.findings.windows import WINDOWS
 __all__ = ["FINDINGS", "RENAMED", "SEVERITIES", "STAGES", "Kind", "kind_of"]
 
 FINDINGS: dict[str, Kind] = dict(
-    sorted({**BOOT, **INITRAMFS, **NETWORK, **RUN, **STORAGE, **SYSTEM, **WINDOWS}.items())
+    sorted({**BOOT, **INITRAMFS, **NETWORK, **RUN, **SOFTWARE, **STORAGE, **SYSTEM, **WINDOWS}.items())
 )
 """By code. A finding of another code, or with a severity that its row does not have, can't be made."""
 

@@ -11,9 +11,10 @@ STAGES = (
     "disks", "system",
     "firmware", "loader", "entry", "kernel", "registry", "initramfs", "drivers", "root", "mounts", "setup",
     "network", "access",
-    "rules", "run",
+    "services", "rules", "run",
 )  # fmt: skip
-"""What a finding is about: the disks, the system, a step of its boot (:mod:`guestfix.walk`), the rules, or the run."""
+"""What a finding is about: the disks, the system, a step of its boot (:mod:`guestfix.walk`), what
+else runs in it, the rules, or the run."""
 
 
 @frozen
