@@ -107,12 +107,23 @@ def read_condition(text: str) -> tuple[Condition, tuple[Use, ...]]:
     return list(compiled), tuple(_uses(tree))
 
 
+_JOINED = ("either", "both", "negated")
+
+
 def facts_of(condition: Condition) -> list[str]:
     """Return the names of the facts that a compiled condition asks for, in order."""
     head, *parts = condition
     if head in ("compare", "member", "stranger", "has", "known", "truth"):
         return [parts[0]]
     return [name for part in parts if isinstance(part, list) for name in facts_of(part)]
+
+
+def paths_of(condition: Condition) -> list[str]:
+    """Return the paths and globs that a compiled condition asks for, in order."""
+    head, *parts = condition
+    if head == "exists":
+        return [parts[0]]
+    return [path for part in parts if isinstance(part, list) and head in _JOINED for path in paths_of(part)]
 
 
 def _text(value: object) -> str:

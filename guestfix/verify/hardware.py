@@ -20,7 +20,7 @@ DISKS: dict[str, tuple[str, str]] = {
 
 MAX_DISKS = {"sata": 6, "lsi-scsi": 7}
 NICS = {"virtio-net": "virtio-net-pci", "vmxnet3": "vmxnet3", "e1000": "e1000", "e1000e": "e1000e"}
-STAND_INS = {"ena": "e1000e"}
+STAND_INS = {"ena": "e1000e", "gve": "e1000e"}
 """NICs that QEMU does not have, and what is put in their place: an address then says nothing of their drivers."""
 
 

@@ -26,8 +26,10 @@ def test_the_pack_that_ships_loads():
     pack = load_pack()
     assert pack.default_target in pack.targets
     assert set(pack.targets) == {
-        "aws-nitro", "aws-xen", "kvm-virtio", "kvm-scsi", "azure", "azure-nvme", "gce", "vmware", "proxmox",
-        "openstack",
+        "alibaba", "aws-nitro", "aws-xen", "azure", "azure-nvme", "cloudstack", "digitalocean", "esxi", "gce",
+        "gce-nvme", "hetzner", "hyperv-gen1", "hyperv-gen2", "ibm-vpc", "incus", "kubevirt", "kvm-sata", "kvm-scsi",
+        "kvm-virtio", "nutanix-ahv", "oci", "openstack", "proxmox", "proxmox-sata", "proxmox-virtio", "vmware",
+        "vultr", "xcp-ng",
     }  # fmt: skip
     for target in pack.targets.values():
         assert target.drivers["storage"] and target.drivers["network"] and target.firmware and target.disk_bus

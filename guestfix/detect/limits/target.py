@@ -12,7 +12,7 @@ from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.pack.model import Condition, Target
-from guestfix.pack.when import evaluate, facts_of
+from guestfix.pack.when import evaluate, facts_of, paths_of
 
 RUNS = {"i386": "x86_64", "i586": "x86_64", "i686": "x86_64", "x86": "x86_64", "amd64": "x86_64", "arm64": "aarch64"}
 """By what a guest's programs are built for: the processor that runs them, where it has another name."""
@@ -45,7 +45,8 @@ def _refused(guest: GuestFS, facts: Facts, target: Target) -> Iterator[Finding]:
 
 
 def _proofs(condition: Condition, facts: Facts) -> Iterator[Evidence]:
-    """Yield where what a condition asks for was seen; the fact itself where nothing shows it."""
+    """Yield where what a condition asks for was seen; the fact itself where nothing shows it, a path that it names."""
+    yield from (Evidence(path, 0, "looked for") for path in paths_of(condition))
     for name in facts_of(condition):
         fact = facts.get(name)
         proofs = facts.evidence(name) if fact is not None else ()

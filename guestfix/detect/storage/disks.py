@@ -1,6 +1,7 @@
 """What is known of the guest's disks, as look-up tables from the names that its files use.
 
-Facts: disks.known, disks.uuid_by_device (device name or alias to ``UUID=...``; ``PARTUUID=...`` where two
+Facts: disks.known, disks.count, disks.boot_bytes (of the first disk), disks.uuid_by_device (device name or alias to
+``UUID=...``; ``PARTUUID=...`` where two
 volumes have the same UUID), disks.partuuid_by_device, disks.fstype_by_spec, disks.specs (all that the
 volumes answer to), disks.tagged (each volume is described with what it holds, so that a tag that none of
 them has can be called missing), disks.complete (the volumes above partitions are described too), disks.doubtful
@@ -16,7 +17,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from guestfix.base.catalog.facts.storage import (
+    DISKS_BOOT_BYTES,
     DISKS_COMPLETE,
+    DISKS_COUNT,
     DISKS_DOUBTFUL,
     DISKS_FSTYPE_BY_SPEC,
     DISKS_KNOWN,
@@ -32,7 +35,7 @@ from guestfix.base.catalog.facts.storage import (
 from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.catalog.records.storage import Laid
 from guestfix.base.errors import GuestError
-from guestfix.base.facts import Evidence, Facts, Finding
+from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import Disks, GuestFS, Volume
 from guestfix.detect.storage.stems import numbered
 from guestfix.detect.storage.used import Used, names_in_use
@@ -61,6 +64,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
         disks = None
     facts.put(DISKS_KNOWN, disks is not None)
     facts.put(DISKS_MOUNTS, list((disks or Disks()).mounts))
+    _put_sizes(facts, disks)
     facts.put(DISKS_LAYOUT, list(_laid(disks or Disks()))[:_MAX_VOLUMES])
     volumes = [one for one in (disks or Disks()).all_volumes()[:_MAX_VOLUMES] if not one.lost]
     twice = _shared_uuids(volumes)
@@ -85,6 +89,18 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     lost = [name for one in (disks or Disks()).all_volumes() if one.lost for name in _names(one) if name not in every]
     facts.put(DISKS_OLD_NAMES, sorted({*more.old, *lost[:_MAX_VOLUMES]}))
     return [*(_same_uuid(uuid, volumes) for uuid in sorted(twice)), *more.findings]
+
+
+def _put_sizes(facts: Facts, disks: Disks | None) -> None:
+    """Record how many disks there are, and how large the first one is."""
+    if disks is None or not disks.disks:
+        facts.put(DISKS_COUNT, Unknown("nobody described the guest's disks"))
+        facts.put(DISKS_BOOT_BYTES, Unknown("nobody described the guest's disks"))
+        return
+    facts.put(DISKS_COUNT, len(disks.disks), Evidence("disks", 0, ", ".join(one.device for one in disks.disks[:16])))
+    first = disks.disks[0]
+    size = first.size if first.size is not None else Unknown(f"nothing tells the size of {first.device}")
+    facts.put(DISKS_BOOT_BYTES, size, Evidence("disks", 0, f"{first.device}: {first.size} bytes"))
 
 
 def _laid(disks: Disks) -> Iterator[Laid]:

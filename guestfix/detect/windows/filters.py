@@ -88,7 +88,7 @@ def _others(
 def _left_by(state: State) -> Iterator[tuple[str, str]]:
     """Yield (filter, product) of the products whose platform the guest leaves."""
     for product in products_of(state.target.tables.get("windows-products", {})):
-        if not product.stays(state.target.hypervisor, state.target.cloud):
+        if not product.stays(state.target.hypervisor, state.target.cloud, *state.target.agents):
             yield from ((name, product.name) for name in product.filters)
 
 

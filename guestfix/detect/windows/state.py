@@ -110,7 +110,7 @@ def _agents(state: State) -> list[Finding]:
         if entry is not None:
             versions[product.name] = state.software.text(entry, "DisplayVersion")
             proofs.append(state.software.evidence(entry, "DisplayVersion"))
-        stays = product.stays(state.target.hypervisor, state.target.cloud)
+        stays = product.stays(state.target.hypervisor, state.target.cloud, *state.target.agents)
         leaving = () if stays else (*product.services, *product.filters)
         for name in (names[one] for one in leaving if one in names):
             service = read_service(state.system, state.control, name)

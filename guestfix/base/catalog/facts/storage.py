@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from guestfix.base.catalog.facts.kind import flag, records, table, text, texts
+from guestfix.base.catalog.facts.kind import flag, number, records, table, text, texts
 from guestfix.base.catalog.records.storage import Laid, Mount
 from guestfix.base.guest import Placed
 
 # fmt: off
+DISKS_BOOT_BYTES = number("disks.boot_bytes", "the size of the disk that firmware starts, the first one, in bytes",
+    "storage.disks")
 DISKS_COMPLETE = flag("disks.complete", "the description names all volumes that the guest has", "storage.disks")
+DISKS_COUNT = number("disks.count", "how many disks the guest has", "storage.disks")
 DISKS_DOUBTFUL = texts("disks.doubtful", "patterns of names that a volume may have unsaid", "storage.disks")
 DISKS_FSTYPE_BY_SPEC = table("disks.fstype_by_spec", "each volume's filesystem, by UUID= and PARTUUID=",
     "storage.disks")
