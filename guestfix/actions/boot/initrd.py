@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from guestfix.actions.boot.entries import text_of
 from guestfix.actions.workbench import Workbench
-from guestfix.base.bounds import MENU, SMALL_TEXT
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_FALLBACK
 from guestfix.base.catalog.records.boot import MenuEntry
 
@@ -29,8 +29,9 @@ def _load(bench: Workbench, entries: Iterable[MenuEntry]) -> None:
         if found is None or not found.stops or entry.loader not in FORMS:
             continue
         image = image_for(bench.fs, bench.facts, entry)
-        content = bench.fs.content(entry.path, MENU if entry.loader == "grub2" else SMALL_TEXT) if image else None
-        if isinstance(content, bytes):
-            after = add(content, FORMS[entry.loader], entry.line, image.rpartition("/")[2])
+        found_in = text_of(bench, entry) if image else None
+        if found_in is not None:
+            content, line = found_in
+            after = add(content, FORMS[entry.loader], line, image.rpartition("/")[2])
             if after != content:
                 bench.fs.put(entry.path, after)

@@ -5,6 +5,7 @@ Source: GNU GRUB manual, "search" (``--fs-uuid``, ``--file``, ``--set``).
 
 from __future__ import annotations
 
+from guestfix.actions.boot.entries import text_of
 from guestfix.actions.workbench import Workbench
 from guestfix.base.bounds import MENU
 from guestfix.base.catalog.facts.boot import BOOT_CONFIGS, BOOT_DEFAULT, BOOT_SOURCE_AMISS
@@ -29,21 +30,39 @@ def find_source(bench: Workbench) -> None:
         return
     volumes = volumes_of(bench.fs.base, bench.facts)
     mount = volumes.place_of(entry.kernel)
-    search = _search(volumes, mount, entry.kernel)
-    if not search:
-        return
-    path, line = entry.path, entry.line
     if entry.loader == "bls":
         used = next((one.path for one in bench.facts.value(BOOT_CONFIGS, []) if one.used), "")
-        path, line = used, 0
-    content = bench.fs.content(path, MENU) if path else None
-    if isinstance(content, bytes):
-        after = _with_search(content, line, search)
-        if line:
-            added = after.count(b"\n") - content.count(b"\n")
-            after = _relative(after, line + added, mount, (entry.kernel, *entry.initrd))
-        if after != content:
-            bench.fs.put(path, after)
+        content = bench.fs.content(used, MENU) if used else None
+        found, path = ((content, 0), used) if isinstance(content, bytes) else (None, used)
+    else:
+        found, path = text_of(bench, entry), entry.path
+    if found is None or (not found[1] and entry.loader != "bls"):
+        return
+    files = (entry.kernel, *entry.initrd)
+    after = (
+        _legacy(volumes, mount, *found, files)
+        if entry.loader == "grub-legacy"
+        else _grub(volumes, mount, *found, files)
+    )
+    if after != found[0]:
+        bench.fs.put(path, after)
+
+
+def _grub(volumes: Volumes, mount: str, src: bytes, line: int, files: tuple[str, ...]) -> bytes:
+    search = _search(volumes, mount, files[0])
+    if not search:
+        return src
+    after = _with_search(src, line, search)
+    return _relative(after, line + after.count(b"\n") - src.count(b"\n"), mount, files) if line else after
+
+
+def _legacy(volumes: Volumes, mount: str, src: bytes, line: int, files: tuple[str, ...]) -> bytes:
+    """GRUB Legacy knows filesystems by the firmware's numbers of disks alone: the guest's disks, in their order."""
+    from guestfix.editors.boot.legacyroot import set_root  # few guests still have it
+
+    place = volumes.numbers_of(mount)
+    inside = {path.rpartition("/")[2]: _inside(mount, path) for path in files if _is_below(path, mount)}
+    return set_root(src, line, place, inside) if place else src
 
 
 def _search(volumes: Volumes, mount: str, kernel: str) -> str:
@@ -56,6 +75,10 @@ def _search(volumes: Volumes, mount: str, kernel: str) -> str:
 
 def _inside(mount: str, path: str) -> str:
     return path if mount == "/" else path.removeprefix(mount)
+
+
+def _is_below(path: str, mount: str) -> bool:
+    return path.startswith(mount.rstrip("/") + "/")
 
 
 def _with_search(src: bytes, line: int, search: str) -> bytes:
@@ -83,9 +106,7 @@ def _is_place(node: Node, at: int, line: int) -> bool:
 def _relative(src: bytes, line: int, mount: str, paths: tuple[str, ...]) -> bytes:
     """Write the entry's files as they lie on their own filesystem, without a device; words that are computed stay."""
     script = grubcfg.parse(src)
-    names = {
-        path.rpartition("/")[2]: _inside(mount, path) for path in paths if path.startswith(mount.rstrip("/") + "/")
-    }
+    names = {path.rpartition("/")[2]: _inside(mount, path) for path in paths if _is_below(path, mount)}
     at = _at(src, line)
     around = [one for one in script.walk() if one.name == b"menuentry" and one.start <= at <= one.end]
     splices = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from guestfix.actions.boot.entries import text_of
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.edit import Splice, apply_splices
@@ -30,15 +31,16 @@ def unlock_default(bench: Workbench) -> None:
     entry = bench.facts.value(BOOT_DEFAULT)
     if entry is None:
         return
-    content = bench.fs.content(entry.path)
-    if not isinstance(content, bytes):
+    found = text_of(bench, entry)
+    if found is None:
         return
+    content, line = found
     if entry.loader == "bls":
         after = _BLS_USERS.sub(b"#", content)
     elif entry.loader == "grub-legacy":
-        after = _unlocked_stanza(content, entry.line)
+        after = _unlocked_stanza(content, line)
     else:
-        after = _unrestricted(content, entry.line)
+        after = _unrestricted(content, line)
     if after != content:
         bench.fs.put(entry.path, after)
     maker = bench.fs.content(MAKER)

@@ -50,7 +50,7 @@ from guestfix.detect.boot import (
 )
 from guestfix.detect.boot.menu import Menu
 from guestfix.detect.boot.places import Config, Places
-from guestfix.detect.boot.source import amiss, astray_findings, source_findings
+from guestfix.detect.boot.source import astray_findings, lost_of, source_findings
 from guestfix.detect.boot.volumes import Volumes, volumes_of
 from guestfix.detect.files import read_small
 from guestfix.formats.boot import grublegacy
@@ -94,7 +94,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     _choose_menu(guest, found)
     _put_loaders(guest, found, facts)
     _put_entries(found, facts)
-    lost = amiss(guest, found.menu, found.volumes) if found.menu else None
+    lost = lost_of(guest, found.menu, found.volumes) if found.menu else None
     facts.put(BOOT_SOURCE_AMISS, lost.why if lost else "")
     sources = boot_sources.find_sources(guest, found.configs, found.places, found.menu)
     facts.put(BOOT_SOURCES, [ArgumentFile(one.path, one.form) for one in sources])
@@ -185,7 +185,9 @@ def _menu_of(guest: GuestFS, config: Config, found: Found) -> Menu:
     if config.loader == "grub2":
         return boot_menu.grub2_menu(guest, config, esp, found.volumes)
     if config.loader == "grub-legacy":
-        return boot_menu.legacy_menu(guest, config, esp)
+        from guestfix.detect.boot.legacy import legacy_menu  # few guests still have one
+
+        return legacy_menu(guest, config, esp, found.volumes)
     return boot_others.syslinux_menu(guest, config, esp)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping
 
 from guestfix.base.bounds import MENU_PROBLEM
@@ -16,7 +15,7 @@ from guestfix.detect.files import exists, real_path
 from guestfix.detect.files import kind_of as kind
 from guestfix.detect.files import names_in as names
 from guestfix.detect.files import read_small as read
-from guestfix.formats.boot import bls, cmdline, grubargs, grubcfg, grubenv, grubitems, grublegacy, grubrun
+from guestfix.formats.boot import bls, grubargs, grubcfg, grubenv, grubitems, grubrun
 from guestfix.formats.boot.entry import BootEntry, choose
 from guestfix.formats.boot.grubsearch import Search
 
@@ -29,10 +28,15 @@ _DEVICE = regex(r"\([^)]*\)")
 
 @frozen
 class Source:
-    """Where an entry takes its kernel from: GRUB's device, and the path as it is written."""
+    """Where an entry takes its kernel from: GRUB's device, the path, the device as it is written there.
+
+    ``gone``: no filesystem answers to the UUID that it names.
+    """
 
     device: str
     path: str
+    said: str = ""
+    gone: bool = False
 
 
 @mutable
@@ -41,8 +45,8 @@ class Menu:
 
     ``reason`` says why the default is another one than asked for, or why there is none. ``locked``: the default asks
     for a password; ``waits``: the menu has no countdown, so that somebody has to choose. ``blocks`` are the environment
-    blocks that it loads, besides the default one. ``source`` is where the default takes its kernel from, ``lost`` what
-    its searches did not find.
+    blocks that it loads, besides the default one. ``source`` is where the default takes its kernel from, ``spare``
+    where the fallback does, ``lost`` what its searches did not find.
     """
 
     loader: str
@@ -62,6 +66,7 @@ class Menu:
     waits: bool = False
     blocks: list[str] = field(default_factory=list)
     source: Source | None = None
+    spare: Source | None = None
     lost: list[Search] = field(default_factory=list)
     items: dict[int, grubitems.MenuEntry | grubitems.BlsHere] = field(default_factory=dict)
     unfilled: dict[int, grubitems.MenuEntry] = field(default_factory=dict)
@@ -176,16 +181,16 @@ def grub2_menu(guest: GuestFS, config: Config, esp: str, volumes: Volumes | None
             _fill(host, entry, menu.unfilled[id(entry)], result)
     menu.blocks = host.blocks
     menu.lost = result.lost
-    menu.source = _source(host, menu, result)
+    menu.source, menu.spare = (_source(host, menu, one, result) for one in (menu.default, menu.fallback))
     menu.waits = result.env.get("timeout", "").strip().startswith("-")  # normal/menu.c: below 0 it waits for a key
     menu.locked = "superusers" in result.env and menu.default is not None and menu.default.restricted
     _say_reason(menu)
     return menu
 
 
-def _source(host: GrubHost, menu: Menu, result: grubitems.Result) -> Source | None:
-    """Learn where the default entry takes its kernel from, and prefer the file that is there."""
-    entry, item = menu.default, menu.items.get(id(menu.default))
+def _source(host: GrubHost, menu: Menu, entry: BootEntry | None, result: grubitems.Result) -> Source | None:
+    """Learn where an entry takes its kernel from, and prefer the file that is there."""
+    item = menu.items.get(id(entry))
     if entry is None or item is None or not entry.kernel:
         return None
     if isinstance(item, grubitems.BlsHere):
@@ -313,46 +318,3 @@ def bls_entry(host: GrubHost, path: str, env: Mapping[str, str], above: str, *, 
     users = bls.expand(one.get("grub_users", grub=grub), env).strip() if grub else ""
     found.restricted = bool(users) and "--unrestricted" not in one.get("grub_arg", grub=grub).split()
     return found
-
-
-# GRUB Legacy
-
-
-def legacy_menu(guest: GuestFS, config: Config, esp: str) -> Menu:
-    """Read a menu.lst or grub.conf and resolve its default and fallback."""
-    host, menu = GrubHost(guest, esp), Menu("grub-legacy", config.path, visited=[config.path])
-    parsed = grublegacy.parse(config.src)
-    for at, stanza in enumerate(parsed.stanzas):
-        entry = BootEntry(str(at), stanza.title, "grub-legacy", config.path, stanza.line)
-        kernel = grublegacy.kernel_of(stanza)
-        if kernel:
-            entry.kernel, entry.line = kernel_path(host, kernel[0]), kernel[2].line
-            entry.args = tuple(cmdline.split(kernel[1]))
-            entry.initrd = tuple(kernel_path(host, one) for one in grublegacy.initrds_of(stanza))
-        menu.entries.append(entry)
-    menu.choice = parsed.setting("default") or "0"
-    index = grublegacy.default_index(parsed, _saved_index(guest, config.path))
-    menu.default = _at(menu.entries, index)
-    words = {one.name for one in parsed.stanzas[index].commands} if menu.default and index is not None else set()
-    menu.locked = "password" in words or ("lock" in words and parsed.setting("password") is not None)
-    fallback = grublegacy.fallback_index(parsed)
-    menu.fallback = _at(menu.entries, fallback)
-    if not menu.entries:
-        menu.reason = "the menu has no entries"
-    elif menu.default is None:
-        menu.reason = f"the default {menu.choice!r} names no entry of the menu"
-        if menu.fallback is not None:
-            menu.default = menu.fallback
-    elif not menu.default.kernel:
-        menu.reason = f"the default entry {menu.default.title!r} loads no Linux kernel"
-    return menu
-
-
-def _at(entries: list[BootEntry], index: int | None) -> BootEntry | None:
-    return entries[index] if index is not None and 0 <= index < len(entries) else None
-
-
-def _saved_index(guest: GuestFS, config: str) -> int | None:
-    src = read(guest, f"{config.rpartition('/')[0]}/default", 65536) or b""
-    match = re.match(rb"\s*(\d{1,6})", src)
-    return int(match[1]) if match else None

@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import GuestFS
-from guestfix.base.record import frozen
-from guestfix.detect.boot.menu import Menu
+from guestfix.base.record import frozen, replace
+from guestfix.detect.boot.menu import Menu, Source
 from guestfix.detect.boot.volumes import Volumes
 from guestfix.detect.files import exists, real_path
 from guestfix.formats.boot import grubsearch
+from guestfix.formats.boot.entry import BootEntry
+
+_LEGACY = "write root (hdN,M) in the entry: the disk and the partition that has its kernel, both counted from 0"
 
 
 @frozen
 class Amiss:
-    """Why GRUB does not find the default entry's kernel. ``sure`` is false where a machine has to tell."""
+    """Why GRUB does not find an entry's kernel. ``sure`` is false where a machine has to tell.
+
+    ``spare`` is the title of the fallback that starts in its place.
+    """
 
     why: str
     sure: bool
+    spare: str = ""
 
 
-def amiss(guest: GuestFS, menu: Menu, volumes: Volumes | None) -> Amiss | None:
-    """Return why the default entry's kernel is not found where GRUB looks for it; None where it may be."""
-    source, entry = menu.source, menu.default
+def lost_of(guest: GuestFS, menu: Menu, volumes: Volumes | None) -> Amiss | None:
+    """Return why the default entry's kernel is not found where the loader looks for it; None where it may be."""
+    lost = amiss(guest, menu.source, menu.default, volumes)
+    if lost is None or not lost.sure or menu.fallback is None or menu.spare is None:
+        return lost
+    here = amiss(guest, menu.spare, menu.fallback, volumes) is None and exists(guest, menu.fallback.kernel)
+    return replace(lost, spare=menu.fallback.title) if here else lost
+
+
+def amiss(guest: GuestFS, source: Source | None, entry: BootEntry | None, volumes: Volumes | None) -> Amiss | None:
+    """Return why an entry's kernel is not found where the loader looks for it; None where it may be."""
     if source is None or entry is None or volumes is None or not exists(guest, entry.kernel):
         return None
-    device, numbers = source.device, grubsearch.numbered(source.device)
+    device, said = source.device, source.said or source.device
+    numbers = grubsearch.numbered(device)
     if numbers:
         found = volumes.by_numbers(device)
         if found is None:
-            return Amiss(f"it takes its files from {device}, which the guest's disks do not have", True)
+            return Amiss(f"it takes its files from {said}, which the guest's disks do not have", True)
         if not found and numbers[0]:
-            return Amiss(
-                f"it takes its files from {device}, and which disk comes second depends on the firmware", False
-            )
+            return Amiss(f"it takes its files from {said}, and which disk comes second depends on the firmware", False)
         device = found
+    if source.gone:
+        return Amiss(f"it looks for the filesystem with the {said}; there is none", True)
     if not device.startswith("@"):
         return None
     return _elsewhere(guest, device[1:], source.path, entry.kernel, volumes)
@@ -67,4 +85,9 @@ def source_findings(menu: Menu, found: Amiss | None) -> list[Finding]:
         return []
     place = Evidence(menu.default.path, menu.default.line, menu.default.title)
     summary = f"GRUB does not find the kernel of the default entry {menu.default.title!r}: {found.why}"
-    return [Finding("GF-BOOT-VOLUME", "warning", summary, (place,), outcome="stops" if found.sure else "unknown")]
+    remedy = _LEGACY if menu.loader == "grub-legacy" else ""
+    if found.spare:
+        summary += f"; it then starts the fallback {found.spare!r}"
+        return [Finding("GF-BOOT-VOLUME", "warning", summary, (place,), remedy)]
+    outcome: Literal["stops", "unknown"] = "stops" if found.sure else "unknown"
+    return [Finding("GF-BOOT-VOLUME", "warning", summary, (place,), remedy, outcome=outcome)]

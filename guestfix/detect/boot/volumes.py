@@ -70,6 +70,17 @@ class Volumes:
             return None if part and self.disks[disk].partitions else ""
         return self._mounted(self.names.table.get(found[0].device, "")) or self._mounted(found[0].device)
 
+    def numbers_of(self, mount: str) -> tuple[int, int] | None:
+        """Return (disk from 0, partition from 1, 0 for a whole disk) of what is mounted at a place; None if untold."""
+        for index, disk in enumerate(self.disks):
+            for volume in disk.partitions:
+                if (
+                    self._mounted(self.names.table.get(volume.device, "")) == f"@{mount}"
+                    or self._mounted(volume.device) == f"@{mount}"
+                ):
+                    return index, _number(volume.device)
+        return None
+
     def partuuid_of(self, mount: str) -> str:
         """Return the PARTUUID of the partition that is mounted at a place; empty where it is not known."""
         own = next((devices.normal(one.spec) for one in self.mounts if one.mount == mount), "")

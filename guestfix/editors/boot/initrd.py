@@ -19,13 +19,19 @@ def add(src: bytes, form: str, line: int, name: str) -> bytes:
 
     src itself comes back where the line names no kernel in a folder that can be read off it, or an initrd follows.
     """
-    lines = src.splitlines()
-    if any(one.lstrip().lower().startswith(b"initrd") for one in lines[line : line + (3 if form == "syslinux" else 1)]):
+    lines = src.split(b"\n")
+    if not line and form != "bls":
+        return src
+    if form == "bls" and any(one.key == "initrd" for one in bls.parse(src).fields):
+        return src
+    if form != "bls" and any(
+        one.lstrip().lower().startswith(b"initrd") for one in lines[line : line + (3 if form == "syslinux" else 1)]
+    ):
         return src
     if form == "grubcfg":
         return _grub(src, line, name)
     if form == "bls":
-        one = next((one for one in bls.parse(src).fields if one.key == "linux" and one.line == line), None)
+        one = next((one for one in reversed(bls.parse(src).fields) if one.key == "linux"), None)
         return _after(src, b"initrd", one.value, one.end, name) if one else src
     if form == "menu":
         return _legacy(src, line, name)

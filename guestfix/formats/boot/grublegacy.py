@@ -19,6 +19,10 @@ _LINE = regex(
 )
 _SOURCE = regex(rb"^#[ \t]*(?P<name>kopt(?:_[\w.]+)?|defoptions|altoptions|xenkopt)=(?P<rest>[^\n]*+)$", re.MULTILINE)
 _MAP = regex(rb"^[ \t]*(?P<drive>\([A-Za-z0-9]+\))[ \t]+(?P<device>\S+)", re.MULTILINE)
+_DRIVE = regex(r"\(hd(?P<disk>\d{1,3})(?:,(?P<part>\d{1,3}))?\)")
+ROOT = ("root", "rootnoverify", "uuid")
+"""Commands that say on which filesystem an entry's files are."""
+
 _KERNEL_OPTION = regex(rb"--\S+")
 
 
@@ -111,6 +115,40 @@ def initrds_of(stanza: Stanza) -> list[str]:
         return last.rest.split()
     modules = stanza.modules()
     return [modules[1].rest.split()[0]] if len(modules) > 1 and modules[1].rest.split() else []
+
+
+class Place(NamedTuple):
+    """Where an entry takes its kernel from: disk and partition from 0 (-1 where none is named), or a UUID.
+
+    ``path`` is that on the device, ``said`` the device as it is written, ``command`` the one that names it.
+    """
+
+    numbers: tuple[int, int]
+    uuid: str
+    path: str
+    said: str
+    command: Command | None = None
+
+
+def place_of(menu: Menu, stanza: Stanza) -> Place:
+    """Return where an entry that has a kernel takes it from. Debian's and Ubuntu's GRUB Legacy knows ``uuid`` too."""
+    found = kernel_of(stanza)
+    path = found[0] if found else ""
+    match = _DRIVE.match(path)
+    if match:
+        return Place(_numbers(match), "", path[match.end() :], match[0])
+    before = [one for one in (*menu.commands, *stanza.commands) if found and one.at < found[2].at]
+    told = next((one for one in reversed(before) if one.name in ROOT), None)
+    match = _DRIVE.match(told.rest) if told else None
+    if told is None or (match is None and told.name != "uuid"):
+        return Place((-1, -1), "", path, "", told)
+    words = told.rest.split()
+    uuid = words[0] if told.name == "uuid" and words else ""
+    return Place(_numbers(match) if match else (-1, -1), uuid, path, match[0] if match else uuid, told)
+
+
+def _numbers(match: re.Match[str]) -> tuple[int, int]:
+    return int(match["disk"]), int(match["part"]) if match["part"] else -1
 
 
 def default_index(menu: Menu, saved: int | None = None) -> int | None:
