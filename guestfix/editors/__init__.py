@@ -37,6 +37,7 @@ OPS: dict[str, str] = {
     "bootmenu.legacy_terminal": "boot.menu:legacy_terminal",
     "bootmenu.legacy_timeout": "boot.menu:legacy_timeout",
     "bootmenu.loader_timeout": "boot.menu:loader_timeout",
+    "bootmenu.syslinux_timeout": "boot.menu:syslinux_timeout",
     "crypttab.guard_missing": "storage.crypttab:guard_missing",
     "crypttab.set_device": "storage.crypttab:set_device",
     "dhclient.take_lease": "network.dhclient:take_lease",

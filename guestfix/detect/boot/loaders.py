@@ -89,7 +89,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     found = Found(boot_places.find_places(guest))
     _firmware(guest, found, facts, target)
     found.configs = boot_places.grub_configs(guest, found.places, boot_places.own_folders(facts))
-    found.configs += _syslinux_configs(guest)
+    found.configs += _syslinux_configs(guest, found.places)
     found.volumes = volumes_of(guest, facts)
     _choose_menu(guest, found)
     _put_loaders(guest, found, facts)
@@ -131,12 +131,13 @@ def _firmware(guest: GuestFS, found: Found, facts: Facts, target: Target) -> Non
     facts.put(BOOT_EFI, [EfiFolder(one.path, tuple(sorted(one.files.values()))) for one in places.efi])
 
 
-def _syslinux_configs(guest: GuestFS) -> list[Config]:
+def _syslinux_configs(guest: GuestFS, places: Places) -> list[Config]:
     found = []
-    for path in boot_sources.SYSLINUX:
+    by_uefi = boot_sources.syslinux_files(places)
+    for path in (*boot_sources.SYSLINUX, *by_uefi):
         src = read_small(guest, path, SMALL_TEXT)
         if src is not None:
-            found.append(Config(path, "extlinux", src, "bios"))
+            found.append(Config(path, "extlinux", src, "uefi" if path in by_uefi else "bios"))
     return found
 
 
@@ -279,8 +280,11 @@ def _default_findings(found: Found) -> list[Finding]:
     if menu.locked and menu.default is not None:
         return [_locked(menu, menu.default)]
     if menu.waits:
-        summary = "the boot menu waits for somebody to choose an entry (timeout=-1), on a console that nobody sees"
-        remedy = "GRUB_TIMEOUT=5 in /etc/default/grub, then update-grub; rule boot/menu-timeout sets it in the menu"
+        how, remedy = "timeout=-1", "GRUB_TIMEOUT=5 in /etc/default/grub, then update-grub"
+        if menu.loader == "extlinux":
+            how, remedy = "a menu or prompt without TIMEOUT", "TIMEOUT 50 (tenths of a second) in its configuration"
+        summary = f"the boot menu waits for somebody to choose an entry ({how}), on a console that nobody sees"
+        remedy += "; rule boot/menu-timeout sets it in the menu"
         return [Finding("GF-BOOT-MENU-WAITS", "warning", summary, (Evidence(menu.path),), remedy, outcome="stops")]
     if not menu.reason:
         return []

@@ -19,6 +19,8 @@ from guestfix.formats.windows import pe
 
 HEAD = 8192
 MAX_SECTION = 65536
+MAX_CONFIGS = 8
+"""Configurations of syslinux that lead to one another."""
 
 
 def systemd_boot_menu(guest: GuestFS, esp: str, images: list[str]) -> Menu | None:
@@ -79,11 +81,19 @@ def _section(guest: GuestFS, path: str, place: tuple[int, int] | None) -> bytes:
 
 
 def syslinux_menu(guest: GuestFS, config: Config, esp: str) -> Menu:
-    """Read an extlinux.conf or syslinux.cfg, with what it includes."""
+    """Read an extlinux.conf or syslinux.cfg, with what it includes, and the one that its default label leads to."""
     host, base = GrubHost(guest, esp), config.path.rpartition("/")[0]
-    parsed = syslinux.parse(config.src, config.path, lambda name: host.read(_beside(base, name)))
-    menu = Menu("extlinux", config.path, visited=parsed.files)
-    menu.reasons += [f"the file {name} that it includes is not to be seen" for name in parsed.lost]
+    menu, path, src = Menu("extlinux", config.path), config.path, config.src
+    for _ in range(MAX_CONFIGS):
+        parsed = syslinux.parse(src, path, lambda name: host.read(_beside(base, name)))
+        menu.visited += [one for one in parsed.files if one not in menu.visited]
+        menu.reasons += [f"the file {name} that it includes is not to be seen" for name in parsed.lost]
+        menu.waits = menu.waits or parsed.waits
+        there = next((one.config for one in parsed.labels if one.name == parsed.default), "")
+        other = host.read(_beside(base, there)) if there else None
+        if other is None or other[0] in menu.visited:
+            break
+        path, src = other
     for label in parsed.labels:
         args, initrds = syslinux.arguments(parsed, label)
         entry = BootEntry(label.name, label.title or label.name, "extlinux", label.path, label.line)

@@ -66,7 +66,7 @@ def find_places(guest: GuestFS) -> Places:
             places.efi = list(_efi_dirs(guest, folder))
             break
     for one in places.efi:
-        for name in (*_LOADERS, "systemd-bootx64.efi", "bootx64.efi", "bootia32.efi"):
+        for name in (*_LOADERS, "systemd-bootx64.efi", "bootx64.efi", "bootia32.efi", "syslinux.efi"):
             if name in one.files:
                 places.uefi.append(Evidence(f"{one.path}/{one.files[name]}"))
                 break

@@ -22,6 +22,7 @@ SYSLINUX = (
     "/syslinux/syslinux.cfg",
     "/boot/extlinux.conf",
 )
+_ON_ESP = ("syslx64.cfg", "syslia32.cfg", "syslinux.cfg", "extlinux.conf")
 MAX_FILES = 2000
 
 _MACHINE_ID = regex(r"[0-9a-f]{32}")
@@ -92,6 +93,11 @@ def _candidates(guest: GuestFS, configs: list[Config], places: Places) -> Iterat
             yield f"{one.path}/{one.files['grubenv']}", "grubenv"
     for prefix in ("/boot/grub2", "/boot/grub"):
         yield f"{prefix}/custom.cfg", "grubcfg"
+
+
+def syslinux_files(places: Places) -> list[str]:
+    """Return the configurations of syslinux in the folders of the EFI system partition."""
+    return [f"{one.path}/{one.files[name]}" for one in places.efi for name in _ON_ESP if name in one.files]
 
 
 def uki_files(guest: GuestFS, places: Places) -> list[str]:

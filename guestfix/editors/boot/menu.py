@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from guestfix.base.edit import Content, Splice, append_lines, apply_splices, insert_lines
 from guestfix.base.patterns import regex
-from guestfix.formats.boot import grubcfg, grubenv, grublegacy
+from guestfix.formats.boot import grubcfg, grubenv, grublegacy, syslinux
 from guestfix.formats.boot.grubcfg import Node, Script
 from guestfix.formats.shellvars import decode, drop, encode, settled
 
@@ -82,6 +82,27 @@ def legacy_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
     if not any(one.name == "timeout" for one in menu.commands):
         splices.insert(0, insert_lines(src, 0, b"timeout=%d" % seconds))
     return apply_splices(src, splices)
+
+
+def syslinux_timeout(src: bytes | None, *, seconds: int, longest: int) -> Content:
+    """Make a menu or prompt of syslinux start its default after a short while; its unit is a tenth of a second.
+
+    A file that shows neither stays: its default starts at once.
+    """
+    if src is None:
+        return src
+    found = list(syslinux.directives(src))
+    asks = [
+        one for one in found if one.name == "ui" or (one.name == "prompt" and one.rest.split()[:1] not in ([], ["0"]))
+    ]
+    asks += [one for one in found if one.name == "default" and one.rest.lower().split(" ")[0].endswith(".c32")]
+    times = [one for one in found if one.name == "timeout"]
+    if not asks:
+        return src
+    if not times and not any(one.name == "totaltimeout" for one in found):
+        return apply_splices(src, [insert_lines(src, 0, b"TIMEOUT %d" % (seconds * 10))])
+    wrong = [one for one in times if _NUMBER.match(one.rest) and not 1 <= int(one.rest) <= longest * 10]
+    return apply_splices(src, [Splice(one.rest_start, len(encode(one.rest)), b"%d" % (seconds * 10)) for one in wrong])
 
 
 _LOADER = regex(rb"^[ \t]*timeout[ \t]+(?P<value>[^\s#]+)", re.MULTILINE)

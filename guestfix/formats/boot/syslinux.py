@@ -1,13 +1,14 @@
 """extlinux.conf, syslinux.cfg and isolinux.cfg, with the files that they include.
 
 Source: the Syslinux wiki, "Config" (KERNEL, LINUX, APPEND, INITRD, DEFAULT, UI, INCLUDE, ONTIMEOUT) and "Menu" (MENU
-INCLUDE, MENU DEFAULT, MENU HIDE); com32/elflink/ldlinux/readconfig.c.
+INCLUDE, MENU DEFAULT, MENU HIDE); com32/elflink/ldlinux/readconfig.c. ONTIMEOUT counts where there is a time-out: at
+the prompt (PROMPT 1) and in a menu; without either DEFAULT starts at once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from guestfix.base.patterns import regex
@@ -40,7 +41,10 @@ class Directive(NamedTuple):
 
 @mutable
 class Label:
-    """One LABEL: kernel, initrds, arguments, and the file and line where it begins. ``shown``: a menu lists it."""
+    """One LABEL: kernel, initrds, arguments, and the file and line where it begins.
+
+    ``shown``: a menu lists it. ``config`` is another configuration that it leads to.
+    """
 
     name: str
     line: int
@@ -50,11 +54,15 @@ class Label:
     append: str | None = None
     initrd: list[str] = field(default_factory=list)
     shown: bool = True
+    config: str = ""
 
 
 @mutable
 class Menu:
-    """The whole menu. ``default`` is the label that boots when nobody types, ``files`` all that it is made of."""
+    """The whole menu. ``default`` is the label that boots when nobody types, ``files`` all that it is made of.
+
+    ``extra`` is what DEFAULT has behind the label's name. ``waits``: a menu or prompt without a time-out.
+    """
 
     labels: list[Label] = field(default_factory=list)
     default: str = ""
@@ -62,6 +70,9 @@ class Menu:
     files: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     """Names in INCLUDE lines that no file answers to."""
+
+    extra: str = ""
+    waits: bool = False
 
 
 def directives(src: bytes) -> Iterator[Directive]:
@@ -84,7 +95,8 @@ class _Reader:
     def __init__(self, include: Include) -> None:
         self.menu, self.include = Menu(), include
         self.ontimeout = self.command = self.shown = ""
-        self.ui = False
+        self.place = ("", 0)
+        self.ui = self.prompt = self.timed = False
 
     def run(self, src: bytes, path: str, depth: int = 0) -> None:
         self.menu.files.append(path)
@@ -115,7 +127,11 @@ class _Reader:
         elif one.name == "ontimeout":
             self.ontimeout = words[0] if words else ""
         elif one.name == "default":
-            self.command = words[0] if words else ""
+            self.command, self.place = one.rest, (path, one.line)
+        elif one.name == "prompt":
+            self.prompt = words[:1] not in ([], ["0"])
+        elif one.name in ("timeout", "totaltimeout"):
+            self.timed = (self.timed and one.name != "timeout") or words[:1] not in ([], ["0"])
         elif one.name == "menu" and label and words[:1] and words[0].lower() in ("default", "hide", "disable"):
             self.shown = label.name if words[0].lower() == "default" else self.shown
             label.shown = label.shown and words[0].lower() == "default"
@@ -126,11 +142,16 @@ class _Reader:
 
     def done(self) -> Menu:
         """Say which label boots: with a menu on the screen DEFAULT counts where it names a label of the menu."""
-        menu = self.menu
+        menu, (named, _, extra) = self.menu, self.command.partition(" ")
         first = next((one.name for one in menu.labels if one.shown), menu.labels[0].name if menu.labels else "")
-        known = any(one.name == self.command for one in menu.labels)
-        command = self.command if known or not (self.shown or self.ui) else ""
-        menu.default = self.ontimeout or command or self.shown or first
+        known = any(one.name == named for one in menu.labels)
+        command = named if known or not (self.shown or self.ui) else ""
+        asks = self.ui or self.prompt
+        menu.waits = asks and not self.timed
+        menu.default = (self.ontimeout if asks else "") or command or self.shown or first
+        menu.extra = extra.strip() if menu.default == named else ""
+        if menu.default == named and not known and menu.extra:  # a kernel with its arguments, and no label
+            menu.labels.append(Label(named, self.place[1], self.place[0], kernel=named))
         return menu
 
 
@@ -148,7 +169,9 @@ def _setting(label: Label, name: str, rest: str) -> None:
         label.append = rest
     elif name == "initrd":
         label.initrd = rest.split(",")
-    elif name in ("boot", "bss", "pxe", "fdimage", "comboot", "com32", "config", "localboot"):
+    elif name == "config":
+        label.kernel, label.config = "", (rest.split() or [""])[0]
+    elif name in ("boot", "bss", "pxe", "fdimage", "comboot", "com32", "localboot"):
         label.kernel = ""
     elif name == "menu" and rest.lower().startswith("label"):
         label.title = rest[5:].strip().replace("^", "")
@@ -157,16 +180,18 @@ def _setting(label: Label, name: str, rest: str) -> None:
 def arguments(menu: Menu, label: Label) -> tuple[list[str], list[str]]:
     """Return (kernel arguments, initrds) of a label; ``initrd=`` among the arguments names initrds too."""
     words = cmdline.split(menu.append if label.append is None else "" if label.append == "-" else label.append)
+    words += cmdline.split(menu.extra) if label.name == menu.default else []
     named = [cmdline.value_of(word) for word in words if cmdline.name_of(word) == "initrd"]
     initrds = label.initrd or [one for value in named for one in value.split(",")]
     return [word for word in words if cmdline.name_of(word) != "initrd"], initrds
 
 
 def arg_lines(src: bytes) -> list[ArgLine]:
-    """Return every APPEND line's arguments, with what its label says of kernel and initrd."""
+    """Return every APPEND line's arguments, with what its label says of kernel and initrd, and those behind DEFAULT."""
     found: list[ArgLine] = []
     waiting: list[int] = []
     kernel, initrd, inside = "", False, False
+    labels = {one.rest.split()[0] for one in directives(src) if one.name == "label" and one.rest}
 
     def settle() -> None:
         for at in waiting:
@@ -182,9 +207,22 @@ def arg_lines(src: bytes) -> list[ArgLine]:
             kernel = one.rest
         elif one.name == "initrd" and inside:
             initrd = True
+        elif one.name == "default" and " " in one.rest and not one.rest.split()[0].lower().endswith(".c32"):
+            found.append(_of_default(src, one, labels))
         elif one.name == "append" and one.rest:
             words = cmdline.words_at(src[one.rest_start : one.rest_end])
             waiting.append(len(found))
             found.append(ArgLine(words, one.rest_start, words[-1].end if words else 0, one.at, "plain", None, ""))
     settle()
     return found
+
+
+def _of_default(src: bytes, one: Directive, labels: Collection[str]) -> ArgLine:
+    """Return the arguments behind DEFAULT's label, or behind the kernel that it names itself."""
+    start = one.rest_start + len(src[one.rest_start : one.rest_end].split()[0])
+    words = cmdline.words_at(src[start : one.rest_end])
+    named = one.rest.split()[0]
+    initrd = any(word.text.startswith("initrd=") for word in words)
+    own = named not in labels and any("=" in word.text for word in words)  # else some other word, as a title
+    at = words[-1].end if words else 0
+    return ArgLine(words, start, at, one.at, "plain", initrd if own else None, named if own else "", own)

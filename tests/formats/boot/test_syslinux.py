@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from guestfix.editors.boot.menu import syslinux_timeout
 from guestfix.editors.boot.syslinux import set_default
 from guestfix.formats.boot import syslinux
 
@@ -19,7 +20,12 @@ DEFAULTS = [
     (f"UI menu.c32\nDEFAULT a\n{A}{B} MENU DEFAULT\n", "a"),
     (f"UI menu.c32\nDEFAULT gone\n{A}{B} MENU DEFAULT\n", "b"),
     (f"UI menu.c32\n{A} MENU HIDE\n{B}", "b"),
-    (f"DEFAULT a\nONTIMEOUT b\n{A}{B}", "b"),
+    (f"DEFAULT a\nONTIMEOUT b\n{A}{B}", "a"),
+    (f"DEFAULT a\nPROMPT 1\nONTIMEOUT b\n{A}{B}", "b"),
+    (f"DEFAULT a\nUI menu.c32\nONTIMEOUT b\n{A}{B}", "b"),
+    (f"DEFAULT a single\n{A}{B}", "a"),
+    ("DEFAULT /k root=/dev/sda1\n", "/k"),
+    (f"UI menu.c32\nDEFAULT B title\n{A}{B}", "a"),
     (f"DEFAULT gone\n{A}{B}", "gone"),
     ("", ""),
     (f"{A} TEXT HELP\nLABEL nothing\nDEFAULT nothing\n ENDTEXT\n{B}", "a"),
@@ -87,3 +93,38 @@ def test_another_label_is_chosen(before: str, after: str | None) -> None:
     out = set_default(src, "b", {"a", "b"})
     assert out == (src if after is None else after.encode())
     assert set_default(out, "b", {"a", "b"}) == out
+
+
+WAITS = [
+    (f"DEFAULT a\n{A}", False),
+    (f"DEFAULT a\nPROMPT 0\n{A}", False),
+    (f"DEFAULT a\nPROMPT 1\n{A}", True),
+    (f"DEFAULT a\nPROMPT 1\nTIMEOUT 0\n{A}", True),
+    (f"DEFAULT a\nPROMPT 1\nTIMEOUT 30\n{A}", False),
+    (f"UI menu.c32\n{A}", True),
+    (f"DEFAULT vesamenu.c32\nTOTALTIMEOUT 100\n{A}", False),
+]
+
+
+@pytest.mark.parametrize(("text", "waits"), WAITS)
+def test_a_menu_or_prompt_without_a_time_out_waits_and_gets_one(text: str, waits: bool) -> None:
+    src = text.encode()
+    assert syslinux.parse(src).waits == waits
+    after = syslinux_timeout(src, seconds=5, longest=10)
+    assert isinstance(after, bytes) and not syslinux.parse(after).waits
+    assert syslinux_timeout(after, seconds=5, longest=10) == after
+    assert (after == src) == (not waits)
+
+
+def test_arguments_behind_default_are_those_of_its_label() -> None:
+    menu = syslinux.parse(b"DEFAULT a single x=1\n" + A.encode())
+    assert syslinux.arguments(menu, menu.labels[0])[0] == ["root=/dev/sda1", "single", "x=1"]
+
+
+def test_a_kernel_behind_default_is_an_entry_of_its_own() -> None:
+    src = b"APPEND quiet\nDEFAULT /k initrd=/i root=/dev/sda1\n"
+    menu = syslinux.parse(src, "/main")
+    assert [(one.name, one.kernel, one.line) for one in menu.labels] == [("/k", "/k", 2)]
+    assert syslinux.arguments(menu, menu.labels[0]) == (["quiet", "root=/dev/sda1"], ["/i"])
+    lines = {line.kernel: (line.texts(), line.initrd, line.takes_more) for line in syslinux.arg_lines(src)}
+    assert lines["/k"] == (["initrd=/i", "root=/dev/sda1"], True, True)
