@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from guestfix.apply.journal import JournalEntry, read_journals
 from guestfix.base.digest import state_of
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import GuestFS
-from guestfix.base.record import frozen
+from guestfix.base.record import Says, frozen
+
+STATES = ("original", "planned", "absent", "other", "unreadable")
 
 
 @frozen
@@ -17,7 +21,7 @@ class Left:
     """
 
     path: str
-    state: str
+    state: Annotated[str, Says(enum=STATES)]
     original: str | None
 
 

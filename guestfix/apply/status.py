@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from guestfix.apply.journal import Journal, JournalEntry, read_journals
+from typing import Annotated
+
+from guestfix.apply.journal import KINDS, Journal, JournalEntry, read_journals
 from guestfix.backends.guestlock import busy
 from guestfix.base.bounds import SMALL_TEXT
 from guestfix.base.digest import state_of
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import GuestFS
-from guestfix.base.record import frozen
+from guestfix.base.record import Says, frozen
 from guestfix.formats import firststart
 from guestfix.formats.firststart import FirstStart
 
@@ -23,6 +25,10 @@ ORIGINAL_STATES = ("kept", "none", "changed", "missing")
 
 APPLY_STATES = ("finished", "running", "interrupted")
 
+GUEST_STATES = ("none", "applied", "changed", "running", "interrupted")
+"""The whole: nothing of guestfix is in it; applied, and as it was applied; changed since; another guestfix changes it
+now; an apply did not end."""
+
 
 @frozen
 class AppliedFile:
@@ -33,10 +39,10 @@ class AppliedFile:
     """
 
     path: str
-    kind: str
-    state: str
+    kind: Annotated[str, Says(enum=KINDS)]
+    state: Annotated[str, Says(enum=FILE_STATES, description="of a path that a later apply changed: before that")]
     backup: str | None
-    original: str
+    original: Annotated[str, Says(enum=ORIGINAL_STATES)]
 
 
 @frozen
@@ -47,7 +53,7 @@ class AppliedPlan:
     """
 
     journal: str
-    state: str
+    state: Annotated[str, Says(enum=APPLY_STATES)]
     plan_digest: str
     guestfix: str
     pack: str
@@ -70,7 +76,7 @@ class GuestStatus:
 
     @property
     def state(self) -> str:
-        """``running``, ``interrupted``, ``changed`` since it was applied, ``applied``, or ``none``."""
+        """One of GUEST_STATES."""
         if self.running:
             return "running"
         if any(one.state == "interrupted" for one in self.applies):

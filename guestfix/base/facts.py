@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from guestfix.base.catalog.facts.kind import Asked, FactKind
 from guestfix.base.catalog.findings import RENAMED, kind_of
 from guestfix.base.record import asdict, frozen, preset
 from guestfix.base.secrets import masked, masked_at, masked_value
+
+if TYPE_CHECKING:
+    from guestfix.base.shapes import EvidenceOut
 
 T = TypeVar("T")
 
@@ -171,14 +174,6 @@ class Finding:
         _hide(self, "remedy", masked(self.remedy))
         if not self.remedy:
             preset(self, "remedy", kind.remedy)
-
-
-class EvidenceOut(TypedDict):
-    """Evidence in its JSON form."""
-
-    path: str
-    line: int
-    text: str
 
 
 def evidence_list(items: Sequence[Evidence]) -> list[EvidenceOut]:

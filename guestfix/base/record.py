@@ -24,6 +24,15 @@ if TYPE_CHECKING:
         _record_values: object
 
 
+class Says:
+    """What JSON Schema says of a type and Python can't, as a note of ``Annotated``: ``Says(enum=("one", "two"))``."""
+
+    __slots__ = ("words",)
+
+    def __init__(self, **words: object) -> None:
+        self.words = words
+
+
 class _Factory:
     """A field's default that is regenerated for each record."""
 

@@ -43,6 +43,10 @@ from guestfix.report.text import render_plan, render_receipt
 from guestfix.stage.outcome import Outcome
 from guestfix.stage.session import Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.report.shapes import AppliedOut, DoneOut, FailedOut, LeftOut, ReceiptOut
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -106,14 +110,15 @@ def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]
         from guestfix.cli import exit_code
 
         events_of(args).say("error", error.said, code=error.code, remedy=error.remedy)
-        events_of(args).outcome |= {"plan_digest": plan.digest, "error": error_out(error)}
-        told = {"applied": [], "backups": {}, "journal": None, "error": error_out(error), **left_out(session, error)}
-        write_json({**plan_out(plan), **told})
+        failed: FailedOut = {"error": error_out(error), **left_out(session, error)}
+        events_of(args).outcome |= {"plan_digest": plan.digest, **failed}
+        nothing: AppliedOut = {"applied": [], "backups": {}, "journal": None}
+        write_json(receipt_document(plan, nothing, failed))
         return exit_code(error)
-    told = {**receipt_out(receipt), **stopped_out(receipt.stopped), **outcome_out(outcome)}
+    told: DoneOut = {**receipt_out(receipt), **stopped_out(receipt.stopped), **outcome_out(outcome)}
     events_of(args).outcome |= {"plan_digest": plan.digest, **told}
     if args.format == "json":
-        text = to_json({**plan_out(plan), **told}) + "\n"
+        text = to_json(receipt_document(plan, told, {})) + "\n"
     else:
         text = render_plan(plan, view_from(args), advice=False) + render_receipt(receipt) + render_outcome(outcome)
         if receipt.journal is not None:
@@ -122,20 +127,27 @@ def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]
     return 0
 
 
+def receipt_document(plan: Plan, told: AppliedOut | DoneOut, failed: FailedOut) -> ReceiptOut:
+    """Return the document of an apply: its plan, what was done and, where it failed, why."""
+    return {**plan_out(plan), **told, **failed}
+
+
 def mark_beside(journal: str) -> str:
     """Return the guest path of the receipt that apply leaves beside its journal."""
     return f"{split(journal)[0]}/{MARK}"
 
 
-def receipt_out(receipt: Receipt) -> dict[str, object]:
+def receipt_out(receipt: Receipt) -> AppliedOut:
     """Return the JSON members of a receipt."""
-    copied = {"journal_copy": receipt.journal_copy} if receipt.journal_copy else {}
-    stamp = {"provenance": asdict(receipt.provenance)} if receipt.provenance else {}
-    done = {"applied": list(receipt.applied), "backups": receipt.backups, "journal": receipt.journal}
-    return {**done, **stamp, **copied}
+    done: AppliedOut = {"applied": list(receipt.applied), "backups": receipt.backups, "journal": receipt.journal}
+    if receipt.provenance:
+        done["provenance"] = asdict(receipt.provenance)
+    if receipt.journal_copy:
+        done["journal_copy"] = receipt.journal_copy
+    return done
 
 
-def left_out(session: Session, error: GuestfixError) -> dict[str, object]:
+def left_out(session: Session, error: GuestfixError) -> LeftOut:
     """Return the JSON member that tells in which state each path is after a failure half way; none after others."""
     if not isinstance(error, ApplyError) or error.restored:
         return {}

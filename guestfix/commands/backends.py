@@ -9,6 +9,10 @@ from guestfix.base.record import asdict
 from guestfix.commands.common import add_format, write, write_json
 from guestfix.plan.model import SCHEMA
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.report.shapes import BackendsOut
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -19,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
     """Print one block a backend."""
     found = all_backends()
     if args.format == "json":
-        write_json({"schema": SCHEMA, "backends": [asdict(one) for one in found]})
+        document: BackendsOut = {"schema": SCHEMA, "backends": [asdict(one) for one in found]}
+        write_json(document)
     else:
         write("".join(_block(one) for one in found))
     return 0

@@ -21,6 +21,10 @@ from guestfix.pack.cache import load_pack
 from guestfix.pack.model import System
 from guestfix.pack.traits import find_system
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.compat.shapes import CompatOut
+
 Row = Mapping[str, Any]
 
 
@@ -107,7 +111,8 @@ def _show(args: argparse.Namespace) -> int:
     if args.version is None and own is not None and own.rows:
         return _list(argparse.Namespace(**{**vars(args), "verdict": None}))
     if args.format == "json":
-        write_json({**verdict.as_json(), "findings": [one.code for one in verdict.findings]})
+        document: CompatOut = {**verdict.as_json(), "findings": [one.code for one in verdict.findings]}
+        write_json(document)
         return 0
     origin = f"source: {verdict.source}, {verdict.date}\n" if verdict.source else ""
     kernels = "".join(f"  {one.status}: {one.summary}\n" for one in verdict.kernels)

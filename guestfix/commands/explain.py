@@ -12,6 +12,7 @@ from guestfix.commands.common import OUTPUT, add_format, add_packs, pack_from, w
 from guestfix.commands.parser import group
 from guestfix.commands.terminal import add_color, columns_of, show
 from guestfix.pack.model import Pack
+from guestfix.plan.model import SCHEMA
 from guestfix.report.entries import KINDS, Described, entries
 from guestfix.report.layout import Line
 from guestfix.report.reference import explain_lines, is_pattern, matching
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     pack = pack_from(args)
     found = [one for name in args.names for one in find(name, pack)]
     if args.format == "json":
-        write_json({"entries": [one.as_json() for one in found]})
+        write_json({"schema": SCHEMA, "entries": [one.as_json() for one in found]})
         return 0
     lines: list[Line] = []
     for one in found:

@@ -24,6 +24,7 @@ from guestfix.commands.common import (
 from guestfix.commands.config import refuse_inside
 from guestfix.fleet.job import ACTIONS, OUTCOMES
 from guestfix.fleet.store import Row, Run, Store
+from guestfix.plan.model import SCHEMA
 
 RESULTS = "guestfix-fleet.db"
 
@@ -163,7 +164,7 @@ def _list(args: argparse.Namespace) -> int:
         if args.runs:
             runs = store.runs()
             if args.format == "json":
-                write_json({"runs": [asdict(one) for one in runs]})
+                write_json({"schema": SCHEMA, "runs": [asdict(one) for one in runs]})
             else:
                 write("".join(_run_line(one) for one in runs))
             return 0
@@ -172,7 +173,7 @@ def _list(args: argparse.Namespace) -> int:
     finally:
         store.close()
     if args.format == "json":
-        write_json({"run": run.id, "guests": [asdict(one) for one in rows]})
+        write_json({"schema": SCHEMA, "run": run.id, "guests": [asdict(one) for one in rows]})
     else:
         write("".join(_line(one) for one in rows))
     return 0
@@ -210,7 +211,8 @@ def _show(args: argparse.Namespace) -> int:
         write(zlib.decompress(packed).decode("utf-8", "surrogateescape"))
     else:
         one = next(row for row in found if row.name == args.guest)
-        write_json({"guest": one.name, "outcome": one.outcome, "error": {"code": one.error_code, "message": one.error}})
+        why = {"code": one.error_code, "message": one.error}
+        write_json({"schema": SCHEMA, "guest": one.name, "outcome": one.outcome, "error": why})
     return 0
 
 
@@ -224,7 +226,7 @@ def _diff(args: argparse.Namespace) -> int:
     finally:
         store.close()
     if args.format == "json":
-        write_json({"old": args.old, "new": args.new, "guests": [asdict(one) for one in found]})
+        write_json({"schema": SCHEMA, "old": args.old, "new": args.new, "guests": [asdict(one) for one in found]})
     for one in found if args.format == "text" else ():
         codes = [*(f"-{code}" for code in one.gone), *(f"+{code}" for code in one.new)]
         states = f"{one.before or 'not there'} -> {one.after or 'not there'}"
@@ -248,7 +250,7 @@ def _rollup(args: argparse.Namespace) -> int:
 
         write(render(roll, rows))
     elif args.format == "json":
-        write_json(asdict(roll))
+        write_json({"schema": SCHEMA, **asdict(roll)})
     else:
         write(text_of(roll))
     return 0

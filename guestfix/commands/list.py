@@ -10,6 +10,7 @@ from guestfix.base.nearest import did_you_mean
 from guestfix.commands.common import OUTPUT, add_packs, pack_from, write, write_json
 from guestfix.commands.parser import group
 from guestfix.commands.terminal import add_color, columns_of, show
+from guestfix.plan.model import SCHEMA
 from guestfix.report.entries import KINDS, entries
 from guestfix.report.reference import list_lines, matching
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         remedy = did_you_mean(args.words[0], [one.name for one in known], 0) or f"guestfix list {args.what}"
         raise UsageError(f"none of the {args.what} fits: {' '.join(args.words)}", remedy=remedy)
     if args.format == "json":
-        write_json({args.what: [one.as_json() for one in found]})
+        write_json({"schema": SCHEMA, args.what: [one.as_json() for one in found]})
     elif args.format == "names":
         write("".join(f"{one.name}\n" for one in found))
     else:

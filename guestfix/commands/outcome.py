@@ -9,6 +9,10 @@ from guestfix.base.text import clean
 from guestfix.commands.parser import group
 from guestfix.stage.outcome import Outcome
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.report.shapes import CheckOut, ImageOut, LaterOut
+
 FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi")
 
 
@@ -47,20 +51,22 @@ def saving(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def outcome_out(outcome: Outcome | None) -> dict[str, object]:
+def outcome_out(outcome: Outcome | None) -> LaterOut:
     """Return the JSON members of an outcome; none where there is none."""
     if outcome is None:
         return {}
-    checks = [
+    checks: list[CheckOut] = [
         {"device": c.device, "filesystem": c.filesystem, "command": c.command, "code": c.code, "clean": c.clean}
         for c in outcome.checks
     ]
     saved = outcome.saved
-    backing = {"backing": list(saved.backing)} if saved.backing else {}
-    return {"image": {"how": saved.how, "files": list(saved.files), **backing, "checks": checks}}
+    image: ImageOut = {"how": saved.how, "files": list(saved.files), "checks": checks}
+    if saved.backing:
+        image["backing"] = list(saved.backing)
+    return {"image": image}
 
 
-def stopped_out(by: str) -> dict[str, object]:
+def stopped_out(by: str) -> LaterOut:
     """Return the JSON member that tells that a wish to stop came too late; none where there was none."""
     return {"stopped": {"by": by, "outcome": "finished"}} if by else {}
 

@@ -22,6 +22,10 @@ from guestfix.report.json import error_out
 from guestfix.report.text import render_reverted
 from guestfix.stage.session import Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.report.shapes import HalfOut, PlaceOut, RevertOut, TakenBackOut
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -45,9 +49,10 @@ def _half_way(args: argparse.Namespace, session: Session, error: ApplyError) -> 
     from guestfix.cli import exit_code
 
     events_of(args).say("error", error.said, code=error.code, remedy=error.remedy)
-    guest = {"uri": session.uri, "files": session.files}
+    guest: PlaceOut = {"uri": session.uri, "files": session.files}
     left = [asdict(one) for one in session.left()]
-    write_json({"schema": SCHEMA, "guest": guest, "error": error_out(error), "left": left})
+    document: HalfOut = {"schema": SCHEMA, "guest": guest, "error": error_out(error), "left": left}
+    write_json(document)
     return exit_code(error)
 
 
@@ -68,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             raise nothing_to_revert(session.uri)
         outcome = session.save(**saving(args)) if session.is_image else None
         uri, files = session.uri, session.files
-    told = {
+    told: TakenBackOut = {
         "guest": {"uri": uri, "files": files},
         "restored": list(done.restored),
         "journals": list(done.journals),
@@ -78,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     }
     events_of(args).outcome |= told
     if args.format == "json":
-        write_done(to_json({"schema": SCHEMA, **told}) + "\n", None)
+        document: RevertOut = {"schema": SCHEMA, **told}
+        write_done(to_json(document) + "\n", None)
     else:
         write_done(render_reverted(uri, done, files) + render_stopped(done.stopped) + render_outcome(outcome), None)
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from guestfix.base.record import asdict
 from guestfix.commands.common import add_format, write, write_json
+from guestfix.plan.model import SCHEMA
 
 VERBS = {
     "new": "write the files that a new fix, system or target starts from",
@@ -72,7 +73,7 @@ def _lint(args: argparse.Namespace) -> int:
 
     remarks = lint(args.pack)
     if args.format == "json":
-        write_json({"remarks": [asdict(one) for one in remarks]})
+        write_json({"schema": SCHEMA, "remarks": [asdict(one) for one in remarks]})
     else:
         write(lint_text(remarks))
     return 1 if any(one.kind == "mistake" for one in remarks) else 0
@@ -85,7 +86,7 @@ def _coverage(args: argparse.Namespace) -> int:
 
     found = cover(Path(args.pack), load_pack(pack_root(Path(args.pack))))
     if args.format == "json":
-        write_json(asdict(found))
+        write_json({"schema": SCHEMA, **asdict(found)})
     else:
         write(coverage_text(found))
     return 0

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 
 from guestfix.commands.common import add_packs, pack_from, write_json
-from guestfix.report.documents import DOCUMENTS as WRITTEN
-from guestfix.report.schemas import DOCUMENTS, SCHEMAS, schema
+from guestfix.commands.documents import DOCUMENTS, document_schema
+from guestfix.report.schemas import SCHEMAS, schema
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("name", choices=(*SCHEMAS, *DOCUMENTS, *WRITTEN), help="the kind of file or document")
+    parser.add_argument("name", choices=(*SCHEMAS, *DOCUMENTS), help="the kind of file or document")
     add_packs(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the schema."""
-    write_json(schema(args.name, pack_from(args)))
+    write_json(document_schema(args.name) if args.name in DOCUMENTS else schema(args.name, pack_from(args)))
     return 0

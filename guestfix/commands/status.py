@@ -13,6 +13,10 @@ from guestfix.commands.images import images_from
 from guestfix.formats.firststart import LOG, FirstStart
 from guestfix.plan.planner import files_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.report.shapes import AppliesOut, PlaceOut, StatusOut
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -25,13 +29,15 @@ def run(args: argparse.Namespace) -> int:
     guest = open_guest(args.guest, **images_from(args))
     found = status_of(guest)
     if args.format == "json":
-        write_json({"schema": SCHEMA, "guest": {"uri": guest.uri, "files": files_of(guest)}, **status_out(found)})
+        place: PlaceOut = {"uri": guest.uri, "files": files_of(guest)}
+        document: StatusOut = {"schema": SCHEMA, "guest": place, **status_out(found)}
+        write_json(document)
     else:
         write(render_status(found))
     return 0
 
 
-def status_out(found: GuestStatus) -> dict[str, object]:
+def status_out(found: GuestStatus) -> AppliesOut:
     """Return the JSON members of a status."""
     return {
         "state": found.state,

@@ -12,6 +12,10 @@ from guestfix.commands.common import add_format, add_packs, write, write_json
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import SCHEMA
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.report.shapes import CaseOut, TestOut
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -39,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if not cases:
         raise GuestfixError("there is no case below this folder", where=str(root))
     failed = 0
-    rows = []
+    rows: list[CaseOut] = []
     for case in cases:
         outcome = run_case(case, pack)
         difference = compare(outcome)
@@ -52,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         if args.format == "text" and not ok:
             write(_failure(outcome, difference))
     if args.format == "json":
-        write_json({"schema": SCHEMA, "cases": rows, "passed": len(cases) - failed, "failed": failed})
+        document: TestOut = {"schema": SCHEMA, "cases": rows, "passed": len(cases) - failed, "failed": failed}
+        write_json(document)
     else:
         write(f"{len(cases) - failed} cases passed, {failed} failed\n")
     return 1 if failed else 0

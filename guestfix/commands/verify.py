@@ -24,6 +24,11 @@ from guestfix.verify.model import Seen, verification_out
 from guestfix.verify.run import LIMIT, MEMORY, PATIENCE, Setting, start
 from guestfix.walk.model import Walk
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.report.shapes import VerifyOut
+    from guestfix.verify.shapes import StartOut
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -81,7 +86,7 @@ class Case:
     seen: Seen
 
     @property
-    def out(self) -> dict[str, object]:
+    def out(self) -> StartOut:
         """Its JSON form."""
         return {"state": self.name, **verification_out(self.seen, self.walk, ssh=self.ssh)}
 
@@ -103,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         cases = [started(args, pack, "as it is", choose_target(pack, args.target), [*map(plain, args.guest)])]
     if args.format == "json":
-        write_json({"schema": SCHEMA, "starts": [one.out for one in cases]})
+        document: VerifyOut = {"schema": SCHEMA, "starts": [one.out for one in cases]}
+        write_json(document)
     else:
         write("\n".join(render_start(one.name, one.seen, one.walk, ssh=one.ssh) for one in cases))
     return 0 if all(good(one) for one in cases) else 1

@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from guestfix.base.record import frozen
 from guestfix.pack.model import Row
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.compat.shapes import DiffOut
+
 _KEY = ("id", "version", "variant")
 _APART = (*_KEY, "table", "title", "family")
 
@@ -27,13 +31,13 @@ class Diff:
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> DiffOut:
         """Return the difference in JSON form."""
         return {
             "old": self.old,
             "new": self.new,
-            "added": list(self.added),
-            "removed": list(self.removed),
+            "added": [dict(row) for row in self.added],
+            "removed": [dict(row) for row in self.removed],
             "changed": [
                 {"row": name, "fields": {key: {"old": old, "new": new} for key, (old, new) in fields.items()}}
                 for name, fields in self.changed

@@ -6,6 +6,10 @@ from guestfix.base.facts import Evidence, Finding, evidence_list
 from guestfix.base.record import frozen
 from guestfix.pack.model import Row
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.compat.shapes import CompatOut
+
 STATUSES = ("supported", "deprecated", "unlisted", "unknown", "unsupported")
 """From best to worst. ``unlisted``: the system or one related to it is known, this version is not listed."""
 
@@ -42,7 +46,7 @@ class Verdict:
     owner: str = ""
     speaks: bool = True
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> CompatOut:
         """Return the verdict in the form that reports and plans hold; findings are listed elsewhere."""
         return {
             "status": self.status,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Final, cast
 
 from guestfix.base.digest import chunks_of
 from guestfix.base.edit import Splice
@@ -19,6 +19,21 @@ from guestfix.base.record import field, frozen, preset
 from guestfix.base.secrets import masked
 from guestfix.base.text import to_json, utf8
 from guestfix.walk.model import Walks, walks_out
+
+if TYPE_CHECKING:
+    from guestfix.compat.shapes import CompatOut
+    from guestfix.plan.shapes import (
+        ChangeOut,
+        ContentOut,
+        FactOut,
+        FindingOut,
+        GuestOut,
+        MetaOut,
+        PlannedOut,
+        ShownOut,
+        SpliceOut,
+        VersionsOut,
+    )
 
 SCHEMA = 2
 """Number of the JSON form. It rises when a reader of the older form could misread the newer one."""
@@ -84,16 +99,16 @@ class Choice:
 class Plan:
     """Everything that a report shows and that apply does."""
 
-    guest: Mapping[str, Any]
+    guest: Mapping[str, object]
     target: str
     verdict: str
-    compat: Mapping[str, Any]
+    compat: Mapping[str, object]
     facts: tuple[Fact, ...]
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]
     changes: tuple[Change, ...]
     follow_ups: tuple[str, ...]
-    versions: Mapping[str, Any]
+    versions: Mapping[str, object]
     policies: Mapping[str, str] = field(default_factory=dict)
     walk: Walks = Walks()
     choices: tuple[Choice, ...] = ()
@@ -123,17 +138,17 @@ def new_chunks(guest: GuestFS, change: Change) -> Iterable[bytes]:
         yield from chunks_of(guest, change.path, at)
 
 
-def contents_out(plan: Plan) -> list[dict[str, object]]:
+def contents_out(plan: Plan) -> list[ContentOut]:
     """Return what apply writes, for each change in turn: bytes of the guest's files, secrets included, in base64."""
     return [{"path": change.path, "splices": [_splice_out(one) for one in change.splices]} for change in plan.changes]
 
 
-def _splice_out(splice: Splice) -> dict[str, object]:
+def _splice_out(splice: Splice) -> SpliceOut:
     data = base64.b64encode(splice.data).decode("ascii")
     return {"offset": splice.offset, "length": splice.length, "base64": data}
 
 
-def _meta_out(meta: Meta | None) -> dict[str, object] | None:
+def _meta_out(meta: Meta | None) -> MetaOut | None:
     if meta is None:
         return None
     xattrs = {name: base64.b64encode(value).decode("ascii") for name, value in meta.xattrs}
@@ -144,18 +159,18 @@ EXACT = ("path", "before", "after")
 """Members of a change that may hold what UTF-8 can't: a path, a link's target."""
 
 
-def _exact_out(change: Change) -> dict[str, object]:
+def _exact_out(change: Change) -> dict[str, str]:
     """Return what no UTF-8 can say of the change, as base64 of UTF-16-LE; nothing where it can say all."""
     texts = {name: getattr(change, name) or "" for name in EXACT}
     odd = {name: text.encode("utf-16-le", "surrogatepass") for name, text in texts.items() if utf8(text) != text}
-    return {"utf16": {name: base64.b64encode(data).decode() for name, data in odd.items()}} if odd else {}
+    return {name: base64.b64encode(data).decode() for name, data in odd.items()}
 
 
-def change_out(change: Change) -> dict[str, object]:
+def change_out(change: Change) -> ChangeOut:
     """Return a change as it is shown, in its JSON form; what is written stands in :func:`contents_out`."""
-    return {
+    exact = _exact_out(change)
+    shown: ChangeOut = {
         "path": change.path,
-        **_exact_out(change),
         "kind": change.kind,
         "rules": list(change.rules),
         "before": change.before,
@@ -164,9 +179,10 @@ def change_out(change: Change) -> dict[str, object]:
         "meta": _meta_out(change.meta),
         "diff": change.diff,
     }
+    return {**shown, "utf16": exact} if exact else shown
 
 
-def finding_out(finding: Finding) -> dict[str, object]:
+def finding_out(finding: Finding) -> FindingOut:
     """Return a finding in its JSON form."""
     return {
         "code": finding.code,
@@ -182,7 +198,7 @@ def finding_out(finding: Finding) -> dict[str, object]:
     }
 
 
-def fact_out(fact: Fact) -> dict[str, object]:
+def fact_out(fact: Fact) -> FactOut:
     """Return a fact's value and evidence in JSON form; an unknown value is null with its reason."""
     if isinstance(fact.value, Unknown):
         return {"value": None, "unknown": fact.value.reason, "evidence": evidence_list(fact.evidence)}
@@ -192,7 +208,7 @@ def fact_out(fact: Fact) -> dict[str, object]:
 HOLDS = "contents has bytes of the guest's files as apply writes them, secrets included: keep this file to yourself"
 
 
-DIGEST = "plan_digest"
+DIGEST: Final = "plan_digest"
 """Name of the digest in every document that has one."""
 
 
@@ -205,7 +221,7 @@ def digest_of(document: Mapping[str, object]) -> str:
     return hashlib.sha256(to_json(told, indent=None).encode()).hexdigest()
 
 
-def plan_out(plan: Plan) -> dict[str, object]:
+def plan_out(plan: Plan) -> PlannedOut:
     """Return the shown part of the Plan in its JSON form: all of it but what apply writes. No secret is in it."""
     return {**_shown(plan), DIGEST: plan.digest}
 
@@ -214,13 +230,13 @@ def _whole(plan: Plan) -> dict[str, object]:
     return {**_shown(plan), "holds": HOLDS, "contents": contents_out(plan)}
 
 
-def _shown(plan: Plan) -> dict[str, object]:
+def _shown(plan: Plan) -> ShownOut:
     return {
         "schema": SCHEMA,
-        "guest": dict(plan.guest),
+        "guest": cast("GuestOut", dict(plan.guest)),
         "target": plan.target,
         "verdict": plan.verdict,
-        "compat": dict(plan.compat),
+        "compat": cast("CompatOut", dict(plan.compat)),
         "policies": dict(plan.policies),
         "walk": walks_out(plan.walk),
         "facts": {fact.name: fact_out(fact) for fact in plan.facts},
@@ -240,7 +256,7 @@ def _shown(plan: Plan) -> dict[str, object]:
         "findings": [finding_out(finding) for finding in plan.findings],
         "changes": [change_out(change) for change in plan.changes],
         "follow_ups": list(plan.follow_ups),
-        "versions": dict(plan.versions),
+        "versions": cast("VersionsOut", dict(plan.versions)),
         "choices": [{"name": one.name, "value": one.value, "origin": one.origin} for one in plan.choices],
     }
 

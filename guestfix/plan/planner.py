@@ -29,6 +29,11 @@ from guestfix.walk import walk
 from guestfix.walk.model import Walks
 from guestfix.walk.scene import Scene
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.base.shapes import FileOut
+    from guestfix.plan.shapes import GuestOut, VersionsOut
+
 Progress = Callable[[str, int, int], None]
 """Told the stage (one of :data:`guestfix.base.events.STAGES`), how much of it is done, and of how much."""
 
@@ -87,25 +92,25 @@ def inspect_guest(
     return Inspection(_guest_out(guest), profile.id, verdict, compat, facts, findings, _versions(pack))
 
 
-def _guest_out(guest: GuestFS) -> dict[str, object]:
+def _guest_out(guest: GuestFS) -> GuestOut:
     return {"uri": guest.uri, "identity": identity_of(guest), "files": files_of(guest)}
 
 
-def files_of(guest: GuestFS) -> list[dict[str, object]]:
+def files_of(guest: GuestFS) -> list[FileOut]:
     """Return every file that was opened as a disk image or on behalf of one, and why; none for a folder."""
     held = getattr(guest, "host_files", None)
-    listed: list[dict[str, object]] = held.listed() if held is not None else []
+    listed: list[FileOut] = held.listed() if held is not None else []
     return listed
 
 
-def _versions(pack: Pack) -> dict[str, object]:
-    return {
+def _versions(pack: Pack) -> VersionsOut:
+    found: VersionsOut = {
         "guestfix": __version__,
         "pack": pack.version,
         "pack_digest": pack.digest,
         "compat": table_version(pack.systems),
-        **({"packs": [asdict(part) for part in pack.parts]} if len(pack.parts) > 1 else {}),
     }
+    return {**found, "packs": [asdict(part) for part in pack.parts]} if len(pack.parts) > 1 else found
 
 
 def make_plan(

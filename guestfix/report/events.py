@@ -6,29 +6,29 @@ from guestfix.base.events import SEVERITY, STAGES, Event, Events, timestamp
 from guestfix.base.text import to_json
 from guestfix.plan.model import Plan
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.report.shapes import CountOut, EventOut
 
-def event_out(event: Event, when: str) -> dict[str, object]:
+
+_TEXTS = ("stage", "code", "rule", "path", "remedy")
+
+
+def event_out(event: Event, when: str) -> EventOut:
     """Return an event in its JSON form; what does not apply is left out."""
-    found: dict[str, object] = {"message": event.message, "timestamp": when, "type": event.type}
+    found: EventOut = {"message": event.message, "timestamp": when, "type": event.type}
     if event.percent is not None:
         found["percent"] = event.percent
-    for name, text in (("stage", event.stage), ("code", event.code), ("rule", event.rule)):
-        if text:
-            found[name] = text
-    if event.path or event.remedy:
-        found |= {name: text for name, text in (("path", event.path), ("remedy", event.remedy)) if text}
-    if event.total is not None:
-        found[event.unit] = {"done": event.done, "total": event.total}
-    if event.result is not None:
-        found["result"] = event.result
-    return found
+    told = {name: text for name in _TEXTS if (text := getattr(event, name))}
+    count: CountOut = {"done": event.done or 0, "total": event.total or 0}
+    counted = {event.unit: count} if event.total is not None else {}
+    result = {"result": event.result} if event.result is not None else {}
+    return {**found, **told, **counted, **result}  # type: ignore[typeddict-item]
 
 
 def event_line(event: Event) -> str:
     """Return an event as one line of JSON, stamped with the present time."""
-    if (
-        event.type == "progress" and event.stage in STAGES and not event.rule
-    ):  # most events are these, and hold no text of others
+    if event.type == "progress" and event.stage in STAGES and not event.rule:  # most are, and hold no text of others
         count = f'"{event.unit}": {{"done": {event.done}, "total": {event.total}}}'
         told = f'"message": "{event.message}", "percent": {event.percent}, "stage": "{event.stage}"'
         return f'{{{told}, "timestamp": "{timestamp()}", "type": "progress", {count}}}\n'

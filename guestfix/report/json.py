@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from guestfix.base.errors import GuestfixError, PackError, Stopped
 from guestfix.base.text import to_json
 from guestfix.plan.model import SCHEMA, fact_out, finding_out
 from guestfix.plan.planner import Inspection
 
+if TYPE_CHECKING:
+    from guestfix.base.shapes import ErrorOut
+    from guestfix.compat.shapes import CompatOut
+    from guestfix.plan.shapes import GuestOut, InspectionOut, VersionsOut
+    from guestfix.report.shapes import FailureOut
 
-def inspection_document(inspection: Inspection) -> dict[str, object]:
+
+def inspection_document(inspection: Inspection) -> InspectionOut:
     """Return the JSON form of an inspection."""
     return {
         "schema": SCHEMA,
-        "guest": dict(inspection.guest),
+        "guest": cast("GuestOut", dict(inspection.guest)),
         "target": inspection.target,
         "verdict": inspection.verdict,
-        "compat": dict(inspection.compat),
+        "compat": cast("CompatOut", dict(inspection.compat)),
         "facts": {name: fact_out(inspection.facts[name].plain()) for name in sorted(inspection.facts)},
         "findings": [finding_out(finding) for finding in inspection.findings],
-        "versions": dict(inspection.versions),
+        "versions": cast("VersionsOut", dict(inspection.versions)),
     }
 
 
-def error_out(error: GuestfixError) -> dict[str, object]:
+def error_out(error: GuestfixError) -> ErrorOut:
     """Return the JSON form of an error."""
-    document: dict[str, object] = {
+    document: ErrorOut = {
         "code": error.code,
         "kind": type(error).__name__,
         "what": error.what,
@@ -40,4 +48,5 @@ def error_out(error: GuestfixError) -> dict[str, object]:
 
 def error_document(error: GuestfixError) -> str:
     """Return the one JSON document of a command that failed."""
-    return to_json({"schema": SCHEMA, "error": error_out(error)}) + "\n"
+    document: FailureOut = {"schema": SCHEMA, "error": error_out(error)}
+    return to_json(document) + "\n"

@@ -26,8 +26,6 @@ from guestfix.pack.systemfacts import SYSTEM_FACTS
 from guestfix.pack.systems import KERNEL_KEYS, ROW_KEYS, SYSTEM_KEYS, VERDICTS
 from guestfix.pack.tables import LIMIT_KEYS
 from guestfix.pack.targets import ARCH_KEYS, REFUSAL_KEYS, SOURCE_KEYS, SOURCED, TARGET_KEYS
-from guestfix.report import documents
-from guestfix.report.verifyschema import verify_schema
 
 Schema = dict[str, Any]
 
@@ -214,15 +212,7 @@ SCHEMAS: dict[str, tuple[str, Callable[[Pack], Schema]]] = {
 """Every schema by name: the files that it is for, and what makes it from a pack."""
 
 
-DOCUMENTS: dict[str, tuple[str, Callable[[Pack], Schema]]] = {
-    "verify": ("What guestfix verify --format json prints", lambda pack: verify_schema()),
-}
-"""Every schema of a document that guestfix writes and that no file of a person's is, likewise."""
-
-
 def schema(name: str, pack: Pack) -> Schema:
-    """Return one of :data:`SCHEMAS` for files that go with this pack, or of a document that guestfix writes."""
-    if name in documents.DOCUMENTS:
-        return documents.document_schema(name)
-    title, make = SCHEMAS[name] if name in SCHEMAS else DOCUMENTS[name]
+    """Return one of :data:`SCHEMAS`, for files that go with this pack."""
+    title, make = SCHEMAS[name]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **make(pack)}

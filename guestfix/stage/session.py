@@ -27,6 +27,10 @@ from guestfix.plan.planner import Inspection, Options, files_of, inspect_guest, 
 from guestfix.plan.shown import check_plan
 from guestfix.stage.outcome import AS_WERE, Outcome, finish, untouched
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.base.shapes import FileOut
+
 log = logging.getLogger("guestfix")
 log.addHandler(logging.NullHandler())
 
@@ -188,7 +192,7 @@ class Session:
         return guest.uri if guest is not None else ",".join(self._places)
 
     @property
-    def files(self) -> list[dict[str, object]]:
+    def files(self) -> list[FileOut]:
         """Every file of the host that was opened as a disk image or on behalf of one, and why; none for a folder."""
         guest = self._writer or self._reader
         return files_of(guest) if guest is not None else []

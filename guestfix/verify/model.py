@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from guestfix.base.record import frozen
 from guestfix.base.text import clean, one_line
 from guestfix.walk.model import Walk
+
+if TYPE_CHECKING:
+    from guestfix.verify.shapes import SeenOut
 
 Ending = Literal["reached", "unreachable", "stopped", "unproven"]
 """``reached``: a login and an address; ``unreachable``: it runs, but has no address or nobody can log in;
@@ -147,7 +150,7 @@ def _reached(
 # documents
 
 
-def verification_out(seen: Seen, walk: Walk, *, ssh: bool) -> dict[str, object]:
+def verification_out(seen: Seen, walk: Walk, *, ssh: bool) -> SeenOut:
     """Return one start in its JSON form. Whatever the guest wrote is made safe, its controls made visible."""
     stop = seen.stop
     return {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from guestfix.base.facts import Evidence, evidence_list
 from guestfix.base.record import frozen, preset
 from guestfix.base.secrets import masked
+
+if TYPE_CHECKING:
+    from guestfix.walk.shapes import StepOut, WalkOut, WalksOut
 
 Outcome = Literal["passes", "waits", "stops", "unknown"]
 """How a step ends: it passes, passes after some seconds, the boot stops there, or what was given can't tell."""
@@ -68,17 +71,17 @@ class Walks:
     after: Walk = Walk()
 
 
-def walks_out(walks: Walks) -> dict[str, object]:
+def walks_out(walks: Walks) -> WalksOut:
     """Return both walks in their JSON form."""
     return {"before": walk_out(walks.before), "after": walk_out(walks.after)}
 
 
-def walk_out(walk: Walk) -> dict[str, object]:
+def walk_out(walk: Walk) -> WalkOut:
     """Return a walk in its JSON form."""
     return {"outcome": walk.outcome, "stops_at": walk.stops_at, "steps": [_step_out(step) for step in walk.steps]}
 
 
-def _step_out(step: Step) -> dict[str, object]:
+def _step_out(step: Step) -> StepOut:
     return {
         "id": step.id,
         "title": step.title,

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from guestfix.base.text import to_json
+from guestfix.commands.documents import DOCUMENTS, document_schema
 from guestfix.pack.cache import load_pack
-from guestfix.report.documents import DOCUMENTS, document_schema
 from guestfix.report.entries import KINDS, entries
 from guestfix.report.reference import page
 

@@ -12,13 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from guestfix.cli import run
-from guestfix.pack.cache import load_pack
-from guestfix.report.schemas import schema
 from tests.build import images
+from tests.build.documents import validate
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("qemu-system-x86_64", "qemu-img", "mke2fs"))), reason="QEMU or mke2fs is not installed"
@@ -58,7 +56,7 @@ def test_a_guest_without_a_loader_stops_at_the_firmware(disk, capsysbinary, tmp_
     words = ("verify", disk, "--target", "kvm-virtio", "--patience", 12, "--console", tmp_path / "console.txt")
     status = run([*map(str, words), "--screen", str(tmp_path / "last.png"), "--format", "json"])
     document = json.loads(capsysbinary.readouterr().out)
-    jsonschema.validate(document, schema("verify", load_pack()))
+    validate("verify", document)
     (start,) = document["starts"]
     assert (status, start["ending"], start["stop"]["step"]) == (1, "stopped", "firmware")
     assert start["steps"][0]["id"] == "firmware" and start["steps"][0]["reached"] is False

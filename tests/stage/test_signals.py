@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from guestfix.apply.apply import apply_plan
@@ -20,6 +19,7 @@ from guestfix.base.errors import ApplyError, Stopped
 from guestfix.base.homes import journal_homes
 from guestfix.base.stopping import Stop, follow, following
 from guestfix.commands.signals import catch
+from tests.build.documents import validate
 from tests.build.faults import at_write
 from tests.build.plans import every_kind, make_guest, plan_for, tree
 from tests.build.signalled import SIGNALS, program_of
@@ -193,13 +193,12 @@ def test_the_program_tells_it_by_its_status_and_one_document(which: signal.Signa
     (root / "bin").mkdir()
     (root / "etc/fstab").write_text("//nas/share /mnt cifs defaults 0 0\n/dev/sda1 / ext4 defaults 0 1\n")
     before = tree(root)
-    schema = json.loads((ROOT / "docs/schemas/receipt.json").read_text())
     apply = ("apply", root, "--only", "fstab/*", "--accept", "*")
     status, document, said = program(which, 4, *apply)
     assert status == 5 and tree(root) == before, said
     assert document["error"]["kind"] == "Stopped" and document["error"]["by"] == which.name  # type: ignore[index]
     assert "everything is as it was before" in document["error"]["what"]  # type: ignore[index]
-    jsonschema.Draft202012Validator(schema).validate(document)
+    validate("receipt", document)
     status, document, said = program(which, 99, *apply)
     assert (status, document.get("stopped")) == (0, None), said
     assert program(which, 1, "revert", root)[:2][0] == 0 and tree(root) == before
@@ -209,4 +208,4 @@ def test_the_program_tells_it_by_its_status_and_one_document(which: signal.Signa
     assert status == 0 and document["stopped"] == {"by": which.name, "outcome": "finished"} and tree(root) == before
     status, document, _ = program(which, late, *apply)
     assert status == 0 and document["stopped"] == {"by": which.name, "outcome": "finished"}
-    jsonschema.Draft202012Validator(schema).validate(document)
+    validate("receipt", document)

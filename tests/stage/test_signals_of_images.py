@@ -14,13 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
-from guestfix.report.documents import document_schema
+from tests.build.documents import validate
 from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
 from tests.build.signalled import SIGNALS, program_of
 
@@ -78,7 +77,7 @@ def signalled(command: str, image: Path, place: Path, which: signal.Signals, at:
     if done.returncode == -signal.SIGKILL:
         return done.returncode
     document = json.loads(done.stdout)
-    jsonschema.Draft202012Validator(document_schema("receipt" if command == "apply" else "revert")).validate(document)
+    validate("receipt" if command == "apply" else "revert", document)
     if done.returncode == 5:
         assert document["error"]["by"] == which.name
         assert document["error"]["what"].endswith(("the images are as they were", "this step changed nothing"))

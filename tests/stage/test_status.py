@@ -6,7 +6,6 @@ import json
 import os
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from guestfix.apply.apply import apply_plan
@@ -15,11 +14,11 @@ from guestfix.apply.undo import revert
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.overlay import Overlay
 from guestfix.cli import run
+from tests.build.documents import validate
 from tests.build.faults import at_write
 from tests.build.plans import every_kind, make_guest, plan_for, tree
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def told(root: Path, capfd: pytest.CaptureFixture[str]) -> dict:
     before = tree(root)
     assert run(["status", str(root), "--format", "json"]) == 0
     document = json.loads(capfd.readouterr().out)
-    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    validate("status", document)
     assert run(["status", str(root)]) == 0
     text = capfd.readouterr().out
     for one in document["applies"]:

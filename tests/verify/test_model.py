@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 
-import jsonschema
 import pytest
 
 from guestfix.base.text import to_json
-from guestfix.pack.cache import load_pack
 from guestfix.plan.model import SCHEMA
-from guestfix.report.schemas import schema
 from guestfix.report.verify import render_start
 from guestfix.verify.model import Hardware, Mark, Seen, Stop, Wire, steps_of, verification_out
 from guestfix.walk.model import Step, Walk
+from tests.build.documents import validate
 
 STEPS = ("firmware", "loader", "entry", "kernel", "initramfs", "root", "mounts", "network", "access")
 MACHINE = Hardware("kvm-virtio", "emulation", "no KVM", "bios", False, "virtio-blk-pci", "virtio-net-pci", (), "qemu")
@@ -76,9 +74,7 @@ ALL = [
 def test_the_document_keeps_to_its_schema_and_holds_no_control(seen):
     document = {"schema": SCHEMA, "starts": [{"state": "as it is", **verification_out(seen, walk(), ssh=True)}]}
     text = to_json(document)
-    rules = schema("verify", load_pack())
-    jsonschema.Draft202012Validator.check_schema(rules)
-    jsonschema.validate(json.loads(text), rules)
+    validate("verify", json.loads(text))
     shown = render_start("as it is", seen, walk(), ssh=True)
     for made in (json.loads(text)["starts"][0]["console"]["text"], shown):
         assert not any(one in made for one in "\x1b\u202e\ud800\r")

@@ -22,6 +22,10 @@ from guestfix.base.errors import UsageError
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import frozen
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.base.shapes import FileOut
+
 TYPES = {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi", "ova": "ova"}
 """What ``--image-type`` takes, and how QEMU calls it."""
 
@@ -218,13 +222,9 @@ class HostFiles:
         """Return all descriptors that a process needs which is told of them by name."""
         return (*(one.block.fileno() for one in self.opened), *self._made)
 
-    def listed(self) -> list[dict[str, object]]:
+    def listed(self) -> list[FileOut]:
         """Return every opened file's path, without links, and on whose behalf; of one from afar what was read."""
-        return [
-            {"path": one.real, "because": one.because}
-            | ({"read": one.block.told()} if isinstance(one.block, RangeBlock) else {})
-            for one in self.opened
-        ]
+        return [_listed(one) for one in self.opened]
 
     # while it is worked on
 
@@ -325,3 +325,8 @@ _OPENING: Mapping[int, str] = {
     errno.EMFILE: MORE_FILES,
     errno.EISDIR: "give the image files in it, all disks of the guest in their order",
 }
+
+
+def _listed(one: HostFile) -> FileOut:
+    found: FileOut = {"path": one.real, "because": one.because}
+    return {**found, "read": one.block.told()} if isinstance(one.block, RangeBlock) else found

@@ -12,6 +12,10 @@ from typing import Protocol
 
 from guestfix.backends.volumes.block import DiskError, SeekableBlock
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.base.shapes import ReadOut
+
 PIECE = 1 << 18
 """Bytes that are kept, and fetched, as one."""
 
@@ -98,7 +102,7 @@ class RangeBlock(SeekableBlock):
         what = f"can't read the image at byte {start} after {len(PAUSES) + 1} tries: {why}"
         return DiskError(what, where=self.shown, remedy="see that its server is reachable, then run guestfix again")
 
-    def told(self) -> dict[str, int]:
+    def told(self) -> ReadOut:
         """Return how many bytes were read so far, of how many, in how many requests."""
         return {"bytes": self.fetched, "of": self.size, "requests": self.requests}
 
