@@ -38,6 +38,7 @@ __all__ = [
     "Fact",
     "Facts",
     "Finding",
+    "FirstStart",
     "GuestError",
     "GuestStatus",
     "GuestfixError",
@@ -49,6 +50,7 @@ __all__ = [
     "Outcome",
     "Pack",
     "PackError",
+    "Placed",
     "Plan",
     "PlanError",
     "Provenance",
@@ -59,6 +61,7 @@ __all__ = [
     "Splice",
     "Step",
     "Stopped",
+    "TaskEnd",
     "Unknown",
     "UsageError",
     "Volume",
@@ -92,6 +95,7 @@ _HOMES = {
     "Fact": "base.facts",
     "Facts": "base.facts",
     "Finding": "base.facts",
+    "FirstStart": "formats.firststart",
     "GuestError": "base.errors",
     "GuestStatus": "apply.status",
     "GuestfixError": "base.errors",
@@ -103,6 +107,7 @@ _HOMES = {
     "Outcome": "stage.outcome",
     "Pack": "pack.model",
     "PackError": "base.errors",
+    "Placed": "base.guest",
     "Plan": "plan.model",
     "PlanError": "base.errors",
     "Provenance": "apply.apply",
@@ -113,6 +118,7 @@ _HOMES = {
     "Splice": "base.edit",
     "Step": "walk.model",
     "Stopped": "base.errors",
+    "TaskEnd": "formats.firststart",
     "Unknown": "base.facts",
     "UsageError": "base.errors",
     "Volume": "base.guest",
@@ -153,6 +159,7 @@ if TYPE_CHECKING:
     from guestfix.base.events import Event
     from guestfix.base.facts import Evidence, Fact, Facts, Finding, Unknown
     from guestfix.base.guest import Disk, Disks, Meta, Volume
+    from guestfix.formats.firststart import FirstStart, TaskEnd
     from guestfix.pack.cache import load_pack
     from guestfix.pack.model import Pack
     from guestfix.plan.model import Change, Choice, Decision, Plan, dump_plan

@@ -20,9 +20,8 @@ Code = Annotated[str, Says(pattern="^GF-[A-Z0-9-]+$")]
 Digest = Annotated[str, Says(pattern="^[0-9a-f]{64}$")]
 GuestPath = Annotated[str, Says(pattern="^/")]
 State = Annotated[str, Says(pattern="^(sha256:[0-9a-f]{64}|link:.*)$")]
-StepId = Annotated[
-    str, Says(enum=[one for one in STAGES if one not in ("disks", "system", "services", "rules", "run")])
-]
+_NO_STEPS = ("disks", "system", "services", "rules", "run")
+StepId = Annotated[str, Says(enum=[one for one in STAGES if one not in _NO_STEPS])]
 
 
 class EvidenceOut(TypedDict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from guestfix.base.digest import chunks_of
 from guestfix.base.edit import Splice
@@ -99,16 +99,16 @@ class Choice:
 class Plan:
     """Everything that a report shows and that apply does."""
 
-    guest: Mapping[str, object]
+    guest: Mapping[str, Any]
     target: str
     verdict: str
-    compat: Mapping[str, object]
+    compat: Mapping[str, Any]
     facts: tuple[Fact, ...]
     decisions: tuple[Decision, ...]
     findings: tuple[Finding, ...]
     changes: tuple[Change, ...]
     follow_ups: tuple[str, ...]
-    versions: Mapping[str, object]
+    versions: Mapping[str, Any]
     policies: Mapping[str, str] = field(default_factory=dict)
     walk: Walks = Walks()
     choices: tuple[Choice, ...] = ()

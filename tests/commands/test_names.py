@@ -76,7 +76,7 @@ def test_a_table_keeps_to_the_width_and_cuts_nothing(ran, kind, columns, monkeyp
     [
         ("findings", ["GF-BOOT-D*"], {name for name in FINDINGS if name.startswith("GF-BOOT-D")}),
         ("findings", ["gf-boot-[d]*"], {name for name in FINDINGS if name.startswith("GF-BOOT-D")}),
-        ("targets", ["nvme"], {"aws-nitro", "azure-nvme"}),
+        ("targets", ["nvme"], {"aws-nitro", "azure-nvme", "gce-nvme"}),
         ("targets", ["NVMe", "azure"], {"azure-nvme"}),
         ("ops", ["action", "windows.*rdp"], {"windows.allow_rdp"}),
         ("policies", ["policy"], set()),

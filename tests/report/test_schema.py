@@ -32,6 +32,7 @@ from guestfix.compat.verdict import KernelVerdict, Verdict
 from guestfix.fleet.job import Guest, Job, failed
 from guestfix.fleet.rollup import Difference, Roll
 from guestfix.fleet.store import Row, Run, Store
+from guestfix.formats.firststart import FirstStart, TaskEnd
 from guestfix.pack.model import PackPart
 from guestfix.plan.model import Change, Choice, Decision, Plan
 from guestfix.plan.planner import Inspection
@@ -232,7 +233,21 @@ TOLD = {
 }  # fmt: skip
 """Types that a writer turns into a document's members; what is not here stands in the schema by its own fields."""
 
-BY_ITSELF = (Provenance, Left, AppliedPlan, AppliedFile, Status, Row, Run, Roll, Difference, Remark, Coverage)
+BY_ITSELF = (
+    FirstStart,
+    TaskEnd,
+    Provenance,
+    Left,
+    AppliedPlan,
+    AppliedFile,
+    Status,
+    Row,
+    Run,
+    Roll,
+    Difference,
+    Remark,
+    Coverage,
+)
 
 ELSEWHERE = {
     "Change.splices": "contents", "Splice.data": "base64", "Meta.mtime_ns": "set by apply, not planned",
