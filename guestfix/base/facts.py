@@ -165,7 +165,7 @@ class Finding:
         kind = kind_of(self.code)
         if not kind.allows(self.severity):
             raise ValueError(f"{self.code} can't be of the severity {self.severity!r}: it is {kind.severity}")
-        if self.outcome == "stops" and not kind.allows("blocker"):
+        if self.outcome == "stops" and not kind.may_stop:
             raise ValueError(
                 f"{self.code} can't stop a boot: it is {kind.severity}, and what stops a planned one blocks"
             )

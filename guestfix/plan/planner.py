@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from guestfix import __version__
 from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.findings import kind_of
 from guestfix.base.errors import EditError, GuestError, UsageError
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.globs import glob
@@ -144,6 +145,8 @@ def make_plan(
     planned = Planned(pack, bench, decisions, _run, looked)
     findings = settle(seen, planned)
     after, own = walk(Scene(bench.fs, planned.facts, profile, tuple(findings)))
+    known = {one.code for one in own if one.outcome == "stops"}
+    findings = [one for one in findings if one.code not in known or one.outcome == "stops" or one.settled_by]
     findings = _blocking([*findings, *own], all(one.selected for one in decisions))
     findings += _undecided_findings(decisions, bench)
     return Plan(
@@ -164,14 +167,17 @@ def make_plan(
 
 
 def _blocking(findings: Iterable[Finding], whole: bool) -> list[Finding]:
-    """Let what stops the planned boot forbid apply; only warn of it where the administrator left rules out.
+    """Let what stops the planned boot, or can't be told of it, forbid apply; only warn where rules were left out.
 
-    Who chooses with --only and --skip does the rest elsewhere, or later.
+    Who chooses with --only and --skip does the rest elsewhere, or later. A guest that nobody logs in to starts.
     """
     severity = "blocker" if whole else "warning"
-    return [
-        replace(one, severity=severity) if one.outcome == "stops" and not one.settled_by else one for one in findings
-    ]
+    return [replace(one, severity=severity) if _ends(one) and not one.settled_by else one for one in findings]
+
+
+def _ends(one: Finding) -> bool:
+    untold = one.outcome == "unknown" and one.severity == "blocker"
+    return untold or (one.outcome == "stops" and kind_of(one.code).allows("blocker"))
 
 
 def _judge(pack: Pack, facts: Facts) -> tuple[str, Mapping[str, object], list[Finding]]:

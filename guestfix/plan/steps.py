@@ -28,12 +28,17 @@ def run_step(rule: Rule, step: Step, bench: Workbench) -> None:
 
 
 def paths_of(step: Step, fs: Overlay) -> list[str]:
-    """Return what the step's globs match; a plain path counts whether or not it exists. Each file once."""
+    """Return what the step's globs match; a plain path counts whether or not it exists. Each file once.
+
+    A pattern is about files: a folder or a device (what a masked unit leads to) that it matches is none.
+    """
     found: dict[str, str] = {}
+    names = step.op in ABOUT_NAMES
     for pattern in step.globs:
         plain = not any(char in pattern for char in "*?[")
         for path in (pattern,) if plain else fs.glob(pattern):
-            found.setdefault(fs.entry(path) if step.op in ABOUT_NAMES else fs.realpath(path), path)
+            if plain or names or (stat := fs.stat(path)) is None or stat.kind == "file":
+                found.setdefault(fs.entry(path) if names else fs.realpath(path), path)
     return list(found.values())
 
 

@@ -143,6 +143,8 @@ def _starts(target: str, walks: Walks) -> str:
 
 def _ends(walk: Walk) -> str:
     """Return yes, no or ``can't be told``, with where it stops, how long it waits and how much is not known."""
+    if walk.stops_at == "access":
+        return "yes, out of reach (stops at 9)"
     if walk.stops_at is not None:
         number = next(number for number, one in enumerate(walk.steps, 1) if one.outcome == "stops")
         return f"no (stops at {number})"

@@ -48,6 +48,10 @@ def walk(scene: Scene) -> tuple[Walk, tuple[Finding, ...]]:
         own += found
         told = [one for one in scene.findings if one.step == look.id]
         steps.append(_step(look, scene, [*told, *found]))
+    if any(step.outcome == "unknown" for step in steps) and scene.facts.value(OS_FAMILY) == "linux":
+        from guestfix.walk.linux.untold import untold  # most guests have nothing untold that matters
+
+        own += untold(scene, steps)
     return Walk(tuple(steps)), tuple(own)
 
 

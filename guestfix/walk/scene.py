@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from guestfix.base.catalog.facts.storage import FSTAB_ENTRIES
 from guestfix.base.catalog.records.boot import MenuEntry
+from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
-from guestfix.base.guest import GuestFS
+from guestfix.base.guest import Disks, GuestFS, Volume
 from guestfix.base.record import frozen
+from guestfix.formats.storage import devices
 from guestfix.pack.model import Target
 from guestfix.walk.model import Outcome
 
@@ -27,8 +30,49 @@ class Scene:
 
 def is_whole(scene: Scene) -> bool:
     """Tell whether the guest was read from its disks: what is not seen is not there then; a tree may be an excerpt."""
-    disks = scene.guest.disks()
-    return disks is not None and disks.read
+    return _read(scene) is not None
+
+
+_NO_FILES = (None, "", "swap", "LVM2_member", "linux_raid_member")
+"""What holds no files of its own: volumes above it are looked at by themselves."""
+
+
+def all_in_sight(scene: Scene) -> bool:
+    """Tell whether the guest was read from its disks, and each of their filesystems is mounted and was looked at.
+
+    Where one is not (another system's, one that is encrypted, one that this backend can't read) a file that nobody
+    sees may still be found by a loader, which looks at all of them.
+    """
+    disks = _read(scene)
+    if disks is None:
+        return False
+    mounts = [one for one in scene.facts.value(FSTAB_ENTRIES) or () if one.mount.startswith("/")]
+    seen = devices.known_tags(one.spec for one in mounts if _is_mounted(scene, one.mount))
+    volumes = [one for one in disks.all_volumes() if one.fstype not in _NO_FILES and not one.lost]
+    return all(one.device == disks.root or not seen.isdisjoint(_names(one)) for one in volumes)
+
+
+def _read(scene: Scene) -> Disks | None:
+    try:
+        disks = scene.guest.disks()
+    except GuestError:
+        return None
+    return disks if disks is not None and disks.read else None
+
+
+def _is_mounted(scene: Scene, place: str) -> bool:
+    """Tell whether files of a filesystem of its own are seen at a place."""
+    try:
+        here, root = scene.guest.stat(place), scene.guest.stat("/")
+    except GuestError:
+        return False
+    return place == "/" or (here is not None and root is not None and here.device != root.device)
+
+
+def _names(volume: Volume) -> frozenset[str]:
+    tags = {"UUID": volume.uuid, "LABEL": volume.label, "PARTUUID": volume.partuuid, "PARTLABEL": volume.partlabel}
+    specs = [f"{name}={value}" for name, value in tags.items() if value]
+    return devices.known_tags((volume.device, *volume.aliases, *specs))
 
 
 @frozen

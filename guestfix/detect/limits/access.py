@@ -51,14 +51,14 @@ def _ssh(facts: Facts) -> Iterator[Finding]:
     if facts.value(SSH_INSTALLED) is False:
         summary = f"the guest has no SSH server, so that {console}"
         remedy = "install openssh-server before the migration"
-        yield Finding("GF-SSH-MISSING", "warning", summary, facts.evidence(SSH_INSTALLED), remedy, outcome="unknown")
+        yield Finding("GF-SSH-MISSING", "warning", summary, facts.evidence(SSH_INSTALLED), remedy)
     elif facts.value(SSH_ENABLED) is False:
         service = facts.value(SSH_SERVICE)
         name, state = (service.name, service.state) if service else ("", "")
         how = "masked" if state == "masked" else "not enabled"
         summary = f"the SSH server is installed but its service {name} is {how}"
         remedy = f"enable it before the migration: systemctl enable {name} (or chkconfig on); else {console}"
-        yield Finding("GF-SSH-DISABLED", "warning", summary, facts.evidence(SSH_SERVICE), remedy, outcome="unknown")
+        yield Finding("GF-SSH-DISABLED", "warning", summary, facts.evidence(SSH_SERVICE), remedy)
 
 
 def _addresses(facts: Facts) -> Iterator[Finding]:

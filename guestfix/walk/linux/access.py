@@ -15,19 +15,23 @@ from guestfix.base.catalog.facts.system import (
     SSH_SERVICE,
 )
 from guestfix.base.facts import Evidence, Finding
+from guestfix.base.record import replace
 from guestfix.detect.system.console import login_on, root_refused, tells_gettys
 from guestfix.detect.system.initsystem import Services
 from guestfix.formats.network.firewall import CLOSED
-from guestfix.walk.scene import Ground, Look, Scene, entry_place, passes, unknown
+from guestfix.walk.scene import Ground, Look, Scene, entry_place, is_whole, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
     """Tell by which way an administrator comes in."""
     seen = scene.facts.evidence(SSH_SERVICE)
     if not scene.facts.value(SSH_INSTALLED):
+        login = _login(scene) if is_whole(scene) else None
+        if login is not None:
+            return passes(f"there is no SSH server; a login on the serial port of {scene.target.id} is there", login)
         return unknown("no SSH server is to be seen")
-    if scene.facts.value(SSH_ENABLED) is None:
-        return unknown("whether the SSH server starts at boot is not to be seen", *seen)
+    if not scene.facts.value(SSH_ENABLED):
+        return unknown("that the SSH server starts at boot is not to be seen", *seen)
     firewall = scene.facts.value(FIREWALL_SSH, "unknown")
     if firewall != "open":
         return unknown(f"the guest's firewall: SSH is {firewall}", *scene.facts.evidence(FIREWALL_SSH))
@@ -46,7 +50,25 @@ def check(scene: Scene) -> Iterable[Finding]:
         remedy = "allow SSH whatever the interface is called, or keep names with --policy network=dhcp-first"
         seen = scene.facts.evidence(FIREWALL_SSH)
         yield Finding("GF-SSH-FIREWALL", "warning", summary, seen, remedy, outcome="unknown")
+    yield from _nobody(scene)
     yield from _console(scene)
+
+
+def _nobody(scene: Scene) -> Iterable[Finding]:
+    """A whole guest whose SSH server does not start, or that has none and no login on the serial port either.
+
+    What detectors warn of is told again with what it means for the boot.
+    """
+    told = [one for one in scene.findings if one.code in ("GF-SSH-MISSING", "GF-SSH-DISABLED")]
+    if not told or not is_whole(scene) or ground(scene).outcome == "passes":
+        return
+    yield replace(told[0], outcome="stops")
+
+
+def _login(scene: Scene) -> Evidence | None:
+    """Return what starts a login on the target's serial port; None where it has none, or nothing does."""
+    port, entry = scene.target.console.partition(",")[0], scene.facts.value(BOOT_DEFAULT)
+    return login_on(scene.guest, Services(scene.guest), port, tuple(entry.args)) if port and entry else None
 
 
 def _console(scene: Scene) -> Iterable[Finding]:

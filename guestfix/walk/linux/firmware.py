@@ -16,7 +16,15 @@ def ground(scene: Scene) -> Ground:
     loaders = scene.facts.value(BOOT_LOADERS)
     if firmware == "bios" and loaders:
         return _by_bios(scene, ", ".join(loaders))
-    return unknown("nothing shows which firmware the guest boots by")
+    if firmware == "bios" and has_grub_code(scene):
+        return _by_bios(scene, "GRUB")
+    return unknown("nothing shows which firmware the guest boots by", *scene.facts.evidence(BOOT_FIRMWARE))
+
+
+def has_grub_code(scene: Scene) -> bool:
+    """Tell whether the first disk was read, and has GRUB's boot code with the sectors that it leads to."""
+    disks = disks_of(scene.guest)
+    return bool(disks) and disks[0].boot == "grub"
 
 
 def _by_uefi(scene: Scene) -> Ground:

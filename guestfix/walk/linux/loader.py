@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from guestfix.base.catalog.facts.boot import BOOT_CONFIGS, BOOT_DEFAULT
-from guestfix.base.facts import Evidence
-from guestfix.walk.scene import Ground, Look, Scene, entry_place, nothing, passes, unknown
+from collections.abc import Iterable
+
+from guestfix.base.catalog.facts.boot import BOOT_CONFIGS, BOOT_DEFAULT, BOOT_FIRMWARE
+from guestfix.base.facts import Evidence, Finding
+from guestfix.walk.linux.firmware import has_grub_code
+from guestfix.walk.scene import Ground, Look, Scene, all_in_sight, entry_place, passes, unknown
 
 
 def ground(scene: Scene) -> Ground:
@@ -14,9 +17,21 @@ def ground(scene: Scene) -> Ground:
     if not used and default and default.loader in ("systemd-boot", "uki"):
         return passes("systemd-boot lists the entries of its own partition", entry_place(default))
     if not used:
-        return unknown("no configuration of a boot loader is to be seen")
+        return unknown("no configuration of a boot loader is to be seen", Evidence("/boot"))
     path = used[0].path
     return passes(f"{used[0].loader} reads {path}", Evidence(path))
 
 
-LOOK = Look("loader", "loader finds its configuration", ground, nothing)
+def check(scene: Scene) -> Iterable[Finding]:
+    """Find a GRUB that a BIOS starts, whose menu is on none of the guest's filesystems."""
+    bios = scene.facts.value(BOOT_FIRMWARE) == "bios" and has_grub_code(scene)
+    if bios and ground(scene).outcome != "passes" and all_in_sight(scene):
+        summary = "the first disk has GRUB's boot code, and no filesystem of the guest has a menu for it"
+        places = (Evidence("/boot/grub/grub.cfg", 0, "not there"), Evidence("/boot/grub2/grub.cfg", 0, "not there"))
+        remedy = (
+            "make the menu again in the guest: grub-mkconfig -o /boot/grub/grub.cfg (grub2-mkconfig), or update-grub"
+        )
+        yield Finding("GF-BOOT-NO-CONFIG", "warning", summary, places, remedy, outcome="stops")
+
+
+LOOK = Look("loader", "loader finds its configuration", ground, check)

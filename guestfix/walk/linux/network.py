@@ -52,6 +52,10 @@ def check(scene: Scene) -> Iterable[Finding]:
     yield from nicdriver.check(scene)
     yield from _unmanaged(scene)
     yield from _no_client(scene)
+    if ground(scene).outcome != "passes":
+        from guestfix.walk.linux.unserved import check as unserved  # a plan mostly makes a NIC come up
+
+        yield from unserved(scene)
     if scene.facts.value(NETWORK_ENABLED) and scene.facts.value(NETWORK_CARRIER) and ground(scene).outcome != "passes":
         found = waiter(scene)
         if found is not None and found[0]:

@@ -8,6 +8,7 @@ from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_LOADERS, INITRAM
 from guestfix.base.catalog.facts.storage import DISKS_KNOWN, DISKS_MOUNTS
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Finding
+from guestfix.detect.limits.firmware import disks_of
 from guestfix.editors.boot.args import STACKED, stacked
 from guestfix.formats.boot.cmdline import name_of, value_of
 from guestfix.formats.storage import devices
@@ -27,6 +28,21 @@ def root_of(scene: Scene) -> str:
     return roots[-1] if roots else ""
 
 
+_NAMED = ("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")
+"""What root= begins with where it names a volume."""
+
+
+def is_elsewhere(scene: Scene) -> bool:
+    """Tell whether root= is no volume of the guest's disks: on the network, in memory, a pool or a live image.
+
+    A disk with GPT may have a root that systemd finds by the partition's type (systemd-gpt-auto-generator(8)).
+    """
+    root = root_of(scene)
+    if not root:
+        return any(one.table == "gpt" for one in disks_of(scene.guest))
+    return not root.startswith(_NAMED) and "$" not in root
+
+
 def ground(scene: Scene) -> Ground:
     """Tell which volume is the root."""
     default, root = scene.facts.value(BOOT_DEFAULT), root_of(scene)
@@ -37,7 +53,7 @@ def ground(scene: Scene) -> Ground:
         return passes(f"systemd finds the root by its partition's type: {found}", place)
     if not root:
         return unknown("the default entry names no root filesystem", place)
-    if not root.startswith(("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")):
+    if not root.startswith(_NAMED):
         return unknown(f"root={root} is not a volume that guestfix can look up", place)
     answer, why = answers(scene, root)
     return passes(f"root={root}: {why}", place) if answer == "yes" else unknown(f"root={root}: {why}", place)
@@ -59,7 +75,7 @@ def check(scene: Scene) -> Iterable[Finding]:
     yield from _without_init(scene)
     yield from _usr(scene)
     default, root = scene.facts.value(BOOT_DEFAULT), root_of(scene)
-    if not default or not root.startswith(("/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL=")):
+    if not default or not root.startswith(_NAMED):
         return
     answer, why = answers(scene, root)
     if answer == "no":

@@ -34,6 +34,11 @@ class Kind:
         """The severities that the table allows."""
         return tuple(self.severity.split())
 
+    @property
+    def may_stop(self) -> bool:
+        """Whether a finding may end the boot: what does so in a plan blocks, save that nobody can log in."""
+        return "blocker" in self.severities or self.stage == "access"
+
     def allows(self, severity: str) -> bool:
         """Tell whether a finding may have this severity; one that is settled or accepted blocks no more."""
         return severity in self.severities or (severity == "warning" and "blocker" in self.severities)
