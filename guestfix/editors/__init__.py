@@ -83,6 +83,7 @@ OPS: dict[str, str] = {
     "registry.set": "windows.registry:set_value",
     "sysconfig_kernel.add_modules": "initramfs.conf:sysconfig_add_modules",
     "units.set_device": "storage.units:set_device",
+    "timesync.replace": "system.timesync:replace",
     "udevnet.unbind": "network.udevnet:unbind",
     "unattend.merge": "windows.unattend:merge",
     "bootini.ems_off": "windows.bootini:ems_off",

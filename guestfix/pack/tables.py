@@ -112,6 +112,7 @@ TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "kms-hosts": _lists,
     "osinfo": _osinfo,
     "security-software": _software,
+    "time-sources": _lists,
     "virtual-machines": _lists,
     "windows-products": _products,
 }

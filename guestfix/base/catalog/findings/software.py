@@ -1,4 +1,4 @@
-"""Findings about software that belongs to a platform, or that watches the guest."""
+"""Findings about software that belongs to a platform, that watches the guest, or that sets its clock."""
 
 from __future__ import annotations
 
@@ -15,4 +15,13 @@ SOFTWARE: dict[str, Kind] = {
     "GF-SOFTWARE-SECURITY": Kind("services", "info",
         "Antivirus or intrusion detection is installed, which watches files that are changed here.",
         "tell its console of the move: changed files are expected, and some agents have to register again"),
+    "GF-TIME-CLOCKSOURCE": Kind("services", "info",
+        "Arguments of the kernel choose a clock for the old hypervisor.",
+        "take the argument out once the guest runs, and see what /sys/devices/system/clocksource offers"),
+    "GF-TIME-SOURCE-NONE": Kind("services", "warning",
+        "No source of time is left but those of the old platform.",
+        "name time servers that the new network reaches, or have its DHCP server do so"),
+    "GF-TIME-SOURCE-OLD": Kind("services", "warning",
+        "The guest's clock goes by a time server or a device that only the old platform has.",
+        "take it out, and name a source that the target has"),
 }
