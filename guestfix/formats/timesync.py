@@ -1,7 +1,7 @@
 """Where programs that keep the clock say what they go by: chrony, ntpd, OpenNTPD, systemd-timesyncd, ntpdate.
 
-Sources: chrony.conf(5) (server, pool, peer, refclock; files of a sourcedir), ntp.conf(5) of ntp and NTPsec, ntpd.conf(5)
-of OpenNTPD, timesyncd.conf(5), and Red Hat's ntpdate (/etc/ntp/step-tickers: a host on each line).
+Sources: chrony.conf(5) (server, pool, peer, refclock; files of a sourcedir), ntp.conf(5) of ntp and NTPsec,
+ntpd.conf(5) of OpenNTPD, timesyncd.conf(5), Red Hat's ntpdate (/etc/ntp/step-tickers: a host on each line).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _VERBS = ("server", "servers", "pool", "peer", "initstepslew")
 
 @frozen
 class Source:
-    """One source of time: the host or device, and its lines. ``line`` is 1-based; ``fallback``: used if others fail.
+    """One source of time: the host or device. ``line`` is 1-based; ``fallback``: used if others fail.
 
-    Several of timesyncd's, and hosts of chrony's initstepslew, stand on the same lines.
+    ``start`` to ``end`` are its line, for timesyncd the value that it is part of; others may stand there too.
     """
 
     name: str
@@ -47,7 +47,7 @@ def _from_settings(src: bytes) -> Iterator[Source]:
         if entry.key in ("NTP", "FallbackNTP"):
             for name in entry.value.split():
                 text = f"{entry.key}={entry.value}"[:200]
-                yield Source(name, entry.line, entry.start, entry.end, text, entry.key == "FallbackNTP")
+                yield Source(name, entry.line, entry.value_start, entry.value_end, text, entry.key == "FallbackNTP")
 
 
 def _from_lines(src: bytes, dialect: str) -> Iterator[Source]:

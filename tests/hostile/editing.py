@@ -124,6 +124,7 @@ SUBSYSTEM=="net", ATTR{address}=="00:11:22:33:44:56", NAME="eth1"
 MODPROBE = b"alias scsi_hostadapter mptbase\nblacklist virtio_blk\ninstall virtio_pci /bin/false\n"
 MODULES_FILE = b"# modules\nloop max_loop=8\n"
 BOOTINI = b'[boot loader]\r\nredirect=COM1\r\ntimeout=30\r\n[operating systems]\r\nmulti(0)="W" /redirect /sos\r\n'
+TIME = {"gone": ["a", "c"], "others": ["b"], "servers": ["new.example"]}
 BLS = b"title one\nlinux /vmlinuz-1\ninitrd /initrd-1\noptions root=/dev/sda1 ro\n"
 SYSLINUX = b"DEFAULT a\nLABEL a\n  KERNEL /vmlinuz\n  APPEND root=/dev/sda1 ro initrd=/initrd\n"
 UNATTEND = b"""<?xml version="1.0"?>
@@ -174,6 +175,8 @@ def calls() -> list[Call]:
         _ops("text.ensure_line", b"a\n", b"a\nb\n", line="c d"),
         _ops("text.replace_line", b"a 1\n  a 2\nb\n", match="a *", line="a 3"),
         _ops("text.replace_line", b"b\n", match="a *", line="a 3", add=True),
+        _ops("timesync.replace", b"server a\npool b\n", b"x\nrefclock PHC c", dialect="chrony", **TIME),
+        _ops("timesync.replace", b"[Time]\nNTP=a b\n", b"[Time]\nFallbackNTP=a\n", dialect="timesyncd", **TIME),
         _ops("resumeconf.set_resume", b"RESUME=/dev/sda1\n", b"x=1\nresume device = /dev/sda1\n", **disk),
         _ops("bootmenu.default_initrd", b"GRUB_FORCE_PARTUUID=1-2\nA=1\n", b'A=1\nGRUB_FORCE_PARTUUID="x"\n'),
         _ops("bootmenu.grub_initrd", AT_ONCE),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guestfix.base.edit import Content, Edit, Note, Splice, apply_splices, newline_of
+from guestfix.base.edit import Content, Edit, Note, Splice, apply_splices, insert_lines
 from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
 from guestfix.formats.shellvars import encode
@@ -12,6 +12,8 @@ from guestfix.formats.timesync import DIALECTS, Source, sources
 
 PHC = "refclock PHC {} poll 3 dpoll -2 offset 0 stratum 2"
 """How Azure's guide has chrony take a clock that the host keeps ("Time sync for Linux VMs in Azure")."""
+
+WAS = b"# guestfix: of the old platform: "
 
 _WORD = regex(r"[A-Za-z0-9_./:-]{1,255}\Z")
 _FORMS = {"chrony": "server {} iburst prefer", "ntp": "server {} iburst prefer", "openntpd": "server {}", "hosts": "{}"}
@@ -43,7 +45,7 @@ def replace(
         return src
     new = [one for one in servers if one not in {two.name for two in known if two not in old}]
     if dialect == "timesyncd":
-        return apply_splices(src, _settings(known, old, new, newline_of(src)))
+        return apply_splices(src, _settings(known, old, new))
     lines = [_FORMS[dialect].format(one) for one in new]
     if device and dialect == "chrony" and device not in {one.name for one in known if one not in old}:
         lines.append(PHC.format(device))
@@ -58,22 +60,14 @@ def _none_left(old: Source) -> Note:
 
 
 def _lines(src: bytes, old: Sequence[Source], lines: Sequence[str]) -> bytes:
-    spans = dict.fromkeys((one.start, one.end) for one in old)
-    end = newline_of(src)
-    splices = []
-    for number, (start, stop) in enumerate(spans):
-        text = src[start:stop]
-        whole = text if text.endswith(b"\n") else text + end
-        added = b"".join(encode(line) + end for line in lines) if number == 0 else b""
-        splices.append(Splice(start, stop - start, b"# guestfix: of the old platform: " + whole + added))
-    return apply_splices(src, splices)
+    splices = [Splice(start, 0, WAS) for start in dict.fromkeys(one.start for one in old)]
+    added = [insert_lines(src, old[0].end, *(encode(line) for line in lines))] if lines else []
+    return apply_splices(src, [*splices[:1], *added, *splices[1:]])
 
 
-def _settings(known: Sequence[Source], old: Sequence[Source], new: Sequence[str], end: bytes) -> list[Splice]:
+def _settings(known: Sequence[Source], old: Sequence[Source], new: Sequence[str]) -> list[Splice]:
     splices = []
-    for number, (start, stop) in enumerate(dict.fromkeys((one.start, one.end) for one in old)):
+    for number, (start, end) in enumerate(dict.fromkeys((one.start, one.end) for one in old)):
         left = [one.name for one in known if one.start == start and one not in old]
-        key = next("FallbackNTP" if one.fallback else "NTP" for one in old if one.start == start)
-        words = [*(new if number == 0 else ()), *left]
-        splices.append(Splice(start, stop - start, encode(f"{key}={' '.join(words)}") + end))
+        splices.append(Splice(start, end - start, encode(" ".join([*(new if number == 0 else ()), *left]))))
     return splices

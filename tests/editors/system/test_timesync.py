@@ -51,7 +51,7 @@ CHANGED = [
     ("openntpd", f"servers {OLD} weight 5\n", f"{WAS}servers {OLD} weight 5\nserver a\n"),
     ("hosts", f"{OLD}\n", f"{WAS}{OLD}\na\n"),
     ("timesyncd", f"[Time]\nNTP=b {OLD}\nFallbackNTP={OLD} c\n", "[Time]\nNTP=a b\nFallbackNTP=c\n"),
-    ("timesyncd", f"[Time]\nNTP={OLD} \\\n  b", "[Time]\nNTP=a b\n"),
+    ("timesyncd", f"[Time]\nNTP={OLD} \\\n  b", "[Time]\nNTP=a b"),
 ]
 
 
