@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Callable
 
 ACTIONS: dict[str, str] = {
+    "access.authorize": "system.keys:authorize",
     "boot.fallback_loader": "boot.fallback:make_fallback",
     "boot.find_source": "boot.source:find_source",
     "boot.fix_sources": "boot.agree:fix_sources",

@@ -23,6 +23,10 @@ _DRAFT = regex(r"\.(.+)\.guestfix\.(-?[0-9]{1,19})\.(-?[0-9]{1,19})\.new")
 _PARTS = regex(r"var|lib|ProgramData|guestfix|[0-9]{4,150}")
 
 
+PRIVATE = (".ssh",)
+"""Folders that are for their owner alone, as ssh-copy-id(1) makes them."""
+
+
 def make_folders(guest: GuestWriter, folders: list[str], mode: int = 0o755, at: str = "") -> None:
     """Create these folders, each with the owner of the folder above it and its own SELinux label.
 
@@ -32,7 +36,8 @@ def make_folders(guest: GuestWriter, folders: list[str], mode: int = 0o755, at: 
         place = (at or folders[0]) + folder[len(folders[0]) :] if at else folder
         above = guest.stat(split(place)[0])
         owner = (above.uid, above.gid) if above else (None, None)
-        guest.mkdir(place, with_label(guest, folder, "dir", Meta(mode, *owner)))
+        bits = mode & 0o700 if split(folder)[1] in PRIVATE else mode
+        guest.mkdir(place, with_label(guest, folder, "dir", Meta(bits, *owner)))
 
 
 def write_journal(guest: GuestWriter, journal: Journal) -> None:

@@ -23,6 +23,7 @@ from guestfix.base.text import some
 from guestfix.detect.files import exists
 from guestfix.detect.system.programs import Programs
 from guestfix.formats import firststart
+from guestfix.formats.sshkeys import SUFFIX as PUBLIC_KEY
 from guestfix.pack.ranges import RangeError, Span, key_of, parse_span
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import parse
@@ -105,10 +106,10 @@ def stage(bench: Workbench) -> None:
     reasons = {one.path: _misfit(bench, one) for one in found}
     fitting = [one for one in found if not reasons[one.path]]
     shown = Evidence("payload", 0, some(one.path for one in found) if found else some(payload.files))
-    if not found:
+    if not found and not any(one.endswith(PUBLIC_KEY) for one in payload.files):
         what = f"the payload holds nothing for a Linux guest: no {', '.join(KINDS)} with a YAML beside it"
         bench.find("GF-PAYLOAD-UNFIT", "warning", what, shown)
-    elif not fitting:
+    elif found and not fitting:
         what = f"nothing of the payload fits: {some(f'{path}: {why}' for path, why in reasons.items())}"
         bench.find("GF-PAYLOAD-UNFIT", "warning", what, shown)
     if not fitting:

@@ -113,7 +113,7 @@ def _put_firewall(guest: GuestFS, facts: Facts, services: Services, port: int) -
 
 
 def _put_users(guest: GuestFS, facts: Facts, sshd: Sshd) -> None:
-    found = accounts(guest, _key_files(sshd))
+    found = accounts(guest, key_files(sshd))
     if found is None:
         missing = Unknown("there is no /etc/passwd that can be read")
         for kind in (USERS_LOGIN, USERS_WITH_KEY, SSH_LOGINS, SSH_REFUSED):
@@ -130,7 +130,8 @@ def _put_users(guest: GuestFS, facts: Facts, sshd: Sshd) -> None:
     _put_logins(guest, facts, sshd, found)
 
 
-def _key_files(sshd: Sshd) -> tuple[str, ...]:
+def key_files(sshd: Sshd) -> tuple[str, ...]:
+    """Return the words by which sshd finds an account's keys; none where it takes keys of no file."""
     said = sshd.said("authorizedkeysfile")
     words = said[1].words if said is not None else KEYS
     return () if words == ("none",) else words

@@ -108,9 +108,7 @@ def _password(word: str) -> str:
 def _key(guest: GuestFS, name: str, home: str, patterns: tuple[str, ...]) -> str | None:
     """Return the file that has a public key of the account which gives a shell."""
     seen = False
-    for pattern in patterns[:8]:
-        path = pattern.replace("%%", "%").replace("%h", home).replace("%u", name)
-        path = path if path.startswith("/") else f"{home.rstrip('/')}/{path}"
+    for path in key_files_of(name, home, patterns):
         inside = path.startswith(f"{home.rstrip('/')}/")
         seen = seen or (_shows(guest, home) if inside else exists(guest, path.rpartition("/")[0]))
         if not path.startswith("/") or not exists(guest, path):
@@ -121,6 +119,12 @@ def _key(guest: GuestFS, name: str, home: str, patterns: tuple[str, ...]) -> str
         if any(not line.startswith("#") and not _FORCED.match(line) for _, line in lines_of(data)):
             return path
     return "" if seen else None
+
+
+def key_files_of(name: str, home: str, patterns: tuple[str, ...] = KEYS) -> tuple[str, ...]:
+    """Return where sshd looks for an account's keys; ``patterns`` are AuthorizedKeysFile's words (sshd_config(5))."""
+    words = [one.replace("%%", "%").replace("%h", home).replace("%u", name) for one in patterns[:8]]
+    return tuple(one if one.startswith("/") else f"{home.rstrip('/')}/{one}" for one in words)
 
 
 def _shows(guest: GuestFS, home: str) -> bool:
