@@ -40,6 +40,7 @@ ACTIONS: dict[str, str] = {
     "service.disable": "system.services:disable",
     "service.enable": "system.services:enable",
     "payload.stage": "system.brought:stage",
+    "storage.grow_root": "storage.grow:grow_root",
     "storage.release_units": "storage.units:release",
     "systemd.disable": "system.units:disable",
     "systemd.enable": "system.units:enable",
