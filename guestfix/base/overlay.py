@@ -209,6 +209,11 @@ class Overlay:
         finally:
             self._rule, self._within = before
 
+    @property
+    def within(self) -> tuple[str, ...]:
+        """The globs that the step at work names: what it may change, or look at."""
+        return self._within
+
     @contextmanager
     def permitting(self, path: str) -> Iterator[None]:
         """Let this path be changed inside the block though it is among NEVER."""

@@ -285,6 +285,14 @@ def remove_arguments(bench: Workbench, *, words: list[str]) -> None:
         change_all(bench, bootargs.remove(_checked(words)))
 
 
+def exchange_argument(bench: Workbench, *, old: str, new: str) -> None:
+    """Make kernels that get the argument ``old``, word for word, get ``new`` instead; others stay.
+
+    Raises EditError for a word that can't be an argument.
+    """
+    change_all(bench, bootargs.exchange(*_checked([old, new])))
+
+
 def _checked(words: Sequence[str]) -> Sequence[str]:
     odd = next((word for word in words if not _WORD.match(word)), None)
     if odd is not None:

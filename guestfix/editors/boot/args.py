@@ -199,6 +199,15 @@ def remove(words: Sequence[str]) -> Change:
     return change
 
 
+def exchange(old: str, new: str) -> Change:
+    """Make every argument that is just this word another one; one with another value stays."""
+
+    def change(texts: Sequence[str], line: ArgLine) -> Rewrite:
+        return Rewrite({at: new for at, text in enumerate(texts) if text == old})
+
+    return change
+
+
 _RELEASE = regex(r"(\d+)\.(\d+)")
 
 

@@ -41,7 +41,7 @@ def replace_line(src: bytes | None, *, match: str, line: str, add: bool = False)
     lines, and a pattern beyond its bounds.
     """
     wanted = encode(checked(line, "a line"))
-    pattern = _compiled(match)
+    pattern = compiled(match)
     if src is None:
         return None
     splices, found = [], False
@@ -55,7 +55,7 @@ def replace_line(src: bytes | None, *, match: str, line: str, add: bool = False)
     return append_lines(src, wanted) if add and not found else apply_splices(src, splices)
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
     """Return the pattern as a regular expression that never goes back behind a part that it found."""
     checked(pattern, "a pattern")
     if len(pattern) > LONGEST_PATTERN or pattern.count("*") > MOST_STARS:

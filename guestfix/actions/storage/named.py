@@ -1,0 +1,75 @@
+"""Where an administrator's own scripts, timers and settings name a disk that the target calls otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from guestfix.actions.workbench import Workbench
+from guestfix.base.catalog.facts.storage import (
+    DISKS_COMPLETE,
+    DISKS_DOUBTFUL,
+    DISKS_OLD_NAMES,
+    DISKS_SPECS,
+    DISKS_TAGGED,
+    DISKS_UUID_BY_DEVICE,
+)
+from guestfix.base.facts import Evidence
+from guestfix.base.patterns import regex
+from guestfix.base.text import some
+from guestfix.detect.files import paths_like, read_small
+from guestfix.formats.shellvars import decode
+from guestfix.formats.storage.known import Known, known
+
+MOST_FILES, MOST_PLACES, LONGEST_LINE = 64, 20, 4096
+
+_NAME = regex(
+    r"(?<![\w/.-])(?P<device>/dev/(?:disk/by-(?:id|path)/[A-Za-z0-9_:.+-]{1,120}|mapper/[A-Za-z0-9_+.-]{1,80}"
+    r"|cciss/[a-z0-9]{1,12}|(?:sd|hd|vd|xvd)[a-z]{1,2}[0-9]{0,3}|nvme[0-9]{1,3}(?:n[0-9]{1,3}(?:p[0-9]{1,3})?)?)"
+    r"|/sys/(?:class/)?block/(?P<block>(?:sd|hd|vd|xvd)[a-z]{1,2}[0-9]{0,3}|nvme[0-9]{1,3}n[0-9]{1,3}))(?![A-Za-z0-9])"
+)
+_FAMILY = regex(r"/dev/(?P<family>sd|hd|vd|xvd|nvme)")
+
+
+def tell_names(bench: Workbench) -> None:
+    """Tell in one finding every line of the files of this step that names a disk of the old platform.
+
+    A name of the kind that the target gives its disks is not told, nor is a comment.
+    """
+    names = known(
+        bench.facts.value(DISKS_UUID_BY_DEVICE, {}),
+        bench.facts.value(DISKS_SPECS, []),
+        bench.facts.value(DISKS_TAGGED, False),
+        bench.facts.value(DISKS_COMPLETE, False),
+        bench.facts.value(DISKS_DOUBTFUL, []),
+        bench.facts.value(DISKS_OLD_NAMES, []),
+    )
+    paths = dict.fromkeys(path for glob in bench.fs.within for path in paths_like(bench.fs, glob, MOST_FILES))
+    found = [(place, name) for path in paths for place, name in _in_file(bench, path, names)]
+    if not found:
+        return
+    said = list(dict.fromkeys(name for _, name in found))
+    more = f" ({len(found) - MOST_PLACES} more places)" if len(found) > MOST_PLACES else ""
+    what = f"{some(said)}: named in the guest's own files, and the target calls its disks otherwise{more}"
+    bench.find("GF-DISK-NAMED", "warning", what, *[place for place, _ in found[:MOST_PLACES]])
+
+
+def _in_file(bench: Workbench, path: str, names: Known) -> Iterator[tuple[Evidence, str]]:
+    data = read_small(bench.fs, path) or b""
+    if b"\0" in data or (b"/dev/" not in data and b"block/" not in data):
+        return
+    for number, line in enumerate(decode(data).split("\n"), 1):
+        text = line.strip()
+        if text.startswith(("#", ";")) or len(text) > LONGEST_LINE:
+            continue
+        old = next((one for one in _NAME.finditer(text) if _is_gone(one["block"] or one["device"], bench, names)), None)
+        if old is not None:
+            yield Evidence(path, number, text[:200]), old["device"]
+
+
+def _is_gone(name: str, bench: Workbench, names: Known) -> bool:
+    """Tell whether the target has no disk by this name, as far as its kind tells."""
+    device = name if name.startswith("/dev/") else f"/dev/{name}"
+    family = _FAMILY.match(device)
+    if family and family["family"] == bench.target.disk_prefix:
+        return False
+    return names.is_old(device)

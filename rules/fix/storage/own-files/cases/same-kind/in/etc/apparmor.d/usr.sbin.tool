@@ -1,0 +1,3 @@
+profile tool /usr/sbin/tool {
+  /dev/sda r,
+}
