@@ -8,13 +8,14 @@ import tempfile
 
 from guestfix.base.errors import GuestfixError
 from guestfix.commands.images import images_from
-from guestfix.commands.verify import Case, plain, started
+from guestfix.commands.verify import plain, started
 from guestfix.pack.model import Pack
 from guestfix.plan.planner import choose_target
 from guestfix.stage.session import Session
+from guestfix.stage.starts import Started
 
 
-def three_starts(args: argparse.Namespace, pack: Pack) -> list[Case]:
+def three_starts(args: argparse.Namespace, pack: Pack) -> list[Started]:
     """Start the guest as it is on the target, repaired on the target, and reverted as it was on its old hardware.
 
     What apply and revert write goes into overlays in a folder of its own, which is gone afterwards. Raises

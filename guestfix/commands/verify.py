@@ -6,28 +6,22 @@ import argparse
 import os
 from collections.abc import Callable
 
-from guestfix.backends import open_guest
-from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE
-from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, SSH_INSTALLED
 from guestfix.base.errors import GuestfixError, UsageError
-from guestfix.base.record import frozen
 from guestfix.base.text import clean
 from guestfix.commands.channels import add_events
 from guestfix.commands.common import add_format, add_pack, add_place, events_of, pack_from, write, write_json
 from guestfix.commands.images import images_from
 from guestfix.commands.parser import group, number, whole
 from guestfix.pack.model import Pack, Target
-from guestfix.plan.model import SCHEMA, Plan
-from guestfix.plan.planner import choose_target, make_plan
+from guestfix.plan.model import SCHEMA
+from guestfix.plan.planner import choose_target
 from guestfix.report.verify import render_start
-from guestfix.verify.model import Seen, verification_out
-from guestfix.verify.run import LIMIT, MEMORY, PATIENCE, Setting, start
-from guestfix.walk.model import Walk
+from guestfix.stage.starts import Started, start_guest
+from guestfix.verify.run import LIMIT, MEMORY, PATIENCE, Setting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestfix.report.shapes import VerifyOut
-    from guestfix.verify.shapes import StartOut
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,22 +69,6 @@ def _megabytes(text: str) -> int:
     return value
 
 
-@frozen
-class Case:
-    """One start of ``verify``: which state, on which target, what the walk said, and what was seen."""
-
-    name: str
-    target: Target
-    walk: Walk
-    ssh: bool
-    seen: Seen
-
-    @property
-    def out(self) -> StartOut:
-        """Its JSON form."""
-        return {"state": self.name, **verification_out(self.seen, self.walk, ssh=self.ssh)}
-
-
 def run(args: argparse.Namespace) -> int:
     """Start the guest and print what was seen; 1 where it did not come up, or is not reachable."""
     if args.old and not args.before_and_after:
@@ -115,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(good(one) for one in cases) else 1
 
 
-def good(case: Case) -> bool:
+def good(case: Started) -> bool:
     """Tell whether a start showed what it was for: the guest as it is may fail where two more starts follow."""
     return case.seen.ending == "reached" or case.name == "before"
 
@@ -127,41 +105,21 @@ def plain(uri: str) -> str:
 
 def started(
     args: argparse.Namespace, pack: Pack, name: str, target: Target, paths: list[str], allow: tuple[str, ...] = ()
-) -> Case:
-    """Walk the guest in these images, start it, and return both."""
+) -> Started:
+    """Start the guest in these disk images as the arguments say, and keep what they want kept."""
     words = images_from(args)
-    words["allow_backing"] = [*words["allow_backing"], *allow]
-    if any(os.path.isdir(path) for path in paths):
-        raise UsageError("only disk images can be started, and this is a folder", where=paths[0])
-    guest = open_guest(paths, **words)
-    plan = make_plan(guest, pack, target.id)
-    setting = setting_of(args, plan, (*words["allow_backing"],))
-    del guest
-    screen = _keeper(args.screen, name)
-    seen = start(paths, target, setting, _teller(args, name), screen)
-    if args.console:
-        _keep(_named(args.console, name), clean(seen.console).encode())
-    return Case(name, target, plan.walk.before, setting.ssh, seen)
-
-
-def setting_of(args: argparse.Namespace, plan: Plan, allow: tuple[str, ...]) -> Setting:
-    """Return how a guest is to be started, by what its plan says of it."""
-    facts = {fact.name: fact.value for fact in plan.facts}
-    arch = facts.get(OS_ARCH.name)
-    if isinstance(arch, str) and arch not in ("", "x86_64", "i686", "i586", "i486", "i386"):
-        raise GuestfixError(f"a guest for {arch} can't be started here, only those for x86")
-    folders = facts.get(BOOT_EFI.name)
-    names = [str(name).lower() for one in folders for name in one["files"]] if isinstance(folders, list) else []
-    return Setting(
-        firmware=str(facts.get(BOOT_FIRMWARE.name) or "bios"),
-        shim=any(name.startswith("shim") for name in names),
-        ssh=facts.get(SSH_INSTALLED.name) is True and facts.get(OS_FAMILY.name) == "linux",
+    bounds = Setting(
         memory=args.memory,
         patience=args.patience,
         limit=args.limit,
-        allow=allow,
+        allow=(*words["allow_backing"], *allow),
         types=tuple(args.image_type),
     )
+    tell, screen = _teller(args, name), _keeper(args.screen, name)
+    found = start_guest(paths, target, pack, bounds, name=name, root=words["root"], tell=tell, keep_screen=screen)
+    if args.console:
+        _keep(_named(args.console, name), clean(found.seen.console).encode())
+    return found
 
 
 def _teller(args: argparse.Namespace, name: str) -> Callable[[str, float], None]:

@@ -1,0 +1,79 @@
+"""Starting a guest in a throw-away copy: walked first, so that what is seen can be held against what was said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from guestfix.backends import open_guest
+from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, SSH_INSTALLED
+from guestfix.base.errors import GuestfixError, UsageError
+from guestfix.base.record import frozen, replace
+from guestfix.pack.model import Pack, Target
+from guestfix.plan.model import Plan
+from guestfix.plan.planner import make_plan
+from guestfix.verify.model import Seen, verification_out
+from guestfix.verify.run import Setting, start
+from guestfix.walk.model import Walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.verify.shapes import StartOut
+
+
+@frozen
+class Started:
+    """One start: which state of the guest, on which target, what the walk said, and what was seen."""
+
+    name: str
+    target: Target
+    walk: Walk
+    ssh: bool
+    seen: Seen
+
+    @property
+    def out(self) -> StartOut:
+        """Its JSON form."""
+        return {"state": self.name, **verification_out(self.seen, self.walk, ssh=self.ssh)}
+
+
+def start_guest(
+    paths: Sequence[str],
+    target: Target,
+    pack: Pack,
+    bounds: Setting,
+    *,
+    name: str = "as it is",
+    root: str = "",
+    tell: Callable[[str, float], None] | None = None,
+    keep_screen: Callable[[bytes], None] | None = None,
+) -> Started:
+    """Walk the guest in these disk images, start it, and return both; nothing is written to the images.
+
+    Of ``bounds`` memory, patience, limit, allow and types count; the rest is as the guest's facts say. UsageError for
+    a folder; GuestfixError where the guest can't be read, or can't be started here.
+    """
+    if folder := next((path for path in paths if os.path.isdir(path)), None):
+        raise UsageError("only disk images can be started, and this is a folder", where=folder)
+    guest = open_guest(list(paths), root=root, allow_backing=list(bounds.allow), image_types=list(bounds.types))
+    plan = make_plan(guest, pack, target.id)
+    setting = _setting(plan, bounds)
+    del guest
+    return Started(name, target, plan.walk.before, setting.ssh, start(paths, target, setting, tell, keep_screen))
+
+
+def _setting(plan: Plan, bounds: Setting) -> Setting:
+    """Return how a guest is to be started, by what its plan says of it."""
+    facts = {fact.name: fact.value for fact in plan.facts}
+    arch = facts.get(OS_ARCH.name)
+    if isinstance(arch, str) and arch not in ("", "x86_64", "i686", "i586", "i486", "i386"):
+        raise GuestfixError(f"a guest for {arch} can't be started here, only those for x86")
+    folders = facts.get(BOOT_EFI.name)
+    names = [str(name).lower() for one in folders for name in one["files"]] if isinstance(folders, list) else []
+    return replace(
+        bounds,
+        firmware=str(facts.get(BOOT_FIRMWARE.name) or "bios"),
+        shim=any(name.startswith("shim") for name in names),
+        ssh=facts.get(SSH_INSTALLED.name) is True and facts.get(OS_FAMILY.name) == "linux",
+    )
