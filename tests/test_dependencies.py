@@ -27,6 +27,7 @@ TOOLS = {
     "pytest-cov": "--cov",
     "pytest-xdist": "-n ",
     "hatchling": "hatchling",
+    "mkdocs-material": "name: material",
     "types-PyYAML": "mypy",
     "types-jsonschema": "mypy",
 }
@@ -112,7 +113,11 @@ def test_what_the_tests_import_is_declared() -> None:
             owner = owner_of(module, CORE | EXTRA | DEV)
             assert owner, f"{where}: {module} is no dependency"
             used.add(owner)
-    called = (ROOT / "tests/check.sh").read_text() + (ROOT / "pyproject.toml").read_text()
+    called = (
+        (ROOT / "tests/build/site/mkdocs.yml").read_text()
+        + (ROOT / "tests/check.sh").read_text()
+        + (ROOT / "pyproject.toml").read_text()
+    )
     assert all(word in called for word in TOOLS.values())
     assert DEV - used - TOOLS.keys() == set()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import zlib
 
 from guestfix.base.errors import UsageError
 from guestfix.base.nearest import did_you_mean
@@ -22,17 +21,19 @@ from guestfix.commands.common import (
     write_json,
 )
 from guestfix.commands.config import refuse_inside
-from guestfix.fleet.job import ACTIONS, OUTCOMES
+from guestfix.fleet.job import ACTIONS, OUTCOMES, unpacked
 from guestfix.fleet.store import Row, Run, Store
 from guestfix.plan.model import SCHEMA
+from guestfix.plan.reader import load_plan
+from guestfix.report.forms import FORMS, render
 
 RESULTS = "guestfix-fleet.db"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|list|show|diff|rollup")
-    one = verbs.add_parser("run", help="report on, apply to or revert every guest")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|list|show|diff|rollup|export")
+    one = verbs.add_parser("run", help="report on, apply to, revert or start every guest")
     one.add_argument(
         "places",
         metavar="PLACE",
@@ -43,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--target", metavar="TARGET", default="", help="for guests whose inventory names none")
     one.add_argument("--tag", metavar="TAG", action="append", default=[], help="just guests with this tag (repeatable)")
     one.add_argument("--limit", type=int, default=0, metavar="N", help="just the first N of them")
+    one.add_argument(
+        "--waves",
+        metavar="TAG,TAG",
+        default="",
+        help="guests with the first tag, then those with the next, the rest last",
+    )
+    one.add_argument("--halt", action="store_true", help="begin no later wave where a guest is blocked or failed")
     one.add_argument("--workers", type=int, default=0, metavar="N", help="guests at once (default: one a processor)")
     one.add_argument("--scheduler", metavar="URL", default="", help="a Dask scheduler, such as tcp://HOST:8786")
     one.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds for one guest")
@@ -59,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("show", "one guest's document"),
         ("diff", "what a run says otherwise than another"),
         ("rollup", "the sums of a run"),
+        ("export", "a run's tables as files"),
     ):
         verb = verbs.add_parser(name, help=help_text)
         if name == "show":
@@ -66,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "diff":
             verb.add_argument("old", type=int, metavar="OLD", help="the number of a run: fleet list --runs")
             verb.add_argument("new", type=int, metavar="NEW", help="the number of a later one")
+            verb.add_argument("--changes", action="store_true", help="also the files that the plans change otherwise")
         else:
             verb.add_argument("--run", type=int, default=0, metavar="N", help="the run (default: the newest)")
         if name == "list":
@@ -78,7 +88,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             )
         if name == "rollup":
             verb.add_argument("--format", choices=("text", "json", "html"), default="text", help="html: one page")
-        elif name != "show":
+            verb.add_argument("--pages", metavar="DIR", help="make a folder of that page and of each guest's report")
+        elif name == "export":
+            verb.add_argument("folder", metavar="DIR", help="the folder to be made")
+            verb.add_argument("--format", choices=("csv", "parquet"), default="csv", help="how the tables are written")
+        elif name == "show":
+            verb.add_argument(
+                "--format", choices=("json", *FORMS), default="json", help="json: the document; else the plan's report"
+            )
+        else:
             add_format(verb)
     for verb in verbs.choices.values():
         verb.add_argument("--results", metavar="FILE", default=RESULTS, help="the database")
@@ -88,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
     """Do what the verb says."""
     if args.verb == "list":
         _check_names(args)
-    return {"run": _run, "list": _list, "show": _show, "diff": _diff, "rollup": _rollup}[args.verb](args)
+    verbs = {"run": _run, "list": _list, "show": _show, "diff": _diff, "rollup": _rollup, "export": _export}
+    return verbs[args.verb](args)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -136,6 +155,8 @@ def _run(args: argparse.Namespace) -> int:
         args.fresh,
         args.in_place,
         options,
+        tuple(tag for tag in args.waves.split(",") if tag),
+        args.halt,
     )
     store = Store(args.results, write=True)
     try:
@@ -203,16 +224,31 @@ def _show(args: argparse.Namespace) -> int:
     store = Store(args.results)
     try:
         run = store.run(args.run)
-        packed = store.document(run.id, args.guest)
+        document = unpacked(store.document(run.id, args.guest))
         found = store.rows(run.id)
     finally:
         store.close()
-    if packed:
-        write(zlib.decompress(packed).decode("utf-8", "surrogateescape"))
+    if args.format != "json":
+        what = f"the plan of {args.guest}"
+        write(render(load_plan(document.encode("utf-8", "surrogateescape"), what, shown=True), args.format))
+    elif document:
+        write(document)
     else:
         one = next(row for row in found if row.name == args.guest)
         why = {"code": one.error_code, "message": one.error}
         write_json({"schema": SCHEMA, "guest": one.name, "outcome": one.outcome, "error": why})
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from guestfix.fleet.export import export
+
+    store = Store(args.results)
+    try:
+        made = export(store, store.run(args.run).id, args.folder, args.format)
+    finally:
+        store.close()
+    write("".join(f"{place}\n" for place in made))
     return 0
 
 
@@ -222,7 +258,7 @@ def _diff(args: argparse.Namespace) -> int:
 
     store = Store(args.results)
     try:
-        found = differences(store, store.run(args.old).id, store.run(args.new).id)
+        found = differences(store, store.run(args.old).id, store.run(args.new).id, changes=args.changes)
     finally:
         store.close()
     if args.format == "json":
@@ -230,7 +266,7 @@ def _diff(args: argparse.Namespace) -> int:
     for one in found if args.format == "text" else ():
         codes = [*(f"-{code}" for code in one.gone), *(f"+{code}" for code in one.new)]
         states = f"{one.before or 'not there'} -> {one.after or 'not there'}"
-        write(f"{one.name}: {states}  {' '.join(codes)}".rstrip() + "\n")
+        write(f"{one.name}: {states}  {' '.join([*codes, *one.changes])}".rstrip() + "\n")
     if not found and args.format == "text":
         write("no guest differs\n")
     return 1 if found else 0
@@ -243,9 +279,15 @@ def _rollup(args: argparse.Namespace) -> int:
     try:
         roll = roll_up(store, store.run(args.run).id)
         rows = store.rows(roll.run) if args.format == "html" else []
+        if args.pages:
+            from guestfix.fleet.pages import write_pages
+
+            count = write_pages(store, roll.run, args.pages)
     finally:
         store.close()
-    if args.format == "html":
+    if args.pages:
+        write(f"{args.pages}/index.html, and {count} pages of guests beside it\n")
+    elif args.format == "html":
         from guestfix.fleet.page import render
 
         write(render(roll, rows))

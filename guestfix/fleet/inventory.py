@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 from guestfix.backends.disks.names import is_afar
 from guestfix.base.errors import GuestfixError, PackError, Problem, UsageError
 from guestfix.base.nearest import did_you_mean
+from guestfix.base.patterns import regex
 from guestfix.base.record import field, frozen, replace
 from guestfix.fleet.job import Guest
 from guestfix.fleet.machines import domain, proxmox
@@ -36,7 +38,8 @@ class Known:
 def read(places: Sequence[str], known: Known) -> list[Guest]:
     """Return the guests of all places: inventories, machines' descriptions, disk images, and folders.
 
-    A folder that holds a guest's root is that guest; of another, everything in it is looked at, not below. Raises
+    A folder that holds a guest's root is that guest; of another, everything in it is looked at, and below it folders
+    with ``root`` and ``disks.yaml`` or with an OVF. Raises
     PackError with every mistake and its place, UsageError where there is no guest, GuestfixError for what can't be
     read.
     """
@@ -58,8 +61,7 @@ def _at(place: str, known: Known, problems: list[Problem]) -> list[Guest]:
     if os.path.isdir(place):
         if is_root(place):
             return [_folder(place)]
-        inside = sorted(os.scandir(place), key=lambda entry: entry.name)
-        return [one for entry in inside for one in _inside(entry, known, problems)]
+        return [one for entry in _entries(place) for one in _inside(entry, known, problems)]
     end = os.path.splitext(place)[1].lower()
     if end in IMAGES:
         return [Guest(_stem(place), (os.path.abspath(place),), where=place)]
@@ -75,6 +77,17 @@ def _at(place: str, known: Known, problems: list[Problem]) -> list[Guest]:
     raise UsageError(
         "this is no inventory, image or folder", where=place, remedy=f"it ends in .yaml, .csv, .xml, .conf, {IMAGES[0]}"
     )
+
+
+_EXTENT = regex(r".*-(?:flat|delta|sesparse|ctk|[fs]\d{3})\.vmdk$")
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return what may be a guest in a folder: no part of a VMDK, and beside an OVF none of the disks that it names."""
+    found = sorted((one for one in os.scandir(folder) if not _EXTENT.match(one.name.lower())), key=lambda one: one.name)
+    if any(one.name.lower().endswith(".ovf") for one in found):
+        return [one for one in found if one.name.lower().endswith((".ovf", ".ova")) or one.is_dir()]
+    return found
 
 
 def is_root(folder: str) -> bool:
@@ -94,7 +107,8 @@ def _inside(entry: os.DirEntry[str], known: Known, problems: list[Problem]) -> l
             return [_folder(entry.path)]
         root, describe = (os.path.join(entry.path, name) for name in ("root", "disks.yaml"))
         if not os.path.isdir(root) or not is_root(root):
-            return []
+            machines = [one for one in _entries(entry.path) if one.name.lower().endswith(".ovf")]
+            return [one for machine in machines for one in _inside(machine, known, problems)]
         return [replace(_folder(root), name=entry.name, describe=describe if os.path.isfile(describe) else "")]
     return _at(entry.path, known, problems) if end in (*IMAGES, ".xml", ".conf") else []
 
@@ -278,29 +292,35 @@ def _wrong(guests: Iterable[Guest]) -> list[Problem]:
     return found or _circles(names)
 
 
-def _circles(names: dict[str, Guest]) -> list[Problem]:
-    done: set[str] = set()
-    left = dict(names)
-    while left:
-        free = [name for name, guest in left.items() if done.issuperset(guest.after)]
-        if not free:
-            name = min(left)
-            what = f"{', '.join(sorted(left))} wait for one another"
-            return [Problem(what, where=left[name].where, remedy="take an 'after' out")]
-        done.update(free)
-        for name in free:
-            del left[name]
+def _circles(names: Mapping[str, Guest]) -> list[Problem]:
+    try:
+        TopologicalSorter({name: guest.after for name, guest in names.items()}).prepare()
+    except CycleError as error:
+        circle = error.args[1][1:]
+        what = f"{', '.join(sorted(circle))} wait for one another"
+        return [Problem(what, where=names[min(circle)].where, remedy="take an 'after' out")]
     return []
 
 
-def waves(guests: Iterable[Guest]) -> list[list[Guest]]:
-    """Return the guests in waves: each guest comes after all that it names."""
-    left, done, found = list(guests), set[str](), list[list[Guest]]()
-    known = {guest.name for guest in left}
-    while left:
-        ready = [guest for guest in left if done.issuperset(known.intersection(guest.after))]
-        done.update(guest.name for guest in ready)
-        names = {guest.name for guest in ready}
-        left = [guest for guest in left if guest.name not in names]
-        found.append(ready)
+def waves(guests: Iterable[Guest], tags: Sequence[str] = ()) -> list[list[Guest]]:
+    """Return the guests in waves: each comes after all that it names, those with the first of the tags before others.
+
+    UsageError where a guest comes after one that its tag puts into a later wave.
+    """
+    ranked: list[dict[str, Guest]] = [{} for _ in range(len(tags) + 1)]
+    ranks: dict[str, int] = {}
+    for guest in guests:
+        ranks[guest.name] = next((at for at, tag in enumerate(tags) if tag in guest.tags), len(tags))
+        ranked[ranks[guest.name]][guest.name] = guest
+    found: list[list[Guest]] = []
+    for rank, group in enumerate(ranked):
+        late = [(one, name) for one in group.values() for name in one.after if ranks.get(name, 0) > rank]
+        for one, name in late:
+            what = f"{one.name} comes after {name}, which its tags put into a later wave"
+            raise UsageError(what, where=one.where, remedy="give both the same tag, or name the tags in another order")
+        order = TopologicalSorter({name: [one for one in guest.after if one in group] for name, guest in group.items()})
+        order.prepare()
+        while ready := order.get_ready():
+            found.append([group[name] for name in ready])
+            order.done(*ready)
     return found

@@ -14,14 +14,20 @@ from guestfix.backends.disks.names import shown
 from guestfix.base.errors import Blocked, GuestfixError, Stopped, UsageError
 from guestfix.base.facts import Unknown
 from guestfix.base.record import asdict, field, frozen, replace
+from guestfix.base.text import to_json
 from guestfix.pack.cache import load_pack
-from guestfix.plan.model import Choice, Plan, dump_plan
-from guestfix.plan.planner import Options
+from guestfix.pack.model import Pack
+from guestfix.plan.model import SCHEMA, Choice, Plan, dump_plan
+from guestfix.plan.planner import Options, choose_target
 from guestfix.stage.session import Session
 
-ACTIONS = ("report", "apply", "revert")
+ACTIONS = ("report", "apply", "revert", "verify")
 OUTCOMES = ("ready", "repaired", "needs you", "blocked", "failed")
 """What a guest is after its report: nothing to do, done by the plan, something left to people, stopped, not judged."""
+BAD = ("blocked", "failed")
+STARTS = {"reached": "ready", "stopped": "blocked"}
+"""What a guest is by how its start ended; by any other ending somebody has to look."""
+ENDINGS = {"reached": "passes", "unreachable": "passes", "stopped": "stops"}
 
 
 @frozen
@@ -64,7 +70,7 @@ class Job:
     def lasting(self) -> bool:
         """Tell whether a changed guest would have another key: not so a folder, nor what is read from afar."""
         places = [disk.removeprefix("image:") for disk in self.guest.disks]
-        return self.action == "report" and all(os.path.isfile(place) for place in places)
+        return self.action in ("report", "verify") and all(os.path.isfile(place) for place in places)
 
 
 def _state(place: str) -> list[object]:
@@ -97,9 +103,10 @@ class Result:
     cpu: float = 0.0
     document: bytes = b""
 
-    def text(self) -> str:
-        """Return the document as text; empty where there is none."""
-        return zlib.decompress(self.document).decode("utf-8", "surrogateescape") if self.document else ""
+
+def unpacked(document: bytes) -> str:
+    """Return a result's document as text; empty where there is none."""
+    return zlib.decompress(document).decode("utf-8", "surrogateescape") if document else ""
 
 
 def work(job: Job) -> Result:
@@ -121,6 +128,8 @@ def _worked(job: Job, key: str) -> Result:
     if pack.digest != job.pack_digest:
         what = f"this worker has another rule pack: {pack.digest[:12]}, not {job.pack_digest[:12]}"
         raise UsageError(what, remedy="give all workers the same packs by the same names")
+    if job.action == "verify":
+        return _started(job, key, pack)
     guest = job.guest
     with Session(
         guest.disks, disks=guest.describe or None, root=guest.root, pack=pack, timeout=job.timeout or None
@@ -156,6 +165,35 @@ def _reverted(job: Job, key: str, session: Session) -> Result:
     session.revert()
     session.save(in_place=job.in_place)
     return Result(job.guest.name, "ready", key, job.action)
+
+
+def _started(job: Job, key: str, pack: Pack) -> Result:
+    from guestfix.stage.starts import start_guest
+    from guestfix.verify.run import LIMIT, Setting
+
+    bounds = Setting(limit=min(job.timeout or LIMIT, LIMIT))
+    paths = [disk.removeprefix("image:") for disk in job.guest.disks]
+    found = start_guest(paths, choose_target(pack, job.guest.target), pack, bounds, root=job.guest.root)
+    seen, walk = found.seen, found.walk
+    return Result(
+        job.guest.name,
+        STARTS.get(seen.ending, "needs you"),
+        key,
+        job.action,
+        target=job.guest.target,
+        before=walk.outcome,
+        after=ENDINGS.get(seen.ending, "unknown"),
+        stops_before=walk.stops_at or "",
+        stops_after=seen.stop.step if seen.stop else "",
+        document=_packed(to_json({"schema": SCHEMA, "starts": [found.out]}).encode("utf-8", "surrogateescape")),
+    )
+
+
+def held(job: Job, why: str) -> Result:
+    """Return the result of a guest that was not touched, because of what became of another."""
+    return Result(
+        job.guest.name, "blocked", "", job.action, target=job.guest.target, error_code="GF-FLEET-HELD", error=why
+    )
 
 
 def of_plan(job: Job, key: str, plan: Plan) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -44,8 +45,12 @@ def bar(counts: Mapping[str, int]) -> list[Part]:
     return parts
 
 
-def render(roll: Roll, rows: list[Row]) -> str:
-    """Return the page."""
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
+
+
+def render(roll: Roll, rows: list[Row], links: Mapping[str, str] = {}) -> str:
+    """Return the page; ``links`` names the page of each guest that has one."""
     from markupsafe import Markup
 
     shared = files("guestfix.report.page")
@@ -63,6 +68,8 @@ def render(roll: Roll, rows: list[Row]) -> str:
             bar=bar,
             moods=MOODS,
             rows=ranked[:MOST],
+            links=links,
+            trend=[(number, _day(at), counts) for number, at, counts in roll.trend] if len(roll.trend) > 1 else [],
             left=max(0, len(rows) - MOST),
             groups=[("System", roll.systems), *([("Tag", roll.tags)] if roll.tags else [])],
             steps=[

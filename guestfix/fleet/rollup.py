@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from guestfix.base.record import frozen
-from guestfix.fleet.job import OUTCOMES
+from guestfix.fleet.job import OUTCOMES, unpacked
 from guestfix.fleet.store import Row, Store
 
 TOP = 20
 """Findings that are told of all."""
+TREND = 12
+"""Runs that are told beside one another."""
 
 
 @frozen
 class Roll:
-    """The sums of a run. ``freeing``: for each finding that blocks, how many guests have it, and how many it alone."""
+    """The sums of a run. ``freeing``: for each finding that blocks, how many guests have it, and how many it alone.
+
+    ``trend``: number, begin (seconds since 1970) and outcomes of the last runs that did the same, this one last.
+    """
 
     run: int
     guests: int
@@ -28,6 +34,7 @@ class Roll:
     freeing: tuple[tuple[str, int, int], ...]
     warnings: tuple[tuple[str, int], ...]
     errors: tuple[tuple[str, int], ...]
+    trend: tuple[tuple[int, float, Mapping[str, int]], ...]
 
 
 def roll_up(store: Store, run: int) -> Roll:
@@ -49,6 +56,7 @@ def roll_up(store: Store, run: int) -> Roll:
         tuple((code, every[code], alone[code]) for code in ranked[:TOP]),
         tuple(Counter(code for codes in warned.values() for code in codes).most_common(TOP)),
         tuple(Counter(row.error_code for row in rows if row.error_code).most_common(TOP)),
+        tuple((number, at, _counted(counts, OUTCOMES)) for number, at, counts in store.trend(run, TREND)),
     )
 
 
@@ -60,7 +68,7 @@ def _by_code(store: Store, run: int) -> tuple[dict[str, set[str]], dict[str, set
     return found["blocker"], found["warning"]
 
 
-def _counted(values: Iterable[str], order: Sequence[str]) -> dict[str, int]:
+def _counted(values: Iterable[str] | Mapping[str, int], order: Sequence[str]) -> dict[str, int]:
     counts = Counter(values)
     return {name: counts[name] for name in order if counts[name]}
 
@@ -79,17 +87,21 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 @frozen
 class Difference:
-    """One guest that two runs tell otherwise: empty where a run does not have it. ``codes``: findings gone and new."""
+    """One guest that two runs tell otherwise: empty where a run does not have it.
+
+    ``gone`` and ``new`` are codes of findings, ``changes`` the paths that the two plans change otherwise.
+    """
 
     name: str
     before: str
     after: str
     gone: tuple[str, ...]
     new: tuple[str, ...]
+    changes: tuple[str, ...] = ()
 
 
-def differences(store: Store, old: int, new: int) -> list[Difference]:
-    """Return what the newer run says otherwise than the older one, guest by guest."""
+def differences(store: Store, old: int, new: int, *, changes: bool = False) -> list[Difference]:
+    """Return what the newer run says otherwise than the older one, guest by guest; also what its plan would change."""
     rows: tuple[dict[str, Row], ...] = tuple({row.name: row for row in store.rows(run)} for run in (old, new))
     codes: list[dict[str, set[str]]] = [{}, {}]
     for index, run in enumerate((old, new)):
@@ -100,9 +112,21 @@ def differences(store: Store, old: int, new: int) -> list[Difference]:
     for name in sorted({*rows[0], *rows[1]}):
         was, now = (one[name].outcome if name in one else "" for one in rows)
         had, have = (one.get(name, set()) for one in codes)
-        if was != now or had != have:
-            found.append(Difference(name, was, now, tuple(sorted(had - have)), tuple(sorted(have - had))))
+        paths = _changed(*(store.document(run, name) for run in (old, new))) if changes and was and now else ()
+        if was != now or had != have or paths:
+            found.append(Difference(name, was, now, tuple(sorted(had - have)), tuple(sorted(have - had)), paths))
     return found
+
+
+def _changed(old: bytes, new: bytes) -> tuple[str, ...]:
+    """Return the paths that two documents change otherwise, of those that are plans."""
+    if old == new:
+        return ()
+    was, now = (
+        {one["path"]: one for one in json.loads(unpacked(document) or "{}").get("changes", ())}
+        for document in (old, new)
+    )
+    return tuple(path for path in sorted({*was, *now}) if was.get(path) != now.get(path))
 
 
 def text_of(roll: Roll) -> str:
@@ -125,6 +149,8 @@ def text_of(roll: Roll) -> str:
         lines += [f"  {code}: {count} guests" for code, count in roll.warnings]
     if roll.errors:
         lines += ["", "what could not be judged", *(f"  {code}: {count} guests" for code, count in roll.errors)]
+    if len(roll.trend) > 1:
+        lines += ["", "run by run", *(f"  {number}: {_said(counts)}" for number, _, counts in roll.trend)]
     return "\n".join(lines) + "\n"
 
 

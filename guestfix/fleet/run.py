@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from guestfix import __version__
@@ -13,7 +15,7 @@ from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.record import frozen
 from guestfix.base.stopping import check
 from guestfix.fleet.inventory import waves
-from guestfix.fleet.job import Guest, Job, Result, failed, work
+from guestfix.fleet.job import BAD, Guest, Job, Result, failed, held, work
 from guestfix.fleet.store import Store
 from guestfix.plan.planner import Options
 
@@ -35,6 +37,8 @@ class Setting:
     """How a run is done: workers on this machine (0: one a processor) or those of a scheduler; seconds for a guest.
 
     ``options`` are chosen for every guest; what the inventory says of one goes before its policies.
+    ``waves``: tags, whose guests come in that order; ``halt``: none of a later wave is touched where one of a wave was
+    blocked or failed.
     """
 
     action: str = "report"
@@ -47,6 +51,8 @@ class Setting:
     fresh: bool = False
     in_place: bool = False
     options: Options = Options()
+    waves: tuple[str, ...] = ()
+    halt: bool = False
 
 
 @frozen
@@ -79,6 +85,7 @@ def run(
     can't be had or the results not kept, and Stopped at a wish: what was done is kept then, and another run does the
     rest.
     """
+    ordered = waves(guests, setting.waves)
     number = store.begin(setting.action, setting.pack_digest, __version__, len(guests), places)
     jobs = {
         guest.name: Job(
@@ -96,16 +103,29 @@ def run(
     kept = {guest.name for guest in lasting if store.keep(number, guest, jobs[guest.name].key())}
     count = len(kept)
     tell(Progress(count, len(guests), count))
-    left = [guest for guest in guests if guest.name not in kept]
-    if left:
-        with cluster(setting, len(left)) as client:
-            for wave in waves(left):
-                for guest, result in _wave(client, [jobs[guest.name] for guest in wave], setting.retries, do):
+    bad = set(store.bad(number))
+    if count < len(guests):
+        with cluster(setting, len(guests) - count) as client:
+            for wave in ordered:
+                todo = [jobs[guest.name] for guest in wave if guest.name not in kept]
+                stopped = [(job, why) for job in todo if (why := _held(job, bad, setting))]
+                free = [job for job in todo if job.guest.name not in {one.guest.name for one, _ in stopped}]
+                results = ((job.guest, held(job, why)) for job, why in stopped)
+                for guest, result in chain(results, _wave(client, free, setting.retries, do)):
                     store.put(number, guest, result)
+                    bad |= {guest.name} if result.outcome in BAD else set()
                     count += 1
                     tell(Progress(count, len(guests), len(kept), guest.name, result.outcome))
     store.end(number)
     return number
+
+
+def _held(job: Job, bad: AbstractSet[str], setting: Setting) -> str:
+    """Return why a guest may not be touched, where what came before it went wrong; a report touches nothing."""
+    before = [name for name in job.guest.after if name in bad] if setting.action != "report" else []
+    if before:
+        return f"{before[0]}, after which it comes, is blocked or failed"
+    return f"{min(bad)} of an earlier wave is blocked or failed" if bad and setting.halt else ""
 
 
 def _wave(client: Client, jobs: Sequence[Job], retries: int, do: Do) -> Iterator[tuple[Guest, Result]]:

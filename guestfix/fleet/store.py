@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.record import asdict, frozen, names_of
-from guestfix.fleet.job import Guest, Result
+from guestfix.fleet.job import BAD, Guest, Result
 
 VERSION = 1
 """PRAGMA user_version of the schema below; a file of a lower one is brought up to it when it is opened."""
@@ -32,6 +32,9 @@ SCHEMA = (
     """,
 )
 """For each version what makes it of the one before. ``kept``: the run whose result still holds; ``document``: zlib."""
+
+TABLES = {"runs": "id", "guests": "run", "findings": "run"}
+"""Each table, and its column that has the run's number."""
 
 
 @frozen
@@ -216,6 +219,12 @@ class Store:
         """Return the names of the guests that a run has results of."""
         return {name for (name,) in self.db.execute("SELECT name FROM guests WHERE run=?", (run,))}
 
+    def bad(self, run: int) -> list[str]:
+        """Return the names of a run's guests that are blocked or failed."""
+        marks = ",".join("?" * len(BAD))
+        return [name for (name,) in self.db.execute(
+            f"SELECT name FROM guests WHERE run=? AND outcome IN ({marks})", (run, *BAD))]  # fmt: skip
+
     def document(self, run: int, name: str) -> bytes:
         """Return a guest's document, packed; UsageError where the run has no such guest."""
         found = self.db.execute("SELECT document FROM guests WHERE run=? AND name=?", (run, name)).fetchone()
@@ -224,6 +233,25 @@ class Store:
 
             raise UsageError(f"run {run} has no guest {name!r}", remedy=did_you_mean(name, self.names(run)))
         return bytes(found[0])
+
+    def table(self, name: str, run: int) -> tuple[list[str], list[tuple[object, ...]]]:
+        """Return the columns of one of :data:`TABLES` but for documents, and its rows of a run."""
+        columns = [column for _, column, *_ in self.db.execute(f"PRAGMA table_info({name})") if column != "document"]
+        rows = self.db.execute(f"SELECT {', '.join(columns)} FROM {name} WHERE {TABLES[name]}=?", (run,))
+        return columns, rows.fetchall()
+
+    def trend(self, run: int, most: int) -> list[tuple[int, float, dict[str, int]]]:
+        """Return number, begin and guests by outcome of the last runs of a run's action, it last."""
+        found: dict[int, tuple[float, dict[str, int]]] = {}
+        rows = self.db.execute(
+            "SELECT runs.id, started, outcome, count(*) FROM runs JOIN guests ON guests.run=runs.id WHERE runs.id IN "
+            "(SELECT id FROM runs WHERE id<=? AND action=(SELECT action FROM runs WHERE id=?) "
+            "ORDER BY id DESC LIMIT ?) GROUP BY runs.id, outcome ORDER BY runs.id",
+            (run, run, most),
+        )
+        for number, started, outcome, count in rows:
+            found.setdefault(number, (started, {}))[1][outcome] = count
+        return [(number, started, counts) for number, (started, counts) in found.items()]
 
     def findings(self, run: int, name: str = "") -> Iterator[tuple[str, str, str, str, str]]:
         """Yield guest, code, severity, rule and summary of a run's findings, of one guest or all."""

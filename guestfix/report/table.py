@@ -26,10 +26,11 @@ def render_csv(plan: Plan) -> str:
             plan.target, outline.part_of(one), one.severity, one.code, one.step, one.summary, one.remedy, one.rule,
             one.settled_by, *place,
         )  # fmt: skip
-        writer.writerow([_cell(text) for text in row])
+        writer.writerow([cell(text) for text in row])
     return out.getvalue()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return a text that a spreadsheet shows as it is, whatever a guest put into it."""
     text = clean(utf8(text))
     return f"'{text}" if text.startswith(FORMULA) else text

@@ -187,3 +187,33 @@ def test_any_bytes_are_guests_or_an_error_of_ours(tmp_path_factory, data, name):
     place.write_bytes(data)
     with contextlib.suppress(GuestfixError):
         read([str(place)], KNOWN)
+
+
+def test_waves_by_tag_and_by_what_comes_before():
+    guests = [
+        Guest("a", ("/a",), tags=("prod",), after=("b",)),
+        Guest("b", ("/b",), tags=("test",)),
+        Guest("c", ("/c",), tags=("pilot", "prod")),
+        Guest("d", ("/d",)),
+        Guest("e", ("/e",), tags=("prod",), after=("a", "c")),
+    ]
+    named = [[one.name for one in wave] for wave in waves(guests, ["pilot", "test", "prod"])]
+    assert named == [["c"], ["b"], ["a"], ["e"], ["d"]]
+    assert [[one.name for one in wave] for wave in waves(guests)] == [["b", "c", "d"], ["a"], ["e"]]
+    with pytest.raises(UsageError, match="a comes after b, which its tags put into a later wave"):
+        waves(guests, ["prod", "test"])
+
+
+def test_a_chain_of_many_guests_is_put_in_order_at_once():
+    chain = [Guest(str(at), (f"/{at}",), after=(str(at - 1),) if at else ()) for at in range(20_000)]
+    assert [len(wave) for wave in waves(reversed(chain))] == [1] * 20_000
+
+
+def test_folders_of_what_vsphere_exports(tmp_path):
+    build(tmp_path, {
+        "web/web.ovf": "", "web/web-disk1.vmdk": "", "web/web.mf": "", "db/db.ovf": "", "db/db-disk1.vmdk": "",
+        "old.vmdk": "", "old-flat.vmdk": "", "split-s001.vmdk": "", "split.vmdk": "", "notes.txt": "",
+    })  # fmt: skip
+    assert [one.name for one in read([str(tmp_path)], KNOWN)] == ["db", "old", "split", "web"]
+    (one,) = read([str(tmp_path / "web")], KNOWN)
+    assert one.disks == (str(tmp_path / "web/web.ovf"),)

@@ -15,6 +15,8 @@ EVIL = "<script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>{{ 
 
 def page(folder, count: int) -> str:
     store = Store(str(folder / f"{count}.db"), write=True)
+    earlier = store.begin("report", "p", "v", 1, [])
+    store.put(earlier, Guest("a", ("/x",)), Result("a", "blocked", "k", "report"))
     run = store.begin("report", "p", "v", count, [])
     for number in range(count):
         name = EVIL if number == 0 else f"guest-{number:05}"
@@ -25,7 +27,7 @@ def page(folder, count: int) -> str:
             "mounts" if outcome == "blocked" else "", codes, "GF-X" if outcome == "failed" else "", EVIL,
         )  # fmt: skip
         store.put(run, Guest(name, ("/x",), tags=(f"tag {number % 3}",)), result)
-    made = render(roll_up(store, run), store.rows(run))
+    made = render(roll_up(store, run), store.rows(run), {"guest-00001": "guests/000001.html"})
     store.close()
     return made
 
@@ -40,13 +42,14 @@ def test_bars_fill_their_width():
 @pytest.mark.parametrize("count", [1, 10, 3000])
 def test_what_the_page_says(tmp_path, count):
     made = page(tmp_path, count)
-    assert f"Run 1: {count} guests" in made and "<img" not in made and "<script>window" not in made
+    assert f"Run 2: {count} guests" in made and "<img" not in made and "<script>window" not in made
     assert made.count("<tr data-filter>") == min(count, 2000) and len(made) < 1_200_000
     assert ("1000 more: <code>guestfix fleet list</code>" in made) is (count == 3000)
     if count > 3:
         ready = made.find("guest-00005") if count == 10 else len(made)
         assert 0 < made.index("guest-00003") < ready, "who needs somebody comes first"
         assert "GF-A" in made and "GF-B" in made and "tag 2" in made
+        assert '<a href="guests/000001.html">guest-00001</a>' in made and "Run by run" in made
 
 
 def test_in_a_browser(tmp_path):
@@ -55,5 +58,5 @@ def test_in_a_browser(tmp_path):
         file.write_text(page(tmp_path, int(file.stem)), "utf-8", "surrogateescape")
     for found in look(*files):
         assert found["violations"] == {"light": [], "dark": [], "narrow": []}
-        assert found["errors"] == [] and not found["pwned"] and found["elements"]["links"] == []
+        assert found["errors"] == [] and not found["pwned"] and found["elements"]["links"] == ["guests/000001.html"]
         assert not found["lightOverflow"] and not found["narrowOverflow"]

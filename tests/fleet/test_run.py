@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
 import shutil
 import sqlite3
 import sys
+import zlib
+from pathlib import Path
 
 import pytest
 
 from guestfix.base.errors import GuestfixError, Stopped, UsageError
 from guestfix.base.stopping import CANCEL, Stop, following
-from guestfix.fleet.job import Guest, Job, Result, options_for, work
+from guestfix.fleet.export import export
+from guestfix.fleet.job import Guest, Job, Result, options_for, unpacked, work
 from guestfix.fleet.rollup import differences, roll_up, text_of
 from guestfix.fleet.run import Setting, run
 from guestfix.fleet.store import Store
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import Choice
 from guestfix.plan.planner import Options
+from guestfix.stage.starts import Started
+from guestfix.verify.model import Seen
 from tests.build.tree import build
 from tests.fleet import doing
+from tests.verify.test_model import BOOTED, MACHINE, walk
 
 pytest.importorskip("distributed", reason="the extra fleet is not installed here")
 ROOTS = "testdata/guests"
@@ -55,9 +63,7 @@ def test_reports_on_real_guests(store, tmp_path):
     assert rows["gone"].outcome == "failed" and rows["gone"].error_code and "gone.raw" in rows["gone"].error
     debian = rows["debian-12"]
     assert debian.system.startswith("debian 12") and debian.before == "stops" and debian.tags == ("prod",)
-    import zlib
-
-    document = json.loads(zlib.decompress(store.document(number, "debian-12")))
+    document = json.loads(unpacked(store.document(number, "debian-12")))
     assert {one["code"] for one in document["findings"]} == {
         code for _, code, *_ in store.findings(number, "debian-12")
     }
@@ -137,7 +143,73 @@ def test_workers_of_a_scheduler(store):
             module.START = before
 
 
+def outcomes(store, number):
+    return {row.name: (row.outcome, row.error_code) for row in store.rows(number)}
+
+
+def test_who_comes_after_a_guest_that_failed_is_not_touched(store):
+    found = [Guest("killer", ("/k",)), Guest("a", ("/a",), after=("killer",)), Guest("b", ("/b",), after=("a",))]
+    found.append(Guest("c", ("/c",)))
+    number = run(found, setting(action="apply"), store, [], lambda at: None, doing.breaks)
+    held = ("blocked", "GF-FLEET-HELD")
+    assert outcomes(store, number) == {
+        "killer": ("failed", "GF-RUN-DEFECT"), "a": held, "b": held, "c": ("ready", ""),
+    }  # fmt: skip
+    assert "killer, after which it comes" in next(row.error for row in store.rows(number) if row.name == "a")
+    number = run(found, setting(action="report"), store, [], lambda at: None, doing.breaks)
+    assert outcomes(store, number)["a"] == ("ready", ""), "a report touches nothing"
+
+
+@pytest.mark.parametrize("halt", [True, False])
+def test_a_wave_that_failed_halts_those_after_it(store, halt):
+    found = [Guest("killer", ("/k",), tags=("pilot",)), Guest("p", ("/p",), tags=("pilot",)), Guest("rest", ("/r",))]
+    asked = setting(action="apply", waves=("pilot",), halt=halt)
+    number = run(found, asked, store, [], lambda at: None, doing.breaks)
+    told = outcomes(store, number)
+    assert told["p"] == ("ready", "")
+    assert told["rest"] == (("blocked", "GF-FLEET-HELD") if halt else ("ready", ""))
+
+
+def test_workers_of_another_version_are_refused(store):
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", preload=["tests.fleet.older"]
+        ) as cluster,
+        pytest.raises(GuestfixError, match=r"has guestfix 0\.0\.1 on Python .*; here are") as caught,
+    ):
+        run(guests("a"), setting(scheduler=cluster.scheduler_address), store, [], lambda at: None)
+    assert caught.value.remedy and store.rows(store.run().id) == []
+
+
 # one job
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome", "after"),
+    [("reached", "ready", "passes"), ("unreachable", "needs you", "passes"), ("unproven", "needs you", "unknown")],
+)
+def test_a_start_of_one_guest(monkeypatch, ending, outcome, after):
+    seen = Seen(ending, MACHINE, 60.0, BOOTED)
+    target = PACK.targets["kvm-virtio"]
+    asked = []
+
+    def start(paths, target, pack, bounds, *, root):
+        asked.append((tuple(paths), target.id, bounds.limit, root))
+        return Started("as it is", target, walk(), True, seen)
+
+    monkeypatch.setattr("guestfix.stage.starts.start_guest", start)
+    found = work(Job(Guest("a", ("image:/a.raw",), target=target.id, root="/dev/sda2"), "verify", (), PACK.digest, 90))
+    assert asked == [(("/a.raw",), "kvm-virtio", 90, "/dev/sda2")]
+    assert (found.outcome, found.before, found.after, found.error) == (outcome, "passes", after, "")
+    (one,) = json.loads(unpacked(found.document))["starts"]
+    assert one["ending"] == ending and one["state"] == "as it is"
+
+
+def test_a_folder_can_not_be_started():
+    found = work(Job(Guest("a", (os.path.abspath(ROOTS),), target="kvm-virtio"), "verify", (), PACK.digest, 9))
+    assert found.outcome == "failed" and "only disk images can be started" in found.error
 
 
 def test_a_job_of_another_version_or_pack_is_refused():
@@ -159,7 +231,7 @@ def test_apply_and_revert_of_one_guest(tmp_path):
     assert os.path.exists(guest.describe)
     found = work(Job(guest, "apply", (), PACK.digest, 60))
     assert found.error == "" and (tmp_path / "root/etc/fstab").read_bytes() != fstab
-    assert found.text().startswith("{") and not Job(guest, "report", (), PACK.digest, 60).lasting
+    assert unpacked(found.document).startswith("{") and not Job(guest, "report", (), PACK.digest, 60).lasting
     found = work(Job(guest, "revert", (), PACK.digest, 60))
     assert found.error == "" and (tmp_path / "root/etc/fstab").read_bytes() == fstab
 
@@ -226,12 +298,35 @@ def test_what_two_runs_say_otherwise(store):
     store.put(2, guests("new")[0], Result("new", "ready", "k", "report"))
     found = {one.name: one for one in differences(store, 1, 2)}
     assert set(found) == {"a", "new"} and (found["new"].before, found["new"].after) == ("", "ready")
+    assert found["a"].changes == ()
     assert (found["a"].before, found["a"].after, found["a"].gone, found["a"].new) == (
         "blocked",
         "needs you",
         ("GF-A",),
         ("GF-C",),
     )
+
+
+def test_what_two_plans_change_otherwise(store):
+    for fstab in ("-a", "-b"):
+        number = store.begin("report", "p", "v", 2, [])
+        changes = [{"path": "/etc/fstab", "diff": fstab}, {"path": "/etc/same", "diff": "x"}]
+        packed = zlib.compress(json.dumps({"changes": changes}).encode())
+        store.put(number, guests("a")[0], Result("a", "repaired", "k", "report", document=packed))
+        store.put(number, guests("same")[0], Result("same", "ready", "k", "report"))
+    assert differences(store, 1, 2) == []
+    assert [(one.name, one.changes) for one in differences(store, 1, 2, changes=True)] == [("a", ("/etc/fstab",))]
+
+
+def test_the_last_runs_beside_one_another(store):
+    for outcome in ("blocked", "ready"):
+        number = store.begin("report", "p", "v", 1, [])
+        store.put(number, guests("a")[0], Result("a", outcome, "k", "report"))
+    other = store.begin("apply", "p", "v", 1, [])
+    store.put(other, guests("a")[0], Result("a", "failed", "k", "apply"))
+    assert [(run, dict(of)) for run, _, of in roll_up(store, 2).trend] == [(1, {"blocked": 1}), (2, {"ready": 1})]
+    assert "run by run\n  1: 1 blocked\n  2: 1 ready\n" in text_of(roll_up(store, 2))
+    assert len(roll_up(store, other).trend) == 1 and "run by run" not in text_of(roll_up(store, other))
 
 
 # the command
@@ -264,6 +359,40 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert guestfix(monkeypatch, capsys, "fleet", "diff", "1", "1", *db)[:2] == (0, "no guest differs\n")
     assert json.loads(guestfix(monkeypatch, capsys, "fleet", "rollup", "--format", "json", *db)[1])["guests"] == 2
     assert guestfix(monkeypatch, capsys, "fleet", "rollup", *db)[1].startswith("run 1: 2 guests")
+    page = guestfix(monkeypatch, capsys, "fleet", "show", "debian-12", "--format", "html", *db)[1]
+    assert page.startswith("<!doctype html>") and "kvm-virtio" in page
+    tables = tmp_path / "tables"
+    assert guestfix(monkeypatch, capsys, "fleet", "export", str(tables), *db)[0] == 0
+    rows = list(csv.DictReader((tables / "guests.csv").open(newline="")))
+    assert [row["name"] for row in rows] == ["debian-12", "rhel7-vmware"] and "document" not in rows[0]
+    assert {row["guest"] for row in csv.DictReader((tables / "findings.csv").open())} == {"debian-12", "rhel7-vmware"}
+    status, _, err = guestfix(monkeypatch, capsys, "fleet", "export", str(tables), *db)
+    assert status == 2 and "name a folder to be made" in err
+    pages = tmp_path / "pages"
+    assert guestfix(monkeypatch, capsys, "fleet", "rollup", "--pages", str(pages), *db)[0] == 0
+    index = (pages / "index.html").read_text()
+    assert sorted(re.findall(r'href="(guests/[^"]*)"', index)) == [f"guests/00000{at}.html" for at in (1, 2)]
+    assert "Red Hat Enterprise Linux" in (pages / "guests/000002.html").read_text()
+
+
+def test_a_table_of_parquet(store, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra parquet is not installed here")
+    number = store.begin("report", "p", "v", 1, ["x"])
+    store.put(number, guests("=a")[0], Result("=a", "ready", "k", "report", seconds=1.5))
+    made = export(store, number, str(tmp_path / "out"), "parquet")
+    assert [os.path.basename(one) for one in made] == ["runs.parquet", "guests.parquet", "findings.parquet"]
+    (row,) = parquet.read_table(made[1]).to_pylist()
+    assert (row["run"], row["name"], row["seconds"], row["kept"]) == (number, "=a", 1.5, None)
+    assert parquet.read_table(made[2]).num_rows == 0 and parquet.read_table(made[0])["ended"].type == "double"
+    made = export(store, number, str(tmp_path / "csv"), "csv")
+    assert "'=a" in Path(made[1]).read_text(), "no cell is a formula"
+
+
+def test_parquet_names_its_extra(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError) as caught:
+        export(store, 1, str(tmp_path / "out"), "parquet")
+    assert "guestfix[parquet]" in str(caught.value.remedy) and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
