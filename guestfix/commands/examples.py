@@ -51,6 +51,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("guestfix fleet show guest", "the whole document of one guest"),
         Example("guestfix fleet diff 1 2", "what the second run says otherwise than the first"),
         Example("guestfix fleet rollup --format html > rollup.html", "the sums of the newest run, as one page"),
+        Example("guestfix fleet export tables", "its tables as CSV, for a spreadsheet"),
     ),
     "verify": (
         Example("guestfix verify disk.qcow2 --target kvm-virtio", "start a copy, and tell which steps it reaches"),

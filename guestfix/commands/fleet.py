@@ -33,7 +33,13 @@ RESULTS = "guestfix-fleet.db"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|list|show|diff|rollup|export")
-    one = verbs.add_parser("run", help="report on, apply to, revert or start every guest")
+    _add_run(verbs.add_parser("run", help="report on, apply to, revert or start every guest"))
+    _add_results(verbs)
+    for verb in verbs.choices.values():
+        verb.add_argument("--results", metavar="FILE", default=RESULTS, help="the database")
+
+
+def _add_run(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "places",
         metavar="PLACE",
@@ -62,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_choices(one, one=False)
     add_config(one)
     add_events(one)
+
+
+def _add_results(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     for name, help_text in (
         ("list", "the runs, or a run's guests"),
         ("show", "one guest's document"),
@@ -98,8 +107,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             )
         else:
             add_format(verb)
-    for verb in verbs.choices.values():
-        verb.add_argument("--results", metavar="FILE", default=RESULTS, help="the database")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -95,7 +95,7 @@ LACKS = {"--output": ("linux.uml", "qemu-storage-daemon"), "plan sign": ("ssh-ke
 LACKS |= {"--allowed-signers": ("ssh-keygen",)}
 """Programs that an example needs, by a part of it."""
 BEFORE = {"revert": ("apply", "guest"), "fleet list": ("fleet", "run", "inventory.yaml", "--target", "kvm-virtio")}
-BEFORE |= dict.fromkeys(("fleet show", "fleet diff", "fleet rollup"), BEFORE["fleet list"])
+BEFORE |= dict.fromkeys(("fleet show", "fleet diff", "fleet rollup", "fleet export"), BEFORE["fleet list"])
 """What has to be done before an example can be."""
 
 

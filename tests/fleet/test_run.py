@@ -26,9 +26,9 @@ from guestfix.plan.model import Choice
 from guestfix.plan.planner import Options
 from guestfix.stage.starts import Started
 from guestfix.verify.model import Seen
+from tests.build.starts import BOOTED, MACHINE, walk
 from tests.build.tree import build
 from tests.fleet import doing
-from tests.verify.test_model import BOOTED, MACHINE, walk
 
 pytest.importorskip("distributed", reason="the extra fleet is not installed here")
 ROOTS = "testdata/guests"

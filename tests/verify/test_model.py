@@ -9,23 +9,14 @@ import pytest
 from guestfix.base.text import to_json
 from guestfix.plan.model import SCHEMA
 from guestfix.report.verify import render_start
-from guestfix.verify.model import Hardware, Mark, Seen, Stop, Wire, steps_of, verification_out
-from guestfix.walk.model import Step, Walk
+from guestfix.verify.model import Mark, Seen, Stop, Wire, steps_of, verification_out
+from guestfix.walk.model import Walk
 from tests.build.documents import validate
-
-STEPS = ("firmware", "loader", "entry", "kernel", "initramfs", "root", "mounts", "network", "access")
-MACHINE = Hardware("kvm-virtio", "emulation", "no KVM", "bios", False, "virtio-blk-pci", "virtio-net-pci", (), "qemu")
-
-
-def walk(**outcomes: str) -> Walk:
-    return Walk(tuple(Step(one, one, outcomes.get(one, "passes"), "because") for one in STEPS))
+from tests.build.starts import BOOTED, MACHINE, walk
 
 
 def told(seen: Seen, said: Walk, *, ssh: bool = True) -> dict[str, tuple[bool | None, bool | None]]:
     return {one.id: (one.reached, one.agrees) for one in steps_of(seen, said, ssh=ssh)}
-
-
-BOOTED = tuple(Mark(name, float(at)) for at, name in enumerate(["loader", "menu", "entry", "kernel", "init", "login"]))
 
 
 def test_an_ssh_server_that_answers_proves_every_step():
