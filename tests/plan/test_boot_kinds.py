@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from guestfix.apply.undo import revert
 from guestfix.backends import open_guest
+from guestfix.backends.directory import DirectoryGuest
 from guestfix.formats.boot.entry import release_in
 from guestfix.formats.initramfs.compress import compress
 from guestfix.pack.cache import load_pack
@@ -121,6 +123,22 @@ STORED = {
         "DEVICE /dev/sda1\nARRAY /dev/md0 UUID=a\n",
         "DEVICE partitions\nARRAY /dev/md0 UUID=a\n",
     ),
+    "multipath's names": (
+        "etc/multipath/bindings",
+        "# Format:\nmpatha 36001405aaaa\nmpathb 36001405bbbb\n",
+        "# Format:\n",
+    ),
+    "multipath's LUNs": ("etc/multipath/wwids", "# Valid WWIDs:\n/36001405aaaa/\n", "# Valid WWIDs:\n"),
+    "multipath's aliases": (
+        "etc/multipath.conf",
+        "defaults {\n polling 5\n}\nmultipaths {\n multipath {\n  wwid 36001405aaaa\n  alias boot\n }\n}\n",
+        "defaults {\n polling 5\n}\nmultipaths {\n# multipath {\n#  wwid 36001405aaaa\n#  alias boot\n# }\n}\n",
+    ),
+    "a start script's swap that is gone": (
+        "config/resume.sh",
+        "resumedev='/dev/disk/by-id/scsi-36000c29-part9'\n",
+        "resumedev=''\n",
+    ),
     "lvm.conf": (
         "etc/lvm/lvm.conf",
         'devices {\n filter = ["a|/dev/sda3|", "r|.*|"]\n}\n',
@@ -133,7 +151,7 @@ STORED = {
 def test_what_an_image_has_stored_of_the_old_disks_is_told_and_changed(tmp_path, name):
     path, before, after = STORED[name]
     made = image(
-        generator="initramfs-tools" if path.startswith("c") else "dracut",
+        generator="initramfs-tools" if path.startswith(("conf/", "cryptroot")) else "dracut",
         **{"etc/cmdline.d/95root.conf": "", path: before},
     )
     guest = repaired(tmp_path / "g", files(made), "aws-nitro")
@@ -150,6 +168,12 @@ def test_what_an_image_has_stored_of_the_old_disks_is_told_and_changed(tmp_path,
         ("etc/cmdline.d/95root.conf", f" root=UUID={UUID} \n"),
         ("conf/conf.d/resume", "RESUME=none\n"),
         ("conf/conf.d/resume", f"RESUME=UUID={SWAP}\n"),
+        ("etc/multipath/wwids", "# none\n"),
+        ("etc/multipath.conf", 'defaults {\n user_friendly_names yes\n}\nblacklist {\n devnode "^sd"\n}\n'),
+        ("config/resume.sh", f"resumedev='/dev/disk/by-uuid/{SWAP}'\n"),
+        ("config/mount.sh", "rootdev='/dev/sda2'\n"),
+        ("etc/udev/rules.d/70-x.rules", 'SUBSYSTEM=="net", KERNEL=="eth*", ATTR{mtu}="9000"\n'),
+        ("etc/systemd/network/10-x.link", "[Match]\nDriver=virtio_net\n[Link]\nName=lan0\n"),
         ("etc/mdadm/mdadm.conf", "DEVICE partitions\nARRAY /dev/md0 UUID=a\n"),
         ("etc/lvm/lvm.conf", 'devices {\n filter = ["r|/dev/sdz|", "a|.*|"]\n}\n'),
         ("usr/lib/dracut/hooks/initqueue/finished/devexists-x.sh", f'[ -e "/dev/disk/by-uuid/{UUID}" ]\n'),
@@ -160,6 +184,53 @@ def test_what_an_image_has_stored_of_volumes_stays(tmp_path, path, text):
     guest = repaired(tmp_path / "g", files(made), "aws-nitro")
     assert (guest.root / f"boot/initrd.img-{RELEASE}").read_bytes() == made
     assert not {"GF-INITRAMFS-STORED", "GF-INITRAMFS-STORED-UNKNOWN"} & guest.codes()
+
+
+NIC_RULE = 'SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="00:50:56:aa:bb:cc", NAME="eth1"\n'
+NICS = {
+    "the only rule": ("etc/udev/rules.d/70-persistent-net.rules", "# by hand\n" + NIC_RULE, None),
+    "a rule beside another": (
+        "etc/udev/rules.d/70-site.rules", NIC_RULE + 'KERNEL=="sda", MODE="0600"\n', 'KERNEL=="sda", MODE="0600"\n',
+    ),
+    "a link file": (
+        "etc/systemd/network/10-lan.link", "[Match]\nMACAddress=00:50:56:aa:bb:cc\n\n[Link]\nName=lan0\n", None,
+    ),
+    "a link file that does more": (
+        "etc/systemd/network/10-lan.link", "[Match]\nPath=pci-0000:0b:00.0\n\n[Link]\nName=lan0\nMTUBytes=9000\n",
+        "[Match]\nPath=pci-0000:0b:00.0\n\n[Link]\nMTUBytes=9000\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NICS)
+def test_a_name_of_an_old_nic_inside_an_image_is_told_and_goes_and_comes_back(tmp_path, name):
+    path, before, after = NICS[name]
+    made = image(generator="dracut", **{"etc/cmdline.d/95root.conf": "", path: before})
+    guest = repaired(tmp_path / "g", files(made), "aws-nitro")
+    inner = guest.image(f"boot/initrd.img-{RELEASE}")
+    assert inner.entries[path].target == "/dev/null" if after is None else inner.files[path].decode() == after
+    (told,) = [one for one in guest.plan.findings if one.code == "GF-INITRAMFS-STORED-NIC"]
+    assert (told.step, told.settled_by) == ("network", "initramfs/target-drivers")
+    assert told.evidence[0].line and not guest.again.changes
+    revert(DirectoryGuest(str(guest.root)))
+    assert (guest.root / f"boot/initrd.img-{RELEASE}").read_bytes() == made
+
+
+def test_names_of_nics_stay_where_the_network_is_left_alone(tmp_path):
+    made = image(**{"etc/udev/rules.d/70-persistent-net.rules": NIC_RULE})
+    root = build(tmp_path / "g", files(made))
+    plan = make_plan(open_guest(str(root)), load_pack(), "aws-nitro", Options(policies={"network": "none"}))
+    assert f"/boot/initrd.img-{RELEASE}" not in [one.path for one in plan.changes]
+
+
+def test_a_root_of_a_start_script_counts_without_an_argument(tmp_path):
+    made = image(generator="mkinitrd-suse", **{"config/mount.sh": "rootdev='/dev/sda2'\n"})
+    given = files(made)
+    given["boot/grub/grub.cfg"] = str(given["boot/grub/grub.cfg"]).replace(f"root=UUID={UUID} ", "")
+    guest = repaired(tmp_path / "g", given, "aws-nitro")
+    inner = guest.image(f"boot/initrd.img-{RELEASE}").files
+    assert inner["config/mount.sh"].decode() == f"rootdev='/dev/disk/by-uuid/{UUID}'\n"
+    assert guest.step("initramfs", after=False) == "stops" and guest.step("initramfs") == "passes"
 
 
 def test_a_target_of_an_image_waits_for_no_device_that_is_gone(tmp_path):

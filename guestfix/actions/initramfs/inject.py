@@ -34,11 +34,12 @@ def inject(bench: Workbench) -> None:
     for verdict in bench.facts.value(VERDICTS, []):
         boot = verdict.boot
         found = judge(bench.fs, bench.facts, bench.target, boot) if changed.intersection(boot.paths) else verdict
-        wanted = found.missing or any(block.inside for block in found.blocked) or any(one.fixed for one in found.stored)
+        stored = [one for one in found.stored if one.fixed and not (one.nic and bench.policy.get("network") == "none")]
+        wanted = found.missing or any(block.inside for block in found.blocked) or stored
         if found.problem or found.sealed or not wanted or found.path in done:
             continue
         done.add(found.path)
-        segment = build(bench.fs, found)
+        segment = build(bench.fs, found, stored)
         for path, why in segment.unread:
             bench.find(
                 "GF-INITRAMFS-MODULE-UNREADABLE",

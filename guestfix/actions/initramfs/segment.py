@@ -16,6 +16,7 @@ from guestfix.base.spliced import open_spliced
 from guestfix.detect.files import read_small
 from guestfix.detect.initramfs.check import Verdict
 from guestfix.detect.initramfs.modules import LIMIT, KernelModules, module_bytes
+from guestfix.detect.initramfs.stored import Stored
 from guestfix.formats import shellvars
 from guestfix.formats.initramfs import cpio, modprobe
 from guestfix.formats.initramfs.compress import compress
@@ -74,8 +75,8 @@ class Segment:
         return members
 
 
-def build(guest: GuestFS, found: Verdict) -> Segment:
-    """Return the segment that gives an image what its verdict says is missing or blocked in it."""
+def build(guest: GuestFS, found: Verdict, stored: Iterable[Stored] = ()) -> Segment:
+    """Return the segment that gives an image what its verdict says is missing or blocked in it, and what is stored."""
     assert found.image is not None and found.contents is not None and found.kernel is not None
     segment = Segment(found.image)
     if found.missing:
@@ -84,7 +85,7 @@ def build(guest: GuestFS, found: Verdict) -> Segment:
         _load_early(found, segment)
     for name in dict.fromkeys(block.path for block in found.blocked if block.inside):
         segment.put(name, modprobe.allow(segment.text(name), found.needed))
-    for one in found.stored:
+    for one in stored:
         if one.fixed and one.after is not None:
             segment.put(one.name, one.after)
         elif one.fixed:

@@ -41,7 +41,8 @@ _WANTED = regex(
     r"|etc/(?:cmdline|cmdline\.d/[^/]+|initrd-release|modules|modules-load\.d/[^/]+)$"
     r"|(?:usr/)?lib/(?:dracut/[^/]+\.txt|dracut/hostonly-[^/]+|initrd-release|modules-load\.d/[^/]+)$"
     r"|etc/(?:crypttab|fstab[^/]*|mdadm\.conf|mdadm/mdadm\.conf|lvm/lvm[^/]*\.conf|lvm/devices/[^/]+\.devices)$|cryptroot/crypttab$"
-    r"|etc/udev/rules\.d/[^/]+\.rules$"
+    r"|etc/udev/rules\.d/[^/]+\.rules$|etc/systemd/network/[^/]+\.link$"
+    r"|(?:etc|var/lib)/multipath/(?:bindings|wwids)$|etc/multipath(?:\.conf|\.bindings)$"
     r"|(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/finished/devexists-[^/]*\.sh$"
     r"|(?:init|linuxrc|config|buildconfig|VERSION|run_all\.sh|mkinitrd\.config|config/[^/]+)$"
 )

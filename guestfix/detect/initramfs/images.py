@@ -141,6 +141,13 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
 
 def _stored(verdict: Verdict, one: Stored, target: Target) -> Finding:
     main = verdict.boot.role == "default"
+    if one.nic:
+        return Finding(
+            "GF-INITRAMFS-STORED-NIC",
+            "info",
+            f"{verdict.path} has stored in {one.name} a name for a NIC of the old hardware: {one.text}",
+            (Evidence(f"{verdict.path}:{one.name}", one.line, one.text),),
+        )
     sure = one.fixed or one.gone or one.outcome != "stops"
     what = f"{verdict.path} has stored in {one.name}: {one.text or 'names of disks'}"
     return Finding(

@@ -56,6 +56,9 @@ _DEVICES_FILE = regex(r"etc/lvm/devices/[^/]+\.devices$")
 _RULES = regex(r"etc/udev/rules\.d/[^/]+\.rules$")
 _FSTAB = regex(r"etc/fstab(?:\.sys|\.empty)?$")
 _MDADM = regex(r"etc/(?:mdadm/)?mdadm\.conf$")
+_LINK = regex(r"etc/systemd/network/[^/]+\.link$")
+_LUNS = regex(r"(?:etc|var/lib)/multipath/(?:bindings|wwids)$|etc/multipath\.(?:conf|bindings)$")
+_START = regex(r"config/[^/]+\.sh$")
 _LVM = regex(r"etc/lvm/lvm(?:local)?\.conf$")
 _WAITING = regex(r"(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/finished/devexists-[^/]*\.sh$")
 _UNIT = regex(r"(?:etc|(?:usr/)?lib|run)/systemd/system/[^/]+\.(?:wants|requires)/(?P<name>dev-[^/]+)\.device$")
@@ -69,7 +72,7 @@ class Stored:
     """A file of an image that names what the target has not. ``after`` is what it has to hold, None for a ``link``.
 
     ``text`` is the first line that changes. ``fixed`` is false where nothing tells what the name means, or where its
-    volume is ``gone`` and can't be done without.
+    volume is ``gone`` and can't be done without. ``nic``: it names a NIC, not a disk.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Stored:
     fixed: bool = True
     gone: bool = False
     link: str = "/dev/null"
+    nic: bool = False
 
 
 @frozen
@@ -286,6 +290,44 @@ def _rules(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str)
             yield Stored(name, link.place.line, link.place.text, src, "stops", fixed=False)
 
 
+def _nic_rules(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+    """What names a NIC by its old address; the root's own copy is what network/persistent-names changes."""
+    if b"NAME" not in src and b"rename_netiface" not in src and b"[Match]" not in src:
+        return
+    from guestfix.detect.initramfs import copies  # few images have such a file
+
+    found = (copies.link_of_nic if name.endswith(".link") else copies.rules_of_nics)(src)
+    if found is not None:
+        yield Stored(name, found[0], found[1][:200], found[2], "", nic=True)
+
+
+def _luns(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+    """What multipath calls the LUNs of the old storage."""
+    from guestfix.detect.initramfs import copies
+
+    if name.endswith(".conf"):
+        found = copies.without_aliases(src, disks.names)
+    else:
+        found = copies.without_luns(src, disks.names, name.endswith("bindings"))
+    if found is not None:
+        yield Stored(name, *found, "")
+
+
+def _start_scripts(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+    """SUSE's mkinitrd stores the root's and the swap area's devices, which count where no argument says other."""
+    from guestfix.detect.initramfs import copies
+
+    def resolve(value: str) -> str | None:
+        spec = devices.resolve(value, disks.table) if disks.names.is_old(value) else None
+        return devices.link_of(spec) if spec else "" if disks.gone(value) else None
+
+    by_loader = {name_of(one) for one in args}
+    for variable, value, after in copies.start_variables(src, "root" not in by_loader, resolve):
+        outcome: Outcome = "stops" if variable == "rootdev" else "" if "resume" in by_loader else "waits"
+        line, text = _line_of(src, variable.encode() + b"=")
+        yield Stored(name, line, text or value, after, outcome, RESUME_WAIT if outcome == "waits" else 0)
+
+
 def _line_of(src: bytes, mark: bytes) -> tuple[int, str]:
     for number, line in enumerate(src.splitlines(), 1):
         if mark in line:
@@ -314,6 +356,10 @@ _LOOKS: tuple[tuple[re.Pattern[str], Look], ...] = (
     (_CRYPTROOT, _cryptroot),
     (_DEVICES_FILE, _devices_file),
     (_RULES, _rules),
+    (_RULES, _nic_rules),
+    (_LINK, _nic_rules),
+    (_LUNS, _luns),
+    (_START, _start_scripts),
     (_FSTAB, _fstab),
     (_MDADM, _mdadm),
     (_LVM, _lvm),
