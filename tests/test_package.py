@@ -22,6 +22,12 @@ def test_the_wheel_holds_the_rules_and_no_cases(tmp_path):
     }
     assert len(rules) > 30 and rules <= names
     assert {"guestfix/pack/when.lark", "guestfix/py.typed", "guestfix/cli.py"} <= names
+    data = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
+    assert data == {f"share/man/man1/{path.name}" for path in (ROOT / "docs/man").iterdir()} | {
+        "share/bash-completion/completions/guestfix",
+        "share/zsh/site-functions/_guestfix",
+        "share/fish/vendor_completions.d/guestfix.fish",
+    }
     unwanted = ("tests/", "testdata/")
     assert not [
         name

@@ -14,6 +14,7 @@ from guestfix.base.facts import Facts
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.text import clean
 from guestfix.commands.common import add_format, add_packs, read_file, write, write_json
+from guestfix.commands.parser import add_verb
 from guestfix.compat import judge, rows_of
 from guestfix.compat.diff import Diff, compare
 from guestfix.compat.kernel import describe
@@ -31,14 +32,14 @@ Row = Mapping[str, Any]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     what = parser.add_subparsers(dest="what", metavar="list|show|diff", required=True)
-    listing = what.add_parser("list", help="every row")
+    listing = add_verb(what, "list", "every row")
     listing.add_argument("--system", metavar="SYSTEM", help="only its rows, such as rhel or windows-server")
     listing.add_argument("--verdict", choices=("supported", "deprecated", "unlisted", "unsupported"), help="only these")
-    show = what.add_parser("show", help="what the table says of a system, a version, a kernel")
+    show = add_verb(what, "show", "what the table says of a system, a version, a kernel")
     show.add_argument("system", metavar="SYSTEM", help="a system, such as rhel, sles or windows-server-2019")
     show.add_argument("version", metavar="VERSION", nargs="?", help="its version, such as 8.10 or '15 SP4'")
     show.add_argument("kernel", metavar="KERNEL", nargs="?", help="a kernel release (uname -r)")
-    diff = what.add_parser("diff", help="what differs between two tables; exit status 1 if anything does")
+    diff = add_verb(what, "diff", "what differs between two tables; exit status 1 if anything does")
     diff.add_argument("old", metavar="OLD", help="a rule pack's folder, or the output of: compat list --format json")
     diff.add_argument("new", metavar="NEW", help="the same")
     for command in (listing, show, diff):

@@ -50,6 +50,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         Example("guestfix fleet list --outcome 'needs you'", "the guests of the newest run that wait for somebody"),
         Example("guestfix fleet show guest", "the whole document of one guest"),
         Example("guestfix fleet diff 1 2", "what the second run says otherwise than the first"),
+        Example("guestfix fleet export tables", "the tables of the newest run as CSV, in a new folder"),
         Example("guestfix fleet rollup --format html > rollup.html", "the sums of the newest run, as one page"),
         Example("guestfix fleet export tables", "its tables as CSV, for a spreadsheet"),
     ),

@@ -21,6 +21,7 @@ from guestfix.commands.common import (
     write_json,
 )
 from guestfix.commands.config import refuse_inside
+from guestfix.commands.parser import Verbs, add_verb
 from guestfix.fleet.job import ACTIONS, OUTCOMES, unpacked
 from guestfix.fleet.store import Row, Run, Store
 from guestfix.plan.model import SCHEMA
@@ -33,7 +34,7 @@ RESULTS = "guestfix-fleet.db"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|list|show|diff|rollup|export")
-    _add_run(verbs.add_parser("run", help="report on, apply to, revert or start every guest"))
+    _add_run(add_verb(verbs, "run", "report on, apply to, revert or start every guest"))
     _add_results(verbs)
     for verb in verbs.choices.values():
         verb.add_argument("--results", metavar="FILE", default=RESULTS, help="the database")
@@ -70,7 +71,7 @@ def _add_run(one: argparse.ArgumentParser) -> None:
     add_events(one)
 
 
-def _add_results(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_results(verbs: Verbs[argparse.ArgumentParser]) -> None:
     for name, help_text in (
         ("list", "the runs, or a run's guests"),
         ("show", "one guest's document"),
@@ -78,7 +79,7 @@ def _add_results(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         ("rollup", "the sums of a run"),
         ("export", "a run's tables as files"),
     ):
-        verb = verbs.add_parser(name, help=help_text)
+        verb = add_verb(verbs, name, help_text)
         if name == "show":
             verb.add_argument("guest", metavar="GUEST", help="its name in the inventory")
         if name == "diff":

@@ -85,7 +85,7 @@ def _called(action: argparse.Action) -> str:
 def groups(parser: argparse.ArgumentParser) -> list[argparse._ArgumentGroup]:
     """Return the groups of a parser that hold anything, the one with ``--help`` last."""
     arguments, options, *others = parser._action_groups
-    options.title = OPTIONS if others else "options"
+    arguments.title, options.title = "arguments", OPTIONS if others else "options"
     return [one for one in (arguments, *others, options) if one._group_actions]
 
 

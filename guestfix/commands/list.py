@@ -12,12 +12,12 @@ from guestfix.commands.parser import group
 from guestfix.commands.terminal import add_color, columns_of, show
 from guestfix.plan.model import SCHEMA
 from guestfix.report.entries import KINDS, entries
-from guestfix.report.reference import list_lines, matching
+from guestfix.report.reference import ALL, list_lines, matching
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", metavar="KIND", choices=tuple(KINDS), help=f"what to list: {', '.join(KINDS)}")
+    parser.add_argument("kind", metavar="KIND", choices=(*KINDS, ALL), help=f"what to list: {', '.join((*KINDS, ALL))}")
     parser.add_argument(
         "words",
         metavar="WORD",
@@ -36,15 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a table, or the whole of each as JSON, or the names. Raises UsageError where nothing fits."""
-    known = entries(args.what, pack_from(args))
+    pack = pack_from(args)
+    known = [one for kind in (KINDS if args.kind == ALL else (args.kind,)) for one in entries(kind, pack)]
     found = matching(known, args.words)
     if not found and args.words:
-        remedy = did_you_mean(args.words[0], [one.name for one in known], 0) or f"guestfix list {args.what}"
-        raise UsageError(f"none of the {args.what} fits: {' '.join(args.words)}", remedy=remedy)
+        remedy = did_you_mean(args.words[0], [one.name for one in known], 0) or f"guestfix list {args.kind}"
+        raise UsageError(f"none of {args.kind} fits: {' '.join(args.words)}", remedy=remedy)
     if args.format == "json":
-        write_json({"schema": SCHEMA, args.what: [one.as_json() for one in found]})
+        write_json({"schema": SCHEMA, args.kind: [one.as_json() for one in found]})
     elif args.format == "names":
         write("".join(f"{one.name}\n" for one in found))
     else:
-        show(list_lines(args.what, found, columns_of(os.environ)), args.color)
+        show(list_lines(args.kind, found, columns_of(os.environ)), args.color)
     return 0

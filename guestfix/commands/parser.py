@@ -96,6 +96,14 @@ def group(parser: argparse.ArgumentParser, title: str, says: str | None = None) 
     return parser.add_argument_group(title, says)
 
 
+Verbs = argparse._SubParsersAction
+
+
+def add_verb(verbs: Verbs[argparse.ArgumentParser], name: str, says: str) -> argparse.ArgumentParser:
+    """Add a verb to a command's verbs and return its parser."""
+    return verbs.add_parser(name, help=says, description=says)
+
+
 def parser_for(name: str) -> Parser:
     """Return the parser of one command."""
     parser = Parser(prog=f"guestfix {name}")

@@ -8,6 +8,7 @@ import os
 from guestfix.base import sshsig
 from guestfix.base.errors import GuestfixError
 from guestfix.commands.common import read_file, write
+from guestfix.commands.parser import add_verb
 from guestfix.plan.model import Plan
 from guestfix.plan.reader import MAX_PLAN, load_plan
 
@@ -23,7 +24,7 @@ VERBS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verbs and their arguments."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="|".join(VERBS))
-    made = {name: verbs.add_parser(name, help=says, description=says) for name, says in VERBS.items()}
+    made = {name: add_verb(verbs, name, says) for name, says in VERBS.items()}
     for one in made.values():
         one.add_argument("plan", metavar="PLAN", help="the JSON that guestfix report --format json printed")
     made["sign"].add_argument(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from guestfix.base.errors import NotFound, Unreadable, UsageError
 from guestfix.base.patterns import regex
 from guestfix.commands.images import add_images, images_from
+from guestfix.commands.parser import add_verb
 from guestfix.formats.windows.regf.controlsets import expand
 from guestfix.formats.windows.regf.hive import Hive, is_clean
 from guestfix.formats.windows.regf.keys import Key, split_path
@@ -41,9 +42,9 @@ SHOWN = 8
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the actions and their arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ls|get|export")
-    listing = actions.add_parser("ls", help="print the names of a key's subkeys, one a line")
-    getting = actions.add_parser("get", help="print a value's data, or all values of a key")
-    exporting = actions.add_parser("export", help="print a key and all below it as text that regedit imports")
+    listing = add_verb(actions, "ls", "print the names of a key's subkeys, one a line")
+    getting = add_verb(actions, "get", "print a value's data, or all values of a key")
+    exporting = add_verb(actions, "export", "print a key and all below it as text that regedit imports")
     for one in (listing, getting, exporting):
         _add_hive(one)
     listing.add_argument("key", metavar="KEY", nargs="?", default="", help=_KEY_HELP)

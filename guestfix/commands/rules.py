@@ -8,6 +8,7 @@ from pathlib import Path
 
 from guestfix.base.record import asdict
 from guestfix.commands.common import add_format, write, write_json
+from guestfix.commands.parser import add_verb
 from guestfix.plan.model import SCHEMA
 
 VERBS = {
@@ -23,7 +24,7 @@ VERBS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verbs and their arguments."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="|".join(VERBS))
-    made = {name: verbs.add_parser(name, help=says, description=says) for name, says in VERBS.items()}
+    made = {name: add_verb(verbs, name, says) for name, says in VERBS.items()}
     from guestfix.authoring.skeleton import KINDS
 
     made["new"].add_argument("kind", choices=KINDS, help="what to begin")

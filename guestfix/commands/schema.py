@@ -11,7 +11,8 @@ from guestfix.report.schemas import SCHEMAS, schema
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("name", choices=(*SCHEMAS, *DOCUMENTS), help="the kind of file or document")
+    names = (*SCHEMAS, *DOCUMENTS)
+    parser.add_argument("name", metavar="NAME", choices=names, help=f"the file or document: {', '.join(names)}")
     add_packs(parser)
 
 

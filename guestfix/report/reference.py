@@ -13,6 +13,9 @@ MOST = 30
 INLINE = 240
 """Characters of a list that is told in a row; the items of a longer one stand below each other."""
 
+ALL = "all"
+"""Every kind of entry at once, in the list of which each says its kind."""
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     "facts": ("is",),
     "findings": ("severity",),
@@ -21,6 +24,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "targets": ("disks", "network", "firmware"),
     "policies": ("can be",),
     "systems": ("family",),
+    ALL: ("kind",),
 }
 """What the list of each kind shows between an entry's name and what it is."""
 

@@ -1,4 +1,4 @@
-"""Writes docs/reference, which is made of the tables and of the rule pack that ships."""
+"""Writes docs/reference, docs/man and docs/completions: made of the tables, the rule pack that ships, the parsers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from guestfix.commands.documents import DOCUMENTS, document_schema
 from guestfix.pack.cache import load_pack
 from guestfix.report.entries import KINDS, entries
 from guestfix.report.reference import page
+from tests.build import manual
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -18,6 +19,7 @@ def pages() -> dict[Path, str]:
     """Return every file that is made, with its text."""
     pack = load_pack()
     made = {DOCS / "reference" / f"{kind}.md": page(kind, entries(kind, pack)) for kind in KINDS}
+    made |= manual.pages() | manual.completions()
     return made | {DOCS / "schemas" / f"{name}.json": to_json(document_schema(name)) + "\n" for name in DOCUMENTS}
 
 
