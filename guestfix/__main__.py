@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+
+MADE = 50_000
+"""Containers that are made before those are looked for that hold each other: Python's 700 are an eighth of a report."""
 
 
 def hold_standard() -> None:
@@ -37,7 +41,11 @@ def main() -> int:
         catch()
     from guestfix.cli import run
 
-    return run(sys.argv[1:])
+    gc.set_threshold(MADE)
+    try:
+        return run(sys.argv[1:])
+    finally:
+        gc.freeze()  # the interpreter would look through all of it several times before it ends with the process
 
 
 if __name__ == "__main__":

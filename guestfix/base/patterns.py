@@ -15,6 +15,8 @@ import sys
 from typing import Any, AnyStr, cast
 
 _PATCHED = sys.version_info >= (3, 11, 5)
+_POSSESSIVE = ("*+", "++", "?+", "}+")
+_POSSESSIVE_BYTES = tuple(mark.encode() for mark in _POSSESSIVE)
 
 
 class _Lazy:
@@ -37,31 +39,30 @@ def compile_atomic(source: Any, flags: int) -> re.Pattern[Any]:
     """Return the pattern without possessive groups: of the standard library's parser and compiler, as 3.11 has them."""
     from re import _compiler, _parser  # type: ignore[attr-defined]
 
+    if not any(mark in source for mark in (_POSSESSIVE if isinstance(source, str) else _POSSESSIVE_BYTES)):
+        return re.compile(source, flags)
     tree = _parser.parse(source, flags)
-    if _replaced(tree):
-        compiled: re.Pattern[Any] = _compiler.compile(tree, flags)
-        return compiled
-    return re.compile(source, flags)
+    _make_atomic(tree)
+    compiled: re.Pattern[Any] = _compiler.compile(tree, flags)
+    return compiled
 
 
-def _replaced(tree: Any) -> bool:
-    """Put atomic groups in the place of possessive ones, at any depth; tell whether there were any.
+def _make_atomic(tree: Any) -> None:
+    """Put atomic groups in the place of possessive ones, at any depth.
 
     What repeats one character or class is right in every release, and fast.
     """
     from re import _compiler, _parser  # type: ignore[attr-defined]
 
-    found = False
     for number, (code, value) in enumerate(tree):
         parts = value if isinstance(value, tuple | list) else (value,)
         for part in parts:
             for inner in part if isinstance(part, list) else (part,):
-                found |= isinstance(inner, _parser.SubPattern) and _replaced(inner)
+                if isinstance(inner, _parser.SubPattern):
+                    _make_atomic(inner)
         if code is _parser.POSSESSIVE_REPEAT and not _compiler._simple(value[2]):
             repeat = _parser.SubPattern(tree.state, [(_parser.MAX_REPEAT, value)])
             tree[number] = (_parser.ATOMIC_GROUP, repeat)
-            found = True
-    return found
 
 
 def regex(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from guestfix.base.record import asdict, field, frozen, mutable, names_of, replace
+from guestfix.base.record import OFTEN, asdict, field, frozen, mutable, names_of, preset, replace
 
 
 @frozen
@@ -102,3 +102,25 @@ def test_helpers():
         case Point(x, _, _):
             assert x == 7
     assert Empty() == Empty() and repr(Empty()) == "Empty()"
+
+
+@pytest.mark.parametrize("uses", [1, 2 * OFTEN])
+def test_a_record_is_the_same_before_and_after_its_init_is_compiled(uses):
+    @frozen
+    class Pair:
+        left: int
+        right: str = "none"
+        more: list[int] = field(default_factory=list)
+        sum: int = 0
+
+        def __post_init__(self) -> None:
+            preset(self, "sum", self.left + 1)
+
+    for _ in range(uses):
+        one = Pair(1)
+    assert (one.left, one.right, one.more, one.sum) == (1, "none", [], 2)
+    assert Pair(1).more is not one.more and Pair(3, right="b") == Pair(3, "b", [])
+    for wrong in (lambda: Pair(), lambda: Pair(1, left=2), lambda: Pair(1, "", [], 0, 5), lambda: Pair(1, other=2)):
+        with pytest.raises(TypeError):
+            wrong()
+    assert Pair(1) == one

@@ -36,6 +36,9 @@ _TWICE = regex(rb"(?=\xff\xff)")
 _FIXED, _DYNAMIC = 1, 2
 _COMPLETE = 1 << 7
 """What the codes of a complete set add up to, each 1 at its longest, of 7 bits."""
+_ONE = [0, *(_COMPLETE >> length for length in range(1, 8))]
+_THREE = bytes(third + second + first for third in _ONE for second in _ONE for first in _ONE)
+"""What three codes add up to, by their lengths: 3 bits each, the first one in the lowest."""
 
 
 @frozen
@@ -114,16 +117,12 @@ def _headers(final: int, kind: int) -> re.Pattern[bytes]:
 def _has_codes(head: bytes) -> bool:
     """Tell whether the lengths of the codes for code lengths, as a dynamic block begins with them, are complete."""
     number = int.from_bytes(head, "little") >> 13
-    lengths = (number & 15) + 4
-    number >>= 4
+    left = number >> 4 & (1 << 3 * ((number & 15) + 4)) - 1
     total = 0
-    for _ in range(lengths):
-        if length := number & 7:
-            total += _COMPLETE >> length
-            if total > _COMPLETE:
-                return False
-        number >>= 3
-    return total == _COMPLETE
+    while left and total < _COMPLETE:
+        total += _THREE[left & 511]
+        left >>= 9
+    return total == _COMPLETE and not left
 
 
 def _unpacked(rest: memoryview, window: bytes) -> bytes:
