@@ -125,6 +125,7 @@ class Beneath:
         self._grafts: dict[str, int] = {}
         self._open: dict[str, int] = {}
         self._asked: dict[str, Folder | None] = {}
+        self._lost: dict[str, str] = {}
         try:
             self._host = os.readlink(by_descriptor(self.descriptor)).rstrip("/")
         except OSError as error:
@@ -144,6 +145,7 @@ class Beneath:
             os.close(descriptor)
         self._open.clear()
         self._asked.clear()
+        self._lost.clear()
 
     def close(self) -> None:
         """Let go of everything; may be called twice."""
@@ -171,7 +173,9 @@ class Beneath:
             return self._walk(path, follow=follow)
         folder = self.folder(above)
         if folder is None:
-            return self._walk(path, follow=follow)
+            if above not in self._lost:
+                self._lost[above] = self._walk(above or "/").real
+            return self._at(None, name, join(self._lost[above], name))
         spelled = self._spelled(folder, name)
         real = join(folder.real, spelled)
         if follow and self._link(folder.descriptor, spelled, real) is not None:

@@ -16,6 +16,7 @@ from guestfix.base.nearest import did_you_mean
 from guestfix.base.overlay import Overlay
 from guestfix.base.record import asdict, field, frozen, replace
 from guestfix.base.recorder import Recorder
+from guestfix.base.remembered import Remembered
 from guestfix.compat import judge, put_kernels, table_version
 from guestfix.pack.bind import MissingFact
 from guestfix.pack.model import CONFIDENCES, Condition, Pack, Rule, Step, Target
@@ -86,7 +87,7 @@ def inspect_guest(
     guest: GuestFS, pack: Pack, target: str | None = None, progress: Progress | None = None
 ) -> Inspection:
     """Return the facts, findings and verdict. The guest is only read. Raises as :func:`make_plan`."""
-    profile = choose_target(pack, target)
+    profile, guest = choose_target(pack, target), Remembered(guest)
     facts, found, _ = learn(guest, pack, profile, {}, {}, None, progress or _no_progress)
     verdict, compat, judged = _judge(pack, facts)
     findings = _sorted([*(one for seen in found.values() for one in seen), *judged])
@@ -127,7 +128,7 @@ def make_plan(
     where the guest itself can't be read at all.
     """
     options = options or Options()
-    profile = choose_target(pack, target)
+    profile, guest = choose_target(pack, target), Remembered(guest)
     chosen = _chosen(pack, options)
     tell = progress or _no_progress
     looked: dict[str, Recorder] = {}
