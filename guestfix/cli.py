@@ -10,6 +10,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
+from guestfix.base import patterns
 from guestfix.base.errors import ApplyError, GuestfixError, Stopped, UsageError
 from guestfix.base.events import Events
 from guestfix.commands.names import (
@@ -46,11 +47,13 @@ def run(argv: Sequence[str]) -> int:
         from guestfix.commands.written import FailureRecord, record_of
 
         events.sinks += [FailureRecord(file)] if (file := record_of(list(argv))) else []
+    patterns.recall()
     try:
         status = _guarded(argv, events, opened)
         events.result(OUTCOMES.get(status, f"ended with status {status}"), status)
         return status
     finally:
+        patterns.retain()
         for close in opened:
             close()
 

@@ -1,7 +1,8 @@
-"""Regular expressions that are compiled when they are first used.
+"""Regular expressions that are compiled when they are first used, and whose compiled form is kept between runs.
 
-A report touches a few of guestfix's several hundred patterns, and compiling one takes a third of a
-millisecond: all of them at import would be a good part of a report's whole time.
+A report uses some hundred of guestfix's patterns, and compiling them, in Python, was a tenth of its time; making a
+pattern of its compiled form (the numbers that the standard library's compiler hands to its matcher, which checks
+them) takes a fiftieth. They stand in the user's cache folder, for one release of Python and of guestfix.
 
 Python 3.11.0 to 3.11.4 (Debian 12 has 3.11.2) don't go back to where a repetition began that fails half way, if
 the repeated group is possessive (gh-106052): patterns then match what they must not, even nothing for ever. There
@@ -15,8 +16,19 @@ import sys
 from typing import Any, AnyStr, cast
 
 _PATCHED = sys.version_info >= (3, 11, 5)
-_POSSESSIVE = ("*+", "++", "?+", "}+")
-_POSSESSIVE_BYTES = tuple(mark.encode() for mark in _POSSESSIVE)
+_KNOWN = sys.implementation.name == "cpython" and sys.version_info < (3, 15)
+"""Whether this Python's compiler is one of those that were tried: else patterns are compiled as anybody does it."""
+
+MOST_KEPT = 2000
+"""Patterns that are kept; guestfix has some four hundred."""
+
+_NO_FORM = (AttributeError, LookupError, TypeError, ValueError, RuntimeError, OverflowError)
+
+Form = tuple[int, int, dict[str, int], str]
+"""A pattern's compiled form: flags, number of groups, their names, and the matcher's numbers in hex."""
+
+_kept: dict[str, Form] = {}
+_fresh: dict[str, Form] = {}
 
 
 class _Lazy:
@@ -28,23 +40,46 @@ class _Lazy:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        compiled = re.compile(*self._args) if _PATCHED else compile_atomic(*self._args)
-        for method in ("match", "fullmatch", "search", "sub", "split", "finditer", "findall", "flags"):
+        compiled = compile_once(*self._args) if _KNOWN else re.compile(*self._args)
+        for method in ("match", "fullmatch", "search", "sub", "split", "finditer", "findall", "flags", "pattern"):
             self.__dict__[method] = getattr(compiled, method)
-        self.__dict__["pattern"] = self._args[0]
         return getattr(compiled, name)
 
 
-def compile_atomic(source: Any, flags: int) -> re.Pattern[Any]:
-    """Return the pattern without possessive groups: of the standard library's parser and compiler, as 3.11 has them."""
+def compile_once(source: AnyStr, flags: int) -> re.Pattern[AnyStr]:
+    """Return the pattern, of its compiled form where that was kept. Raises re.error."""
+    key = f"{flags} text {source}" if isinstance(source, str) else f"{flags} bytes {source.decode('latin-1')}"
+    if key in _kept:
+        try:
+            return made_of(source, *_kept[key])
+        except _NO_FORM:  # not what was written there: the matcher refuses wrong numbers
+            del _kept[key]
+    _fresh[key] = form = form_of(source, flags)
+    return made_of(source, *form)
+
+
+def form_of(source: str | bytes, flags: int, *, atomic: bool = not _PATCHED) -> Form:
+    """Return a pattern's compiled form; ``atomic``: without possessive groups."""
+    from array import array
     from re import _compiler, _parser  # type: ignore[attr-defined]
 
-    if not any(mark in source for mark in (_POSSESSIVE if isinstance(source, str) else _POSSESSIVE_BYTES)):
-        return re.compile(source, flags)
     tree = _parser.parse(source, flags)
-    _make_atomic(tree)
-    compiled: re.Pattern[Any] = _compiler.compile(tree, flags)
-    return compiled
+    if atomic:
+        _make_atomic(tree)
+    numbers = array("I", _compiler._code(tree, flags))
+    return int(flags | tree.state.flags), tree.state.groups - 1, dict(tree.state.groupdict), numbers.tobytes().hex()
+
+
+def made_of(source: AnyStr, flags: int, groups: int, names: dict[str, int], numbers: str) -> re.Pattern[AnyStr]:
+    """Return the pattern that a compiled form stands for. Raises one of _NO_FORM for none."""
+    from re import _compiler  # type: ignore[attr-defined]
+
+    named: list[str | None] = [None] * (groups + 1)
+    for name, group in names.items():
+        named[group] = name
+    code = memoryview(bytes.fromhex(numbers)).cast("I").tolist()
+    made: re.Pattern[AnyStr] = _compiler._sre.compile(source, flags, code, groups, names, tuple(named))
+    return made
 
 
 def _make_atomic(tree: Any) -> None:
@@ -65,6 +100,36 @@ def _make_atomic(tree: Any) -> None:
             tree[number] = (_parser.ATOMIC_GROUP, repeat)
 
 
+def _name() -> str:
+    from re import _compiler  # type: ignore[attr-defined]
+
+    from guestfix import __version__
+
+    return f"patterns-1-{__version__}-{sys.hexversion:x}-{_compiler.MAGIC}-{sys.byteorder}"
+
+
+def recall() -> None:
+    """Take up the compiled forms of earlier runs."""
+    from guestfix.base import cache
+
+    kept = cache.read(_name()) if _KNOWN else None
+    if isinstance(kept, dict):
+        _kept.update(kept)
+
+
+def retain() -> None:
+    """Keep what this run has compiled for the next ones."""
+    if _fresh and _KNOWN and len(_kept) + len(_fresh) <= MOST_KEPT:
+        from guestfix.base import cache
+
+        cache.write(_name(), _kept | _fresh)
+        _kept.update(_fresh)
+        _fresh.clear()
+
+
 def regex(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """Return what :func:`re.compile` would, compiled at its first use; ``re.error`` comes then, too."""
+    """Return what :func:`re.compile` would, compiled at its first use; ``re.error`` comes then, too.
+
+    For patterns that stand in the source; one that is put together of what a guest or pack says is not to be kept.
+    """
     return cast("re.Pattern[AnyStr]", _Lazy(source, flags))

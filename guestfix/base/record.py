@@ -106,6 +106,7 @@ def _build(cls: type[T], methods: Mapping[str, object]) -> type[T]:
         "__init__": _first_init,
         "_record_defaults": defaults,
         "_record_uses": 0,
+        "_record_post": "__post_init__" in own,
     }
     body = {**shared, **own, **{name: value for name, value in extra.items() if name not in own}}
     metaclass: Callable[..., type[T]] = type(cls)
@@ -132,7 +133,7 @@ def _first_init(self: Any, *args: object, **kwargs: object) -> None:
         values[name] = default.make() if default.__class__ is _Factory else default
     for name, value in values.items():
         object.__setattr__(self, name, value)
-    if hasattr(cls, "__post_init__"):
+    if cls._record_post:
         self.__post_init__()
 
 
@@ -149,7 +150,7 @@ def _compile_init(cls: Any) -> Callable[..., None]:
             if isinstance(cls._record_defaults[name], _Factory):
                 lines.append(f"    if {name}.__class__ is _Factory: {name} = {name}.make()")
         lines.append(f"    _set_{name}(self, {name})")
-    if hasattr(cls, "__post_init__"):
+    if cls._record_post:
         lines.append("    self.__post_init__()")
     source = f"def __init__({', '.join(parameters)}):\n" + ("\n".join(lines) or "    pass")
     exec(source, space)  # noqa: S102 - the names are a class body's annotations, as in dataclasses and namedtuple

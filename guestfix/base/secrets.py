@@ -12,6 +12,7 @@ wg(8), systemd.netdev(5), cloud-init's modules, the Unattended Windows Setup Ref
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -38,8 +39,21 @@ _LIKELY = regex(
 """What such a word must stand in, for any of the patterns below to be compiled."""
 
 
+SHORT = 120
+"""Characters of a text that is looked at once: reasons, names and kinds are told again and again."""
+
+
 def _suspect(text: str) -> bool:
     """Tell whether a closer look is worth its time; most texts have no secret."""
+    return _suspect_short(text) if len(text) <= SHORT else _has_word(text)
+
+
+@functools.lru_cache(2048)
+def _suspect_short(text: str) -> bool:
+    return _has_word(text)
+
+
+def _has_word(text: str) -> bool:
     low = text.lower()
     for word in _WORDS_OF:
         if word in low:

@@ -34,7 +34,7 @@ def _shown(match: re.Match[str]) -> str:
 
 def utf8(text: str) -> str:
     r"""Return text that UTF-8 can hold: bytes that were none become ``\xe9``, lone surrogates ``\ud800``."""
-    return _SURROGATE.sub(_shown, text)
+    return text if text.isascii() else _SURROGATE.sub(_shown, text)
 
 
 def clean(text: str) -> str:
@@ -66,6 +66,8 @@ def to_json(document: object, *, indent: int | None = 1) -> str:
     """Return a document as JSON that is UTF-8 whatever its texts and keys hold; its keys are sorted."""
     encoder = _LINE if indent is None else json.JSONEncoder(indent=indent, sort_keys=True, ensure_ascii=False)
     text = encoder.encode(document)
+    if text.isascii():
+        return text
     return _SURROGATE.sub(lambda match: f"\\{_shown(match)}", text)  # they stand in strings only: escape the backslash
 
 

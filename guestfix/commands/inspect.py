@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     pack = pack_from(args)
     inspection = inspect_guest(guest, pack, args.target, tell)
     facts = [inspection.facts[name].plain() for name in sorted(inspection.facts)]
-    write_for_importers(args, guest, pack, facts, list(inspection.findings), str(inspection.guest["identity"]))
+    findings, identity = list(inspection.findings), str(inspection.guest["identity"])
+    write_for_importers(args, guest, pack, facts, findings, lambda: identity)
     if args.format == "json":
         write_json(inspection_document(inspection))
     else:

@@ -8,7 +8,6 @@ from guestfix.commands.common import OUTPUT, read_file, write
 from guestfix.commands.parser import group
 from guestfix.commands.terminal import add_view, show, view_from
 from guestfix.plan.model import Plan
-from guestfix.plan.reader import MAX_PLAN, load_plan
 from guestfix.report.forms import FORMS, render
 from guestfix.report.text import plan_lines
 
@@ -33,6 +32,8 @@ def add_forms(parser: argparse.ArgumentParser, others: tuple[str, ...]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
+    from guestfix.plan.reader import MAX_PLAN, load_plan
+
     plan = load_plan(read_file(args.plan, "the plan", MAX_PLAN), args.plan, shown=True)
     write_form(plan, args)
     return 0

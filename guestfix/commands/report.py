@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     tell_plan(tell, plan)
     if tell.sinks:
         tell.outcome["plan_digest"] = plan.digest
-    write_for_importers(args, guest, pack, list(plan.facts), list(plan.findings), plan.digest)
+    write_for_importers(args, guest, pack, list(plan.facts), list(plan.findings), lambda: plan.digest)
     if args.format == "json":
         keep_private()
         write(dump_plan(plan).decode("utf-8", "surrogateescape"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Callable
 
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.events import Event
@@ -40,9 +41,17 @@ def check_written(args: argparse.Namespace) -> None:
 
 
 def write_for_importers(
-    args: argparse.Namespace, guest: GuestFS, pack: Pack, facts: list[Fact], findings: list[Finding], digest: str
+    args: argparse.Namespace,
+    guest: GuestFS,
+    pack: Pack,
+    facts: list[Fact],
+    findings: list[Finding],
+    digest: Callable[[], str],
 ) -> None:
-    """Write every file that the arguments name. Raises GuestfixError where one can't be written."""
+    """Write every file that the arguments name. Raises GuestfixError where one can't be written.
+
+    ``digest`` tells what the files are of: it is asked only where one is written.
+    """
     if not args.inspection and not args.write:
         return
     from guestfix.report.importers import FORMS, Seen, inspection_xml
@@ -53,7 +62,7 @@ def write_for_importers(
         _write(args.inspection, inspection_xml(seen))
     for text in args.write:
         name, _, file = text.partition("=")
-        _write(file, (to_json(FORMS[name](seen, digest, _host(guest))) + "\n").encode())
+        _write(file, (to_json(FORMS[name](seen, digest(), _host(guest))) + "\n").encode())
 
 
 def _host(guest: GuestFS) -> str:

@@ -45,6 +45,7 @@ class Tree:
         self.root = root
         self.bounds = bounds
         self._entries = self._total = 0
+        self._within: tuple[str, int] | None = None
         try:
             self._fd = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
         except OSError as error:
@@ -65,6 +66,8 @@ class Tree:
 
     def _open(self, path: str, flags: int) -> int:
         """Open a path below the root, no component of which may be a link."""
+        if self._within is not None and path.rpartition("/")[0] == self._within[0]:
+            return os.open(path.rpartition("/")[2], flags, dir_fd=self._within[1])
         folder = os.dup(self._fd)
         try:
             *parents, name = path.split("/")
@@ -100,7 +103,11 @@ class Tree:
         for name in self._names(fd, folder):
             path = f"{folder}/{name}" if folder else name
             item = self._item(fd, name, path, links)
-            yield item
+            self._within = folder, fd  # what is opened while the walk stands here is opened from here
+            try:
+                yield item
+            finally:
+                self._within = None
             if item.kind == "dir" and into(path):
                 try:
                     inner = os.open(name, _FOLDER, dir_fd=fd)

@@ -1,6 +1,7 @@
 """Lazy patterns do what compiled ones do, and every pattern of guestfix compiles."""
 
 import importlib
+import json
 import pkgutil
 import re
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import guestfix
-from guestfix.base.patterns import _Lazy, compile_atomic, regex
+from guestfix.base import cache, patterns
+from guestfix.base.patterns import _Lazy, form_of, made_of, regex
 
 GUESTS = Path(__file__).resolve().parents[2] / "testdata" / "guests"
 
@@ -31,6 +33,10 @@ def test_it_behaves_as_a_compiled_pattern():
 def test_a_broken_pattern_tells_at_its_first_use():
     with pytest.raises(re.error):
         regex("(").match("x")
+
+
+def atomic(source, flags=0):
+    return made_of(source, *form_of(source, flags, atomic=True))
 
 
 def every_pattern() -> list[_Lazy]:
@@ -60,9 +66,9 @@ def test_every_pattern_of_the_package_compiles():
 )
 def test_a_possessive_group_goes_back_where_a_repetition_fails(source, text, end):
     """gh-100061 and gh-106052: so on every Python, as Debian 12's is one that gets it wrong."""
-    for compiled in (compile_atomic(source, 0), regex(source)):
+    for compiled in (atomic(source, 0), regex(source)):
         assert compiled.match(text).end() == end
-    assert compile_atomic(source.encode(), 0).match(text.encode()).end() == end
+    assert atomic(source.encode(), 0).match(text.encode()).end() == end
 
 
 def test_patterns_mean_the_same_without_possessive_groups():
@@ -75,7 +81,70 @@ def test_patterns_mean_the_same_without_possessive_groups():
         raw = source if isinstance(source, bytes) else source.encode()
         if b")*+" in raw or b")++" in raw or b")?+" in raw or b"}+" in raw:
             text = data if isinstance(source, bytes) else data.decode("utf-8", "replace")
-            one, other = re.compile(source, flags), compile_atomic(source, flags)
+            one, other = re.compile(source, flags), atomic(source, flags)
             assert [m.span() for m in one.finditer(text)] == [m.span() for m in other.finditer(text)], source
             compared += 1
     assert compared > 7
+
+
+def test_a_kept_form_stands_for_the_same_pattern():
+    for value in every_pattern():
+        source, flags = value._args
+        made = made_of(source, *json.loads(json.dumps(form_of(source, flags, atomic=False))))
+        real = re.compile(source, flags)
+        assert (made.pattern, made.flags, made.groups, made.groupindex) == (
+            real.pattern,
+            real.flags,
+            real.groups,
+            real.groupindex,
+        )
+        data = (
+            b"root=UUID=1 /dev/sda1 ext4 defaults,noatime 0 1\nmenuentry 'x' { linux /vmlinuz-6.1 quiet }\n# 10.0.0.1"
+        )
+        text = data if isinstance(source, bytes) else data.decode()
+        if b"+" not in (source if isinstance(source, bytes) else source.encode()):  # else gh-106052 has its say
+            assert [m.span() for m in made.finditer(text)] == [m.span() for m in real.finditer(text)], source
+
+
+@pytest.fixture
+def an_empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(patterns, "_kept", {})
+    monkeypatch.setattr(patterns, "_fresh", {})
+
+
+def test_what_was_compiled_is_kept_for_the_next_run(an_empty_cache, monkeypatch):
+    assert regex(r"(?P<a>x)|(y)").fullmatch("x")["a"] == "x"
+    patterns.retain()
+    patterns._kept.clear()
+    patterns.recall()
+    monkeypatch.setattr(patterns, "form_of", None)
+    again = regex(r"(?P<a>x)|(y)")
+    assert again.fullmatch("y")[2] == "y" and again.fullmatch("x")["a"] == "x" and again.pattern == r"(?P<a>x)|(y)"
+    with pytest.raises(TypeError, match="string pattern"):
+        again.match(b"x")
+
+
+NUMBERS = ("00", "zz", "", "ffffffff")
+NO_FORMS = [[0], None, 7, [0, 0, {"a": 5}, ""], [0, 0, [], ""], ["", 0, {}, ""], *([0, 1, {}, one] for one in NUMBERS)]
+
+
+@pytest.mark.parametrize("form", NO_FORMS)
+def test_what_is_kept_and_is_no_form_is_compiled_again(an_empty_cache, form):
+    cache.write(patterns._name(), {"0 text a|b": form})
+    patterns.recall()
+    assert regex("a|b").fullmatch("b")
+
+
+@pytest.mark.parametrize("kept", [[], 5, None, "text", {}])
+def test_what_is_kept_and_is_no_table_is_none(an_empty_cache, kept):
+    cache.write(patterns._name(), kept)
+    patterns.recall()
+    assert regex("a|b").fullmatch("b") and patterns._kept == {}
+
+
+def test_no_more_is_kept_than_a_bound(an_empty_cache, monkeypatch):
+    monkeypatch.setattr(patterns, "MOST_KEPT", 1)
+    regex("one").match("one"), regex("two").match("two")
+    patterns.retain()
+    assert cache.read(patterns._name()) is None

@@ -107,17 +107,17 @@ def _level_folders(fs: Overlay) -> Iterator[tuple[str, str]]:
 
 def _sysv_links(fs: Overlay, name: str, kind: str) -> list[str]:
     """Return the start (S) or stop (K) links of a script."""
-    matches = regex(rf"{kind}\d\d{_quoted(name)}\Z")
     return [
         f"{folder}/{entry}"
         for _, folder in list(_level_folders(fs))
         for entry in names_in(fs, folder)
-        if matches.match(entry)
+        if entry[:1] == kind and _is_script(entry, name)
     ]
 
 
-def _quoted(name: str) -> str:
-    return "".join(f"\\{char}" if not char.isalnum() else char for char in name)
+def _is_script(entry: str, name: str) -> bool:
+    """Tell whether a link starts or stops this script: a letter, two digits, the script's name."""
+    return entry[1:3].isdecimal() and entry[3:] == name
 
 
 def _stop(fs: Overlay, path: str, name: str) -> None:
@@ -125,10 +125,9 @@ def _stop(fs: Overlay, path: str, name: str) -> None:
     folder, _, entry = path.rpartition("/")
     target = fs.link_or_bytes(path)
     fs.remove(path)
-    stops = regex(rf"K\d\d{_quoted(name)}\Z")
     if folder.endswith("/rcS.d") or folder.startswith("/etc/init.d/") or not isinstance(target, Link):
         return
-    if not any(stops.match(one) for one in names_in(fs, folder)):
+    if not any(one[:1] == "K" and _is_script(one, name) for one in names_in(fs, folder)):
         fs.put(f"{folder}/K{100 - int(entry[1:3]):02d}{name}", target)
 
 

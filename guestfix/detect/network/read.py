@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import GuestError
@@ -12,9 +13,11 @@ from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
 from guestfix.detect.files import names_in, read_small
-from guestfix.formats.network import ifcfg, interfaces, keyfile, netplan, networkd
+from guestfix.formats.network import ifcfg, keyfile, networkd
 from guestfix.formats.network.nic import MAX_CONFIG, MAX_NICS, named
-from guestfix.formats.yamltree import parse
+
+if TYPE_CHECKING:
+    from guestfix.formats.network.netplan import Merged
 
 SCRIPTS = "/etc/sysconfig/network-scripts"
 SUSE = "/etc/sysconfig/network"
@@ -161,6 +164,10 @@ def _with_common(found: Read, lines: tuple[str, ...], config: Mapping[str, str])
 def debian(guest: GuestFS) -> Read:
     """Read /etc/network/interfaces and all that it sources, as ifupdown finds them."""
     found, texts = Read(), []
+    if read_small(guest, INTERFACES, MAX_CONFIG) is None:
+        return found
+    from guestfix.formats.network import interfaces
+
     for path, data in _sourced(guest):
         parsed = interfaces.parse(data)
         texts.append((path, data, parsed))
@@ -177,6 +184,8 @@ def debian(guest: GuestFS) -> Read:
 
 
 def _sourced(guest: GuestFS) -> Iterator[tuple[str, bytes]]:
+    from guestfix.formats.network import interfaces
+
     todo: list[str] = [INTERFACES]
     seen: set[str] = set()
     while todo and len(seen) < MAX_SOURCES:
@@ -224,6 +233,8 @@ def netplan_read(guest: GuestFS) -> Read:
     files = netplan_files(guest)
     if not files:
         return Read()
+    from guestfix.formats.network import netplan
+
     merged = netplan.merge(files)
     why_all = "netplan makes nothing of any other file while it is there"
     broken = [_unreadable(path, f"{why.partition(chr(10))[0]}; {why_all}") for path, why in merged.errors]
@@ -231,9 +242,10 @@ def netplan_read(guest: GuestFS) -> Read:
     return Read(merged.nics(), broken, [path for path, _ in files], merged.renderer)
 
 
-def _faults(files: list[tuple[str, bytes]], merged: netplan.Merged) -> list[tuple[str, int, str]]:
+def _faults(files: list[tuple[str, bytes]], merged: Merged) -> list[tuple[str, int, str]]:
     """Return (path, line, what) of what netplan refuses, the first of each file, and of devices that need another."""
-    from guestfix.formats.network import netplanrules  # for guests that have netplan
+    from guestfix.formats.network import netplanrules
+    from guestfix.formats.yamltree import parse
 
     unreadable = {path for path, _ in merged.errors}
     found = []

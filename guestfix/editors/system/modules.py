@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from guestfix.base.edit import Content, append_lines
@@ -58,7 +59,7 @@ def _normal(name: str) -> str:
 
 def _change(src: bytes, module: str, word: str) -> bytes | None:
     """Return src with the option's last occurrence saying so, None where no line gives it."""
-    option = regex(
+    option = re.compile(
         rb"(?<=[ \t])" + _escaped(word.partition("=")[0]) + rb"(?:=(?:\"[^\"\n]*\"|[^\s\\]*+))?(?=[ \t\r\n\\]|\Z)"
     )
     for one in reversed(directives(src)):

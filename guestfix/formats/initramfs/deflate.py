@@ -7,6 +7,7 @@ rest unpacks to what the stream is known to end with, and at which what comes be
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -39,6 +40,11 @@ _COMPLETE = 1 << 7
 _ONE = [0, *(_COMPLETE >> length for length in range(1, 8))]
 _THREE = bytes(third + second + first for third in _ONE for second in _ONE for first in _ONE)
 """What three codes add up to, by their lengths: 3 bits each, the first one in the lowest."""
+_LENGTHS = [(1 << 3 * (codes + 4)) - 1 for codes in range(16)]
+"""Which bits are lengths of codes, by what a header says of their number."""
+_EIGHT = struct.Struct("<Q").unpack_from
+_HEAD = 16
+"""Bytes, and some more, in which a header has these lengths: from bit 17 on."""
 
 
 @frozen
@@ -89,21 +95,21 @@ def _stored(packed: bytes) -> LastBlocks | None:
 
 def _candidates(packed: bytes) -> Iterator[tuple[int, int, memoryview]]:
     """Yield where a block's header may be, with the stream from there: likely ones first, then from the end on."""
-    number = int.from_bytes(packed, "little")
-    shifted = [(number >> bits).to_bytes(len(packed), "little") for bits in range(8)]
-    near = max(0, len(packed) - MAX_FIXED)
+    size, number = len(packed), int.from_bytes(packed, "little")
+    shifted = [(number >> bits).to_bytes(size + _HEAD, "little") for bits in range(8)]
+    near = max(0, size - MAX_FIXED)
     for final in (1, 0):
         for kind, start in ((_DYNAMIC, 0), (_FIXED, near)):
             pattern = _headers(final, kind)
-            for end in range(len(packed), start, -_STEP):
+            for end in range(size, start, -_STEP):
                 found = [
                     (match.start(), bits)
-                    for bits in range(8)
-                    for match in pattern.finditer(shifted[bits], max(start, end - _STEP), end + 1)
+                    for bits, text in enumerate(shifted)
+                    for match in pattern.finditer(text, max(start, end - _STEP), end + 1)
+                    if kind == _FIXED or _has_codes(text, match.start())
                 ]
                 for at, bits in sorted(found, reverse=True):
-                    if kind == _FIXED or _has_codes(shifted[bits][at : at + 12]):
-                        yield at, bits, memoryview(shifted[bits])[at:]
+                    yield at, bits, memoryview(shifted[bits])[at:size]
 
 
 def _headers(final: int, kind: int) -> re.Pattern[bytes]:
@@ -114,10 +120,10 @@ def _headers(final: int, kind: int) -> re.Pattern[bytes]:
     return regex(b"(?s)(?=[%b][%b])" % (re.escape(bytes(first)), re.escape(bytes(second))))
 
 
-def _has_codes(head: bytes) -> bool:
+def _has_codes(text: bytes, at: int) -> bool:
     """Tell whether the lengths of the codes for code lengths, as a dynamic block begins with them, are complete."""
-    number = int.from_bytes(head, "little") >> 13
-    left = number >> 4 & (1 << 3 * ((number & 15) + 4)) - 1
+    number: int = _EIGHT(text, at + 2)[0]
+    left = number >> 1 & _LENGTHS[text[at + 1] >> 5 | (number & 1) << 3]
     total = 0
     while left and total < _COMPLETE:
         total += _THREE[left & 511]

@@ -16,7 +16,7 @@ from guestfix.base.edit import Splice
 from guestfix.base.errors import Corrupt
 from guestfix.base.inflate import ERRORS, crc32
 from guestfix.base.record import frozen, replace
-from guestfix.formats.initramfs import cpio, decompress, deflate, lzo, xz
+from guestfix.formats.initramfs import cpio, decompress, deflate
 from guestfix.formats.initramfs.compress import LZ4_MAGIC
 from guestfix.formats.initramfs.compress import lz4_blocks as lz4_packed
 from guestfix.formats.initramfs.decompress import ZSTD_WINDOW, lz4_blocks, lz4_plain, zstd_parts
@@ -146,6 +146,8 @@ def _lz4(src: Source, _known: _Known) -> _Tail | None:
 
 
 def _lzo(src: Source, _known: _Known) -> _Tail | None:
+    from guestfix.formats.initramfs import lzo
+
     blocks = lzo.blocks(src)
     first = next(blocks, None)
     if first is None:
@@ -205,6 +207,8 @@ def _inflated(engine: _Decompress, packed: bytes) -> bytes:
 
 
 def _xz(src: Source, known: _Known) -> _Tail | None:
+    from guestfix.formats.initramfs import xz
+
     block = xz.last_block(src)
     if block is None:
         return None

@@ -1,0 +1,70 @@
+"""What a piped report may load and compile, counted: `make bench` measures time, and this sees what makes it grow.
+
+A budget that is exceeded is no matter of course: each module costs a report some 150 microseconds, each pattern that
+is compiled anew 200 (docs/decisions/004).
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GUESTS = sorted(
+    path for path in (Path(__file__).resolve().parents[2] / "testdata" / "guests").iterdir() if path.is_dir()
+)
+
+MODULES = 296
+"""Modules of guestfix that the report of a bundled guest may load."""
+OTHERS = 74
+"""Modules of Python and of its libraries beyond those that begin with it; 24 of them are PyYAML's, for netplan."""
+PATTERNS = 140
+"""Patterns of guestfix that may be used."""
+INITS = 36
+"""Record types whose ``__init__`` may be compiled."""
+
+COUNT = """
+import json, re, sys
+before = set(sys.modules)
+from guestfix.base import patterns, record
+used = {"patterns": 0, "compiled": 0, "inits": 0}
+
+def counted(module, name, key):
+    real = getattr(module, name)
+    def run(*args, **kwargs):
+        used[key] += 1
+        return real(*args, **kwargs)
+    setattr(module, name, run)
+
+counted(patterns, "compile_once", "patterns")
+counted(patterns, "form_of", "compiled")
+counted(record, "_compile_init", "inits")
+from guestfix.cli import run
+run(["report", sys.argv[1]])
+loaded = set(sys.modules) - before
+used["guestfix"] = sorted(one for one in loaded if one.partition(".")[0] == "guestfix")
+used["others"] = sorted(one for one in loaded if one.partition(".")[0] != "guestfix")
+print(json.dumps(used), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module", params=GUESTS, ids=lambda path: path.name)
+def used(request, tmp_path_factory):
+    """What the second report of a guest uses: the first one keeps the pack, the disks and the patterns."""
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", COUNT, str(request.param)], capture_output=True, env=env)
+    return json.loads(done.stderr)
+
+
+def test_a_report_loads_no_more_modules_than_its_budget(used):
+    assert len(used["guestfix"]) <= MODULES, used["guestfix"]
+    assert len(used["others"]) <= OTHERS, used["others"]
+
+
+def test_a_warm_report_compiles_nothing_anew(used):
+    assert used["compiled"] == 0
+    assert 0 < used["patterns"] <= PATTERNS
+    assert 0 < used["inits"] <= INITS
