@@ -98,7 +98,8 @@ def digest(text: str) -> str:
 def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]) -> int:
     plan = _plan(args, session, choices)
     tell_plan(events_of(args), plan)
-    write_for_importers(args, session.guest, session.the_pack(), list(plan.facts), list(plan.findings), plan.digest)
+    facts, findings = list(plan.facts), list(plan.findings)
+    write_for_importers(args, session.guest, session.the_pack(), facts, findings, lambda: plan.digest)
     try:
         receipt = session.apply(plan, journal_copy=args.journal_copy)
         image = session.is_image and (receipt.journal is not None or bool(args.output))
