@@ -43,6 +43,7 @@ DETECTORS: dict[str, Detector] = {
     "boot.kernels": Detector("linux", ("boot.loaders",)),
     "network.stacks": Detector("linux", ("boot.loaders",)),
     "services.access": Detector("linux", ("network.stacks",)),
+    "services.cloudinit": Detector("linux", ("boot.loaders", "network.stacks")),
     "services.timesync": Detector("linux", ("boot.loaders",)),
     "initramfs.images": Detector("linux", ("boot.kernels",)),
     "windows.detector": Detector("windows"),

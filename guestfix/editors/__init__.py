@@ -39,6 +39,7 @@ OPS: dict[str, str] = {
     "bootmenu.loader_timeout": "boot.menu:loader_timeout",
     "bootmenu.syslinux_timeout": "boot.menu:syslinux_timeout",
     "commands.set_device": "storage.commands:set_device",
+    "cloudcfg.data_sources": "system.cloudcfg:data_sources",
     "crypttab.guard_missing": "storage.crypttab:guard_missing",
     "crypttab.set_device": "storage.crypttab:set_device",
     "dhclient.take_lease": "network.dhclient:take_lease",

@@ -177,6 +177,12 @@ def calls() -> list[Call]:
         _ops("text.replace_line", b"b\n", match="a *", line="a 3", add=True),
         _ops("timesync.replace", b"server a\npool b\n", b"x\nrefclock PHC c", dialect="chrony", **TIME),
         _ops("timesync.replace", b"[Time]\nNTP=a b\n", b"[Time]\nFallbackNTP=a\n", dialect="timesyncd", **TIME),
+        _ops(
+            "cloudcfg.data_sources",
+            b"a: 1\ndatasource_list: [ Azure ]\nb: 2\n",
+            b"datasource_list:\n- Ec2\n",
+            names=["GCE"],
+        ),
         _ops("resumeconf.set_resume", b"RESUME=/dev/sda1\n", b"x=1\nresume device = /dev/sda1\n", **disk),
         _ops("bootmenu.default_initrd", b"GRUB_FORCE_PARTUUID=1-2\nA=1\n", b'A=1\nGRUB_FORCE_PARTUUID="x"\n'),
         _ops("bootmenu.grub_initrd", AT_ONCE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.network import NETWORK_CLOUD_INIT, NETWORK_CLOUD_INIT_DATASOURCE, NETWORK_SERVICE
+from guestfix.base.catalog.facts.software import CLOUDINIT_NETWORK_PLACES
 from guestfix.base.edit import Link
 from guestfix.base.facts import Evidence
 
@@ -57,8 +58,9 @@ def _sysv(bench: Workbench, name: str) -> bool:
 def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:
     """Keep or stop cloud-init's writing of the network configuration at the next boot.
 
-    ``auto`` stops it where addresses are kept (they would be overwritten) and leaves it else: the new
-    platform's data source knows the new NICs. ``clean`` makes it look for its data source again.
+    ``auto`` stops it where addresses are kept (they would be overwritten), and where a file of the guest has a network
+    for it, which is the old one. It leaves it else: the new platform's data source knows the new NICs. ``clean`` makes
+    it look for its data source again.
     """
     if bench.facts.value(NETWORK_CLOUD_INIT_DATASOURCE) == "none":
         bench.find(
@@ -70,7 +72,16 @@ def cloud_init(bench: Workbench, *, policy: str, network: str) -> None:
         )
     if bench.facts.value(NETWORK_CLOUD_INIT) != "enabled":
         return
-    if policy == "disable" or (policy == "auto" and network in ("preserve", "dhcp-first")):
+    own = bench.facts.evidence(CLOUDINIT_NETWORK_PLACES) if bench.facts.value(CLOUDINIT_NETWORK_PLACES) else ()
+    if policy == "auto" and own and network == "dhcp":
+        bench.find(
+            "GF-NETWORK-CLOUD-INIT",
+            "info",
+            "cloud-init would set the network up by files of the guest for a new instance, and is kept from that",
+            *own,
+            remedy="nothing; --policy cloud_init_network=keep leaves it the network",
+        )
+    if policy == "disable" or (policy == "auto" and (own or network in ("preserve", "dhcp-first"))):
         bench.fs.put(
             DISABLED,
             b"# Written by guestfix: the network configuration of this guest is kept.\nnetwork: {config: disabled}\n",

@@ -1,12 +1,24 @@
-"""Facts about software that belongs to a platform, that watches the guest, or that sets its clock."""
+"""Facts about software that belongs to a platform, that watches the guest, sets its clock, or asks a cloud."""
 
 from __future__ import annotations
 
-from guestfix.base.catalog.facts.kind import text, texts
+from guestfix.base.catalog.facts.kind import flag, text, texts
 
-_BY, _TIME = "services.access", "services.timesync"
+_BY, _CLOUD, _TIME = "services.access", "services.cloudinit", "services.timesync"
 
 # fmt: off
+CLOUDINIT_DATA_SOURCES = texts("cloudinit.data_sources",
+    "data sources that cloud-init is told to look for; none: all", _CLOUD)
+CLOUDINIT_FITS = flag("cloudinit.fits", "cloud-init finds the target's data source, and waits for no other", _CLOUD)
+CLOUDINIT_FORCED = text("cloudinit.forced", "what ds-identify.cfg settles on and the target does not have", _CLOUD)
+CLOUDINIT_NETWORK_PLACES = texts("cloudinit.network_places",
+    "files of the guest with a network that cloud-init sets up for a new instance", _CLOUD)
+CLOUDINIT_OLD_ARGUMENTS = texts("cloudinit.old_arguments",
+    "arguments of the kernel that settle on a data source which the target does not have", _CLOUD)
+CLOUDINIT_WAITS = flag("cloudinit.waits", "cloud-init tries each data source of its list, sign or not (no ds-identify)",
+    _CLOUD)
+CLOUDINIT_WANTED = text("cloudinit.wanted", "the list of data sources that suits the target, as cloud.cfg says it",
+    _CLOUD)
 SOFTWARE_GUEST = texts("software.guest",
     "guest software of hypervisors and clouds, named as in the table guest-software", _BY)
 SOFTWARE_LEFT_SERVICES = texts("software.left_services",

@@ -1,4 +1,4 @@
-"""Findings about software that belongs to a platform, that watches the guest, or that sets its clock."""
+"""Findings about software that belongs to a platform, that watches the guest, sets its clock, or asks a cloud."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from guestfix.base.catalog.findings.kind import Kind
 
 # fmt: off
 SOFTWARE: dict[str, Kind] = {
+    "GF-CLOUD-INIT-SOURCES": Kind("services", "warning",
+        "cloud-init looks for data sources that the target does not have.",
+        "name the target's in datasource_list of /etc/cloud/cloud.cfg.d, or switch cloud-init off"),
     "GF-SOFTWARE-LEFT": Kind("services", "info",
         "Guest software of the old platform starts on the target, where it has no work.",
         "uninstall it once the guest runs; --policy leftovers=disable keeps it from starting until then"),

@@ -1,0 +1,106 @@
+"""Where cloud-init looks for what a platform says, and what it has of the old one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from guestfix.backends.directory import DirectoryGuest
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
+from guestfix.base.facts import Facts, Finding
+from guestfix.detect.services import cloudinit
+from guestfix.pack.cache import load_pack
+from tests.build.facts import menu_entry
+from tests.build.tree import build
+
+PACK = load_pack()
+DS = {"usr/lib/cloud-init/ds-identify": "#!/bin/sh\n", "usr/bin/cloud-init": "x", "etc/cloud/cloud.cfg": "a: 1\n"}
+OLDER = {"usr/bin/cloud-init": "x", "etc/cloud/cloud.cfg": "a: 1\n"}
+LAST = "etc/cloud/cloud.cfg.d/99.cfg"
+NOT_FOUND = "policy: search,found=all,notfound=enabled\n"
+LISTED = "etc/cloud/cloud.cfg.d/90_dpkg.cfg"
+
+
+def look(root: Path, files: dict[str, object], target: str = "gce", args: tuple[str, ...] = ()):
+    facts = Facts()
+    facts.put("network.cloud_init", "enabled")
+    if args:
+        facts.put(BOOT_DEFAULT, menu_entry(path="/boot/grub/grub.cfg", line=3, args=args))
+    guest = DirectoryGuest(str(build(root, {"etc/hostname": "x\n", **files})))
+    found: list[Finding] = cloudinit.detect(guest, facts, PACK.targets[target])
+    return facts, found
+
+
+FITS = [
+    ("no list, by sign", DS, True),
+    ("no list, each in turn", OLDER, False),
+    ("an excerpt without programs", {"etc/cloud/cloud.cfg": "a: 1\n"}, True),
+    ("its own", {**DS, LISTED: "datasource_list: [ GCE ]\n"}, True),
+    ("in small letters", {**DS, LISTED: "datasource_list: [gce]\n"}, True),
+    ("another", {**DS, LISTED: "datasource_list: [ Azure, None ]\n"}, False),
+    ("among all", {**DS, LISTED: "datasource_list: [ NoCloud, Azure, GCE, None ]\n"}, True),
+    ("among all, each in turn", {**OLDER, LISTED: "datasource_list: [ Ec2, GCE, None ]\n"}, False),
+    ("with local ones, each in turn", {**OLDER, LISTED: "datasource_list: [ NoCloud, GCE, None ]\n"}, True),
+    ("none", {**OLDER, LISTED: "datasource_list: [None]\n"}, True),
+    ("the last file wins", {**DS, LISTED: "datasource_list: [Azure]\n", LAST: "datasource_list: [GCE]"}, True),
+    ("the last one wins again", {**DS, LISTED: "datasource_list: [GCE]\n", LAST: "datasource_list: [Azure]"}, False),
+    ("another name is no drop-in", {**DS, f"{LISTED}.bak": "datasource_list: [Azure]\n"}, True),
+    ("it goes on where nothing is found", {**DS, "etc/cloud/ds-identify.cfg": NOT_FOUND}, False),
+    ("what is no YAML", {**DS, LISTED: "datasource_list: [Azure\n"}, True),
+    ("what is no list", {**DS, LISTED: "datasource_list: Azure\n"}, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "fits"), [one[1:] for one in FITS], ids=[one[0] for one in FITS])
+def test_whether_it_finds_the_targets_and_waits_for_no_other(files, fits, tmp_path):
+    facts, found = look(tmp_path, files)
+    assert facts.value("cloudinit.fits") is fits
+    assert [one.code for one in found] == ["GF-CLOUD-INIT-SOURCES"] * (not fits)
+    assert all(one.evidence for one in found)
+
+
+def test_without_cloud_init_nothing_is_known(tmp_path):
+    facts = Facts()
+    facts.put("network.cloud_init", "disabled")
+    assert cloudinit.detect(DirectoryGuest(str(build(tmp_path, OLDER))), facts, PACK.targets["gce"]) == []
+    assert not facts.knows("cloudinit.fits")
+
+
+ARGUMENTS = [
+    (("ds=nocloud;s=http://x/",), "kvm-virtio", []),
+    (("ds=nocloud-net",), "proxmox", []),
+    (("ds=nocloud",), "gce", ["ds=nocloud"]),
+    (("ci.ds=Azure", "ci.datasource=Ec2"), "azure", ["ci.datasource=Ec2"]),
+    (("ds=", "ds", "cloud-init=disabled", "xds=Azure"), "gce", []),
+]
+
+
+@pytest.mark.parametrize(("args", "target", "old"), ARGUMENTS)
+def test_arguments_that_settle_on_another(args, target, old, tmp_path):
+    facts, found = look(tmp_path, DS, target, args)
+    assert facts.value("cloudinit.old_arguments") == old and bool(found) == bool(old)
+
+
+def test_ds_identify_settles_on_another(tmp_path):
+    facts, found = look(tmp_path / "a", {**DS, "etc/cloud/ds-identify.cfg": "# datasource: GCE\ndatasource: Azure\n"})
+    assert facts.value("cloudinit.forced") == "Azure" and found[0].evidence[0].line == 2
+    facts, found = look(tmp_path / "b", {**DS, "etc/cloud/ds-identify.cfg": "datasource: GCE\n"})
+    assert facts.value("cloudinit.forced") == "" and found == []
+
+
+SEED = {"var/lib/cloud/seed/nocloud/meta-data": "a", "var/lib/cloud/seed/nocloud/network-config": "version: 2\n"}
+NETWORKS = [
+    ({"etc/cloud/cloud.cfg.d/50.cfg": "a: 1\nnetwork:\n  version: 1\n"}, ["/etc/cloud/cloud.cfg.d/50.cfg"]),
+    ({"etc/cloud/cloud.cfg.d/50.cfg": "network: {config: disabled}\n"}, []),
+    ({"etc/cloud/cloud.cfg.d/50.cfg": 'network: { "config": "disabled" }\n'}, []),
+    ({"etc/cloud/cloud.cfg.d/50.cfg": "network:\n  config: disabled\n"}, []),
+    ({"etc/cloud/cloud.cfg.d/50.cfg": "system_info:\n  network:\n    renderers: [eni]\n"}, []),
+    (SEED, ["/var/lib/cloud/seed/nocloud/network-config"]),
+    ({"var/lib/cloud/seed/nocloud/meta-data": "a"}, []),
+]
+
+
+@pytest.mark.parametrize(("files", "places"), NETWORKS)
+def test_a_network_of_the_guests_own_files(files, places, tmp_path):
+    assert look(tmp_path, {**DS, **files})[0].value("cloudinit.network_places") == places
