@@ -150,10 +150,11 @@ def _stored(verdict: Verdict, one: Stored, target: Target) -> Finding:
         )
     sure = one.fixed or one.gone or one.outcome != "stops"
     what = f"{verdict.path} has stored in {one.name}: {one.text or 'names of disks'}"
+    holds = "has by that name where the disks come in the same order" if one.holds else "does not have by that name"
     return Finding(
         "GF-INITRAMFS-STORED" if one.fixed else "GF-INITRAMFS-STORED-UNKNOWN",
         "info" if one.fixed else "warning",
-        f"{what}, which {target.id} does not have by that name",
+        f"{what}, which {target.id} {holds}",
         (Evidence(f"{verdict.path}:{one.name}", one.line, one.text),),
         "attach the disk of that volume, or rebuild the image in the guest without it" if one.gone else "",
         outcome="" if not main else one.outcome if sure else "unknown",

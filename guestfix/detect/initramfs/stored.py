@@ -16,6 +16,7 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_DOUBTFUL,
     DISKS_FSTYPE_BY_SPEC,
     DISKS_KNOWN,
+    DISKS_LAYOUT,
     DISKS_OLD_NAMES,
     DISKS_PARTUUID_BY_DEVICE,
     DISKS_SPECS,
@@ -64,6 +65,8 @@ _WAITING = regex(r"(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/finished/devexist
 _UNIT = regex(r"(?:etc|(?:usr/)?lib|run)/systemd/system/[^/]+\.(?:wants|requires)/(?P<name>dev-[^/]+)\.device$")
 _ROOTS = ("/", "/sysroot", "/usr", "/sysroot/usr")
 _DEVICE = regex(rb"/dev/[^\s\"';&|)]+")
+_NAMED = regex(rb"/dev/[^\s\"';&|),]+")
+_KERNELS = regex(r"/dev/(sd|hd|vd|xvd|nvme)(?:[a-z]{1,2}|[0-9]{1,3}n[0-9]{1,3}p?|[*?\[])[^/]*\Z")
 _HEX = regex(r"\\x([0-9a-f]{2})")
 
 
@@ -72,7 +75,8 @@ class Stored:
     """A file of an image that names what the target has not. ``after`` is what it has to hold, None for a ``link``.
 
     ``text`` is the first line that changes. ``fixed`` is false where nothing tells what the name means, or where its
-    volume is ``gone`` and can't be done without. ``nic``: it names a NIC, not a disk.
+    volume is ``gone`` and can't be done without. ``nic``: it names a NIC, not a disk. ``holds``: the target calls its
+    disks alike, so that the names are right where they come in the same order.
     """
 
     name: str
@@ -85,17 +89,22 @@ class Stored:
     gone: bool = False
     link: str = "/dev/null"
     nic: bool = False
+    holds: bool = False
 
 
 @frozen
 class _Disks:
-    """What is known of the guest's disks; ``names`` has their tables, ``prefix`` is how the target calls its disks."""
+    """What is known of the guest's disks; ``names`` has their tables, ``prefix`` is how the target calls its disks.
+
+    ``members`` are the partitions and disks that are parts of volume groups, by their old names.
+    """
 
     known: bool
     partuuids: dict[str, str]
     types: dict[str, str]
     names: Known
     prefix: str
+    members: tuple[str, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -106,6 +115,14 @@ class _Disks:
         """Tell whether a name means nothing on the target: no volume that is known answers to it."""
         old = self.names.is_old(name) and devices.resolve(name, self.table) is None
         return self.known and (old or self.names.is_gone(name))
+
+    def same(self, name: str) -> bool:
+        """Tell whether a name or pattern is of the kind that the target's kernel gives, and of a disk that there is."""
+        found = _KERNELS.match(name)
+        if found is None or not self.prefix or found[1] != self.prefix:
+            return False
+        plain = name.rstrip("$")
+        return not self.known or any(devices.matches(one, plain) for one in (*self.table, *self.members))
 
 
 def stored(facts: Facts, image: Image, args: Sequence[str], root: str) -> list[Stored]:
@@ -120,13 +137,47 @@ def stored(facts: Facts, image: Image, args: Sequence[str], root: str) -> list[S
         value(DISKS_OLD_NAMES, []),
     )
     partuuids, types = dict(value(DISKS_PARTUUID_BY_DEVICE, {})), dict(value(DISKS_FSTYPE_BY_SPEC, {}))
-    disks = _Disks(bool(value(DISKS_KNOWN)), partuuids, types, names, str(value(TARGET_DISK_PREFIX, "")))
+    laid = value(DISKS_LAYOUT, [])
+    disks = _Disks(
+        known=bool(value(DISKS_KNOWN)),
+        partuuids=partuuids,
+        types=types,
+        names=names,
+        prefix=str(value(TARGET_DISK_PREFIX, "")),
+        members=tuple(one.device or one.disk for one in laid if one.fstype in ("LVM2_member", "linux_raid_member")),
+    )
     found: list[Stored] = []
     for name, src in sorted(image.files.items()):
         for pattern, look in _LOOKS:
             if pattern.match(name):
-                found += look(name, src, disks, args, root)
-    return found + list(_units(image, disks))
+                found += (_held(one, src, disks) for one in look(name, src, disks, args, root))
+    return found + [_held(one, one.text.encode("utf-8", "surrogateescape"), disks) for one in _units(image, disks)]
+
+
+def _held(one: Stored, src: bytes, disks: _Disks) -> Stored:
+    """Let names that are right on the target's bus stop and delay nothing."""
+    if one.gone or not one.outcome or not (_lets_in if _LVM.match(one.name) else _is_same)(one, src, disks):
+        return one
+    return replace(one, outcome="", seconds=0, holds=True)
+
+
+def _is_same(one: Stored, src: bytes, disks: _Disks) -> bool:
+    """Tell whether all that would change names disks as the target's kernel does too."""
+    kept = set((one.after or b"").splitlines()) if one.after != src else set()
+    lines = [line for line in src.splitlines() if line not in kept and not line.lstrip().startswith(b"#")]
+    names = [shellvars.decode(name) for line in lines for name in _NAMED.findall(line)]
+    old = [name for name in names if disks.names.is_old(name) or _KERNELS.match(name)]
+    return bool(old) and all(map(disks.same, old))
+
+
+def _lets_in(one: Stored, src: bytes, disks: _Disks) -> bool:
+    """Tell whether LVM's filters take the volume group's disks by the names that they have on the target too."""
+    from guestfix.editors.storage import assembly
+
+    members = disks.members if disks.known else ()
+    if not disks.prefix or (disks.known and not members):
+        return False
+    return all(map(disks.same, members)) and assembly.lets_in(src, members, disks.prefix)
 
 
 Look = Callable[[str, bytes, _Disks, Sequence[str], str], Iterator[Stored]]

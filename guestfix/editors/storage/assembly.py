@@ -7,6 +7,7 @@ lvm.conf(5) (filter, global_filter; the first pattern that matches counts), lvmd
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from guestfix.base.edit import Content, Edit, Note, Splice, apply_splices
 from guestfix.base.errors import TooLarge
@@ -131,16 +132,33 @@ def _shuts_out(patterns: tuple[tuple[bool, str], ...], prefix: str) -> bool:
     return _only_old(patterns) or (bool(seen) and not any(seen) and not lasting)
 
 
+def lets_in(src: bytes, names: Sequence[str], prefix: str) -> bool:
+    """Tell whether the filters of a configuration take all of these disks; without names, any that is called so."""
+    try:
+        known = lvmconf.read(src)
+    except TooLarge:
+        return False
+    settings = [one for name in ("filter", "global_filter") if (one := known.get(f"devices/{name}")) is not None]
+    filters = [lvmconf.patterns(one) for one in settings]
+    if names:
+        return all((seen := _taken(one, names)) and all(seen) for one in filters)
+    return all(any(_accepted(one, prefix)) for one in filters)
+
+
 def _accepted(patterns: tuple[tuple[bool, str], ...], prefix: str) -> list[bool]:
     """Return for each name that a disk or partition of the target can have whether a filter takes it; else nothing."""
+    disks = ("nvme0n1", "nvme1n1") if prefix == "nvme" else (f"{prefix}a", f"{prefix}b")
+    between = "p" if prefix == "nvme" else ""
+    parts = [f"/dev/{disk}{between}{number}" for disk in disks for number in range(1, 10)]
+    return _taken(patterns, [*(f"/dev/{disk}" for disk in disks), *parts])
+
+
+def _taken(patterns: tuple[tuple[bool, str], ...], names: Sequence[str]) -> list[bool]:
+    """Return for each name whether a filter takes it; nothing where the filter can't be followed."""
     if any(not _SAFE.fullmatch(one) or one.count("*") + one.count("+") > 4 for _, one in patterns):
         return []
     try:
         rules = [(accepted, re.compile(one)) for accepted, one in patterns]
     except re.error:
         return []
-    disks = ("nvme0n1", "nvme1n1") if prefix == "nvme" else (f"{prefix}a", f"{prefix}b")
-    between = "p" if prefix == "nvme" else ""
-    parts = [f"/dev/{disk}{between}{number}" for disk in disks for number in range(1, 10)]
-    names = [*(f"/dev/{disk}" for disk in disks), *parts]
     return [next((accepted for accepted, rule in rules if rule.search(name)), True) for name in names]
