@@ -47,6 +47,56 @@ def nft(name: str) -> dict[str, object]:
     return {**on("nftables"), "etc/nftables.conf": NFT.format(name)}
 
 
+SET = (
+    "table inet filter {{\n set lan {{\n  type ifname\n  elements = {{ {} }}\n }}\n chain input {{\n"
+    '  type filter hook input priority 0; policy drop;\n  iifname "lo" accept\n'
+    "  iifname @lan tcp dport 22 accept\n }}\n}}\n"
+)
+MAP = (
+    "table inet filter {{\n chain outside {{\n  tcp dport 22 accept\n }}\n chain input {{\n"
+    "  type filter hook input priority 0; policy drop;\n  iifname vmap {{ lo : accept, {} : jump outside }}\n }}\n}}\n"
+)
+SLES: dict[str, object] = {
+    "etc/os-release": 'ID="sles"\nVERSION_ID="12.5"\n',
+    "etc/sysconfig/network/ifcfg-eth0": "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n",
+    "boot/grub2/grub.cfg": "menuentry x {\n linux /boot/vmlinuz-4.12.14-122-default net.ifnames=0 root=UUID=a\n}\n",
+    **SSH,
+    **on("wicked"),
+}
+ALPINE: dict[str, object] = {
+    "etc/os-release": 'ID=alpine\nVERSION_ID="3.19"\n',
+    "etc/network/interfaces": "auto lo\niface lo inet loopback\nauto eth0\niface eth0 inet dhcp\n",
+    "sbin/udhcpc": "", "usr/sbin/sshd": "", "etc/ssh/sshd_config": "Port 22\n",
+    **{f"etc/init.d/{name}": "" for name in ("sshd", "networking")},
+    "etc/runlevels/default/sshd": ("link", "/etc/init.d/sshd"),
+    "etc/runlevels/boot/networking": ("link", "/etc/init.d/networking"),
+}  # fmt: skip
+
+
+def suse(names: str, more: str = "") -> dict[str, object]:
+    text = f'FW_DEV_EXT="{names}"\nFW_CONFIGURATIONS_EXT="sshd"\n{more}\n'
+    return {**on("SuSEfirewall2"), "etc/sysconfig/SuSEfirewall2": text}
+
+
+def ufw(rule: str) -> dict[str, object]:
+    tuples = f"### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 {rule}\n"
+    return {**on("ufw"), "etc/ufw/ufw.conf": "ENABLED=yes\n", "etc/ufw/user.rules": tuples,
+            "etc/default/ufw": 'DEFAULT_INPUT_POLICY="DROP"\n'}  # fmt: skip
+
+
+def shorewall(
+    interfaces: str, rules: str = "SSH(ACCEPT) net $FW", policy: str = "net all DROP", params: str = ""
+) -> dict[str, object]:
+    files = {
+        "interfaces": f"?FORMAT 2\n{interfaces}",
+        "rules": rules,
+        "policy": f"{policy}\nall all REJECT",
+        "params": params,
+    }
+    return {**on("shorewall"), "etc/shorewall/shorewall.conf": "STARTUP_ENABLED=Yes\n",
+            **{f"etc/shorewall/{name}": f"# a comment\n{text}\n" for name, text in files.items()}}  # fmt: skip
+
+
 CASES: list[tuple[str, dict[str, object], str, set[str]]] = [
     ("rules of a hook by the bridge that goes", {**DEBIAN,
      "etc/network/interfaces": BRIDGE, "etc/fw": RULES.format("br7")},
@@ -67,6 +117,46 @@ CASES: list[tuple[str, dict[str, object], str, set[str]]] = [
      "etc/firewalld/zones/x.xml": ZONE.format("")}, "dhcp", set()),
     ("the default zone", {**RHEL, **DROP, **PLAIN, "etc/firewalld/zones/x.xml": ZONE.format("")}, "dhcp",
      {"GF-SSH-FIREWALL"}),
+    ("nft by a defined name", {**RHEL, **BOND, **on("nftables"),
+     "etc/nftables.conf": "define LAN = bond3\n" + NFT.format("$LAN")},
+     "dhcp", {"GF-SSH-FIREWALL"}),
+    ("nft by a defined list", {**RHEL, **BOND, **on("nftables"),
+     "etc/nftables.conf": 'define LAN = { "bond3", "e*" }\n' + NFT.format("$LAN")}, "dhcp", set()),
+    ("nft by a set", {**RHEL, **BOND, **on("nftables"), "etc/nftables.conf": SET.format('"bond3"')},
+     "dhcp", {"GF-SSH-FIREWALL"}),
+    ("nft by a set of all", {**RHEL, **BOND, **on("nftables"), "etc/nftables.conf": SET.format('"bond3", "e*"')},
+     "dhcp", set()),
+    ("nft by a map of names", {**RHEL, **BOND, **on("nftables"), "etc/nftables.conf": MAP.format('"bond3"')},
+     "dhcp", {"GF-SSH-FIREWALL"}),
+    ("nft by a map of every name", {**RHEL, **BOND, **on("nftables"), "etc/nftables.conf": MAP.format('"e*"')},
+     "dhcp", set()),
+    ("Shorewall by the bond that goes", {**RHEL, **BOND, **shorewall("net bond3 dhcp")}, "dhcp",
+     {"GF-SSH-FIREWALL"}),
+    ("Shorewall by the bond that stays", {**RHEL, **BOND, **shorewall("net bond3 dhcp")}, "dhcp-first", set()),
+    ("Shorewall by any name", {**RHEL, **BOND, **shorewall("net + dhcp")}, "dhcp", set()),
+    ("Shorewall by a variable", {**RHEL, **BOND, **shorewall("net $NET_IF dhcp", params="NET_IF=bond3")}, "dhcp",
+     {"GF-SSH-FIREWALL"}),
+    ("Shorewall by a physical name", {**RHEL, **BOND, **shorewall("net NET_IF dhcp,physical=e+")}, "dhcp", set()),
+    ("Shorewall that lets in all but the net", {**RHEL, **BOND, **shorewall("net + dhcp", rules="")}, "dhcp",
+     {"GF-SSH-FIREWALL"}),
+    ("Shorewall with an open policy", {**RHEL, **BOND, **shorewall("net + dhcp", rules="", policy="net all ACCEPT")},
+     "dhcp", set()),
+    ("Shorewall that drops first", {**RHEL, **BOND,
+     **shorewall("net + dhcp", rules="DROP net $FW tcp 22\nSSH(ACCEPT) net $FW")}, "dhcp", {"GF-SSH-FIREWALL"}),
+    ("Shorewall that is not switched on", {**RHEL, **BOND, **shorewall("net bond3"),
+     "etc/shorewall/shorewall.conf": "STARTUP_ENABLED=No\n"}, "dhcp", set()),
+    ("SuSEfirewall2 by the NIC that is renamed", {**SLES, **suse("eth1", 'FW_ZONE_DEFAULT="dmz"')}, "dhcp",
+     {"GF-SSH-FIREWALL"}),
+    ("SuSEfirewall2 by the name that stays", {**SLES, **suse("eth0", 'FW_ZONE_DEFAULT="dmz"')}, "dhcp", set()),
+    ("SuSEfirewall2 for any", {**SLES, **suse("any eth5")}, "dhcp", set()),
+    ("SuSEfirewall2, inside", {**SLES, **suse("eth7", 'FW_DEV_INT="eth0"')}, "dhcp", set()),
+    ("SuSEfirewall2, inside and shut", {**SLES, **suse("eth7", 'FW_DEV_INT="eth0"\nFW_PROTECT_FROM_INT="yes"')},
+     "dhcp", {"GF-SSH-FIREWALL"}),
+    ("ufw by the bond that goes", {**RHEL, **BOND, **ufw("in_bond3")}, "dhcp", {"GF-SSH-FIREWALL"}),
+    ("ufw by the bond that stays", {**RHEL, **BOND, **ufw("in_bond3")}, "dhcp-first", set()),
+    ("OpenRC's saved rules", {**ALPINE, "etc/iptables/rules-save": RULES.format("bond3"),
+     "etc/runlevels/default/iptables": ("link", "/etc/init.d/iptables"), "etc/init.d/iptables": ""}, "dhcp",
+     {"GF-SSH-FIREWALL"}),
     ("a zone by source", {**RHEL, **DROP, **PLAIN, "etc/firewalld/zones/drop.xml": "<zone target='DROP'/>",
      "etc/firewalld/zones/x.xml": ZONE.format('<source address="192.0.2.0/24"/>')}, "dhcp",
      {"GF-SSH-FIREWALL-LIMITED"}),
@@ -83,3 +173,21 @@ def test_a_firewall_is_judged_by_the_names_that_will_be(tmp_path, files, policy,
     step = next(one for one in plan.walk.after.steps if one.id == "access")
     assert (step.outcome == "passes") == (not {one for one in codes if "SSH" in one}), step.because
     assert not any(one.severity == "blocker" and one.step == "access" for one in plan.findings)
+
+
+USED = {
+    "etc/conf.d/sshd": 'rc_need="net.br7"\n',
+    "etc/rc.conf": 'rc_sshd_need="net.br7"\n',
+    "etc/shorewall/rules": "ACCEPT br7 $FW tcp 22\n",
+    "etc/ferm/ferm.conf": "interface br7 proto tcp dport ssh ACCEPT;\n",
+    "var/lib/iptables/rules-save": "-A INPUT -i br7 -j ACCEPT\n",
+    "etc/sysconfig/ip6tables": "-A INPUT -i br7 -j ACCEPT\n",
+}
+
+
+@pytest.mark.parametrize("path", USED)
+def test_where_else_the_name_that_goes_is_written_is_told(tmp_path, path):
+    files = {**DEBIAN, "etc/network/interfaces": BRIDGE, "etc/fw": "", path: USED[path]}
+    plan = make_plan(DirectoryGuest(str(build(tmp_path / "root", files))), load_pack(), "kvm-virtio")
+    (told,) = [one for one in plan.findings if one.code == "GF-NETWORK-NAME-USED"]
+    assert [place.path for place in told.evidence] == [f"/{path}"]

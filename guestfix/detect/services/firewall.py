@@ -1,4 +1,4 @@
-"""Whether the guest's own firewall lets SSH in: firewalld, ufw, SuSEfirewall2, iptables and nftables files.
+"""Whether the guest's own firewall lets SSH in: firewalld, ufw, SuSEfirewall2, Shorewall, iptables and nftables files.
 
 Only what is switched on at boot counts. Each answer is ``open``, ``limited`` (from some addresses or
 interfaces, or under conditions that can't be judged offline) or ``closed``, with the line that decides.
@@ -7,7 +7,7 @@ interfaces, or under conditions that can't be judged offline) or ``closed``, wit
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from guestfix.base.errors import GuestError
@@ -16,7 +16,7 @@ from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
-from guestfix.detect.files import lines_of, paths_like, read_small
+from guestfix.detect.files import exists, lines_of, paths_like, read_small
 from guestfix.detect.network.entrance import Entrance
 from guestfix.detect.system.initsystem import Services
 from guestfix.formats import shellvars
@@ -49,7 +49,7 @@ class Asked:
 def find_filters(guest: GuestFS, services: Services, port: int, entrance: Entrance | None = None) -> list[Filter]:
     """Return the answer of each firewall that starts at boot, by the names and zones that hold on the target."""
     asked = Asked(guest, services, port, entrance or Entrance())
-    look: tuple[Callable[[Asked], Filter | None], ...] = (_firewalld, _ufw, _suse, _iptables, _nftables)
+    look: tuple[Callable[[Asked], Filter | None], ...] = (_firewalld, _ufw, _suse, _shorewall, _iptables, _nftables)
     return [found for one in look if (found := one(asked)) is not None]
 
 
@@ -205,35 +205,41 @@ def _ufw_rule(line: str, port: int, entrance: Entrance) -> str:
     return OPEN if anywhere else LIMITED
 
 
-# SuSEfirewall2
+# firewalls of zones
 
 
 def _suse(asked: Asked) -> Filter | None:
-    guest, port = asked.guest, asked.port
-    path = "/etc/sysconfig/SuSEfirewall2"
-    if asked.services.find(["SuSEfirewall2.service"], ["SuSEfirewall2_setup"]).state != "on":
+    if not _seen(asked, "sysconfig/SuSEfirewall2"):
         return None
-    names = ("FW_SERVICES_EXT_TCP", "FW_CONFIGURATIONS_EXT")
-    words = [word for name in names for word in _conf_value(guest, path, name).split()]
-    allowed = "sshd" in words or any(port_in(word, port) for word in words)
-    limited = _accepts(_conf_value(guest, path, "FW_SERVICES_ACCEPT_EXT"), port)
-    state = OPEN if allowed else LIMITED if limited else CLOSED
-    return Filter("SuSEfirewall2", state, (Evidence(path, 0, f"allowed from outside: {' '.join(words) or 'nothing'}"),))
+    from guestfix.detect.services.zonewalls import suse  # few guests have one
+
+    told = suse(asked.guest, asked.services, asked.port, asked.entrance)
+    return Filter(*told) if told else None
 
 
-def _accepts(text: str, port: int) -> bool:
-    """Tell whether any entry of SuSEfirewall2's net,protocol,port list names the port."""
-    return any(len(part.split(",")) > 2 and port_in(part.split(",")[2], port) for part in text.split())
+def _shorewall(asked: Asked) -> Filter | None:
+    if not _seen(asked, "shorewall"):
+        return None
+    from guestfix.detect.services.zonewalls import shorewall
+
+    told = shorewall(asked.guest, asked.services, asked.port, asked.entrance)
+    return Filter(*told) if told else None
+
+
+def _seen(asked: Asked, name: str) -> bool:
+    return exists(asked.guest, f"/etc/{name}")
 
 
 # rule files
 
 
 _PERSISTENT = ("netfilter-persistent", "iptables-persistent")
-SAVED = (
+SAVED: tuple[tuple[Sequence[str], Sequence[str], str], ...] = (
     (["iptables.service"], ["iptables"], "/etc/sysconfig/iptables"),
     ([f"{name}.service" for name in _PERSISTENT], _PERSISTENT, "/etc/iptables/rules.v4"),
     (["iptables.service"], ["iptables"], "/etc/iptables/iptables.rules"),
+    ([], ["iptables"], "/etc/iptables/rules-save"),
+    ([], ["iptables"], "/var/lib/iptables/rules-save"),
 )
 """Units, SysV names and the file that they load at boot."""
 
@@ -272,12 +278,19 @@ def _nftables(asked: Asked) -> Filter | None:
         return None
     from guestfix.formats.network import nftables
 
-    for path in ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf", "/etc/nftables.nft"):
+    for path in (
+        "/etc/nftables.conf",
+        "/etc/sysconfig/nftables.conf",
+        "/etc/nftables.nft",
+        "/var/lib/nftables/rules-save",
+    ):
         data = _read(guest, path)
         if data is None:
             continue
-        for part, text in [(path, data), *_included(guest, data)]:
-            answer = nftables.judge(text, asked.port, asked.entrance.match)
+        parts = [(path, data), *_included(guest, data)]
+        names = {name: value for _, text in parts for name, value in nftables.defined(text).items()}
+        for part, text in parts:
+            answer = nftables.judge(text, asked.port, asked.entrance.match, names)
             if answer is not None:
                 return Filter("nftables", answer.state, (Evidence(part, answer.line, answer.text),))
     return None

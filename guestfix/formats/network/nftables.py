@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyparsing as pp
 
+from guestfix.base.patterns import regex
 from guestfix.base.record import field, frozen, mutable
 from guestfix.formats.network.firewall import CLOSED, LIMITED, port_in
 from guestfix.formats.network.packetfilter import (
@@ -94,8 +95,9 @@ class _Table:
 class _Reader:
     """Puts a file's tables together, each rule judged for a new connection to port."""
 
-    def __init__(self, src: bytes, port: int, interface: Interface) -> None:
+    def __init__(self, src: bytes, port: int, interface: Interface, names: Mapping[str, str]) -> None:
         self.text, self.port, self.interface = src.decode("utf-8", "replace"), port, interface
+        self.names = names
         self.starts = [0, *(at + 1 for at, letter in enumerate(self.text) if letter == "\n")]
         self.tables: dict[str, _Table] = {}
         for one in _FILE.parse_string(self.text):
@@ -127,7 +129,7 @@ class _Reader:
         if block.head.texts[0] != "chain":
             for one in block.inside:
                 if one.texts[0] == "elements":
-                    text = one.texts[-1].strip("{} ").replace(" ", "")
+                    text = one.texts[-1].strip("{} ")
                     table.sets[name] = text if len(text) <= MAX_SET else "?"
             return
         chain = table.chains.setdefault(name, Chain())
@@ -143,23 +145,49 @@ class _Reader:
                 self._rule(table, name, texts, one.at)
 
     def _rule(self, table: _Table, chain: str, texts: Sequence[str], at: int) -> None:
-        match, verdict, target = _Judge(list(texts), self.port, table.sets, self.interface).run()
+        words = [_put_in(word, self.names) for word in texts] if self.names else list(texts)
+        match, verdict, target = _Judge(words, self.port, table.sets, self.interface).run()
         rule = FilterRule(match, verdict, target, self._line(at), " ".join(texts)[:200])
         table.chains.setdefault(chain, Chain()).rules.append(rule)
 
 
-def judge(src: bytes, port: int, interface: Interface = any_interface) -> Answer | None:
+def judge(
+    src: bytes, port: int, interface: Interface = any_interface, names: Mapping[str, str] | None = None
+) -> Answer | None:
     """Return the strictest answer of all input chains for IPv4, or None where there is none.
 
-    ``interface`` tells whether the connection may come in by an interface that a rule names.
+    ``interface`` tells whether the connection may come in by an interface that a rule names; ``names`` are values that
+    are defined elsewhere.
     """
     if len(src) > MAX_BYTES:
         return Answer(LIMITED, 1, f"more than {MAX_BYTES} bytes")
     answers = []
-    for table in _Reader(src, port, interface).tables.values():
+    known = {**(names or {}), **defined(src)}
+    for table in _Reader(src, port, interface, known).tables.values():
         answers += [decide(table.chains, chain) for chain in table.chains.values() if chain.hooked]
     order = (CLOSED, LIMITED)
     return min(answers, key=lambda one: order.index(one.state) if one.state in order else len(order), default=None)
+
+
+_DEFINED = regex(
+    rb"^[ \t]*(?:re)?define[ \t]+([\w.-]{1,64})[ \t]*=[ \t]*(\{[^{}]{0,4096}\}|[^\n;#]{1,1000})", re.MULTILINE
+)
+_NAMED = regex(r"\$([\w.-]{1,64})")
+_MOST_NAMES = 256
+
+
+def defined(src: bytes) -> dict[str, str]:
+    """Return what the file defines: values by their names, names within them put in."""
+    known: dict[str, str] = {}
+    for name, value in _DEFINED.findall(src)[:_MOST_NAMES]:
+        known[name.decode()] = _put_in(" ".join(value.decode("utf-8", "replace").split()), known)
+    return known
+
+
+def _put_in(word: str, names: Mapping[str, str]) -> str:
+    """Put defined values in the place of their names; one that grows beyond any use stays as it is."""
+    made = _NAMED.sub(lambda one: names.get(one[1], one[0]), word) if "$" in word else word
+    return made if len(made) <= MAX_SET else word
 
 
 def includes(src: bytes) -> list[str]:
@@ -177,7 +205,7 @@ class _Judge:
         self.port = port
         self.sets = sets
         self.at = 0
-        self.mapped = ""
+        self.mapped = self.leads = ""
 
     def take(self) -> str:
         self.at += 1
@@ -195,7 +223,7 @@ class _Judge:
                 verdict, target = word, self.take()
                 break
             match = min(match, self._expression(word))
-        return match, verdict or self.mapped, target
+        return match, verdict or self.mapped, target or self.leads
 
     def _value(self) -> tuple[str, bool]:
         """Return the value that is compared with, sets looked up, and whether the comparison is negated."""
@@ -235,9 +263,26 @@ class _Judge:
         for part in self.take().strip("{} ").split(","):
             ports, _, verdict = part.rpartition(":")
             if port_in(ports.strip(), self.port):
-                self.mapped = _VERDICTS.get(verdict.strip(), "")
+                self._map_to(verdict)
                 return YES
         return NO
+
+    def _map_to(self, verdict: str) -> None:
+        word, _, self.leads = verdict.strip().partition(" ")
+        self.mapped = word if word in ("jump", "goto") else _VERDICTS.get(word, "")
+
+    def _mapped_interface(self) -> int:
+        """Read a verdict map of interfaces: { "eth0" : jump outside, "lo" : accept }."""
+        value = self.take()
+        text = self.sets.get(value[1:], "?") if value.startswith("@") else value
+        best = NO
+        for part in text.strip("{} ").split(","):
+            name, _, verdict = part.rpartition(":")
+            match = self.interface(name.strip('" ')) if name.strip() else MAYBE
+            if match > best:
+                best = match
+                self._map_to(verdict)
+        return best
 
     def _state(self) -> int:
         key = self.take()
@@ -251,6 +296,9 @@ class _Judge:
 
     def _meta(self, word: str) -> int:
         key = word if word != "meta" else self.take()
+        if key in ("iif", "iifname") and self.texts[self.at : self.at + 1] == ["vmap"]:
+            self.at += 1
+            return self._mapped_interface()
         value, negated = self._value()
         if key in ("iif", "iifname"):
             found = max((self.interface(one.strip('" ')) for one in value.split(",") if one.strip()), default=MAYBE)
