@@ -15,8 +15,8 @@ from guestfix.base.record import field, mutable
 from guestfix.base.spliced import open_spliced
 from guestfix.detect.files import read_small
 from guestfix.detect.initramfs.check import Verdict
+from guestfix.detect.initramfs.held import Stored
 from guestfix.detect.initramfs.modules import LIMIT, KernelModules, module_bytes
-from guestfix.detect.initramfs.stored import Stored
 from guestfix.formats import shellvars
 from guestfix.formats.initramfs import cpio, modprobe
 from guestfix.formats.initramfs.compress import compress

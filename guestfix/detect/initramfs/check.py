@@ -13,6 +13,7 @@ from guestfix.base.guest import GuestFS
 from guestfix.base.record import field, mutable, replace
 from guestfix.detect.files import exists
 from guestfix.detect.initramfs.find import Boot, Contents, contents_of, scan_image, sealed, unreadable
+from guestfix.detect.initramfs.held import Stored
 from guestfix.detect.initramfs.modules import (
     KernelModules,
     blocks_in_guest,
@@ -21,7 +22,7 @@ from guestfix.detect.initramfs.modules import (
     kernel_modules,
 )
 from guestfix.detect.initramfs.needs import Need, needs_of
-from guestfix.detect.initramfs.stored import Stored, stored
+from guestfix.detect.initramfs.stored import stored
 from guestfix.formats.initramfs.image import Image
 from guestfix.formats.initramfs.moddep import Closure, builtin_names, closure, load_index
 from guestfix.formats.initramfs.modprobe import command_line_blocks

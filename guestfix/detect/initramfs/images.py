@@ -21,7 +21,7 @@ from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
 from guestfix.detect.initramfs.check import VERDICTS, Verdict, judge
 from guestfix.detect.initramfs.find import boots, scan_ahead
-from guestfix.detect.initramfs.stored import Stored
+from guestfix.detect.initramfs.held import Stored
 from guestfix.pack.model import Target
 
 _REBUILD = {

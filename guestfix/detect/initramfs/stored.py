@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
 
 from guestfix.base.catalog.facts.storage import (
     DISKS_COMPLETE,
@@ -24,11 +23,12 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_UUID_BY_DEVICE,
 )
 from guestfix.base.catalog.facts.system import TARGET_DISK_PREFIX
-from guestfix.base.edit import Content, Edit, Table
+from guestfix.base.edit import Content, Edit
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Facts
 from guestfix.base.patterns import regex
-from guestfix.base.record import frozen, replace
+from guestfix.base.record import replace
+from guestfix.detect.initramfs.held import LVM, Outcome, Stored, StoredDisks, held
 from guestfix.detect.storage import given
 from guestfix.editors.boot.args import DEVICE_ARGUMENTS, DeviceChange
 from guestfix.editors.storage import crypttab, fstab
@@ -38,9 +38,7 @@ from guestfix.formats.boot.cmdline import ArgLine, Rewrite, name_of, value_of
 from guestfix.formats.initramfs.image import Image
 from guestfix.formats.storage import devices, lvmdevices
 from guestfix.formats.storage.fstab import readable
-from guestfix.formats.storage.known import Known, known
-
-Outcome = Literal["", "waits", "stops"]
+from guestfix.formats.storage.known import known
 
 RESUME_WAIT = 30
 """Seconds that scripts/local-premount/resume of initramfs-tools waits for the device; dracut waits no less."""
@@ -60,69 +58,11 @@ _MDADM = regex(r"etc/(?:mdadm/)?mdadm\.conf$")
 _LINK = regex(r"etc/systemd/network/[^/]+\.link$")
 _LUNS = regex(r"(?:etc|var/lib)/multipath/(?:bindings|wwids)$|etc/multipath\.(?:conf|bindings)$")
 _START = regex(r"config/[^/]+\.sh$")
-_LVM = regex(r"etc/lvm/lvm(?:local)?\.conf$")
 _WAITING = regex(r"(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/finished/devexists-[^/]*\.sh$")
 _UNIT = regex(r"(?:etc|(?:usr/)?lib|run)/systemd/system/[^/]+\.(?:wants|requires)/(?P<name>dev-[^/]+)\.device$")
 _ROOTS = ("/", "/sysroot", "/usr", "/sysroot/usr")
 _DEVICE = regex(rb"/dev/[^\s\"';&|)]+")
-_NAMED = regex(rb"/dev/[^\s\"';&|),]+")
-_KERNELS = regex(r"/dev/(sd|hd|vd|xvd|nvme)(?:[a-z]{1,2}|[0-9]{1,3}n[0-9]{1,3}p?|[*?\[])[^/]*\Z")
 _HEX = regex(r"\\x([0-9a-f]{2})")
-
-
-@frozen
-class Stored:
-    """A file of an image that names what the target has not. ``after`` is what it has to hold, None for a ``link``.
-
-    ``text`` is the first line that changes. ``fixed`` is false where nothing tells what the name means, or where its
-    volume is ``gone`` and can't be done without. ``nic``: it names a NIC, not a disk. ``holds``: the target calls its
-    disks alike, so that the names are right where they come in the same order.
-    """
-
-    name: str
-    line: int
-    text: str
-    after: bytes | None
-    outcome: Outcome
-    seconds: int = 0
-    fixed: bool = True
-    gone: bool = False
-    link: str = "/dev/null"
-    nic: bool = False
-    holds: bool = False
-
-
-@frozen
-class _Disks:
-    """What is known of the guest's disks; ``names`` has their tables, ``prefix`` is how the target calls its disks.
-
-    ``members`` are the partitions and disks that are parts of volume groups, by their old names.
-    """
-
-    known: bool
-    partuuids: dict[str, str]
-    types: dict[str, str]
-    names: Known
-    prefix: str
-    members: tuple[str, ...] = ()
-
-    @property
-    def table(self) -> Table:
-        """Each volume's ``UUID=`` by its names."""
-        return self.names.table
-
-    def gone(self, name: str) -> bool:
-        """Tell whether a name means nothing on the target: no volume that is known answers to it."""
-        old = self.names.is_old(name) and devices.resolve(name, self.table) is None
-        return self.known and (old or self.names.is_gone(name))
-
-    def same(self, name: str) -> bool:
-        """Tell whether a name or pattern is of the kind that the target's kernel gives, and of a disk that there is."""
-        found = _KERNELS.match(name)
-        if found is None or not self.prefix or found[1] != self.prefix:
-            return False
-        plain = name.rstrip("$")
-        return not self.known or any(devices.matches(one, plain) for one in (*self.table, *self.members))
 
 
 def stored(facts: Facts, image: Image, args: Sequence[str], root: str) -> list[Stored]:
@@ -138,7 +78,7 @@ def stored(facts: Facts, image: Image, args: Sequence[str], root: str) -> list[S
     )
     partuuids, types = dict(value(DISKS_PARTUUID_BY_DEVICE, {})), dict(value(DISKS_FSTYPE_BY_SPEC, {}))
     laid = value(DISKS_LAYOUT, [])
-    disks = _Disks(
+    disks = StoredDisks(
         known=bool(value(DISKS_KNOWN)),
         partuuids=partuuids,
         types=types,
@@ -150,37 +90,11 @@ def stored(facts: Facts, image: Image, args: Sequence[str], root: str) -> list[S
     for name, src in sorted(image.files.items()):
         for pattern, look in _LOOKS:
             if pattern.match(name):
-                found += (_held(one, src, disks) for one in look(name, src, disks, args, root))
-    return found + [_held(one, one.text.encode("utf-8", "surrogateescape"), disks) for one in _units(image, disks)]
+                found += (held(one, src, disks) for one in look(name, src, disks, args, root))
+    return found + [held(one, one.text.encode("utf-8", "surrogateescape"), disks) for one in _units(image, disks)]
 
 
-def _held(one: Stored, src: bytes, disks: _Disks) -> Stored:
-    """Let names that are right on the target's bus stop and delay nothing."""
-    if one.gone or not one.outcome or not (_lets_in if _LVM.match(one.name) else _is_same)(one, src, disks):
-        return one
-    return replace(one, outcome="", seconds=0, holds=True)
-
-
-def _is_same(one: Stored, src: bytes, disks: _Disks) -> bool:
-    """Tell whether all that would change names disks as the target's kernel does too."""
-    kept = set((one.after or b"").splitlines()) if one.after != src else set()
-    lines = [line for line in src.splitlines() if line not in kept and not line.lstrip().startswith(b"#")]
-    names = [shellvars.decode(name) for line in lines for name in _NAMED.findall(line)]
-    old = [name for name in names if disks.names.is_old(name) or _KERNELS.match(name)]
-    return bool(old) and all(map(disks.same, old))
-
-
-def _lets_in(one: Stored, src: bytes, disks: _Disks) -> bool:
-    """Tell whether LVM's filters take the volume group's disks by the names that they have on the target too."""
-    from guestfix.editors.storage import assembly
-
-    members = disks.members if disks.known else ()
-    if not disks.prefix or (disks.known and not members):
-        return False
-    return all(map(disks.same, members)) and assembly.lets_in(src, members, disks.prefix)
-
-
-Look = Callable[[str, bytes, _Disks, Sequence[str], str], Iterator[Stored]]
+Look = Callable[[str, bytes, StoredDisks, Sequence[str], str], Iterator[Stored]]
 
 
 def _changed(
@@ -204,7 +118,7 @@ def _first_difference(before: bytes, after: bytes) -> tuple[int, str]:
     return 1, ""
 
 
-def _arguments(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _arguments(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """Dracut reads these before the loader's arguments, the last of which counts."""
     by_loader = {name_of(one) for one in args}
     devices_of = DeviceChange(disks.table, disks.partuuids, gone=disks.gone, is_old=disks.names.is_old)
@@ -229,7 +143,7 @@ def _arguments(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: 
         yield Stored(name, 1, text, src, "waits", RESUME_WAIT, fixed=False)
 
 
-def _resume(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _resume(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     value = shellvars.get(src, "RESUME") or ""
     if not value or value in ("none", "auto"):
         return
@@ -241,7 +155,7 @@ def _resume(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str
         yield Stored(name, 1, f"RESUME={value}", src, "waits", RESUME_WAIT, fixed=False)
 
 
-def _crypttab(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _crypttab(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """A line whose device is gone costs a wait under systemd; initramfs-tools ends in a shell."""
 
     def edit() -> Content | Edit:
@@ -259,7 +173,7 @@ def _crypttab(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: s
         yield from _changed(name, src, edit, "stops")
 
 
-def _cryptroot(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _cryptroot(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """Debian 8 and before: a line of ``target=...,source=...`` for each volume, and a shell for one that is gone."""
     after = []
     for line in src.splitlines(keepends=True):
@@ -274,7 +188,7 @@ def _cryptroot(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: 
     yield from _changed(name, src, lambda: b"".join(after), "stops")
 
 
-def _fstab(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _fstab(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """What systemd mounts in the initramfs; it does not go on without one that is not there."""
 
     def edit() -> Content | Edit:
@@ -288,7 +202,7 @@ def _fstab(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str)
             yield Stored(name, entry.number, entry.text, src, "stops", fixed=False, gone=True)
 
 
-def _devices_file(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _devices_file(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """The disks that lvm may use, by their own numbers; without the file it uses them all."""
     line = lvmdevices.first_old(src)
     if line is not None:
@@ -296,21 +210,21 @@ def _devices_file(name: str, src: bytes, disks: _Disks, args: Sequence[str], roo
         yield Stored(name, line.number, line.text, None, "stops" if logical else "", link="guestfix-uses-all-disks")
 
 
-def _mdadm(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _mdadm(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     from guestfix.editors.storage import assembly  # its grammars load only where an image has such a file
 
     outcome: Outcome = "stops" if root.startswith("/dev/md") else ""
     yield from _changed(name, src, lambda: assembly.any_member(src), outcome)
 
 
-def _lvm(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _lvm(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     from guestfix.editors.storage import assembly
 
     logical = devices.is_layered(root) and not root.startswith("/dev/md")
     yield from _changed(name, src, lambda: assembly.any_volume(src, prefix=disks.prefix), "stops" if logical else "")
 
 
-def _waiting(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _waiting(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """A hook that is not content keeps dracut's queue waiting, and after the time-out comes the emergency shell."""
     after, unknown = src, False
     for raw in dict.fromkeys(_DEVICE.findall(src)):
@@ -331,7 +245,7 @@ def _waiting(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: st
         yield Stored(name, *_line_of(src, b"/dev/"), src, "stops", fixed=False)
 
 
-def _rules(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _rules(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """A link that a rule gives by what only the old disk has, where an argument goes by that link."""
     values = [value_of(one) for one in args if name_of(one) in DEVICE_ARGUMENTS]
     wanted = [one for one in values if one.startswith("/dev/") and not devices.tag(one) and not devices.is_layered(one)]
@@ -341,7 +255,7 @@ def _rules(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str)
             yield Stored(name, link.place.line, link.place.text, src, "stops", fixed=False)
 
 
-def _nic_rules(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _nic_rules(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """What names a NIC by its old address; the root's own copy is what network/persistent-names changes."""
     if b"NAME" not in src and b"rename_netiface" not in src and b"[Match]" not in src:
         return
@@ -352,7 +266,7 @@ def _nic_rules(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: 
         yield Stored(name, found[0], found[1][:200], found[2], "", nic=True)
 
 
-def _luns(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _luns(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """What multipath calls the LUNs of the old storage."""
     from guestfix.detect.initramfs import copies
 
@@ -364,7 +278,7 @@ def _luns(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) 
         yield Stored(name, *found, "")
 
 
-def _start_scripts(name: str, src: bytes, disks: _Disks, args: Sequence[str], root: str) -> Iterator[Stored]:
+def _start_scripts(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
     """SUSE's mkinitrd stores the root's and the swap area's devices, which count where no argument says other."""
     from guestfix.detect.initramfs import copies
 
@@ -386,7 +300,7 @@ def _line_of(src: bytes, mark: bytes) -> tuple[int, str]:
     return 1, ""
 
 
-def _units(image: Image, disks: _Disks) -> Iterator[Stored]:
+def _units(image: Image, disks: StoredDisks) -> Iterator[Stored]:
     """A target that wants a device's unit waits for it: dracut switches the time-out of such units off."""
     for name in sorted(image.entries):
         match = _UNIT.match(name)
@@ -413,6 +327,6 @@ _LOOKS: tuple[tuple[re.Pattern[str], Look], ...] = (
     (_START, _start_scripts),
     (_FSTAB, _fstab),
     (_MDADM, _mdadm),
-    (_LVM, _lvm),
+    (LVM, _lvm),
     (_WAITING, _waiting),
 )
