@@ -158,7 +158,7 @@ if TYPE_CHECKING:
     )
     from guestfix.base.events import Event
     from guestfix.base.facts import Evidence, Fact, Facts, Finding, Unknown
-    from guestfix.base.guest import Disk, Disks, Meta, Volume
+    from guestfix.base.guest import Disk, Disks, Meta, Placed, Volume
     from guestfix.formats.firststart import FirstStart, TaskEnd
     from guestfix.pack.cache import load_pack
     from guestfix.pack.model import Pack
