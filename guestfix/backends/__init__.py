@@ -40,7 +40,8 @@ class Request:
     ``disks`` is the path of a disks description, ``host`` to ask the host, or None. ``more`` are the
     guest's further disk images in order, ``root`` the volume to take where several hold a system.
     ``allow_backing`` are host folders in which images may name files, ``image_types`` the formats that were told:
-    ``TYPE``, or ``FILE=TYPE`` (see :class:`guestfix.backends.disks.hostfiles.HostFiles`).
+    ``TYPE``, or ``FILE=TYPE`` (see :class:`guestfix.backends.disks.hostfiles.HostFiles`). ``in_place``: what is written
+    is to go into the images themselves, so a change of them that was cut off is finished first.
     """
 
     disks: str | None = None
@@ -49,6 +50,7 @@ class Request:
     root: str = ""
     allow_backing: tuple[str, ...] = ()
     image_types: tuple[str, ...] = ()
+    in_place: bool = False
 
 
 _SCHEME = regex(r"([a-z][a-z0-9+-]*):(.+)", re.DOTALL)
@@ -62,13 +64,15 @@ def open_guest(
     root: str = "",
     allow_backing: Sequence[str] = (),
     image_types: Sequence[str] = (),
+    in_place: bool = False,
 ) -> GuestFS:
     """Return the guest at ``dir:PATH``, ``image:FILE`` or at a plain path: a folder or a disk image.
 
     Several paths are the disks of one guest, in the order of the old platform. ``disks`` is the path of a
     disks description (``--disks``), ``host``, or a Disks value. ``allow_backing`` are folders in which disk images
     may name files (``--allow-backing``), ``image_types`` their formats where their names don't tell
-    (``--image-type``: TYPE or FILE=TYPE). Raises NotAGuest where the place can't be opened, UsageError for an unknown
+    (``--image-type``: TYPE or FILE=TYPE). ``in_place`` finishes a change of the images in place that was cut off, which
+    is Blocked otherwise. Raises NotAGuest where the place can't be opened, UsageError for an unknown
     scheme, and GuestError where several roots are found and ``root`` names none.
     """
     first, *more = (uri,) if isinstance(uri, str) else uri
@@ -81,7 +85,7 @@ def open_guest(
     if scheme == "dir" and (more or root or allow_backing or image_types):
         what = "a folder is one guest by itself: neither further disks nor --root, --allow-backing, --image-type"
         raise UsageError(f"{what} go with it")
-    request = Request(disks, writable, tuple(more), root, tuple(allow_backing), tuple(image_types))
+    request = Request(disks, writable, tuple(more), root, tuple(allow_backing), tuple(image_types), in_place)
     try:
         return _function(scheme)(place, request)
     except GuestError as error:
@@ -96,9 +100,18 @@ def open_writable(
     root: str = "",
     allow_backing: Sequence[str] = (),
     image_types: Sequence[str] = (),
+    in_place: bool = False,
 ) -> GuestWriter:
     """Return the guest for writing, else as :func:`open_guest`. Raises UsageError where its backend only reads."""
-    guest = open_guest(uri, disks=disks, writable=True, root=root, allow_backing=allow_backing, image_types=image_types)
+    guest = open_guest(
+        uri,
+        disks=disks,
+        writable=True,
+        root=root,
+        allow_backing=allow_backing,
+        image_types=image_types,
+        in_place=in_place,
+    )
     if not hasattr(guest, "put"):
         raise UsageError(f"{guest.uri} can only be read", remedy="see: guestfix backends")
     return cast(GuestWriter, guest)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from guestfix.backends.disks import overlaydisk
+from guestfix.backends.disks.commit import can_commit, commit
 from guestfix.backends.disks.hostfiles import HostFile, below, type_name
 from guestfix.backends.disks.overlaydisk import Overlays
 from guestfix.base.record import frozen
@@ -50,6 +51,8 @@ class ImageWriter(ABC):
 
     uri: str
     overlays: Overlays
+    recovered: tuple[str, ...] = ()
+    """Images whose change in place had been cut off, and was finished when the guest was opened."""
     needs_saving = True
     """What is written to it is gone unless ``save`` is called."""
 
@@ -80,7 +83,7 @@ class ImageWriter(ABC):
         images = [one.image for one in disks]
         told = tuple(f"{one.path}={type_name(one.format)}" for one in images if one.host.told(one.path, named=True))
         if in_place:
-            done = tuple(overlaydisk.commit(disks))
+            done = tuple(commit(disks))
             return Saved("committed", done, _elsewhere(done, read), told)
         if fmt:
             return Saved("converted", tuple(overlaydisk.convert(disks, output, fmt)))
@@ -97,7 +100,7 @@ class ImageWriter(ABC):
     def can_save(self, *, in_place: bool = False, output: str = "", fmt: str = "") -> None:
         """Raise, before anything is written, what save would raise for names and permissions."""
         if in_place:
-            overlaydisk.can_commit(self.overlays.disks)
+            can_commit(self.overlays.disks)
         else:
             overlaydisk.output_names(self.overlays.disks, output, fmt or "qcow2")
 

@@ -27,10 +27,12 @@ from guestfix.commands.common import (
 from guestfix.commands.outcome import (
     add_outcome,
     outcome_out,
+    recovered_out,
     render_outcome,
     render_stopped,
     saving,
     stopped_out,
+    tell_recovered,
 )
 from guestfix.commands.parser import group
 from guestfix.commands.plan import reviewed
@@ -45,7 +47,7 @@ from guestfix.stage.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from guestfix.report.shapes import AppliedOut, DoneOut, FailedOut, LeftOut, ReceiptOut
+    from guestfix.report.shapes import AppliedOut, DoneOut, FailedOut, LaterOut, LeftOut, ReceiptOut
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     tell("open", 0, 1)
     with session_of(args) as session:
         session.can_save(**saving(args))
+        tell_recovered(session)
         made = () if args.plan else ("read", "plan")
         tell.expect("open", *made, "write", *(("check", "convert") if session.is_image else ()))
         return _run(args, session, choices)
@@ -116,7 +119,8 @@ def _run(args: argparse.Namespace, session: Session, choices: tuple[Choice, ...]
         nothing: AppliedOut = {"applied": [], "backups": {}, "journal": None}
         write_json(receipt_document(plan, nothing, failed))
         return exit_code(error)
-    told: DoneOut = {**receipt_out(receipt), **stopped_out(receipt.stopped), **outcome_out(outcome)}
+    later: LaterOut = {**recovered_out(session), **stopped_out(receipt.stopped), **outcome_out(outcome)}
+    told: DoneOut = {**receipt_out(receipt), **later}
     events_of(args).outcome |= {"plan_digest": plan.digest, **told}
     if args.format == "json":
         text = to_json(receipt_document(plan, told, {})) + "\n"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
-from guestfix.base.text import clean
+from guestfix.base.text import clean, one_line
 from guestfix.commands.parser import group
 from guestfix.stage.outcome import Outcome
+from guestfix.stage.session import FINISHED, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +66,17 @@ def outcome_out(outcome: Outcome | None) -> LaterOut:
     if saved.backing:
         image["backing"] = list(saved.backing)
     return {"image": image}
+
+
+def tell_recovered(session: Session) -> None:
+    """Say on standard error that a change in place, which had been cut off, was finished first."""
+    if session.recovered:
+        sys.stderr.write(one_line(f"guestfix: {FINISHED.format(', '.join(session.recovered))}") + "\n")
+
+
+def recovered_out(session: Session) -> LaterOut:
+    """Return the JSON member that tells the same; none where nothing had been cut off."""
+    return {"recovered": list(session.recovered)} if session.recovered else {}
 
 
 def stopped_out(by: str) -> LaterOut:

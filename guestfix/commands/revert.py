@@ -12,10 +12,12 @@ from guestfix.commands.common import add_format, add_place, events_of, session_o
 from guestfix.commands.outcome import (
     add_outcome,
     outcome_out,
+    recovered_out,
     render_outcome,
     render_stopped,
     saving,
     stopped_out,
+    tell_recovered,
 )
 from guestfix.plan.model import SCHEMA
 from guestfix.report.json import error_out
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     tell("open", 0, 1)
     with session_of(args) as session:
         session.can_save(**saving(args))
+        tell_recovered(session)
         tell.expect("open", "write", *(("check", "convert") if session.is_image else ()))
         try:
             done = session.revert(force=args.force)
@@ -72,12 +75,13 @@ def run(args: argparse.Namespace) -> int:
         if not done.journals:
             raise nothing_to_revert(session.uri)
         outcome = session.save(**saving(args)) if session.is_image else None
-        uri, files = session.uri, session.files
+        uri, files, first = session.uri, session.files, recovered_out(session)
     told: TakenBackOut = {
         "guest": {"uri": uri, "files": files},
         "restored": list(done.restored),
         "journals": list(done.journals),
         "kept_aside": done.kept_aside,
+        **first,
         **stopped_out(done.stopped),
         **outcome_out(outcome),
     }

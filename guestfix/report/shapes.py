@@ -61,8 +61,12 @@ class AppliedOut(TypedDict):
 
 
 class LaterOut(TypedDict, total=False):
-    """What may be told besides: it could not be stopped any more; what became of disk images."""
+    """What may be told besides: it could not be stopped any more; what became of disk images.
 
+    ``recovered`` are images whose change in place had been cut off, and was finished first.
+    """
+
+    recovered: list[str]
     stopped: StoppedOut
     image: ImageOut
 

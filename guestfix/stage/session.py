@@ -31,6 +31,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestfix.base.shapes import FileOut
 
+FINISHED = "an earlier change in place was cut off; it was finished first: {}"
+UNFINISHED = "GF-APPLY-UNFINISHED"
+
 log = logging.getLogger("guestfix")
 log.addHandler(logging.NullHandler())
 
@@ -75,6 +78,7 @@ class Session:
         self._stop = Stop(timeout, above=current())
         self._reader: GuestFS | None = None
         self._writer: GuestWriter | None = None
+        self._in_place = False
         self._saved = False
         self._closed = False
         self._work = threading.Lock()
@@ -166,7 +170,10 @@ class Session:
                 root=self._root,
                 allow_backing=self._allowed,
                 image_types=self._types,
+                in_place=self._in_place,
             )
+            if self.recovered:
+                log.warning("%s: %s", self._places[0], FINISHED.format(", ".join(self.recovered)))
         return self._writer
 
     def _to_change(self) -> GuestWriter:
@@ -179,6 +186,11 @@ class Session:
     def is_image(self) -> bool:
         """True where the guest is in disk images, so that changes last only once they are saved. Opens the guest."""
         return isinstance(self._to_write(), ImageWriter)
+
+    @property
+    def recovered(self) -> tuple[str, ...]:
+        """The disk images whose change in place had been cut off, and was finished when they were opened here."""
+        return self._writer.recovered if isinstance(self._writer, ImageWriter) else ()
 
     @property
     def guest(self) -> GuestFS:
@@ -239,10 +251,14 @@ class Session:
     ) -> None:
         """Raise now, before any work, what :meth:`save` would raise for these names and permissions.
 
-        Images that are to be changed in place are locked from now on.
+        Images that are to be changed in place are locked from now on; where an earlier change of them in place was cut
+        off, that is finished first (``recovered``), and Blocked without ``in_place``.
         """
-        with self._working("open"):
+        with self._working("open") as events:
+            self._in_place = in_place
             guest = self._to_write()
+            if self.recovered:
+                events.say("warning", FINISHED.format(", ".join(self.recovered)), code=UNFINISHED)
             _fits(isinstance(guest, ImageWriter), output, in_place, image_format, overlay)
             if isinstance(guest, ImageWriter):
                 guest.can_save(in_place=in_place, output=output, fmt=_format(guest, output, image_format, overlay))

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from guestfix.cli import run
 from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
@@ -99,15 +98,17 @@ def test_beside_an_image_that_is_to_be_changed(image: Path, small: Path, capfd: 
 def test_for_a_commit_that_is_done_again_later(
     image: Path, small: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The overlay is beside the link that the user named, the image itself where there is no room."""
-    link, overlay = tmp_path / "link.qcow2", tmp_path / "link.guestfix.qcow2"
+    """The changes are beside the link that the user named, the image itself where there is no room."""
+    link, kept = tmp_path / "link.qcow2", tmp_path / "link.guestfix.commit"
     shutil.copyfile(image, small / "disk.qcow2")
     link.symlink_to(small / "disk.qcow2")
     leave(small, 0)
     assert run(["apply", f"uml:{link}", "--in-place"]) == 4
     said = capfd.readouterr().err
-    assert "No space left on device" in said and f"are kept in {overlay}" in said
-    assert "run qemu-img commit on each of them" in said
+    assert "No space left on device" in said and f"are kept in {kept}" in said and "run the same again" in said
+    assert run(["report", str(link)]) == 2 and "GF-APPLY-UNFINISHED" not in capfd.readouterr().out
+    assert run(["apply", f"uml:{link}"]) == 2 and str(kept) in capfd.readouterr().err
     (small / "filler").unlink()
-    subprocess.run(["qemu-img", "commit", "-q", overlay], check=True)
-    assert b"UUID=" in open_image([str(link)]).read("/etc/fstab")
+    assert run(["apply", f"uml:{link}", "--in-place"]) == 0
+    assert f"it was finished first: {link}" in capfd.readouterr().err and not kept.exists()
+    assert run(["status", str(link)]) == 0 and "applied, and as it was applied" in capfd.readouterr().out

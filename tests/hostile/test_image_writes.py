@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from guestfix.backends import open_guest, open_writable
+from guestfix.backends.disks.commit import can_commit, commit
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.ova import open_images
-from guestfix.backends.disks.overlaydisk import Overlays, can_commit, commit, convert, keep
+from guestfix.backends.disks.overlaydisk import Overlays, convert, keep
 from guestfix.backends.status import usable
 from guestfix.backends.volumes.block import DiskError
 from guestfix.cli import run

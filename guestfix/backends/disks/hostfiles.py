@@ -89,6 +89,11 @@ class HostFiles:
         while self._made:
             os.close(self._made.pop())
 
+    def again(self) -> None:
+        """Let go of every file, so that they can be opened anew by the same rules."""
+        self.close()
+        self.opened.clear()
+
     def __del__(self) -> None:
         for descriptor in getattr(self, "_made", ()):
             os.close(descriptor)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os.path
 import posixpath
 
 from guestfix.backends.volumes.block import DiskError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.backends.disks.formats import OpenDisk
 
 EXTRAS = {
     "nbd": "",
@@ -20,6 +25,25 @@ EXTRAS = {
 
 WORD = "writing stays local: a disk image from afar is only read"
 COPY_FIRST = "copy it here first: qemu-img convert -O qcow2 ADDRESS disk.qcow2, or the tool of its store"
+
+
+def stem_of(image: OpenDisk) -> str:
+    """Return where the outcome of an image goes, without suffix: beside what was named, or here where it is a device.
+
+    A disk inside an OVA is called OVA:NAME, and NAME may have folders.
+    """
+    if image.file.device:
+        return os.path.basename(image.path)
+    if image.inside:
+        outer, _, name = image.path.rpartition(":")
+        return f"{outer}-{os.path.splitext(os.path.basename(name))[0]}"
+    folder, name = os.path.split(os.path.splitext(image.path)[0])
+    return os.path.join(folder if image.file.named else image.file.home, name.replace(":", "-"))
+
+
+def commit_place(image: OpenDisk) -> str:
+    """Return where the changes of an image lie while they are written into it."""
+    return f"{stem_of(image)}.guestfix.commit"
 
 
 def is_afar(place: str) -> bool:

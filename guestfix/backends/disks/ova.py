@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET  # DTDs are refused before it sees them
 
 from guestfix.backends.disks.formats import OpenDisk, open_held, open_window, told_at
 from guestfix.backends.disks.hostfiles import HostFile, HostFiles
+from guestfix.backends.disks.names import commit_place
 from guestfix.backends.disks.types import settle
 from guestfix.backends.volumes.block import DiskError, Window, read_at
 from guestfix.base.bounds import XML_BYTES, XML_ELEMENTS
@@ -123,8 +124,10 @@ def _member(host: HostFiles, file: HostFile, path: str, name: str, member: tarfi
         return open_window(host, file, where, kind, span)
 
 
-def open_images(paths: list[str], host: HostFiles | None = None) -> list[OpenDisk]:
+def open_images(paths: list[str], host: HostFiles | None = None, *, halves: bool = False) -> list[OpenDisk]:
     """Open disk images in the order given; an OVA or OVF stands for all of its disks.
+
+    Blocked where one is half written, its change in place having been cut off, unless ``halves`` are wanted.
 
     DiskError as :func:`guestfix.backends.disks.formats.open_chain`, UsageError where one is given twice.
     """
@@ -141,6 +144,10 @@ def open_images(paths: list[str], host: HostFiles | None = None) -> list[OpenDis
         start = disk.node.get("offset", disk.node["file"].get("offset", 0)) if disk.inside else -1
         if seen.setdefault((disk.file.key, start), disk) is not disk:
             raise UsageError("the same image is given twice", where=disk.file.real, remedy="give each disk once")
+    if not halves and any(os.path.lexists(commit_place(one)) for one in found if not one.file.afar):
+        from guestfix.backends.disks.commit import refuse_unfinished
+
+        refuse_unfinished(found)
     return found
 
 

@@ -13,11 +13,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from guestfix.backends.damage import MORE_FILES
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
+from guestfix.backends.disks.names import stem_of
 from guestfix.backends.runfolder import RunFolder, die_with_parent, making
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import DiskError
@@ -73,7 +75,7 @@ class Overlays:
             for index, image in enumerate(images):
                 overlay = Overlay(image, f"{self.folder}/{index}.qcow2", f"{self.folder}/{index}.raw")
                 size = -(-image.block.size // 512) * 512
-                _qemu_img("create", "-q", "-f", "qcow2", overlay.file, str(size))
+                qemu_img("create", "-q", "-f", "qcow2", overlay.file, str(size))
                 self.disks.append(overlay)
             if export:
                 self._export(export)
@@ -175,7 +177,7 @@ def backing_of(image: OpenDisk) -> str:
     return "json:" + json.dumps(own if span is image.node else {"driver": image.format, "file": own})
 
 
-def _qemu_img(*args: str, host: HostFiles | None = None, also: Sequence[int] = ()) -> None:
+def qemu_img(*args: str, host: HostFiles | None = None, also: Sequence[int] = ()) -> None:
     """Run qemu-img in a session of its own, out of reach of the terminal's Ctrl-C. A wish to stop ends it."""
     program = find_program("qemu-img")
     if program is None:
@@ -216,53 +218,7 @@ def _hint(said: str) -> str:
 # keeping the outcome
 
 
-def commit(disks: Sequence[Overlay]) -> list[str]:
-    """Write every overlay into its image, which the operator named.
-
-    The overlays first move beside the images (NAME.guestfix.qcow2) and go when all are committed; so after
-    an interruption the same commits can be done again. Raises DiskError, naming them.
-    """
-    can_commit(disks)
-    places = keep(disks, "")
-    for disk, place in zip(disks, places, strict=True):
-        overlay = os.open(place, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            node = overlay_node(f"/dev/fd/{overlay}", _writable(disk.image.node))
-            _qemu_img("commit", "-q", "-d", "json:" + json.dumps(node), host=disk.image.host, also=[overlay])
-        except DiskError as error:
-            raise HalfWritten(
-                f"{error.what}; the changes of all disks are kept in {', '.join(places)}",
-                where=place,
-                remedy="fix the cause, then run qemu-img commit on each of them",
-            ) from error
-        finally:
-            os.close(overlay)
-    for place in places:
-        os.unlink(place)
-    return [disk.image.path for disk in disks]
-
-
-def _writable(node: Mapping[str, object]) -> dict[str, object]:
-    """Return an image's node for writing to it; what lies below it stays as it is."""
-    return {key: value for key, value in node.items() if key != "read-only"}
-
-
-def can_commit(disks: Sequence[Overlay]) -> None:
-    """Lock the images for writing. DiskError where one can't be changed in place."""
-    for disk in disks:
-        image = disk.image
-        if image.fixed:
-            raise DiskError(image.fixed, where=image.path, remedy=_OUTPUT)
-        if not image.file.named:
-            raise DiskError("only what you named is changed in place", where=image.path, remedy=_OUTPUT)
-        if not os.access(f"/proc/self/fd/{image.file.block.fileno()}", os.W_OK):
-            raise DiskError("no permission to change the image", where=image.path, remedy=_OUTPUT)
-        image.host.still(image.file)
-    output_names(disks, "", "qcow2")
-    disks[0].image.host.hold(disk.image.file for disk in disks)
-
-
-_OUTPUT = "write to a new image instead: --output FILE"
+ELSEWHERE = "write to a new image instead: --output FILE"
 
 
 def convert(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
@@ -273,7 +229,7 @@ def convert(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
     def make(disk: Overlay, place: str) -> None:
         disk.image.host.still(disk.image.file)
         node = overlay_node(disk.file, disk.image.node)
-        _qemu_img("convert", "-O", fmt, "json:" + json.dumps(node), place, host=disk.image.host)
+        qemu_img("convert", "-O", fmt, "json:" + json.dumps(node), place, host=disk.image.host)
 
     return _publish(disks, output_names(disks, output, fmt), make)
 
@@ -284,7 +240,7 @@ def keep(disks: Sequence[Overlay], output: str) -> list[str]:
     def make(disk: Overlay, place: str) -> None:
         image = disk.image
         image.host.still(image.file)
-        _qemu_img("rebase", "-q", "-u", "-f", "qcow2", "-F", image.format, "-b", backing_of(image), disk.file)
+        qemu_img("rebase", "-q", "-u", "-f", "qcow2", "-F", image.format, "-b", backing_of(image), disk.file)
         shutil.move(disk.file, place)
 
     return _publish(disks, output_names(disks, output, "qcow2"), make)
@@ -292,6 +248,21 @@ def keep(disks: Sequence[Overlay], output: str) -> list[str]:
 
 def _publish(disks: Sequence[Overlay], places: list[str], make: Callable[[Overlay, str], None]) -> list[str]:
     """Make every outcome in a private folder beside its place, then give all of them their names, or none."""
+    with saying(", ".join(places)):
+        return _published(disks, places, make)
+
+
+@contextmanager
+def saying(where: str) -> Iterator[None]:
+    """Turn what the host's filesystem says within the block into a DiskError."""
+    try:
+        yield
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise DiskError(f"the overlay can't be kept: {said}", where=where, remedy=_hint(said)) from error
+
+
+def _published(disks: Sequence[Overlay], places: list[str], make: Callable[[Overlay, str], None]) -> list[str]:
     folders: list[str] = []
     made: list[str] = []
     try:
@@ -305,13 +276,10 @@ def _publish(disks: Sequence[Overlay], places: list[str], make: Callable[[Overla
             for part, place in zip(staged, places, strict=True):
                 _appear(part, place)
                 made.append(place)
-    except BaseException as error:
+    except BaseException:
         for place in made:
             os.unlink(place)
-        if not isinstance(error, OSError):
-            raise
-        said = error.strerror or str(error)
-        raise DiskError(f"the overlay can't be kept: {said}", where=", ".join(places), remedy=_hint(said)) from error
+        raise
     finally:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
@@ -346,26 +314,12 @@ def output_names(disks: Sequence[Overlay], output: str, fmt: str) -> list[str]:
     names = []
     for index, disk in enumerate(disks):
         if not output:
-            names.append(f"{_stem(disk.image)}.guestfix.{suffix}")
+            names.append(f"{stem_of(disk.image)}.guestfix.{suffix}")
         else:
             names.append(output if not index else f"{stem}-{index + 1}{dot}{tail}")
     for name in names:
         _can_be_made(name)
     return names
-
-
-def _stem(image: OpenDisk) -> str:
-    """Return where the outcome of an image goes, without suffix: beside what was named, or here where it is a device.
-
-    A disk inside an OVA is called OVA:NAME, and NAME may have folders.
-    """
-    if image.file.device:
-        return os.path.basename(image.path)
-    if image.inside:
-        outer, _, name = image.path.rpartition(":")
-        return f"{outer}-{os.path.splitext(os.path.basename(name))[0]}"
-    folder, name = os.path.split(os.path.splitext(image.path)[0])
-    return os.path.join(folder if image.file.named else image.file.home, name.replace(":", "-"))
 
 
 def _can_be_made(name: str) -> None:

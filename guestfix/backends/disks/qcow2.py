@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 
 from guestfix.backends.disks.formats import (
     MAX_TABLE,
@@ -202,6 +203,18 @@ def _qcow2_disk(block: Block, data: Block, header: _Qcow2, parent: Block | None)
         return place if place or (data is not block and word >> 63) else None
 
     return Chunked(data, header.size, sub, find, parent)
+
+
+def allocated(opened: OpenDisk) -> Iterator[tuple[int, int]]:
+    """Yield each piece of the disk that this qcow2 image has itself, zeros included: its offset and length."""
+    header, found = _qcow2_header(opened.file.block), opened.block
+    assert isinstance(found, Chunked)
+    entries = (1 << header.bits) // (16 if header.features & 16 else 8)
+    each = (entries << header.bits) // found.chunk
+    for first, word in enumerate(table(opened.file.block, header.l1_at, header.l1_count, ">Q")):
+        for index in range(first * each, (first + 1) * each) if word & 0x00FFFFFFFFFFFE00 else ():
+            if index * found.chunk < found.size and found.find(index) is not None:
+                yield index * found.chunk, found.chunk
 
 
 def _unpack(block: Block, word: int, header: _Qcow2) -> bytes:

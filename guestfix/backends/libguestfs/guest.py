@@ -12,10 +12,10 @@ from typing import Any
 
 from guestfix.backends import Request
 from guestfix.backends.damage import on_host
+from guestfix.backends.disks.commit import open_to_write
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.naming import letters
-from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays, same_size
 from guestfix.backends.layout.mounts import lay_out
 from guestfix.backends.libguestfs.appliance import Appliance
@@ -29,10 +29,13 @@ from guestfix.base.errors import GuestError, UsageError
 class LibguestfsGuest(RemoteGuest, ImageWriter):
     """A guest inside disk images, reached through the libguestfs appliance. Call ``close`` when done."""
 
-    def __init__(self, paths: list[str], root: str = "", host: HostFiles | None = None) -> None:
+    def __init__(
+        self, paths: list[str], root: str = "", host: HostFiles | None = None, *, in_place: bool = False
+    ) -> None:
         self.host_files = host or HostFiles()
         try:
-            self._open(open_images(paths, self.host_files), paths, root)
+            images, self.recovered = open_to_write(paths, self.host_files, in_place=in_place)
+            self._open(images, paths, root)
         except BaseException:
             self.host_files.close()
             raise
@@ -102,4 +105,4 @@ def open_place(place: str, request: Request) -> LibguestfsGuest:
         raise UsageError("--disks is for folders; an image shows its disks itself")
     host = HostFiles(request.allow_backing, request.image_types)
     with on_host("the libguestfs appliance can't be started over it"):
-        return LibguestfsGuest([place, *request.more], request.root, host)
+        return LibguestfsGuest([place, *request.more], request.root, host, in_place=request.in_place)

@@ -14,9 +14,9 @@ from typing import Any
 
 from guestfix.backends import Request
 from guestfix.backends.damage import on_host
+from guestfix.backends.disks.commit import open_to_write
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
-from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays
 from guestfix.backends.outcome import Check, ImageWriter
 from guestfix.backends.remote import Listing, RemoteGuest, disk_findings
@@ -100,10 +100,13 @@ class UmlFar:
 class UmlGuest(RemoteGuest, ImageWriter):
     """A guest inside disk images, reached through User-mode Linux. Call ``close`` when done."""
 
-    def __init__(self, paths: list[str], root: str = "", host: HostFiles | None = None) -> None:
+    def __init__(
+        self, paths: list[str], root: str = "", host: HostFiles | None = None, *, in_place: bool = False
+    ) -> None:
         self.host_files = host or HostFiles()
         try:
-            self._open(open_images(paths, self.host_files), paths, root)
+            images, self.recovered = open_to_write(paths, self.host_files, in_place=in_place)
+            self._open(images, paths, root)
         except BaseException:
             self.host_files.close()
             raise
@@ -190,4 +193,4 @@ def open_place(place: str, request: Request) -> UmlGuest:
         raise UsageError("--disks is for folders; an image shows its disks itself")
     host = HostFiles(request.allow_backing, request.image_types)
     with on_host("User-mode Linux can't be started over it"):
-        return UmlGuest([place, *request.more], request.root, host)
+        return UmlGuest([place, *request.more], request.root, host, in_place=request.in_place)

@@ -1,4 +1,4 @@
-"""Overlays: names of the outcome, commits that can be done again, nothing half made."""
+"""Overlays: names of the outcome, nothing half made."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from guestfix.backends.disks import overlaydisk
+from guestfix.backends.disks.commit import commit
 from guestfix.backends.disks.ova import open_images
-from guestfix.backends.disks.overlaydisk import Overlays, commit, convert, keep, output_names
+from guestfix.backends.disks.overlaydisk import Overlays, convert, keep, output_names
 from guestfix.backends.volumes.block import DiskError
 from tests.build.images import MIB, OVF, have, run
 
@@ -39,42 +40,11 @@ def holds(path: str, byte: int) -> bool:
     return block.read(65536) == bytes([byte]) * 65536
 
 
-def test_commit_writes_into_every_image(tmp_path: Path) -> None:
-    paths = images(tmp_path, "raw", "qcow2", "vmdk", "vdi")
-    made = overlays(paths)
-    assert commit(made.disks) == paths
-    made.close()
-    assert [holds(path, index + 1) for index, path in enumerate(paths)] == [True] * 4
-    assert not list(tmp_path.glob("*.guestfix.*"))
-    assert not os.path.exists(made.folder)
-
-
-def test_a_commit_that_fails_half_way_can_be_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = images(tmp_path, "raw", "qcow2")
-    made = overlays(paths)
-    real, calls = overlaydisk._qemu_img, []
-
-    def second_fails(*args: str, **held: object) -> None:
-        calls.append(args[0])
-        if calls.count("commit") == 2:
-            raise DiskError("qemu-img commit: No space left on device")
-        real(*args, **held)
-
-    monkeypatch.setattr(overlaydisk, "_qemu_img", second_fails)
-    with pytest.raises(DiskError, match="changes of all disks are kept in") as caught:
-        commit(made.disks)
-    assert "qemu-img commit" in caught.value.remedy
-    made.close()
-    for index in (0, 1):
-        run("qemu-img", "commit", "-q", tmp_path / f"disk{index}.guestfix.qcow2")
-        assert holds(paths[index], index + 1)
-
-
 def test_conversion_makes_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = images(tmp_path, "qcow2", "raw")
     made = overlays(paths)
     out = str(tmp_path / "out.vhdx")
-    real, calls = overlaydisk._qemu_img, []
+    real, calls = overlaydisk.qemu_img, []
 
     def second_fails(*args: str, **held: object) -> None:
         calls.append(args)
@@ -82,11 +52,11 @@ def test_conversion_makes_all_or_none(tmp_path: Path, monkeypatch: pytest.Monkey
         if len(calls) == 2:
             raise DiskError("qemu-img convert: No space left on device")
 
-    monkeypatch.setattr(overlaydisk, "_qemu_img", second_fails)
+    monkeypatch.setattr(overlaydisk, "qemu_img", second_fails)
     with pytest.raises(DiskError, match="No space left"):
         convert(made.disks, out, "vhdx")
     assert [name for name in os.listdir(tmp_path) if "out" in name] == []
-    monkeypatch.setattr(overlaydisk, "_qemu_img", real)
+    monkeypatch.setattr(overlaydisk, "qemu_img", real)
     assert convert(made.disks, out, "vhdx") == [out, str(tmp_path / "out-2.vhdx")]
     assert holds(out, 1) and holds(str(tmp_path / "out-2.vhdx"), 2)
     assert not holds(paths[0], 1)

@@ -90,9 +90,14 @@ def test_none_is_written_where_one_can_not_be(disks: list[str], capfd: pytest.Ca
     for words in ([], ["--in-place"]):
         assert run(["apply", f"uml:{disks[0]}", disks[1], *words]) == 2
         assert f"{folder}/two.guestfix.qcow2: this file exists already" in capfd.readouterr().err
+    (folder / "two.guestfix.commit").mkdir()
+    (folder / "two.guestfix.commit/mine").write_text("in the way")
+    (folder / "two.guestfix.qcow2").unlink()
+    assert run(["apply", f"uml:{disks[0]}", disks[1], "--in-place"]) == 2
+    assert f"{folder}/two.guestfix.commit: something has the name" in capfd.readouterr().err
     (folder / "new-2.raw").write_text("in the way")
     words = ["--output", str(folder / "new.raw"), "--image-format", "raw"]
     assert run(["apply", f"uml:{disks[0]}", disks[1], *words]) == 2
     assert f"{folder}/new-2.raw: this file exists already" in capfd.readouterr().err
     assert digests(disks) == before
-    assert sorted(os.listdir(folder)) == ["new-2.raw", "one.qcow2", "two.guestfix.qcow2", "two.vmdk"]
+    assert sorted(os.listdir(folder)) == ["new-2.raw", "one.qcow2", "two.guestfix.commit", "two.vmdk"]

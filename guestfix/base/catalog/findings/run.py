@@ -22,8 +22,9 @@ RUN: dict[str, Kind] = {
         "Another guestfix is changing the guest, so that what is read of it may be half of two states.",
         "wait until it ends; guestfix status GUEST tells"),
     "GF-APPLY-UNFINISHED": Kind("run", "blocker",
-        "An apply was interrupted, and some of what it wrote is in the guest.",
-        "undo it: guestfix revert GUEST"),
+        "An apply was interrupted, and some of what it wrote is in the guest; or a disk image was being changed in "
+        "place, and is half written.",
+        "undo it: guestfix revert GUEST; of an image in place, run the same again: that finishes it"),
     "GF-DISK-IMAGE": Kind("run", "blocker",
         "A disk image can't be opened, read or written.",
         "look at the file named here; guestfix backends shows what is usable on this machine"),
