@@ -44,6 +44,7 @@ DETECTORS: dict[str, Detector] = {
     "network.stacks": Detector("linux", ("boot.loaders",)),
     "services.access": Detector("linux", ("network.stacks",)),
     "services.cloudinit": Detector("linux", ("boot.loaders", "network.stacks")),
+    "services.repositories": Detector("linux"),
     "services.timesync": Detector("linux", ("boot.loaders",)),
     "initramfs.images": Detector("linux", ("boot.kernels",)),
     "windows.detector": Detector("windows"),

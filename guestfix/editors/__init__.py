@@ -89,6 +89,7 @@ OPS: dict[str, str] = {
     "units.set_device": "storage.units:set_device",
     "timesync.replace": "system.timesync:replace",
     "udevnet.unbind": "network.udevnet:unbind",
+    "urls.replace_hosts": "system.urls:replace_hosts",
     "unattend.merge": "windows.unattend:merge",
     "bootini.ems_off": "windows.bootini:ems_off",
 }

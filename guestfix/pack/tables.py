@@ -76,6 +76,22 @@ def _software(reader: Reader) -> dict[str, object]:
     return found
 
 
+REPOSITORY_KEYS = ("platform", "hosts", "files", "instead", "remedy")
+
+
+def _repositories(reader: Reader) -> dict[str, object]:
+    """Servers of packages that a cloud keeps for its own guests, by a name for the reader."""
+    found: dict[str, object] = {}
+    for name, node in reader.keys.items():
+        row = Reader(node, reader.problems, "a repository")
+        row.allow(REPOSITORY_KEYS)
+        lists = {key: list(row.texts(key)) for key in REPOSITORY_KEYS[:3]}
+        found[name] = {**lists, **{key: row.text(key, "") for key in REPOSITORY_KEYS[3:]}}
+        if not found[name]["instead"] and not found[name]["remedy"]:
+            row.complain(node.mark, f"{name} names nothing to do", "name a public host (instead) or a remedy")
+    return found
+
+
 def _lists(reader: Reader) -> dict[str, object]:
     return {name: [one.lower() for one in reader.texts(name)] for name in reader.keys}
 
@@ -103,6 +119,7 @@ def _osinfo(reader: Reader) -> dict[str, object]:
 
 TABLES: dict[str, Callable[[Reader], Mapping[str, object]]] = {
     "antivirus": _lists,
+    "cloud-repositories": _repositories,
     "driver-folders": _lists,
     "driver-needs": _lists,
     "filters": _lists,

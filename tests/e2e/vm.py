@@ -93,15 +93,16 @@ menuentry 'Debian GNU/Linux' --class debian --class os $menuentry_id_option 'gnu
 """
 
 
-def debian_disk(disk: Path, files: Mapping[str, str], work: Path) -> str:
+def debian_disk(disk: Path, files: Mapping[str, str], work: Path, root: Path | None = None) -> str:
     """Make a raw disk with an MBR, swap and a Debian 12 root, and GRUB for a BIOS. Returns the kernel's release.
 
-    ``files`` are written into the root; ``{release}`` in them becomes the kernel's release.
+    ``files`` are written into the root; ``{release}`` in them becomes the kernel's release. ``root`` is a root that was
+    made already, which goes.
     """
     need("mke2fs", "sfdisk", "grub-mkimage")
     if not (GRUB / "boot.img").exists():
         pytest.skip("GRUB's i386-pc modules are not installed (grub-pc-bin)")
-    root = debian.unpack(debian.debootstrap(), work / "root")
+    root = root or debian.unpack(debian.debootstrap(), work / "root")
     release = kernel_of(root)
     for name, text in files.items():
         path = root / name.lstrip("/")

@@ -175,6 +175,7 @@ def calls() -> list[Call]:
         _ops("text.ensure_line", b"a\n", b"a\nb\n", line="c d"),
         _ops("text.replace_line", b"a 1\n  a 2\nb\n", match="a *", line="a 3"),
         _ops("text.replace_line", b"b\n", match="a *", line="a 3", add=True),
+        _ops("urls.replace_hosts", b"deb http://a.b/x y\n", b"# http://a.b/\nx=plugin:a.b\n", table={"a.b": "c.d"}),
         _ops("timesync.replace", b"server a\npool b\n", b"x\nrefclock PHC c", dialect="chrony", **TIME),
         _ops("timesync.replace", b"[Time]\nNTP=a b\n", b"[Time]\nFallbackNTP=a\n", dialect="timesyncd", **TIME),
         _ops(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from guestfix.base.catalog.facts.kind import flag, text, texts
+from guestfix.base.catalog.facts.kind import flag, table, text, texts
 
 _BY, _CLOUD, _TIME = "services.access", "services.cloudinit", "services.timesync"
+_PLACES = "services.repositories"
 
 # fmt: off
 CLOUDINIT_DATA_SOURCES = texts("cloudinit.data_sources",
@@ -19,6 +20,9 @@ CLOUDINIT_WAITS = flag("cloudinit.waits", "cloud-init tries each data source of 
     _CLOUD)
 CLOUDINIT_WANTED = text("cloudinit.wanted", "the list of data sources that suits the target, as cloud.cfg says it",
     _CLOUD)
+REPOSITORIES_HOSTS = table("repositories.hosts",
+    "hosts of the old cloud's packages, with the public ones in their place", _PLACES)
+REPOSITORIES_OLD = texts("repositories.old", "package servers of the old cloud, named as in cloud-repositories", _PLACES)
 SOFTWARE_GUEST = texts("software.guest",
     "guest software of hypervisors and clouds, named as in the table guest-software", _BY)
 SOFTWARE_LEFT_SERVICES = texts("software.left_services",
