@@ -86,8 +86,9 @@ def _repositories(reader: Reader) -> dict[str, object]:
         row = Reader(node, reader.problems, "a repository")
         row.allow(REPOSITORY_KEYS)
         lists = {key: list(row.texts(key)) for key in REPOSITORY_KEYS[:3]}
-        found[name] = {**lists, **{key: row.text(key, "") for key in REPOSITORY_KEYS[3:]}}
-        if not found[name]["instead"] and not found[name]["remedy"]:
+        texts = {key: row.text(key, "") for key in REPOSITORY_KEYS[3:]}
+        found[name] = {**lists, **texts}
+        if not any(texts.values()):
             row.complain(node.mark, f"{name} names nothing to do", "name a public host (instead) or a remedy")
     return found
 

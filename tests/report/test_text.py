@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from functools import cache
@@ -63,7 +64,7 @@ def test_all_blockers_are_on_the_first_screen():
     plan = replace(plan_of("debian-12"), findings=tuple(many))
     lines = [line for line, _ in first_screen(plan, View(80))]
     assert sum("this is GF-" in line for line in lines) == len(many)
-    assert lines[1].startswith("Blocked, would apply: 11 files, 2 initramfs images")
+    assert re.match(r"Blocked, would apply: \d+ files, 2 initramfs images", lines[1])
 
 
 def test_each_finding_is_in_one_part():

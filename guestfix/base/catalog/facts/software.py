@@ -22,7 +22,8 @@ CLOUDINIT_WANTED = text("cloudinit.wanted", "the list of data sources that suits
     _CLOUD)
 REPOSITORIES_HOSTS = table("repositories.hosts",
     "hosts of the old cloud's packages, with the public ones in their place", _PLACES)
-REPOSITORIES_OLD = texts("repositories.old", "package servers of the old cloud, named as in cloud-repositories", _PLACES)
+REPOSITORIES_OLD = texts("repositories.old", "package servers of the old cloud, as cloud-repositories has them",
+    _PLACES)
 SOFTWARE_GUEST = texts("software.guest",
     "guest software of hypervisors and clouds, named as in the table guest-software", _BY)
 SOFTWARE_LEFT_SERVICES = texts("software.left_services",
