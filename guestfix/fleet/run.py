@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 MEMORY = 1 << 30
 """Bytes of memory of a worker, where the machine has as much for each; Dask's nanny ends one that takes more."""
 
-AHEAD = 1
-"""Guests handed to the scheduler for each worker: a worker that dies then takes no waiting guest with it."""
+AHEAD = 3
+"""Guests handed to the scheduler for each worker, so that none waits for the next one.
+
+All but one for each worker are kept at the scheduler (its worker-saturation is 1), so that one which dies takes no
+waiting guest with it; that holds for a group of more tasks than two for each thread.
+"""
 
 START = 60
 """Seconds in which workers have to answer."""
@@ -132,16 +136,16 @@ def _wave(client: Client, jobs: Sequence[Job], retries: int, do: Do) -> Iterator
     """Yield each job's guest and result as it comes; a job whose worker died is done once more, alone in its blame."""
     todo = [(job, 0) for job in reversed(jobs)]
     flying: dict[Future[Result], tuple[Job, int]] = {}
+    group = f"guests-{time.monotonic_ns()}"
     try:
         while todo or flying:
             check()
-            room = AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"])) - len(flying)
-            for _ in range(min(room, len(todo))):
-                job, tries = todo.pop()
-                flying[client.submit(do, job, pure=False, key=f"{job.guest.name}-{tries}-{time.monotonic_ns()}")] = (
-                    job,
-                    tries,
-                )
+            workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+            ahead = AHEAD if len(todo) + len(flying) > 2 * workers else 1
+            given = [todo.pop() for _ in range(min(ahead * workers - len(flying), len(todo)))]
+            keys = [(group, job.guest.name, tries) for job, tries in given]
+            futures = client.map(do, [job for job, _ in given], pure=False, key=keys) if given else []
+            flying.update(zip(futures, given, strict=True))
             for future in _first(flying):
                 job, tries = flying.pop(future)
                 result = _result(future, job)

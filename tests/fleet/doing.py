@@ -36,3 +36,8 @@ def in_order(job: Job) -> Result:
     """Say when it was done."""
     time.sleep(0.05)
     return Result(job.guest.name, "ready", job.key(), job.action, system=str(time.time_ns()))
+
+
+def ready(job: Job) -> Result:
+    """Be ready at once."""
+    return Result(job.guest.name, "ready", job.key(), job.action)
