@@ -35,6 +35,20 @@ def policy_type(config: bytes) -> str | None:
     return kind
 
 
+def mode(config: bytes) -> tuple[str, int, str]:
+    """Return enforcing, permissive or disabled, as /etc/selinux/config says it, with the line; 0 where none says it.
+
+    The last line counts.
+    """
+    found = "disabled", 0, ""
+    for number, line in enumerate(config.decode("utf-8", "replace").split("\n"), 1):
+        name, equals, value = line.strip().partition("=")
+        word = value.strip().lower()
+        if equals and name.strip() == "SELINUX" and word in ("enforcing", "permissive", "disabled"):
+            found = word, number, line.strip()[:200]
+    return found
+
+
 def label_for(path: str, kind: str, contexts: Iterable[bytes]) -> bytes | None:
     """Return the label of a path as the xattr holds it (with a NUL at its end), or None without a match.
 

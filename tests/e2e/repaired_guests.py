@@ -59,6 +59,22 @@ RELEASE = ["umount /run/mnt", f"lvm vgchange {LVM} -an"]
 FILTER = 'devices {\n\tfilter = [ "a|^/dev/sda|", "r|.*|" ]\n\tglobal_filter = [ "a|^/dev/sda|", "r|.*|" ]\n}\n'
 
 
+DEVICES = (
+    "VERSION=1.1.2\nIDTYPE=sys_wwid IDNAME=naa.6000c2912345678901234567890123456 DEVNAME=/dev/sda1 PVID=x PART=1\n"
+)
+HOOK = """#!/bin/sh
+[ "$1" = prereqs ] && exit 0
+mkdir -p "$DESTDIR/etc/lvm/devices"
+cp /etc/lvm/devices/system.devices "$DESTDIR/etc/lvm/devices/"
+"""
+"""Has the initramfs keep the devices file, as dracut does by itself."""
+
+
+def executable_hook(tree: Path, release: str) -> None:
+    """Let the initramfs' own hook run."""
+    (tree / "etc/initramfs-tools/hooks/lvmdevices").chmod(0o755)
+
+
 def extlinux(tree: Path, release: str) -> None:
     """An extlinux.conf whose only entry is in a file that it includes."""
     shutil.rmtree(tree / "boot/grub", ignore_errors=True)
@@ -82,6 +98,15 @@ GUESTS = (
     Guest(
         "LVM with a filter for /dev/sda", "/dev/mapper/vg0-root", VOLUME, RELEASE,
         "(lvm/vg0-root)/boot/grub", ("lvm", "diskfilter"), 1, {"etc/lvm/lvm.conf": FILTER},
+    ),
+    Guest(
+        "LVM with a devices file, kept in the initramfs too", "/dev/mapper/vg0-root", VOLUME, RELEASE,
+        "(lvm/vg0-root)/boot/grub", ("lvm", "diskfilter"), 1,
+        {
+            "etc/lvm/lvm.conf": "devices {\n\tuse_devicesfile = 1\n}\n",
+            "etc/lvm/devices/system.devices": DEVICES, "etc/initramfs-tools/hooks/lvmdevices": HOOK,
+        },
+        executable_hook,
     ),
 )  # fmt: skip
 

@@ -46,8 +46,20 @@ _PLACES = (
     "/usr/sbin/ifup-local",
     "/etc/rc.local",
     "/etc/rc.d/rc.local",
+    "/etc/init.d/boot.local",
+    "/etc/local.d/*",
+    "/etc/crontab",
+    "/etc/cron.d/*",
+    "/var/spool/cron/*",
+    "/var/spool/cron/crontabs/*",
+    "/var/spool/cron/tabs/*",
+    "/etc/systemd/system/*.service",
+    "/etc/systemd/system/*.timer",
+    "/etc/systemd/system/*.d/*.conf",
+    "/usr/local/bin/*",
+    "/usr/local/sbin/*",
 )
-"""Firewall rules, kernel settings and services that go by an interface's name."""
+"""Firewall rules, kernel settings, services and administrators' scripts that go by an interface's name."""
 
 MAX_PLACES = 12
 _BARE = regex(r"[0-9A-Fa-f.:]{3,45}\Z")
@@ -109,6 +121,7 @@ def _rows(bench: Workbench, patterns: tuple[str, ...]) -> list[Row]:
 
 
 def _lines(bench: Workbench, path: str) -> list[Row]:
-    text = (read_small(bench.fs, path, MAX_CONFIG) or b"").decode("utf-8", "replace")
+    data = read_small(bench.fs, path, MAX_CONFIG) or b""
+    text = "" if b"\0" in data else data.decode("utf-8", "replace")
     lines = [(path, n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
     return [row for row in lines if not row[2].startswith("#")]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from guestfix.actions.system import units
 from guestfix.actions.workbench import Workbench
-from guestfix.base.edit import Link
+from guestfix.base.edit import Link, Splice, append_lines, apply_splices
 from guestfix.base.errors import EditError, GuestError
 from guestfix.base.overlay import Overlay
 from guestfix.base.patterns import regex
@@ -21,11 +21,14 @@ MOST_NAMES = 256
 STARTERS = ("service", "socket", "timer", "path")
 """Kinds of units by which systemd starts a service of the same name."""
 LEVELS = "S0123456"
+ORDER = "/etc/init.d/.depend.start"
+"""The order in which startpar(8) starts scripts, as insserv(8) makes it."""
 SCRIPTS = ("/etc/init.d", "/etc/rc.d/init.d")
 
 _NAME = regex(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,127}\Z")
 _CHKCONFIG = regex(rb"^#\s*chkconfig:\s*(?P<levels>[0-6]+|-)\s+(?P<start>\d{1,2})\s+\d{1,2}", 8)
 _DEFAULT_START = regex(rb"^#\s*Default-Start:(?P<levels>[ \t0-6S]*)", 8)
+_TARGETS = regex(rb"^TARGETS[ \t]*=(?P<names>[^\r\n]*)", 8)
 _MANUAL = regex(rb"^[ \t]*manual[ \t]*(?:\r?\n|\Z)", 8)
 
 
@@ -147,8 +150,18 @@ def _enable_script(bench: Workbench, name: str, script: str) -> None:
             fs.remove(path)
         above = ".." if folder.startswith("/etc/init.d/") else "../init.d"
         fs.put(f"{folder}/S{number:02d}{name}", Link(f"{above}/{name}"))
-    if exists(fs, "/etc/init.d/.depend.start"):
-        bench.follow_up(f"run 'update-rc.d {name} defaults' in the guest: insserv keeps an order of its own")
+    _order_last(fs, name)
+
+
+def _order_last(fs: Overlay, name: str) -> None:
+    """Have startpar know the script, behind all others: without a place in insserv's list its links do not count."""
+    content = fs.content(ORDER)
+    found = _TARGETS.search(content) if isinstance(content, bytes) else None
+    if not isinstance(content, bytes) or found is None or name.encode() in found["names"].split():
+        return
+    known, names = content, found["names"].strip()
+    after = apply_splices(known, [Splice(found.end("names"), 0, b" " + name.encode())])
+    fs.put(ORDER, append_lines(after, b"%s: %s" % (name.encode(), names)))
 
 
 def _asked_for(script: bytes) -> tuple[str, int]:

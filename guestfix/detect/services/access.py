@@ -2,17 +2,20 @@
 
 Facts: ssh.installed, ssh.service, ssh.enabled, ssh.ports, ssh.addresses (all that sshd is bound to; empty:
 any), ssh.host_keys, ssh.key_maker (what makes host keys at start), ssh.logins and ssh.refused (accounts that sshd
-lets in, and why not the others), firewall.active, firewall.ssh (open, limited, closed), users.with_key, users.login.
+lets in, and why not the others), firewall.active, firewall.ssh (open, limited, closed), users.with_key, users.login,
+selinux.mode.
 """
 
 from __future__ import annotations
 
 import re
 
+from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.catalog.facts.system import (
     FIREWALL_ACTIVE,
     FIREWALL_SSH,
     OS_FAMILY,
+    SELINUX_MODE,
     SSH_ADDRESSES,
     SSH_ENABLED,
     SSH_HOST_KEYS,
@@ -35,6 +38,7 @@ from guestfix.detect.services.accounts import KEYS, Account, accounts
 from guestfix.detect.services.firewall import find_filters
 from guestfix.detect.services.hostkeys import key_maker
 from guestfix.detect.services.logins import logins
+from guestfix.detect.services.selinux import in_force, unlabeled
 from guestfix.detect.services.sshd import Sshd, read
 from guestfix.detect.system.initsystem import Services
 from guestfix.detect.system.programs import Programs
@@ -55,7 +59,23 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     ports = _put_config(facts, sshd)
     _put_firewall(guest, facts, services, ports[0])
     _put_users(guest, facts, sshd)
-    return software.learn(guest, facts, target, services, programs)
+    found = software.learn(guest, facts, target, services, programs)
+    return [*found, *_selinux(guest, facts)]
+
+
+def _selinux(guest: GuestFS, facts: Facts) -> list[Finding]:
+    """Record whether SELinux is in force; where it is, files without labels keep everybody from logging in."""
+    entry = facts.value(BOOT_DEFAULT)
+    found = in_force(guest, entry.args if entry else ())
+    if found is None:
+        facts.put(SELINUX_MODE, Unknown("the guest has no /etc/selinux/config"))
+        return []
+    facts.put(SELINUX_MODE, found[0], found[1])
+    bare = unlabeled(guest) if found[0] == "enforcing" else None
+    if bare is None:
+        return []
+    what = "SELinux is enforcing, and the guest's files have no labels as they are seen here"
+    return [Finding("GF-SELINUX-UNLABELED", "info", what, (found[1], bare))]
 
 
 def _put_ssh(guest: GuestFS, facts: Facts, services: Services, programs: Programs) -> None:

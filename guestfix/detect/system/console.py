@@ -43,6 +43,16 @@ def _is_masked(guest: GuestFS, unit: str) -> bool:
     return is_link(guest, f"{UNIT_FOLDERS[0]}/{unit}")
 
 
+def hides_console(guest: GuestFS, args: Sequence[str]) -> tuple[str, Evidence | None] | None:
+    """Return what keeps the boot from being seen on a serial port, and where; no place where it is an argument."""
+    if "plymouth.ignore-serial-consoles" in args:
+        return "plymouth shows nothing on serial ports", None
+    path = f"{UNIT_FOLDERS[0]}/default.target"
+    if is_link(guest, path) and guest.readlink(path).endswith("/graphical.target"):
+        return "the system starts a desktop (graphical.target)", Evidence(path, 0, guest.readlink(path))
+    return None
+
+
 def _in_inittab(guest: GuestFS, port: str) -> Evidence | None:
     for number, line in lines_of(read_small(guest, INITTAB) or b""):
         found = _GETTY.match(line)

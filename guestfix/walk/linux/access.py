@@ -16,7 +16,7 @@ from guestfix.base.catalog.facts.system import (
 )
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.record import replace
-from guestfix.detect.system.console import login_on, root_refused, tells_gettys
+from guestfix.detect.system.console import hides_console, login_on, root_refused, tells_gettys
 from guestfix.detect.system.initsystem import Services
 from guestfix.formats.network.firewall import CLOSED
 from guestfix.walk.scene import Ground, Look, Scene, entry_place, is_whole, passes, unknown
@@ -84,6 +84,11 @@ def _console(scene: Scene) -> Iterable[Finding]:
         summary = f"root may not log in on {port}, the serial port of {scene.target.id}"
         places = (Evidence("/etc/securetty", 0, f"no {port}"), why)
         yield Finding("GF-CONSOLE-NO-ROOT", "info", summary, places, f"add {port} to /etc/securetty")
+    if (hidden := hides_console(scene.guest, entry.args)) is not None:
+        what, seen = hidden
+        yield Finding(
+            "GF-CONSOLE-HIDDEN", "info", f"{what}, and {port} is all there is to look at", (seen or entry_place(entry),)
+        )
 
 
 LOOK = Look("access", "an administrator can log in", ground, check)

@@ -59,6 +59,8 @@ KERNELS = records("kernels", Kernel, "each installed kernel with its files", _KE
 FIREWALL_ACTIVE = texts("firewall.active", "the firewalls that start at boot", _ACCESS)
 FIREWALL_SSH = text("firewall.ssh", "whether they let SSH in: open, limited (under conditions) or closed", _ACCESS,
     "open limited closed")
+SELINUX_MODE = text("selinux.mode", "whether SELinux is in force; unknown where the guest has none", _ACCESS,
+    "enforcing permissive disabled")
 SSH_ADDRESSES = texts("ssh.addresses", "addresses that sshd is bound to and that the move takes away", _ACCESS)
 SSH_ENABLED = flag("ssh.enabled", "whether the SSH server starts at boot", _ACCESS)
 SSH_HOST_KEYS = texts("ssh.host_keys", "the SSH server's host keys", _ACCESS)

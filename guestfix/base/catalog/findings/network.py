@@ -6,6 +6,9 @@ from guestfix.base.catalog.findings.kind import Kind
 
 # fmt: off
 NETWORK: dict[str, Kind] = {
+    "GF-CONSOLE-HIDDEN": Kind("access", "info",
+        "The boot's messages or its login are kept from the target's serial port.",
+        "remove plymouth.ignore-serial-consoles; systemctl set-default multi-user.target where nobody sees a screen"),
     "GF-CONSOLE-NO-LOGIN": Kind("access", "info",
         "Nobody can log in on the target's serial port.",
         "enable a getty there (serial-getty@ttyS0, or a line of /etc/inittab), for a way in without the network"),
@@ -99,6 +102,9 @@ NETWORK: dict[str, Kind] = {
     "GF-NETWORK-WAITS": Kind("network", "info",
         "The boot waits for a network that may not come up.",
         "nothing where the network is there; else disable the service that waits"),
+    "GF-SELINUX-UNLABELED": Kind("access", "info",
+        "SELinux is enforcing, and the guest's files carry no labels: as on a tree copied without extended attributes.",
+        "copy the guest with its extended attributes (tar --xattrs, rsync -X), or make /.autorelabel in it"),
     "GF-SSH-ADDRESS": Kind("access", "warning",
         "sshd listens only on addresses that the guest will not have after the move.",
         "remove the ListenAddress lines, or keep the addresses (policy network=preserve)"),
