@@ -60,8 +60,6 @@ FILTER = 'devices {\n\tfilter = [ "a|^/dev/sda|", "r|.*|" ]\n\tglobal_filter = [
 
 
 DEVICES = "VERSION=1.1.2\nIDTYPE=devname IDNAME=/dev/sda1 DEVNAME=/dev/sda1 PVID=. PART=1\n"
-    "VERSION=1.1.2\nIDTYPE=sys_wwid IDNAME=naa.6000c2912345678901234567890123456 DEVNAME=/dev/sda1 PVID=x PART=1\n"
-)
 HOOK = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 mkdir -p "$DESTDIR/etc/lvm/devices"
