@@ -185,9 +185,8 @@ def _judge_arch(case: _Case, system: System | None, match: Match) -> tuple[str, 
     if arch not in taken and (system is not None or linux):
         code = "GF-ARCH-32BIT" if arch == "x86" else "GF-ARCH-UNSUPPORTED"
         summary = f"{case.name} is built for {arch}; the table takes {', '.join(taken)}"
-        remedy = "install a 64-bit x86 system and move the workload to it"
-        weight = case.refusal if arch == "x86" else "blocker"
-        return "unsupported", case.find(code, weight, summary, ("os.arch",), remedy)
+        remedy = "install a 64-bit x86 system and move the workload to it, or bring the guest without that service"
+        return "unsupported", case.find(code, case.refusal, summary, ("os.arch",), remedy)
     since = system.table.get("deprecated_arch", {}).get(arch) if system is not None else None
     if since and match.status != "deprecated":
         summary = f"{arch} systems are deprecated since {since}"

@@ -13,6 +13,7 @@ from guestfix.base.record import frozen, replace
 from guestfix.pack.model import Pack, Target
 from guestfix.plan.model import Plan
 from guestfix.plan.planner import make_plan
+from guestfix.verify.machine import PROGRAMS
 from guestfix.verify.model import Seen, verification_out
 from guestfix.verify.run import Setting, start
 from guestfix.walk.model import Walk
@@ -59,6 +60,7 @@ def start_guest(
     guest = open_guest(list(paths), root=root, allow_backing=list(bounds.allow), image_types=list(bounds.types))
     plan = make_plan(guest, pack, target.id)
     setting = _setting(plan, bounds)
+    target = target.on(setting.arch)
     del guest
     return Started(name, target, plan.walk.before, setting.ssh, start(paths, target, setting, tell, keep_screen))
 
@@ -67,8 +69,9 @@ def _setting(plan: Plan, bounds: Setting) -> Setting:
     """Return how a guest is to be started, by what its plan says of it."""
     facts = {fact.name: fact.value for fact in plan.facts}
     arch = facts.get(OS_ARCH.name)
-    if isinstance(arch, str) and arch not in ("", "x86_64", "i686", "i586", "i486", "i386"):
-        raise GuestfixError(f"a guest for {arch} can't be started here, only those for x86")
+    kind = arch if isinstance(arch, str) and arch not in ("", "i686", "i586", "i486", "i386") else "x86_64"
+    if kind not in PROGRAMS:
+        raise GuestfixError(f"a guest for {kind} can't be started here, only those for {' and '.join(PROGRAMS)}")
     folders = facts.get(BOOT_EFI.name)
     names = [str(name).lower() for one in folders for name in one["files"]] if isinstance(folders, list) else []
     return replace(
@@ -76,4 +79,5 @@ def _setting(plan: Plan, bounds: Setting) -> Setting:
         firmware=str(facts.get(BOOT_FIRMWARE.name) or "bios"),
         shim=any(name.startswith("shim") for name in names),
         ssh=facts.get(SSH_INSTALLED.name) is True and facts.get(OS_FAMILY.name) == "linux",
+        arch=kind,
     )

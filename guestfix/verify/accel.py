@@ -48,8 +48,12 @@ def command(program: str, accelerator: str, place: str) -> list[str]:
     return [*words, *cpu, "-m", "2", "-bios", place, "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
 
 
-def kvm(program: str, run: RunFolder) -> tuple[bool, str]:
+def kvm(program: str, run: RunFolder, arch: str = "x86_64") -> tuple[bool, str]:
     """Tell whether KVM runs a guest here, and why not: /dev/kvm is no proof, for it may hang in a nested machine."""
+    if os.uname().machine != arch:
+        return False, f"this machine's processor is no {arch}"
+    if arch != "x86_64":
+        return False, "whether KVM works is tried on x86 only"
     if not os.path.exists("/dev/kvm"):
         return False, "there is no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):

@@ -22,14 +22,22 @@ class Uefi:
     secure_boot: bool
 
 
-def find_uefi(*, secure_boot: bool, folders: tuple[str, ...] = FOLDERS) -> Uefi:
-    """Return firmware for a PC, with keys enrolled and Secure Boot on or without. GuestfixError where there is none."""
+MACHINES = {"x86_64": "pc-q35", "aarch64": "virt"}
+PACKAGES = {"x86_64": "ovmf", "aarch64": "qemu-efi-aarch64"}
+
+
+def find_uefi(*, secure_boot: bool, arch: str = "x86_64", folders: tuple[str, ...] = FOLDERS) -> Uefi:
+    """Return firmware for a processor's machine, with keys enrolled and Secure Boot on or without.
+
+    QEMU has no Secure Boot for Arm: there firmware without it is what is returned. GuestfixError where there is none.
+    """
+    secure_boot = secure_boot and arch == "x86_64"
     for place in _descriptors(folders):
-        found = _read(place, secure_boot)
+        found = _read(place, secure_boot, arch)
         if found:
             return found
     kind = "with Secure Boot and enrolled keys" if secure_boot else "without Secure Boot"
-    raise GuestfixError(f"no UEFI firmware {kind} is installed for QEMU", remedy="apt-get install ovmf")
+    raise GuestfixError(f"no UEFI firmware {kind} is installed for QEMU", remedy=f"apt-get install {PACKAGES[arch]}")
 
 
 def _descriptors(folders: tuple[str, ...]) -> list[str]:
@@ -40,13 +48,13 @@ def _descriptors(folders: tuple[str, ...]) -> list[str]:
     return [found[name] for name in sorted(found)]
 
 
-def _read(place: str, secure_boot: bool) -> Uefi | None:
+def _read(place: str, secure_boot: bool, arch: str) -> Uefi | None:
     try:
         with open(place, "rb") as stream:
             told = json.load(stream)
-        machines = [name for one in told["targets"] if one["architecture"] == "x86_64" for name in one["machines"]]
+        machines = [name for one in told["targets"] if one["architecture"] == arch for name in one["machines"]]
         device, features = told["mapping"]["device"], set(told["features"])
-        if device != "flash" or not any(name.startswith("pc-q35") for name in machines):
+        if device != "flash" or not any(name.startswith(MACHINES[arch]) for name in machines):
             return None
         if ("enrolled-keys" in features) != secure_boot or ("secure-boot" in features) != secure_boot:
             return None

@@ -26,7 +26,10 @@ from guestfix.verify.firmware import Uefi
 from guestfix.verify.hardware import Devices, device_words
 from guestfix.verify.wire import MAX_PACKET
 
-PROGRAM = "qemu-system-x86_64"
+PROGRAMS = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
+PACKAGES = {"x86_64": "qemu-system-x86", "aarch64": "qemu-system-arm"}
+"""QEMU and Debian's package of it, by a guest's processor."""
+
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 ANSWER_SECONDS = 10.0
 CHUNK = 65536
@@ -46,13 +49,15 @@ class Plan:
     memory: int
     processors: int = 1
     ssh: bool = True
+    arch: str = "x86_64"
 
 
-def program() -> str:
-    """Return QEMU's path; GuestfixError where it is missing."""
-    found = find_program(PROGRAM)
+def program(arch: str = "x86_64") -> str:
+    """Return the path of QEMU for this processor; GuestfixError where it is missing."""
+    found = find_program(PROGRAMS[arch])
     if found is None:
-        raise GuestfixError(f"{PROGRAM} is missing, which starts a guest", remedy="apt-get install qemu-system-x86")
+        remedy = f"apt-get install {PACKAGES[arch]}"
+        raise GuestfixError(f"{PROGRAMS[arch]} is missing, which starts a guest", remedy=remedy)
     return found
 
 
@@ -79,7 +84,7 @@ class Machine:
 
     def _start(self, overlays: Overlays, plan: Plan) -> None:
         writes = {name: write for name, (_, write) in self._pipes.items()}
-        command = [program(), *_words(self.folder, plan, writes, self._sercon, self.port)]
+        command = [program(plan.arch), *_words(self.folder, plan, writes, self._sercon, self.port)]
         nodes = []
         for index, disk in enumerate(overlays.disks):
             node = {"node-name": f"d{index}", "discard": "unmap", **overlay_node(disk.file, disk.image.node)}
@@ -118,7 +123,7 @@ class Machine:
         """Return the last line of what QEMU itself said."""
         with open(f"{self.folder}/qemu.log", "rb") as log:
             lines = log.read(20_000).decode("utf-8", "replace").strip().splitlines()
-        return lines[-1].removeprefix(f"{PROGRAM}: ")[:300] if lines else ""
+        return lines[-1].partition(": ")[2][:300] if lines else ""
 
     def read(self, seconds: float) -> dict[str, bytes]:
         """Return what came through the pipes, by name, waiting at most this long."""
@@ -200,10 +205,13 @@ class Machine:
 def _words(folder: str, plan: Plan, pipes: dict[str, int], sercon: int, port: int) -> list[str]:
     """Return QEMU's arguments besides the disks."""
     machine = "q35,graphics=on" + (",smm=on" if plan.uefi and plan.uefi.secure_boot else "")
+    if plan.arch == "aarch64":
+        machine = "virt,gic-version=max"
     words = ["-nodefaults", "-no-user-config", "-sandbox", SANDBOX, "-display", "none", "-name", "guestfix-verify"]
     words += ["-machine", machine, "-accel", plan.accelerator, "-cpu", "host" if plan.accelerator == "kvm" else "max"]
     words += ["-m", str(plan.memory), "-smp", str(plan.processors), "-rtc", f"base={plan.clock}", "-boot", "strict=on"]
-    words += ["-device", "VGA", "-action", "reboot=reset,shutdown=poweroff,panic=none"]
+    words += ["-device", "VGA" if plan.arch == "x86_64" else "ramfb"]
+    words += ["-action", "reboot=reset,shutdown=poweroff,panic=none"]
     words += ["-chardev", f"file,id=console,path=/dev/fd/{pipes['console']}", "-serial", "chardev:console"]
     if plan.uefi is None:  # what SeaBIOS and a loader write on the screen, on a second port
         words += ["-chardev", f"file,id=screen,path=/dev/fd/{pipes['screen']}", "-serial", "chardev:screen"]

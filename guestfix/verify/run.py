@@ -42,7 +42,8 @@ class Setting:
     """What a start is told of the guest, and the bounds: see the constants above.
 
     ``firmware`` is bios or uefi, by which the guest boots; ``shim``: it can boot with Secure Boot; ``ssh``: it has an
-    SSH server. ``allow`` and ``types`` as :class:`guestfix.backends.disks.hostfiles.HostFiles` takes them.
+    SSH server; ``arch``: its processor. ``allow`` and ``types`` as
+    :class:`guestfix.backends.disks.hostfiles.HostFiles` takes them.
     """
 
     firmware: str = "bios"
@@ -54,6 +55,7 @@ class Setting:
     limit: float = LIMIT
     allow: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
+    arch: str = "x86_64"
 
 
 def start(
@@ -68,21 +70,22 @@ def start(
     Nothing is written to the images. ``tell`` is called for each new sign, ``keep_screen`` with the last picture of
     the screen as PNG. Raises GuestfixError where it can't be started here at all.
     """
-    program()
+    program(setting.arch)
     host = HostFiles(setting.allow, setting.types)
     images = open_images(list(paths), host)
     devices = devices_of(target, len(images))
     firmware = firmware_of(target, setting.firmware)
-    uefi = find_uefi(secure_boot=setting.shim) if firmware == "uefi" else None
+    uefi = find_uefi(secure_boot=setting.shim, arch=setting.arch) if firmware == "uefi" else None
     overlays = Overlays(images, export="")
     try:
-        works, why = kvm(program(), overlays.run)
+        works, why = kvm(program(setting.arch), overlays.run, setting.arch)
         plan = Plan(
-            devices, uefi, target.clock, "kvm" if works else "tcg", setting.memory, setting.processors, setting.ssh
-        )
+            devices, uefi, target.clock, "kvm" if works else "tcg", setting.memory, setting.processors, setting.ssh,
+            setting.arch,
+        )  # fmt: skip
         hardware = Hardware(
             target.id, "KVM" if works else "emulation", why, firmware, bool(uefi and uefi.secure_boot),
-            devices.disk.partition(",")[0], devices.nic, devices.stand_ins, program(),
+            devices.disk.partition(",")[0], devices.nic, devices.stand_ins, program(setting.arch),
         )  # fmt: skip
         machine = Machine(overlays, plan)
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,9 +37,37 @@ def mirror() -> str:
     pytest.skip("apt names no Debian mirror here, so debootstrap has nothing to take a guest from")
 
 
-def debootstrap(suite: str = "bookworm", include: str = INCLUDE) -> Path:
-    """Return a tar file of a Debian root; skips where it can't be made."""
-    tar = cache_folder() / f"debian-{suite}-{abs(hash_of(include)):08x}.tar"
+ARM_INCLUDE = INCLUDE.replace("amd64", "arm64") + ",grub-efi-arm64-bin"
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+_ARM_PROGRAMS = (
+    r":guestfix-arm64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
+    r":\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64-static:F"
+)
+"""What the kernel is told of programs for arm64 (Documentation/admin-guide/binfmt-misc.rst)."""
+
+
+@contextmanager
+def arm_programs() -> Iterator[None]:
+    """Have this machine run programs for arm64 by QEMU while this lasts; skips where it can't."""
+    if not Path("/usr/bin/qemu-aarch64-static").exists():
+        pytest.skip("qemu-user-static is not installed")
+    if not (BINFMT / "register").exists():
+        subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)], check=False, capture_output=True)
+    if not (BINFMT / "register").exists():
+        pytest.skip("this kernel has no binfmt_misc, which a guest for arm64 is made by")
+    if any("aarch64" in one.name or "arm64" in one.name for one in BINFMT.iterdir()):
+        yield
+        return
+    (BINFMT / "register").write_text(_ARM_PROGRAMS)
+    try:
+        yield
+    finally:
+        (BINFMT / "guestfix-arm64").write_text("-1")
+
+
+def debootstrap(suite: str = "bookworm", include: str = INCLUDE, arch: str = "") -> Path:
+    """Return a tar file of a Debian root, for another processor where one is named; skips where it can't be made."""
+    tar = cache_folder() / f"debian-{suite}{arch and '-' + arch}-{abs(hash_of(include)):08x}.tar"
     if tar.exists():
         return tar
     if os.geteuid() != 0:
@@ -46,7 +76,8 @@ def debootstrap(suite: str = "bookworm", include: str = INCLUDE) -> Path:
         pytest.skip("debootstrap is not installed")
     work = tar.with_suffix(".work")
     shutil.rmtree(work, ignore_errors=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={include}", suite, str(work), mirror()]
+    foreign = [f"--arch={arch}"] if arch else []
+    command = ["debootstrap", "--variant=minbase", *foreign, f"--include={include}", suite, str(work), mirror()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"debootstrap failed here: {done.stdout[-300:]}")

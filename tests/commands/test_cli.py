@@ -194,16 +194,16 @@ def test_only_skip_and_confidence_choose_rules(guestfix, guest):
 
 def test_blocked_is_2_and_nothing_is_written(guestfix, guest):
     os.remove(guest / "bin/sh")
-    (guest / "bin/sh").write_bytes(elf(183))
+    (guest / "bin/sh").write_bytes(elf(243))
     before = tree(guest)
     status, out, _ = guestfix("report", guest)
-    assert status == 2 and "GF-ARCH-UNSUPPORTED" in out
+    assert status == 2 and "GF-TARGET-ARCH" in out
     status, out, err = guestfix("apply", guest)
-    assert status == 2 and "GF-ARCH-UNSUPPORTED" in err
+    assert status == 2 and "GF-TARGET-ARCH" in err
     status, out, _ = guestfix("apply", guest, "--format", "json")
     assert status == 2 and json.loads(out)["applied"] == [] and json.loads(out)["error"]["kind"] == "Blocked"
     assert tree(guest) == before
-    assert guestfix("apply", guest, "--accept", "GF-ARCH-*")[0] == 0
+    assert guestfix("apply", guest, "--accept", "GF-TARGET-ARCH")[0] == 0
 
 
 def test_a_plan_for_another_or_a_changed_guest_is_2(guestfix, guest, tmp_path):

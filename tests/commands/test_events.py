@@ -73,9 +73,9 @@ def test_a_progress_of_the_rules_names_the_one_that_is_asked(guest, tmp_path):
 def test_a_failure_has_a_result_too(guest, tmp_path):
     file = tmp_path / "events"
     (guest / "bin/sh").unlink()
-    (guest / "bin/sh").write_bytes(elf(183))
+    (guest / "bin/sh").write_bytes(elf(243))
     for args, status, code in (
-        (["apply", guest], 2, "GF-ARCH-UNSUPPORTED"),
+        (["apply", guest], 2, "GF-TARGET-ARCH"),
         (["report", tmp_path / "none"], 2, None),
         (["report", guest, "--target", "mainframe"], 64, None),
     ):

@@ -567,9 +567,11 @@ def test_a_list_counts_for_targets_of_its_owner(ident, version, kernel, code, ta
     assert verdict.owner == "aws" and verdict.speaks is (severity != "info") and verdict.as_json()["owner"] == "aws"
 
 
-def test_another_processor_is_no_opinion() -> None:
-    verdict = judge(SYSTEMS, facts_of("debian", "12.4", os__arch="aarch64", target__id="proxmox", target__owner=""))
-    assert [(one.code, one.severity) for one in verdict.findings] == [("GF-ARCH-UNSUPPORTED", "blocker")]
+@pytest.mark.parametrize(("target", "severity"), WEIGHTS)
+def test_another_processor_is_the_owners_opinion_too(target, severity) -> None:
+    """Whether the target has such a processor is another question, and GF-TARGET-ARCH the answer."""
+    verdict = judge(SYSTEMS, facts_of("debian", "12.4", os__arch="aarch64", **target))
+    assert [(one.code, one.severity) for one in verdict.findings] == [("GF-ARCH-UNSUPPORTED", severity)]
 
 
 def test_a_point_release_of_a_listed_system_is_a_note() -> None:

@@ -91,13 +91,13 @@ def test_xml_of_any_text_is_xml():
 
 
 def test_what_forklift_coriolis_and_leapp_read(tmp_path, capfd):
-    files = {"etc/os-release": "ID=debian\nVERSION_ID=12\n", "bin/sh": elf(183), "etc/hostname": "h\n"}
+    files = {"etc/os-release": "ID=debian\nVERSION_ID=12\n", "bin/sh": elf(243), "etc/hostname": "h\n"}
     guest = build(tmp_path / "g", files)
     words = [word for name in ("forklift", "coriolis", "leapp") for word in ("--write", f"{name}={tmp_path}/{name}")]
     assert run(["report", str(guest), *words]) == 2
     found = json.loads((tmp_path / "forklift").read_text())["concerns"]
     assert all(set(one) == {"id", "category", "label", "assessment"} and all(one.values()) for one in found)
-    assert ("guestfix.arch.unsupported", "Critical") in {(one["id"], one["category"]) for one in found}
+    assert ("guestfix.target.arch", "Critical") in {(one["id"], one["category"]) for one in found}
     assert set(json.loads((tmp_path / "coriolis").read_text())) == {
         "os_type", "distribution_name", "release_version", "friendly_release_name",
     }  # fmt: skip
@@ -119,13 +119,13 @@ def test_a_failure_record_fits(text):
 
 
 def test_a_failure_is_recorded_whatever_it_is(tmp_path, capfd):
-    files = {"etc/os-release": "ID=debian\nVERSION_ID=12\n", "bin/sh": elf(183), "var/x": ""}
+    files = {"etc/os-release": "ID=debian\nVERSION_ID=12\n", "bin/sh": elf(243), "var/x": ""}
     guest = build(tmp_path / "g", files)
     file = tmp_path / "record"
     for words, code in (
         (["report", tmp_path / "none"], "GF-OS-NOT-FOUND"),
-        (["report", guest], "GF-ARCH-UNSUPPORTED"),
-        (["apply", guest], "GF-ARCH-UNSUPPORTED"),
+        (["report", guest], "GF-TARGET-ARCH"),
+        (["apply", guest], "GF-TARGET-ARCH"),
         (["report", guest, "--nonsense"], "GF-RUN-USAGE"),
         (["revert", guest], "GF-APPLY-NO-JOURNAL"),
     ):

@@ -26,7 +26,7 @@ from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
 from guestfix.base.versions import version_key
-from guestfix.detect.boot.kernelimage import HEAD, is_64bit, release_of
+from guestfix.detect.boot.kernelimage import HEAD, arch_of, release_of
 from guestfix.detect.boot.lastboot import WTMP, last_booted
 from guestfix.detect.files import exists, is_link, kind_of, lines_of, names_in, read_head, read_small, real_path
 from guestfix.pack.model import Target
@@ -218,7 +218,6 @@ def _put_arch(guest: GuestFS, facts: Facts) -> None:
         return
     default = facts.value(KERNEL_DEFAULT)
     image = next((one.image for one in facts.value(KERNELS) or () if one.release == default), None)
-    wide = is_64bit(read_head(guest, image, HEAD)) if image else None
-    if wide is not None:
-        arch = "x86_64" if wide else "i686"
-        facts.put(OS_ARCH, arch, Evidence(image or "", 0, f"kernel image header: {'64' if wide else '32'}-bit entry"))
+    arch = arch_of(read_head(guest, image, HEAD)) if image else None
+    if arch is not None:
+        facts.put(OS_ARCH, arch, Evidence(image or "", 0, f"kernel image header: {arch}"))

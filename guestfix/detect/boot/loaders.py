@@ -31,7 +31,7 @@ from guestfix.base.catalog.facts.boot import (
     BOOT_WRAPPER,
 )
 from guestfix.base.catalog.facts.storage import FSTAB_ENTRIES
-from guestfix.base.catalog.facts.system import OS_FAMILY
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY
 from guestfix.base.catalog.records.boot import ArgumentFile, BootConfig, EfiFolder, MenuEntry
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
@@ -72,6 +72,7 @@ class Found:
     """All that was found, before it becomes facts."""
 
     places: Places
+    cpu: str = "x86_64"
     firmware: str = ""
     firmwares: list[str] = field(default_factory=list)
     configs: list[Config] = field(default_factory=list)
@@ -86,7 +87,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Record the boot.* facts of a Linux guest."""
     if facts.value(OS_FAMILY) != "linux":
         return []
-    found = Found(boot_places.find_places(guest))
+    found = Found(boot_places.find_places(guest), "arm64" if facts.value(OS_ARCH) == "aarch64" else "x86_64")
     _firmware(guest, found, facts, target)
     found.configs = boot_places.grub_configs(guest, found.places, boot_places.own_folders(facts))
     found.configs += _syslinux_configs(guest, found.places)
@@ -123,12 +124,17 @@ def _firmware(guest: GuestFS, found: Found, facts: Facts, target: Target) -> Non
         wanted = [name for name in target.firmware if name in found.firmwares]
         found.firmware = wanted[0] if len(wanted) == 1 else ("uefi" if mounts else "bios")
     else:
-        found.firmware = found.firmwares[0] if found.firmwares else "bios"
+        found.firmware = found.firmwares[0] if found.firmwares else _only_firmware(facts)
     seen = evidence[found.firmware] or [Evidence("/boot", 0, "no EFI loader and no BIOS core image can be seen")]
     facts.put(BOOT_FIRMWARE, found.firmware, *seen)
-    facts.put(BOOT_FIRMWARES, found.firmwares or ["bios"])
+    facts.put(BOOT_FIRMWARES, found.firmwares or [found.firmware])
     facts.put(BOOT_ESP, places.esp)
     facts.put(BOOT_EFI, [EfiFolder(one.path, tuple(sorted(one.files.values()))) for one in places.efi])
+
+
+def _only_firmware(facts: Facts) -> str:
+    """Return the firmware of a guest that shows none: machines of Arm have had no BIOS."""
+    return "uefi" if facts.value(OS_ARCH) == "aarch64" else "bios"
 
 
 def _syslinux_configs(guest: GuestFS, places: Places) -> list[Config]:
@@ -178,13 +184,13 @@ def _leads_by(config: Config, menu: Menu, search: Search) -> bool:
 
 def _systemd_boot_first(places: Places) -> bool:
     has_grub = any(one.has_loader() for one in places.efi)
-    return any("systemd-bootx64.efi" in one.files for one in places.efi) and not has_grub
+    return any(name in one.files for one in places.efi for name in boot_places.SYSTEMD_BOOT) and not has_grub
 
 
 def _menu_of(guest: GuestFS, config: Config, found: Found) -> Menu:
     esp = found.places.esp
     if config.loader == "grub2":
-        return boot_menu.grub2_menu(guest, config, esp, found.volumes)
+        return boot_menu.grub2_menu(guest, config, esp, found.volumes, found.cpu)
     if config.loader == "grub-legacy":
         from guestfix.detect.boot.legacy import legacy_menu  # few guests still have one
 

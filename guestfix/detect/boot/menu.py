@@ -155,13 +155,13 @@ def kernel_path(host: GrubHost, named: str) -> str:
 # GRUB 2
 
 
-def grub2_menu(guest: GuestFS, config: Config, esp: str, volumes: Volumes | None = None) -> Menu:
-    """Run a grub.cfg and resolve its default and fallback."""
+def grub2_menu(guest: GuestFS, config: Config, esp: str, volumes: Volumes | None = None, cpu: str = "x86_64") -> Menu:
+    """Run a grub.cfg and resolve its default and fallback; ``cpu`` is what a GRUB for UEFI was built for."""
     host = GrubHost(guest, esp, volumes)
     prefix = config.path.rpartition("/")[0]
     efi = config.firmware == "uefi"
     root = volumes.named(config.path) if volumes else ""
-    start = {"prefix": prefix, "root": root or "hd0", "grub_platform": "efi" if efi else "pc", "grub_cpu": "x86_64"}
+    start = {"prefix": prefix, "root": root or "hd0", "grub_platform": "efi" if efi else "pc", "grub_cpu": cpu}
     if not efi:
         start["grub_cpu"] = "i386"
     result = grubrun.run(host, config.path, config.src, start)

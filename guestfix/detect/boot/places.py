@@ -18,7 +18,11 @@ ESP_MOUNTS = ("/boot/efi", "/efi", "/boot", "/boot/EFI")
 CONFIG_LIMIT = MENU
 MAX_DIRS = 200
 
-_LOADERS = ("grubx64.efi", "shimx64.efi", "grubia32.efi", "shimia32.efi", "shim.efi", "grub.efi", "grubaa64.efi")
+_LOADERS = (
+    "grubx64.efi", "shimx64.efi", "grubia32.efi", "shimia32.efi", "shim.efi", "grub.efi", "grubaa64.efi",
+    "shimaa64.efi",
+)  # fmt: skip
+SYSTEMD_BOOT = ("systemd-bootx64.efi", "systemd-bootaa64.efi")
 
 
 @frozen
@@ -66,7 +70,7 @@ def find_places(guest: GuestFS) -> Places:
             places.efi = list(_efi_dirs(guest, folder))
             break
     for one in places.efi:
-        for name in (*_LOADERS, "systemd-bootx64.efi", "bootx64.efi", "bootia32.efi", "syslinux.efi"):
+        for name in (*_LOADERS, *SYSTEMD_BOOT, "bootx64.efi", "bootia32.efi", "bootaa64.efi", "syslinux.efi"):
             if name in one.files:
                 places.uefi.append(Evidence(f"{one.path}/{one.files[name]}"))
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE, BOOT_FIRMWARES, BOOT_LOADERS
-from guestfix.base.catalog.facts.system import OS_FAMILY, OS_ID
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, OS_ID
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import Disk, GuestFS
@@ -19,6 +19,7 @@ def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
         *_code(guest, facts),
         *_firmware(facts, target),
         *_windows_11(facts, target),
+        *_arm(guest, facts, target),
     ]
 
 
@@ -29,6 +30,14 @@ def _fallback(guest: GuestFS, facts: Facts, target: Target) -> Iterable[Finding]
     from guestfix.detect.limits.fallback import check as fallback  # a guest that boots by BIOS needs none of it
 
     return fallback(guest, facts, target, folders)
+
+
+def _arm(guest: GuestFS, facts: Facts, target: Target) -> Iterable[Finding]:
+    if facts.value(OS_FAMILY) != "linux" or facts.value(OS_ARCH) != "aarch64":
+        return ()
+    from guestfix.detect.limits.board import check as board
+
+    return board(guest, facts, target)
 
 
 _NOTHING = {

@@ -6,7 +6,7 @@ import struct
 
 from guestfix.base.facts import Evidence
 from guestfix.base.guest import GuestFS
-from guestfix.detect.files import read_head
+from guestfix.detect.files import lines_of, read_head, read_small
 
 PROGRAMS = (
     "/bin/sh",
@@ -23,6 +23,15 @@ PROGRAMS = (
     "/lib/ld-linux-aarch64.so.1",
 )
 """Programs that every Linux system has at least one of; the first that is an ELF file decides."""
+
+PACKAGES = ("/var/lib/dpkg/arch", "/etc/rpm/platform", "/etc/apk/arch")
+"""Where dpkg, rpm and apk keep what they install for, in the first line (dpkg(1), rpm(8), apk(8))."""
+
+_PACKAGED = {
+    "amd64": "x86_64", "x86_64": "x86_64", "i386": "i686", "i586": "i686", "i686": "i686", "x86": "i686",
+    "arm64": "aarch64", "aarch64": "aarch64", "armhf": "armv7l", "armv7": "armv7l", "ppc64el": "ppc64le",
+    "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64",
+}  # fmt: skip
 
 # e_machine, is 64-bit, is little-endian -> the name that uname(2) reports
 _MACHINES = {
@@ -57,9 +66,14 @@ def machine_of(header: bytes) -> str | None:
 
 
 def find_arch(guest: GuestFS) -> tuple[str, Evidence] | None:
-    """Return the architecture of the guest's programs and where it was seen, or None."""
+    """Return the architecture of the guest's programs, else of its packages, and where it was seen, or None."""
     for path in PROGRAMS:
         name = machine_of(read_head(guest, path, 20))
         if name:
             return name, Evidence(path, 0, f"ELF header: {name}")
+    for path in PACKAGES:
+        said = next(lines_of(read_small(guest, path) or b""), (0, ""))[1]
+        name = _PACKAGED.get(said.partition("-")[0])
+        if name:
+            return name, Evidence(path, 1, said)
     return None
