@@ -269,7 +269,7 @@ def rows_of(systems: Sequence[System]) -> list[dict[str, object]]:
             "table": table_version(systems),
             "title": system.title,
             "family": system.family,
-            holds[system.family]: [],
+            holds.get(system.family, "kernels"): [],
             **row,
         }
         for system in systems

@@ -23,7 +23,7 @@ from guestfix.pack.model import System, Target
 
 @frozen
 class Detector:
-    """Which family a detector is for (its module is not loaded for another), and which ones it builds upon.
+    """Which families a detector is for, in words (its module is not loaded for another), and which it builds upon.
 
     ``needs`` are those whose facts a plan can change under it; ``tells_system``: it is given the pack's systems.
     """
@@ -37,6 +37,7 @@ DETECTORS: dict[str, Detector] = {
     "system.backend": Detector(),
     "system.os": Detector(tells_system=True),
     "storage.disks": Detector(),
+    "system.unix": Detector("freebsd openbsd netbsd", ("storage.disks",)),
     "storage.fstab": Detector("linux"),
     "storage.mountunits": Detector("linux"),
     "boot.loaders": Detector("linux", ("storage.fstab",)),
@@ -80,7 +81,7 @@ def detect_by(
         tell("read", index, len(DETECTORS))
         if names is not None and name not in names:
             continue
-        if detector.family and facts.value(OS_FAMILY, detector.family) != detector.family:
+        if detector.family and facts.value(OS_FAMILY, detector.family) not in detector.family.split():
             continue
         module = importlib.import_module(f"guestfix.detect.{name}")
         seen: GuestFS = watched

@@ -11,6 +11,9 @@ from guestfix.base.record import field, frozen, replace
 CONFIDENCES = ("certain", "confident", "likely", "possible")
 """From the surest to the least sure."""
 
+FAMILIES = ("linux", "windows", "freebsd", "openbsd", "netbsd")
+"""Of systems; those besides the first two are told apart, and served where one file says it."""
+
 PHASES = ("storage", "network")
 
 

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from guestfix.base.errors import Problem
 from guestfix.base.record import frozen, replace
-from guestfix.pack.model import CONFIDENCES, System
+from guestfix.pack.model import CONFIDENCES, FAMILIES, System
 from guestfix.pack.ranges import SCHEMES, Key, RangeError, Span, expand, key_of, parse_span
 from guestfix.pack.schema import Reader
 from guestfix.pack.systemfacts import read_base, read_facts, read_flavours, read_names
@@ -118,7 +118,7 @@ def _system(reader: Reader, ident: str) -> System:
     system = System(
         ident,
         reader.text("title"),
-        reader.text("family", one_of=("linux", "windows")),
+        reader.text("family", one_of=FAMILIES),
         scheme,
         releases,
         reader.texts("arch"),

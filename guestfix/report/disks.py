@@ -27,7 +27,8 @@ def disk_rows(facts: Mapping[str, object]) -> list[DiskRow]:
     for row in rows:
         by_disk.setdefault(str(row.get("disk") or ""), []).append(row)
     mounted = _mounted(facts)
-    prefix = str(facts.get("target.disk_prefix") or "")
+    own = facts.get("unix.disk")  # a BSD numbers its disks
+    prefix = f"{own}%d" if isinstance(own, str) and own else str(facts.get("target.disk_prefix") or "")
     found = [_row(disk, those, mounted, prefix, number) for number, (disk, those) in enumerate(by_disk.items())]
     return sorted(found, key=lambda one: not one.device)
 
@@ -50,6 +51,8 @@ def _target(prefix: str, number: int) -> str:
     """Return the name that the target's kernel gives to its disk of this number, from 0."""
     if not prefix:
         return ""
+    if prefix.endswith("%d"):
+        return f"/dev/{prefix.removesuffix('%d')}{number}"
     if prefix == "nvme":
         return f"/dev/nvme{number}n1"
     letters = LETTERS[number % 26]

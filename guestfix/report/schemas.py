@@ -18,7 +18,7 @@ from guestfix.base.record import names_of
 from guestfix.cases.runner import CASE_KEYS
 from guestfix.editors import OPS
 from guestfix.pack.load import RULE_KEYS
-from guestfix.pack.model import CONFIDENCES, PHASES, Names, Pack
+from guestfix.pack.model import CONFIDENCES, FAMILIES, PHASES, Names, Pack
 from guestfix.pack.operations import Argument, operation
 from guestfix.pack.ranges import SCHEMES
 from guestfix.pack.steps import STEP_KEYS
@@ -138,7 +138,7 @@ def _system(pack: Pack) -> Schema:
     lists = ("point_parts", "codenames", "variants")
     names = {name: TEXTS for name in names_of(Names) if name not in lists}
     known = {
-        "family": _one_of(("linux", "windows")),
+        "family": _one_of(FAMILIES),
         "scheme": _one_of((*SCHEMES, "listed")),
         "releases": _list(TEXT),
         "arch": TEXTS,

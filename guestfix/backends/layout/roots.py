@@ -153,6 +153,9 @@ def nothing(parts: Sequence[Part], problems: Sequence[str], advice: str = "") ->
     if not any(part.probe for part in parts):
         return NotAGuest(f"{text}: there is neither a partition table nor a filesystem on them", remedy=_ALL)
     seen = [f"{names.primary(part.key)}: {_content(part)}" for part in parts[:21]]
+    elsewhere = next((_UNREAD[part.probe.type] for part in parts if part.probe and part.probe.type in _UNREAD), "")
+    if elsewhere:
+        return NotAGuest(f"{text} that are read here ({', '.join(seen)})", remedy=elsewhere)
     open_journal = any(part.probe and part.probe.unclean for part in parts)
     remedy = "read it through uml:, which replays journals, or shut the guest down cleanly" if open_journal else _ALL
     return NotAGuest(f"{text} ({', '.join(seen)})", remedy=remedy)
@@ -163,5 +166,12 @@ def _content(part: Part) -> str:
         return "nothing known"
     return f"{part.probe.type}{', with a journal that was not closed' if part.probe.unclean else ''}"
 
+
+_UNREAD = {
+    "ufs": "no backend reads UFS: mount it on the BSD that it is of, and name that folder, with --disks; for a report, "
+    "Linux reads it: mount -t ufs -o ro,ufstype=ufs2",
+    "zfs_member": "no backend reads ZFS: import the pool elsewhere (zpool import -R FOLDER), and name that folder",
+}
+"""Filesystems that are known by their first bytes, and who reads them instead."""
 
 _ALL = "see that these are disk images, all of the guest's, in their order"

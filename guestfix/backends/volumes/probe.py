@@ -110,6 +110,24 @@ def _reiserfs(block: Block, head: bytes) -> Probe | None:
     return Probe("reiserfs", _uuid(sb[84:100]), _text(sb[100:116])) if sb[52:60] in (b"ReIsEr2F", b"ReIsEr3F") else None
 
 
+_UFS = (65536, 8192, 0, 262144)
+"""Where a superblock of UFS may be (FreeBSD's sys/ufs/ffs/fs.h, SBLOCKSEARCH)."""
+
+_UFS1, _UFS2 = 0x00011954, 0x19540119
+
+
+def _ufs(block: Block, head: bytes) -> Probe | None:
+    for at in _UFS:
+        sb = read_at(block, at, 1376)
+        for order in ("<", ">") if len(sb) == 1376 else ():
+            magic = struct.unpack_from(f"{order}I", sb, 1372)[0]
+            if magic in (_UFS1, _UFS2):
+                ident = struct.unpack_from(f"{order}2I", sb, 144)
+                label = _text(sb[680:712]) if magic == _UFS2 else None
+                return Probe("ufs", f"{ident[0]:08x}{ident[1]:08x}" if any(ident) else None, label)
+    return None
+
+
 _HIBERNATED = (b"S1SUSPEND\0", b"S2SUSPEND\0", b"ULSUSPEND\0", b"LINHIB0001")
 """What takes the place of swap's magic number while a memory image is in it (kernel/power/swap.c, uswsusp)."""
 
@@ -184,6 +202,12 @@ def _fat_label(block: Block, head: bytes, wide: bool) -> str:
     return ""
 
 
+def _zfs(block: Block, head: bytes) -> Probe | None:
+    """A member of a pool: its first label's list of names and values (ZFS On-Disk Specification, 1.3.3)."""
+    raw = read_at(block, 16384, 8192)
+    return Probe("zfs_member") if b"pool_guid" in raw and b"vdev_tree" in raw else None
+
+
 def _other(block: Block, head: bytes) -> Probe | None:
     if head[:4] == b"hsqs":
         return Probe("squashfs")
@@ -198,7 +222,7 @@ def _other(block: Block, head: bytes) -> Probe | None:
 
 
 _PROBES: tuple[Callable[[Block, bytes], Probe | None], ...] = (
-    _crypt, _lvm, _md, _ext, _xfs, _btrfs, _jfs, _reiserfs, _swap, _ntfs, _vfat, _other
+    _crypt, _lvm, _md, _ext, _xfs, _btrfs, _jfs, _reiserfs, _ufs, _swap, _ntfs, _vfat, _other, _zfs
 )  # fmt: skip
 
 

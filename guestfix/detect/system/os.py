@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, OS_ID, OS_ID_LIKE, OS_NAME, OS_VARIANT, OS_VERSION
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
-from guestfix.detect.files import exists, kind_of, names_in
+from guestfix.base.patterns import regex
+from guestfix.detect.files import exists, kind_of, lines_of, names_in, read_small
 from guestfix.detect.system.distro import Identity
 from guestfix.detect.system.elf import find_arch
 from guestfix.detect.system.identity import identify
@@ -22,6 +23,7 @@ from guestfix.pack.traits import facts_of
 LONGEST = 128
 """Characters of an ID, version or name that are kept; the rest of a longer one is no use to anybody."""
 
+_UNIX_VERSION = regex(r"""(?:BSD |VERSION=["']?)(\d{1,3}(?:\.\d{1,3}){1,2})""")
 _LINUX_SIGNS = ("/etc/fstab", "/etc/passwd", "/lib/modules", "/usr/lib/modules", "/sbin/init", "/bin/sh", "/boot/grub")
 _OTHER_FAMILIES = ("freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "openindiana", "haiku")
 
@@ -34,13 +36,31 @@ def detect(guest: GuestFS, facts: Facts, systems: Sequence[System]) -> list[Find
         return []
     found = identify(guest, systems)
     if found is None:
+        found = _unix(guest, systems)
+    if found is None:
         return _unknown(guest, facts)
-    family = next((name for name in _OTHER_FAMILIES if found.id.startswith(name)), "linux")
+    known = next((one.family for one in systems if one.id == found.id), "")
+    family = known or next((name for name in _OTHER_FAMILIES if found.id.startswith(name)), "linux")
     facts.put(OS_FAMILY, family, *found.evidence)
     _put_identity(facts, found)
     put_system(facts, systems)
     _put_arch(guest, facts)
     return []
+
+
+def _unix(guest: GuestFS, systems: Sequence[System]) -> Identity | None:
+    """Return the BSD whose mark is there, its version from the line of its own files that has it."""
+    for system in systems:
+        mark = next((path for path in system.names.marks if exists(guest, path)), "")
+        if system.family in ("linux", "windows") or not mark:
+            continue
+        for path in system.names.version_files:
+            for number, line in lines_of((read_small(guest, path) or b"")[:65536]):
+                if said := _UNIX_VERSION.search(line):
+                    name = f"{system.title} {said[1]}"
+                    return Identity(system.id, said[1], name, evidence=(Evidence(path, number, line[:160]),))
+        return Identity(system.id, "", system.title, evidence=(Evidence(mark),))
+    return None
 
 
 def _windows_root(guest: GuestFS) -> Evidence | None:

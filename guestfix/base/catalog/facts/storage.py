@@ -15,6 +15,8 @@ DISKS_DOUBTFUL = texts("disks.doubtful", "patterns of names that a volume may ha
 DISKS_FSTYPE_BY_SPEC = table("disks.fstype_by_spec", "each volume's filesystem, by UUID= and PARTUUID=",
     "storage.disks")
 DISKS_KNOWN = flag("disks.known", "somebody described the guest's disks, or they were read", "storage.disks")
+DISKS_LABELS_BY_DEVICE = table("disks.labels_by_device",
+    "on a BSD: each partition's node by a label that it alone has, such as /dev/gpt/rootfs", "system.unix")
 DISKS_LAYOUT = records("disks.layout", Laid, "each disk with its partitions, then the volumes above them",
     "storage.disks")
 DISKS_MOUNTS = records("disks.mounts", Placed, "what is mounted though fstab has no line for it", "storage.disks")

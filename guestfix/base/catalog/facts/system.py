@@ -13,7 +13,8 @@ OS_ARCH = text("os.arch", "what the system's programs are built for, such as x86
 OS_BUILD = number("os.build", "Windows' build number", "windows.detector")
 OS_DISPLAY_VERSION = text("os.display_version", "Windows' feature update, such as 22H2", "windows.detector")
 OS_EDITION = text("os.edition", "Windows' edition, such as Standard or Professional", "windows.detector")
-OS_FAMILY = text("os.family", "whether the guest is a Linux or a Windows", _BOTH, "linux windows")
+OS_FAMILY = text("os.family", "whether the guest is a Linux, a Windows or a BSD", _BOTH,
+    "linux windows freebsd openbsd netbsd")
 OS_ID = text("os.id", "the system, by the name of its row in the compatibility table where it has one", _BOTH)
 OS_ID_LIKE = texts("os.id_like", "systems that this one is related to, nearest first", _BOTH)
 OS_INSTALLATION_TYPE = text("os.installation_type", "Windows' kind of installation, such as Server Core",
@@ -45,6 +46,10 @@ SYSTEM_KERNELS = texts("system.kernels",
     "globs for the releases (uname -r) of its own kernels; !GLOB for those that are not", "systems")
 SYSTEM_NETWORK_FILES = texts("system.network_files",
     "files or globs of its own that set the network up and are left as they are", "systems")
+SYSTEM_DISKS = texts("system.disks", "a BSD: what its kernel calls disks, by the target's bus (virtio-blk=vtbd)",
+    "systems")
+SYSTEM_NICS = texts("system.nics", "a BSD: what its kernel calls NICs, by the target's NIC (virtio-net=vtnet)",
+    "systems")
 SYSTEM_UDEV = flag("system.udev",
     "udev names its NICs; false: where none of its rules are there, the kernel does", "systems")
 SYSTEM_WIDE_NVME_TIMEOUT = texts("system.wide_nvme_timeout",
@@ -76,6 +81,9 @@ USERS_WITH_KEY = texts("users.with_key", "users with a public key for SSH", _ACC
 
 NETWORK_MAP = table("network.map", "old NIC (name or MAC) to new MAC or name, as --network-map gives it", "options")
 PAYLOAD_DIR = text("payload.dir", "the host's folder or ISO image of what is brought, as --payload gives it", "options")
+UNIX_DISK = text("unix.disk", "on a BSD: the driver that the target's disks are named after, such as vtbd",
+    "system.unix")
+UNIX_NIC = text("unix.nic", "on a BSD: the driver that the target's NIC is named after, such as vtnet", "system.unix")
 TARGET_ADDRESSES = text("target.addresses", "where a NIC of the target gets its address: from a DHCP server, from what "
     "cloud-init is told, or as the administrator has set up the network; empty where that is not known", "target",
     "dhcp cloud-init administrator")
