@@ -123,7 +123,7 @@ def test_an_explanation_says_what_why_source_and_what_to_do(ran):
     _, text, _ = ran("explain", "GF-KERNEL-XEN")
     assert all(part in text for part in ("boot/default-entry", "--accept GF-KERNEL-XEN", "blocker, warning"))
     _, text, _ = ran("explain", "os.family")
-    assert "linux, windows" in text and "system.os" in text
+    assert "linux, windows, freebsd" in text and "system.os" in text
 
 
 def test_a_name_in_other_letters_is_found(ran):
