@@ -34,7 +34,7 @@ _DISK = regex(r"/dev/(ada|da|ad|nda|nvd|vtbd|xbd|mmcsd|wd|sd|ld)\d+(?:[ps]\d+)?[
 _FILESYSTEMS = {"ufs": "ufs", "vfat": "msdosfs", "ext2": "ext2fs"}
 """By blkid(8)'s name of a filesystem: the folder below /dev of its labels."""
 
-_NIC_FILE = regex(r"hostname\.([a-z]+\d+)\Z")
+_NIC_FILE = regex(r"(?:hostname|ifconfig)\.([a-z]+\d+)\Z")
 _MADE = regex(r"(?:lo|vlan|trunk|aggr|bridge|veb|vether|gif|gre|tun|tap|wg|carp|pflow|pfsync|enc|vxlan)\d+\Z")
 
 
@@ -121,8 +121,8 @@ def _from_rc_conf(guest: GuestFS) -> Iterator[tuple[str, Evidence]]:
 
 
 def _from_names(guest: GuestFS) -> Iterator[tuple[str, Evidence]]:
-    """Yield the NICs that have a file hostname.if."""
-    found = [match[1] for name in names_in(guest, "/etc") if (match := _NIC_FILE.match(name))]
-    for name in found[:16]:
-        if not _MADE.match(name):
-            yield name, Evidence(f"/etc/hostname.{name}")
+    """Yield the NICs that have a file of their own: hostname.if of OpenBSD, ifconfig.if of NetBSD."""
+    found = [(match[1], name) for name in names_in(guest, "/etc") if (match := _NIC_FILE.match(name))]
+    for nic, name in found[:16]:
+        if not _MADE.match(nic):
+            yield nic, Evidence(f"/etc/{name}")
