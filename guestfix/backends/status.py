@@ -31,12 +31,14 @@ def _directory() -> Status:
 
 
 FUSE = "/dev/fuse"
-_EXTRA = {"dissect.btrfs": "Btrfs", "dissect.ntfs": "NTFS"}
+_EXTRA = {"dissect.btrfs": "Btrfs"}
 
 
 def _image() -> Status:
     missing = tuple(name for name in _EXTRA if not _importable(name))
-    notes: tuple[str, ...] = ("raw, qcow2, VMDK, VHD, VHDX, VDI, OVA; MBR, GPT, LVM, RAID 0 and 1; ext2/3/4, XFS, FAT",)
+    notes: tuple[str, ...] = (
+        "raw, qcow2, VMDK, VHD, VHDX, VDI, OVA; MBR, GPT, LVM, RAID 0 and 1; ext2/3/4, XFS, NTFS, FAT",
+    )
     if missing:
         notes += (f"{', '.join(_EXTRA[name] for name in missing)} can't be read without the extra",)
     command = f"{sys.executable} -m pip install 'guestfix[image]'" if missing else ""

@@ -121,7 +121,6 @@ def planned_applied_reverted(root: Path, firmware: str, fmt: str, folder: Path) 
 
 @pytest.mark.parametrize(("firmware", "fmt"), CELLS)
 def test_planned_alike_applied_and_reverted(firmware: str, fmt: str, tmp_path: Path) -> None:
-    pytest.importorskip("dissect.ntfs")
     plan = planned_applied_reverted(tree(tmp_path, firmware), firmware, fmt, tmp_path)
     changed = {one["path"] for one in plan["changes"]}
     store = {"uefi": "/efi/EFI/Microsoft/Boot/BCD", "bios": "/system-reserved/Boot/BCD"}[firmware]
@@ -131,7 +130,6 @@ def test_planned_alike_applied_and_reverted(firmware: str, fmt: str, tmp_path: P
 
 @pytest.mark.skipif(not REAL.exists(), reason="the corpus is not here")
 def test_a_real_hive(tmp_path: Path) -> None:
-    pytest.importorskip("dissect.ntfs")
     system = lzma.decompress(REAL.read_bytes())
     plan = planned_applied_reverted(tree(tmp_path, "uefi", system), "uefi", "qcow2", tmp_path)
     assert f"/{CONFIG}/SYSTEM" in {one["path"] for one in plan["changes"]}

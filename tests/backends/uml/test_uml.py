@@ -146,7 +146,6 @@ def test_what_can_not_be_written(image: Path, tmp_path: Path) -> None:
 def test_windows_with_hives(tmp_path: Path) -> None:
     if not have("mkntfs", "ntfs-3g"):
         pytest.skip("ntfs-3g is not installed")
-    pytest.importorskip("dissect.ntfs")
     root = tmp_path / "tree"
     config = root / "Windows/System32/config"
     config.mkdir(parents=True)

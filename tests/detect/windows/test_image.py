@@ -50,7 +50,6 @@ def bios(tmp_path: Path) -> Path:
     ids=["uefi", "bios"],
 )
 def test_an_image_is_read_and_written(tmp_path: Path, maker, store: str, firmware: str) -> None:
-    pytest.importorskip("dissect.ntfs")
     image = maker(tmp_path)
     pack = load_pack(RULES)
     plan = make_plan(open_guest(f"image:{image}"), pack, "kvm-virtio", Options(("windows/*",)))
@@ -80,7 +79,6 @@ def test_a_folder_of_the_guest_with_that_name_stays(tmp_path: Path) -> None:
 
 
 def test_hibernation_and_a_dirty_volume_are_told_once(tmp_path: Path) -> None:
-    pytest.importorskip("dissect.ntfs")
     root = windows(tmp_path)
     (root / "hiberfil.sys").write_bytes(b"HIBR".ljust(4096, b"\0"))
     place = ntfs(tmp_path / "c.ntfs", root)

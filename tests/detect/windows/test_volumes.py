@@ -24,7 +24,6 @@ pytestmark = pytest.mark.skipif(not have(*TOOLS), reason=f"needs {', '.join(TOOL
 
 
 def guest(folder: Path, hiberfil: bytes) -> Path:
-    pytest.importorskip("dissect.ntfs")
     tree = windows(folder)
     if hiberfil:
         (tree / "hiberfil.sys").write_bytes(hiberfil.ljust(8192, b"\0"))
