@@ -16,7 +16,7 @@ from guestfix.base.catalog.facts.storage import (
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
 from guestfix.base.text import some
-from guestfix.detect.files import paths_like, read_small
+from guestfix.detect.files import paths_like, read_small, real_path
 from guestfix.formats.shellvars import decode
 from guestfix.formats.storage.known import Known, known
 
@@ -43,7 +43,8 @@ def tell_names(bench: Workbench) -> None:
         bench.facts.value(DISKS_DOUBTFUL, []),
         bench.facts.value(DISKS_OLD_NAMES, []),
     )
-    paths = dict.fromkeys(path for glob in bench.fs.within for path in paths_like(bench.fs, glob, MOST_FILES))
+    seen = (path for glob in bench.fs.within for path in paths_like(bench.fs, glob, MOST_FILES))
+    paths = {real_path(bench.fs, path): path for path in seen}.values()
     found = [(place, name) for path in paths for place, name in _in_file(bench, path, names)]
     if not found:
         return

@@ -116,9 +116,8 @@ def stage(bench: Workbench) -> None:
         return
     starter = firststart.STARTERS.get(bench.facts.value(FSTAB_INIT, ""))
     if starter is None or exists(bench.fs, firststart.MARKER):
-        why = (
-            "the first start is over" if starter else f"{bench.facts.value(FSTAB_INIT, 'what starts it')} is not known"
-        )
+        init = bench.facts.value(FSTAB_INIT, "an init that is not known")
+        why = "the first start is over" if starter else f"nothing would start it under {init}"
         what = f"{why}, so that nothing of the payload is installed: {some(one.name for one in fitting)}"
         seen = Evidence(firststart.MARKER) if starter else shown
         bench.find("GF-PAYLOAD-UNFIT", "warning", what, seen, remedy="install it in the guest")
