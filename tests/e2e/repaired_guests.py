@@ -26,7 +26,10 @@ CONSOLE = "console=ttyS0"
 
 @dataclass(frozen=True)
 class Guest:
-    """A guest: how it is told to the reader, its root by name, what makes its disks, and its files."""
+    """A guest: how it is told to the reader, its root by name, what makes its disks, and its files.
+
+    ``returns``: after revert it starts on its old hardware, as far as that can be had here.
+    """
 
     name: str
     root: str
@@ -37,6 +40,7 @@ class Guest:
     disks: int = 1
     files: dict[str, str] = field(default_factory=dict)
     finish: Callable[[Path, str], None] | None = None
+    returns: bool = True
 
 
 def grub_cfg(release: str, root: str) -> str:
@@ -59,7 +63,10 @@ RELEASE = ["umount /run/mnt", f"lvm vgchange {LVM} -an"]
 FILTER = 'devices {\n\tfilter = [ "a|^/dev/sda|", "r|.*|" ]\n\tglobal_filter = [ "a|^/dev/sda|", "r|.*|" ]\n}\n'
 
 
-DEVICES = "VERSION=1.1.2\nIDTYPE=devname IDNAME=/dev/sda1 DEVNAME=/dev/sda1 PVID=. PART=1\n"
+DEVICES = (
+    "VERSION=1.1.2\nIDTYPE=sys_wwid IDNAME=naa.6000c2912345678901234567890123456 DEVNAME=/dev/sda1 PVID=none PART=1\n"
+)
+"""The disk by a number that a datastore gave it: no disk here has it, so that the guest does not start after revert."""
 HOOK = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 mkdir -p "$DESTDIR/etc/lvm/devices"
@@ -103,8 +110,9 @@ GUESTS = (
         {
             "etc/lvm/lvm.conf": "devices {\n\tuse_devicesfile = 1\n}\n",
             "etc/lvm/devices/system.devices": DEVICES, "etc/initramfs-tools/hooks/lvmdevices": HOOK,
+            "etc/initramfs-tools/modules": f"{OLD}virtio_pci\nvirtio_blk\n",
         },
-        executable_hook,
+        executable_hook, False,
     ),
 )  # fmt: skip
 

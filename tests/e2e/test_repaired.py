@@ -32,5 +32,7 @@ def test_starts_after_the_repair_and_the_old_way_after_revert(guest: Guest, tmp_
     vm.tell(guest.name, *(f"{end}, {one['seconds']:.0f} s" for end, one in zip(ends, starts, strict=True)))
     assert before["ending"] == "stopped", before["console"]["text"][-3000:]
     assert after["ending"] == "reached", after["console"]["text"][-3000:]
+    if not guest.returns:
+        return
     # its static address is of a network that is not here: that somebody can log in is all there is to be seen
     assert "login" in [one["name"] for one in reverted["marks"]], reverted["console"]["text"][-3000:]

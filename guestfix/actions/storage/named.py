@@ -13,10 +13,12 @@ from guestfix.base.catalog.facts.storage import (
     DISKS_TAGGED,
     DISKS_UUID_BY_DEVICE,
 )
+from guestfix.base.edit import Table
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
 from guestfix.base.text import some
-from guestfix.detect.files import paths_like, read_small, real_path
+from guestfix.detect.files import is_link, kind_of, paths_like, read_small, real_path
+from guestfix.editors.storage.commands import set_device
 from guestfix.formats.shellvars import decode
 from guestfix.formats.storage.known import Known, known
 
@@ -28,6 +30,20 @@ _NAME = regex(
     r"|/sys/(?:class/)?block/(?P<block>(?:sd|hd|vd|xvd)[a-z]{1,2}[0-9]{0,3}|nvme[0-9]{1,3}n[0-9]{1,3}))(?![A-Za-z0-9])"
 )
 _FAMILY = regex(r"/dev/(?P<family>sd|hd|vd|xvd|nvme)")
+
+
+def name_disks(bench: Workbench, *, table: Table) -> None:
+    """Name disks by UUID where a command in the files of this step opens one by an old name (``commands.set_device``).
+
+    Only what is a text file itself is looked at: no link, no program, nothing larger than a text that somebody writes.
+    """
+    for path in dict.fromkeys(path for glob in bench.fs.within for path in paths_like(bench.fs, glob, MOST_FILES)):
+        if is_link(bench.fs, path) or kind_of(bench.fs, path) != "file":
+            continue
+        before = read_small(bench.fs, path)
+        after = set_device(before, table=table) if before and b"\0" not in before else before
+        if isinstance(after, bytes) and after is not before:
+            bench.fs.put(path, after)
 
 
 def tell_names(bench: Workbench) -> None:

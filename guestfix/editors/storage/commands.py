@@ -33,7 +33,7 @@ def set_device(src: bytes | None, *, table: Table) -> Content:
     Only whole words behind such a command, on its line, count; names in comments, patterns and other commands stay,
     as does what the table does not resolve.
     """
-    if src is None or b"/dev/" not in src:
+    if src is None or b"/dev/" not in src or b"\0" in src:
         return src
     splices = []
     for line in _LINE.finditer(src):
