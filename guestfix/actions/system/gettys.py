@@ -33,10 +33,11 @@ exec {program} -L {speed} {port} vt100
 
 
 def serial_logins(bench: Workbench, *, console: str) -> None:
-    """Make a getty run on the port of this console, and none on ports that the target does not have.
+    """Make a getty run on the port of this console, if it is a serial one, and none on ports that the target lacks.
 
     What the administrator masked stays so. root may log in there where /etc/securetty lists the ports for root.
     """
+    console = console if console.startswith((*XEN_PORTS, *SERIAL_PORTS)) else ""
     port = console.partition(",")[0]
     gone = _gone(bench, port)
     for name in sorted(set(_old(bench, gone, port))):

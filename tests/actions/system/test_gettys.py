@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from guestfix import apply_plan, make_plan, open_guest, open_writable, revert
+from guestfix.actions.system.gettys import serial_logins
+from guestfix.actions.workbench import Workbench
+from guestfix.base.facts import Facts
+from guestfix.base.overlay import Overlay
 from guestfix.cases.runner import snapshot
 from guestfix.pack.cache import load_pack
+from guestfix.pack.model import Target
 from guestfix.plan.planner import Options
 from tests.build.tree import build
 
@@ -59,6 +64,14 @@ def test_an_openrc_service_is_linked_to_its_script(tmp_path: Path) -> None:
         "delete /etc/runlevels/default/agetty.hvc0",
         "link /etc/runlevels/default/agetty.ttyS0",
     ]
+
+
+def test_a_screen_is_no_serial_port(tmp_path: Path) -> None:
+    build(tmp_path, {**BASE, "etc/inittab": "a:2:respawn:/sbin/getty 9600 ttyS0\nb:2:respawn:/sbin/getty 9600 hvc0\n"})
+    view = Overlay(open_guest(str(tmp_path)))
+    with view.acting("x/y", ("/etc/inittab",)):
+        serial_logins(Workbench(view, Facts(), Target("t", "t", hypervisor="kvm")), console="tty0")
+    assert view.read("/etc/inittab") == b"a:2:respawn:/sbin/getty 9600 ttyS0\n#b:2:respawn:/sbin/getty 9600 hvc0\n"
 
 
 @pytest.mark.parametrize(
