@@ -15,6 +15,7 @@ from guestfix.base.record import frozen
 NAME = "guestfix-payload"
 FOLDER = f"/var/lib/{NAME}"
 SCRIPT = f"{FOLDER}/run.sh"
+TASKS = f"{FOLDER}/tasks"
 DIGESTS = "SHA256SUMS"
 MARKER = f"{FOLDER}/started"
 """A folder: making one is a single step, so that no two starts both begin."""
@@ -27,7 +28,7 @@ MOST_ROWS = 1000
 
 @frozen
 class Task:
-    """One thing to install: the folder below :data:`FOLDER` that holds its files, a command line run there, seconds."""
+    """One thing to install: the folder below :data:`TASKS` that holds its files, a command line run there, seconds."""
 
     name: str
     command: tuple[str, ...]
@@ -94,7 +95,7 @@ task() {{
     echo "begin $name $(now)" >>"$outcome"
     sync
     echo "== $name: $*"
-    if ! cd "$home/$name"; then
+    if ! cd "$home/tasks/$name"; then
         code=damaged
     elif command -v sha256sum >/dev/null 2>&1 && ! sha256sum -c {DIGESTS}; then
         code=damaged

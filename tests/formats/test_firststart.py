@@ -21,10 +21,11 @@ def started(home: Path, shell: list[str], tasks: dict[str, tuple[str, int]], dam
     """Lay tasks out as a guest has them, below another folder, and run the script twice."""
     made = []
     for name, (text, seconds) in tasks.items():
-        (home / name).mkdir(parents=True)
-        (home / name / name).write_text(text)
+        folder = home / "tasks" / name
+        folder.mkdir(parents=True)
+        (folder / name).write_text(text)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        (home / name / DIGESTS).write_text(f"{'0' * 64 if name == damage else digest}  {name}\n")
+        (folder / DIGESTS).write_text(f"{'0' * 64 if name == damage else digest}  {name}\n")
         made.append(Task(name, ("sh", f"./{name}", "two words", "$HOME'"), seconds))
     (home / "run.sh").write_bytes(script_of(made).replace(FOLDER.encode(), bytes(home)))
     for _ in range(2):
@@ -38,7 +39,7 @@ def test_each_is_run_once_in_its_folder_and_its_exit_code_is_kept(tmp_path: Path
     found = started(tmp_path, shell, {"a.sh": (said, 9), "b.sh": ("exit 7\n", 9), "c.sh": ("read x; exit 3", 9)})
     assert found.tasks == (TaskEnd("a.sh", 0), TaskEnd("b.sh", 7), TaskEnd("c.sh", 3))
     assert found.started <= found.finished and found.started.endswith("Z")
-    assert (tmp_path / "a.sh/said").read_text() == "two words|$HOME'|"
+    assert (tmp_path / "tasks/a.sh/said").read_text() == "two words|$HOME'|"
     log = (tmp_path / "started/log").read_text()
     assert "== a.sh: sh ./a.sh" in log and "loud\nerror\n" in log
 
@@ -48,7 +49,7 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path, s
     text = "sleep 300 &\necho $! >inner\nwait\n"
     found = started(tmp_path, shell, {"a.sh": (text, 1), "b.sh": ("exit 0", 9)})
     assert found.tasks == (TaskEnd("a.sh", -1, "it took longer than its time"), TaskEnd("b.sh", 0))
-    inner = Path("/proc", (tmp_path / "a.sh/inner").read_text().strip(), "stat")
+    inner = Path("/proc", (tmp_path / "tasks/a.sh/inner").read_text().strip(), "stat")
     assert not inner.exists() or inner.read_text().split()[2] == "Z"
 
 
@@ -56,7 +57,7 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path, s
 def test_a_file_that_was_changed_is_not_run(tmp_path: Path, shell: list[str]) -> None:
     found = started(tmp_path, shell, {"a.sh": (": >ran", 9), "b.sh": ("exit 0", 9)}, damage="a.sh")
     assert [(one.name, one.code) for one in found.tasks] == [("a.sh", -1), ("b.sh", 0)]
-    assert "not those that were brought" in found.tasks[0].why and not (tmp_path / "a.sh/ran").exists()
+    assert "not those that were brought" in found.tasks[0].why and not (tmp_path / "tasks/a.sh/ran").exists()
 
 
 def test_where_nothing_can_be_written_nothing_is_run(tmp_path: Path) -> None:

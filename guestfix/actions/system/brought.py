@@ -142,8 +142,8 @@ def _place(bench: Workbench, payload: Payload, fitting: list[Brought]) -> None:
             digest = _checked(one, path, data)
             name = path.rpartition("/")[2]
             rows.append(f"{digest}  {name}\n")
-            bench.fs.put(f"{firststart.FOLDER}/{one.name}/{name}", data, mode=0o600)
-        bench.fs.put(f"{firststart.FOLDER}/{one.name}/{firststart.DIGESTS}", "".join(rows).encode())
+            bench.fs.put(f"{firststart.TASKS}/{one.name}/{name}", data, mode=0o600)
+        bench.fs.put(f"{firststart.TASKS}/{one.name}/{firststart.DIGESTS}", "".join(rows).encode())
     bench.fs.put(firststart.SCRIPT, firststart.script_of([one.task for one in fitting]), mode=0o755)
 
 

@@ -70,16 +70,17 @@ def _place(bench: Workbench, account: Account, keys: list[str]) -> None:
     elif ".." in path.split("/") or any(is_link(bench.fs, one) for one in (folder, path)):
         _tell(bench, account.name, f"{path} is reached by a link, and what that names may be another's", place)
     else:
-        _append(bench, path, home if inside else folder, keys)
+        _append(bench, path, (home, 0o600) if inside else (folder, 0o644), keys)
 
 
-def _append(bench: Workbench, path: str, owner: str, keys: list[str]) -> None:
+def _append(bench: Workbench, path: str, new: tuple[str, int], keys: list[str]) -> None:
+    """Add what is lacking; a new file is whose that folder is. sshd reads it as the account, also beside its home."""
     before = bench.fs.read(path) if exists(bench.fs, path) else b""
     known = {blob_of(line) for line in decode(before).splitlines()}
     lacking = [encode(one) for one in keys if blob_of(one) not in known]
     if lacking:
         with bench.fs.permitting(path):
-            bench.fs.put(path, append_lines(before, *lacking), like=owner, mode=0o600)
+            bench.fs.put(path, append_lines(before, *lacking), like=new[0], mode=new[1])
 
 
 def _tell(bench: Workbench, user: str, why: str, place: Evidence) -> None:

@@ -123,26 +123,30 @@ def test_a_guest_without_the_package_manager_is_told(tmp_path: Path) -> None:
 def test_revert_takes_all_of_it_away_and_status_tells_what_came_of_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found = planned(tmp_path, a_dot_deb=DEB, a_dot_yaml="title: A\n", b_dot_sh="#!/bin/sh\n", b_dot_yaml="title: B\n")
+    found = planned(
+        tmp_path, a_dot_deb=DEB, a_dot_yaml="title: A\n", run_dot_sh="#!/bin/sh\n", run_dot_yaml="title: B\n"
+    )
     root = tmp_path / "guest"
     before = snapshot(str(root))
     apply_plan(open_writable(str(root)), found)
     home = root / "var/lib/guestfix-payload"
-    assert (home / "a.deb/a.deb").read_bytes() == DEB and (home / "a.deb/a.deb").stat().st_mode & 0o777 == 0o600
+    assert (home / "tasks/a.deb/a.deb").read_bytes() == DEB and (
+        home / "tasks/a.deb/a.deb"
+    ).stat().st_mode & 0o777 == 0o600
     assert (root / "etc/systemd/system/multi-user.target.wants/guestfix-payload.service").is_symlink()
     assert run(["status", str(root), "--format", "json"]) == 0
     assert json.loads(capfd.readouterr().out)["first_start"] is None
     (home / "started").mkdir()
     (home / "started/outcome").write_text(
         "started 2026-11-30T01:00:00Z\nbegin a.deb T\nend a.deb 0 T\n"
-        "begin b.sh T\nend b.sh 9 T\nfinished 2026-11-30T01:00:09Z\n"
+        "begin run.sh T\nend run.sh 9 T\nfinished 2026-11-30T01:00:09Z\n"
     )
     assert run(["status", str(root), "--format", "json"]) == 0
     told = json.loads(capfd.readouterr().out)["first_start"]
-    assert [(one["name"], one["code"]) for one in told["tasks"]] == [("a.deb", 0), ("b.sh", 9)]
+    assert [(one["name"], one["code"]) for one in told["tasks"]] == [("a.deb", 0), ("run.sh", 9)]
     assert run(["status", str(root)]) == 0
     text = capfd.readouterr().out
-    assert "began 2026-11-30T01:00:00Z, finished 2026-11-30T01:00:09Z" in text and "  b.sh: exit code 9" in text
+    assert "began 2026-11-30T01:00:00Z, finished 2026-11-30T01:00:09Z" in text and "  run.sh: exit code 9" in text
     (home / "started/outcome").unlink()
     (home / "started").rmdir()
     revert(open_writable(str(root)))

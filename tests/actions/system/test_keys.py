@@ -77,6 +77,8 @@ def test_the_key_goes_where_sshd_looks(tmp_path: Path, config: str, path: str) -
     files = {"home/admin/.profile": "", "etc/ssh/sshd_config": config, "etc/ssh/keys/other": ""}
     plan = planned(tmp_path, files)()
     assert [one.path for one in plan.changes] == ([path] if path else [])
+    wanted = 0o600 if path.startswith("/home/") else 0o644
+    assert all(one.meta is not None and one.meta.mode == wanted for one in plan.changes)
     told = [one.code for one in plan.findings if one.rule]
     assert told == ([] if path else ["GF-SSH-KEY-UNPLACED"])
 
