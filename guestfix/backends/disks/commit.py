@@ -48,7 +48,7 @@ PIECE, DIGEST = 4096, 8
 _OWN = re.compile(r"[0-9]+\.(qcow2|sums)")
 """What is in the folder besides the record."""
 
-CODE = "GF-APPLY-UNFINISHED"
+CODE, RUNNING = "GF-APPLY-UNFINISHED", "GF-APPLY-RUNNING"
 
 
 def can_commit(disks: Sequence[Overlay]) -> None:
@@ -232,8 +232,11 @@ def unfinished(images: Sequence[OpenDisk]) -> str:
 
 
 def refuse_unfinished(images: Sequence[OpenDisk]) -> None:
-    """Raise Blocked where a commit into one of these images was cut off: it is half of two states."""
+    """Raise Blocked where a commit into one of these images runs, or was cut off: it is half of two states."""
     folder = unfinished(images)
+    if folder and images[0].host.in_use():
+        what = "another guestfix is writing into this image now"
+        raise Blocked(what, where=folder, remedy="wait until it ends", code=RUNNING)
     if folder:
         raise Blocked(
             "a change of this image in place was cut off, so it is half written; the rest of it is kept",
