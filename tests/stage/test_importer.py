@@ -29,10 +29,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return debian_disk(tmp_path_factory.mktemp("source"), "vmdk")
 
 
-def importer(language: str, work: Path, source: Path) -> subprocess.CompletedProcess[str]:
+def importer(language: str, work: Path, source: Path, target: str = "kvm-virtio") -> subprocess.CompletedProcess[str]:
     """Run one as a user would, with the program guestfix on the path."""
     (found,) = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
-    (work / "bin").mkdir(parents=True)
+    (work / "bin").mkdir(parents=True, exist_ok=True)
     program = work / "bin/guestfix"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m guestfix "$@"\n')
     program.chmod(0o755)
@@ -40,7 +40,7 @@ def importer(language: str, work: Path, source: Path) -> subprocess.CompletedPro
     script.write_text(found)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{work / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     runner = "sh" if language == "sh" else sys.executable
-    words = [runner, script, source, work, "kvm-virtio"]
+    words = [runner, script, source, work, target]
     return subprocess.run(list(map(str, words)), capture_output=True, text=True, env=env, check=False)
 
 
@@ -61,6 +61,21 @@ def test_it_hands_over_what_boots(language: str, source: Path, tmp_path: Path) -
         kept = work / "originals/0001/originals/etc/fstab"
         assert kept.read_bytes() == (GUEST / "etc/fstab").read_bytes()
         assert "INFO:guestfix:write: Writing the changes" in done.stderr
+    again = importer(language, work, source)  # as a pipeline does that did not hear how it ended
+    assert again.returncode == 0, again.stderr[-2000:]
+    done = importer(
+        language, tmp_path / "other", work / "repaired.qcow2"
+    )  # nothing is to change, and it is handed over
+    assert done.returncode == 0 and (tmp_path / "other/repaired.qcow2").exists(), done.stderr[-2000:]
+    if language == "python":
+        assert json.loads(done.stdout)["files"] == [str(tmp_path / "other/repaired.qcow2")]
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_it_tells_what_it_was_called_wrongly_with(language: str, source: Path, tmp_path: Path) -> None:
+    done = importer(language, tmp_path / "work", source, "kvm-virto")
+    assert done.returncode == (64 if language == "sh" else 1) and "did you mean kvm-virtio?" in done.stderr
+    assert not (tmp_path / "work/repaired.qcow2").exists()
 
 
 @pytest.mark.parametrize("language", ["python", "sh"])
