@@ -32,7 +32,10 @@ def add_written(parser: argparse.ArgumentParser) -> None:
 
 
 def check_written(args: argparse.Namespace) -> None:
-    """Raise UsageError, before any work, for an importer that there is not."""
+    """Raise UsageError, before any work, for an importer that there is not, or no file."""
+    if "-" in (args.inspection, *(text.partition("=")[2] for text in args.write)):
+        what = "standard output has the command's own document, so nothing else is written there"
+        raise UsageError(what, remedy="name a file, such as -O inspection.xml")
     for text in args.write:
         name, equals, file = text.partition("=")
         if name not in IMPORTERS or not file:
