@@ -48,8 +48,8 @@ def test_apply_writes_the_same_of_the_guest_as_it_was(tmp_path, capfd):
     words = ["-O", str(tmp_path / "apply.xml"), "--write", f"leapp={tmp_path / 'leapp.json'}"]
     assert run(["apply", str(root), "--plan", str(tmp_path / "plan.json"), "-O", str(tmp_path / "none/x")]) == 2
     assert not (root / "var/lib/guestfix").exists() and "can't be written" in capfd.readouterr().err
-    for words in (["-O", "-"], ["--write", "leapp=-"]):
-        assert run(["apply", str(root), *words]) == 64 and "name a file" in capfd.readouterr().err
+    for more in (["-O", "-"], ["--write", "leapp=-"]):
+        assert run(["apply", str(root), *more]) == 64 and "name a file" in capfd.readouterr().err
     assert run(["apply", str(root), "--write", "lepp=x"]) == 64 and "did you mean leapp?" in capfd.readouterr().err
     assert run(["apply", str(root), "--plan", str(tmp_path / "plan.json"), *words]) == 0
     assert (tmp_path / "apply.xml").read_bytes() == (tmp_path / "report.xml").read_bytes()
