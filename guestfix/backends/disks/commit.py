@@ -17,7 +17,7 @@ import shutil
 import stat
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from guestfix import __version__
 from guestfix.backends.disks.formats import OpenDisk
@@ -37,6 +37,7 @@ from guestfix.backends.disks.qcow2 import allocated
 from guestfix.backends.runfolder import making
 from guestfix.backends.volumes.block import DiskError, read_at
 from guestfix.base.errors import Blocked
+from guestfix.base.record import replace
 from guestfix.base.text import to_json
 
 RECORD = "commit.json"
@@ -104,6 +105,8 @@ def _write(image: OpenDisk, place: str) -> None:
         below = {key: value for key, value in image.node.items() if key != "read-only"}
         node = overlay_node(f"/dev/fd/{overlay}", below)
         qemu_img("commit", "-q", "-d", "json:" + json.dumps(node), host=image.host, also=[overlay])
+        with saying(image.path):
+            os.fsync(image.file.block.fileno())
     finally:
         os.close(overlay)
 
@@ -126,11 +129,12 @@ def _prepared(disks: Sequence[Overlay]) -> str:
                 _sync(part)
                 _link(images, place)
                 os.rename(part, place)
-                _sync(parent)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
-            _unlink(images)
+            _unlink(_places(images))
             raise
+    with contextlib.suppress(OSError):
+        _sync(parent)
     return place
 
 
@@ -151,16 +155,28 @@ def _sync(folder: str) -> None:
 
 
 def _link(images: Sequence[OpenDisk], place: str) -> None:
-    """Let a link beside each further image lead to the folder, in place of one that a finished commit left."""
-    _unlink(images)
-    for image in images[1:]:
-        link = os.path.abspath(commit_place(image))
+    """Let links beside the images lead to the folder, in place of those that a finished commit left."""
+    _unlink(_places(images))
+    named = [os.path.abspath(commit_place(image)) for image in images[1:]]
+    for link in named:
         os.symlink(os.path.relpath(place, os.path.dirname(link)), link)
+    for link in set(_places(images)) - {
+        place,
+        *named,
+    }:  # who names an image otherwise is to find it too, if that can be
+        with contextlib.suppress(OSError):
+            os.symlink(os.path.relpath(place, os.path.dirname(link)), link)
 
 
-def _unlink(images: Sequence[OpenDisk]) -> None:
+def _places(images: Sequence[OpenDisk]) -> list[str]:
+    """Return where the folder, or a link to it, is looked for: beside each image as it is named, and where it lies."""
+    real = [replace(image, path=image.file.real) for image in images if not image.inside]
+    return [os.path.abspath(commit_place(image)) for image in (*images, *real)]
+
+
+def _unlink(places: Iterable[str]) -> None:
     """Clear what a commit leaves that had come to its end: a link, or a folder without its record."""
-    for place in map(commit_place, images):
+    for place in places:
         if os.path.islink(place):
             os.unlink(place)
         elif _is_left(place):
@@ -180,7 +196,7 @@ def _remove(folder: str, images: Sequence[OpenDisk]) -> None:
     with contextlib.suppress(OSError):
         os.unlink(f"{folder}/{RECORD}")
         _sync(os.path.dirname(folder))
-        _unlink(images)
+        _unlink([folder, *_places(images)])
 
 
 # what was where
@@ -224,11 +240,8 @@ def _alone(host: HostFiles, overlay: str) -> OpenDisk:
 
 def unfinished(images: Sequence[OpenDisk]) -> str:
     """Return the folder of a commit into one of these images that was cut off; empty where there is none."""
-    for image in images:
-        place = commit_place(image)
-        if os.path.lexists(place) and os.path.isfile(f"{place}/{RECORD}"):
-            return os.path.realpath(place)
-    return ""
+    found = (place for place in _places(images) if os.path.lexists(place) and os.path.isfile(f"{place}/{RECORD}"))
+    return next(map(os.path.realpath, found), "")
 
 
 def refuse_unfinished(images: Sequence[OpenDisk]) -> None:
@@ -255,7 +268,7 @@ def finish(images: Sequence[OpenDisk]) -> tuple[str, ...]:
     folder = unfinished(images)
     if not folder:
         with contextlib.suppress(OSError):
-            _unlink(images)
+            _unlink(_places(images))
         return ()
     ours = [_named_by(folder, images, one) for one in _record(folder)]
     for image in ours:

@@ -144,11 +144,20 @@ def open_images(paths: list[str], host: HostFiles | None = None, *, halves: bool
         start = disk.node.get("offset", disk.node["file"].get("offset", 0)) if disk.inside else -1
         if seen.setdefault((disk.file.key, start), disk) is not disk:
             raise UsageError("the same image is given twice", where=disk.file.real, remedy="give each disk once")
-    if not halves and any(os.path.lexists(commit_place(one)) for one in found if not one.file.afar):
+    if not halves and any(map(_may_be_half, found)):
         from guestfix.backends.disks.commit import refuse_unfinished
 
         refuse_unfinished(found)
     return found
+
+
+def _may_be_half(one: OpenDisk) -> bool:
+    """Tell whether something beside an image tells that it is half written; it is named, or lies, there."""
+    if one.file.afar:
+        return False
+    linked = one.path != one.file.real and not one.inside
+    names = (commit_place(one), *((commit_place(replace(one, path=one.file.real)),) if linked else ()))
+    return any(map(os.path.lexists, names))
 
 
 def _opened(host: HostFiles, path: str) -> list[OpenDisk]:

@@ -124,6 +124,25 @@ def test_the_next_run_finishes_what_failed_half_way(tmp_path: Path, monkeypatch:
     assert opened_to_write(paths) == []
 
 
+def test_an_image_by_another_name_is_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "here").mkdir()
+    (real,) = images(tmp_path / "store", "raw")
+    link = tmp_path / "here/link.raw"
+    link.symlink_to(real)
+    made = overlays([str(link)])
+    with monkeypatch.context() as patch:
+        patch.setattr(committing, "_write", lambda *args: (_ for _ in ()).throw(DiskError("no")))
+        with pytest.raises(HalfWritten):
+            commit(made.disks)
+    made.close()
+    for name in (str(link), real):
+        with pytest.raises(Blocked, match="half written"):
+            open_images([name])
+    assert opened_to_write([real]) == [real] and content(real) == planned(0)
+    assert os.listdir(tmp_path / "store") == ["disk0.raw"] and os.listdir(tmp_path / "here") == ["link.raw"]
+
+
 def test_an_image_that_was_copied_again_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = images(tmp_path, *FORMATS)
     cut_off(paths, monkeypatch)
