@@ -134,6 +134,8 @@ def _worked(job: Job, key: str) -> Result:
     with Session(
         guest.disks, disks=guest.describe or None, root=guest.root, pack=pack, timeout=job.timeout or None
     ) as session:
+        if job.in_place and job.action != "report":
+            session.can_save(in_place=True)  # and finish what was cut off
         if job.action == "revert":
             return _reverted(job, key, session)
         plan = session.report(guest.target or None, options_for(job))
