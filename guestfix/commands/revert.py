@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             if args.format == "text" or error.restored:
                 raise
             return _half_way(args, session, error)
-        if not done.journals:
+        if not done.journals and not session.recovered:  # else it was a revert that was finished just now
             raise nothing_to_revert(session.uri)
         outcome = session.save(**saving(args)) if session.is_image else None
         uri, files, first = session.uri, session.files, recovered_out(session)

@@ -21,7 +21,7 @@ from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from tests.build.documents import validate
 from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
-from tests.build.signalled import SIGNALS, program_of
+from tests.build.signalled import SIGNALS, pausing_at, program_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = program_of("remote", "RemoteGuest")
@@ -107,6 +107,42 @@ def test_an_image_at_some_writes(
 ) -> None:
     expected = -signal.SIGKILL if which == signal.SIGKILL else 5
     assert signalled(command, images[command], tmp_path, which, at) == expected
+
+
+def told(command: str, place: Path, *words: str) -> tuple[int, dict[str, object]]:
+    called = [sys.executable, "-m", "guestfix", command, str(place), "--format", "json", *words]
+    done = subprocess.run(called, capture_output=True, text=True, check=False, cwd=ROOT)
+    document = json.loads(done.stdout)
+    validate({"apply": "receipt"}.get(command, command), document)
+    return done.returncode, document
+
+
+@pytest.mark.parametrize("command", ["apply", "revert"])
+def test_a_kill_while_an_image_is_written_in_place(command: str, images: dict[str, Path], tmp_path: Path) -> None:
+    """It is refused by all but the same command, which finishes it and says so; then it is as if nothing had been."""
+    own, flags = tmp_path / "own.qcow2", tmp_path / "flags"
+    shutil.copy(images[command], own)
+    flags.mkdir()
+    more = ONLY if command == "apply" else ()
+    words = [command, f"uml:{own}", "--in-place", *more]
+    with subprocess.Popen(
+        [sys.executable, "-c", pausing_at("remote", "RemoteGuest"), str(ROOT), str(flags), "commit", *words],
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        end = time.monotonic() + 90
+        while not (flags / "paused").exists():
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.01)
+        process.kill()
+    for other, extra in (("report", ()), ("inspect", ()), ("status", ()), ("apply", ONLY), ("revert", ())):
+        status, document = told(other, own, *extra)
+        assert (status, document["error"]["code"]) == (2, "GF-APPLY-UNFINISHED"), other  # type: ignore[index]
+    status, document = told(command, own, "--in-place", *more)
+    assert (status, document["recovered"]) == (0, [str(own)])
+    assert document["applied" if command == "apply" else "restored"] == []
+    assert repaired(own, tmp_path) is (command == "apply")
+    assert sorted(os.listdir(tmp_path)) == ["flags", "own.qcow2"]
+    assert told("status", own)[1]["state"] == ("applied" if command == "apply" else "none")
 
 
 @pytest.mark.e2e
