@@ -97,9 +97,12 @@ def alone(guest: GuestFS) -> AbstractContextManager[None]:
 
 
 def busy(guest: GuestFS) -> bool:
-    """Tell whether another guestfix of this host changes the guest now."""
+    """Tell whether another guestfix of this host changes the guest now: its folder, or its images in place."""
     lock = getattr(guest, "lock", None)
-    return isinstance(lock, GuestLock) and lock.busy()
+    if isinstance(lock, GuestLock):
+        return lock.busy()
+    changing = getattr(getattr(guest, "host_files", None), "changing", None)
+    return changing is not None and bool(changing())
 
 
 def _holder(descriptor: int) -> str:

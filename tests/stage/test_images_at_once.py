@@ -27,12 +27,14 @@ def test_in_every_order(tmp_path: Path) -> None:
             for _ in range(2):  # be it for an apply or for a revert
                 with (
                     guestfix.session(image) as second,
-                    pytest.raises(guestfix.GuestError, match="QEMU or guestfix"),
+                    pytest.raises(guestfix.Blocked, match="another guestfix is changing this image") as caught,
                 ):
                     second.can_save(in_place=True)
+                assert caught.value.code == "GF-APPLY-RUNNING"
             with guestfix.session(image) as reader:
                 codes = [one.code for one in reader.report("kvm-virtio", ONLY).findings]
-                assert "GF-DISK-IN-USE" in codes and reader.status().state == wanted
+                assert "GF-APPLY-RUNNING" in codes and "GF-DISK-IN-USE" not in codes
+                assert reader.status().state == "running" and bool(reader.status().applies) == (wanted == "applied")
             if wanted == "none":
                 first.apply(first.report("kvm-virtio", ONLY))
             else:
@@ -40,4 +42,4 @@ def test_in_every_order(tmp_path: Path) -> None:
             first.save(in_place=True)
     with guestfix.session(image) as last:
         assert last.status().state == "none"
-        assert "GF-DISK-IN-USE" not in [one.code for one in last.report("kvm-virtio", ONLY).findings]
+        assert "GF-APPLY-RUNNING" not in [one.code for one in last.report("kvm-virtio", ONLY).findings]

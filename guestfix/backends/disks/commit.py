@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from guestfix import __version__
 from guestfix.backends.disks.formats import OpenDisk
-from guestfix.backends.disks.hostfiles import HostFiles
+from guestfix.backends.disks.hostfiles import CHANGING, HostFiles
 from guestfix.backends.disks.names import commit_place
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import (
@@ -247,9 +247,8 @@ def unfinished(images: Sequence[OpenDisk]) -> str:
 def refuse_unfinished(images: Sequence[OpenDisk]) -> None:
     """Raise Blocked where a commit into one of these images runs, or was cut off: it is half of two states."""
     folder = unfinished(images)
-    if folder and images[0].host.in_use():
-        what = "another guestfix is writing into this image now"
-        raise Blocked(what, where=folder, remedy="wait until it ends", code=RUNNING)
+    if folder and images[0].host.changing():
+        raise Blocked(CHANGING, where=folder, remedy="wait until it ends", code=RUNNING)
     if folder:
         raise Blocked(
             "a change of this image in place was cut off, so it is half written; the rest of it is kept",

@@ -14,17 +14,19 @@ import stat
 from collections.abc import Iterable, Mapping
 
 from guestfix.backends.damage import MORE_FILES
-from guestfix.backends.disks.inuse import in_use, lock, unlock
+from guestfix.backends.disks.inuse import changing, in_use, lock, unlock
 from guestfix.backends.disks.names import COPY_FIRST, WORD, beside, is_afar, key_of, shown
 from guestfix.backends.disks.ranges import RangeBlock
 from guestfix.backends.volumes.block import DiskError, FileBlock
-from guestfix.base.errors import UsageError
+from guestfix.base.errors import Blocked, UsageError
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.record import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestfix.base.shapes import FileOut
+
+CHANGING = "another guestfix is changing this image in place now"
 
 TYPES = {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi", "ova": "ova"}
 """What ``--image-type`` takes, and how QEMU calls it."""
@@ -235,19 +237,27 @@ class HostFiles:
 
     def in_use(self) -> list[HostFile]:
         """Return the files that a running QEMU may write to, as far as its locks tell."""
-        return [one for one in self.opened if not one.afar and in_use(one.block.fileno())]
+        mine = {one.key for one in self.changing()}
+        return [one for one in self.opened if not one.afar and one.key not in mine and in_use(one.block.fileno())]
+
+    def changing(self) -> list[HostFile]:
+        """Return the files that another guestfix changes in place."""
+        return [one for one in self.opened if not one.afar and changing(one.block.fileno())]
 
     def hold(self, written: Iterable[HostFile] = ()) -> None:
         """Lock every file as QEMU does, so that none writes to it from now on, nor reads what is ``written``.
 
-        The locks last as long as the files are open. DiskError where another program has one open against that,
-        UsageError where one is read from afar: only guestfix itself does that, and only reads.
+        The locks last as long as the files are open. Blocked where another guestfix changes one, DiskError where
+        another program has one open against that, UsageError where one is read from afar: only guestfix itself does
+        that, and only reads.
         """
         for one in self.opened:
             if one.afar:
                 raise UsageError(WORD, where=one.path, remedy=COPY_FIRST)
         keys = {one.key for one in written}
         for one in self.opened:
+            if changing(one.block.fileno()):
+                raise Blocked(CHANGING, where=one.path, remedy="wait until it ends", code="GF-APPLY-RUNNING")
             if not lock(one.block.fileno(), write=one.key in keys):
                 what = "the image is in use: a running QEMU or guestfix " + (
                     "has it open" if keys else "may write to it"

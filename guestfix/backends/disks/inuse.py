@@ -12,6 +12,9 @@ _OFD_GETLK, _OFD_SETLK = 36, 37
 _HELD, _REFUSED = 100, 200
 """The byte of a permission that is held, and of one that nobody else may hold: these plus the permission's bit."""
 
+_OURS = 300
+"""A byte of none of QEMU's, which a guestfix holds that changes the file in place."""
+
 _READ, _WRITE, _RESIZE = 0, 1, 3
 """The bits of BLK_PERM_CONSISTENT_READ, BLK_PERM_WRITE and BLK_PERM_RESIZE."""
 
@@ -33,13 +36,22 @@ def in_use(file: str | int) -> bool:
         os.close(descriptor)
 
 
+def changing(descriptor: int) -> bool:
+    """Tell whether another guestfix changes a file in place."""
+    return _taken(descriptor, _OURS)
+
+
 def lock(descriptor: int, *, write: bool) -> bool:
     """Lock a file as a QEMU does that reads it, or writes to it; False where another one stands against that.
 
     The locks belong to the open file and go with it. Where the filesystem knows no locks there are none, as in QEMU.
     """
     held = (_READ, _WRITE, _RESIZE) if write else (_READ,)
-    bytes_ = [*(_HELD + bit for bit in held), *(_REFUSED + bit for bit in (_WRITE, _RESIZE))]
+    bytes_ = [
+        *(_HELD + bit for bit in held),
+        *(_REFUSED + bit for bit in (_WRITE, _RESIZE)),
+        *((_OURS,) if write else ()),
+    ]
     for byte in bytes_:
         try:
             fcntl.fcntl(descriptor, _OFD_SETLK, struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, byte, 1, 0))
