@@ -20,6 +20,7 @@ from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays, convert, keep
 from guestfix.backends.status import usable
 from guestfix.backends.volumes.block import DiskError
+from guestfix.base.errors import Blocked
 from guestfix.cli import run
 from tests.build.images import MIB
 from tests.build.images import convert as made_as
@@ -162,7 +163,7 @@ def test_an_image_is_locked_from_the_start(place: Place) -> None:
     assert not opens(top, "qcow2") and not opens(base, "raw")
     can_commit(made.disks)
     assert not opens(top, "qcow2", "-r") and opens(base, "raw", "-r") and not opens(base, "raw")
-    with pytest.raises(DiskError, match="the image is in use"):
+    with pytest.raises(Blocked, match="another guestfix is changing this image"):
         overlays(top)
     made.close()
     assert opens(top, "qcow2") and opens(base, "raw")
