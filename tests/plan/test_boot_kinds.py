@@ -186,6 +186,34 @@ def test_what_an_image_has_stored_of_volumes_stays(tmp_path, path, text):
     assert not {"GF-INITRAMFS-STORED", "GF-INITRAMFS-STORED-UNKNOWN"} & guest.codes()
 
 
+def test_hooks_of_several_volumes_that_are_gone_are_one_finding(tmp_path):
+    hooks = {
+        f"var/lib/dracut/hooks/initqueue/finished/devexists-{n}.sh": f'[ -e "/dev/disk/by-id/scsi-3600-part{n}" ]\n'
+        for n in range(3, 9)
+    }
+    made = image(generator="dracut", **{"etc/cmdline.d/95root.conf": "", **hooks})
+    guest = repaired(tmp_path / "g", files(made), "aws-nitro")
+    (told,) = [one for one in guest.plan.findings if one.code == "GF-INITRAMFS-STORED"]
+    assert len(told.evidence) == 6 and "and 2 more" in told.summary and told.settled_by
+    assert guest.step("initramfs", after=False) == "stops" and guest.step("initramfs") == "passes"
+
+
+def test_several_kernels_that_lack_the_same_are_one_finding(tmp_path):
+    old = ("6.1.0-9-amd64", "6.1.0-11-amd64", "6.1.0-13-amd64")
+    given = files()
+    for name, content in list(given.items()):
+        if RELEASE in name:
+            given |= {name.replace(RELEASE, one): content for one in old}
+    made = compress("gzip", archive(inside(("sd_mod",), "initramfs-tools")))
+    given |= {f"boot/initrd.img-{one}": made for one in old}
+    menu = "set default=0\nset timeout=5\n" + "".join(entry(one, one) for one in (RELEASE, *old))
+    plan = plan_of(build(tmp_path / "g", given | {"boot/grub/grub.cfg": menu}), "aws-nitro")
+    of_images = [one for one in plan.findings if one.step == "initramfs"]
+    keys = [(one.code, one.severity, one.outcome) for one in of_images]
+    assert len(keys) == len(set(keys)), of_images
+    assert any(all(kernel in one.summary for kernel in old) for one in of_images)
+
+
 NIC_RULE = 'SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="00:50:56:aa:bb:cc", NAME="eth1"\n'
 NICS = {
     "the only rule": ("etc/udev/rules.d/70-persistent-net.rules", "# by hand\n" + NIC_RULE, None),

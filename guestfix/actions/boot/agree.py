@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from guestfix.actions.boot.args import MAIN_DEFAULTS, Source, sources
+from guestfix.actions.boot.code import assign, written
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.catalog.records.boot import MenuEntry
@@ -60,19 +61,25 @@ def _mend(bench: Workbench, group: list[Source], args: list[str], default: MenuE
     have = dict.fromkeys(_words(group))
     missing = [word for word in dict.fromkeys(args) if word not in have and cmdline.name_of(word) not in made]
     lost = [word for word in missing if not _said_otherwise(word, have) and not _without_initrd(bench, word, default)]
+    code = _in_code(group)
+    by_code = _by_code(bench, group, lost)
+    lost = [word for word in lost if word not in by_code]
     if lost:
+        plural, again = ("s", "them") if len(lost) > 1 else ("", "it")
+        would = f"would be lost, unless code makes {again}," if code else "would be lost"
         bench.find(
             "GF-BOOT-ARGS-LOST",
             "info",
-            f"{len(lost)} kernel argument{'s' if len(lost) > 1 else ''} would be lost with the next menu or kernel, "
+            f"{len(lost)} kernel argument{plural} {would} with the next menu or kernel, "
             f"so {group[0].path if len(group) == 1 else MAIN_DEFAULTS} gets them: {' '.join(lost)}",
             Evidence(default.path, default.line, " ".join(args)),
         )
         _add(bench, group, lost)
-    code = _in_code(group)
-    if code:
-        names = ", ".join(dict.fromkeys(one.text.partition("=")[0] for one in code))
+    if code or by_code:
+        names = ", ".join(dict.fromkeys(one.text.partition("=")[0] for one in code)) or "kernel arguments"
+        code = list(dict.fromkeys([*code, *by_code.values()]))
         summary = f"code makes {names}, so that what the next grub-mkconfig takes from there can't be told"
+        summary += f"; it has {' '.join(by_code)}" if by_code else ""
         bench.find("GF-BOOT-ARGS-CODE", "info", summary, *code[:8])
     given = set(args)
     pending = [word for word in have if word not in given and "$" not in word and "`" not in word]
@@ -84,6 +91,13 @@ def _mend(bench: Workbench, group: list[Source], args: list[str], default: MenuE
             Evidence(group[0].path),
             remedy="they come with the next grub-mkconfig or kernel, which guestfix does not run",
         )
+
+
+def _by_code(bench: Workbench, group: list[Source], lost: list[str]) -> dict[str, Evidence]:
+    """Return those arguments that code has which grub-mkconfig runs or reads, and where."""
+    texts = [(one.path, one.src) for one in group if one.form == "default"]
+    known = written(bench, texts) if lost and texts else {}
+    return {word: known[word] for word in lost if word in known}
 
 
 def _in_code(group: list[Source]) -> list[Evidence]:
@@ -130,7 +144,7 @@ def _add(bench: Workbench, group: list[Source], words: list[str]) -> None:
     try:
         after = argplaces.rewrite(chosen.src, chosen.form, change)
         if not done and chosen.form == "default" and shellvars.find(after, "GRUB_CMDLINE_LINUX") is None:
-            after = shellvars.set_value(after, "GRUB_CMDLINE_LINUX", " ".join(words))
+            after = assign(after, "GRUB_CMDLINE_LINUX", " ".join(words))
     except EditError:
         return
     if after != chosen.src:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from guestfix.actions.boot.code import assign
 from guestfix.actions.boot.variables import rewrite_block, rewrite_variables, used_variables
 from guestfix.actions.workbench import Workbench
 from guestfix.base.bounds import MENU, SMALL_TEXT
@@ -126,7 +127,7 @@ def _add_assignment(src: bytes, change: Change, shared: list[str]) -> bytes:
         return src
     empty = ArgLine((), 0, 0, 0)
     add = change(shared, empty).add
-    return shellvars.set_value(src, "GRUB_CMDLINE_LINUX", " ".join(add)) if add else src
+    return assign(src, "GRUB_CMDLINE_LINUX", " ".join(add)) if add else src
 
 
 # actions

@@ -7,7 +7,7 @@ modprobe.d keeps from loading), initramfs.generator (that of the default entry's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from guestfix.base.catalog.facts.boot import (
     INITRAMFS_BLOCKED,
@@ -19,6 +19,7 @@ from guestfix.base.catalog.facts.system import OS_FAMILY, SYSTEM_INSTALL, SYSTEM
 from guestfix.base.catalog.records.boot import BlockedModule
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
+from guestfix.base.record import replace
 from guestfix.detect.initramfs.check import VERDICTS, Verdict, judge
 from guestfix.detect.initramfs.find import boots, scan_ahead
 from guestfix.detect.initramfs.held import Stored
@@ -43,7 +44,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     scan_ahead(guest, found)
     verdicts = [judge(guest, facts, target, boot) for boot in found]
     _put(facts, verdicts)
-    findings = [one for verdict in verdicts for one in _findings(verdict, facts, target)]
+    findings = together([(verdict, one) for verdict in verdicts for one in _findings(verdict, facts, target)])
     if not verdicts:
         findings.append(
             Finding(
@@ -54,6 +55,36 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
             )
         )
     return list(dict.fromkeys(findings))
+
+
+def together(found: Sequence[tuple[Verdict, Finding]]) -> list[Finding]:
+    """Return one finding for all kernels of which the same is said, with a list of them."""
+    alike: dict[tuple[object, ...], list[tuple[Verdict, Finding]]] = {}
+    for verdict, one in found:
+        said = tuple(_without(verdict, text) for text in (one.summary, one.remedy))
+        alike.setdefault((one.code, one.severity, one.outcome, one.seconds, *said), []).append((verdict, one))
+    return [_joined(those) if len(those) > 1 else those[0][1] for those in alike.values()]
+
+
+def _without(verdict: Verdict, text: str) -> str:
+    text = text.replace(verdict.path, "\0")
+    return text.replace(verdict.boot.kernel, "\1") if verdict.boot.kernel else text
+
+
+def _joined(those: Sequence[tuple[Verdict, Finding]]) -> Finding:
+    first, places = those[0][1], dict.fromkeys(place for _, one in those for place in one.evidence)
+    paths = _listed(list(dict.fromkeys(verdict.path for verdict, _ in those)))
+    kernels = _listed(list(dict.fromkeys(verdict.boot.kernel for verdict, _ in those)))
+    summary = _without(those[0][0], first.summary).replace("kernel \1", "kernels \1")
+    summary = summary.replace("\0", paths).replace("\1", kernels)
+    remedy = _without(those[0][0], first.remedy).replace("\0", paths)
+    return replace(first, summary=summary, evidence=tuple(places), remedy=remedy.replace("\1", kernels))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence: the first four, and how many more there are."""
+    more = len(names) - 4
+    return ", ".join(names[:4]) + (f" and {more} more" if more > 0 else "")
 
 
 def _put(facts: Facts, verdicts: list[Verdict]) -> None:
@@ -136,26 +167,29 @@ def _findings(verdict: Verdict, facts: Facts, target: Target) -> list[Finding]:
             )
         )
     found += [_blocked(verdict, block, target) for block in verdict.blocked]
-    return found + [_stored(verdict, one, target) for one in verdict.stored]
+    alike: dict[tuple[object, ...], list[Stored]] = {}
+    for one in verdict.stored:
+        alike.setdefault((one.nic, one.fixed, one.gone, one.holds, one.outcome, one.seconds), []).append(one)
+    return found + [_stored(verdict, those, target) for those in alike.values()]
 
 
-def _stored(verdict: Verdict, one: Stored, target: Target) -> Finding:
-    main = verdict.boot.role == "default"
+def _stored(verdict: Verdict, those: list[Stored], target: Target) -> Finding:
+    """Return one finding for all files of an image that have stored the like."""
+    main, one = verdict.boot.role == "default", those[0]
+    places = tuple(Evidence(f"{verdict.path}:{each.name}", each.line, each.text) for each in those)
+    names = _listed(list(dict.fromkeys(each.name for each in those)))
     if one.nic:
-        return Finding(
-            "GF-INITRAMFS-STORED-NIC",
-            "info",
-            f"{verdict.path} has stored in {one.name} a name for a NIC of the old hardware: {one.text}",
-            (Evidence(f"{verdict.path}:{one.name}", one.line, one.text),),
-        )
+        summary = f"{verdict.path} has stored in {names} a name for a NIC of the old hardware: {one.text}"
+        return Finding("GF-INITRAMFS-STORED-NIC", "info", summary, places)
     sure = one.fixed or one.gone or one.outcome != "stops"
-    what = f"{verdict.path} has stored in {one.name}: {one.text or 'names of disks'}"
+    said = _listed(list(dict.fromkeys(each.text for each in those if each.text))) or "names of disks"
+    what = f"{verdict.path} has stored in {names}: {said}"
     holds = "has by that name where the disks come in the same order" if one.holds else "does not have by that name"
     return Finding(
         "GF-INITRAMFS-STORED" if one.fixed else "GF-INITRAMFS-STORED-UNKNOWN",
         "info" if one.fixed else "warning",
         f"{what}, which {target.id} {holds}",
-        (Evidence(f"{verdict.path}:{one.name}", one.line, one.text),),
+        places,
         "attach the disk of that volume, or rebuild the image in the guest without it" if one.gone else "",
         outcome="" if not main else one.outcome if sure else "unknown",
         seconds=one.seconds if main else 0,

@@ -17,7 +17,8 @@ def still_there(planned: Overlay, finding: Finding) -> bool | None:
     place = finding.evidence[0]
     path = place.path.partition(":")[0]
     if finding.code == "GF-INITRAMFS-LACKS" or path != place.path:
-        return not planned.is_changed(path)
+        images = dict.fromkeys(one.path.partition(":")[0] for one in finding.evidence)
+        return not all(planned.is_changed(one) for one in images if one.startswith("/"))
     if not path.startswith("/"):
         return None
     try:

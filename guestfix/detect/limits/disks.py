@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guestfix.base.catalog.facts.storage import FSTAB_ENTRIES
+from guestfix.base.catalog.facts.storage import DISKS_UUID_BY_DEVICE, FSTAB_ENTRIES
 from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import Disk, Disks, GuestFS, Volume
 from guestfix.detect.files import lines_of, read_small
+from guestfix.formats.storage import devices
 from guestfix.pack.model import Target
 
 _DYNAMIC = ("ldm", "dynamic", "ldm_data", "ldm_metadata", "windows_ldm")
@@ -131,23 +132,41 @@ def _root(facts: Facts, target: Target, disks: Disks, volumes: tuple[Volume, ...
     if entry is None:
         return
     line = Evidence("/etc/fstab", entry.line, f"{entry.spec} / {entry.type} {entry.options}")
-    volume = next((one for one in volumes if entry.spec in _answers(one)), None)
-    kind = (volume.fstype if volume is not None else None) or entry.type
+    meant, why = _meant(facts, disks, volumes, entry.spec)
+    kinds = dict.fromkeys(one.fstype or entry.type for one in meant) or {entry.type: None}
     taken = target.limits.get("root_filesystems")
-    if taken and kind not in (*taken, "auto"):
+    if taken and any(kind not in (*taken, "auto") for kind in kinds):
         yield Finding(
             "GF-DISK-ROOT-FILESYSTEM",
             "warning",
-            f"the root filesystem is {kind}; import services take {', '.join(taken)}",
-            (line,),
+            f"the root filesystem is {' or '.join(kinds)}{why}; import services take {', '.join(taken)}",
+            (line, *(_shown(one) for one in meant[:4])),
             "see that kernel and initramfs bring this filesystem, and try the migrated guest before it is used",
         )
-    if kind == "btrfs" and "subvol" in entry.options:
+    if "btrfs" in kinds and "subvol" in entry.options:
         summary = "the root is a Btrfs subvolume, which some import services do not take; guestfix keeps it as it is"
         yield Finding("GF-DISK-ROOT-SUBVOLUME", "info", summary, (line,))
-    home = next((disk for disk in disks.disks if volume is not None and volume in disk.partitions), None)
-    if home is not None and home != disks.disks[0]:
-        yield _elsewhere(home, disks.disks[0], line)
+    homes = [disk for disk in disks.disks if any(one in disk.partitions for one in meant)]
+    if len(homes) == 1 and homes[0] != disks.disks[0]:
+        yield _elsewhere(homes[0], disks.disks[0], line)
+
+
+def _meant(facts: Facts, disks: Disks, volumes: tuple[Volume, ...], spec: str) -> tuple[list[Volume], str]:
+    """Return the volumes that the root may be, and which of several by this name it is, or that that can't be told."""
+    name = devices.tag(spec) or devices.normal(spec)
+    those = [one for one in volumes if {spec, name} & set(_answers(one))]
+    own = facts.value(DISKS_UUID_BY_DEVICE, {}).get(name, "")
+    told = [one for one in those or volumes if disks.root and disks.root in (one.device, *one.aliases)]
+    by = "which holds the system that was read"
+    if not told and own and len(those) != 1:
+        told = [one for one in volumes if own in _answers(one)]
+        by = "by its filesystem and by what names the others"
+    names = ", ".join(one.device for one in those)
+    if len(those) < 2:
+        return those or told, ""
+    if len(told) == 1:
+        return told, f" ({told[0].device}: of {names}, which all answer to {spec}, {by})"
+    return those, f" ({names} answer to {spec}, and which of them is meant can't be told)"
 
 
 def _elsewhere(home: Disk, first: Disk, line: Evidence) -> Finding:

@@ -253,3 +253,38 @@ def test_every_code_is_documented() -> None:
     text = (Path(__file__).resolve().parents[3] / "docs/limits.md").read_text()
     for code, *_ in HAS:
         assert code in text, code
+
+
+def twins(*kinds: str, **more: Any) -> Disks:
+    parts = [
+        Volume(f"/dev/sd{x}1", fstype=kind, label="root", uuid=f"{x}-1") for x, kind in zip("abc", kinds, strict=False)
+    ]
+    return Disks(tuple(Disk(one.device[:-1], partitions=(one,)) for one in parts), **more)
+
+
+BY_LABEL = "LABEL=root / {} defaults 0 1\n"
+
+
+@pytest.mark.parametrize(
+    ("fstab", "disks", "said", "on"),
+    [
+        (BY_LABEL.format("reiserfs"), twins("ext4", "reiserfs"), "/dev/sdb1: of /dev/sda1, /dev/sdb1", "/dev/sdb"),
+        (BY_LABEL.format("auto"), twins("ext4", "reiserfs"), "ext4 or reiserfs (/dev/sda1, /dev/sdb1 answer", ""),
+        (BY_LABEL.format("auto"), twins("ext4", "reiserfs", root="/dev/sdb1"), "which holds the system", "/dev/sdb"),
+        (BY_LABEL.format("auto").replace("LABEL=root", "/dev/disk/by-label/root"), twins("ext4", "reiserfs"),
+         "can't be told", ""),
+        (BY_LABEL.format("ext4"), twins("ext4", "reiserfs"), "", ""),
+        (BY_LABEL.format("reiserfs") + "UUID=a-1 /srv auto defaults 0 2\n", twins("reiserfs", "reiserfs"),
+         "/dev/sdb1: of /dev/sda1, /dev/sdb1", "/dev/sdb"),
+        (BY_LABEL.format("reiserfs"), twins("reiserfs", "reiserfs"), "can't be told", ""),
+    ],
+)  # fmt: skip
+def test_of_volumes_of_one_label_it_is_said_which_is_the_root(
+    tmp_path: Path, fstab: str, disks: Disks, said: str, on: str
+) -> None:
+    """Before, the first of them was taken without a word."""
+    found = findings_of(tmp_path, {"etc/fstab": fstab}, disks)
+    told = found.get("GF-DISK-ROOT-FILESYSTEM")
+    assert (said in told.summary) if told else not said
+    elsewhere = found.get("GF-DISK-ROOT-DISK")
+    assert (f"is on {on}," in elsewhere.summary) if elsewhere else not on
