@@ -50,6 +50,9 @@ DIFF_STEPS = 1_000_000
 DIFF_SHOWN = 20_000
 """Lines of one diff that a plan has; more are counted."""
 
+KERNEL_UNPACKED = 96 << 20
+"""Bytes of a packed kernel in which its release is looked for; real ones have it in the first 40 million."""
+
 INITRAMFS = 1 << 30
 """Bytes that one initramfs may unpack to; it is streamed, so this bounds the time."""
 

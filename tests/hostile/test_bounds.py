@@ -157,6 +157,8 @@ ROWS = [
     Row("depth of nftables", lambda: {"etc/nftables.conf": b"{" * 900_000}),
     Row("iptables", lambda: {"etc/iptables/rules.v4": b"*filter\n:INPUT DROP [0:0]\n"
         + b"-A INPUT -p tcp --dport 22 -j a\n" * 30_000 + b"COMMIT\n"}),
+    Row("kernels that unpack without end", lambda: {
+        f"boot/vmlinuz-{name}": gzip.compress(bytes(200 * MB), 1) for name in ("lts", "virt", "edge", "linux")}),
     Row("a forest of links", lambda: {f"boot/efi/a{i}": ("link", ".") for i in range(300)}),
     Row("a forest of links to folders above", lambda: {f"{folder}/a{i}": ("link", "../..") for i in range(150)
         for folder in ("boot/efi", "etc/systemd/system", "lib/modules/6.1", "etc/modprobe.d")}),

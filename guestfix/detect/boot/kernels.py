@@ -35,6 +35,9 @@ from guestfix.pack.traits import fits
 MOST = 256
 """Kernels that are looked at; nobody has more."""
 
+MOST_INSIDE = 8
+"""Kernels that are unpacked for their release, since neither name nor header has it."""
+
 MOST_NAMES = 4096
 """Names in /boot that are looked at."""
 
@@ -120,6 +123,7 @@ def _images(guest: GuestFS, named: Iterable[str]) -> tuple[dict[str, Kernel], li
     """Return the kernels by release, and the images that are for rescue only."""
     found: dict[str, Kernel] = {}
     rescue: list[str] = []
+    looked = 0
     for path, written in _candidates(guest, named):
         known = path.startswith(MODULE_FOLDERS) and written in found
         if known or len(found) + len(rescue) >= MOST or kind_of(guest, path) != "file":
@@ -129,11 +133,21 @@ def _images(guest: GuestFS, named: Iterable[str]) -> tuple[dict[str, Kernel], li
             continue
         said = release_of(read_head(guest, path, HEAD))
         release = said or (written if _RELEASE.match(written) else "")
+        if not release and looked < MOST_INSIDE:
+            release, looked = _inside(guest, path), looked + 1
         if not release or (release in found and found[release].image):
             continue
-        text = f"release {said}, from the image's header" if said else "release from its name"
+        inside = "release from its name" if release == written else f"release {release}, from the kernel itself"
+        text = f"release {said}, from the image's header" if said else inside
         found[release] = Kernel(release, path, None, _initrd(guest, path, release, written), [Evidence(path, 0, text)])
     return found, rescue
+
+
+def _inside(guest: GuestFS, path: str) -> str:
+    """Return the release that a kernel says which neither its header nor its name says."""
+    from guestfix.detect.boot.kernelversion import release_inside  # few kernels are of such a kind
+
+    return release_inside(guest, path) or ""
 
 
 def _leads_beside(guest: GuestFS, path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from guestfix.detect.boot import kernels
 from guestfix.detect.boot.kernelimage import is_64bit, release_of
 from guestfix.detect.boot.lastboot import RECORD
 from guestfix.detect.system.os import put_system
+from guestfix.formats.initramfs.compress import compress
 from guestfix.pack.model import Target
 from tests.build.facts import menu_entry, told
 from tests.build.systems import SYSTEMS
@@ -229,3 +231,46 @@ def test_any_header_is_survived(noise: bytes, pointer: int, protocol: int) -> No
 def test_a_thousand_kernels_are_bounded(tmp_path: Path) -> None:
     files: dict[str, object] = {f"boot/vmlinuz-5.4.{number}": b"" for number in range(400)}
     assert len(told(facts_of(tmp_path, files), "kernels")) == kernels.MOST
+
+
+def arm64(release: str, *, at: int = 1_500_000) -> bytes:
+    """Return an arm64 Image with its banner far from the start."""
+    head = bytearray(at)
+    head[0:2], head[56:60] = b"MZ", b"ARM\x64"
+    return bytes(head) + f"Linux version {release} (builder@host) (gcc) #1 SMP\n\0".encode() + bytes(5000)
+
+
+def zboot(packed: bytes, kind: bytes) -> bytes:
+    """Return the EFI stub that holds a packed Image."""
+    head = bytearray(4096)
+    head[0:2], head[4:8], head[24 : 24 + len(kind)], head[56:60] = b"MZ", b"zimg", kind, b"ARM\x64"
+    struct.pack_into("<II", head, 8, 4096, len(packed))
+    return bytes(head) + packed + bytes(512)
+
+
+IMAGE = arm64("6.6.14-0-lts")
+INSIDE = {
+    "Image": ("boot/Image", IMAGE),
+    "a packed Image": ("boot/vmlinuz-lts", gzip.compress(IMAGE)),
+    "zboot, gzip": ("boot/vmlinuz-linux", zboot(gzip.compress(IMAGE), b"gzip")),
+    "zboot, zstd": ("boot/vmlinuz-virt", zboot(compress("zstd", IMAGE), b"zstd22")),
+    "zboot, xz": ("boot/vmlinuz-virt", zboot(compress("xz", IMAGE), b"xzkern")),
+    "vmlinux": ("boot/vmlinux", b"\x7fELF" + IMAGE[4:]),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_kernel_of_no_version_in_name_or_header_says_it_itself(tmp_path: Path, name: str) -> None:
+    path, data = INSIDE[name]
+    facts = facts_of(tmp_path, {path: data}, "alpine")
+    (one,) = told(facts, "kernels")
+    assert (one["release"], one["image"]) == ("6.6.14-0-lts", f"/{path}")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"MZ", zboot(b"", b"gzip"), zboot(gzip.compress(IMAGE)[:800], b"gzip"), gzip.compress(b"no kernel" * 500),
+     IMAGE.replace(b"Linux version", b"linux version"), b"\x7fELF", zboot(b"\x28\xb5\x2f\xfd" + bytes(90), b"zstd")],
+)  # fmt: skip
+def test_a_kernel_that_does_not_say_its_release_is_left_out(tmp_path: Path, data: bytes) -> None:
+    assert told(facts_of(tmp_path, {"boot/vmlinuz-lts": data}, "alpine"), "kernels") == []
