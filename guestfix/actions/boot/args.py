@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from guestfix.actions.boot.code import assign
+from guestfix.actions.boot.computed import write_out
 from guestfix.actions.boot.variables import rewrite_block, rewrite_variables, used_variables
 from guestfix.actions.workbench import Workbench
 from guestfix.base.bounds import MENU, SMALL_TEXT
@@ -151,6 +152,7 @@ def set_devices(bench: Workbench) -> None:
     )
     before = list(sources(bench))
     change_all(bench, change)
+    write_out(bench, change)
     _report_variables(bench, before, change)
     _report_devices(bench, before, change, default)
     _report_image(bench, default)
@@ -192,9 +194,11 @@ def _report_devices(
             f"{word} was removed from the kernel arguments: the boot would wait for a volume that did not come along",
             *_places(before, word),
         )
-    booted = default.args if default else ()
-    for word in change.unresolved:
-        vital = word.startswith("root=") and word in booted
+    booted = change.trial()
+    if default and default.loader != "uki":
+        booted(list(default.args), ArgLine((), 0, 0, 0, initrd=bool(default.initrd)))
+    for word in change.unresolved | booted.unresolved:
+        vital = word.startswith("root=") and word in booted.unresolved
         bench.find(
             "GF-BOOT-ROOT-UNRESOLVED" if vital else "GF-BOOT-DEVICE-UNRESOLVED",
             "blocker" if vital and not _same_name_on_target(bench, word) else "warning",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from guestfix.base.globs import name_matcher
 from guestfix.base.patterns import regex
-from guestfix.base.record import field, mutable
+from guestfix.base.record import field, mutable, replace
 from guestfix.formats.boot.cmdline import ArgLine, Change, Rewrite, name_of, same_name, value_of
 from guestfix.formats.boot.entry import release_in
 from guestfix.formats.storage import devices
@@ -64,6 +64,10 @@ class DeviceChange:
     reported: dict[str, None] = field(default_factory=dict)
     removed: dict[str, None] = field(default_factory=dict)
     stale: dict[str, None] = field(default_factory=dict)
+
+    def trial(self) -> DeviceChange:
+        """Return the same change, with nothing gathered yet."""
+        return replace(self, unresolved={}, reported={}, removed={}, stale={})
 
     def __call__(self, texts: Sequence[str], line: ArgLine) -> Rewrite:
         """Return what becomes of one place's arguments."""
