@@ -26,6 +26,7 @@ from guestfix.base.catalog.facts.boot import (
     BOOT_FIRMWARES,
     BOOT_LOADERS,
     BOOT_LOCKED,
+    BOOT_SIGNED,
     BOOT_SOURCE_AMISS,
     BOOT_SOURCES,
     BOOT_WRAPPER,
@@ -253,10 +254,12 @@ def _put_entries(found: Found, facts: Facts) -> None:
         facts.put(BOOT_FALLBACK, reason)
         facts.put(BOOT_CHOICE, reason)
         facts.put(BOOT_LOCKED, False)
+        facts.put(BOOT_SIGNED, False)
         return
     entries = list(all_entries(menu.entries))
     facts.put(BOOT_ENTRIES, [_menu_entry(one) for one in entries[:MAX_FACT_ENTRIES]], Evidence(menu.path))
     facts.put(BOOT_LOCKED, menu.locked, Evidence(menu.path))
+    facts.put(BOOT_SIGNED, menu.signed, Evidence(menu.path))
     facts.put(BOOT_CHOICE, _text(menu.choice))
     facts.put(BOOT_DEFAULT_REASON, _text(menu.reason))
     for kind, entry in ((BOOT_DEFAULT, menu.default), (BOOT_FALLBACK, menu.fallback)):

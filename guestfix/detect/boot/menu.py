@@ -46,7 +46,8 @@ class Menu:
     ``reason`` says why the default is another one than asked for, or why there is none. ``locked``: the default asks
     for a password; ``waits``: the menu has no countdown, so that somebody has to choose. ``blocks`` are the environment
     blocks that it loads, besides the default one. ``source`` is where the default takes its kernel from, ``spare``
-    where the fallback does, ``lost`` what its searches did not find.
+    where the fallback does, ``lost`` what its searches did not find. ``signed``: GRUB
+    reads no file whose detached signature does not hold.
     """
 
     loader: str
@@ -67,6 +68,7 @@ class Menu:
     blocks: list[str] = field(default_factory=list)
     source: Source | None = None
     spare: Source | None = None
+    signed: bool = False
     lost: list[Search] = field(default_factory=list)
     items: dict[int, grubitems.MenuEntry | grubitems.BlsHere] = field(default_factory=dict)
     unfilled: dict[int, grubitems.MenuEntry] = field(default_factory=dict)
@@ -183,6 +185,7 @@ def grub2_menu(guest: GuestFS, config: Config, esp: str, volumes: Volumes | None
     menu.lost = result.lost
     menu.source, menu.spare = (_source(host, menu, one, result) for one in (menu.default, menu.fallback))
     menu.waits = result.env.get("timeout", "").strip().startswith("-")  # normal/menu.c: below 0 it waits for a key
+    menu.signed = result.env.get("check_signatures") == "enforce"
     menu.locked = "superusers" in result.env and menu.default is not None and menu.default.restricted
     _say_reason(menu)
     return menu

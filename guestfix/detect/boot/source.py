@@ -50,6 +50,12 @@ def amiss(guest: GuestFS, source: Source | None, entry: BootEntry | None, volume
         if not found and numbers[0]:
             return Amiss(f"it takes its files from {said}, and which disk comes second depends on the firmware", False)
         device = found
+    layered = grubsearch.layered(device)
+    if layered:
+        found = volumes.by_name(layered)
+        if found is None:
+            return Amiss(f"it takes its files from {said}, and no volume of the guest answers to {layered}", True)
+        device = found
     if source.gone:
         return Amiss(f"it looks for the filesystem with the {said}; there is none", True)
     if not device.startswith("@"):

@@ -70,6 +70,11 @@ class Volumes:
             return None if part and self.disks[disk].partitions else ""
         return self._mounted(self.names.table.get(found[0].device, "")) or self._mounted(found[0].device)
 
+    def by_name(self, name: str) -> str | None:
+        """Return the same of a logical volume or an array, by the name that Linux has for it."""
+        found = self._mounted(name)
+        return None if not found and self.names.is_gone(name) else found
+
     def numbers_of(self, mount: str) -> tuple[int, int] | None:
         """Return (disk from 0, partition from 1, 0 for a whole disk) of what is mounted at a place; None if untold."""
         for index, disk in enumerate(self.disks):

@@ -212,8 +212,9 @@ class Machine:
         return [*fields, current[:MAX_VALUE]] if current is not None else fields
 
     def set(self, name: str, value: str) -> None:
-        """Set a variable."""
-        self.env[name] = value[:MAX_VALUE]
+        """Set a variable; ``root`` loses parentheses around a device (kern/main.c)."""
+        inside = name == "root" and value.startswith("(") and value.endswith(")")
+        self.env[name] = value[1:-1] if inside else value[:MAX_VALUE]
 
     def assign(self, words: list[str]) -> bool:
         """Do ``set name=value``."""

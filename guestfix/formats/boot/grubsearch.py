@@ -69,6 +69,18 @@ def parse(name: str, words: Sequence[str]) -> Search | None:
     return Search(kind, values[0], given or ("root" if given is not None else ""))
 
 
+def layered(device: str) -> str:
+    """Return the name that Linux has for a device above partitions, empty for any other (Device syntax)."""
+    kind, _, name = device.partition("/")
+    if kind == "lvm" and name:
+        return f"/dev/mapper/{name}"
+    if kind == "lvmid" and name.count("/") == 1:
+        return f"/dev/disk/by-id/dm-uuid-LVM-{name.replace('/', '').replace('-', '')}"
+    if kind == "mduuid" and len(name) == 32:
+        return f"/dev/disk/by-id/md-uuid-{':'.join(name[at : at + 8] for at in range(0, 32, 8))}"
+    return f"/dev/md/{name}" if kind == "md" and name else ""
+
+
 def numbered(device: str) -> tuple[int, int] | None:
     """Return (disk from 0, partition from 1, 0 for the whole disk) of a device that is named by numbers."""
     match = _NUMBERED.match(device)

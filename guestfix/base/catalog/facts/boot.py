@@ -27,6 +27,7 @@ BOOT_FIRMWARES = texts("boot.firmwares", "every firmware that the guest can boot
 BOOT_LOADERS = texts("boot.loaders", "the boot loaders whose configuration was found", _LOADERS,
     "grub2 grub-legacy bls systemd-boot extlinux uki")
 BOOT_LOCKED = flag("boot.locked", "the loader asks for a password before it starts the default entry", _LOADERS)
+BOOT_SIGNED = flag("boot.signed", "GRUB reads no file whose detached signature does not hold", _LOADERS)
 BOOT_SOURCE_AMISS = text("boot.source_amiss",
     "why GRUB does not find the default entry's kernel where it looks for it; empty where nothing is amiss", _LOADERS)
 BOOT_SOURCES = records("boot.sources", ArgumentFile,
