@@ -17,10 +17,9 @@ def outcome(tmp_path, head: str, root: str) -> tuple[str, str, list[str]]:
         "boot/grub/grub.cfg": menu,
     }
     plan = plan_of(build(tmp_path / "g", files), "kvm-virtio")
-    walks = [
-        next(one.outcome for one in walk.steps if one.id == "loader") for walk in (plan.walk.before, plan.walk.after)
-    ]
-    return walks[0], walks[1], [one.code for one in plan.blockers]
+    both = (plan.walk.before, plan.walk.after)
+    before, after = (next(one.outcome for one in walk.steps if one.id == "loader") for walk in both)
+    return before, after, [one.code for one in plan.blockers]
 
 
 def test_a_signed_menu_that_the_plan_changes_stops_at_the_loader(tmp_path):

@@ -45,6 +45,23 @@ def stacked(name: str, value: str) -> str:
     return f"UUID={identity}" if len(identity) == 36 else ""
 
 
+def by_number(value: str) -> str:
+    """Return the disk or partition that a device number means (``802``, ``0x0802``, ``8:2``), empty for none.
+
+    Only SCSI and IDE disks have numbers of their own (Documentation/admin-guide/devices.txt).
+    """
+    if not _NUMBERS.match(value):
+        return ""
+    if ":" in value:
+        major, minor = (int(part) for part in value.split(":"))
+    else:
+        major, minor = divmod(int(value, 16), 256)
+    if major == 8 and minor < 256:
+        return f"/dev/sd{chr(ord('a') + minor // 16)}{minor % 16 or ''}"
+    first = {3: "a", 22: "c"}.get(major, "")
+    return f"/dev/hd{chr(ord(first) + minor // 64)}{minor % 64 or ''}" if first and minor < 128 else ""
+
+
 @mutable
 class DeviceChange:
     """Turns device names in arguments into UUIDs, or PARTUUIDs where no initrd would find a UUID.
@@ -94,14 +111,14 @@ class DeviceChange:
         if name in ("resume", "real_resume") and self.gone(value):
             self.removed[f"{name}={value}"] = None
             return None
-        tag = devices.tag(value)
+        tag, device = devices.tag(value), by_number(value) or value
         if not initrd and name == "root" and tag.startswith("UUID="):
             return self._by_partition(tag) or value
-        if not self.is_old(value) and tag not in self.table:
+        if not self.is_old(device) and tag not in self.table:
             if name == "root" and _NUMBERS.match(value):
                 self.unresolved[f"{name}={value}"] = None
             return value
-        found = self.table[tag] if tag in self.table else volumes().find(value)
+        found = self.table[tag] if tag in self.table else volumes().find(device)
         if found is None:
             self.unresolved[f"{name}={value}"] = None
             return value

@@ -233,3 +233,21 @@ def test_a_quote_that_a_change_closes_lets_words_follow() -> None:
     once = after(bootargs.ensure(["a=1", "y"]), 'x a="b\n')
     assert once == "x a=1 y\n"
     assert after(bootargs.ensure(["a=1", "y"]), once) == once
+
+
+@pytest.mark.parametrize(
+    ("value", "device"),
+    [("802", "/dev/sda2"), ("0x0811", "/dev/sdb1"), ("8:0", "/dev/sda"), ("8:17", "/dev/sdb1"), ("301", "/dev/hda1"),
+     ("0341", "/dev/hdb1"), ("1602", "/dev/hdc2"), ("fd00", ""), ("254:1", ""), ("/dev/sda1", ""), ("", "")],
+)  # fmt: skip
+def test_a_device_number_means_a_disk(value: str, device: str) -> None:
+    assert bootargs.by_number(value) == device
+
+
+def test_a_root_by_number_becomes_what_its_partition_is_known_by() -> None:
+    table, parts = {"/dev/sda2": "UUID=u"}, {"/dev/sda2": "PARTUUID=p"}
+    for initrd, wanted in ((True, "root=UUID=u"), (False, "root=PARTUUID=p")):
+        change = bootargs.DeviceChange(table, parts)
+        assert change(["root=802"], cmdline.ArgLine((), 0, 0, 0, initrd=initrd)).replace == {0: wanted}
+    change = bootargs.DeviceChange({}, {})
+    assert not change(["root=fd00"], cmdline.ArgLine((), 0, 0, 0)).replace and change.unresolved == {"root=fd00": None}

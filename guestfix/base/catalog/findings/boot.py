@@ -116,7 +116,7 @@ BOOT: dict[str, Kind] = {
         "nothing to do; where another file sets the variable, change it there too"),
     "GF-BOOT-SIGNED": Kind("loader", "blocker",
         "GRUB takes only files with a detached signature, and what a plan changes would have none that holds.",
-        "accept this and sign the files again with your key after apply (gpg --detach-sign), or set check_signatures=no"),
+        "accept this and sign the files again after apply (gpg --detach-sign), or unset check_signatures"),
     "GF-BOOT-VOLUME": Kind("loader", "blocker warning",
         "GRUB looks for the default entry's kernel on a volume that is not there, or that does not have it.",
         "let the entry search for the volume by UUID: search --no-floppy --fs-uuid --set=root UUID"),
