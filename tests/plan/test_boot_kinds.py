@@ -112,6 +112,21 @@ STORED = {
         '[ -e "/dev/disk/by-id/scsi-36000c29-part9" ]\n',
         ":\n",
     ),
+    "a waiting hook of an old dracut": (
+        "initqueue-finished/devexists-x.sh",
+        '[ -e "/dev/disk/by-id/scsi-36000c29-part9" ]\n',
+        ":\n",
+    ),
+    "a mount unit": (
+        "etc/systemd/system/sysroot-usr.mount",
+        "[Mount]\nWhat=/dev/sda2\nWhere=/sysroot/usr\n",
+        f"[Mount]\nWhat=/dev/disk/by-uuid/{UUID}\nWhere=/sysroot/usr\n",
+    ),
+    "a unit that requires a device": (
+        "etc/systemd/system/early.service",
+        "[Unit]\nRequires=dev-sda2.device\n",
+        "[Unit]\nRequires=dev-disk-by\\x2duuid-" + UUID.replace("-", "\\x2d") + ".device\n",
+    ),
     "crypttab": ("etc/crypttab", "root /dev/sda3 none luks\n", f"root UUID={UUID[:-1]}3 none luks\n"),
     "initramfs-tools' crypttab": (
         "cryptroot/crypttab",
@@ -249,6 +264,16 @@ def test_names_of_nics_stay_where_the_network_is_left_alone(tmp_path):
     root = build(tmp_path / "g", files(made))
     plan = make_plan(open_guest(str(root)), load_pack(), "aws-nitro", Options(policies={"network": "none"}))
     assert f"/boot/initrd.img-{RELEASE}" not in [one.path for one in plan.changes]
+
+
+def test_a_root_of_initramfs_tools_counts_without_an_argument(tmp_path):
+    made = image(**{"conf/conf.d/root": "ROOT=/dev/sda2\n"})
+    kept = repaired(tmp_path / "k", files(made), "aws-nitro")
+    assert kept.image(f"boot/initrd.img-{RELEASE}").files["conf/conf.d/root"] == b"ROOT=/dev/sda2\n"
+    given = files(made)
+    given["boot/grub/grub.cfg"] = str(given["boot/grub/grub.cfg"]).replace(f"root=UUID={UUID} ", "")
+    guest = repaired(tmp_path / "g", given, "aws-nitro")
+    assert guest.image(f"boot/initrd.img-{RELEASE}").files["conf/conf.d/root"].decode() == f"ROOT=UUID={UUID}\n"
 
 
 def test_a_root_of_a_start_script_counts_without_an_argument(tmp_path):

@@ -43,7 +43,8 @@ _WANTED = regex(
     r"|etc/(?:crypttab|fstab[^/]*|mdadm\.conf|mdadm/mdadm\.conf|lvm/lvm[^/]*\.conf|lvm/devices/[^/]+\.devices)$|cryptroot/crypttab$"
     r"|etc/udev/rules\.d/[^/]+\.rules$|etc/systemd/network/[^/]+\.link$"
     r"|(?:etc|var/lib)/multipath/(?:bindings|wwids)$|etc/multipath(?:\.conf|\.bindings)$"
-    r"|(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/finished/devexists-[^/]*\.sh$"
+    r"|(?:(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/|initqueue-)finished/devexists-[^/]*\.sh$"
+    r"|etc/systemd/system/[^/]+\.(?:mount|service|target)$"
     r"|(?:init|linuxrc|config|buildconfig|VERSION|run_all\.sh|mkinitrd\.config|config/[^/]+)$"
 )
 _MODULE_FOLDER = regex(r"((?:usr/)?lib/modules)/([^/]+)/")

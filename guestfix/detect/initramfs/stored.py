@@ -58,7 +58,8 @@ _MDADM = regex(r"etc/(?:mdadm/)?mdadm\.conf$")
 _LINK = regex(r"etc/systemd/network/[^/]+\.link$")
 _LUNS = regex(r"(?:etc|var/lib)/multipath/(?:bindings|wwids)$|etc/multipath\.(?:conf|bindings)$")
 _START = regex(r"config/[^/]+\.sh$")
-_WAITING = regex(r"(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/finished/devexists-[^/]*\.sh$")
+_WAITING = regex(r"(?:(?:(?:usr|var)/)?lib/dracut/hooks/initqueue/|initqueue-)finished/devexists-[^/]*\.sh$")
+_UNITS = regex(r"etc/systemd/system/[^/]+\.(?:mount|service|target)$")
 _UNIT = regex(r"(?:etc|(?:usr/)?lib|run)/systemd/system/[^/]+\.(?:wants|requires)/(?P<name>dev-[^/]+)\.device$")
 _ROOTS = ("/", "/sysroot", "/usr", "/sysroot/usr")
 _DEVICE = regex(rb"/dev/[^\s\"';&|)]+")
@@ -141,6 +142,21 @@ def _arguments(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], r
         yield replace(one, outcome="stops", seconds=0) if only or devices_of.stale else one
     for text in unknown:
         yield Stored(name, 1, text, src, "waits", RESUME_WAIT, fixed=False)
+
+
+def _root(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
+    """ROOT= of initramfs-tools counts where the loader gives no root=."""
+    value = shellvars.get(src, "ROOT") or ""
+    spec = devices.resolve(value, disks.table) if disks.names.is_old(value) else None
+    if spec and not any(name_of(one) == "root" for one in args):
+        yield from _changed(name, src, lambda: shellvars.set_value(src, "ROOT", spec or ""), "stops")
+
+
+def _own_units(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
+    """A unit of the administrator's in the image: what it mounts or requires by an old name does not come."""
+    from guestfix.editors.storage import units  # few images have such a file
+
+    yield from _changed(name, src, lambda: units.set_device(src, table=disks.table, old=disks.names.old), "stops")
 
 
 def _resume(name: str, src: bytes, disks: StoredDisks, args: Sequence[str], root: str) -> Iterator[Stored]:
@@ -317,6 +333,8 @@ def _units(image: Image, disks: StoredDisks) -> Iterator[Stored]:
 _LOOKS: tuple[tuple[re.Pattern[str], Look], ...] = (
     (_ARGUMENTS, _arguments),
     (_RESUME, _resume),
+    (_RESUME, _root),
+    (_UNITS, _own_units),
     (_CRYPTTAB, _crypttab),
     (_CRYPTROOT, _cryptroot),
     (_DEVICES_FILE, _devices_file),
