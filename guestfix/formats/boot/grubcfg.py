@@ -64,6 +64,10 @@ MAX_LAZY = 65536
 """Bytes within which the end of a menu entry is looked for the quick way."""
 
 
+_SUFFIXED = regex(rb"\A(linux|initrd)\$\{?\w+\}?\Z")
+"""``linux$suf``, where a menu has 16 or efi in a variable: the same command."""
+
+
 class Node:
     """One command. ``start`` is its first byte, ``rest_start`` to ``rest_end`` its words, ``end`` its end.
 
@@ -179,6 +183,8 @@ class _Reader:
                 self._loop(Node(name, match.start(2), match.end(2), end))
                 at = end
             else:
+                if b"$" in name:
+                    name = _SUFFIXED.sub(rb"\1", name)
                 node = Node(name, match.start(2), match.end(2), end)
                 nodes.append(node)
                 if name == b"function":
