@@ -16,7 +16,10 @@ import sys
 import termios
 import traceback
 import tty
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from guestfix.backends.uml.machine import Machine
 
 INLINE = 1500
 """Bytes of an answer that go over the line; more goes through a file."""
@@ -88,12 +91,13 @@ def _plain(value: object) -> object:
     raise TypeError(type(value).__name__)
 
 
-def _answer(machine: object, request: dict[str, Any]) -> dict[str, object]:
+def _answer(machine: Machine, request: dict[str, Any]) -> dict[str, object]:
     from guestfix.backends.damage import REPAIR
     from guestfix.backends.uml.machine import BASE
     from guestfix.base.errors import GuestfixError
 
     try:
+        machine.ready(request["op"])
         return {"value": getattr(machine, "do_" + request["op"])(**request["args"])}
     except GuestfixError as error:
         return {"error": [type(error).__name__, error.what, error.where, error.remedy, error.code]}

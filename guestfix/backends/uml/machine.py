@@ -15,6 +15,7 @@ from guestfix.backends.filesystems.subvolume import option_for
 from guestfix.backends.layout.model import Layout, Mount, Part, Subvolume, View, device_title
 from guestfix.backends.layout.mounts import lay_out
 from guestfix.backends.status import find_program
+from guestfix.backends.uml.readonly import Subvolumes
 from guestfix.backends.uml.volumes import Devices, btrfs_subvolumes
 from guestfix.backends.volumes.block import DiskError, told
 from guestfix.base.errors import GuestError
@@ -37,6 +38,9 @@ _CHECKS: dict[str, tuple[str, ...]] = {
     "jfs": ("jfs_fsck", "-n"),
 }
 BASE = "/run/guestfix"
+WRITES = ("put", "put_symlink", "mkdir", "rename", "keep", "drop", "set_times")
+"""Requests that change the guest."""
+
 AHEAD = 1500
 """Entries that one listing brings at most beyond the folder that was asked for."""
 
@@ -113,6 +117,7 @@ class Machine:
         self._mounted: list[str] = []
         self._replayed: set[int] = set()
         self._guests: list[DirectoryGuest] = []
+        self._subvolumes_open = Subvolumes()
         self.guest: DirectoryGuest
 
     # mounting
@@ -230,7 +235,13 @@ class Machine:
             what = f"{one.path} can't be mounted for writing: {reason_of(error)}"
             raise DiskError(what, remedy=remedy_of(error)) from error
 
+    def ready(self, request: str) -> None:
+        """See that a request can do its work: read-only subvolumes are opened once something is to be written."""
+        if request in WRITES:
+            self._subvolumes_open.open(self._mounted)
+
     def _unmount_all(self) -> None:
+        self._subvolumes_open.close()
         for guest in self._guests:
             guest.close()
         self._guests.clear()

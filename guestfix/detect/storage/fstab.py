@@ -15,7 +15,7 @@ from guestfix.base.catalog.records.storage import Mount
 from guestfix.base.errors import GuestError, NotFound
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
-from guestfix.detect.files import exists
+from guestfix.detect.files import exists, names_in
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.fstab import VITAL, FstabEntry, entries, number_of
 from guestfix.pack.model import Target
@@ -53,7 +53,12 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
         return [_unreadable(f"no line of it can be an entry ({found[0].problem})", "", found[0])]
     facts.put(FSTAB_READABLE, True, Evidence(PATH))
     facts.put(FSTAB_ENTRIES, [_mount(entry) for entry in good], Evidence(PATH))
-    return [*_generated(guest), *_twice(good, facts.value(DISKS_UUID_BY_DEVICE, {})), *_devices_in_options(good)]
+    return [
+        *_generated(guest),
+        *_hidden(guest, good),
+        *_twice(good, facts.value(DISKS_UUID_BY_DEVICE, {})),
+        *_devices_in_options(good),
+    ]
 
 
 def find_init(guest: GuestFS, facts: Facts) -> str:
@@ -105,6 +110,28 @@ def _generated(guest: GuestFS) -> Iterable[Finding]:
         summary = "/etc/fstab is made from the system's configuration, so changes to it last until the next rebuild"
         remedy = "make the same changes under fileSystems in the configuration"
         yield Finding("GF-FSTAB-GENERATED", "warning", summary, (Evidence(real),), remedy)
+
+
+# /etc below an overlay
+
+
+def _hidden(guest: GuestFS, found: list[FstabEntry]) -> Iterable[Finding]:
+    """Yield a finding where an overlay is mounted on /etc whose upper layer has files: they hide those beneath."""
+    for entry in found:
+        upper = [one.partition("=")[2] for one in entry.options.split(",") if one.startswith("upperdir=/")]
+        if entry.place != "/etc" or entry.type != "overlay" or not upper:
+            continue
+        folder = upper[-1].removeprefix("/sysroot")
+        names = names_in(guest, folder)
+        if names:
+            shown = ", ".join(_text(name) for name in names[:6]) + (" ..." if len(names) > 6 else "")
+            yield Finding(
+                "GF-FSTAB-ETC-OVERLAY",
+                "warning",
+                f"an overlay lies on /etc at boot, whose layer {_text(folder)} hides what is read here: {shown}",
+                (Evidence(PATH, entry.number, entry.text), Evidence(folder, 0, shown)),
+                outcome="unknown" if "fstab" in names else "",
+            )
 
 
 # the same twice

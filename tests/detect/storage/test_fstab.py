@@ -227,3 +227,20 @@ def test_corpus(path: Path, tmp_path: Path) -> None:
     encrypted = path.read_bytes().startswith(b"U2FsdGVk")
     assert any(finding.code == "GF-FSTAB-UNREADABLE" for finding in findings) is encrypted
     assert isinstance(facts["fstab.entries"].value, Unknown) is encrypted
+
+
+OVERLAY = (
+    "overlay /etc overlay defaults,lowerdir=/sysroot/etc,upperdir=/sysroot/var/lib/overlay/1/etc,"
+    "workdir=/sysroot/w 0 0\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "outcome"), [(("fstab", "hostname"), "unknown"), (("hostname",), ""), ((), None)]
+)  # fmt: skip
+def test_an_overlay_on_etc_hides_the_files_beneath(tmp_path: Path, names: tuple[str, ...], outcome: str | None) -> None:
+    upper = {f"var/lib/overlay/1/etc/{name}": "x\n" for name in names}
+    _, findings = detect(tmp_path, {"etc/fstab": "UUID=1 / btrfs ro 0 0\n" + OVERLAY, "var/lib/x": "", **upper})
+    found = [one for one in findings if one.code == "GF-FSTAB-ETC-OVERLAY"]
+    assert [one.outcome for one in found] == ([] if outcome is None else [outcome])
+    assert not found or (found[0].evidence[0].line == 2 and names[0] in found[0].summary)
