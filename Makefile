@@ -4,13 +4,14 @@
 # make fuzz    every parser and editor for a minute each, its laws checked (FUZZ=10: ten seconds)
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
 # make docs      the documentation as a site, in build/site
+# make sdist, deb, rpm, image   packages, in build/packages (docs/packages.md)
 # make reference   write docs/reference, which is made of the tables and of the rule pack
 export VENV ?= .venv
 export WORKERS ?= 2
 BIN := $(VENV)/bin
 FUZZ ?= 60
 
-.PHONY: check lint types test boot e2e bench fuzz docs reference bless packages env clean
+.PHONY: sdist deb rpm image check lint types test boot e2e bench fuzz docs reference bless packages env clean
 
 check:
 	@sh tests/check.sh
@@ -43,6 +44,9 @@ bench: env
 
 docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q -f tests/build/site/mkdocs.yml
+
+sdist deb rpm image:
+	@sh docs/packaging/build.sh $@
 
 reference: env
 	$(BIN)/python -m tests.build.reference

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.build import debian
+from tests.build.bare import Bare
 
 pytestmark = pytest.mark.e2e
 
@@ -18,8 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 TRY, CHECK = "sh tests/try.sh", "sh tests/check.sh -q -n0 --basetemp=.venv/tmp tests/test_architecture.py"
 """What the README names, the second with a part of the tests."""
 EXPECTED = {TRY: 0, CHECK: 0}
-HOST = ("etc/apt/apt.conf.d", "etc/apt/auth.conf.d", "etc/pip.conf", "etc/xdg/pip", "usr/local/share/ca-certificates")
-"""How this host reaches its package mirrors; copied into the tree, never part of the project."""
 LINE = re.compile(r"as root[^:]*:\s+(apt-get install .*)")
 
 
@@ -38,47 +36,16 @@ def copy_of_the_project(place: Path) -> Path:
     return place
 
 
-class Tree:
-    """A Debian tree in which commands run."""
+class Tree(Bare):
+    """A Debian tree with a copy of the project."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        debian.unpack(debian.debootstrap(include="python3,git"), root)
-        for name in HOST:
-            source, target = Path("/", name), root / name
-            if source.is_dir():
-                shutil.copytree(source, target, dirs_exist_ok=True)
-            elif source.exists():
-                shutil.copy2(source, target)
-        for place in (root / "etc/apt/apt.conf.d").glob("docker-*"):
-            place.unlink()
-        for name in ("etc/resolv.conf", "etc/hosts"):
-            shutil.copy2(Path("/", name), root / name)
+        super().__init__(root, "python3,git")
         assert not (root / "usr/bin/make").exists() and not (root / "etc/ssl/certs/ca-certificates.crt").exists()
         assert not list(root.glob("usr/lib/python3*/ensurepip/_bundled/*.whl")) + list(
             root.glob("usr/share/python-wheels")
         )
         copy_of_the_project(root / "src")
-        self.archives = debian.cache_folder() / "archives"
-        self.archives.mkdir(exist_ok=True)
-
-    def run(self, command: str, user: str = "root") -> subprocess.CompletedProcess[str]:
-        """Run a shell command in the project's folder inside the tree; downloaded packages are kept between trees."""
-        inside = (
-            f"mount -t proc proc {self.root}/proc && mount --bind {self.archives} {self.root}/var/cache/apt/archives"
-        )
-        home = "/root" if user == "root" else f"/home/{user}"
-        inside += f" && exec chroot --userspec={user} {self.root} env HOME={home} sh -c 'cd /src && {command}'"
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name.lower() in ("http_proxy", "https_proxy", "no_proxy")
-        }
-        return subprocess.run(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", inside],
-            env={**kept, "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=3000, check=False,
-        )  # fmt: skip
 
     def expect(self, command: str, user: str = "root") -> subprocess.CompletedProcess[str]:
         done = self.run(command, user)
