@@ -160,6 +160,11 @@ class Finding:
         """The step of the boot, or the other stage, that the table of findings gives to the code."""
         return kind_of(self.code).stage
 
+    @property
+    def left(self) -> str:
+        """The severity of what is left once the plan is applied: of what it settles, ``info``."""
+        return "info" if self.settled_by else self.severity
+
     def __post_init__(self) -> None:
         """Hold the finding to its row of the table."""
         kind = kind_of(self.code)

@@ -213,7 +213,7 @@ def of_plan(job: Job, key: str, plan: Plan) -> Result:
         after=after.outcome,
         stops_before=before.stops_at or "",
         stops_after=after.stops_at or "",
-        findings=tuple((one.code, one.severity, one.rule or "", one.summary) for one in plan.findings),
+        findings=tuple((one.code, one.left, one.rule or "", one.summary) for one in plan.findings),
         document=_packed(dump_plan(plan)),
     )
 
@@ -221,7 +221,7 @@ def of_plan(job: Job, key: str, plan: Plan) -> Result:
 def _outcome(plan: Plan) -> str:
     if plan.blockers:
         return "blocked"
-    if any(one.severity == "warning" for one in plan.findings):
+    if any(one.left == "warning" for one in plan.findings):
         return "needs you"
     return "repaired" if plan.changes else "ready"
 

@@ -42,7 +42,7 @@ def tell_plan(events: Events, plan: Plan) -> None:
     for finding in plan.findings:
         where = finding.evidence[0].path if finding.evidence else ""
         more = {"code": finding.code, "rule": finding.rule, "path": where, "remedy": finding.remedy}
-        events.say(SEVERITY[finding.severity], finding.summary, **more)
+        events.say(SEVERITY[finding.left], finding.summary, **more)
     for one in plan.decisions:
         if one.outcome == "applied":
             events.say("info", one.title, rule=one.rule)

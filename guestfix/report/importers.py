@@ -136,7 +136,7 @@ def concerns(findings: Sequence[Finding]) -> list[dict[str, str]]:
     return [
         {
             "id": f"guestfix.{one.code.removeprefix('GF-').lower().replace('-', '.')}",
-            "category": _CATEGORIES[one.severity],
+            "category": _CATEGORIES[one.left],
             "label": kind_of(one.code).meaning.rstrip("."),
             "assessment": f"{one.summary}. {one.remedy}" if one.remedy else one.summary,
         }
@@ -187,13 +187,13 @@ def _entry(one: Finding, host: str) -> dict[str, object]:
         detail["related_resources"] = [{"scheme": "file", "title": path} for path in dict.fromkeys(files)]
     return {
         "hostname": host,
-        "severity": _SEVERITIES[one.severity],
+        "severity": _SEVERITIES[one.left],
         "timeStamp": f"{timestamp()[:26]}Z",
         "title": kind_of(one.code).meaning.rstrip("."),
         "actor": one.rule or "guestfix",
         "summary": one.summary,
         "audience": "sysadmin",
-        "groups": [*(["inhibitor"] if one.severity == "blocker" else []), one.step],
+        "groups": [*(["inhibitor"] if one.left == "blocker" else []), one.step],
         "key": key,
         "id": whole,
         **({"detail": detail} if detail else {}),

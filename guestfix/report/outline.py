@@ -116,7 +116,7 @@ def _group(code: str, found: list[Finding]) -> Group:
 
 def outcome(plan: Plan, *, done: bool = False) -> str:
     """Return in a sentence what the plan does, whether the guest starts with it, and what is left to do."""
-    todo = sum(one.severity == "warning" and not one.settled_by for one in plan.findings)
+    todo = sum(one.left == "warning" for one in plan.findings)
     left = f"{count(len(plan.blockers), 'blocker')}, {todo} for you to do"
     return "; ".join(text for text in (_does(plan, done), _starts(plan.target, plan.walk), left) if text)
 

@@ -56,7 +56,7 @@ def _result(finding: Finding, index: int) -> dict[str, object]:
     result: dict[str, object] = {
         "ruleId": finding.code,
         "ruleIndex": index,
-        "level": "note" if finding.settled_by else LEVELS[finding.severity],
+        "level": LEVELS[finding.left],
         "message": {"text": whole},
         "partialFingerprints": {"guestfix/v1": _fingerprint(finding)},
         "properties": {"step": finding.step, "part": outline.part_of(finding)},

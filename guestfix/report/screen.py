@@ -46,7 +46,7 @@ def first_screen(plan: Plan, view: View, *, done: bool = False) -> list[Line]:
 def _mood(plan: Plan) -> Style:
     if plan.blockers or plan.walk.after.stops_at:
         return "bad"
-    return "warn" if any(one.severity == "warning" and not one.settled_by for one in plan.findings) else "good"
+    return "warn" if any(one.left == "warning" for one in plan.findings) else "good"
 
 
 def _boot(plan: Plan, width: int) -> list[Line]:

@@ -49,7 +49,8 @@ def boot_settings(bench: Workbench, *, ems: str) -> None:
                 done += [f"{one.alias}: {', '.join(texts)}"] if texts else []
         if done:
             proofs = seen(bench, WINDOWS_EMS) or (Evidence(path),)
-            bench.find("GF-WINDOWS-BOOT-SETTINGS", "info", f"{path}: {'; '.join(done)}", *proofs)
+            remedy = "nothing to do" if ems != "off" else ""
+            bench.find("GF-WINDOWS-BOOT-SETTINGS", "info", f"{path}: {'; '.join(done)}", *proofs, remedy=remedy)
 
 
 def _wanted(one: bcd.Object, ems: str, uefi: bool) -> dict[int, bool | int]:

@@ -110,6 +110,9 @@ def _legacy_ports(system: Registry, control: str, port: int) -> list[str]:
     return [text for text in texts if "enabled" in text.lower()]
 
 
+RDP_CHOSEN = "see what else is told of Remote Desktop: switching it on does not suffice here"
+
+
 def _remote_access(state: State, others: dict[str, Evidence]) -> Iterator[Finding]:
     system, facts = state.system, state.facts
     terminal = state.key(TERMINAL)
@@ -133,7 +136,8 @@ def _remote_access(state: State, others: dict[str, Evidence]) -> Iterator[Findin
     state.facts.put(WINDOWS_REMOTE_ACCESS, ways, *(proof if name == "rdp" else others[name] for name in ways))
     if not by_rdp:
         lack = f"the firewall doesn't let Remote Desktop (port {port}) through" if enabled else "Remote Desktop is off"
-        remedy = "the policy windows_rdp=on switches it on"
+        chosen = state.facts.value("policy.windows_rdp") == "on"
+        remedy = RDP_CHOSEN if chosen else "the policy windows_rdp=on switches it on"
         shown = " and ".join(NAMES[name] for name in others)
         text = f"{lack}; administrators come in by {shown}" if others else f"{lack}: the guest may not be reachable"
         severity = "info" if others else "warning"

@@ -86,7 +86,7 @@ def _shown(plan: Plan) -> dict[str, object]:
     facts = {fact.name: fact.value for fact in plan.facts}
     sentence = outline.outcome(plan).removeprefix("blocked, ")  # the badge says so
     stops = plan.blockers or plan.walk.after.stops_at
-    todo = any(one.severity == "warning" and not one.settled_by for one in plan.findings)
+    todo = any(one.left == "warning" for one in plan.findings)
     return {
         "system": outline.system_of(facts),
         "outcome": sentence[0].upper() + sentence[1:],
