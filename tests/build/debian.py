@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,6 +112,31 @@ def debootstrap(suite: str = "bookworm", include: str = INCLUDE, arch: str = "")
     subprocess.run(["tar", "-C", str(work), "--xattrs", "-cf", f"{tar}.new", "."], check=True)
     os.replace(f"{tar}.new", tar)
     shutil.rmtree(work, ignore_errors=True)
+    return tar
+
+
+def with_packages(packages: Sequence[str]) -> Path:
+    """Return a tar file of a Debian root that has these packages besides, which the guest's own apt installs."""
+    tar = cache_folder() / f"debian-with-{abs(hash_of(' '.join(packages))):08x}.tar"
+    if tar.exists():
+        return tar
+    root = tar.with_suffix(".work")
+    shutil.rmtree(root, ignore_errors=True)
+    unpack(debootstrap(), root)
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")  # nothing starts in a folder
+    (root / "usr/sbin/policy-rc.d").chmod(0o755)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    for words in (("update",), ("install", "-y", "--no-install-recommends", *packages), ("clean",)):
+        command = ["chroot", str(root), "apt-get", "-q", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
+        if done.returncode:
+            pytest.skip(f"apt-get failed here: {(done.stderr or done.stdout)[-300:]}")
+    for name in ("usr/sbin/policy-rc.d", "etc/resolv.conf"):
+        (root / name).unlink()
+    subprocess.run(["tar", "-C", str(root), "--xattrs", "-cf", f"{tar}.new", "."], check=True)
+    os.replace(f"{tar}.new", tar)
+    shutil.rmtree(root, ignore_errors=True)
     return tar
 
 

@@ -87,7 +87,7 @@ GUESTS = (
 def root_of(guest: Guest, folder: Path) -> Path:
     """Return the guest's root: the archive's packages of its platform, and none of another's."""
     own = SETS.get(guest.platform, ())
-    root = debian.unpack(debian.debootstrap(include=f"{debian.INCLUDE},{','.join(PACKAGES)}"), folder)
+    root = debian.unpack(debian.with_packages(PACKAGES), folder)
     vm.run("chroot", root, "dpkg", "--purge", *(name for name in PACKAGES if name not in own))
     files = {
         "etc/hostname": "debian\n",

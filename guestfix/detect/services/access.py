@@ -59,7 +59,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     ports = _put_config(facts, sshd)
     _put_firewall(guest, facts, services, ports[0])
     _put_users(guest, facts, sshd)
-    found = software.learn(guest, facts, target, services, programs)
+    found = software.learn(guest, facts, target, services, programs, sshd)
     return [*found, *_selinux(guest, facts)]
 
 

@@ -19,6 +19,7 @@ from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
 from guestfix.detect.files import exists, is_link, names_in, paths_like, read_small
+from guestfix.detect.services.sshd import Sshd
 from guestfix.detect.system.initsystem import UNIT_FOLDERS, Service, Services
 from guestfix.detect.system.programs import Programs
 from guestfix.formats import ini
@@ -50,7 +51,9 @@ class Product:
         return [one for one in (*self.units, *self.scripts) if one.state == "on"]
 
 
-def learn(guest: GuestFS, facts: Facts, target: Target, services: Services, programs: Programs) -> list[Finding]:
+def learn(
+    guest: GuestFS, facts: Facts, target: Target, services: Services, programs: Programs, sshd: Sshd
+) -> list[Finding]:
     """Put the facts of this module; return what they mean on the target."""
     seen = list(products(guest, target.tables.get("guest-software", {}), services, programs))
     watching = list(products(guest, target.tables.get("security-software", {}), services, programs))
@@ -58,7 +61,7 @@ def learn(guest: GuestFS, facts: Facts, target: Target, services: Services, prog
     facts.put(
         SOFTWARE_SECURITY, [one.name for one in watching], *(place for one in watching for place in one.places[:1])
     )
-    left = [one for one in seen if not set(one.platforms) & set(target.agents)]
+    left = [one for one in seen if not _stays(one.platforms, target)]
     units = [unit for one in left for unit in one.units if unit.state != "masked"]
     held = _required(guest, {unit.name for unit in units}) if units else {}
     free = [unit for unit in units if unit.name not in held]
@@ -66,6 +69,7 @@ def learn(guest: GuestFS, facts: Facts, target: Target, services: Services, prog
     facts.put(SOFTWARE_LEFT_SERVICES, [one.name for one in scripts], *(Evidence(one.path) for one in scripts))
     facts.put(SOFTWARE_LEFT_UNITS, [unit.name for unit in free], *(Evidence(unit.path) for unit in free))
     findings = [_left(one, target, held) for one in left if {two.name for two in one.starting} - set(held)]
+    findings += _asked_for_keys(sshd, target)
     return [*findings, *(_held(*one) for one in held.items()), *_watched(watching)]
 
 
@@ -106,6 +110,26 @@ def _required(guest: GuestFS, units: set[str]) -> dict[str, Evidence]:
             for word in units.intersection(entry.value.split()) if entry.key in REQUIRES else ():
                 found.setdefault(word, Evidence(path, entry.line, f"{entry.key}={entry.value}"[:200]))
     return found
+
+
+def _asked_for_keys(sshd: Sshd, target: Target) -> list[Finding]:
+    """Return a finding where sshd asks a program of another platform for keys, at each login."""
+    said = sshd.said("authorizedkeyscommand")
+    name = said[1].words[0].rpartition("/")[2] if said and said[1].words else ""
+    table: Table = target.tables.get("guest-software", {})
+    whose = [
+        product for product, row in table.items() if name in row["programs"] and not _stays(row["platform"], target)
+    ]
+    if not said or not name or not whose:
+        return []
+    summary = (
+        f"sshd asks {name} ({whose[0]}) for keys at each login, which waits for a metadata service that is not there"
+    )
+    return [Finding("GF-SSH-KEYS-COMMAND", "info", summary, sshd.places("authorizedkeyscommand"))]
+
+
+def _stays(platforms: Sequence[str], target: Target) -> bool:
+    return bool(set(platforms) & set(target.agents))
 
 
 def _left(one: Product, target: Target, held: Mapping[str, Evidence]) -> Finding:

@@ -10,6 +10,7 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.record import replace
 from guestfix.detect.services import software
+from guestfix.detect.services.sshd import read
 from guestfix.detect.system.initsystem import Services
 from guestfix.detect.system.programs import Programs
 from guestfix.pack.cache import load_pack
@@ -26,7 +27,7 @@ UNIT, WANTS = "lib/systemd/system", "etc/systemd/system/multi-user.target.wants"
 def look(root: Path, files: dict[str, object], target: Target = NOWHERE) -> tuple[Facts, list[Finding]]:
     build(root, {"etc/hostname": "x\n", **files})
     guest, facts = DirectoryGuest(str(root)), Facts()
-    return facts, software.learn(guest, facts, target, Services(guest), Programs(guest))
+    return facts, software.learn(guest, facts, target, Services(guest), Programs(guest), read(guest))
 
 
 def seen(facts: Facts, table: str) -> object:
@@ -106,3 +107,15 @@ def test_every_cloud_and_hypervisor_of_the_targets_keeps_something():
     platforms = {one for row in PACK.tables["guest-software"].values() for one in row["platform"]}
     for target in PACK.targets.values():
         assert target.agents == () or platforms & set(target.agents), f"{target.id}: {target.agents}"
+
+
+@pytest.mark.parametrize("line", ["/opt/aws/bin/eic_run_authorized_keys %u %f", '"/usr/bin/google_authorized_keys"'])
+def test_sshd_that_asks_the_old_cloud_for_keys_is_told(line, tmp_path):
+    files = {"etc/ssh/sshd_config": f"Port 22\nAuthorizedKeysCommand {line}\n"}
+    _, found = look(tmp_path / "a", files)
+    assert [(one.code, one.evidence[0].line) for one in found] == [("GF-SSH-KEYS-COMMAND", 2)]
+    assert look(tmp_path / "b", files, replace(NOWHERE, agents=("aws", "google")))[1] == []
+    assert (
+        look(tmp_path / "c", {"etc/ssh/sshd_config": "AuthorizedKeysCommand /usr/bin/sss_ssh_authorizedkeys\n"})[1]
+        == []
+    )
