@@ -22,6 +22,9 @@ MOST_TARGETS, MOST_UNITS = 512, 4096
 UNIT_KINDS = (".service", ".socket", ".timer", ".path", ".mount")
 """Kinds of units that are known by name; all but the first start a service, or are one's work."""
 
+SCRIPTS = ("/etc/init.d", "/etc/rc.d/init.d", "/etc/sv")
+"""Folders of scripts of SysV and OpenRC, and of runit's services."""
+
 RUN_LEVELS = tuple(f"/etc/runlevels/{level}" for level in ("sysinit", "boot", "default", "nonetwork"))
 RUN_FOLDERS = ("/etc/runit/runsvdir/default", "/var/service")
 _START = regex(r"S\d\d(.+)")
@@ -44,6 +47,7 @@ class Services:
         self._units: dict[str, str] = {}
         self._wanted: dict[str, str] = {}
         self._started: dict[str, str] = {}
+        self._scripts: set[str] | None = None
         for folder in UNIT_FOLDERS:
             self._index_units(folder)
         for base in ("/etc/rc.d", "/etc", "/etc/init.d"):
@@ -76,8 +80,10 @@ class Services:
 
     def script_of(self, name: str) -> Service | None:
         """Return the SysV or OpenRC script, upstart job or runit folder by this name, unless a unit is there for it."""
-        found = Service(name, "absent") if self._hidden(name) else self._script(name)
-        return found if found.state != "absent" else None
+        if self._scripts is None:
+            jobs = [one.removesuffix(".conf") for one in names_in(self.guest, "/etc/init")]
+            self._scripts = {*jobs, *self._started, *(one for folder in SCRIPTS for one in names_in(self.guest, folder))}
+        return self._script(name) if name in self._scripts and not self._hidden(name) else None
 
     def find(self, units: Sequence[str], names: Sequence[str] = ()) -> Service:
         """Return the state of a service that goes by any of these unit names, or names of scripts and jobs."""
@@ -124,7 +130,7 @@ class Services:
             return Service(name, "off" if manual else "on", job)
         if name in self._started:
             return Service(name, "on", self._started[name])
-        for script in (f"/etc/init.d/{name}", f"/etc/rc.d/init.d/{name}", f"/etc/sv/{name}"):
-            if exists(self.guest, script):
-                return Service(name, "off", script)
+        for folder in SCRIPTS:
+            if exists(self.guest, f"{folder}/{name}"):
+                return Service(name, "off", f"{folder}/{name}")
         return Service(name, "absent")
