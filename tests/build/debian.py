@@ -124,20 +124,30 @@ def with_packages(packages: Sequence[str]) -> Path:
     shutil.rmtree(root, ignore_errors=True)
     unpack(debootstrap(), root)
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-    (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")  # nothing starts in a folder
-    (root / "usr/sbin/policy-rc.d").chmod(0o755)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     for words in (("update",), ("install", "-y", "--no-install-recommends", *packages), ("clean",)):
         command = ["chroot", str(root), "apt-get", "-q", *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
+        with nothing_starts(root):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
         if done.returncode:
             pytest.skip(f"apt-get failed here: {(done.stderr or done.stdout)[-300:]}")
-    for name in ("usr/sbin/policy-rc.d", "etc/resolv.conf"):
-        (root / name).unlink()
+    (root / "etc/resolv.conf").unlink()
     subprocess.run(["tar", "-C", str(root), "--xattrs", "-cf", f"{tar}.new", "."], check=True)
     os.replace(f"{tar}.new", tar)
     shutil.rmtree(root, ignore_errors=True)
     return tar
+
+
+@contextmanager
+def nothing_starts(root: Path) -> Iterator[None]:
+    """Keep packages from starting and stopping services in a folder (invoke-rc.d(8), policy-rc.d)."""
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
 
 
 def hash_of(text: str) -> int:

@@ -88,7 +88,8 @@ def root_of(guest: Guest, folder: Path) -> Path:
     """Return the guest's root: the archive's packages of its platform, and none of another's."""
     own = SETS.get(guest.platform, ())
     root = debian.unpack(debian.with_packages(PACKAGES), folder)
-    vm.run("chroot", root, "dpkg", "--purge", *(name for name in PACKAGES if name not in own))
+    with debian.nothing_starts(root):
+        vm.run("chroot", root, "dpkg", "--purge", *(name for name in PACKAGES if name not in own))
     files = {
         "etc/hostname": "debian\n",
         "etc/fstab": f"/dev/sda2 / ext4 errors=remount-ro 0 1\n/dev/sda1 none swap sw 0 0\n{guest.fstab}",

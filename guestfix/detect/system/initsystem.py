@@ -82,7 +82,11 @@ class Services:
         """Return the SysV or OpenRC script, upstart job or runit folder by this name, unless a unit is there for it."""
         if self._scripts is None:
             jobs = [one.removesuffix(".conf") for one in names_in(self.guest, "/etc/init")]
-            self._scripts = {*jobs, *self._started, *(one for folder in SCRIPTS for one in names_in(self.guest, folder))}
+            self._scripts = {
+                *jobs,
+                *self._started,
+                *(one for folder in SCRIPTS for one in names_in(self.guest, folder)),
+            }
         return self._script(name) if name in self._scripts and not self._hidden(name) else None
 
     def find(self, units: Sequence[str], names: Sequence[str] = ()) -> Service:
