@@ -63,7 +63,7 @@ def learn(
     )
     left = [one for one in seen if not _stays(one.platforms, target)]
     units = [unit for one in left for unit in one.units if unit.state != "masked"]
-    held = _required(guest, {unit.name for unit in units}) if units else {}
+    held = _required(guest, {unit.name: unit.path for unit in units}) if units else {}
     free = [unit for unit in units if unit.name not in held]
     scripts = [script for one in left for script in one.scripts if script.state == "on"]
     facts.put(SOFTWARE_LEFT_SERVICES, [one.name for one in scripts], *(Evidence(one.path) for one in scripts))
@@ -95,20 +95,24 @@ def _traces(guest: GuestFS, row: Mapping[str, Sequence[str]]) -> Iterator[Eviden
         yield from (Evidence(path) for path in found)
 
 
-def _required(guest: GuestFS, units: set[str]) -> dict[str, Evidence]:
-    """Return which of the units another unit of the administrator can't start without, and the line that says so."""
+def _required(guest: GuestFS, units: Mapping[str, str]) -> dict[str, Evidence]:
+    """Return which of the units (name to file) another unit of the administrator can't start without, and where.
+
+    A unit that such a one can't start without in turn is among them.
+    """
     own = UNIT_FOLDERS[0]
     paths = [f"{own}/{name}" for name in names_in(guest, own) if name not in units]
-    folders = [
-        path for path in paths if path.endswith(".d") and path.rpartition("/")[2].removesuffix(".d") not in units
-    ]
+    folders = [path for path in paths if path.endswith(".d") and path.rpartition("/")[2][:-2] not in units]
     paths += [f"{folder}/{name}" for folder in folders for name in names_in(guest, folder) if name.endswith(".conf")]
+    files = [path for path in paths if "." in path.rpartition("/")[2] and not is_link(guest, path)][:MOST_OWN_UNITS]
     found: dict[str, Evidence] = {}
-    for path in [one for one in paths if "." in one.rpartition("/")[2]][:MOST_OWN_UNITS]:
-        data = b"" if is_link(guest, path) else read_small(guest, path) or b""
-        for entry in ini.entries(ini.groups(data, continued=True), "Unit"):
-            for word in units.intersection(entry.value.split()) if entry.key in REQUIRES else ():
-                found.setdefault(word, Evidence(path, entry.line, f"{entry.key}={entry.value}"[:200]))
+    while files:
+        path = files.pop(0)
+        for entry in ini.entries(ini.groups(read_small(guest, path) or b"", continued=True), "Unit"):
+            for word in sorted(units.keys() & set(entry.value.split())) if entry.key in REQUIRES else ():
+                if word not in found:
+                    found[word] = Evidence(path, entry.line, f"{entry.key}={entry.value}"[:200])
+                    files.append(units[word])
     return found
 
 

@@ -87,6 +87,18 @@ def test_a_unit_that_another_requires_stays_and_is_told(files, tmp_path):
     assert [(one.code, one.evidence[0].path) for one in found] == [("GF-SOFTWARE-REQUIRED", f"/{next(iter(files))}")]
 
 
+def test_what_a_unit_that_stays_requires_stays_too(tmp_path):
+    files = {
+        f"{UNIT}/vmtoolsd.service": "[Unit]\nRequires=vgauthd.service\n",
+        f"{UNIT}/vgauthd.service": "[Unit]\nRequires=vmtoolsd.service\n",
+        f"{UNIT}/vmware-tools.service": "",
+        "etc/systemd/system/b.service": "[Unit]\nRequires=vmtoolsd.service\n",
+    }
+    facts, found = look(tmp_path, files)
+    assert facts.value("software.left_units") == ["vmware-tools.service"]
+    assert [one.summary.partition(" ")[0] for one in found] == ["vmtoolsd.service", "vgauthd.service"]
+
+
 def test_what_only_wants_it_or_is_the_old_platforms_too_holds_nothing(tmp_path):
     own = "[Unit]\nRequires=vmtoolsd.service\n"
     files = {f"{UNIT}/vmtoolsd.service": "", "etc/systemd/system/vgauthd.service": own}
