@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.formats import ini
-from guestfix.formats.shellvars import decode
+from guestfix.formats.shellvars import encode
 
 DIALECTS = ("chrony", "ntp", "openntpd", "timesyncd", "hosts")
 MOST_SOURCES = 256
@@ -37,16 +37,17 @@ class Source:
 
 
 def sources(src: bytes, dialect: str) -> list[Source]:
-    """Return what a file names as sources of time, in its order."""
+    """Return what a file names as sources of time, in its order; what can be no name or device is passed over."""
     found = _from_settings(src) if dialect == "timesyncd" else _from_lines(src, dialect)
-    return [one for one, _ in zip(found, range(MOST_SOURCES), strict=False)]
+    fit = (one for one in found if one.name.isascii() and one.name.isprintable())
+    return [one for one, _ in zip(fit, range(MOST_SOURCES), strict=False)]
 
 
 def _from_settings(src: bytes) -> Iterator[Source]:
     for entry in ini.entries(ini.groups(src, continued=True), "Time"):
         if entry.key in ("NTP", "FallbackNTP"):
             for name in entry.value.split():
-                text = f"{entry.key}={entry.value}"[:200]
+                text = encode(f"{entry.key}={entry.value}").decode("utf-8", "replace")[:200]
                 yield Source(name, entry.line, entry.value_start, entry.value_end, text, entry.key == "FallbackNTP")
 
 
@@ -56,7 +57,7 @@ def _from_lines(src: bytes, dialect: str) -> Iterator[Source]:
         if at == len(src):
             return
         at = found.end()
-        text = decode(found[0]).strip()
+        text = found[0].decode("utf-8", "replace").strip()
         words = [] if text[:1] in "#!;%" else text.partition("#")[0].split()
         for name in _named(words, dialect):
             yield Source(name, number, found.start(), found.end(), text[:200])

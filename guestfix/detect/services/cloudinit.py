@@ -93,7 +93,7 @@ def _stated(files: dict[str, bytes]) -> tuple[list[str], Evidence | None]:
             continue
         node, key = (root.get("datasource_list"), root.key("datasource_list")) if root else (None, None)
         if node and key and node.kind == "seq":
-            names = [one.value for one in node.items if one.kind == "scalar"]
+            names = [one.value for one in node.items if one.value and one.value.isascii() and one.value.isprintable()]
             return names, Evidence(path, key.line, f"datasource_list: {', '.join(names)}"[:200])
     return [], None
 

@@ -28,6 +28,7 @@ SCRIPTS = ("/etc/init.d", "/etc/rc.d/init.d", "/etc/sv")
 RUN_LEVELS = tuple(f"/etc/runlevels/{level}" for level in ("sysinit", "boot", "default", "nonetwork"))
 RUN_FOLDERS = ("/etc/runit/runsvdir/default", "/var/service")
 _START = regex(r"S\d\d(.+)")
+_INSTANCE = regex(r"[A-Za-z0-9:_.-]{1,200}@[A-Za-z0-9:_.\\-]{1,200}\.(?:service|socket|timer|path|mount)\Z")
 
 
 @frozen
@@ -75,7 +76,7 @@ class Services:
         """
         names = [name] if name.endswith(UNIT_KINDS) else [f"{name}{kind}" for kind in UNIT_KINDS]
         if name.endswith("@"):
-            names += [unit for unit in self._wanted if unit.startswith(name) and unit not in names]
+            names += [unit for unit in self._wanted if unit.startswith(name) and _INSTANCE.match(unit)]
         return [found for unit in names if (found := self._unit(unit)).state != "absent"]
 
     def script_of(self, name: str) -> Service | None:

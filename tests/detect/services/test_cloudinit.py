@@ -104,3 +104,8 @@ NETWORKS = [
 @pytest.mark.parametrize(("files", "places"), NETWORKS)
 def test_a_network_of_the_guests_own_files(files, places, tmp_path):
     assert look(tmp_path, {**DS, **files})[0].value("cloudinit.network_places") == places
+
+
+def test_names_that_nobody_could_print_are_none(tmp_path):
+    facts, _ = look(tmp_path, {**DS, LISTED: 'datasource_list: ["a\\0b", [Azure], "\\xe9", GCE]\n'})
+    assert facts.value("cloudinit.data_sources") == ["GCE"]

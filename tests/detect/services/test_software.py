@@ -131,3 +131,11 @@ def test_sshd_that_asks_the_old_cloud_for_keys_is_told(line, tmp_path):
         look(tmp_path / "c", {"etc/ssh/sshd_config": "AuthorizedKeysCommand /usr/bin/sss_ssh_authorizedkeys\n"})[1]
         == []
     )
+
+
+@pytest.mark.parametrize("name", ["a b", "\udcff", "x" * 220, "é"])
+def test_an_odd_name_of_an_instance_costs_that_name_alone(name, tmp_path):
+    files = {f"{UNIT}/policy-routes@.service": "", f"{WANTS}/policy-routes@{name}.service": ("link", "x")}
+    files[f"{WANTS}/policy-routes@eth0.service"] = ("link", f"/{UNIT}/policy-routes@.service")
+    found = look(tmp_path, files)[0].value("software.left_units")
+    assert found == ["policy-routes@.service", "policy-routes@eth0.service"]

@@ -18,6 +18,8 @@ SAME = [
     b"datasource_list: [gce]\n",
     b"datasource_list: [None]\n",
     b"datasource_list: Azure\n",
+    b"datasource_list: [ Azure\n",
+    b"\xff\ndatasource_list: [ Azure ]\n",
     b"- datasource_list: [ Azure ]\n",
     b"x:\n  datasource_list: [ Azure ]\n",
 ]

@@ -99,5 +99,10 @@ def test_nothing_old_is_left_nothing_else_is_lost_and_again_changes_nothing(word
     assert again is found
 
 
+def test_what_can_be_no_name_is_passed_over():
+    src = b"server \xff169.254.169.123\nserver a\x01b\n[Time]\nNTP=\xff \n"
+    assert sources(src, "chrony") == sources(src, "timesyncd") == []
+
+
 def test_a_file_of_many_sources_is_bounded():
     assert len(sources(b"server a\n" * 100_000, "chrony")) == MOST_SOURCES
