@@ -8,7 +8,7 @@ from guestfix.base.facts import Evidence
 from guestfix.base.text import some
 from guestfix.editors.network import netplan
 from guestfix.formats.network.netplan import devices, merge
-from guestfix.formats.network.netplanrules import Fault, faults, undefined
+from guestfix.formats.network.netplanrules import Fault, faults, unfit
 from guestfix.formats.yamltree import Node, parse
 
 MOST = 200
@@ -41,10 +41,11 @@ def mended(setup: Setup, paths: list[str]) -> list[str]:
 def left_out(setup: Setup, paths: list[str]) -> None:
     """Take devices out of the planned files that netplan refuses still; a file that can't do without is moved aside."""
     texts = [(path, now) for path in paths if (now := setup.read(path)) is not None]
-    lost = undefined(merge(texts).devices)
+    merged = merge(texts)
+    lost = unfit(merged.devices, merged.renderer)
     for path, now in texts:
         root = parse(now)
-        wrong = {**_wrong(root), **{name: f"{one} is not defined" for name, one in lost.items() if name in _ids(root)}}
+        wrong = {**_wrong(root), **{name: why for name, why in lost.items() if name in _ids(root)}}
         if not wrong:
             continue
         try:

@@ -252,9 +252,9 @@ def _faults(files: list[tuple[str, bytes]], merged: Merged) -> list[tuple[str, i
     for path, data in files:
         known = netplanrules.faults(parse(data)) if path not in unreadable else []
         found += [(path, one.line, one.what) for one in known[:1]]
-    for name, lost in netplanrules.undefined(merged.devices).items():
+    for name, why in netplanrules.unfit(merged.devices, merged.renderer).items():
         path, line = next(place for (_, known), place in merged.places.items() if known == name)
-        found.append((path, line, f"{name} needs {lost}, which no file defines"))
+        found.append((path, line, f"{name}: {why}"))
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from guestfix.base.record import frozen
+from guestfix.formats.network import netplanvalues as values
 from guestfix.formats.network.nic import is_mac
 from guestfix.formats.yamltree import Node
 
@@ -20,8 +21,10 @@ def _keys(kind: str, words: str) -> dict[str, object]:
     return dict.fromkeys(words.split(), kind)
 
 
-_LEASE = _keys("yes", "send-hostname use-dns use-hostname use-mtu use-ntp use-routes") | _keys(
-    "text", "hostname route-metric use-domains"
+_LEASE = (
+    _keys("yes", "send-hostname use-dns use-hostname use-mtu use-ntp use-routes")
+    | _keys("text", "hostname use-domains")
+    | _keys("number", "route-metric")
 )
 _MANAGER: Kinds = _keys("text", "name uuid stable-id device") | {"passthrough": "map"}
 _OVS = _keys("map", "external-ids other-config controller") | _keys("text", "lacp fail-mode mcast-snooping rstp") | {
@@ -83,13 +86,15 @@ _GROUPS: dict[str, Kinds] = {
     "nm-devices": _COMMON | _PHYSICAL,
 }  # fmt: skip
 _NETWORK = {"version": "text", "renderer": "text", "openvswitch": _OVS}
-_ROUTE = _keys(
-    "any",
-    "from on-link scope table to type via metric mtu congestion-window advertised-receive-window advertised-mss",
+_ROUTE = (
+    _keys("text", "from scope to type via")
+    | {"on-link": "yes"}
+    | _keys("number", "table metric mtu congestion-window advertised-receive-window advertised-mss")
 )
-_POLICY = _keys("any", "from mark priority table to type-of-service")
-_ADDRESS = _keys("any", "lifetime label")
+_POLICY = _keys("text", "from to type-of-service") | _keys("number", "mark priority table")
+_ADDRESS = _keys("text", "lifetime label")
 _BOOLEANS = ("true", "on", "yes", "y", "false", "off", "no", "n")
+_RENDERERS = ("networkd", "NetworkManager", "sriov")
 _EVERYWHERE = ("default", "0.0.0.0/0", "::/0")
 
 
@@ -132,21 +137,29 @@ def _network(node: Node) -> Iterator[Fault]:
         if key.value == "version" and value.value != "2":
             yield Fault(node, key, f"version {value.value[:16]!r} is not 2")
         elif group is None:
-            yield from _pair(node, key, value, _NETWORK)
+            yield from list(_pair(node, key, value, _NETWORK)) or _renderer(node, key, value)
         elif value.kind == "map":
             for name, device in value.pairs:
-                if name.value != "renderer":
-                    yield from _device(value, name, device, group)
+                look = _renderer(value, name, device) if name.value == "renderer" else None
+                yield from look if look is not None else _device(value, name, device, key.value)
         else:
             yield Fault(node, key, f"{key.value} is no mapping")
 
 
-def _device(owner: Node, name: Node, device: Node, group: Kinds) -> Iterator[Fault]:
+def _renderer(node: Node, key: Node, value: Node) -> Iterator[Fault]:
+    if key.value == "renderer" and value.value not in _RENDERERS:
+        yield Fault(node, key, f"unknown renderer {value.value[:64]!r}")
+
+
+def _device(owner: Node, name: Node, device: Node, group: str) -> Iterator[Fault]:
     if device.kind != "map":
         yield Fault(owner, name, f"{name.value[:64]} is no mapping")
         return
+    wrong = values.wrong_name(group, name, device)
+    if wrong:
+        yield Fault(owner, name, wrong)
     for key, value in device.pairs:
-        found = list(_pair(device, key, value, group))
+        found = list(_pair(device, key, value, _GROUPS[group]))
         yield from found or _meaning(device, key, value)
 
 
@@ -165,8 +178,15 @@ def _pair(owner: Node, key: Node, value: Node, known: Kinds) -> Iterator[Fault]:
         yield Fault(owner, key, f"{key.value} is no {_NAMES[_NODES[str(kind)]]}")
     elif kind == "yes" and value.value.lower() not in _BOOLEANS:
         yield Fault(owner, key, f"{key.value} is neither true nor false: {value.value[:64]!r}")
-    elif kind == "number" and not (value.value.isascii() and value.value.isdigit()):
+    elif kind == "number" and not _is_number(value.value):
         yield Fault(owner, key, f"{key.value} is no number: {value.value[:64]!r}")
+    elif wrong := values.wrong_word(key, value):
+        yield Fault(owner, key, wrong)
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether this is a number of 32 bits; netplan takes none at all for 0."""
+    return not text or (text.isascii() and text.isdigit() and len(text) < 12 and int(text) < 1 << 32)
 
 
 _NODES = {"text": "scalar", "yes": "scalar", "number": "scalar", "list": "seq", "map": "map"}
@@ -182,8 +202,18 @@ def _meaning(device: Node, key: Node, value: Node) -> Iterator[Fault]:
         yield Fault(device, key, f"{key.value} is no address: {value.value[:64]!r}")
     elif key.value == "macaddress" and not _is_own_mac(value.value):
         yield Fault(device, key, f"no hardware address: {value.value[:64]!r}")
-    elif key.value == "renderer" and value.value not in ("networkd", "NetworkManager", "sriov", "default"):
-        yield Fault(device, key, f"unknown renderer {value.value[:64]!r}")
+    elif key.value == "renderer":
+        yield from _renderer(device, key, value)
+    elif key.value == "match":
+        mac = value.get("macaddress") if value.kind == "map" else None
+        if mac is not None and not _is_hardware(mac.value):
+            yield Fault(device, key, f"match: no hardware address: {mac.value[:64]!r}")
+    elif key.value == "ipv6-address-token" and not _is_ip(value.value, 6):
+        yield Fault(device, key, f"ipv6-address-token is no address: {value.value[:64]!r}")
+    elif key.value == "access-points":
+        yield from _points(value)
+    elif key.value == "parameters":
+        yield from _parameters(value)
     elif key.value == "nameservers":
         servers = value.get("addresses") if value.kind == "map" else None
         for one in servers.items if servers is not None else ():
@@ -219,10 +249,61 @@ def _row(device: Node, key: Node, row: Node) -> Iterator[Fault]:
     said = {name.value: value.value for name, value in row.pairs}
     for word in ("to", "via", "from"):
         text = said.get(word, "")
-        if text and text not in _EVERYWHERE and not _is_ip(text.partition("/")[0], 0):
+        if word in said and not (word == "to" and text in _EVERYWHERE) and not _is_ip(text.partition("/")[0], 0):
             yield Fault(device, key, f"{key.value}: {word} is no address: {text[:64]!r}")
     if key.value == "routes" and ("to" not in said or (said.get("scope") == "global" and "via" not in said)):
         yield Fault(device, key, "a route has no destination" if "to" not in said else "a route has no gateway")
+    elif wrong := values.wrong_row(key.value, said, _family):
+        yield Fault(device, key, wrong)
+
+
+def _points(value: Node) -> Iterator[Fault]:
+    """Check the access points of a wifi: one word says whether it is hidden, another its band."""
+    for name, point in value.pairs if value.kind == "map" else ():
+        for key, one in point.pairs if point.kind == "map" else ():
+            if key.value not in _POINT:
+                yield Fault(point, key, f"unknown key {key.value[:64]!r}", unknown=True)
+            elif key.value == "hidden" and one.value.lower() not in _BOOLEANS:
+                yield Fault(value, name, f"hidden is neither true nor false: {one.value[:64]!r}")
+            elif key.value == "band" and (wrong := values.wrong_word(key, one)):
+                yield Fault(value, name, wrong)
+
+
+_POINT = ("auth", "band", "bssid", "channel", "hidden", "mode", "networkmanager", "password")
+_NUMBERS = ("min-links", "gratuitous-arp", "gratuitious-arp", "packets-per-slave", "packets-per-member", "resend-igmp")
+
+
+_PARAMETERS = {"arp-ip-targets": "seq", "path-cost": "map", "port-priority": "map"}
+_MODES = (
+    *("balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"),
+    *("balance-tcp", "balance-slb"),
+)
+
+
+def _parameters(value: Node) -> Iterator[Fault]:
+    """Check what bonds and bridges are told: numbers, truth values, IPv4 addresses, costs and priorities of ports."""
+    for key, one in value.pairs:
+        kind = _PARAMETERS.get(key.value, "scalar")
+        most = 63 if key.value == "port-priority" else 1 << 64
+        if one.kind != kind:
+            yield Fault(value, key, f"{key.value} is no {_NAMES[kind]}")
+        elif kind == "map" and any(not (row.value.lstrip("-").isdigit() and int(row.value[:21]) <= most)
+                                   for _, row in one.pairs):  # fmt: skip
+            yield Fault(value, key, f"{key.value}: a port's is no number up to {most}")
+        elif kind == "map" and len({row.value for row, _ in one.pairs}) < len(one.pairs):
+            yield Fault(value, key, f"{key.value} names a port twice")
+        elif key.value == "mode" and one.value not in _MODES:
+            yield Fault(value, key, f"no mode of a bond: {one.value[:64]!r}")
+        elif key.value in _NUMBERS and not one.value.isdigit():
+            yield Fault(value, key, f"{key.value} is no number: {one.value[:64]!r}")
+        elif key.value in ("stp", "all-slaves-active", "all-members-active") and one.value.lower() not in _BOOLEANS:
+            yield Fault(value, key, f"{key.value} is neither true nor false: {one.value[:64]!r}")
+        elif key.value == "arp-ip-targets" and any(not _is_ip(item.value, 4) for item in one.items):
+            yield Fault(value, key, "arp-ip-targets: one is no IPv4 address")
+
+
+def _family(text: str) -> int:
+    return next((version for version in (4, 6) if _is_ip(text, version)), 0)
 
 
 def _is_ip(text: str, version: int) -> bool:
@@ -234,8 +315,18 @@ def _is_ip(text: str, version: int) -> bool:
         return False
 
 
+def _is_hardware(text: str) -> bool:
+    return is_mac(text) or text.count(":") == 19  # of InfiniBand
+
+
 def _is_own_mac(text: str) -> bool:
-    return is_mac(text) or text in ("permanent", "preserve", "random", "stable", "stable-ssid") or text.count(":") == 19
+    return _is_hardware(text) or text in ("permanent", "preserve", "random", "stable", "stable-ssid")
+
+
+def unfit(devices: Mapping[tuple[str, str], object], renderer: str) -> dict[str, str]:
+    """Return, by the id of a device, why netplan refuses it as all files together define it."""
+    lost = {name: f"it needs {one}, which no file defines" for name, one in undefined(devices).items()}
+    return {**values.unfit(devices, renderer), **lost}
 
 
 def undefined(devices: Mapping[tuple[str, str], object]) -> dict[str, str]:
@@ -246,8 +337,8 @@ def undefined(devices: Mapping[tuple[str, str], object]) -> dict[str, str]:
         body: dict[str, object] = data if isinstance(data, dict) else {}
         ports, link = body.get("interfaces"), body.get("link")
         names = [one for one in ports if isinstance(one, str)] if isinstance(ports, list) else []
-        names += [link] if group == "vlans" and isinstance(link, str) else []
+        names += [link] if group in ("vlans", "ethernets") and isinstance(link, str) else []
         lost = next((one for one in names if one not in known), None)
-        if group in ("bonds", "bridges", "vlans", "vrfs") and lost is not None:
+        if group in ("bonds", "bridges", "vlans", "vrfs", "ethernets") and lost is not None:
             found[name] = lost
     return found
