@@ -15,9 +15,11 @@ from guestfix.base.catalog.facts.network import (
 )
 from guestfix.base.catalog.facts.system import NETWORK_MAP
 from guestfix.base.catalog.records.network import Nic
+from guestfix.base.edit import Link
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence
 from guestfix.base.record import mutable, replace
+from guestfix.detect.network.read import home_of
 from guestfix.formats.network.nic import MAX_CONFIG, called, is_mac, norm_mac
 from guestfix.formats.network.wired import CARRIED, stands_on_wire, wires_of
 
@@ -95,15 +97,16 @@ class Setup:
             return None
 
     def write(self, path: str, before: bytes | None, after: bytes | None, *, mode: int | None = None) -> None:
-        """Plan the new content of path, where it differs."""
+        """Plan the new content of path, where it differs; of a file behind /etc in the one that hides it."""
         if after is not before and after != before:
-            self.bench.fs.put(path, after, mode=mode)
+            home = home_of(path)
+            self.bench.fs.put(home, Link("/dev/null") if after is None and home != path else after, mode=mode)
 
     def aside(self, path: str) -> None:
         """Plan that path is moved aside, if it is there."""
         before = self.read(path)
         if before is not None:
-            self.bench.fs.put(path, None)
+            self.write(path, before, None)
 
     def files(self) -> list[Nic]:
         """Return the stack's NICs that have a file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.errors import GuestError
-from guestfix.detect.network.managed import OWN, SHIPPED, driver_of, new_nic, refusals
+from guestfix.detect.network.managed import OWN, RULES, SHIPPED, SHIPPED_RULES, driver_of, new_nic, refusals
 from guestfix.editors.network import managed
 from guestfix.formats.network.nic import MAX_CONFIG
 
@@ -28,7 +28,7 @@ def apply(bench: Workbench, *, policy: str) -> None:
                 return
             edit = managed.comment_rules if one.kind == "udev" else managed.except_wired
             after = edit(before, lines=(one.line,))
-            home = one.path.replace(SHIPPED, OWN, 1)  # a file of the same name in /etc hides the shipped one
+            home = one.path.replace(SHIPPED, OWN, 1).replace(SHIPPED_RULES, RULES, 1)  # it hides the shipped one
             if after == before:
                 return
             bench.fs.put(home, after)

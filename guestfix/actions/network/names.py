@@ -12,7 +12,7 @@ from guestfix.base.facts import Evidence
 from guestfix.detect.network.state import PIN
 from guestfix.formats.network.nic import IFNAME, kernel_name, norm_mac
 from guestfix.formats.network.udevnet import pin_rules
-from guestfix.formats.network.wired import natural
+from guestfix.formats.network.wired import CARRIED, natural, wires_of
 
 BY_NAME = ("ifupdown", "initscripts", "wicked", "ifup")
 """Who needs an interface's name and knows no wildcard (ifupdown: none that it can wait for at boot)."""
@@ -69,9 +69,20 @@ def _wanted(setup: Setup) -> list[Nic]:
         if setup.manager not in BY_NAME:
             return []
         return [setup.primary or Nic("eth0")]
-    wired = [nic for nic in setup.own if nic.kind == "ethernet" and IFNAME.match(nic.name) and _by_name(setup, nic)]
+    ports = _only_named(setup) if setup.manager in BY_NAME else []
+    wired = [
+        nic
+        for nic in [*setup.own, *ports]
+        if nic.kind == "ethernet" and IFNAME.match(nic.name) and _by_name(setup, nic)
+    ]
     unique = {nic.name: nic for nic in reversed(wired)}
     return sorted(unique.values(), key=lambda nic: natural(nic.name))
+
+
+def _only_named(setup: Setup) -> list[Nic]:
+    """Return the ports of bonds and bridges that no file configures: a line of the bond or bridge names them."""
+    carried = [nic for nic in setup.own if nic.kind in CARRIED]
+    return [wire for nic in carried for wire in wires_of(nic, setup.nics) if wire not in setup.own]
 
 
 def _by_name(setup: Setup, nic: Nic) -> bool:

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 MAIN = "/etc/NetworkManager/NetworkManager.conf"
 SHIPPED, OWN = "/usr/lib/NetworkManager/conf.d", "/etc/NetworkManager/conf.d"
-RULES = "/etc/udev/rules.d"
+RULES, SHIPPED_RULES = "/etc/udev/rules.d", "/usr/lib/udev/rules.d"
+MOST_RULES = 256
+_SHIPS = ("84-nm", "85-nm", "50-udev", "60-", "70-", "71-", "73-", "78-", "80-drivers")
+"""What rules begin with that systemd and NetworkManager bring: none of them keeps a wired NIC from it."""
 _NETPLANS = "10-globally-managed-devices.conf"
 """Ubuntu's list, which netplan's generator puts out of force where NetworkManager is its renderer."""
 
@@ -123,10 +126,18 @@ def _sections(files: list[tuple[str, bytes]], device: Device) -> list[Refusal]:
     return []
 
 
+def _rule_files(guest: GuestFS) -> list[str]:
+    """Return udev's rule files; one in /etc hides those of its name, and what NetworkManager ships is left out."""
+    own = names_in(guest, RULES)
+    more = [name for name in names_in(guest, SHIPPED_RULES) if name not in own and not name.startswith(_SHIPS)]
+    paths = [*(f"{RULES}/{name}" for name in own), *(f"{SHIPPED_RULES}/{name}" for name in more[:MOST_RULES])]
+    return [path for path in paths if path.endswith(".rules")]
+
+
 def _by_udev(guest: GuestFS, device: Device) -> list[Refusal]:
     found = []
-    for name in names_in(guest, RULES):
-        data = read_small(guest, f"{RULES}/{name}", MAX_CONFIG) or b"" if name.endswith(".rules") else b""
+    for path in _rule_files(guest):
+        data = read_small(guest, path, MAX_CONFIG) or b""
         if b"NM_UNMANAGED" not in data:
             continue
         from guestfix.formats.udevrules import read  # loads a grammar
@@ -137,7 +148,7 @@ def _by_udev(guest: GuestFS, device: Device) -> list[Refusal]:
             continue
         if not any(key.name == "GOTO" for rule in rules for key in rule.assigning()):
             found += [
-                Refusal("udev", f"{RULES}/{name}", one.line, 'ENV{NM_UNMANAGED}="1"')
+                Refusal("udev", path, one.line, 'ENV{NM_UNMANAGED}="1"')
                 for one in rules
                 if _unmanages(one) and _holds(one, device)
             ]

@@ -23,6 +23,10 @@ SCRIPTS = "/etc/sysconfig/network-scripts"
 SUSE = "/etc/sysconfig/network"
 PROFILES = "/etc/NetworkManager/system-connections"
 NETWORKD = "/etc/systemd/network"
+NETWORKD_BEHIND = ("/usr/local/lib/systemd/network", "/usr/lib/systemd/network")
+"""Where systemd-networkd looks for what /etc has no file of the same name for."""
+_SYSTEMDS = ("80-", "89-")
+"""What systemd's own .network files begin with: they are for containers, virtual machines' links and Wi-Fi."""
 NETPLAN = ("/usr/lib/netplan", "/lib/netplan", "/etc/netplan")
 INTERFACES = "/etc/network/interfaces"
 MAX_SOURCES = 256
@@ -273,17 +277,21 @@ def profiles(guest: GuestFS) -> Read:
 
 
 def networkd_read(guest: GuestFS) -> Read:
-    """Read systemd-networkd's files in /etc: the shipped ones are only for containers and virtual links."""
+    """Read systemd-networkd's files: those in /etc, and those of images and packages that are for wired NICs."""
     names = [name for name in names_in(guest, NETWORKD) if not name.startswith(".")]
     kinds = dict(
         networkd.netdev(data) for _, data in _files(guest, NETWORKD, (n for n in names if n.endswith(".netdev")))
     )
     found = Read()
     links: dict[str, str] = {}
-    for path, data in _files(guest, NETWORKD, [name for name in names if name.endswith(".network")]):
+    homes = {name: NETWORKD for name in names if name.endswith(".network")} | _behind(guest, names)
+    texts = [pair for name in sorted(homes) for pair in _files(guest, homes[name], [name])]
+    for path, data in texts:
         beside = [text for _, text in drop_ins(guest, path)]
         data = b"\n".join([data, *beside])  # what comes later adds to what was said, or takes its place
         one = networkd.nic(data, kinds).with_path(path)
+        if homes[path.rpartition("/")[2]] != NETWORKD and one.kind != "ethernet":
+            continue
         if one.bound_mac and not one.name:
             one = replace(one, name=f"lan{len(found.nics)}")
         links |= dict.fromkeys(networkd.vlans(data), one.name)
@@ -293,10 +301,30 @@ def networkd_read(guest: GuestFS) -> Read:
     return found
 
 
+def _behind(guest: GuestFS, own: list[str]) -> dict[str, str]:
+    """Return the folder of each .network file behind /etc that no file of its name in /etc hides."""
+    found: dict[str, str] = {}
+    for folder in NETWORKD_BEHIND:
+        for name in names_in(guest, folder):
+            if name.endswith(".network") and not name.startswith((".", *_SYSTEMDS)) and name not in own:
+                found.setdefault(name, folder)
+    return found
+
+
+def home_of(path: str) -> str:
+    """Return the path in /etc whose file counts in the place of one behind it."""
+    behind = next((one for one in NETWORKD_BEHIND if path.startswith(f"{one}/")), "")
+    return path.replace(behind, NETWORKD, 1) if behind else path
+
+
 def drop_ins(guest: GuestFS, path: str) -> list[tuple[str, bytes]]:
     """Return the drop-ins (x.network.d/*.conf) of a file of systemd-networkd, in the order in which they are read."""
-    names = [name for name in names_in(guest, f"{path}.d") if name.endswith(".conf") and not name.startswith(".")]
-    return list(_files(guest, f"{path}.d", names))
+    folder, chosen = f"{path.rpartition('/')[2]}.d", {}
+    for home in (*reversed(NETWORKD_BEHIND), NETWORKD):
+        for name in names_in(guest, f"{home}/{folder}"):
+            if name.endswith(".conf") and not name.startswith("."):
+                chosen[name] = f"{home}/{folder}"
+    return [pair for name in sorted(chosen) for pair in _files(guest, chosen[name], [name])]
 
 
 READERS = {

@@ -43,7 +43,12 @@ from guestfix.formats.network.wired import route_of
 from guestfix.pack.model import Target
 
 REPORT_ONLY = {
-    "dhcpcd": ("/etc/dhcpcd.conf", regex(r"\s*static\s+(ip6?_address|routers|domain_name_servers)")),
+    "dhcpcd": (
+        "/etc/dhcpcd.conf",
+        regex(
+            r"\s*(static\s+(ip6?_address|routers|domain_name_servers)|nogateway|nooption\s.*\b(routers|domain_name_servers))"
+        ),
+    ),
     "connman": ("/var/lib/connman/*/settings", regex(r"IPv[46]\.(method=manual|local_address=|gateway=)")),
 }
 """Programs that guestfix only reports: their files, and the lines that are static in them."""
@@ -208,7 +213,7 @@ def _reported(guest: GuestFS, stack: str) -> Finding:
     if not places:
         summary = f"{stack} configures the network; no static address was found, and it is left as it is"
         return Finding("GF-NETWORK-REPORT-ONLY", "info", summary, (Evidence(home.partition("*")[0].rstrip("/")),))
-    summary = f"{stack} configures the network; its static addresses are not changed"
+    summary = f"{stack} configures the network; its addresses, and what it refuses of DHCP's, are not changed"
     remedy = "take these lines out before the migration, unless the guest keeps its addresses"
     return Finding("GF-NETWORK-REPORT-ONLY", "warning", summary, tuple(places[:8]), remedy)
 

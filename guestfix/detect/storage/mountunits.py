@@ -1,7 +1,7 @@
-"""The administrator's own units of systemd that need a device or a mount (systemd.unit(5), systemd.mount(5)).
+"""Units of systemd that need a device or a mount (systemd.unit(5), systemd.mount(5)).
 
-fstab's rules don't reach them. Read are the files of /etc/systemd/system, drop-ins among them: what a distribution
-ships mounts no disk of one machine.
+fstab's rules don't reach them. Read are the files of /etc/systemd/system, and of the folders behind it (unit file load
+path) mount and swap units and drop-ins, which images and packages of a site bring along.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from guestfix.base.catalog.facts.storage import (
     FSTAB_ENTRIES,
 )
 from guestfix.base.catalog.facts.system import OS_FAMILY
+from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.record import frozen
-from guestfix.detect.files import exists, names_in, read_small
+from guestfix.detect.files import exists, is_link, names_in, read_small
 from guestfix.formats import ini
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.dependents import device_of
@@ -31,6 +32,8 @@ from guestfix.formats.storage.known import Known, known
 from guestfix.pack.model import Target
 
 FOLDER = "/etc/systemd/system"
+BEHIND = ("/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
+"""Folders whose files count where /etc has none of the name; a link of /lib leads to the last."""
 MAX_UNITS, MOST_DROP_INS = 512, 16
 WAIT = 90
 """Seconds that systemd waits for a device (DefaultTimeoutStartSec)."""
@@ -80,8 +83,10 @@ def _shown(text: str) -> str:
 
 
 def units_of(guest: GuestFS) -> list[str]:
-    """Return the names of the units that the administrator has written or changed."""
+    """Return the names of the units that the administrator has written or changed, and of mounts behind them."""
     names = [name.removesuffix(".d") for name in names_in(guest, FOLDER)]
+    more = [name for folder in BEHIND for name in names_in(guest, folder) if name.endswith((".mount", ".swap", ".d"))]
+    names += [name.removesuffix(".d") for name in more if name not in names]
     return list(dict.fromkeys(name for name in names if name.endswith(_UNITS)))[:MAX_UNITS]
 
 
@@ -111,7 +116,7 @@ def lost(guest: GuestFS, unit: str, names: Known, places: list[str]) -> list[Nee
         if one.path:
             gone = any(f"{one.name}/".startswith(f"{place}/") for place in places)
         elif one.key == "What" and names.is_old(one.name):
-            gone = False  # that is told by _judge
+            gone = names.is_gone(one.name)  # one that is there under another name is told by _judge
         else:
             gone = names.answer(one.name) == "absent"
         found += [one] if gone else []
@@ -119,9 +124,20 @@ def lost(guest: GuestFS, unit: str, names: Known, places: list[str]) -> list[Nee
 
 
 def _files(guest: GuestFS, unit: str) -> Iterator[str]:
-    yield f"{FOLDER}/{unit}"
-    names = [name for name in names_in(guest, f"{FOLDER}/{unit}.d") if name.endswith(".conf")]
-    yield from (f"{FOLDER}/{unit}.d/{name}" for name in names[:MOST_DROP_INS])
+    """Yield a unit's file, the first there is, and its drop-ins, of which one in /etc hides others of its name."""
+    folders = (FOLDER, *BEHIND) if unit.endswith((".mount", ".swap")) else (FOLDER,)
+    yield next((path for folder in folders if is_there(guest, path := f"{folder}/{unit}")), f"{FOLDER}/{unit}")
+    seen: dict[str, str] = {}
+    for folder in (FOLDER, *BEHIND):
+        for name in names_in(guest, f"{folder}/{unit}.d")[:MOST_DROP_INS]:
+            if name.endswith(".conf"):
+                seen.setdefault(name, f"{folder}/{unit}.d/{name}")
+    yield from seen.values()
+
+
+def is_there(guest: GuestFS, path: str) -> bool:
+    """Tell whether a folder has a name, be it a link that leads nowhere (a masked unit)."""
+    return exists(guest, path) or is_link(guest, path)
 
 
 def _needs(guest: GuestFS, unit: str) -> Iterator[Need]:
@@ -143,15 +159,29 @@ def _needs(guest: GuestFS, unit: str) -> Iterator[Need]:
 
 
 def holders(guest: GuestFS, unit: str) -> list[str]:
-    """Return the administrator's links by which a unit, or its automount, starts."""
-    folders = [one for one in names_in(guest, FOLDER) if one.endswith((".wants", ".requires"))]
-    both = dict.fromkeys((unit, unit.removesuffix(".mount") + ".automount"))
-    paths = (f"{FOLDER}/{folder}/{name}" for folder in folders for name in both)
+    """Return the links by which a unit, or its automount, starts: none for a unit that is masked."""
+    if is_link(guest, f"{FOLDER}/{unit}") and _leads_nowhere(guest, unit):
+        return []
+    both = tuple(dict.fromkeys((unit, unit.removesuffix(".mount") + ".automount")))
+    paths = []
+    for home in (FOLDER, *BEHIND) if unit.endswith((".mount", ".swap")) else (FOLDER,):
+        for folder in names_in(guest, home):
+            if folder.endswith((".wants", ".requires")):
+                paths += [f"{home}/{folder}/{name}" for name in both]
     return [path for path in paths if exists(guest, path)]
+
+
+def _leads_nowhere(guest: GuestFS, unit: str) -> bool:
+    try:
+        return guest.readlink(f"{FOLDER}/{unit}") == "/dev/null"
+    except GuestError:
+        return False
 
 
 def cost(guest: GuestFS, unit: str) -> tuple[Literal["", "waits", "stops"], int]:
     """Return what a boot does that starts this unit, whose device is not there, and the seconds it takes."""
+    if unit in _EARLY:
+        return "stops", WAIT
     links = holders(guest, unit)
     early = [path for path in links if path.rsplit("/", 2)[1] in [f"{one}.requires" for one in _EARLY]]
     mounts = unit.endswith((".mount", ".swap"))
@@ -186,7 +216,7 @@ def _judge(guest: GuestFS, facts: Facts, target: Target, unit: str) -> Iterator[
     if kind in SHARE_TYPES or (what.startswith(("//", "\\\\", ".host:")) and not what.startswith("//dev/")):
         summary = f"{unit} mounts {_shown(what)} ({_shown(kind) or 'a share'}), which stays behind"
         yield Finding("GF-MOUNT-UNIT-SHARE", severity, summary, (evidence,), f"systemctl disable {unit}, or mask it")
-    elif names_of(facts).is_old(what):
+    elif names_of(facts).is_old(what) and not names_of(facts).is_gone(what):
         spec = devices.resolve(what, facts.value(DISKS_UUID_BY_DEVICE, {}))
         link = spec.removeprefix("UUID=") if spec and spec.startswith("UUID=") else "..."
         remedy = f"write What=/dev/disk/by-uuid/{link}"

@@ -29,6 +29,11 @@ def ground(scene: Scene) -> Ground:
     """Tell by which profile the target's NIC comes up."""
     carrier = scene.facts.value(NETWORK_CARRIER)
     seen = scene.facts.evidence(NETWORK_CARRIER)
+    if not carrier and {"dhcpcd", "connman"} & set(scene.facts.value(NETWORK_ACTIVE) or ()):
+        from guestfix.walk.linux.daemons import asks  # few guests have one
+
+        if (found := asks(scene)) is not None:
+            return found
     if not carrier:
         return unknown(scene.facts.why_unknown(NETWORK_CARRIER) or "no profile for a wired NIC is to be seen", *seen)
     if not scene.facts.value(NETWORK_ENABLED, False):
@@ -51,6 +56,11 @@ def check(scene: Scene) -> Iterable[Finding]:
         return
     yield from nicdriver.check(scene)
     yield from _unmanaged(scene)
+    if {"dhcpcd", "connman"} & set(scene.facts.value(NETWORK_ACTIVE) or ()):
+        from guestfix.walk.linux.daemons import refused  # few guests have one
+
+        found_refusal = refused(scene)
+        yield from [found_refusal] if found_refusal else []
     yield from _no_client(scene)
     if ground(scene).outcome != "passes":
         from guestfix.walk.linux.unserved import check as unserved  # a plan mostly makes a NIC come up
@@ -90,7 +100,9 @@ def _wires_come(scene: Scene, carrier: Nic) -> bool:
     """Tell whether some NIC below a bond, bridge or VLAN is one that the target has, by a name that it gets."""
     wires = wires_of(carrier, scene.facts.value(NETWORK_INTERFACES) or [])
     return any(
-        not one.bound_mac and (one.any_nic or kept_name(scene.guest, scene.facts, one) is not None) for one in wires
+        not one.bound_mac
+        and (one.any_nic or not one.bound_name or kept_name(scene.guest, scene.facts, one) is not None)
+        for one in wires
     )
 
 
