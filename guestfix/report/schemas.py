@@ -176,7 +176,7 @@ def _row() -> Schema:
 
 
 def _case(pack: Pack) -> Schema:
-    policies = {one.id: _one_of(one.values) if one.values else TEXT for one in pack.policies.values()}
+    policies = {one.id: _one_of(_as_read(one.values)) if one.values else TEXT for one in pack.policies.values()}
     disks = _disks(pack)
     known = {
         "target": _one_of(sorted(pack.targets)),
@@ -187,6 +187,13 @@ def _case(pack: Pack) -> Schema:
         "confidence": _one_of(CONFIDENCES),
     }
     return _mapping(CASE_KEYS, known, ("title",))
+
+
+def _as_read(values: Iterable[str]) -> list[str | bool]:
+    """Return values as an editor may read them, which takes some words for true and false (YAML 1.1)."""
+    words = list(values)
+    yes, no = {"on", "yes", "true"} & {*words}, {"off", "no", "false"} & {*words}
+    return [*words, *([True] if yes else []), *([False] if no else [])]
 
 
 def _disks(pack: Pack) -> Schema:
