@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from guestfix.base.catalog.facts.kind import Asked, FactKind
@@ -96,6 +96,12 @@ class Facts(Mapping[str, Fact]):
         """Return the same facts, apart from these from now on."""
         other = Facts()
         other._facts = dict(self._facts)
+        return other
+
+    def only(self, names: Collection[str]) -> Facts:
+        """Return the facts with these names, apart from these from now on."""
+        other = Facts()
+        other._facts = {name: fact for name, fact in self._facts.items() if name in names}
         return other
 
     @overload

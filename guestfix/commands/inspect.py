@@ -23,6 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_events(parser)
     add_written(parser)
     add_view(parser, diff=False)
+    parser.add_argument(
+        "--facts",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="just these facts: a name, a glob, or what stands before a dot, such as os (repeatable); initramfs images "
+        "are read only where one of theirs is asked for",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     tell("open", 0, 1)
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))
     pack = pack_from(args)
-    inspection = inspect_guest(guest, pack, args.target, tell)
+    inspection = inspect_guest(guest, pack, args.target, tell, args.facts)
     facts = [inspection.facts[name].plain() for name in sorted(inspection.facts)]
     findings, identity = list(inspection.findings), str(inspection.guest["identity"])
     write_for_importers(args, guest, pack, facts, findings, lambda: identity)

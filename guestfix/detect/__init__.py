@@ -26,11 +26,15 @@ class Detector:
     """Which families a detector is for, in words (its module is not loaded for another), and which it builds upon.
 
     ``needs`` are those whose facts a plan can change under it; ``tells_system``: it is given the pack's systems.
+    ``on_demand``: it is costly, and runs where somebody asks for one of these facts or by one of these actions (globs);
+    ``helps`` are actions that take its facts where they are known, and its findings, which a rule may settle.
     """
 
     family: str = ""
     needs: tuple[str, ...] = ()
     tells_system: bool = False
+    on_demand: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
 
 
 DETECTORS: dict[str, Detector] = {
@@ -47,7 +51,9 @@ DETECTORS: dict[str, Detector] = {
     "services.cloudinit": Detector("linux", ("boot.loaders", "network.stacks")),
     "services.repositories": Detector("linux"),
     "services.timesync": Detector("linux", ("boot.loaders",)),
-    "initramfs.images": Detector("linux", ("boot.kernels",)),
+    "initramfs.images": Detector(
+        "linux", ("boot.kernels",), on_demand=("initramfs.*",), helps=("boot.repair_default", "GF-INITRAMFS-*")
+    ),
     "windows.detector": Detector("windows"),
     "windows.limits": Detector("windows", ("windows.detector",)),
     "limits.checks": Detector("", ("boot.kernels", "network.stacks", "services.access", "windows.detector")),

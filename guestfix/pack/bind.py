@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from guestfix.base.facts import Facts, Unknown
@@ -15,6 +15,16 @@ FACT = regex(r"\{([a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)+)\}")
 
 class MissingFact(Exception):
     """An argument needs a fact that is not known; the text says which and why."""
+
+
+def facts_in(args: Mapping[str, Argument]) -> Iterator[str]:
+    """Yield the names of the facts that arguments are filled from."""
+    for kind, given in args.values():
+        if kind == "fact":
+            yield given
+        elif kind in ("text", "texts"):
+            for text in [given] if kind == "text" else given:
+                yield from FACT.findall(text)
 
 
 def bind(args: Mapping[str, Argument], facts: Facts) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, TARGET_ID
 from guestfix.base.errors import GuestError, UsageError
@@ -56,12 +56,14 @@ def learn(
     extra: Mapping[str, object],
     looked: dict[str, Recorder] | None = None,
     tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    names: Collection[str] | None = None,
 ) -> tuple[Facts, dict[str, list[Finding]], Target]:
     """Return all facts about the guest, with those of the target and the policies, and what each detector found.
 
     The target is returned as it is for the guest's processor. ``policies`` are the administrator's choices, ``extra``
     facts from outside the guest; ``looked`` is given what each detector looked at, ``tell`` how many detectors have
-    run. Raises UsageError for a policy, or a value of one, that the pack doesn't have.
+    run; ``names`` are those that run, None for all. Raises UsageError for a policy, or a value of one, that the pack
+    doesn't have.
     """
     facts = Facts()
     check_policies(pack, policies)
@@ -77,7 +79,7 @@ def learn(
             _put_target(facts, own)
         return own
 
-    found = detect_by(guest, facts, target, pack.systems, None, looked, identified, tell)
+    found = detect_by(guest, facts, target, pack.systems, names, looked, identified, tell)
     return facts, found, target.on(facts.value(OS_ARCH) or "")
 
 

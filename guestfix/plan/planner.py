@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from guestfix import __version__
@@ -84,14 +84,29 @@ class Inspection:
 
 
 def inspect_guest(
-    guest: GuestFS, pack: Pack, target: str | None = None, progress: Progress | None = None
+    guest: GuestFS,
+    pack: Pack,
+    target: str | None = None,
+    progress: Progress | None = None,
+    asked: Collection[str] = (),
 ) -> Inspection:
-    """Return the facts, findings and verdict. The guest is only read. Raises as :func:`make_plan`."""
+    """Return the facts, findings and verdict. The guest is only read. Raises as :func:`make_plan`.
+
+    ``asked`` are the facts that matter, all where it is empty: names, globs, or what stands before a dot. Others are
+    left out, and what is costly to learn and not asked for is not looked at. Raises UsageError for what names none.
+    """
     profile, guest = choose_target(pack, target), Remembered(guest)
-    facts, found, _ = learn(guest, pack, profile, {}, {}, None, progress or _no_progress)
+    wanted, names = None, None
+    if asked:
+        from guestfix.plan.asked import detectors_of, facts_like
+
+        wanted = facts_like(asked, pack)
+        names = detectors_of(wanted)
+    facts, found, _ = learn(guest, pack, profile, {}, {}, None, progress or _no_progress, names)
     verdict, compat, judged = _judge(pack, facts)
     findings = _sorted([*(one for seen in found.values() for one in seen), *judged])
-    return Inspection(_guest_out(guest), profile.id, verdict, compat, facts, findings, _versions(pack))
+    shown = facts if wanted is None else facts.only(wanted)
+    return Inspection(_guest_out(guest), profile.id, verdict, compat, shown, findings, _versions(pack))
 
 
 def _guest_out(guest: GuestFS) -> GuestOut:
@@ -132,7 +147,8 @@ def make_plan(
     chosen = _chosen(pack, options)
     tell = progress or _no_progress
     looked: dict[str, Recorder] = {}
-    facts, found, profile = learn(guest, pack, profile, options.policies, options.extra, looked, tell)
+    names = _detectors(pack, profile, chosen, options)
+    facts, found, profile = learn(guest, pack, profile, options.policies, options.extra, looked, tell, names)
     before, _ = walk(Scene(guest, facts, profile, tuple(one for those in found.values() for one in those)))
     verdict, compat, judged = _judge(pack, facts)
     bench = Workbench(Overlay(guest), facts, profile, _policies(facts, pack))
@@ -212,6 +228,15 @@ def _chosen(pack: Pack, options: Options) -> frozenset[str]:
     return frozenset(
         one for one in ids if (not options.only or _any_match(one, options.only)) and not _any_match(one, options.skip)
     )
+
+
+def _detectors(pack: Pack, target: Target, chosen: Collection[str], options: Options) -> Collection[str] | None:
+    """Return the detectors that run, None for all: a boot is walked from end to end where no rule is left out."""
+    if len(chosen) == len(pack.rules):
+        return None
+    from guestfix.plan.asked import detectors_for
+
+    return detectors_for(pack, target, chosen, options.skip)
 
 
 def _any_match(name: str, patterns: Iterable[str]) -> bool:

@@ -79,7 +79,8 @@ class Planned:
         default = bench.facts.value(KERNEL_DEFAULT)
         found = detect_by(bench.fs, bench.facts, bench.target, self._pack.systems, names)
         if bench.facts.value(KERNEL_DEFAULT) != default:
-            found |= detect_by(bench.fs, bench.facts, bench.target, self._pack.systems, {"initramfs.images"} - names)
+            others = {"initramfs.images"} & self._looked.keys() - names
+            found |= detect_by(bench.fs, bench.facts, bench.target, self._pack.systems, others)
             rules = self._ran
         self.facts = bench.facts
         verdict = judge(self._pack.systems, bench.facts)

@@ -66,7 +66,7 @@ def test_where_it_stops_is_said_with_the_line_and_what_settles_it():
 
 
 def test_a_plan_of_chosen_rules_warns_and_a_whole_one_blocks():
-    chosen = plan_of("debian-12", only=("fstab/*",))
+    chosen = plan_of("debian-12", only=("fstab/*", "initramfs/unblock"))
     assert chosen.walk.after.stops_at == "entry" and not chosen.blockers
     assert {one.severity for one in chosen.findings if one.outcome == "stops" and not one.settled_by} == {"warning"}
     assert {"GF-WALK-ROOT", "GF-INITRAMFS-LACKS"} <= {one.code for one in chosen.findings if one.outcome == "stops"}

@@ -15,6 +15,8 @@ def ground(scene: Scene) -> Ground:
     paths = list(default.initrd) if default else []
     if default and not paths:
         return _alone(scene, default)
+    if is_left_out(scene):
+        return unknown("not looked at: no rule that was chosen asks what is in it", *(Evidence(path) for path in paths))
     for image in scene.facts.value(VERDICTS) or ():
         if image.path in paths or not paths:
             path = Evidence(image.path)
@@ -22,6 +24,11 @@ def ground(scene: Scene) -> Ground:
                 return unknown(f"the initramfs can't be judged: {image.problem}", path)
             return passes(f"the initramfs has all drivers that {scene.target.id} needs", path)
     return unknown("no initramfs of the default entry is to be seen", *(Evidence(path) for path in paths))
+
+
+def is_left_out(scene: Scene) -> bool:
+    """Tell whether no image was read since the administrator left out all rules that ask for it."""
+    return VERDICTS.name not in scene.facts
 
 
 def _alone(scene: Scene, default: MenuEntry) -> Ground:

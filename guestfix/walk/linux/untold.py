@@ -13,6 +13,7 @@ from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_LOADERS
 from guestfix.base.catalog.facts.system import KERNELS
 from guestfix.base.facts import Evidence, Finding
 from guestfix.detect.limits.firmware import disks_of
+from guestfix.walk.linux.initramfs import is_left_out
 from guestfix.walk.linux.root import is_elsewhere
 from guestfix.walk.model import Step
 from guestfix.walk.scene import Scene, is_whole
@@ -38,7 +39,7 @@ def untold(scene: Scene, steps: Sequence[Step]) -> Iterator[Finding]:
     for step in steps:
         if step.id not in VITAL or step.outcome != "unknown" or amiss & set(_FOLLOWS.get(step.id, ())):
             continue
-        if step.id == "root" and is_elsewhere(scene):
+        if (step.id == "root" and is_elsewhere(scene)) or (step.id == "initramfs" and is_left_out(scene)):
             continue
         places = {one.path for one in step.evidence}
         told = next((one for one in _of_step(scene, step.id) if places & {seen.path for seen in one.evidence}), None)
