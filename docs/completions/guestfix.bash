@@ -12,7 +12,7 @@ _shtab_guestfix_registry_subparsers=(ls get export)
 _shtab_guestfix_rules_subparsers=(new lint coverage docs sign verify)
 _shtab_guestfix_subparsers=(inspect report diff render apply fleet verify revert plan status compat list explain schema registry rules test backends case help)
 
-_shtab_guestfix_inspect_option_strings=(-h --help --root --image-type --allow-backing --disks --format --config --target --pack --require-signature --events --failure-record --progress -O --write --brief --verbose --color)
+_shtab_guestfix_inspect_option_strings=(-h --help --root --image-type --allow-backing --disks --format --config --target --pack --require-signature --events --failure-record --progress -O --write --brief --verbose --color --facts)
 _shtab_guestfix_report_option_strings=(-h --help --root --image-type --allow-backing --disks --config --format --target --pack --require-signature --only --skip --confidence --policy --accept --payload --network-map --events --failure-record --progress -O --write --brief --verbose --diff --color --detailed-exitcode)
 _shtab_guestfix_diff_option_strings=(-h --help --root --disks --image-type --allow-backing --target --pack --require-signature --only --skip --confidence --policy --accept --payload --network-map --config --events --failure-record --progress --color)
 _shtab_guestfix_render_option_strings=(-h --help --format --brief --verbose --diff --color)

@@ -50,7 +50,7 @@ function _shtab_guestfix_using
 end
 
 set -g _shtab_guestfix_commands inspect report diff render apply fleet 'fleet run' 'fleet list' 'fleet show' 'fleet diff' 'fleet rollup' 'fleet export' verify revert plan 'plan show' 'plan sign' 'plan verify' status compat 'compat list' 'compat show' 'compat diff' list explain schema registry 'registry ls' 'registry get' 'registry export' rules 'rules new' 'rules lint' 'rules coverage' 'rules docs' 'rules sign' 'rules verify' test backends case help
-set -g _shtab_guestfix_opts_with_value --accept --allow-backing --allowed-signers --code --color --confidence --config --console --disks --do --encoding --events --expect-digest --failure-record --format --from --guest --image-format --image-type --journal-copy --key --kind --limit --log --memory --network-map --only --outcome --output --pack --pages --patience --payload --plan --policy --prefix --require-plan-signature --require-signature --results --retries --root --run --scheduler --screen --skip --stops-at --system --tag --target --timeout --verdict --waves --workers --write -O
+set -g _shtab_guestfix_opts_with_value --accept --allow-backing --allowed-signers --code --color --confidence --config --console --disks --do --encoding --events --expect-digest --facts --failure-record --format --from --guest --image-format --image-type --journal-copy --key --kind --limit --log --memory --network-map --only --outcome --output --pack --pages --patience --payload --plan --policy --prefix --require-plan-signature --require-signature --results --retries --root --run --scheduler --screen --skip --stops-at --system --tag --target --timeout --verdict --waves --workers --write -O
 
 complete -c guestfix -e
 complete -c guestfix -f
@@ -77,6 +77,7 @@ complete -c guestfix -n '_shtab_guestfix_using inspect' -l write -x -d 'write wh
 complete -c guestfix -n '_shtab_guestfix_using inspect' -l brief -d 'the first screen alone'
 complete -c guestfix -n '_shtab_guestfix_using inspect' -l verbose -d 'all evidence, every step and every rule with its reason'
 complete -c guestfix -n '_shtab_guestfix_using inspect' -l color -xka "auto always never" -d 'colour and symbols: on a terminal unless NO_COLOR is set (auto), always, or never'
+complete -c guestfix -n '_shtab_guestfix_using inspect' -l facts -x -d 'just these facts: a name, a glob, or what stands before a dot, such as os (repeatable); initramfs images are read only where one of theirs is asked for'
 complete -c guestfix -n '_shtab_guestfix_using inspect; and test $_shtab_guestfix_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a folder that holds the guest'"'"'s root, its disk images in order, or a URI such as uml:FILE'
 complete -c guestfix -n '_shtab_guestfix_using; and test $_shtab_guestfix_npos -eq 0' -a report -d 'show what would change, why, and what stands in the way; writes nothing'
 complete -c guestfix -n '_shtab_guestfix_using report' -s h -l help -d 'show this help message and exit'
