@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import pytest
+from earlier import earlier
 from measure import Table, in_turn
 
 from guestfix.backends.status import usable
@@ -95,13 +96,18 @@ def main() -> int:
     how = emulate_where_kvm_fails(disk)
     table.note(f"libguestfs runs {how}" if how else "libguestfs does not work here: nothing to compare with")
     with tempfile.TemporaryDirectory(prefix="gfbench-") as scratch:
-        reports(table, disk, without_initrd(disk, Path(scratch)), compare=bool(how))
-        applies(table, disk, Path(scratch), compare=bool(how) and usable("libguestfs"))
+        then = earlier(Path(scratch, "earlier"))
+        if isinstance(then, str):
+            table.note(then)
+        reports(table, disk, without_initrd(disk, Path(scratch)), then, compare=bool(how))
+        applies(table, disk, Path(scratch), then, compare=bool(how) and usable("libguestfs"))
     return table.status()
 
 
-def reports(table: Table, disk: Path, plain: Path, *, compare: bool) -> None:
+def reports(table: Table, disk: Path, plain: Path, then: list[str] | str, *, compare: bool) -> None:
     commands = {"plain": [*GUESTFIX, "report", str(plain)], "whole": [*GUESTFIX, "report", str(disk)]}
+    if not isinstance(then, str):
+        commands["then"] = [*then, "report", str(disk)]
     for command in commands.values():
         check(command)
     if compare:
@@ -109,29 +115,35 @@ def reports(table: Table, disk: Path, plain: Path, *, compare: bool) -> None:
     found = in_turn(commands, runs=RUNS)
     table.row("report disk.qcow2, image, no initramfs there", found["plain"].median, 1.5, " s")
     table.row("report disk.qcow2, image, initramfs checked", found["whole"].median, 1.5, " s")
+    if "then" in found:
+        table.row("the same / the engine of 2026-11-29, CPU", found["whole"].cpu / found["then"].cpu, 0.75)
     if compare:
         table.plain("virt-inspector --no-applications disk.qcow2", found["virt"].median, " s")
         table.row("report, initramfs checked / virt-inspector", found["whole"].median / found["virt"].median, 0.05)
 
 
-def applies(table: Table, disk: Path, folder: Path, *, compare: bool) -> None:
+def applies(table: Table, disk: Path, folder: Path, then: list[str] | str, *, compare: bool) -> None:
     if not usable("uml"):
         table.note("skipped: User-mode Linux is not installed")
         return
     names = ["uml", "libguestfs"] if compare else ["uml"]
-    commands = {name: apply_command(name, disk, folder / f"{name}.qcow2") for name in names}
+    commands = {name: apply_command(GUESTFIX, name, disk, folder / f"{name}.qcow2") for name in names}
+    if not isinstance(then, str):
+        commands["then"] = apply_command(then, "uml", disk, folder / "then.qcow2")
     for command in commands.values():
         check(command)
     found = in_turn(commands, runs=RUNS)
     for name in names:
         table.plain(f"apply {name}:disk.qcow2", found[name].median, " s")
+    if "then" in found:
+        table.row("apply uml / the engine of 2026-11-29, CPU", found["uml"].cpu / found["then"].cpu, 0.55)
     if compare:
         table.row("apply, uml / libguestfs", found["uml"].median / found["libguestfs"].median, 0.2)
 
 
-def apply_command(backend: str, disk: Path, out: Path) -> list[str]:
+def apply_command(guestfix: list[str], backend: str, disk: Path, out: Path) -> list[str]:
     """Return a command that applies and throws the outcome away, so that it can be run again."""
-    words = " ".join([*GUESTFIX, "apply", f"{backend}:{disk}", "--output", str(out)])
+    words = " ".join([*guestfix, "apply", f"{backend}:{disk}", "--output", str(out)])
     return ["sh", "-c", f"{words}; code=$?; rm -f {out}; exit $code"]
 
 
