@@ -28,6 +28,11 @@ def refuse_running_root(guest: GuestFS) -> None:
         )
 
 
+def begin(guest: GuestFS) -> None:
+    """Let a guest that was read by a shorter way be read where it is written from now on."""
+    getattr(guest, "begin", lambda: None)()
+
+
 def preflight(guest: GuestFS, plan: Plan) -> tuple[Change, ...]:
     """Return the changes to do. Raises Blocked or PlanError where the Plan can't be applied now."""
     if plan.blockers:
@@ -38,6 +43,7 @@ def preflight(guest: GuestFS, plan: Plan) -> tuple[Change, ...]:
             remedy=first.remedy,
             code=first.code,
         )
+    begin(guest)
     if plan.guest.get("identity") != identity_of(guest):
         what, remedy = "this plan was made for another guest", "make a plan for this one: guestfix report"
         raise PlanError(what, remedy=remedy, code="GF-PLAN-OTHER-GUEST")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from guestfix.apply.home import clear_drafts, drop_empty_home, remove_journal, set_folder_times
 from guestfix.apply.journal import Journal, JournalEntry, read_journals
-from guestfix.apply.preflight import refuse_running_root
+from guestfix.apply.preflight import begin, refuse_running_root
 from guestfix.backends.guestlock import alone
 from guestfix.base.digest import state_of
 from guestfix.base.errors import ApplyError, Blocked, GuestError, UsageError
@@ -56,6 +56,7 @@ def take_back(guest: GuestWriter, *, force: bool = False, progress: Progress | N
     """
     tell = telling(progress)
     with alone(guest):
+        begin(guest)
         journals = read_journals(guest)[::-1]
         _refuse(guest, journals, force)
         tell("write", 0, sum(map(_bytes, journals)))

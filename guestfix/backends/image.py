@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import IO, Literal
 
 from guestfix.backends import Request
+from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.names import shown
 from guestfix.backends.disks.naming import fold
@@ -183,18 +185,27 @@ def _below(path: str, folder: str) -> bool:
 
 
 class ImageGuest(MountedTree):
-    """A guest inside disk images. ``findings`` is what was seen on the disks; ``layout`` what is mounted."""
+    """A guest inside disk images. ``findings`` is what was seen on the disks; ``layout`` what is mounted.
 
-    def __init__(self, paths: list[str], root: str = "", host: HostFiles | None = None) -> None:
+    ``images`` are those of ``paths`` where somebody has them open already, and closes them.
+    """
+
+    def __init__(
+        self,
+        paths: list[str],
+        root: str = "",
+        host: HostFiles | None = None,
+        images: Sequence[OpenDisk] | None = None,
+    ) -> None:
         self.host_files = host or HostFiles()
         try:
-            self._open(paths, root)
+            self._open(paths, root, images)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, paths: list[str], root: str) -> None:
-        self.images = open_images(paths, self.host_files)
+    def _open(self, paths: list[str], root: str, images: Sequence[OpenDisk] | None) -> None:
+        self.images = list(images) if images is not None else open_images(paths, self.host_files)
         self.volumes = Volumes(self.images)
         self.layout: Layout = lay_out(
             self.volumes.disks,

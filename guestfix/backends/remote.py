@@ -1,7 +1,7 @@
 """A guest whose files another machine reaches (User-mode Linux, the libguestfs appliance), as GuestFS and GuestWriter.
 
-Links are resolved here, folder listings are asked for once, and each writing call forgets what it made
-untrue; so the far side needs few and simple requests, all on paths without links.
+Links are resolved here, folder listings are asked for once, and after a writing call just what it made untrue is
+asked for again; so the far side needs few and simple requests, all on paths without links.
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ class RemoteGuest:
         self.case_insensitive = windows
         self._disks, self._folding, self._findings = disks, folding, findings
         self._listings: OrderedDict[str, Listing | None] = OrderedDict()
+        self._stale: set[str] = set()
         self._kept: OrderedDict[str, str] = OrderedDict()
         self._folded: dict[str, dict[str, str]] = {}
         self._root: Stat | None = None
@@ -100,7 +101,22 @@ class RemoteGuest:
             if len(self._listings) >= MAX_FOLDERS:
                 self._listings.popitem(last=False)
             self._listings[folder] = self._scan(folder)
-        return self._listings[folder]
+        elif self._stale:
+            for one in [one for one in self._stale if (one.rpartition("/")[0] or "/") == folder]:
+                self._look_again(one, folder)
+        return self._listings[folder] if folder in self._listings else self._listing(folder)
+
+    def _look_again(self, path: str, folder: str) -> None:
+        """Correct what a folder's listing says of one name in it."""
+        self._stale.discard(path)
+        listing, name = self._listings.get(folder), path.rpartition("/")[2]
+        found = self.far.lstat(path) if listing is not None else None
+        if listing is None or (found is not None and found.kind == "symlink"):
+            self._listings.pop(folder, None)  # what a link says comes with a listing
+        elif found is None:
+            listing.pop(name, None)
+        else:
+            listing[name] = (found, None)
 
     def _scan(self, folder: str) -> Listing | None:
         """Ask for a listing, unless the folder above already shows that this is none."""
@@ -224,17 +240,17 @@ class RemoteGuest:
     # writing
 
     def _forget(self, *paths: str) -> None:
-        """Drop what is remembered of these paths and of the folders that hold them."""
+        """Drop what is remembered of these paths, and look again at them and at the folders that hold them."""
         for path in paths:
             inside = f"{path}/"  # a folder moves with all that is in it
             for one in [one for one in self._kept if one == path or one.startswith(inside)]:
                 os.unlink(self._kept.pop(one))
             folder = path.rpartition("/")[0] or "/"
-            above = folder.rpartition("/")[0] or "/"
-            below = [one for one in self._listings if one.startswith(inside)]
-            for one in (folder, above, path, *below):
-                self._listings.pop(one, None)
+            for one in [one for one in self._listings if one == path or one.startswith(inside)]:
+                self._listings.pop(one)
+            for one in (folder, path):
                 self._folded.pop(one, None)
+            self._stale |= {path, folder} - {"/"}
         self._root = None
 
     def put(self, path: str, chunks: Iterable[bytes], meta: Meta) -> None:

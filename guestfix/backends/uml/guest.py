@@ -18,6 +18,7 @@ from guestfix.backends.disks.commit import open_to_write
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.overlaydisk import Overlays
+from guestfix.backends.image import ImageGuest
 from guestfix.backends.outcome import Check, ImageWriter
 from guestfix.backends.remote import Listing, RemoteGuest, disk_findings
 from guestfix.backends.uml.session import Session
@@ -27,15 +28,22 @@ from guestfix.backends.volumes.probe import probe
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.guest import Disk, Disks, Meta, Placed, Space, Stat, Volume
 
+AHEAD = frozenset({"ext2", "ext3", "ext4", "xfs", "vfat"})
+"""Filesystems that guestfix reads itself; the packages that read others tell less of what they don't know."""
+
 MAX_DISKS = 16
 """What the driver ubd has minor numbers for (arch/um/drivers/ubd_kern.c, MAX_DEV)."""
 
 
 class UmlFar:
-    """The far side of a RemoteGuest: each method is one request to the machine."""
+    """The far side of a RemoteGuest: each method is one request to the machine.
 
-    def __init__(self, session: Session) -> None:
+    ``deep``: a listing below /etc or /boot brings those of the folders in it.
+    """
+
+    def __init__(self, session: Session, *, deep: bool) -> None:
         self.session = session
+        self._deep = deep
         self._ahead: dict[str, Any] = {}
 
     def lstat(self, path: str) -> Stat | None:
@@ -46,7 +54,7 @@ class UmlFar:
     def scan(self, path: str) -> Listing | None:
         """See Far."""
         if path not in self._ahead:
-            self._ahead |= self.session.call("scan", path=path)
+            self._ahead |= self.session.call("scan", path=path, deep=self._deep)
         rows = self._ahead.pop(path, None)
         return None if rows is None else {name: (Stat(**stat), link) for name, stat, link in rows}
 
@@ -97,8 +105,27 @@ class UmlFar:
         self._write("set_times", path=path, atime_ns=atime_ns, mtime_ns=mtime_ns)
 
 
+class _NotYet:
+    """The far side of a machine that nobody has asked anything: the first question opens the guest there."""
+
+    def __init__(self, guest: UmlGuest) -> None:
+        self._guest = guest
+
+    def __getattr__(self, name: str) -> Any:
+        self._guest.begin()
+        return getattr(self._guest.far, name)
+
+
+READING = ("stat", "meta", "readlink", "realpath", "open", "read", "list", "disks", "space", "findings")
+"""What the backend ``image`` answers for a machine that is still starting."""
+
+
 class UmlGuest(RemoteGuest, ImageWriter):
-    """A guest inside disk images, reached through User-mode Linux. Call ``close`` when done."""
+    """A guest inside disk images, reached through User-mode Linux. Call ``close`` when done.
+
+    Where the backend ``image`` reads all that is on the disks, it does so until something is to be written (``begin``):
+    it reads in place what the machine would have to hand over, and the machine starts meanwhile.
+    """
 
     def __init__(
         self, paths: list[str], root: str = "", host: HostFiles | None = None, *, in_place: bool = False
@@ -118,29 +145,60 @@ class UmlGuest(RemoteGuest, ImageWriter):
                 where=paths[MAX_DISKS] if len(paths) == len(images) else "",
                 remedy="write through the other backend, which takes 255: libguestfs:FILE (see: guestfix backends)",
             )
-        raid = any(_needs_parity(image.block) for image in images)
+        self._ahead = _readable(paths, root, images)
+        raid = self._ahead is None and any(_needs_parity(image.block) for image in images)
         self.overlays = Overlays(images)
         self._session: Session | None = None
         atexit.register(self.close)
         try:
             self._session = Session(self.overlays, root, raid=raid)
-            found = self._session.call("open")
+            self.uri = "uml:" + ",".join(paths)
+            if self._ahead is None:
+                self._mount()
+            else:
+                self._read_by(self._ahead)
         except BaseException:
             self.close()
             raise
+
+    def _mount(self) -> list[str]:
+        """Let the machine open the guest; return where filesystems are mounted."""
+        if self._session is None:
+            raise GuestError("the guest was closed already")
+        found = self._session.call("open")
         folding = [path for path, kind, _ in found["mounts"] if kind in ("vfat", "ntfs")]
         super().__init__(
-            "uml:" + ",".join(paths),
-            UmlFar(self._session),
+            self.uri,
+            UmlFar(self._session, deep=self._ahead is None),  # who plans looks at most of /etc
             self._session.exchange,
             disks_in(found["disks"]),
             windows=found["windows"],
             folding=lambda path: any(path == one or path.startswith(one + "/") for one in folding),
             findings=disk_findings(found["problems"], found["unclean"], found["missing"], found["disorder"]),
         )
+        return [path for path, _, _ in found["mounts"]]
+
+    def _read_by(self, ahead: ImageGuest) -> None:
+        super().__init__(self.uri, _NotYet(self), "", Disks(), windows=ahead.case_insensitive)
+        for name in READING:
+            setattr(self, name, getattr(ahead, name))
+
+    def begin(self) -> None:
+        """Read from now on where is written. Raises GuestError where the machine doesn't have what was read."""
+        if self._ahead is None:
+            return
+        read = sorted(one.path for one in self._ahead.layout.mounts)
+        mounted = sorted(self._mount())
+        self._ahead = None
+        for name in READING:
+            delattr(self, name)
+        if mounted != read:
+            what = f"User-mode Linux mounts {', '.join(mounted)}, and {', '.join(read)} was read"
+            raise DiskError(what, remedy="write through libguestfs: (guestfix backends)")
 
     def check(self) -> tuple[Check, ...]:
         """Unmount, check every filesystem without repairing it, and end the machine."""
+        self.begin()
         if self._session is None:
             raise GuestError("the guest was closed already")
         found = tuple(Check(*row) for row in self._session.call("check"))
@@ -157,6 +215,16 @@ class UmlGuest(RemoteGuest, ImageWriter):
         self.overlays.close()
         self.host_files.close()
         atexit.unregister(self.close)
+
+
+def _readable(paths: list[str], root: str, images: list[OpenDisk]) -> ImageGuest | None:
+    """Return the guest as ``image`` reads it, None where that leaves anything out or has doubts of it."""
+    try:
+        found = ImageGuest(paths, root, HostFiles(), images)
+        kinds = {one.part.probe.type for one in found.layout.mounts if one.part.probe}
+        return found if not found.findings() and kinds <= AHEAD else None
+    except (GuestError, UsageError, OSError):
+        return None
 
 
 def _needs_parity(block: Any) -> bool:

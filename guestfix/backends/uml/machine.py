@@ -256,10 +256,11 @@ class Machine:
         """Return what lstat says of a path without links."""
         return self.guest.stat(path, follow=False)
 
-    def do_scan(self, path: str) -> dict[str, list[Seen]]:
-        """Return every entry of a folder with its Stat and link text; below /etc and /boot also of those in it.
+    def do_scan(self, path: str, deep: bool) -> dict[str, list[Seen]]:
+        """Return every entry of a folder with its Stat and link text.
 
-        One request costs as much as a hundred entries, and detection looks at most of /etc.
+        ``deep``: below /etc and /boot also of the folders in it. One request costs as much as a hundred entries, and
+        detection looks at most of /etc.
         """
         found: dict[str, list[Seen]] = {}
         todo, budget = [path], AHEAD
@@ -270,7 +271,7 @@ class Machine:
                 continue
             found[folder] = rows
             budget -= len(rows)
-            if f"{path}/".startswith(("/etc/", "/boot/")):
+            if deep and f"{path}/".startswith(("/etc/", "/boot/")):
                 todo += [f"{folder}/{name}" for name, stat, _ in rows if stat.kind == "dir"]
         return found
 

@@ -47,7 +47,10 @@ _CANT = {
 
 
 class Session:
-    """One running machine. ``call`` sends a request and returns its value; ``stop`` ends it cleanly."""
+    """One running machine. ``call`` sends a request and returns its value; ``stop`` ends it cleanly.
+
+    It starts meanwhile: only the first request waits for it.
+    """
 
     def __init__(self, overlays: Overlays, root: str, *, raid: bool) -> None:
         self.overlays = overlays
@@ -55,6 +58,7 @@ class Session:
         os.mkdir(self.exchange, 0o700)
         self._count = 0
         self._buffer = b""
+        self._ready = False
         self._process: subprocess.Popen[bytes] | None = None
         settings: dict[str, object] = {
             "package": os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))),
@@ -93,8 +97,12 @@ class Session:
             )  # a machine that has just begun continues for ever after SIGTERM
         os.close(requests)
         os.close(answers)
-        if self._line(START_SECONDS) != b"ready":
+
+    def _await(self) -> None:
+        """Wait until the machine takes requests. Raises DiskError where it doesn't start."""
+        if not self._ready and self._line(START_SECONDS) != b"ready":
             raise self._broken("it did not start")
+        self._ready = True
 
     def _line(self, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
@@ -142,6 +150,7 @@ class Session:
 
     def write(self, op: str, **args: object) -> Any:
         """Return the value of a request that writes. Raises OSError as the kernel has it, and GuestError."""
+        self._await()
         self._count += 1
         data = json.dumps({"op": op, "args": args}, default=_plain).encode("utf-8", "surrogateescape")
         if len(data) > MAX_LINE:
