@@ -123,16 +123,23 @@ READING = ("stat", "meta", "readlink", "realpath", "open", "read", "list", "disk
 class UmlGuest(RemoteGuest, ImageWriter):
     """A guest inside disk images, reached through User-mode Linux. Call ``close`` when done.
 
-    Where the backend ``image`` reads all that is on the disks, it does so until something is to be written (``begin``):
-    it reads in place what the machine would have to hand over, and the machine starts meanwhile.
+    ``to_write``: where the backend ``image`` reads all that is on the disks, it does so until something is to be written
+    (``begin``): it reads in place what the machine would have to hand over, and the machine starts meanwhile.
     """
 
     def __init__(
-        self, paths: list[str], root: str = "", host: HostFiles | None = None, *, in_place: bool = False
+        self,
+        paths: list[str],
+        root: str = "",
+        host: HostFiles | None = None,
+        *,
+        in_place: bool = False,
+        to_write: bool = False,
     ) -> None:
         self.host_files = host or HostFiles()
         try:
             images, self.recovered = open_to_write(paths, self.host_files, in_place=in_place)
+            self._ahead = _readable(paths, root, images) if to_write else None
             self._open(images, paths, root)
         except BaseException:
             self.host_files.close()
@@ -145,7 +152,6 @@ class UmlGuest(RemoteGuest, ImageWriter):
                 where=paths[MAX_DISKS] if len(paths) == len(images) else "",
                 remedy="write through the other backend, which takes 255: libguestfs:FILE (see: guestfix backends)",
             )
-        self._ahead = _readable(paths, root, images)
         raid = self._ahead is None and any(_needs_parity(image.block) for image in images)
         self.overlays = Overlays(images)
         self._session: Session | None = None
@@ -261,4 +267,6 @@ def open_place(place: str, request: Request) -> UmlGuest:
         raise UsageError("--disks is for folders; an image shows its disks itself")
     host = HostFiles(request.allow_backing, request.image_types)
     with on_host("User-mode Linux can't be started over it"):
-        return UmlGuest([place, *request.more], request.root, host, in_place=request.in_place)
+        return UmlGuest(
+            [place, *request.more], request.root, host, in_place=request.in_place, to_write=request.writable
+        )
