@@ -123,8 +123,8 @@ READING = ("stat", "meta", "readlink", "realpath", "open", "read", "list", "disk
 class UmlGuest(RemoteGuest, ImageWriter):
     """A guest inside disk images, reached through User-mode Linux. Call ``close`` when done.
 
-    ``to_write``: where the backend ``image`` reads all that is on the disks, it does so until something is to be written
-    (``begin``): it reads in place what the machine would have to hand over, and the machine starts meanwhile.
+    ``to_write``: where the backend ``image`` reads all that is on the disks, it does so until something is to be
+    written (``begin``): it reads in place what the machine would have to hand over, and the machine starts meanwhile.
     """
 
     def __init__(

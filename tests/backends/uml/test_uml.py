@@ -16,10 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.backends import open_guest
+from guestfix.backends import open_guest, open_writable
 from guestfix.backends.image import open_image
+from guestfix.backends.uml.guest import UmlGuest
+from guestfix.backends.uml.session import Session
 from guestfix.base.errors import GuestfixError
 from guestfix.base.guest import GuestFS
+from guestfix.pack.cache import load_pack
+from guestfix.plan.planner import make_plan
+from guestfix.stage.session import session
 from tests.build.images import clear, described, have, run, walk
 from tests.build.uml import COPY, blank, build
 from tests.build.uml_guests import ENV, FSTAB, NEEDS_UML, ROOT, ROOT_UUID, digest, ext4_image, guestfix, make_tree
@@ -113,6 +118,38 @@ def test_a_machine_that_was_ended_is_told(image: Path) -> None:
         guest.close()
 
 
+def test_the_machine_is_asked_nothing_before_something_is_to_be_written(
+    image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    write = Session.write
+    monkeypatch.setattr(Session, "write", lambda self, op, **args: (asked.append(op), write(self, op, **args))[1])
+    with session(f"uml:{image}") as own:
+        own.can_save()
+        plan = own.report()
+        assert asked == [] and plan.changes
+        assert own.uri == f"uml:{image}" == plan.guest["uri"]
+        own.apply(plan)
+        assert asked[0] == "open" and b"/dev/sda1" in own.guest.read("/etc/.fstab.guestfix.orig")
+        assert len([one for one in asked if one == "scan"]) < 20
+    by_machine = open_guest(f"uml:{image}")
+    try:
+        assert make_plan(by_machine, load_pack()) == plan
+    finally:
+        by_machine.close()
+
+
+def test_a_machine_that_mounts_something_else_writes_nothing(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(image)
+    monkeypatch.setattr(UmlGuest, "_mount", lambda self, real=UmlGuest._mount: [*real(self), "/boot"])
+    with session(f"uml:{image}") as own:
+        own.can_save()
+        plan = own.report()
+        with pytest.raises(GuestfixError, match="mounts /, /boot, and / was read"):
+            own.apply(plan)
+    assert digest(image) == before
+
+
 def test_an_unclean_journal_is_replayed_into_the_overlay(tree: Path, tmp_path: Path) -> None:
     place = blank(tmp_path / "dirty.raw", 64)
     build(
@@ -123,7 +160,7 @@ def test_an_unclean_journal_is_replayed_into_the_overlay(tree: Path, tmp_path: P
     before = digest(place)
     found = [one.code for one in open_image([str(place)]).findings()]
     assert found == ["GF-DISK-UNCLEAN-FILESYSTEM"]
-    guest = open_guest(f"uml:{place}")
+    guest = open_writable(f"uml:{place}")
     try:
         assert guest.read("/etc/late") == b"late\n"
         assert [one.severity for one in guest.findings()] == ["info"]
