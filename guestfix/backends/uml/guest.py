@@ -41,7 +41,7 @@ class UmlFar:
     ``deep``: a listing below /etc or /boot brings those of the folders in it.
     """
 
-    def __init__(self, session: Session, *, deep: bool) -> None:
+    def __init__(self, session: Session, *, deep: bool = True) -> None:
         self.session = session
         self._deep = deep
         self._ahead: dict[str, Any] = {}
