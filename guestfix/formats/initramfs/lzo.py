@@ -54,15 +54,18 @@ def _match(src: bytes, at: int, op: int, state: int) -> tuple[int, int, int, int
     return at + 1, op - distance, 2, code & 3
 
 
-def decompress_block(src: bytes, size: int) -> bytes:
-    """Return what an LZO1X block holds. Raises ValueError unless that is exactly ``size`` bytes."""
+def decompress_block(src: bytes, size: int, least: int | None = None) -> bytes:
+    """Return what an LZO1X block holds. Raises ValueError unless that is exactly ``size`` bytes.
+
+    With ``least`` it may be less than ``size``, down to that.
+    """
     try:
-        return _decompress(src, size)
+        return _decompress(src, size, size if least is None else least)
     except IndexError:
         raise ValueError("an LZO block ends too early") from None
 
 
-def _decompress(src: bytes, size: int) -> bytes:
+def _decompress(src: bytes, size: int, least: int) -> bytes:
     out = bytearray()
     at = state = 0
     if src[0] > 17:
@@ -78,7 +81,7 @@ def _decompress(src: bytes, size: int) -> bytes:
             continue
         at, start, length, state = _match(src, at, len(out), state)
         if 16 <= code < 32 and start == len(out) - 0x4000:
-            if len(out) != size or at > len(src):
+            if not least <= len(out) <= size or at > len(src):
                 break
             return bytes(out)
         _copy(out, start, length)
