@@ -15,9 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-FOR_OTHERS = {"backports.zstd": "dissect.btrfs"} | dict.fromkeys(
-    ("aiohttp", "s3fs", "gcsfs", "adlfs", "sshfs"), "fsspec"
-)
+FOR_OTHERS = dict.fromkeys(("aiohttp", "s3fs", "gcsfs", "adlfs", "sshfs"), "fsspec")
 """What a dependency asks for itself where a filesystem needs it, without declaring it."""
 OF_THE_SYSTEM = {"guestfs": "Debian's python3-guestfs", "hivex": "Debian's python3-hivex"}
 """Modules that no registry of Python packages has."""
@@ -58,7 +56,7 @@ def modules_of(name: str) -> set[str]:
         if file.suffix in (".py", ".so", ".pyi") and not file.parts[0].endswith((".dist-info", "..")):
             parts = [*file.parts[:-1], file.name.partition(".")[0]]
             found |= {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-    shared = {"dissect", "backports", "ruamel"}  # folders of several distributions
+    shared = {"ruamel"}  # folders of several distributions
     return found - shared
 
 

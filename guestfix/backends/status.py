@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import glob
-import importlib
 import importlib.util
 import os
 import shutil
-import sys
 from collections.abc import Callable
 
 from guestfix.base.record import frozen
@@ -31,18 +29,11 @@ def _directory() -> Status:
 
 
 FUSE = "/dev/fuse"
-_EXTRA = {"dissect.btrfs": "Btrfs"}
 
 
 def _image() -> Status:
-    missing = tuple(name for name in _EXTRA if not _importable(name))
-    notes: tuple[str, ...] = (
-        "raw, qcow2, VMDK, VHD, VHDX, VDI, OVA; MBR, GPT, LVM, RAID 0 and 1; ext2/3/4, XFS, NTFS, FAT",
-    )
-    if missing:
-        notes += (f"{', '.join(_EXTRA[name] for name in missing)} can't be read without the extra",)
-    command = f"{sys.executable} -m pip install 'guestfix[image]'" if missing else ""
-    return Status("image", "disk images, read only", False, True, missing, command, notes)
+    reads = "raw, qcow2, VMDK, VHD, VHDX, VDI, OVA; MBR, GPT, LVM, RAID 0 and 1; ext2/3/4, XFS, Btrfs, NTFS, FAT"
+    return Status("image", "disk images, read only", False, True, notes=(reads,))
 
 
 def _importable(name: str) -> bool:

@@ -60,7 +60,6 @@ def test_ext_reads_as_the_tree_it_was_made_from(name: str, tree: Path, tmp_path:
 @pytest.mark.skipif(not have("mkfs.btrfs"), reason="btrfs-progs missing")
 @pytest.mark.parametrize("options", [(), ("--mixed",), ("-n", "4096")])
 def test_btrfs_reads_as_the_tree_it_was_made_from(options: tuple[str, ...], tree: Path, tmp_path: Path) -> None:
-    pytest.importorskip("dissect.btrfs")
     place = filesystem("btrfs", tmp_path / "fs", 256 * MIB, tree, *options, uuid=ROOT_UUID)
     same_tree(open_image([str(place)]), DirectoryGuest(str(tree)))
 

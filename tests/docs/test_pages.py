@@ -113,7 +113,7 @@ def understood(command: str, *, whole: bool) -> None:
         try:
             cli.parser_for(words[0]).parse_args([word for word in words[1:] if word not in ("...", "FORM")])
         except UsageError as error:
-            assert not whole and re.search("are required|expected one argument", str(error)), error
+            assert not whole and re.search(r"are required|expected one argument|can't be '[A-Z]+'", str(error)), error
 
 
 SHOWN = sorted({(page, bare(one)) for page in PAGES for one in LINE.findall(blocks(page.read_text()))})

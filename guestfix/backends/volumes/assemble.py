@@ -18,8 +18,6 @@ from guestfix.backends.volumes.probe import Probe, probe
 from guestfix.base.errors import GuestError
 from guestfix.base.record import replace
 
-EXTRA = "pip install 'guestfix[image]'"
-
 _ELSEWHERE = {
     "jfs": told("JFS can't be read by the backend image; uml and libguestfs can", BACKEND),
     "reiserfs": told("ReiserFS can't be read by the backend image; uml can", BACKEND),
@@ -101,10 +99,7 @@ class Volumes:
             opener = _OPENERS.get(part.probe.type)
             if opener is None:
                 raise DiskError(f"{part.probe.type} can't be read by the backend image")
-            try:
-                self._trees[part.key] = opener(self, part)
-            except ImportError as error:
-                raise DiskError(f"reading {part.probe.type} needs an extra: {EXTRA}", remedy=EXTRA) from error
+            self._trees[part.key] = opener(self, part)
         return self._trees[part.key]
 
     def same_filesystem(self, part: Part) -> list[Block]:

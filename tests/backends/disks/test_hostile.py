@@ -38,7 +38,6 @@ def make(kind: str, folder: Path) -> bytes | None:
     if kind in ("ext4", "ext2"):
         filesystem(kind, place, 8 * MIB, root)
     elif kind == "btrfs" and have("mkfs.btrfs"):
-        pytest.importorskip("dissect.btrfs")
         filesystem(kind, place, 120 * MIB, root)
     elif kind == "vfat" and have("mcopy"):
         (root / "bin").unlink()
