@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from guestfix.base.text import ascii_only
-from guestfix.commands.common import OUTPUT, write
+from guestfix.commands.common import OUTPUT, clear_screen, write
 from guestfix.commands.parser import Group, group
 from guestfix.report.layout import WIDTH, Line, Style, View, plain
 
@@ -124,18 +124,24 @@ def colored(lines: Sequence[Line], *, symbols: bool) -> str:
 
 
 def page(lines: Sequence[Line], color: str) -> None:
-    """Write lines through the user's pager on a terminal (PAGER, else less, which quits where all fits)."""
+    """Write lines through the user's pager on a terminal (PAGER, else less, which quits where all fits).
+
+    The bar is gone before the pager begins, and Ctrl-C is the pager's alone.
+    """
     if not os.isatty(1) or not os.isatty(0):
         show(lines, color)
         return
     import shlex
+    import signal
     import subprocess
 
+    clear_screen()
     unicode = is_unicode(given_locale(), terminal=True)
     colour = wants_color(color, os.environ, terminal=True)
     text = colored(lines, symbols=False) if colour else plain(lines)
     pager = os.environ.get("PAGER") or "less"
     environment = {**os.environ, "LESS": os.environ.get("LESS", "FRX")}
+    before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         sys.stdout.flush()
         shown = text if unicode else ascii_only(text)
@@ -144,3 +150,5 @@ def page(lines: Sequence[Line], color: str) -> None:
         )
     except (OSError, ValueError):
         show(lines, color)
+    finally:
+        signal.signal(signal.SIGINT, before)
