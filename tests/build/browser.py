@@ -27,3 +27,21 @@ def look(*names):
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def printed(page):
+    """Return the text of a page's printed sheets, one after the other; skip where it can't be printed."""
+    if not CHROMIUM or not shutil.which("pdftotext"):
+        pytest.skip("no Chromium or no pdftotext here (Debian: chromium, poppler-utils)")
+    sheet = page.with_suffix(".pdf")
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-pdf-header-footer",
+        f"--print-to-pdf={sheet}",
+    ]
+    subprocess.run([*command, page.as_uri()], capture_output=True, timeout=300, check=True)
+    done = subprocess.run(["pdftotext", "-layout", sheet, "-"], capture_output=True, text=True, check=True)
+    return done.stdout.split("\f")[:-1]

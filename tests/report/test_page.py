@@ -13,7 +13,7 @@ from guestfix.plan.changes import unified
 from guestfix.plan.model import Change
 from guestfix.report.forms import render
 from guestfix.report.page.sides import ROWS, shown
-from tests.build.browser import look
+from tests.build.browser import look, printed
 from tests.build.reports import GUESTS, ROOT
 from tests.build.reports import plan_of as make
 
@@ -139,6 +139,20 @@ def test_in_a_browser_pages_are_accessible_and_closed(tmp_path):
         assert elements == {"scripts": 1, "images": 0, "frames": 0, "links": [], "handlers": 0}, name
         assert 0 < found["filtered"] < found["all"] and found["plain"] > 2000, name
         assert not found["lightOverflow"] and not found["narrowOverflow"], name
+
+
+def test_printed_no_word_of_ours_is_broken_and_no_heading_stands_alone(tmp_path):
+    page = tmp_path / "page.html"
+    plan = plan_of("rhel7-vmware")
+    page.write_text(render(plan, "html"))
+    sheets = printed(page)
+    words = set(" ".join(sheets).split())
+    assert {step.id for step in plan.walk.after.steps} <= words
+    fields = {name for fact in plan.facts if fact.name == "network.interfaces" for name in fact.value[0]}
+    assert {"bound_mac", "any_nic", "unmanaged"} <= fields & words
+    heads = set(re.findall(r"<h2[^>]*>([^<]+)</h2>", page.read_text()))
+    last = [[line for line in sheet.splitlines() if line.strip()][-1].strip() for sheet in sheets]
+    assert len(heads) > 5 and heads & set(last) == set()
 
 
 def test_report_and_render_write_the_same_page(tmp_path, capfd):
