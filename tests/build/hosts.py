@@ -65,10 +65,16 @@ def tree(base: Path, files: Mapping[str, str | bytes | None]) -> Path:
     return base
 
 
-def usr(base: Path, version: str, release: str, name: str = "Flatcar Container Linux by Kinvolk") -> Path:
+def usr(
+    base: Path,
+    version: str,
+    release: str,
+    name: str = "Flatcar Container Linux by Kinvolk",
+    modules: tuple[str, ...] = (),
+) -> Path:
     """Write what a /usr of such a host has."""
     ident = name.split()[0].lower()
-    modules = f"lib/modules/{release}"
+    folder = f"lib/modules/{release}"
     return tree(
         base,
         {
@@ -77,16 +83,17 @@ def usr(base: Path, version: str, release: str, name: str = "Flatcar Container L
             f'PRETTY_NAME="{name} {version}"\n',
             "lib/systemd/systemd": "\x7fELF", "bin/init": "->../lib/systemd/systemd",
             "lib/systemd/system/oem.mount": "[Mount]\nWhat=/dev/disk/by-label/OEM\nWhere=/oem\n",
-            f"{modules}/modules.builtin": "".join(
+            f"{folder}/modules.builtin": "".join(
                 f"kernel/drivers/{one}.ko\n"
                 for one in ("nvme", "nvme-core", "virtio_pci", "virtio_blk", "virtio_net", "ena", "ext4", "sd_mod")
             ),
-            f"{modules}/modules.dep": "", f"{modules}/modules.alias": "", f"{modules}/modules.softdep": "",
+            f"{folder}/modules.dep": "".join(f"kernel/{one}.ko:\n" for one in modules),
+            f"{folder}/modules.alias": "", f"{folder}/modules.softdep": "",
         },
     )  # fmt: skip
 
 
-def container_host(tmp: Path, *, active: str = "a", started: bool = True) -> Path:
+def container_host(tmp: Path, *, active: str = "a", started: bool = True, modules: tuple[str, ...] = ()) -> Path:
     """Make a disk of EFI-SYSTEM, USR-A, USR-B, OEM and ROOT; ``started``: the root has been filled by a first start."""
     boot = {
         "EFI/boot/bootx64.efi": "MZ", "EFI/boot/grub.efi": "MZ", "flatcar/grub/grub.cfg": MENU,
@@ -103,7 +110,7 @@ def container_host(tmp: Path, *, active: str = "a", started: bool = True) -> Pat
     parts = [
         PartSpec(filesystem("vfat", tmp / "esp", 34 * MIB, tree(tmp / "esp.d", boot)), "uefi", "EFI-SYSTEM"),
         PartSpec(
-            filesystem("ext4", tmp / "a", 8 * MIB, usr(tmp / "a.d", "3815.2.5", "6.1.96-flatcar")),
+            filesystem("ext4", tmp / "a", 8 * MIB, usr(tmp / "a.d", "3815.2.5", "6.1.96-flatcar", modules=modules)),
             USR_TYPE, "USR-A", uuid=USR_A, attributes=first,
         ),
         PartSpec(

@@ -55,15 +55,16 @@ def bare(guest: GuestFS, facts: Facts, target: Target, entry: MenuEntry | None) 
     if entry is None or entry.initrd or not entry.kernel or entry.loader == "uki":
         return None
     release = _release(facts, entry)
-    if facts.value(SYSTEM_INITRAMFS) == INSIDE:
-        return Bare(release, "", told=False, inside=True)
     kernel = kernel_modules(guest, release)
     needs = needs_of(guest, facts, target, entry.args)
     complete(guest, kernel, [one.module for one in needs])
     lacks = [one.module for one in needs if _is_module(kernel, one.module)] if kernel.builtin_known else []
+    told = kernel.known and kernel.builtin_known
+    if facts.value(SYSTEM_INITRAMFS) == INSIDE:  # what it lacks may be in there, and it looks up any root
+        return Bare(release, kernel.folder, told=told and not lacks, inside=True)
     root = next((arg for arg in reversed(entry.args) if arg.startswith("root=")), "")
     lost = root if kernel.builtin_known and _needs_help(root[5:]) else ""
-    return Bare(release, kernel.folder, tuple(lacks), lost, kernel.known and kernel.builtin_known)
+    return Bare(release, kernel.folder, tuple(lacks), lost, told)
 
 
 def _release(facts: Facts, entry: MenuEntry) -> str:

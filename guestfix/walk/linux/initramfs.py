@@ -37,7 +37,8 @@ def _alone(scene: Scene, default: MenuEntry) -> Ground:
     alone = bare(scene.guest, scene.facts, scene.target, default)
     if alone is not None and alone.told and not alone.stops:
         place = Evidence(f"{alone.folder}/modules.builtin")
-        return passes(f"it loads none, and kernel {alone.release} has all built in", entry_place(default), place)
+        none = "its initramfs is in the same file" if alone.inside else "it loads none"
+        return passes(f"{none}, and kernel {alone.release} has all built in", entry_place(default), place)
     if alone is not None and alone.inside:
         because = "this system's kernels have their initramfs in the same file, where its drivers are not to be seen"
         return unknown(because, entry_place(default))
