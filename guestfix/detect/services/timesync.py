@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.catalog.facts.software import TIME_DEVICE, TIME_OLD_SOURCES, TIME_OTHER_SOURCES, TIME_SOURCES
@@ -47,7 +48,7 @@ HURTS = {
 }
 """Arguments of the kernel that were set for a hypervisor's clock, and what each does."""
 BUILT_IN = "systemd-timesyncd's own list"
-MOST_FILES = 64
+MOST_FILES, MOST_KNOWN = 64, 1024
 
 
 @frozen
@@ -61,14 +62,14 @@ class Named:
 
 def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     """Put the time.* facts; return what the target lacks of them."""
-    known = list(_all(guest))
+    known = list(islice(_all(guest), MOST_KNOWN))
     device = target.time_device if target.time_device and known and _is_linked(guest, target.time_device) else ""
     own = _at_home(guest, target, device) if known else set()
     old = [one for one in known if _is_old(one.source.name, target, own)]
     facts.put(TIME_SOURCES, list(dict.fromkeys(one.source.name for one in known)), *(one.place for one in known))
     facts.put(TIME_OLD_SOURCES, list(dict.fromkeys(one.source.name for one in old)), *(one.place for one in old))
     facts.put(TIME_DEVICE, device)
-    facts.put(TIME_OTHER_SOURCES, list(dict.fromkeys(_others(guest, known, old))))
+    facts.put(TIME_OTHER_SOURCES, list(dict.fromkeys(_others(known, old))))
     return [*(_told(those, target) for those in _by_program(old)), *_arguments(facts)]
 
 
@@ -113,9 +114,10 @@ def _by_program(old: Sequence[Named]) -> list[list[Named]]:
     return [those for dialect in FILES if (those := [one for one in old if one.dialect == dialect])]
 
 
-def _others(guest: GuestFS, known: Sequence[Named], old: Sequence[Named]) -> Iterator[str]:
+def _others(known: Sequence[Named], old: Sequence[Named]) -> Iterator[str]:
     """Yield what is left to set the clock by; timesyncd has a list built in, where none is set for that."""
-    yield from (one.source.name for one in known if one not in old and one.dialect != "hosts")
+    gone = set(old)
+    yield from (one.source.name for one in known if one not in gone and one.dialect != "hosts")
     mine = [one for one in known if one.dialect == "timesyncd"]
     if mine and not any(one.source.fallback for one in mine):
         yield BUILT_IN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,11 @@ def test_arguments_for_a_hypervisors_clock_are_told(tmp_path):
     found = look(tmp_path, {}, "vmware", words)[1]
     assert [one.evidence[0].text for one in found] == ["clocksource=kvm-clock", "tsc=reliable", "notsc", "divider=10"]
     assert {one.code for one in found} == {"GF-TIME-CLOCKSOURCE"}
+
+
+def test_a_guest_of_many_sources_takes_no_longer_than_one_of_some(tmp_path):
+    line = "server 169.254.169.123\n" * 200
+    files = {f"etc/chrony/conf.d/{number}.conf": line for number in range(60)}
+    began = time.process_time()
+    facts, _ = look(tmp_path, files, "gce")
+    assert facts.value("time.old_sources") == ["169.254.169.123"] and time.process_time() - began < 5
