@@ -127,7 +127,7 @@ def applies(table: Table, disk: Path, folder: Path, then: list[str] | str, *, co
         table.note("skipped: User-mode Linux is not installed")
         return
     names = ["uml", "libguestfs"] if compare else ["uml"]
-    commands = {name: apply_command(GUESTFIX, name, disk, folder / f"{name}.qcow2") for name in names}
+    commands = {name: apply_command(GUESTFIX, name, disk, folder / f"{name}.qcow2", "--overlay") for name in names}
     if not isinstance(then, str):
         commands["then"] = apply_command(then, "uml", disk, folder / "then.qcow2")
     for command in commands.values():
@@ -141,9 +141,12 @@ def applies(table: Table, disk: Path, folder: Path, then: list[str] | str, *, co
         table.row("apply, uml / libguestfs", found["uml"].median / found["libguestfs"].median, 0.2)
 
 
-def apply_command(guestfix: list[str], backend: str, disk: Path, out: Path) -> list[str]:
-    """Return a command that applies and throws the outcome away, so that it can be run again."""
-    words = " ".join([*guestfix, "apply", f"{backend}:{disk}", "--output", str(out)])
+def apply_command(guestfix: list[str], backend: str, disk: Path, out: Path, *more: str) -> list[str]:
+    """Return a command that applies and throws the outcome, an overlay, away, so that it can be run again.
+
+    The earlier engine made an overlay of ``--output`` alone.
+    """
+    words = " ".join([*guestfix, "apply", f"{backend}:{disk}", "--output", str(out), *more])
     return ["sh", "-c", f"{words}; code=$?; rm -f {out}; exit $code"]
 
 
