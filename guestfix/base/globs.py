@@ -37,25 +37,54 @@ class Tree(Protocol):
 @functools.lru_cache(4096)
 def name_matcher(pattern: str, ignore_case: bool = False) -> Callable[[str], bool]:
     """Return a test for one path component; a leading dot is matched only by a pattern that has one."""
-    matches = _matcher(pattern.casefold() if ignore_case else pattern)
+    matches = text_matcher(pattern.casefold() if ignore_case else pattern)
     dotted = pattern.startswith(".")
     if ignore_case:
         return lambda name: (dotted or not name.startswith(".")) and matches(name.casefold())
     return lambda name: (dotted or not name.startswith(".")) and matches(name)
 
 
-def _matcher(pattern: str) -> Callable[[str], bool]:
-    """Return a test for a whole name. One star, as most patterns have, needs no regular expression."""
-    if "[" in pattern or "?" in pattern or pattern.count("*") > 1:
-        from fnmatch import translate
+def text_matcher(pattern: str) -> Callable[[str], bool]:
+    """Return a test for a whole text, in which ``*`` stands for anything: what fnmatchcase(3) tells, but faster.
 
-        matches = re.compile(translate(pattern)).match
-        return lambda name: matches(name) is not None
-    head, star, tail = pattern.partition("*")
-    if not star:
-        return lambda name: name == pattern
+    Stars need no regular expression, and one is compiled only for a text that begins as the pattern does.
+    """
+    if "[" in pattern or "?" in pattern:
+        return _by_expression(pattern)
+    head, *rest = pattern.split("*")
+    if not rest:
+        return lambda text: text == pattern
+    *middle, tail = rest
     least = len(head) + len(tail)
-    return lambda name: len(name) >= least and name.startswith(head) and name.endswith(tail)
+
+    def matches(text: str) -> bool:
+        if len(text) < least or not text.startswith(head) or not text.endswith(tail):
+            return False
+        at, end = len(head), len(text) - len(tail)
+        for piece in middle:
+            if (found := text.find(piece, at, end)) < 0:
+                return False
+            at = found + len(piece)
+        return True
+
+    return matches
+
+
+def _by_expression(pattern: str) -> Callable[[str], bool]:
+    magic = _MAGIC.search(pattern)
+    head = pattern[: magic.start()] if magic else pattern
+    known: list[Callable[[str], object]] = []
+
+    def matches(text: str) -> bool:
+        if not text.startswith(head):
+            return False
+        if not known:
+            from fnmatch import translate
+
+            known.append(re.compile(translate(pattern)).match)
+        return known[0](text) is not None
+
+    return matches
 
 
 def fault_of(pattern: str) -> str:

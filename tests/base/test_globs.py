@@ -3,11 +3,11 @@
 from fnmatch import fnmatchcase
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guestfix.backends.directory import DirectoryGuest
-from guestfix.base.globs import glob, name_matcher, path_matches
+from guestfix.base.globs import glob, name_matcher, path_matches, text_matcher
 from tests.build.tree import build
 
 NAMES = st.text(alphabet="ab.*?[]-", min_size=1, max_size=6)
@@ -17,6 +17,21 @@ NAMES = st.text(alphabet="ab.*?[]-", min_size=1, max_size=6)
 def test_names_match_as_fnmatch_says_but_for_leading_dots(name, pattern):
     hidden = name.startswith(".") and not pattern.startswith(".")
     assert name_matcher(pattern)(name) == (fnmatchcase(name, pattern) and not hidden)
+
+
+TEXTS = st.text(alphabet="ab-/\n.*?[]!", max_size=8)
+
+
+@settings(max_examples=600)
+@given(TEXTS, TEXTS)
+def test_texts_match_as_fnmatch_says(text, pattern):
+    test = text_matcher(pattern)
+    assert test(text) == fnmatchcase(text, pattern) == test(text)
+
+
+@given(st.text(alphabet="ab", max_size=9), st.lists(st.text(alphabet="ab", max_size=2), min_size=1, max_size=5))
+def test_stars_leave_the_rest_to_each_other(text, pieces):
+    assert text_matcher("*".join(pieces))(text) == fnmatchcase(text, "*".join(pieces))
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ off becomes a comment that says why, with the line itself behind it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import translate
 
 from guestfix.base.edit import Content, Edit, Note, Splice, Table, apply_splices
+from guestfix.base.globs import text_matcher
 from guestfix.base.patterns import regex
 from guestfix.formats.storage import devices
 from guestfix.formats.storage.dependents import REQUIRING, dependents, device_of
@@ -224,11 +223,11 @@ def no_fsck(entry: FstabEntry) -> list[Splice]:
 # shares and network filesystems
 
 
-def _matchers(patterns: list[str]) -> list[Callable[[str], object]]:
-    return [re.compile(translate(pattern), re.DOTALL).match for pattern in patterns]
+def _matchers(patterns: list[str]) -> list[Callable[[str], bool]]:
+    return [text_matcher(pattern) for pattern in patterns]
 
 
-def _is_share(entry: FstabEntry, types: list[str], sources: list[Callable[[str], object]]) -> bool:
+def _is_share(entry: FstabEntry, types: list[str], sources: list[Callable[[str], bool]]) -> bool:
     if entry.problem or entry.bound:
         return False
     if entry.type in types:
