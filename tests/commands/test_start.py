@@ -19,7 +19,7 @@ GUESTS = sorted(
 MODULES = 324
 """Modules of guestfix that the report of a bundled guest may load."""
 OTHERS = 74
-"""Modules of Python and of its libraries beyond those that begin with it; 24 of them are PyYAML's, for netplan and cloud-init."""
+"""Modules of Python and its libraries beyond those that begin with it; 24 are PyYAML's, for netplan and cloud-init."""
 PATTERNS = 148
 """Patterns of guestfix that may be used."""
 INITS = 36
