@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from guestfix import __version__
+from tests.build import manual
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -131,6 +132,10 @@ def test_a_wheel_of_the_sdist_does_the_main_job_in_a_fresh_environment(unpacked,
 
 
 # what pyproject.toml says
+
+
+def test_the_change_log_tells_the_day_of_this_version():
+    assert manual.released(), f"CHANGELOG.md has no heading: ## {__version__} (YYYY-MM-DD)"
 
 
 def test_the_metadata_is_complete():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from guestfix import __version__
 from guestfix.apply.apply import apply_plan
 from guestfix.apply.status import status_of
 from guestfix.apply.undo import revert
@@ -56,7 +57,7 @@ def test_from_nothing_to_nothing(root: Path, capfd: pytest.CaptureFixture[str]) 
     document = told(root, capfd)
     (one,) = document["applies"]
     assert (document["state"], one["state"], one["plan_digest"]) == ("applied", "finished", plan.digest)
-    assert (one["guestfix"], one["pack"], one["target"]) == ("0.1.0", "0", "kvm-virtio")
+    assert (one["guestfix"], one["pack"], one["target"]) == (__version__, "0", "kvm-virtio")
     assert document["still_applied"] == [change.path for change in plan.changes]
     assert {file["kind"]: file["original"] for file in one["files"]} == {
         "edit": "kept", "delete": "kept", "create": "none", "link": "none",
