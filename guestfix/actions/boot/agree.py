@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from guestfix.actions.boot.args import MAIN_DEFAULTS, Source, sources
-from guestfix.actions.boot.code import assign, written
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.catalog.records.boot import MenuEntry
@@ -96,7 +95,11 @@ def _mend(bench: Workbench, group: list[Source], args: list[str], default: MenuE
 def _by_code(bench: Workbench, group: list[Source], lost: list[str]) -> dict[str, Evidence]:
     """Return those arguments that code has which grub-mkconfig runs or reads, and where."""
     texts = [(one.path, one.src) for one in group if one.form == "default"]
-    known = written(bench, texts) if lost and texts else {}
+    if not lost or not texts:
+        return {}
+    from guestfix.actions.boot.code import written  # in few guests anything is lost
+
+    known = written(bench, texts)
     return {word: known[word] for word in lost if word in known}
 
 
@@ -144,6 +147,8 @@ def _add(bench: Workbench, group: list[Source], words: list[str]) -> None:
     try:
         after = argplaces.rewrite(chosen.src, chosen.form, change)
         if not done and chosen.form == "default" and shellvars.find(after, "GRUB_CMDLINE_LINUX") is None:
+            from guestfix.actions.boot.code import assign
+
             after = assign(after, "GRUB_CMDLINE_LINUX", " ".join(words))
     except EditError:
         return

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from guestfix.actions.boot.code import assign
-from guestfix.actions.boot.computed import write_out
 from guestfix.actions.boot.variables import rewrite_block, rewrite_variables, used_variables
 from guestfix.actions.workbench import Workbench
 from guestfix.base.bounds import MENU, SMALL_TEXT
@@ -128,7 +126,11 @@ def _add_assignment(src: bytes, change: Change, shared: list[str]) -> bytes:
         return src
     empty = ArgLine((), 0, 0, 0)
     add = change(shared, empty).add
-    return assign(src, "GRUB_CMDLINE_LINUX", " ".join(add)) if add else src
+    if not add:
+        return src
+    from guestfix.actions.boot.code import assign  # few guests lack the assignment
+
+    return assign(src, "GRUB_CMDLINE_LINUX", " ".join(add))
 
 
 # actions
@@ -152,10 +154,18 @@ def set_devices(bench: Workbench) -> None:
     )
     before = list(sources(bench))
     change_all(bench, change)
-    write_out(bench, change)
+    named = [cmdline.value_of(arg) for arg in (default.args if default else ()) if _is_device(arg)]
+    if default and default.loader in ("grub2", "bls") and any(change.is_old(value) for value in named):
+        from guestfix.actions.boot.computed import write_out  # few entries name old devices
+
+        write_out(bench, change)
     _report_variables(bench, before, change)
     _report_devices(bench, before, change, default)
     _report_image(bench, default)
+
+
+def _is_device(arg: str) -> bool:
+    return cmdline.name_of(arg) in bootargs.DEVICE_ARGUMENTS and bool(cmdline.value_of(arg))
 
 
 def _report_variables(bench: Workbench, before: Iterable[Source], change: Change) -> None:

@@ -36,7 +36,7 @@ def roots(parts: Sequence[Part], view: ViewOf, subvolumes: SubvolumesOf, failed:
 
     ``failed`` gets a sentence for each volume that can't be read, an empty one where it can't be mounted.
     """
-    return list(_whole(parts, view, subvolumes, failed)) or list(shells(parts, view))
+    return list(_whole(parts, view, subvolumes, failed)) or list(shells(parts, view, failed))
 
 
 def _whole(parts: Sequence[Part], view: ViewOf, subvolumes: SubvolumesOf, failed: list[str]) -> Iterator[Root]:

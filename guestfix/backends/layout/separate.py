@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from guestfix.backends.layout.model import MAX_VOLUMES, Part, Root, View, ViewOf
+from guestfix.backends.layout.model import MAX_VOLUMES, Part, Root, View, ViewOf, device_title
 from guestfix.backends.layout.system import release_name
+from guestfix.backends.volumes.block import told
 from guestfix.backends.volumes.names import spec_names
 from guestfix.backends.volumes.partitions import BOOT_TYPES, PRIORITY_TYPES, ROOT_TYPES, USR_TYPES
 from guestfix.base.errors import GuestError
@@ -24,8 +25,11 @@ _ARGUMENT = regex(r"(?:^|[\s\"'])(?:mount\.usr|usr|verity\.usr|systemd\.verity_u
 _VERSION = regex(r"_(\d[\w.+~-]*)$")
 
 
-def shells(parts: Sequence[Part], view: ViewOf) -> Iterator[Root]:
-    """Yield the roots that have an empty /usr, or none, where another volume holds a whole one."""
+def shells(parts: Sequence[Part], view: ViewOf, failed: list[str]) -> Iterator[Root]:
+    """Yield the roots that have an empty /usr, or none, where another volume holds a whole one.
+
+    ``failed`` gets a sentence for each that can't be read.
+    """
     trees = usr_trees(parts, view)
     if not trees:
         return
@@ -35,9 +39,13 @@ def shells(parts: Sequence[Part], view: ViewOf) -> Iterator[Root]:
     for part, seen in typed or found:
         usr = usr_of(Root(part, "", "", False), parts, view)
         base = _seen(usr, view) if usr is not None else None
-        if base is not None:
+        if base is None:
+            continue
+        try:
             fstab = seen.read("/etc/fstab") if seen.stat("/etc/fstab") else b""
             yield Root(part, "", release_name(base, RELEASE), False, fstab)
+        except GuestError as error:
+            failed.append(told(f"{device_title(part)}: {error.what}", of=error.what))
 
 
 def usr_of(root: Root, parts: Sequence[Part], view: ViewOf) -> Part | None:

@@ -20,8 +20,6 @@ from guestfix.backends.volumes.partitions import (
     XBOOTLDR_TYPE,
 )
 from guestfix.base.errors import GuestError
-from guestfix.formats import ini
-from guestfix.formats.shellvars import decode
 
 UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 _MOST_UNITS = 256
@@ -115,7 +113,7 @@ def var_uuid(machine_id: bytes) -> str:
     import uuid
 
     try:
-        key = bytes.fromhex(decode(machine_id).strip())
+        key = bytes.fromhex(machine_id.decode("ascii", "replace").strip())
     except ValueError:
         return ""
     if len(key) != 16:
@@ -127,6 +125,8 @@ def var_uuid(machine_id: bytes) -> str:
 
 def _units(tree: Tree) -> Iterator[tuple[str, str]]:
     """Yield the place and the device of each mount unit; one in /etc goes before one of its name in /usr."""
+    from guestfix.formats import ini  # few guests have no root in fstab
+
     seen: set[str] = set()
     for folder in UNITS:
         found = [name for name in tree.list(folder) or () if name.endswith(".mount")]
