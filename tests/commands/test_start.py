@@ -68,3 +68,31 @@ def test_a_warm_report_compiles_nothing_anew(used):
     assert used["compiled"] == 0
     assert 0 < used["patterns"] <= PATTERNS
     assert 0 < used["inits"] <= INITS
+
+
+END = """
+import atexit, sys, threading
+sys.argv = ["guestfix", *sys.argv[1:]]
+atexit.register(lambda: sys.stderr.write("was registered"))
+if "busy" in sys.argv:
+    sys.argv.remove("busy")
+    threading.Thread(target=threading.Event().wait, args=(1,)).start()
+from guestfix.__main__ import program
+sys.exit(program() + 100)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["report", "--detailed-exitcode", str(GUESTS[0])], 1),
+        (["inspect", str(GUESTS[0])], 0),
+        (["report", "busy", str(GUESTS[0])], 100),
+        (["list", "targets"], 100),
+    ],
+    ids=["report", "inspect", "a thread works", "another command"],
+)
+def test_what_only_reads_ends_at_once_and_leaves_nothing_undone(words, status):
+    done = subprocess.run([sys.executable, "-c", END, *words], capture_output=True)
+    assert (done.returncode, done.stderr) == (status, b"was registered")
+    assert done.stdout.endswith(b"\n") and len(done.stdout) > 500

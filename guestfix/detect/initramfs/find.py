@@ -21,6 +21,9 @@ from guestfix.formats.initramfs.image import Image, scan
 from guestfix.formats.initramfs.moddep import is_module, module_name
 from guestfix.formats.windows.pe import HEAD, Layout, layout
 
+AT_ONCE = 1 << 20
+"""Bytes of all images together up to which they are read one by one: starting threads takes as long."""
+
 MAX_IMAGES = 40
 """Images of one guest that are read; /boot of a long-lived guest has four or five."""
 
@@ -90,7 +93,7 @@ def scan_ahead(guest: GuestFS, found: Iterable[Boot]) -> None:
     """Read the images of several kernels at once, so that :func:`scan_image` has them."""
     paths = dict.fromkeys(path for boot in found for path in boot.paths)
     fresh = [path for path in paths if not unreadable(guest, path)]
-    if len(fresh) > 1:
+    if len(fresh) > 1 and sum(_known(guest, path)[1][1] for path in fresh) > AT_ONCE:
         from guestfix.detect.initramfs.ahead import each
 
         todo = [(path, *_known(guest, path), *_inside(guest, path)) for path in fresh]
