@@ -2,7 +2,8 @@
 
 Of a tree of files much can't be told: it may be an excerpt. An image has everything, so what was looked for there and
 not understood is a doubt about the boot itself: a menu that can't be followed, an initramfs in a form that nobody
-knows, a ``root=`` that no volume of the guest surely answers to.
+knows, a ``root=`` that no volume of the guest surely answers to. Where there is nothing to boot by (no loader, no
+kernel, no boot code) nothing was looked for in vain: who starts such a disk brings the kernel along.
 """
 
 from __future__ import annotations
