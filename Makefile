@@ -5,7 +5,7 @@
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
 # make docs      the documentation as a site, in build/site
 # make sdist, deb, rpm, image   packages, in build/packages (docs/packages.md)
-# make reference   write docs/reference, which is made of the tables and of the rule pack
+# make reference   write docs/reference, docs/man and docs/completions: made of the tables, the rule pack and the parsers
 export VENV ?= .venv
 export WORKERS ?= 2
 BIN := $(VENV)/bin
