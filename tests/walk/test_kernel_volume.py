@@ -231,3 +231,19 @@ def test_a_wrapper_that_looks_for_a_volume_that_is_gone_ends_there_though_a_menu
     guest = open_guest(str(build(tmp_path / "g", files)), disks=str(tmp_path / "disks.yaml"))
     plan = make_plan(guest, load_pack(), "kvm-virtio")
     assert plan.walk.before.steps[1].outcome == outcome, plan.walk.before.steps[1]
+
+
+def test_a_subvolume_that_the_esp_s_configuration_leads_to(tmp_path: Path) -> None:
+    """What a search can't tell (paths on Btrfs have the subvolume before them) is not where the search began."""
+    files: dict[str, object] = {
+        "boot/efi/EFI/debian/grub.cfg": f"search.fs_uuid {ROOT} root\nset prefix=($root)'/@/boot/grub'\n"
+        "configfile $prefix/grub.cfg\n",
+        "boot/efi/EFI/debian/grubx64.efi": b"MZ",
+        "boot/efi/EFI/BOOT/BOOTX64.EFI": b"MZ",
+    }
+    build(tmp_path / "g", files)
+    fstab = f"UUID={ROOT} / btrfs subvol=@ 0 0\nUUID=0AB1-0AB1 /boot/efi vfat umask=0077 0 1\n"
+    menu = entry(f"{BY} {ROOT}", "/@/boot/vmlinuz", "/@/boot/initrd.img")
+    plan = plan_of(tmp_path, menu, fstab, "")
+    assert plan.walk.before.steps[1].outcome == plan.walk.after.steps[1].outcome == "passes"
+    assert "boot/kernel-volume" not in {rule for one in plan.changes for rule in one.rules}

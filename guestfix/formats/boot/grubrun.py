@@ -306,7 +306,8 @@ class Machine:
         if wanted and found is None:
             self.lost.append(wanted)
         elif wanted and wanted.variable:
-            self.set(wanted.variable, found or self.env.get("root", "hd0") or "hd0")
+            before = self.env.get("root", "hd0") or "hd0"
+            self.set(wanted.variable, found or ("hd0" if before.startswith("@") else before))
         return found is not None
 
     def next_slot(self, words: list[str]) -> bool:
