@@ -45,9 +45,11 @@ def composed():
 
 
 def told():
-    """Yield every code that a rule of the bundled pack gives in its arguments."""
+    """Yield every code that a rule of the bundled pack writes out for ``guest.tell``."""
     for rule in load_pack().rules:
-        yield from (step.args["code"] for step in rule.steps if step.action == "guest.tell")
+        for step in rule.steps:
+            if step.action == "guest.tell" and step.args["code"][0] == "const":
+                yield step.args["code"][1]
 
 
 def calls():
