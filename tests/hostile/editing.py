@@ -29,6 +29,7 @@ Op = Callable[[bytes], Content | Edit]
 UUID = "UUID=3e6be9de-8139-4c24-8a19-2b4a7d1a4a6b"
 TABLE = {"/dev/sda1": UUID, "/dev/sdb1": "UUID=0fc63daf-8483-4772-8e79-3d69d8477de4"}
 SPECS = [*TABLE.values()]
+PARTS = {"/dev/sdb1": "PARTUUID=1-2"}
 MODULES = ["virtio_pci", "virtio-blk"]
 MAC = "52:54:00:00:00:01"
 
@@ -127,6 +128,17 @@ BOOTINI = b'[boot loader]\r\nredirect=COM1\r\ntimeout=30\r\n[operating systems]\
 TIME = {"gone": ["a", "c"], "others": ["b"], "servers": ["new.example"]}
 BLS = b"title one\nlinux /vmlinuz-1\ninitrd /initrd-1\noptions root=/dev/sda1 ro\n"
 SYSLINUX = b"DEFAULT a\nLABEL a\n  KERNEL /vmlinuz\n  APPEND root=/dev/sda1 ro initrd=/initrd\n"
+MENU_WAITS = b"# menu\nDEFAULT vesamenu.c32\nTIMEOUT 9000\nLABEL a\n  KERNEL /vmlinuz\n"
+BSD_FSTAB = b"# Device\n/dev/da0p2 / ufs rw 1 1\n/dev/da0p3 none swap sw 0 0\nodd\n/dev/da9p9 /x ufs rw 0 0\n"
+COMMANDS = b"#!/bin/sh\n# mount /dev/sda1\nif mount -r /dev/sda1 /mnt; then\n  tune2fs -l '/dev/sdb1'|cat\nfi\n"
+INITTAB = b"id:3:initdefault:\nhvc0:2345:respawn:/sbin/agetty -L 9600 hvc0 vt100\nc:2:respawn:getty hvc1\n"
+INITTAB_OFF = b"1:2345:respawn:/sbin/getty 38400 tty1\n#T0:23:respawn:/sbin/getty -L ttyS0 9600 vt100\n"
+GETTY = {"console": "ttyS0", "gone": [], "program": "/sbin/getty"}
+RCCONF = b"""hostname="a"
+ifconfig_em0="inet 192.0.2.2/24"
+ifconfig_em0_alias0="inet 192.0.2.3/32"; ifconfig_lo0=up
+defaultrouter='192.0.2.1'
+"""
 UNATTEND = b"""<?xml version="1.0"?>
 <unattend xmlns="urn:schemas-microsoft-com:unattend">
   <settings pass="specialize"></settings>
@@ -151,8 +163,7 @@ class Call(NamedTuple):
 
 def _ops(name: str, /, *samples: bytes, text: bool = True, **args: Any) -> Call:
     op = find_op(name)
-    args = {key.removesuffix("_of"): value for key, value in args.items()}  # an argument may be called text too
-    args = {key.removesuffix("_"): value for key, value in args.items()}
+    args = {key.removesuffix("_"): value for key, value in args.items()}  # an argument may be called text too
     shown = ",".join(f"{key}={value}" for key, value in args.items() if isinstance(value, (str, bool)))
     return Call(f"{name}({shown})", lambda src: op(src, **args), samples, text)
 
@@ -165,7 +176,7 @@ def calls() -> list[Call]:
     found = [
         _ops("file.create", b"old\n", text=False, replace=True, text_="new\n"),
         _ops("file.delete", b"old\n", text=False),
-        _ops("file.empty", b"old\n", text=False),
+        _ops("file.empty", b"old\n"),
         _ops("file.link", b"old\n", text=False, to="elsewhere"),
         _ops("ini.set", b"[a]\nk=1\n", b"[b]\nk=1\n", b"[a]\nx=1\n[b]\n", section="a", key="k", value="v"),
         _ops("modprobe.blacklist", MODPROBE, b"# none\n", modules=["virtio_blk", "pcspkr"]),
@@ -207,8 +218,16 @@ def calls() -> list[Call]:
         _ops("bootmenu.legacy_terminal", LEGACY, b"terminal serial\n"),
         _ops("bootmenu.legacy_timeout", LEGACY, b"title a\nkernel /a\n", b"title\nhiddenmenu\n", **menu),
         _ops("bootmenu.loader_timeout", b"default a\n", b"timeout 0\n", b"timeout menu-force\n", **menu),
+        _ops("bootmenu.syslinux_timeout", MENU_WAITS, b"UI menu.c32\n", b"PROMPT 1\nTIMEOUT 0\n", **menu),
+        _ops("bsd.set_label", BSD_FSTAB, table={"/dev/da0p2": "/dev/gpt/rootfs", "/dev/da0p3": "/dev/gpt/swap 0"}),
+        _ops("commands.set_device", COMMANDS, b"swapon '/dev/sda1'\n", table=TABLE),
+        _ops("kdump.set_target", b"path /x\next4 /dev/sda1\n", b"raw /dev/sdb1\n", table=TABLE, partuuids=PARTS),
+        _ops("inittab.serial_login", INITTAB, INITTAB_OFF, console="ttyS0,115200n8", gone=["hvc*", "ttyS1"]),
+        _ops("inittab.serial_login", INITTAB, b"id:3:initdefault:\n", **GETTY),
+        _ops("inittab.serial_login", INITTAB, console="", gone=["hvc*"]),
+        _ops("rcconf.dhcp", RCCONF, b"ifconfig_vtnet0=DHCP\nifconfig_em0=DHCP\n", b"ifconfig_em0=up\n", nic="vtnet"),
         _ops("crypttab.guard_missing", CRYPTTAB, old=["/dev/mapper/a", "/dev/mapper/c"], init="systemd"),
-        _ops("crypttab.set_device", CRYPTTAB, table=TABLE, partuuids={"/dev/sdb1": "PARTUUID=1-2"}, types={}),
+        _ops("crypttab.set_device", CRYPTTAB, table=TABLE, partuuids=PARTS, types={}),
         _ops("dracut.add_drivers", b'add_drivers+=" a "\n', b"# only\n", modules=MODULES),
         _ops("dracut.keep_drivers", b'a=1\nomit_drivers+=" virtio_pci x "\n', modules=MODULES),
         _ops("fstab.comment_unreadable", FSTAB),
@@ -260,17 +279,6 @@ def calls() -> list[Call]:
         _ops("registry.set", _hive(), text=False, key="Setup\\A", name="x", data="new"),
         _ops("sysconfig_kernel.add_modules", b'INITRD_MODULES="a"\n', b"A=1\n", modules=MODULES),
         _ops("udevnet.unbind", UDEV),
-        _ops("file.create", b"old\n", text_of="new\n", replace=True, text=False),
-        _ops("file.empty", b"old\n"),
-        _ops("file.delete", b"old\n", text=False),
-        _ops("file.link", b"old\n", to="/dev/null", text=False),
-        _ops("ini.set", b"[a]\nk=1\n", b"[b]\n", b"[a]\n", section="a", key="k", value="v"),
-        _ops("modprobe.blacklist", MODPROBE, b"# a\n", modules=["floppy", "pcspkr"]),
-        _ops("modprobe.options", b"options a x=1\n", b"# a\n", module="a", options="x=2"),
-        _ops("shellvars.set", b"A=1\n", b"B=1\n", name="A", value="two words"),
-        _ops("sysctl.set", b"a.b = 1\n", b"# x\n", key="a.b", value="2"),
-        _ops("text.ensure_line", b"a\n", b"a\nb\n", line="new line"),
-        _ops("text.replace_line", b"a=1\nb\n", b"b\n", match="a=.*", line="a=2", add=True),
         _ops("unattend.merge", UNATTEND, arch="x86_64"),
         _ops("bootini.ems_off", BOOTINI, b"[boot loader]\nredirect=COM1\n"),
     ]
