@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.errors import SymlinkLoop, TooLarge, Unreadable
 from guestfix.base.facts import Facts
 from guestfix.compat import judge
@@ -18,37 +16,12 @@ from guestfix.detect.system import os as os_detector
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Target
 from tests.build.detection import detect_all
+from tests.build.failing import Failing
 from tests.build.systems import SYSTEMS, release_files
 from tests.build.tree import build, bzimage, elf
 
 OWN = (kernels, services, limits)
 TARGET = Target("t", "t", firmware=("bios",))
-METHODS = ("stat", "read", "open", "list", "realpath", "readlink", "space", "disks")
-
-
-class Failing(DirectoryGuest):
-    """A directory in which the look-up of this number fails; -1: every one of them."""
-
-    fails_at = 0
-    calls = 0
-    error: type[Exception] = Unreadable
-
-    def fail(self) -> None:
-        self.calls += 1
-        if self.fails_at in (-1, self.calls):
-            raise self.error("can't be read: Input/output error")
-
-
-def _failing(name: str) -> Any:
-    def method(self: Failing, *args: Any, **more: Any) -> Any:
-        self.fail()
-        return getattr(DirectoryGuest, name)(self, *args, **more)
-
-    return method
-
-
-for _name in METHODS:
-    setattr(Failing, _name, _failing(_name))
 
 
 def detect(root: Path, fails_at: int, error: type[Exception] = Unreadable) -> tuple[Failing, Facts]:

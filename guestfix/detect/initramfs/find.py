@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import IO
 from weakref import WeakKeyDictionary
 
@@ -90,15 +91,15 @@ def scan_image(guest: GuestFS, path: str) -> Image:
 
 
 def scan_ahead(guest: GuestFS, found: Iterable[Boot]) -> None:
-    """Read the images of several kernels at once, so that :func:`scan_image` has them."""
+    """Read images of several kernels at once, so that :func:`scan_image` has them, which tells what can't be read."""
     paths = dict.fromkeys(path for boot in found for path in boot.paths)
-    fresh = [path for path in paths if not unreadable(guest, path)]
-    if len(fresh) > 1 and sum(_known(guest, path)[1][1] for path in fresh) > AT_ONCE:
-        from guestfix.detect.initramfs.ahead import each
+    with suppress(GuestError):
+        fresh = [(path, *_known(guest, path)) for path in paths if not unreadable(guest, path)]
+        if len(fresh) > 1 and sum(size for _, _, (_, size, _) in fresh) > AT_ONCE:
+            from guestfix.detect.initramfs.ahead import each
 
-        todo = [(path, *_known(guest, path), *_inside(guest, path)) for path in fresh]
-        todo = [one for one in todo if one[2] not in one[1]]
-        each(todo, lambda one: guest.open(one[0]), _scan)
+            todo = [(*one, *_inside(guest, one[0])) for one in fresh if one[2] not in one[1]]
+            each(todo, lambda one: guest.open(one[0]), _scan)
 
 
 def _scan(one: tuple[str, _Scans, tuple[str, int, int], int, int | None], stream: IO[bytes]) -> None:

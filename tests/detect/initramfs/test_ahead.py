@@ -13,6 +13,7 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.errors import Unreadable
 from guestfix.detect.initramfs import ahead, find
 from guestfix.formats.initramfs.compress import compress
+from tests.build.failing import Failing
 from tests.build.initramfs import archive, inside
 from tests.build.tree import build
 
@@ -88,3 +89,18 @@ def test_images_are_the_same_as_one_by_one(tmp_path, monkeypatch):
         alone, before = find.scan_image(one, path), find.scan_image(other, path)
         assert (alone.entries, alone.files, alone.segments) == (before.entries, before.files, before.segments)
         assert str(alone.problem) == str(before.problem)
+
+
+@pytest.mark.parametrize("at_once", [0, find.AT_ONCE])
+def test_any_single_look_up_may_fail(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr(find, "AT_ONCE", at_once)
+    build(tmp_path, {f"boot/initrd.img-{number}": compress("gzip", archive(inside(("sd_mod",)))) for number in "12"})
+    found = [find.Boot("x", "", (f"/boot/initrd.img-{number}",)) for number in "12"]
+    number, last = 1, 6
+    while number <= last:
+        guest = Failing(str(tmp_path))
+        guest.fails_at = number
+        find.scan_ahead(guest, found)
+        number, last = number + 1, max(last, guest.calls)
+        guest.fails_at = 0
+        assert all(find.scan_image(guest, path).entries for one in found for path in one.paths)
