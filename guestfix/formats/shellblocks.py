@@ -11,6 +11,7 @@ from guestfix.base.patterns import regex
 
 _MENTIONED = regex(rb"[(){}]|\b(?:if|fi|case|esac|for|while|until|select|done|function)\b")
 _TOKEN = regex(rb"[;&|()`\n]|(?:\\[\s\S]|[^\s;&|()`\\])++")
+_JOINED = regex(rb"(?<!\\)((?:\\\\)*+)\\\n")
 _FUNCTION = regex(rb"\bfunction[ \t]++\S++")
 _OPENS = {b"if", b"case", b"for", b"while", b"until", b"select", b"{"}
 _CLOSES = {b"fi", b"esac", b"done", b"}"}
@@ -32,7 +33,7 @@ def track(blocks: list[tuple[bytes, int]], code: bytes, line: int, first: bool) 
 
     ``first``: it begins with a command's first word.
     """
-    for token in _TOKEN.findall(_FUNCTION.sub(b"()", code)):
+    for token in _TOKEN.findall(_FUNCTION.sub(b"()", _JOINED.sub(rb"\1", code))):
         if token == b"(" or (first and token in _OPENS):
             blocks.append((token, line))
         elif blocks and ((token == b")") if blocks[-1][0] == b"(" else (first and token in _CLOSES)):

@@ -230,7 +230,7 @@ def test_what_may_not_count_is_left_alone(body: bytes) -> None:
         assert content(find_op(op)(src, **args)) is src, (name, value)
 
 
-@pytest.mark.parametrize("src", [b"A=1\nif true; then\n", b"B=1\nf() {\n", b"(\n", b"case x in\ny) B=1;;\n"])
+@pytest.mark.parametrize("src", [b"A=1\nif true; then\n", b"B=1\nf() {\n", b"(\n", b"case x in\ny) B=1;;\n", b"if\\\n"])
 def test_nothing_is_added_inside_an_open_block(src: bytes) -> None:
     with pytest.raises(EditError, match="never closed") as caught:
         shellvars.set_value(src, "X", "new")

@@ -115,7 +115,7 @@ def _from_rc_conf(guest: GuestFS) -> Iterator[tuple[str, Evidence]]:
     seen = set[str]()
     for one in shellvars.assignments(read_small(guest, "/etc/rc.conf") or b""):
         name = interface_of(one.name)
-        if name and name not in seen:
+        if name and one.value.strip() and name not in seen:
             seen.add(name)
             yield name, Evidence("/etc/rc.conf", one.line, f"{one.name}={one.value}"[:160])
 

@@ -42,16 +42,17 @@ def dhcp(src: bytes | None, *, nic: str) -> Content | Edit:
     """Set ``ifconfig_DEFAULT`` to DHCP in place of the settings of single NICs, which become comments.
 
     ``nic`` is what the target's NIC is named after (``vtnet``). Nothing is done where no NIC is set up, or just that
-    one, by DHCP. EditError where an interface that is made (lagg, vlan, bridge) stands on a NIC by its name: which NIC
-    that is then, nothing tells.
+    one, by DHCP. EditError where an interface that is made (lagg, vlan, bridge) stands on a NIC by its name, since
+    nothing tells which NIC that is then, and where a quote or block is never closed.
     """
     if src is None:
         return src
-    found = shellvars.assignments(src)
+    found = [one for one in shellvars.settled(src) if one.value.strip()]
     own = [one for one in found if interface_of(one.name)]
     main = [one for one in own if one.name.count("_") == 1]
     if all(_asks(one) and interface_of(one.name) == f"{nic}0" for one in main):
         return src
+    shellvars.refuse_open(src, "ifconfig_DEFAULT")
     stacked = next((one for one in found if _stands_on_another(one)), None)
     if stacked is not None:
         what = f"{stacked.name} stands on a NIC by its name, which is another on the target"
@@ -60,10 +61,18 @@ def dhcp(src: bytes | None, *, nic: str) -> Content | Edit:
     routes = [one for one in found if one.name in _GATEWAYS and one.value.upper() != "NO"] if fixed else []
     content = shellvars.drop(src, [*own, *routes], MARK)
     words = next((one.value for one in main if _asks(one) and not one.dynamic), "DHCP")
-    if (already := shellvars.find(content, "ifconfig_DEFAULT")) is None or not _asks(already):
-        content = shellvars.set_value(content, "ifconfig_DEFAULT", words)
+    for name in ("ifconfig_DEFAULT", f"ifconfig_{nic}0"):
+        content = _asking(content, name, words)
     notes = tuple(_lost(one) for one in fixed[:8])
     return Edit(content, notes) if notes else content
+
+
+def _asking(src: bytes, name: str, words: str) -> bytes:
+    """Make a variable ask for DHCP: the default always, a NIC's own where it is there, as it counts though empty."""
+    last = shellvars.find(src, name)
+    if (last is None and name != "ifconfig_DEFAULT") or (last is not None and last.sure and _asks(last)):
+        return src
+    return shellvars.set_value(src, name, words)
 
 
 def _lost(one: shellvars.Assignment) -> Note:

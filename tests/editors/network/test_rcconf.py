@@ -44,6 +44,18 @@ DHCP = "ifconfig_DEFAULT=DHCP\n"
             'ifconfig_DEFAULT="SYNCDHCP"\nifconfig_em0="DHCP"\n',
             'ifconfig_DEFAULT="SYNCDHCP"\n# guestfix: ifconfig_em0="DHCP"\n',
         ),
+        ("if x; then\n  ifconfig_em0=up\nfi\n", "if x; then\n  ifconfig_em0=\nfi\n" + DHCP),
+        (
+            "if x; then\n  ifconfig_DEFAULT=DHCP\nfi\nifconfig_em0=up\n",
+            "if x; then\n  ifconfig_DEFAULT=DHCP\nfi\n# guestfix: ifconfig_em0=up\n" + DHCP,
+        ),
+        ("ifconfig_vtnet0=up; ifconfig_em0=up\n", "ifconfig_vtnet0=DHCP; ifconfig_em0=\n" + DHCP),
+        ('ifconfig_vtnet0=""\nifconfig_em0=DHCP\n', 'ifconfig_vtnet0="DHCP"\n# guestfix: ifconfig_em0=DHCP\n' + DHCP),
+        ("ifconfig_em0=\ndefaultrouter=192.0.2.1\n", "ifconfig_em0=\ndefaultrouter=192.0.2.1\n"),
+        (
+            "ifconfig_lo0=up; vlans_em0=\nifconfig_em0=DHCP\n",
+            "ifconfig_lo0=up; vlans_em0=\n# guestfix: ifconfig_em0=DHCP\n" + DHCP,
+        ),
     ],
 )
 def test_settings_of_one_nic_become_those_of_any(text: str, result: str) -> None:
@@ -60,6 +72,12 @@ def test_what_stands_on_a_nic_by_name_is_left_to_the_administrator(line: str) ->
     with pytest.raises(EditError):
         dhcp(f'ifconfig_em0="up"\n{line}\n'.encode(), nic="vtnet")
     assert after(f"{line}\n") == f"{line}\n"
+
+
+@pytest.mark.parametrize("end", ["if x; then\n", "echo 'a\n", 'ifconfig_em1="\nifconfig_em2=" "'])
+def test_nothing_is_set_where_a_quote_or_block_is_never_closed(end: str) -> None:
+    with pytest.raises(EditError, match="never closed"):
+        dhcp(f"ifconfig_DEFAULT=DHCP\nifconfig_em0=up\n{end}".encode(), nic="vtnet")
 
 
 def test_no_file_stays_none() -> None:
