@@ -63,7 +63,7 @@ def modules_of(name: str) -> set[str]:
 def imports(folder: str) -> Iterator[Import]:
     """Yield what the Python files below a folder import that is neither the standard library's nor their own."""
     for path in sorted((ROOT / folder).rglob("*.py")):
-        tree = ast.parse(path.read_text())
+        tree, own = ast.parse(path.read_text()), {"guestfix", "tests", *_beside(path)}
         at_once = {node for statement in tree.body for node in [statement, *_guarded(statement)]}
         for node in ast.walk(tree):
             names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
@@ -72,8 +72,13 @@ def imports(folder: str) -> Iterator[Import]:
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("importorskip"):
                 names = [str(node.args[0].value)] if isinstance(node.args[0], ast.Constant) else []
             for name in names:
-                if name.partition(".")[0] not in {*sys.stdlib_module_names, "guestfix", "tests", "measure"}:
+                if name.partition(".")[0] not in sys.stdlib_module_names | own:
                     yield name, f"{path.relative_to(ROOT)}:{node.lineno}", node in at_once
+
+
+def _beside(path: Path) -> set[str]:
+    """Return the modules that a script finds in its own folder, which is no package."""
+    return set() if (path.parent / "__init__.py").exists() else {one.stem for one in path.parent.glob("*.py")}
 
 
 def _guarded(statement: ast.stmt) -> list[ast.stmt]:
