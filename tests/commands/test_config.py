@@ -21,7 +21,7 @@ events = "file:EVENTS"
 nfs = "nofail"
 
 [[accept]]
-code = "GF-ARCH-*"
+code = "GF-TARGET-*"
 reason = "the appliance is replaced in spring"
 expires = 2999-01-31
 
@@ -34,7 +34,7 @@ expires = 2001-01-31
 
 @pytest.fixture
 def guest(tmp_path):
-    files = {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "etc/fstab": FSTAB, "bin/sh": elf(183)}
+    files = {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "etc/fstab": FSTAB, "bin/sh": elf(21)}
     return build(tmp_path / "guest", files)
 
 
@@ -58,7 +58,7 @@ def test_a_site_chooses_and_the_report_says_where(guest, config, capfd, tmp_path
     said = {(one["name"], one["value"]): one["origin"] for one in document["choices"]}
     assert said["target", "azure"] == f"{config}:2" and said["confidence", "likely"] == f"{config}:3"
     assert said["skip", "boot/*"] == f"{config}:4" and said["policy.nfs", "nofail"] == f"{config}:8"
-    assert said["accept", "GF-ARCH-*"] == f"{config}:10: the appliance is replaced in spring, until 2999-01-31"
+    assert said["accept", "GF-TARGET-*"] == f"{config}:10: the appliance is replaced in spring, until 2999-01-31"
     assert ("accept", "GF-DISK-LUKS") not in said and "GF-DISK-LUKS is not accepted any more" in err
     assert (tmp_path / "events").read_text().endswith("}\n")
 
@@ -146,7 +146,7 @@ def test_words_that_can_not_be_meant(guest, tmp_path, words, says, capfd):
 def test_the_last_day_counts(guest, tmp_path, capfd):
     for days, status in ((0, 0), (-1, 2)):
         day = datetime.date.today() + datetime.timedelta(days)
-        (tmp_path / "c.toml").write_text(f'[[accept]]\ncode = "GF-ARCH-*"\nreason = "x"\nexpires = {day}\n')
+        (tmp_path / "c.toml").write_text(f'[[accept]]\ncode = "GF-TARGET-*"\nreason = "x"\nexpires = {day}\n')
         assert run(["report", str(guest), "--config", str(tmp_path / "c.toml")]) == status
 
 
