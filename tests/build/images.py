@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from guestfix.backends.status import find_program
-from guestfix.backends.volumes.block import Window
+from guestfix.backends.volumes.block import SeekableBlock
 from guestfix.base.guest import GuestFS
 from tests.build.tree import elf
 
 MIB = 1 << 20
 
 
-class Bytes(Window):
+class Bytes(SeekableBlock):
     """Bytes in memory as a Block."""
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
-        super().__init__(self, 0, len(data))
+        super().__init__()
+        self.data, self.size = data, len(data)
 
     def read(self, size: int | None = -1) -> bytes:
         end = len(self.data) if size is None or size < 0 else self._at + size

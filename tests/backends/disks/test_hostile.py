@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from guestfix.backends.image import open_image
 from guestfix.backends.layout.fstab import fstab_entries
-from guestfix.backends.volumes.block import Block
+from guestfix.backends.volumes.block import Block, FileBlock
 from guestfix.backends.volumes.lvm import logical_volumes, parse_metadata
 from guestfix.backends.volumes.md import read_member
 from guestfix.backends.volumes.names import family_of, md_names
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def make(kind: str, folder: Path) -> bytes | None:
+def make(kind: str, folder: Path) -> Path | None:
     root = debian(folder / f"root-{kind}", "LABEL=root / auto defaults 0 1\n", extra=False)
     many = root / "srv" / "many"
     many.mkdir(parents=True)
@@ -54,16 +55,16 @@ def make(kind: str, folder: Path) -> bytes | None:
         filesystem(kind, place, 320 * MIB, None, "-p", str(proto))
     else:
         return None
-    return place.read_bytes()
+    return place
 
 
 KINDS = ("ext4", "ext2", "btrfs", "vfat", "xfs")
 
 
 @pytest.fixture(scope="module")
-def filesystems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def filesystems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("hostile")
-    return {kind: data for kind in KINDS if (data := make(kind, folder))}
+    return {kind: place for kind in KINDS if (place := make(kind, folder))}
 
 
 def read_everything(path: str, budget: float = 5.0) -> int:
@@ -100,20 +101,20 @@ def read_everything(path: str, budget: float = 5.0) -> int:
     return count
 
 
-def interesting(raw: bytes) -> list[int]:
+def interesting(place: Path) -> list[int]:
     """Return the offsets of blocks that hold something, so that damage meets metadata."""
-    return [at for at in range(0, len(raw), 512) if raw[at : at + 512].strip(b"\0")]
+    with place.open("rb") as stream:
+        return [at for at in range(0, place.stat().st_size, 512) if stream.read(512).strip(b"\0")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_filesystems(kind: str, filesystems: dict[str, bytes], tmp_path: Path) -> None:
+def test_damaged_filesystems(kind: str, filesystems: dict[str, Path], tmp_path: Path) -> None:
     if kind not in filesystems:
         pytest.skip(f"no tool here makes {kind}")
-    raw, rng = filesystems[kind], random.Random(kind)
-    spots = interesting(raw)
+    place, rng = tmp_path / "image", random.Random(kind)
+    run("cp", "--sparse=always", filesystems[kind], place)
+    spots = interesting(place)
     meta = [at for at in spots if at < 3 * MIB] or spots
-    place = tmp_path / "image"
-    place.write_bytes(raw)
     whole = read_everything(str(place)) if kind != "vfat" else 0
     assert whole > 3 or kind == "vfat"
     for _ in range(25):
@@ -133,13 +134,14 @@ def test_damaged_filesystems(kind: str, filesystems: dict[str, bytes], tmp_path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_truncated_filesystems(kind: str, filesystems: dict[str, bytes], tmp_path: Path) -> None:
+def test_truncated_filesystems(kind: str, filesystems: dict[str, Path], tmp_path: Path) -> None:
     if kind not in filesystems:
         pytest.skip(f"no tool here makes {kind}")
-    raw = filesystems[kind]
-    for part in (1, 100, 513, 2048, 5000, 70_000, len(raw) // 3, len(raw) - 4096):
-        (tmp_path / "cut").write_bytes(raw[:part])
-        read_everything(str(tmp_path / "cut"))
+    cut, size = tmp_path / "cut", filesystems[kind].stat().st_size
+    run("cp", "--sparse=always", filesystems[kind], cut)
+    for part in (size - 4096, size // 3, 70_000, 5000, 2048, 513, 100, 1):
+        os.truncate(cut, part)
+        read_everything(str(cut))
 
 
 tables = st.binary(min_size=0, max_size=2048) | st.builds(
@@ -230,7 +232,8 @@ def test_the_probe_says_what_blkid_says(kind: str, size: int, options: tuple[str
         pytest.skip(f"no tool here makes {kind}")
     place = filesystem(kind, tmp_path / "fs", size * MIB, None, *options)
     told = dict(line.split("=", 1) for line in run("blkid", "-p", "-o", "export", place).splitlines() if "=" in line)
-    found = probe(Bytes(place.read_bytes()))
+    with FileBlock(str(place)) as block:
+        found = probe(block)
     assert found is not None
     label = told.get("LABEL", "").replace("\\ ", " ")
     assert (found.type, found.uuid, found.label or "") == (told["TYPE"], told["UUID"], label)
