@@ -207,7 +207,7 @@ def calls() -> list[Call]:
             old=[],
         ),
         _ops("lvm.any_device", b"VERSION=1.1.1\nIDTYPE=sys_wwid IDNAME=naa.6 DEVNAME=/dev/sda2 PVID=a PART=2\n"),
-        _ops("mdadm.any_member", b"DEVICE /dev/sda1 /dev/sdb1\n", b"# x\nDEVICE /dev/sd[ab]1\nARRAY /dev/md0 UUID=1\n"),
+        _ops("mdadm.any_member", b"DEVICE\n /dev/sda1 /dev/sdb1\n", b"# x\nDEVICE /dev/sd[ab]1\nARRAY m UUID=1\n"),
         _ops("bootmenu.default_terminal", DEFAULT, b"GRUB_TERMINAL='serial'\n"),
         _ops("bootmenu.default_uuid", DEFAULT, b"A=1\nGRUB_DISABLE_UUID=true\n"),
         _ops("bootmenu.device_map", b"(fd0) /dev/fd0\n(hd0) /dev/sda\n", prefix="vd"),

@@ -15,7 +15,7 @@ from guestfix.base.patterns import regex
 from guestfix.formats.storage import lvmconf, lvmdevices
 
 _DEVICE_LINE = regex(
-    rb"^(?P<key>dev[a-z]*+)(?P<words>(?:[ \t][^\n#]*+|\n[ \t]++[^\n#]++)*+)", re.MULTILINE | re.IGNORECASE
+    rb"^(?P<key>dev[a-z]*+)(?=\s|\Z)(?P<words>(?:[ \t\r][^\n#]*+|\n[ \t]++[^\n#]++)*+)", re.MULTILINE | re.IGNORECASE
 )
 _ARRAY_LINE = regex(rb"^arr[a-z]*+(?:[ \t][^\n#]*+|\n[ \t]++[^\n#]++)*+", re.MULTILINE | re.IGNORECASE)
 _MEMBERS = regex(rb"\s++devices=(?P<names>[^\s\"']++)", re.IGNORECASE)

@@ -43,6 +43,8 @@ ARRAYS = [
     (b"# ARRAY /dev/md5 UUID=1 devices=/dev/sda1\n", None),
     (b"DEVICE /dev/mapper/mpatha1\n", b"DEVICE partitions\n"),
     (b"DEVICE /dev/md/*\n", None),
+    (b"DEVICE\r\n /dev/sda1\r\n", b"DEVICE partitions\r\n"),
+    (b"DEV\0 /dev/sda1\n", None),
 ]
 
 
