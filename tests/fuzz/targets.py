@@ -57,6 +57,8 @@ TOKENS = (
         b"\0",
         b"\xff",
         b"\xed\xa0\x80",
+        b"\xc2\xa0",
+        b"\x1c",
         b"<<EOF\n",
         b"- ",
         b"? ",

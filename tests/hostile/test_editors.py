@@ -210,6 +210,11 @@ def test_arguments_are_added_in_every_branch(src: bytes, after: bytes) -> None:
     assert argplaces.rewrite(after, "default", bootargs.ensure(["q"])) is after
 
 
+@pytest.mark.parametrize("src", [b"linux \\\n", b"menuentry a {\n linux \\\n}\n", b'linux ""\n'])
+def test_a_command_that_names_no_kernel_gets_no_arguments(src: bytes) -> None:
+    assert argplaces.rewrite(src, "grubcfg", bootargs.ensure(["q"])) is src
+
+
 @pytest.mark.parametrize("body", [b"if x; then\n  V\nfi\n", b"f() {\n  V\n}\n", b"V\nunset W\n"])
 def test_what_may_not_count_is_left_alone(body: bytes) -> None:
     """Where an operation only changes what is there and nobody can tell whether it counts, nothing is changed."""

@@ -8,7 +8,17 @@ from fnmatch import fnmatchcase
 
 from guestfix.base.edit import Splice, append_lines, apply_splices, insert_lines
 from guestfix.base.patterns import regex
-from guestfix.formats.network.interfaces import COMMANDS, Line, Stanza, is_read, parse, parts_of, raised, route_in
+from guestfix.formats.network.interfaces import (
+    COMMANDS,
+    Line,
+    Stanza,
+    is_read,
+    parse,
+    parts_of,
+    raised,
+    route_in,
+    words_of,
+)
 from guestfix.formats.network.nic import IFNAME, is_link_local, norm_mac
 from guestfix.formats.shellvars import encode
 
@@ -243,7 +253,7 @@ def rebind(src: bytes | None, *, name: str, mac: str = "") -> bytes | None:
         for line in stanza.options:
             if line.keyword.replace("_", "-") == "bridge-hw" and norm_mac(line.value):
                 splices.append(_gone(line.start, line.end))
-            elif line.keyword == "hwaddress" and norm_mac(line.value.split()[-1] if line.value else "") != mac:
+            elif line.keyword == "hwaddress" and norm_mac(words_of(line.value)[-1] if line.value else "") != mac:
                 splices.append(_new_mac(src, line, mac))
     return apply_splices(src, splices)
 

@@ -121,7 +121,7 @@ class Places:
     def _linux(self, node: Node) -> None:
         first = WORD.search(self.src, node.rest_start, node.rest_end)
         kernel = _text(self.src, first.span()) if first else ""
-        if first is None or (node.name in MODULE and "vmlinu" not in kernel):
+        if first is None or not kernel.strip() or (node.name in MODULE and "vmlinu" not in kernel):
             return
         self._add((first.end(), node.rest_end), node.start, kernel, False)
         self.current = True

@@ -14,7 +14,7 @@ from guestfix.base.patterns import regex
 from guestfix.base.record import field, frozen, mutable
 from guestfix.formats.network.ifcfg import other_table
 from guestfix.formats.network.nic import MAX_NICS, cidr, kind_of_name, norm_mac, number
-from guestfix.formats.shellvars import decode
+from guestfix.formats.shellvars import decode, encode
 
 _TOP = ("iface", "mapping", "auto", "source", "source-directory", "rename", "no-auto-down", "no-scripts", "template")
 _MAX_DEPTH = 16
@@ -32,6 +32,11 @@ _ADDRESS = regex(
 _PARTS = regex(r"&&|\|\||[;&]")
 COMMANDS = ("up", "post-up", "pre-up", "down", "pre-down", "post-down")
 _UP = COMMANDS[:3]
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, parted by ASCII's blanks alone: a no-break space is a letter to ifupdown."""
+    return [decode(one) for one in encode(text).split()]
 
 
 @frozen
@@ -61,7 +66,7 @@ class Stanza:
     @property
     def words(self) -> list[str]:
         """What follows the first word."""
-        return self.head.value.split()
+        return words_of(self.head.value)
 
     @property
     def name(self) -> str:
@@ -110,10 +115,10 @@ def _logical_lines(src: bytes) -> tuple[Line, ...]:
             parts.append(bare[:-1] + b" ")
             if at == len(src):
                 break
-        words = decode(b"".join(parts)).split(None, 1)
+        words = b"".join(parts).split(None, 1)
         if words:
-            value = words[1].rstrip() if len(words) > 1 else ""
-            found.append(Line(words[0], value, first, start, at, number_ - first > 1))
+            value = decode(words[1].rstrip()) if len(words) > 1 else ""
+            found.append(Line(decode(words[0]), value, first, start, at, number_ - first > 1))
     return tuple(found)
 
 

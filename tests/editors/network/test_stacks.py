@@ -615,3 +615,18 @@ def test_netplan_does_not_take_out_what_others_need() -> None:
     src = b"network:\n  ethernets:\n    a: {}\n  bridges:\n    br0: {interfaces: [a]}\n"
     with pytest.raises(EditError, match="br0"):
         netplan.without(src, names=["a"])
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\x1c", "\x85", "\u3000"])
+def test_only_blanks_of_ascii_part_the_words_of_interfaces(blank: str) -> None:
+    """ifupdown takes a no-break space for a letter, so nothing in such a line is what it seems."""
+    src = f"auto eth0{blank}eth1\niface eth0{blank}inet static\n  hwaddress {blank}\n".encode()
+    (auto, iface) = parse_interfaces(src).stanzas
+    assert (auto.words, iface.words) == ([f"eth0{blank}eth1"], [f"eth0{blank}inet", "static"])
+    for name in ("eth0", iface.name):
+        for made in (interfaces.optional(src, names=[name]), interfaces.rebind(src, name="eth0")):
+            assert made == src
+    after = interfaces.dhcp(src, name="eth0", drop=["eth1"])
+    assert after == src
+    other = f"iface eth0 inet{blank}static\n".encode()
+    assert interfaces.dhcp(other, name="eth0", drop=[]) == other
