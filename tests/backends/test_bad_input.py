@@ -350,7 +350,7 @@ def test_what_the_outcome_may_be_called(raw: Path, tmp_path: Path, guestfix: Rep
     for words, status, says in (
         (["--in-place", "--output", "x.qcow2"], 64, "--in-place goes with neither --output nor --image-format"),
         (["--in-place", "--image-format", "raw"], 64, "--in-place goes with neither"),
-        (["--image-format", "qed"], 64, "invalid choice: 'qed'"),
+        (["--image-format", "qed"], 64, "--image-format can't be 'qed'"),
         (["--overlay", "--image-format", "raw"], 64, "--overlay goes not with --image-format"),
         (["--overlay", "--output", tmp_path / "new.vmdk"], 64, "would hold qcow2, not vmdk"),
         (["--output", tmp_path / "new.vhd", "--image-format", "vhdx"], 64, "would hold vhdx, not vpc"),
