@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -109,7 +109,7 @@ def run(
     tell(Progress(count, len(guests), count))
     bad = set(store.bad(number))
     if count < len(guests):
-        with cluster(setting, len(guests) - count) as client:
+        with _while_it_is_there(setting.scheduler), cluster(setting, len(guests) - count) as client:
             for wave in ordered:
                 todo = [jobs[guest.name] for guest in wave if guest.name not in kept]
                 stopped = [(job, why) for job in todo if (why := _held(job, bad, setting))]
@@ -154,7 +154,23 @@ def _wave(client: Client, jobs: Sequence[Job], retries: int, do: Do) -> Iterator
                     continue
                 yield job.guest, result or _died(job, tries + 1)
     finally:
-        client.cancel(list(flying), force=True)  # type: ignore[no-untyped-call]
+        with suppress(Exception):  # the scheduler may be gone, and its guests with it
+            client.cancel(list(flying), force=True)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _while_it_is_there(address: str) -> Iterator[None]:
+    """Turn what the client raises once its scheduler is gone into GuestfixError."""
+    from concurrent.futures import CancelledError
+
+    try:
+        yield
+    except (CancelledError, OSError, TimeoutError) as error:
+        if isinstance(error, GuestfixError):
+            raise
+        what = "the scheduler went away, or none of its workers can be reached any more"
+        remedy = "start it again with its workers, and give the same command: what was done is kept"
+        raise GuestfixError(what, where=address, remedy=remedy, code="GF-FLEET-SCHEDULER") from error
 
 
 def _first(flying: dict[Future[Result], tuple[Job, int]]) -> set[Future[Result]]:

@@ -26,6 +26,7 @@ from guestfix.plan.model import Choice
 from guestfix.plan.planner import Options
 from guestfix.stage.starts import Started
 from guestfix.verify.model import Seen
+from tests.build.servers import free_port, running
 from tests.build.starts import BOOTED, MACHINE, walk
 from tests.build.tree import build
 from tests.fleet import doing
@@ -181,6 +182,24 @@ def test_workers_of_another_version_are_refused(store):
     ):
         run(guests("a"), setting(scheduler=cluster.scheduler_address), store, [], lambda at: None)
     assert caught.value.remedy and store.rows(store.run().id) == []
+
+
+def test_a_scheduler_that_goes_away_is_told_and_what_was_done_is_kept(store):
+    port = free_port()
+    env = {**os.environ, "PYTHONPATH": os.getcwd()}
+    dask, address = [sys.executable, "-m", "dask"], f"tcp://127.0.0.1:{port}"
+    scheduler = [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    worker = [*dask, "worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+    names = [f"g{number}" for number in range(200)]
+    with (
+        running(scheduler, port, env=env) as one,
+        running(worker, env=env),
+        pytest.raises(GuestfixError, match="the scheduler went away") as caught,
+    ):
+        run(guests(*names), setting(scheduler=address), store, [], lambda at: at.done < 5 or one.kill(), doing.in_order)
+    assert caught.value.code == "GF-FLEET-SCHEDULER" and caught.value.where == address
+    found = store.run()
+    assert 5 <= len(store.names(found.id)) < 200 and not found.ended
 
 
 # one job
