@@ -19,14 +19,9 @@ def add(src: bytes, form: str, line: int, name: str) -> bytes:
 
     src itself comes back where the line names no kernel in a folder that can be read off it, or an initrd follows.
     """
-    lines = src.split(b"\n")
     if not line and form != "bls":
         return src
     if form == "bls" and any(one.key == "initrd" for one in bls.parse(src).fields):
-        return src
-    if form != "bls" and any(
-        one.lstrip().lower().startswith(b"initrd") for one in lines[line : line + (3 if form == "syslinux" else 1)]
-    ):
         return src
     if form == "grubcfg":
         return _grub(src, line, name)
@@ -59,14 +54,16 @@ def _after(src: bytes, command: bytes, kernel: str, at: int, name: str) -> bytes
 
 def _grub(src: bytes, line: int, name: str) -> bytes:
     script = grubcfg.parse(src)
-    for node in script.walk():
+    nodes = iter(script.walk())
+    for node in nodes:
         if node.name in grubargs.LINUX and script.line_of(node.start) == line:
             words = grubcfg.raw_words(src, node)
-            path = _beside(decode(src[slice(*words[0])]), name) if words else ""
+            path = _beside(decode(src[words[0][0] : words[0][1] + 1]), name) if words else ""  # a quote may follow
             command = node.name.replace(b"linux", b"initrd") + b" " + encode(path)
             indent = src[src.rfind(b"\n", 0, node.start) + 1 : node.start]
             stop = src.find(b"\n", node.rest_end) + 1 or len(src)
-            if not path:
+            following = next(nodes, None)
+            if not path or (following is not None and following.name in grubargs.INITRD):
                 return src
             alone = not indent.strip() and not src[node.rest_end : stop].strip()
             splice = insert_lines(src, stop, indent + command) if alone else Splice(node.rest_end, 0, b"; " + command)
@@ -78,15 +75,20 @@ def _legacy(src: bytes, line: int, name: str) -> bytes:
     for stanza in grublegacy.parse(src).stanzas:
         found = grublegacy.kernel_of(stanza)
         if found and found[2].line == line:
+            if any(one.name == "initrd" and one.at > found[2].at for one in stanza.commands):
+                return src
             return _after(src, b"initrd", found[0], found[2].end, name)
     return src
 
 
 def _label(src: bytes, line: int, name: str) -> bytes:
     """``line`` is where the label begins."""
+    own: list[syslinux.Directive] = []
     inside = False
     for one in syslinux.directives(src):
         inside = one.line == line if one.name == "label" else inside
-        if inside and one.name in ("kernel", "linux"):
-            return _after(src, b"INITRD", one.rest, one.rest_end, name)
-    return src
+        own += [one] if inside else []
+    kernel = next((one for one in own if one.name in ("kernel", "linux")), None)
+    if kernel is None or any(one.name == "initrd" for one in own):
+        return src
+    return _after(src, b"INITRD", kernel.rest, kernel.rest_end, name)

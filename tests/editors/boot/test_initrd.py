@@ -42,3 +42,17 @@ def test_the_initrd_follows_the_kernel(tmp_path: Path, form: str, line: int, bef
     if form == "grubcfg" and shutil.which("grub-script-check"):
         (tmp_path / "grub.cfg").write_bytes(out.replace(b"\r", b""))
         subprocess.run(["grub-script-check", str(tmp_path / "grub.cfg")], check=True)
+
+
+@pytest.mark.parametrize(
+    ("form", "line", "src"),
+    [
+        ("grubcfg", 1, b"menuentry a { linux /k ro; }\n"),
+        ("syslinux", 1, b"LABEL a\n\n# why\n\nKERNEL /k\n"),
+        ("menu", 2, b"title a\nkernel /k \\\n  ro\n"),
+    ],
+)
+def test_a_second_time_adds_nothing_wherever_the_initrd_stands(form: str, line: int, src: bytes) -> None:
+    after = add(src, form, line, "i")
+    assert after != src and after.count(b"/i") == 1
+    assert add(after, form, line, "i") is after
