@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_ESP, BOOT_FIRMWARE
+from guestfix.base.catalog.facts.system import OS_ARCH
 from guestfix.base.catalog.records.boot import EfiFolder
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence
@@ -45,10 +46,12 @@ def make_fallback(bench: Workbench) -> None:
 
 
 def _report(bench: Workbench, why: str) -> None:
+    system = bench.facts.value(OS_ARCH)
+    name = next((one.fallback.upper() for one in ARCHES if one.system == system), "BOOTX64.EFI")
     bench.find(
         "GF-BOOT-NO-FALLBACK",
         "warning",
-        f"there is no EFI/BOOT/BOOTX64.EFI, without which the target's firmware finds nothing to start: {why}",
+        f"there is no EFI/BOOT/{name}, without which the target's firmware finds nothing to start: {why}",
         *bench.facts.evidence(BOOT_FIRMWARE)[:1],
         remedy="give guestfix the EFI system partition too, or install the loader there (grub-install --removable)",
     )

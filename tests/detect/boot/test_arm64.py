@@ -160,3 +160,10 @@ def test_an_x86_guest_has_none_of_it(tmp_path: Path) -> None:
     more = {"boot/firmware/config.txt": "", f"boot/config-{RELEASE}": "# CONFIG_ACPI is not set\n", "bin/sh": elf(62)}
     plan = guestfix.make_plan(guest_of(tmp_path, more), PACK, "aws-nitro")
     assert not {"GF-BOOT-BOARD", "GF-KERNEL-ACPI"} & {one.code for one in plan.findings}
+
+
+def test_the_fallback_is_called_by_its_own_name(tmp_path: Path) -> None:
+    none = dict.fromkeys((f"boot/vmlinuz-{RELEASE}", "boot/grub/grub.cfg", f"lib/modules/{RELEASE}/modules.dep"))
+    _, _, plan = report(tmp_path, "kvm-virtio", bin__sh=elf(183), **none)
+    (one,) = [finding for finding in plan.findings if finding.code == "GF-BOOT-NO-FALLBACK"]
+    assert "EFI/BOOT/BOOTAA64.EFI" in one.summary and "BOOTX64" not in one.summary

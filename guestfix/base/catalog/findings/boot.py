@@ -85,7 +85,7 @@ BOOT: dict[str, Kind] = {
         "The default entry can't boot, and no other entry has a kernel file that is there.",
         "see that /boot is complete, then generate the menu again in the guest"),
     "GF-BOOT-NO-FALLBACK": Kind("firmware", "blocker warning",
-        "The EFI system partition lacks EFI/BOOT/BOOTX64.EFI; boot entries in NVRAM stay behind with the old machine.",
+        "The EFI system partition lacks EFI/BOOT/BOOTX64.EFI (on Arm BOOTAA64.EFI); entries in NVRAM stay behind.",
         "give guestfix the EFI system partition too, or install the loader there (grub-install --removable)"),
     "GF-BOOT-NO-INITRD": Kind("initramfs", "blocker warning",
         "The default entry loads no initramfs, and its kernel finds no root filesystem on the target without one.",
