@@ -7,7 +7,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from guestfix import __version__
 from guestfix.backends.disks.names import shown
@@ -118,6 +118,11 @@ def work(job: Job) -> Result:
         found = failed(job, key, error)
     seconds, used = time.monotonic() - started, time.process_time() - cpu
     return replace(found, seconds=round(seconds, 3), cpu=round(used, 3))
+
+
+def work_all(do: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    """Do several jobs, one after the other: what is asked of a worker at once."""
+    return [do(job) for job in jobs]
 
 
 def _worked(job: Job, key: str) -> Result:

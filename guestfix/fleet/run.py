@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.record import frozen
 from guestfix.base.stopping import check
 from guestfix.fleet.inventory import waves
-from guestfix.fleet.job import BAD, Guest, Job, Result, failed, held, work
+from guestfix.fleet.job import BAD, Guest, Job, Result, failed, held, work, work_all
 from guestfix.fleet.store import Store
 from guestfix.plan.planner import Options
 
@@ -31,6 +32,9 @@ AHEAD = 3
 All but one for each worker are kept at the scheduler (its worker-saturation is 1), so that one which dies takes no
 waiting guest with it; that holds for a group of more tasks than two for each thread.
 """
+
+BUNDLE = 16
+"""Guests that a worker is asked for at once, at most: asking costs half of what a report of a folder does."""
 
 START = 60
 """Seconds in which workers have to answer."""
@@ -132,30 +136,52 @@ def _held(job: Job, bad: AbstractSet[str], setting: Setting) -> str:
     return f"{min(bad)} of an earlier wave is blocked or failed" if bad and setting.halt else ""
 
 
+Bundle = tuple[Job, ...]
+
+
+def _bundles(jobs: Sequence[Job], workers: int) -> list[Bundle]:
+    """Return the jobs in bundles: a report takes less time than to ask for it, all else is asked for alone."""
+    quick = all(job.action == "report" for job in jobs)
+    size = max(1, min(BUNDLE, len(jobs) // (4 * workers))) if quick else 1
+    return [tuple(jobs[at : at + size]) for at in range(0, len(jobs), size)]
+
+
 def _wave(client: Client, jobs: Sequence[Job], retries: int, do: Do) -> Iterator[tuple[Guest, Result]]:
-    """Yield each job's guest and result as it comes; a job whose worker died is done once more, alone in its blame."""
-    todo = [(job, 0) for job in reversed(jobs)]
-    flying: dict[Future[Result], tuple[Job, int]] = {}
+    """Yield each job's guest and result as it comes.
+
+    The guests of a bundle whose worker died are done once more, each alone; one alone is told as died after so many
+    tries more.
+    """
+    todo = [(bundle, 0) for bundle in reversed(_bundles(jobs, _workers(client)))]
+    flying: dict[Future[list[Result]], tuple[Bundle, int]] = {}
     group = f"guests-{time.monotonic_ns()}"
     try:
         while todo or flying:
             check()
-            workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+            workers = _workers(client)
             ahead = AHEAD if len(todo) + len(flying) > 2 * workers else 1
             given = [todo.pop() for _ in range(min(ahead * workers - len(flying), len(todo)))]
-            keys = [(group, job.guest.name, tries) for job, tries in given]
-            futures = client.map(do, [job for job, _ in given], pure=False, key=keys) if given else []
+            keys = [(group, bundle[0].guest.name, len(bundle), tries) for bundle, tries in given]
+            ask = partial(work_all, do)
+            futures = client.map(ask, [bundle for bundle, _ in given], pure=False, key=keys) if given else []
             flying.update(zip(futures, given, strict=True))
             for future in _first(flying):
-                job, tries = flying.pop(future)
-                result = _result(future, job)
-                if result is None and tries < retries:
-                    todo.append((job, tries + 1))
-                    continue
-                yield job.guest, result or _died(job, tries + 1)
+                bundle, tries = flying.pop(future)
+                results = _results(future, bundle)
+                if results is None and len(bundle) > 1:
+                    todo += [((job,), 0) for job in reversed(bundle)]
+                elif results is None and tries < retries:
+                    todo.append((bundle, tries + 1))
+                else:
+                    found = results or [_died(bundle[0], tries + 1)]
+                    yield from ((job.guest, result) for job, result in zip(bundle, found, strict=True))
     finally:
         with suppress(Exception):  # the scheduler may be gone, and its guests with it
             client.cancel(list(flying), force=True)  # type: ignore[no-untyped-call]
+
+
+def _workers(client: Client) -> int:
+    return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
 
 
 @contextmanager
@@ -173,7 +199,7 @@ def _while_it_is_there(address: str) -> Iterator[None]:
         raise GuestfixError(what, where=address, remedy=remedy, code="GF-FLEET-SCHEDULER") from error
 
 
-def _first(flying: dict[Future[Result], tuple[Job, int]]) -> set[Future[Result]]:
+def _first(flying: dict[Future[list[Result]], tuple[Bundle, int]]) -> set[Future[list[Result]]]:
     """Return the futures that are done, after half a second at most: so that a wish to stop is heard."""
     from distributed import wait
 
@@ -183,17 +209,23 @@ def _first(flying: dict[Future[Result], tuple[Job, int]]) -> set[Future[Result]]
         return set()
 
 
-def _result(future: Future[Result], job: Job) -> Result | None:
-    """Return a future's result; None where its worker died, so that it may be tried again."""
+def _results(future: Future[list[Result]], bundle: Bundle) -> list[Result] | None:
+    """Return a future's results; None where its worker died, or a bundle met a defect, so that each is tried alone."""
+    from concurrent.futures import CancelledError
+
     from distributed import KilledWorker
 
     try:
-        found: Result = future.result()
+        found: list[Result] = future.result()
     except KilledWorker:
         return None
+    except CancelledError:  # the scheduler is gone
+        raise
     except Exception as error:  # noqa: BLE001 - a defect on a worker is that guest's result, and costs no other
+        if len(bundle) > 1:
+            return None
         what = f"a defect of guestfix: {type(error).__name__}: {error}"
-        return failed(job, "", GuestfixError(what, code="GF-RUN-DEFECT"))
+        return [failed(bundle[0], "", GuestfixError(what, code="GF-RUN-DEFECT"))]
     return found
 
 
