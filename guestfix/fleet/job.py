@@ -129,7 +129,7 @@ def _worked(job: Job, key: str) -> Result:
     if job.version != __version__:
         what = f"this worker has guestfix {__version__}, and the one who asks {job.version}"
         raise UsageError(what, remedy="install the same version on all workers")
-    pack = load_pack(job.packs)
+    pack = _pack(job)
     if pack.digest != job.pack_digest:
         what = f"this worker has another rule pack: {pack.digest[:12]}, not {job.pack_digest[:12]}"
         raise UsageError(what, remedy="give all workers the same packs by the same names")
@@ -172,6 +172,17 @@ def _reverted(job: Job, key: str, session: Session) -> Result:
     session.revert()
     session.save(in_place=job.in_place)
     return Result(job.guest.name, "ready", key, job.action)
+
+
+_packs: dict[tuple[str, ...], Pack] = {}
+
+
+def _pack(job: Job) -> Pack:
+    """Return the job's pack, read once by each worker as long as it is the one that is asked for."""
+    found = _packs.get(job.packs)
+    if found is None or found.digest != job.pack_digest:
+        found = _packs[job.packs] = load_pack(job.packs)
+    return found
 
 
 def _started(job: Job, key: str, pack: Pack) -> Result:
