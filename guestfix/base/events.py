@@ -25,6 +25,9 @@ STAGES: dict[str, tuple[int, str, str]] = {
 TYPES = ("message", "info", "warning", "error", "progress", "result")
 """The first four are virt-v2v's. There is one ``result``, the last event of a run."""
 
+STEP = 2
+"""Percent between two progress events: each costs as much as a small rule."""
+
 SEVERITY = {"blocker": "error", "warning": "warning", "info": "info"}
 """A finding's severity as a type of event."""
 
@@ -67,12 +70,12 @@ class Events:
     ``outcome`` is what whoever works puts down for the last event: the plan's digest, what was applied.
 
     Called as a Progress, ``events(stage, done, total)``, it makes one ``message`` as a stage begins and a ``progress``
-    for each percent of the run: never more, however many steps there are. The percent never falls.
+    for each two percent of the run: never more, however many steps there are. The percent never falls.
     """
 
     def __init__(self, stages: Iterable[str] = STAGES, sinks: Iterable[Sink] = ()) -> None:
         self.sinks = list(sinks)
-        self.stage, self.percent = "", -1
+        self.stage, self.percent = "", -STEP
         self.outcome: dict[str, object] = {}
         self._rules: Sequence[str] = ()
         self._ended = False
@@ -95,7 +98,7 @@ class Events:
             self.stage = stage
             self.tell(Event("message", STAGES[stage][1] if stage in STAGES else stage, stage, max(self.percent, 0)))
         percent = max(self._percent(stage, min(done, total), total), self.percent)
-        if percent > self.percent or done == total:
+        if percent >= self.percent + STEP or done == total:
             unit = STAGES[stage][2] if stage in STAGES else "steps"
             self.percent = percent
             rule = self._rules[done] if unit == "rules" and done < len(self._rules) else ""
