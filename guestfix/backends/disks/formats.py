@@ -65,18 +65,9 @@ class Chunked(SeekableBlock):
         self.data, self.size, self.chunk, self.find, self.parent = data, size, chunk, find, parent
         self._last: tuple[int, Piece] = (-1, None)
 
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to size bytes; all that remain where size is negative."""
-        left = max(0, self.size - self._at)
-        count = left if size is None or size < 0 else min(size, left)
-        parts = []
-        while count:
-            index, within = divmod(self._at, self.chunk)
-            take = min(count, self.chunk - within)
-            parts.append(self._piece(index, within, take))
-            self._at += take
-            count -= take
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    def _next(self, count: int) -> bytes:
+        index, within = divmod(self._at, self.chunk)
+        return self._piece(index, within, min(count, self.chunk - within))
 
     def _piece(self, index: int, within: int, take: int) -> bytes:
         if self._last[0] != index:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from bisect import bisect_right
 from collections.abc import Iterable
 
 from guestfix.backends.filesystems.btrfstree import Key, Volume
-from guestfix.backends.filesystems.node import MAX_RUNS
-from guestfix.backends.volumes.block import COPY, DiskError, SeekableBlock, told
+from guestfix.backends.filesystems.node import MAX_RUNS, SpanFile
+from guestfix.backends.volumes.block import COPY, DiskError, told
 from guestfix.base.errors import TooLarge, Unreadable
 from guestfix.base.record import frozen
 
@@ -54,43 +53,21 @@ def extent_of(start: int, raw: bytes) -> Extent:
     return Extent(start, length, packing, whole, within, 0 if kind == _PREALLOCATED else address, held)
 
 
-class BtrfsFile(SeekableBlock):
-    """A file's bytes. What no extent covers is zero."""
+class BtrfsFile(SpanFile):
+    """A file's bytes."""
 
     def __init__(self, volume: Volume, items: Iterable[tuple[Key, bytes]], size: int) -> None:
-        super().__init__()
-        self.volume, self.size = volume, size
+        self.volume = volume
         self.extents: list[Extent] = []
         for key, raw in items:
             self.extents.append(extent_of(key[2], raw))
             if len(self.extents) > MAX_RUNS:
                 raise TooLarge("the file has too many pieces")
-        self._starts = [one.start for one in self.extents]
+        super().__init__(((one.start, one.length) for one in self.extents), size)
         self._last: tuple[Extent | None, bytes] = (None, b"")
 
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to size bytes; all that remain where size is negative."""
-        left = max(0, self.size - self._at)
-        count = left if size is None or size < 0 else min(size, left)
-        parts = []
-        while count:
-            data = self._piece(count)
-            parts.append(data)
-            count -= len(data)
-            self._at += len(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _piece(self, count: int) -> bytes:
-        index = bisect_right(self._starts, self._at) - 1
-        if index >= 0:
-            one = self.extents[index]
-            within = self._at - one.start
-            if within < one.length:
-                return self._of(one, within, min(count, one.length - within))
-        following = self._starts[index + 1] if index + 1 < len(self._starts) else self.size
-        return bytes(min(count, max(1, following - self._at)))
-
-    def _of(self, one: Extent, within: int, count: int) -> bytes:
+    def _of(self, index: int, within: int, count: int) -> bytes:
+        one = self.extents[index]
         if one.packing or one.inline is not None:
             if self._last[0] is not one:
                 self._last = (one, self._whole(one))

@@ -146,42 +146,45 @@ Run = tuple[int, int, int | None]
 """Start within the file, length, start on the device (None: zeros); all in bytes."""
 
 
-class RunFile(SeekableBlock):
-    """A file's data as pieces of a block device. What no run covers is zero."""
+class SpanFile(SeekableBlock):
+    """A file's data as spans of it (start, length) in order. What no span covers is zero."""
 
-    def __init__(self, block: Block, runs: list[Run], size: int) -> None:
+    def __init__(self, spans: Iterable[tuple[int, int]], size: int) -> None:
         super().__init__()
-        self.block, self.size = block, size
-        self.runs = sorted(runs, key=lambda run: run[0])
-        self._starts = [run[0] for run in self.runs]
+        self.size = size
+        self._spans = list(spans)
+        self._starts = [start for start, _ in self._spans]
 
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to size bytes; all that remain where size is negative."""
-        left = max(0, self.size - self._at)
-        count = left if size is None or size < 0 else min(size, left)
-        parts = []
-        while count:
-            data = self._piece(count)
-            parts.append(data)
-            count -= len(data)
-            self._at += len(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _piece(self, count: int) -> bytes:
+    def _next(self, count: int) -> bytes:
         index = bisect_right(self._starts, self._at) - 1
         if index >= 0:
-            start, length, device = self.runs[index]
+            start, length = self._spans[index]
             within = self._at - start
             if within < length:
-                take = min(count, length - within)
-                if device is None:
-                    return bytes(take)
-                data = read_at(self.block, device + within, take)
-                if len(data) < take:
-                    raise DiskError(told("a file's data lies beyond the end of its disk; the image is truncated", COPY))
-                return data
+                return self._of(index, within, min(count, length - within))
         following = self._starts[index + 1] if index + 1 < len(self._starts) else self.size
         return bytes(min(count, max(1, following - self._at)))
+
+    def _of(self, index: int, within: int, count: int) -> bytes:
+        """Return at most so many bytes of a span, at least one."""
+        raise NotImplementedError
+
+
+class RunFile(SpanFile):
+    """A file's data as pieces of a block device."""
+
+    def __init__(self, block: Block, runs: list[Run], size: int) -> None:
+        self.block, self.runs = block, sorted(runs, key=lambda run: run[0])
+        super().__init__((run[:2] for run in self.runs), size)
+
+    def _of(self, index: int, within: int, count: int) -> bytes:
+        device = self.runs[index][2]
+        if device is None:
+            return bytes(count)
+        data = read_at(self.block, device + within, count)
+        if len(data) < count:
+            raise DiskError(told("a file's data lies beyond the end of its disk; the image is truncated", COPY))
+        return data
 
 
 def acl_xattr(entries: Sequence[tuple[int, int, int]]) -> bytes:

@@ -166,12 +166,8 @@ class _Held(SeekableBlock):
         super().__init__()
         self.data, self.size = data, len(data)
 
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to size bytes; all that remain where size is negative."""
-        end = self.size if size is None or size < 0 else self._at + size
-        found = self.data[self._at : end]
-        self._at += len(found)
-        return found
+    def _next(self, count: int) -> bytes:
+        return self.data[self._at : self._at + count]
 
 
 class NtfsNode(EntryNode[int]):

@@ -21,20 +21,11 @@ class PackedFile(SeekableBlock):
         self._ends = [at + length for at, length, _ in clusters.runs]
         self._last: tuple[int, bytes] = (-1, b"")
 
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to size bytes; all that remain where size is negative."""
-        left = max(0, self.size - self._at)
-        count = left if size is None or size < 0 else min(size, left)
-        parts = []
-        while count:
-            number, within = divmod(self._at, self.unit)
-            data = self._unit(number) if self._at < self.known else b""
-            piece = data[within : within + min(count, self.unit - within)]
-            piece = piece or bytes(min(count, self.unit - within))
-            parts.append(piece)
-            count -= len(piece)
-            self._at += len(piece)
-        return b"".join(parts)
+    def _next(self, count: int) -> bytes:
+        number, within = divmod(self._at, self.unit)
+        take = min(count, self.unit - within)
+        data = self._unit(number) if self._at < self.known else b""
+        return data[within : within + take] or bytes(take)
 
     def _unit(self, number: int) -> bytes:
         if self._last[0] != number:

@@ -102,19 +102,8 @@ class DeviceBlock(SeekableBlock):
         self.g, self.device = handle, device
         self.size = int(handle.blockdev_getsize64(device))
 
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to size bytes; all that remain where size is negative."""
-        left = max(0, self.size - self._at)
-        count = left if size is None or size < 0 else min(size, left)
-        parts = []
-        while count:
-            piece = self.g.pread_device(self.device, min(count, 1 << 20), self._at)
-            if not piece:
-                break
-            parts.append(piece)
-            self._at += len(piece)
-            count -= len(piece)
-        return b"".join(parts)
+    def _next(self, count: int) -> bytes:
+        return bytes(self.g.pread_device(self.device, min(count, 1 << 20), self._at))
 
 
 class GuestfsFar:

@@ -46,7 +46,7 @@ class Block(Protocol):
 
 
 class SeekableBlock(io.RawIOBase):
-    """What every Block that is computed has in common: its ``size``, its position and seeking."""
+    """What every Block that is computed has in common: its ``size``, its position, seeking, and reading by pieces."""
 
     size: int
     _at = 0
@@ -67,6 +67,21 @@ class SeekableBlock(io.RawIOBase):
         """Move the position and return it."""
         self._at = max(0, (0, self._at, self.size)[whence] + offset)
         return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to size bytes; all that remain where size is negative."""
+        left = max(0, self.size - self._at)
+        count = left if size is None or size < 0 else min(size, left)
+        parts = []
+        while count and (data := self._next(count)):
+            parts.append(data)
+            count -= len(data)
+            self._at += len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _next(self, count: int) -> bytes:
+        """Return at most so many bytes from the position, at least one; none where nothing more can be had."""
+        raise NotImplementedError
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         """Fill buffer and return how many bytes there were."""
