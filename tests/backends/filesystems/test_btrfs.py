@@ -9,7 +9,6 @@ import random
 import re
 import struct
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guestfix.backends.filesystems.btrfs import BtrfsNode, BtrfsTree
+from guestfix.backends.filesystems.btrfs import BtrfsTree
 from guestfix.backends.filesystems.btrfsdata import extent_of, unpacked
 from guestfix.backends.filesystems.btrfstree import chunk_of
 from guestfix.backends.filesystems.node import guarded
@@ -26,6 +25,7 @@ from guestfix.backends.status import usable
 from guestfix.backends.volumes.block import DiskError, FileBlock
 from guestfix.base.errors import GuestfixError
 from tests.build import btrfs_tree
+from tests.build.damaged import read_all
 from tests.build.images import MIB, Bytes, filesystem, have
 from tests.build.uml import blank, build
 from tests.build.xfs_tree import describe
@@ -136,32 +136,12 @@ def test_a_superblock_that_can_not_be(at: int, new: bytes, said: str, small: byt
         of(small[: 0x10000 + at] + new + small[0x10000 + at + len(new) :])
 
 
-def read_all(tree: BtrfsTree, limit: int = 400, budget: float = 20.0) -> int:
-    """Read what can be read below the root; return how many nodes gave all they should."""
-    whole, begun, todo = 0, time.monotonic(), [tree.root()]
-    with contextlib.suppress(GuestfixError):
-        assert tree.subvolumes
-    while todo and limit:
-        node, limit = todo.pop(), limit - 1
-        with contextlib.suppress(GuestfixError):
-            kind = node.stat().kind
-            node.xattrs()
-            if kind == "file":
-                node.open().read(4 * MIB)
-            elif kind == "symlink":
-                node.link()
-            todo += [child for name in node.names() if isinstance(child := node.child(name), BtrfsNode)]
-            whole += 1
-    assert time.monotonic() - begun < budget, "a damaged image keeps the reader busy"
-    return whole
-
-
 def test_damage_ends_in_our_errors(small: bytes) -> None:
     rng, rounds = random.Random(5), int(os.environ.get("GUESTFIX_FUZZ_ROUNDS", "20"))
     raw = bytearray(small)
     own = struct.unpack_from("<16s", raw, 0x10020)[0]
     spots = [found.start() - 32 for found in re.finditer(re.escape(own), raw) if found.start() % 4096 == 32]
-    assert len(spots) > 20 and read_all(of(raw)) > 300
+    assert len(spots) > 20 and read_all(of(raw), 400) > 300
     for _ in range(rounds):
         before = []
         for _ in range(12):
@@ -170,7 +150,9 @@ def test_damage_ends_in_our_errors(small: bytes) -> None:
             before.append((at, bytes(raw[at : at + len(new)])))
             raw[at : at + len(new)] = new
         with contextlib.suppress(GuestfixError):
-            read_all(of(raw))
+            assert (tree := of(raw)) and tree.subvolumes
+        with contextlib.suppress(GuestfixError):
+            read_all(of(raw), 400)
         for at, old in reversed(before):
             raw[at : at + len(old)] = old
 

@@ -9,7 +9,6 @@ import random
 import re
 import struct
 import sys
-import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from guestfix.backends.status import usable
 from guestfix.backends.volumes.block import DiskError, FileBlock
 from guestfix.base.errors import GuestfixError, Packed, Unreadable
 from tests.build import ntfs_tree
+from tests.build.damaged import read_all
 from tests.build.images import MIB, Bytes, filesystem, have
 from tests.build.uml import blank, build
 from tests.build.xfs_tree import describe
@@ -151,24 +151,6 @@ def test_a_record_of_another_file_is_told(small: bytes) -> None:
         tree.record(9 << 48 | 5)
     with pytest.raises(DiskError, match="there is no file record"):
         tree.record(1 << 40)
-
-
-def read_all(tree: NtfsTree, limit: int = 64, budget: float = 20.0) -> int:
-    """Read what can be read below the root; return how many nodes gave all they should."""
-    whole, begun, todo = 0, time.monotonic(), [tree.root()]
-    while todo and limit:
-        node, limit = todo.pop(), limit - 1
-        with contextlib.suppress(GuestfixError):
-            kind = node.stat().kind
-            node.xattrs()
-            if kind == "file":
-                node.open().read(4 * MIB)
-            elif kind == "symlink":
-                node.link()
-            todo += [child for name in node.names() if (child := node.child(name)) is not None]
-            whole += 1
-    assert time.monotonic() - begun < budget, "a damaged image keeps the reader busy"
-    return whole
 
 
 @pytest.mark.parametrize("name", ["default", "small"])
