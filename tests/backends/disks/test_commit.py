@@ -17,6 +17,7 @@ import pytest
 from guestfix.backends.disks import commit as committing
 from guestfix.backends.disks.commit import RECORD, commit, finish, open_to_write, unfinished
 from guestfix.backends.disks.hostfiles import HostFiles
+from guestfix.backends.disks.inuse import changing, in_use
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import HalfWritten, Overlays
 from guestfix.backends.runfolder import clear_stale
@@ -240,9 +241,15 @@ def killed(tmp_path: Path, paths: list[str], at: int, after: float = 0, length: 
     )  # fmt: skip
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     end = time.monotonic() + 10
-    while os.listdir(tmp) and time.monotonic() < end:
+    while (os.listdir(tmp) or any(map(is_held, paths))) and time.monotonic() < end:
         time.sleep(0.02)
     return done.stdout
+
+
+def is_held(path: str) -> bool:
+    """Tell whether the image is still locked: what guestfix started ends with it, but a write that it is in first."""
+    with open(path, "rb") as stream:
+        return changing(stream.fileno()) or in_use(stream.fileno())
 
 
 @pytest.mark.parametrize("formats", [("raw",), FORMATS], ids=["one", "two"])
