@@ -75,7 +75,7 @@ fill() {
 whole || make
 case $part in
 core) [ "$venv/.core" -nt pyproject.toml ] || [ "$venv/.dev" -nt pyproject.toml ] || fill . ;;
-dev) [ "$venv/.dev" -nt pyproject.toml ] || fill '.[dev,fleet,parquet,http,s3,gs,az,ssh]' ;;
+dev) [ "$venv/.dev" -nt pyproject.toml ] || fill '.[dev,fleet,parquet,http,s3,gs,az,ssh,luks]' ;;
 *) say "core or dev, not $part" && exit 64 ;;
 esac
 [ "$venv/.$part" -nt pyproject.toml ] || touch "$venv/.$part"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from guestfix.backends.disks.names import COPY_FIRST, WORD, is_afar, shown
+from guestfix.backends.volumes.keys import Keys
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.guest import Disks, GuestFS, GuestWriter
 from guestfix.base.nearest import did_you_mean
@@ -41,7 +42,8 @@ class Request:
     guest's further disk images in order, ``root`` the volume to take where several hold a system.
     ``allow_backing`` are host folders in which images may name files, ``image_types`` the formats that were told:
     ``TYPE``, or ``FILE=TYPE`` (see :class:`guestfix.backends.disks.hostfiles.HostFiles`). ``in_place``: what is written
-    is to go into the images themselves, so a change of them that was cut off is finished first.
+    is to go into the images themselves, so a change of them that was cut off is finished first. ``keys`` open encrypted
+    volumes.
     """
 
     disks: str | None = None
@@ -51,6 +53,7 @@ class Request:
     allow_backing: tuple[str, ...] = ()
     image_types: tuple[str, ...] = ()
     in_place: bool = False
+    keys: Keys | None = None
 
 
 _SCHEME = regex(r"([a-z][a-z0-9+-]*):(.+)", re.DOTALL)
@@ -65,6 +68,7 @@ def open_guest(
     allow_backing: Sequence[str] = (),
     image_types: Sequence[str] = (),
     in_place: bool = False,
+    keys: Keys | Sequence[str] = (),
 ) -> GuestFS:
     """Return the guest at ``dir:PATH``, ``image:FILE`` or at a plain path: a folder or a disk image.
 
@@ -72,8 +76,9 @@ def open_guest(
     disks description (``--disks``), ``host``, or a Disks value. ``allow_backing`` are folders in which disk images
     may name files (``--allow-backing``), ``image_types`` their formats where their names don't tell
     (``--image-type``: TYPE or FILE=TYPE). ``in_place`` finishes a change of the images in place that was cut off, which
-    is Blocked otherwise. Raises NotAGuest where the place can't be opened, UsageError for an unknown
-    scheme, and GuestError where several roots are found and ``root`` names none.
+    is Blocked otherwise. ``keys`` open encrypted volumes (``--key``).
+    Raises NotAGuest where the place can't be opened, UsageError for an unknown scheme, and GuestError where several
+    roots are found and ``root`` names none.
     """
     first, *more = (uri,) if isinstance(uri, str) else uri
     scheme, place = split_uri(first, writable=writable)
@@ -82,15 +87,22 @@ def open_guest(
         from guestfix.backends.directory import open_directory
 
         return open_directory(place, disks)
-    if scheme == "dir" and (more or root or allow_backing or image_types):
-        what = "a folder is one guest by itself: neither further disks nor --root, --allow-backing, --image-type"
+    if scheme == "dir" and (more or root or allow_backing or image_types or keys):
+        what = "a folder is one guest by itself: neither further disks nor --root, --allow-backing, --image-type, --key"
         raise UsageError(f"{what} go with it")
-    request = Request(disks, writable, tuple(more), root, tuple(allow_backing), tuple(image_types), in_place)
+    request = Request(
+        disks, writable, tuple(more), root, tuple(allow_backing), tuple(image_types), in_place, _keys(keys)
+    )
     try:
         return _function(scheme)(place, request)
     except GuestError as error:
         error.where = error.where or ", ".join(shown(one) for one in (place, *more))
         raise
+
+
+def _keys(given: Keys | Sequence[str]) -> Keys | None:
+    keys = given if isinstance(given, Keys) else Keys(given)
+    return keys if keys else None
 
 
 def open_writable(
@@ -101,6 +113,7 @@ def open_writable(
     allow_backing: Sequence[str] = (),
     image_types: Sequence[str] = (),
     in_place: bool = False,
+    keys: Keys | Sequence[str] = (),
 ) -> GuestWriter:
     """Return the guest for writing, else as :func:`open_guest`. Raises UsageError where its backend only reads."""
     guest = open_guest(
@@ -111,6 +124,7 @@ def open_writable(
         allow_backing=allow_backing,
         image_types=image_types,
         in_place=in_place,
+        keys=keys,
     )
     if not hasattr(guest, "put"):
         raise UsageError(f"{guest.uri} can only be read", remedy="see: guestfix backends")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from guestfix.backends import Request
 from guestfix.backends.disks.formats import OpenDisk
@@ -26,6 +26,9 @@ from guestfix.base.bounds import FOLDER_NAMES
 from guestfix.base.errors import GuestError, NotFound, TooLarge, Unreadable, UsageError
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import MAX_READ, Disks, Meta, Space, Stat
+
+if TYPE_CHECKING:
+    from guestfix.backends.volumes.keys import Keys
 
 MAX_CACHED = 50_000
 MAX_NAMES = FOLDER_NAMES
@@ -195,17 +198,18 @@ class ImageGuest(MountedTree):
         root: str = "",
         host: HostFiles | None = None,
         images: Sequence[OpenDisk] | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self.host_files = host or HostFiles()
         try:
-            self._open(paths, root, images)
+            self._open(paths, root, images, keys)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, paths: list[str], root: str, images: Sequence[OpenDisk] | None) -> None:
+    def _open(self, paths: list[str], root: str, images: Sequence[OpenDisk] | None, keys: Keys | None) -> None:
         self.images = list(images) if images is not None else open_images(paths, self.host_files)
-        self.volumes = Volumes(self.images)
+        self.volumes = Volumes(self.images, keys)
         self.layout: Layout = lay_out(
             self.volumes.disks,
             self.volumes.parts,
@@ -296,14 +300,14 @@ def degraded_finding(name: str, missing: int, disks: int, lost: bool) -> Finding
     return Finding("GF-DISK-DEGRADED", "warning", summary, (place,), outcome=outcome, seconds=0 if lost else 30)
 
 
-def open_image(paths: list[str], root: str = "", host: HostFiles | None = None) -> ImageGuest:
+def open_image(paths: list[str], root: str = "", host: HostFiles | None = None, keys: Keys | None = None) -> ImageGuest:
     """Open disk images as one guest, disks in the order of the old platform.
 
     Raises DiskError for images that can't be read or that name what they may not (see HostFiles), NotAGuest where they
     hold no system, and GuestError where they hold several and ``root`` doesn't say which.
     """
     with guarded(paths[0] if paths else "the image"):
-        return ImageGuest(paths, root, host)
+        return ImageGuest(paths, root, host, keys=keys)
 
 
 def open_place(place: str, request: Request) -> ImageGuest:
@@ -312,4 +316,5 @@ def open_place(place: str, request: Request) -> ImageGuest:
         raise UsageError("the backend image only reads", remedy="write through uml: or libguestfs:")
     if request.disks:
         raise UsageError("--disks is for folders; an image shows its disks itself")
-    return open_image([place, *request.more], request.root, HostFiles(request.allow_backing, request.image_types))
+    host = HostFiles(request.allow_backing, request.image_types)
+    return open_image([place, *request.more], request.root, host, request.keys)

@@ -82,3 +82,15 @@ IMAGE_EXTENTS = 4096
 
 IMAGE_CHAIN = 32
 """Images on each other, a disk's chain of backing files."""
+
+LUKS_HEADER = 4 << 20
+"""Bytes of one copy of a LUKS2 header, as the format bounds it."""
+
+LUKS_MEMORY = 1 << 20
+"""KiB that deriving the key of a LUKS slot may take: cryptsetup's default bound; only with a key given."""
+
+LUKS_PASSES = 16 << 20
+"""KiB times passes that deriving the key of a LUKS slot may take; cryptsetup aims at two seconds."""
+
+LUKS_ITERATIONS = 50_000_000
+"""Iterations of PBKDF2 that a LUKS slot may ask for; cryptsetup makes some four million in two seconds."""

@@ -25,8 +25,29 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a folder from which disk images may have files opened by name, beside their own (repeatable)",
     )
+    guest.add_argument(
+        "--key",
+        metavar="VOLUME:FILE",
+        action="append",
+        default=[],
+        help="an encrypted volume's passphrase or key file; VOLUME is a UUID, a device or all; also :env:NAME, :fd:N",
+    )
 
 
 def images_from(args: argparse.Namespace) -> dict[str, Any]:
     """Return what open_guest and open_writable take of these arguments."""
-    return {"root": getattr(args, "root", ""), "allow_backing": args.allow_backing, "image_types": args.image_type}
+    return {
+        "root": getattr(args, "root", ""),
+        "allow_backing": args.allow_backing,
+        "image_types": args.image_type,
+        "keys": _keys(args),
+    }
+
+
+def _keys(args: argparse.Namespace) -> Any:
+    """Return the keys, the same each time: a descriptor can be read once."""
+    if args.key and not hasattr(args, "keys"):
+        from guestfix.backends.volumes.keys import Keys
+
+        args.keys = Keys(args.key)
+    return getattr(args, "keys", ())

@@ -116,7 +116,8 @@ def started(
         types=tuple(args.image_type),
     )
     tell, screen = _teller(args, name), _keeper(args.screen, name)
-    found = start_guest(paths, target, pack, bounds, name=name, root=words["root"], tell=tell, keep_screen=screen)
+    chosen = {"root": words["root"], "keys": words["keys"]}
+    found = start_guest(paths, target, pack, bounds, name=name, **chosen, tell=tell, keep_screen=screen)
     if args.console:
         _keep(_named(args.console, name), clean(found.seen.console).encode())
     return found

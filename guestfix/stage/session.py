@@ -16,6 +16,7 @@ from guestfix.apply.status import GuestStatus, status_of
 from guestfix.apply.undo import Reverted, take_back
 from guestfix.backends import open_guest, open_writable, split_uri
 from guestfix.backends.outcome import ImageWriter, Saved
+from guestfix.backends.volumes.keys import Keys
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.events import Event, Events
 from guestfix.base.guest import Disks, GuestFS, GuestWriter
@@ -46,11 +47,11 @@ Told = Callable[[Event], None]
 class Session:
     """One guest, a folder or its disk images in order, from its report to what is handed over. Use it with ``with``.
 
-    ``disks``, ``root``, ``allow_backing`` and ``image_types`` are as for :func:`guestfix.open_guest`, ``pack`` is a
-    Pack or what :func:`guestfix.load_pack` takes. After ``timeout`` seconds whatever is at work stops as after
-    :meth:`cancel`. ``progress`` is called with each Event, in the thread that works; what it raises stops the work,
-    with Stopped, which has it as ``because``. ``live`` lets the root of the system that runs here be changed too. The
-    same events go to the standard library's logger ``guestfix``.
+    ``disks``, ``root``, ``allow_backing``, ``image_types`` and ``keys`` are as for :func:`guestfix.open_guest`,
+    ``pack`` is a Pack or what :func:`guestfix.load_pack` takes. After ``timeout`` seconds whatever is at work stops as
+    after :meth:`cancel`. ``progress`` is called with each Event, in the thread that works; what it raises stops the
+    work, with Stopped, which has it as ``because``. ``live`` lets the root of the system that runs here be changed too.
+    The same events go to the standard library's logger ``guestfix``.
 
     The guest is opened when a method first needs it, and images are opened for writing by apply, revert and save. One
     thread works with a session at a time; the one that opens images must live as long as it.
@@ -64,6 +65,7 @@ class Session:
         root: str = "",
         allow_backing: Sequence[str] = (),
         image_types: Sequence[str] = (),
+        keys: Keys | Sequence[str] = (),
         pack: Pack | Place | Sequence[Place] | None = None,
         timeout: float | None = None,
         progress: Told | Events | None = None,
@@ -73,7 +75,7 @@ class Session:
         self._places = [os.fspath(one) for one in ([guest] if isinstance(guest, str | os.PathLike) else guest)]
         if not self._places:
             raise UsageError("a session needs a folder or at least one disk image")
-        self._root, self._allowed, self._types = root, tuple(allow_backing), tuple(image_types)
+        self._root, self._allowed, self._types, self._keys = root, tuple(allow_backing), tuple(image_types), keys
         self._disks, self._pack, self._progress = disks, pack, progress
         self._stop = Stop(timeout, above=current())
         self._reader: GuestFS | None = None
@@ -159,6 +161,7 @@ class Session:
                 root=self._root,
                 allow_backing=self._allowed,
                 image_types=self._types,
+                keys=self._keys,
             )
         return self._reader
 
@@ -170,6 +173,7 @@ class Session:
                 root=self._root,
                 allow_backing=self._allowed,
                 image_types=self._types,
+                keys=self._keys,
                 in_place=self._in_place,
             )
             if self.recovered:

@@ -20,6 +20,7 @@ from guestfix.walk.model import Walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from guestfix.backends.volumes.keys import Keys
     from guestfix.verify.shapes import StartOut
 
 
@@ -47,6 +48,7 @@ def start_guest(
     *,
     name: str = "as it is",
     root: str = "",
+    keys: Keys | Sequence[str] = (),
     tell: Callable[[str, float], None] | None = None,
     keep_screen: Callable[[bytes], None] | None = None,
 ) -> Started:
@@ -57,7 +59,8 @@ def start_guest(
     """
     if folder := next((path for path in paths if os.path.isdir(path)), None):
         raise UsageError("only disk images can be started, and this is a folder", where=folder)
-    guest = open_guest(list(paths), root=root, allow_backing=list(bounds.allow), image_types=list(bounds.types))
+    allowed, types = list(bounds.allow), list(bounds.types)
+    guest = open_guest(list(paths), root=root, allow_backing=allowed, image_types=types, keys=keys)
     plan = make_plan(guest, pack, target.id)
     setting = _setting(plan, bounds)
     target = target.on(setting.arch)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from guestfix.backends.volumes.names import Names, family_of
 from guestfix.base.errors import GuestError
 from guestfix.formats.storage import arrays
+from guestfix.formats.storage.mappings import CRYPTTAB, mappings
 
 if TYPE_CHECKING:
     from guestfix.backends.layout.model import Part, View
@@ -35,6 +36,19 @@ def name_arrays(names: Names, parts: Sequence[Part], view: View | None) -> None:
         for name, uuid in arrays.named(_read(view, path)):
             if uuid in keys:
                 names.also(keys[uuid], name)
+
+
+def name_opened(names: Names, parts: Sequence[Part], view: View | None) -> None:
+    """Give opened LUKS volumes the names that the guest's own crypttab has for them, instead of systemd's own."""
+    opened = {part.within: part for part in parts if part.within >= 0}
+    if not opened:
+        return
+    for one in mappings(_read(view, CRYPTTAB)):
+        source = names.find(one.source)
+        part = opened.pop(source, None) if source is not None else None
+        if part is not None:
+            own = part.names[0].removeprefix("/dev/mapper/")
+            names.rename(part.key, [name.removesuffix(own) + one.name for name in part.names])
 
 
 def _read(view: View | None, path: str) -> bytes:

@@ -35,7 +35,8 @@ class Part:
 
     ``names`` are the names of volumes above partitions; ``key`` is the backend's own handle. ``snapshot``: a
     logical volume that was made from another one, and so has that one's UUID and label. ``lost``: a disk that it lies
-    on is not there. ``attributes`` are those of a GPT entry.
+    on is not there. ``attributes`` are those of a GPT entry. ``within`` is the key of the encrypted volume whose
+    content this is.
     """
 
     key: int
@@ -52,6 +53,7 @@ class Part:
     lost: bool = False
     start: int | None = None
     attributes: int = 0
+    within: int = -1
 
 
 @frozen

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from guestfix.backends.damage import REPAIR
 from guestfix.backends.layout.fstab import fstab_entries
-from guestfix.backends.layout.given import family_elsewhere, name_arrays
+from guestfix.backends.layout.given import family_elsewhere, name_arrays, name_opened
 from guestfix.backends.layout.model import DiskInfo, Layout, Mount, Part, Root, SubvolumesOf, ViewOf, named
 from guestfix.backends.layout.roots import choose, nothing, roots
 from guestfix.backends.layout.separate import usr_of
@@ -42,6 +42,7 @@ def lay_out(
     root = choose(found, parts, wanted)
     names = named(parts, family_of(root.fstab) or family_elsewhere(view(root.part, root.subvolume)))
     name_arrays(names, parts, view(root.part, root.subvolume))
+    name_opened(names, parts, view(root.part, root.subvolume))
     mounts, missing, more = _mounts(root, parts, names, view)
     seen = replace(_disks(disks, parts, names, names.all(root.part.key)[0]), mounts=more)
     return Layout(root, mounts, seen, names, missing)

@@ -10,7 +10,7 @@ import atexit
 import base64
 import contextlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guestfix.backends import Request
 from guestfix.backends.damage import on_host
@@ -22,11 +22,15 @@ from guestfix.backends.image import ImageGuest
 from guestfix.backends.outcome import Check, ImageWriter
 from guestfix.backends.remote import Listing, RemoteGuest, disk_findings
 from guestfix.backends.uml.session import Session
+from guestfix.backends.volumes.assemble import Volumes
 from guestfix.backends.volumes.block import DiskError
 from guestfix.backends.volumes.partitions import read_table
 from guestfix.backends.volumes.probe import probe
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.guest import Disk, Disks, Meta, Placed, Space, Stat, Volume
+
+if TYPE_CHECKING:
+    from guestfix.backends.volumes.keys import Keys
 
 AHEAD = frozenset({"ext2", "ext3", "ext4", "xfs", "vfat"})
 """Filesystems that guestfix reads itself; the packages that read others tell less of what they don't know."""
@@ -135,11 +139,13 @@ class UmlGuest(RemoteGuest, ImageWriter):
         *,
         in_place: bool = False,
         to_write: bool = False,
+        keys: Keys | None = None,
     ) -> None:
         self.host_files = host or HostFiles()
         try:
             images, self.recovered = open_to_write(paths, self.host_files, in_place=in_place)
-            self._ahead = _readable(paths, root, images) if to_write else None
+            self._crypts = Volumes(images, keys).crypts if keys is not None else {}
+            self._ahead = _readable(paths, root, images, keys) if to_write else None
             self._open(images, paths, root)
         except BaseException:
             self.host_files.close()
@@ -171,6 +177,8 @@ class UmlGuest(RemoteGuest, ImageWriter):
         """Let the machine open the guest; return where filesystems are mounted."""
         if self._session is None:
             raise GuestError("the guest was closed already")
+        for uuid, (crypt, version) in self._crypts.items():
+            self._session.call("unlock", uuid=uuid, version=version, table=crypt.table("{}"))
         found = self._session.call("open")
         folding = [path for path, kind, _ in found["mounts"] if kind in ("vfat", "ntfs")]
         super().__init__(
@@ -223,10 +231,10 @@ class UmlGuest(RemoteGuest, ImageWriter):
         atexit.unregister(self.close)
 
 
-def _readable(paths: list[str], root: str, images: list[OpenDisk]) -> ImageGuest | None:
+def _readable(paths: list[str], root: str, images: list[OpenDisk], keys: Keys | None) -> ImageGuest | None:
     """Return the guest as ``image`` reads it, None where that leaves anything out or has doubts of it."""
     try:
-        found = ImageGuest(paths, root, HostFiles(), images)
+        found = ImageGuest(paths, root, HostFiles(), images, keys)
         kinds = {one.part.probe.type for one in found.layout.mounts if one.part.probe}
         return found if not found.findings() and kinds <= AHEAD else None
     except (GuestError, UsageError, OSError):
@@ -242,7 +250,7 @@ def _needs_parity(block: Any) -> bool:
         spans = [(part.start, min(part.size, block.size - part.start)) for part in table.partitions]
         for start, size in spans or [(0, block.size)]:
             found = probe(Window(block, start, size))
-            if found is not None and found.type in ("linux_raid_member", "btrfs", "LVM2_member"):
+            if found is not None and found.type in ("linux_raid_member", "btrfs", "LVM2_member", "crypto_LUKS"):
                 return True
     return False
 
@@ -268,5 +276,10 @@ def open_place(place: str, request: Request) -> UmlGuest:
     host = HostFiles(request.allow_backing, request.image_types)
     with on_host("User-mode Linux can't be started over it"):
         return UmlGuest(
-            [place, *request.more], request.root, host, in_place=request.in_place, to_write=request.writable
+            [place, *request.more],
+            request.root,
+            host,
+            in_place=request.in_place,
+            to_write=request.writable,
+            keys=request.keys,
         )

@@ -188,6 +188,11 @@ class Machine:
             return []
         return btrfs_subvolumes(str(self._views[(part.key, "subvolid:5")]))
 
+    def do_unlock(self, uuid: str, version: int, table: str) -> bool:
+        """Open an encrypted volume."""
+        self.devices.unlock(uuid, version, table)
+        return True
+
     def do_open(self) -> dict[str, object]:
         """Find the root and mount the guest; return the disks, the mounts and what is wrong."""
         self.layout = lay_out(

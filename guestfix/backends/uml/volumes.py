@@ -15,7 +15,7 @@ from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, Window, told
 from guestfix.backends.volumes.bootcode import boot_code
 from guestfix.backends.volumes.md import read_member
-from guestfix.backends.volumes.names import lvm_names, md_names
+from guestfix.backends.volumes.names import luks_names, lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
 from guestfix.backends.volumes.probe import Probe, probe
 from guestfix.base.errors import GuestError
@@ -27,9 +27,10 @@ _LVM_CONFIG = (
     ' global{thin_check_executable="" cache_check_executable="" use_lvmpolld=0 umask=63}'
 )
 _DM = ("dm-mod", "dm-mirror", "dm-snapshot", "dm-thin-pool", "dm-raid", "raid1", "dm-cache")
+_CRYPT = ("ecb", "cbc", "xts", "essiv", "dm-crypt")
 _LEVELS = ("linear", "raid0", "raid1", "raid10", "raid456")
 _ENCRYPTED = {
-    "crypto_LUKS": "the volume is encrypted with LUKS; decrypt it first (cryptsetup reencrypt --decrypt)",
+    "crypto_LUKS": "the volume is encrypted with LUKS; give its key with --key",
     "BitLocker": "the volume is encrypted with BitLocker; switch BitLocker off in Windows first",
 }
 
@@ -51,6 +52,9 @@ class Devices:
         self.parts: list[Part] = []
         self.problems: list[str] = []
         self._paths: dict[int, str] = {}
+        self._logical: set[str] = set()
+        self._opened: list[str] = []
+        os.environ["DM_DISABLE_UDEV"] = "1"  # its programs make the device nodes themselves
         for index, size in enumerate(disks):
             self._add_disk(index, size)
         if self._any("linux_raid_member"):
@@ -136,7 +140,7 @@ class Devices:
             self.problems.append("logical volumes can't be activated: lvm is missing on the host")
             return
         os.makedirs("/run/lvm", exist_ok=True)
-        os.environ.update(LVM_SYSTEM_DIR="/run/lvm", LVM_SUPPRESS_FD_WARNINGS="1", DM_DISABLE_UDEV="1")
+        os.environ.update(LVM_SYSTEM_DIR="/run/lvm", LVM_SUPPRESS_FD_WARNINGS="1")
         code, _, said = _run(program, "vgchange", "-ay", "--config", _LVM_CONFIG)
         if code:
             self.problems.append(f"a volume group does not activate: {' '.join(said.split())[:300]}")
@@ -146,6 +150,9 @@ class Devices:
             "-o", fields,
         )  # fmt: skip
         for row in rows.splitlines():
+            if row in self._logical:
+                continue
+            self._logical.add(row)
             group, name, size, active, origin, *ids = (row.strip().split("|") + [""] * 6)[:7]
             names = lvm_names(group, name, "".join(ids))
             problem = "" if active == "active" else f"the logical volume {group}/{name} does not activate"
@@ -154,6 +161,29 @@ class Devices:
                 names[0], Part(0, names=names, size=room, problem=problem, snapshot=bool(origin), lost=bool(problem))
             )
 
+    # LUKS
+
+    def unlock(self, uuid: str, version: int, table: str) -> None:
+        """Open an encrypted volume by its line for dm-crypt, whose ``{}`` is the device; then the LVM inside it."""
+        part = next((one for one in self._any("crypto_LUKS") if one.probe and one.probe.uuid == uuid), None)
+        program = find_program("dmsetup")
+        if part is None or program is None:
+            what = "the kernel does not show this volume" if part is None else "dmsetup is missing on the host"
+            raise DiskError(f"the encrypted volume {uuid} can't be opened: {what}", remedy="apt-get install dmsetup")
+        self.modules.load(*_DM, *_CRYPT)
+        names = luks_names(uuid, version)
+        command = [program, "create", "--noudevsync", "--noudevrules", os.path.basename(names[0])]
+        line = table.format(self._paths[part.key])
+        done = subprocess.run(command, input=line, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode:
+            said = " ".join(done.stderr.split())[:300]
+            raise DiskError(f"the encrypted volume {uuid} can't be opened: {said}", remedy="guestfix backends")
+        self._opened.append(names[0])
+        self.parts[self.parts.index(part)] = replace(part, problem="")
+        self._add(names[0], Part(0, names=names, within=part.key))
+        if any(one.key == len(self.parts) - 1 for one in self._any("LVM2_member")):
+            self._activate_lvm()
+
     def release(self) -> None:
         """Deactivate LVM and stop RAID arrays, so that their metadata is written out."""
         lvm, mdadm = find_program("lvm"), find_program("mdadm")
@@ -161,6 +191,8 @@ class Devices:
             _run(lvm, "vgchange", "-an", "--config", _LVM_CONFIG)
         if mdadm and self._any("linux_raid_member"):
             _run(mdadm, "--stop", "--scan")
+        for name in reversed(self._opened):
+            _run(str(find_program("dmsetup")), "remove", "--noudevsync", os.path.basename(name))
 
 
 def _run(*command: str) -> tuple[int, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.filesystems.node import Tree
@@ -12,36 +13,55 @@ from guestfix.backends.volumes.block import BACKEND, COPY, Block, DiskError, Win
 from guestfix.backends.volumes.bootcode import boot_code
 from guestfix.backends.volumes.lvm import logical_volumes
 from guestfix.backends.volumes.md import arrays
-from guestfix.backends.volumes.names import lvm_names, md_names
+from guestfix.backends.volumes.names import disk_names, luks_names, lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
 from guestfix.backends.volumes.probe import Probe, probe
 from guestfix.base.errors import GuestError
 from guestfix.base.record import replace
+
+if TYPE_CHECKING:
+    from guestfix.backends.volumes.crypt import Crypt
+    from guestfix.backends.volumes.keys import Keys
 
 _ELSEWHERE = {
     "jfs": told("JFS can't be read by the backend image; uml and libguestfs can", BACKEND),
     "reiserfs": told("ReiserFS can't be read by the backend image; uml can", BACKEND),
     "exfat": told("exFAT can't be read by the backend image; libguestfs can", BACKEND),
     "f2fs": told("F2FS can't be read by the backend image; libguestfs can", BACKEND),
-    "crypto_LUKS": "the volume is encrypted with LUKS; decrypt it first (cryptsetup reencrypt --decrypt)",
+    "crypto_LUKS": "the volume is encrypted with LUKS; give its key with --key",
     "BitLocker": "the volume is encrypted with BitLocker; switch BitLocker off in Windows first",
 }
 
 
-class Volumes:
-    """Everything on a guest's disks. Parts are numbered; ``problems`` are sentences about the disks."""
+_KEY = "see that the key is that of this volume: cryptsetup open --test-passphrase"
+_DEPTH = 2
+"""How often LVM and encryption may lie one on the other."""
 
-    def __init__(self, disks: Sequence[OpenDisk]) -> None:
+
+class Volumes:
+    """Everything on a guest's disks. Parts are numbered; ``problems`` are sentences about the disks.
+
+    ``crypts`` has how each encrypted volume that was opened is encrypted, and its version of LUKS, by its UUID.
+    """
+
+    def __init__(self, disks: Sequence[OpenDisk], keys: Keys | None = None) -> None:
         self.disks: list[DiskInfo] = []
         self.parts: list[Part] = []
         self.blocks: dict[int, Block] = {}
         self.problems: list[str] = []
         self.degraded: list[tuple[str, int, int, bool]] = []
+        self.crypts: dict[str, tuple[Crypt, int]] = {}
         self._trees: dict[int, Tree] = {}
         for index, disk in enumerate(disks):
             self._add_disk(index, disk)
+        self._assembled: set[int] = set()
         self._add_arrays()
-        self._add_logical()
+        for _ in range(_DEPTH if keys is not None else 1):
+            if keys is not None:
+                self._add_opened(keys)
+            self._add_logical()
+        if keys is not None:
+            keys.check([every_name(part)[0] for part in self.parts if _is(part, "crypto_LUKS")])
 
     def _add_disk(self, index: int, disk: OpenDisk) -> None:
         table = read_table(disk.block)
@@ -67,7 +87,7 @@ class Volumes:
         self.parts.append(replace(part, key=key, probe=found, size=size, problem=problem))
 
     def _members(self, kind: str) -> list[Block]:
-        return [self.blocks[part.key] for part in self.parts if part.probe is not None and part.probe.type == kind]
+        return [self.blocks[part.key] for part in self.parts if _is(part, kind)]
 
     def _add_arrays(self) -> None:
         found, problems = arrays(self._members("linux_raid_member"))
@@ -82,12 +102,42 @@ class Volumes:
                 self.degraded.append((names[0], one.missing, member.disks, one.lost))
 
     def _add_logical(self) -> None:
-        found, problems = logical_volumes(self._members("LVM2_member"))
+        """Put the volume groups together whose physical volumes were not there before."""
+        members = [part for part in self.parts if _is(part, "LVM2_member") and part.key not in self._assembled]
+        self._assembled.update(part.key for part in members)
+        found, problems = logical_volumes([self.blocks[part.key] for part in members])
         self.problems += problems
         for volume in found:
             names = lvm_names(volume.group, volume.name, volume.ids)
             part = Part(0, names=names, size=volume.size, problem=volume.problem, lost=volume.lost)
             self._add(volume.block, part)
+
+    def _add_opened(self, keys: Keys) -> None:
+        """Open the encrypted volumes that there are keys for, and that are not open."""
+        from guestfix.backends.volumes.crypt import Opened
+        from guestfix.backends.volumes.luks import read_header, unlock
+
+        for part in [part for part in self.parts if _is(part, "crypto_LUKS") and part.key not in self._assembled]:
+            uuid, names = (part.probe.uuid if part.probe else "") or "", every_name(part)
+            secrets = keys.of(uuid, names)
+            if not secrets:
+                continue
+            self._assembled.add(part.key)
+            block = self.blocks[part.key]
+            try:
+                header = read_header(block)
+                crypt = unlock(block, header, secrets, keys.opened.get(uuid, b""))
+                if crypt is None:
+                    raise DiskError(told("none of its key slots opens with the key that was given"), remedy=_KEY)
+                opened = Opened(block, crypt)
+            except DiskError as error:
+                if keys.names(uuid, names):
+                    raise DiskError(f"{names[0]}: {error.what}", remedy=error.remedy) from error
+                self.parts[part.key] = replace(part, problem=told(error.what, of=error.what))
+                continue
+            self.crypts[uuid], keys.opened[uuid] = (crypt, header.version), crypt.key
+            self.parts[part.key] = replace(part, problem="")
+            self._add(opened, Part(0, names=luks_names(uuid, header.version), size=crypt.size, within=part.key))
 
     # filesystems
 
@@ -123,6 +173,17 @@ class Volumes:
             text = f"Btrfs {part.probe.uuid if part.probe else ''}: {error.what}"
             self.problems.append(told(text, of=error.what))
             return []
+
+
+def _is(part: Part, kind: str) -> bool:
+    return part.probe is not None and part.probe.type == kind
+
+
+def every_name(part: Part) -> tuple[str, ...]:
+    """Return the names by which the operator may call a volume before the guest's own are known."""
+    if part.disk < 0:
+        return part.names
+    return tuple(disk_names(part.disk, part.number, family)[0] for family in ("sd", "vd", "xvd", "hd", "nvme"))
 
 
 def _probe(block: Block) -> Probe | None:

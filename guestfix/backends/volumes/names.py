@@ -46,6 +46,13 @@ def lvm_names(group: str, name: str, ids: str = "") -> tuple[str, ...]:
     return (f"/dev/mapper/{both}", f"/dev/{group}/{name}", f"/dev/disk/by-id/dm-name-{both}", *link)
 
 
+def luks_names(uuid: str, version: int) -> tuple[str, ...]:
+    """Return the names of an opened LUKS volume, as dracut and systemd call one that no crypttab names."""
+    name = f"luks-{uuid}"
+    link = f"/dev/disk/by-id/dm-uuid-CRYPT-LUKS{version}-{uuid.replace('-', '')}-{name}"
+    return (f"/dev/mapper/{name}", f"/dev/disk/by-id/dm-name-{name}", link)
+
+
 def md_names(name: str, number: int, unnamed: int, uuid: str = "") -> tuple[str, ...]:
     """Return a RAID array's names: from its number (0.90), or its name in the superblock (``host:0``, ``root``).
 
@@ -98,6 +105,13 @@ class Names:
         """Record the tags and links that name a volume."""
         for spec in specs:
             self._by_name.setdefault(_folded(spec), key)
+
+    def rename(self, key: int, names: Iterable[str]) -> None:
+        """Give a volume other device names than those that it has."""
+        for name in self._names.pop(key):
+            if self._by_name[name] == key:
+                del self._by_name[name]
+        self.add(key, names)
 
     def also(self, key: int, name: str) -> None:
         """Record one more device name of a volume, unless another one has it."""

@@ -16,7 +16,9 @@ from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.detect.files import names_in, read_small
 from guestfix.formats.storage import arrays
-from guestfix.formats.storage.fstab import fields, lines, show, unescape
+from guestfix.formats.storage.fstab import lines, show
+from guestfix.formats.storage.mappings import CRYPTTAB, Mapping
+from guestfix.formats.storage.mappings import mappings as read_mappings
 
 if TYPE_CHECKING:
     from guestfix.formats.udevrules import Key
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 BINDINGS = ("/etc/multipath/bindings", "/var/lib/multipath/bindings", "/etc/multipath.bindings")
 CONFS = ("/etc/multipath.conf",)
 UDEV = "/etc/udev/rules.d"
-CRYPTTAB = "/etc/crypttab"
 MOST_FILES, MOST_NAMES = 256, 512
 
 _DISK_KEYS = (
@@ -60,21 +61,6 @@ class Link:
     by: str
     place: Evidence
     number: str | None = None
-
-
-@frozen
-class Mapping:
-    """A line of crypttab(5): the mapping's name, what it is on, its key ("": asked for), its options, its line.
-
-    ``random``: with a new key at each boot.
-    """
-
-    name: str
-    source: str
-    key: str
-    random: bool
-    options: tuple[str, ...]
-    line: int
 
 
 def multipath_aliases(guest: GuestFS) -> dict[str, str]:
@@ -198,15 +184,7 @@ def _patterns(word: str) -> Iterator[str]:
 
 def mappings(guest: GuestFS) -> list[Mapping]:
     """Return the lines of /etc/crypttab."""
-    found = []
-    for number, start, raw in lines(read_small(guest, CRYPTTAB) or b""):
-        texts = [unescape(raw[one.start - start : one.end - start]) for one in fields(raw, start)[:4]]
-        if len(texts) > 1:
-            options = tuple(texts[3].split(",")) if len(texts) > 3 else ()
-            key = texts[2] if len(texts) > 2 and texts[2] not in ("none", "-") else ""
-            random = key in ("/dev/urandom", "/dev/random", "/dev/hw_random")
-            found.append(Mapping(texts[0], texts[1], key, random, options, number))
-    return found[:MOST_NAMES]
+    return read_mappings(read_small(guest, CRYPTTAB) or b"")
 
 
 def arrays_named(guest: GuestFS) -> list[tuple[str, str]]:

@@ -20,9 +20,10 @@ from guestfix.base.facts import Evidence, Finding
 from guestfix.base.patterns import regex
 from guestfix.detect.files import read_small
 from guestfix.detect.storage.fstab import PATH
-from guestfix.detect.storage.given import CRYPTTAB, mappings
+from guestfix.detect.storage.given import mappings
 from guestfix.formats.storage.dependents import REQUIRING, dependents, device_of
 from guestfix.formats.storage.fstab import readable
+from guestfix.formats.storage.mappings import CRYPTTAB
 from guestfix.walk.linux.mode import stops
 from guestfix.walk.names import answers
 from guestfix.walk.scene import Ground, Look, Scene, passes, unknown
