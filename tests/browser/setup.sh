@@ -1,12 +1,12 @@
 #!/bin/sh
-# Install the npm packages that the tests of HTML and SARIF reports use, into .venv/browser. Where npm is missing or can't
-# install them, say so; the tests that need them skip with that reason.
+# Install the npm packages that the tests of HTML and SARIF reports and of Azure's store use, into .venv/browser. Where npm
+# is missing or can't install them, say so; the tests that need them skip with that reason.
 set -u
 cd "$(dirname "$0")/../.."
 place=${VENV:-.venv}/browser
 [ "$place/node_modules/axe-core/axe.min.js" -nt tests/browser/package.json ] && exit 0
 if ! command -v npm >/dev/null 2>&1; then
-    echo "tests/browser/setup.sh: no npm here, so the tests of HTML reports in a browser skip (Debian: npm, chromium)" >&2
+    echo "tests/browser/setup.sh: no npm here, so the tests of HTML reports in a browser and of az:// skip (Debian: npm, chromium)" >&2
     exit 0
 fi
 mkdir -p "$place"

@@ -14,8 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.build.browser import MODULES as NODE_MODULES
 
 
 def free_port() -> int:
@@ -148,6 +151,65 @@ def sshd(folder: Path) -> Iterator[tuple[int, Path]]:
     Path("/run/sshd").mkdir(exist_ok=True) if os.geteuid() == 0 else None
     with running([program, "-D", "-e", "-f", str(folder / "config")], port):
         yield port, folder / "user"
+
+
+def with_key(monkeypatch: pytest.MonkeyPatch, *keys: Path) -> None:
+    """Let guestfix log in by these keys, into any host; by no agent."""
+    from guestfix.backends.disks import afar
+
+    words = {"client_keys": [*map(str, keys)], "agent_path": None, "known_hosts": None}
+    monkeypatch.setitem(afar._OPTIONS, "ssh", words)
+
+
+@contextmanager
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Run moto's S3 and let this process use it; yield its filesystem, which has a bucket."""
+    moto = pytest.importorskip("moto.server", reason="moto is not installed here")
+    s3fs = pytest.importorskip("s3fs", reason="the extra s3 is not installed here")
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name, value in {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "s3cret"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        store = s3fs.S3FileSystem()
+        with suppress(FileExistsError):  # each of these servers of a process has what another got
+            store.mkdir("bucket")
+        yield store
+    finally:
+        server.stop()
+
+
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""The key of the account that Azurite has, which its manual tells."""
+
+
+@contextmanager
+def azurite(folder: Path) -> Iterator[str]:
+    """Run the Azurite store with its data in a folder; yield its connection string."""
+    program = NODE_MODULES / ".bin/azurite-blob"
+    if not program.exists():
+        pytest.skip("azurite is not installed here: sh tests/browser/setup.sh (Debian: npm)")
+    port = free_port()
+    words = ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--location", str(folder)]
+    with running([str(program), "--blobPort", str(port), *words], port):
+        where = f"BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1"
+        yield f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={AZURE_KEY};{where};"
+
+
+@contextmanager
+def google_store() -> Iterator[str]:
+    """Run an emulation of Google's store in this process; yield its address."""
+    server = pytest.importorskip("gcp_storage_emulator.server", reason="gcp-storage-emulator is not installed here")
+    one = server.create_server("127.0.0.1", free_port(), in_memory=True)
+    one.start()
+    try:
+        yield f"http://127.0.0.1:{one._api._port}"
+    finally:
+        one.stop()
 
 
 Talk = Callable[[socket.socket], None]

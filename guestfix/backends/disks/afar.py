@@ -55,6 +55,12 @@ def _without(place: str, error: BaseException) -> str:
     return text
 
 
+def _status(error: BaseException) -> int:
+    """Return the status of HTTP that an error tells, by the names that aiohttp, Azure's and Google's libraries have."""
+    told = (getattr(error, name, 0) for name in ("status", "status_code", "code"))
+    return next((one for one in told if isinstance(one, int) and one), 0)
+
+
 class _Fsspec:
     """A file of a filesystem that fsspec knows, read by ranges."""
 
@@ -92,7 +98,7 @@ class _Fsspec:
         cause, web = error.__cause__ or error, self._place.startswith("http")
         if web and isinstance(error, ValueError):  # what fsspec says where all comes instead of a part
             return self._whole()
-        status = getattr(cause, "status", 0)  # fsspec calls whatever goes wrong over HTTP a missing file
+        status = _status(cause)  # fsspec calls whatever goes wrong over HTTP a missing file
         if isinstance(error, PermissionError) or status in (401, 403):
             what = f"the image may not be read: {_without(self._place, cause)}"
             return DiskError(what, where=shown(self._place), remedy="check the credentials and their rights")

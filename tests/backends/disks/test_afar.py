@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+import urllib.request
 
 import pytest
 from hypothesis import given, settings
@@ -102,61 +103,59 @@ def test_over_nbd(disk, tmp_path, capsys, unix):
 
 
 def test_over_s3(disk, capsys, monkeypatch):
-    moto = pytest.importorskip("moto.server", reason="moto is not installed here")
-    s3fs = pytest.importorskip("s3fs", reason="the extra s3 is not installed here")
-    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        for name, value in {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "s3cret"}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        store = s3fs.S3FileSystem()
-        store.mkdir("bucket")
+    with servers.s3(monkeypatch) as store:
         store.put(str(disk / "disk.qcow2"), "bucket/vm/disk.qcow2")
         found = report(capsys, "s3://bucket/vm/disk.qcow2")
         assert found["status"] == 0 and fixes(found) and "s3cret" not in found["said"]
         with pytest.raises(DiskError, match="no such image"):
             afar.open_afar("s3://bucket/vm/other.qcow2")
-    finally:
-        server.stop()
 
 
 def test_over_ssh(disk, tmp_path, capsys, monkeypatch):
     pytest.importorskip("sshfs", reason="the extra ssh is not installed here")
     with servers.sshd(tmp_path) as (port, key):
-        monkeypatch.setitem(afar._OPTIONS, "ssh", {"client_keys": [str(key)], "known_hosts": None})
+        servers.with_key(monkeypatch, key)
         found = report(capsys, f"ssh://root@127.0.0.1:{port}{disk}/disk.qcow2")
     assert found["status"] == 0 and fixes(found)
 
 
-@pytest.mark.parametrize("scheme", ["gs", "az"])
-def test_other_stores_are_asked_by_their_own_names(disk, scheme, monkeypatch):
-    """No server of theirs runs here: this shows what guestfix asks of the library, not what that does."""
-    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed here")
-    asked = []
+def test_over_azures_store(disk, tmp_path, capsys, monkeypatch):
+    adlfs = pytest.importorskip("adlfs", reason="the extra az is not installed here")
+    with servers.azurite(tmp_path) as connection:
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection)
+        store = adlfs.AzureBlobFileSystem()
+        store.mkdir("disks")
+        store.put(str(disk / "disk.qcow2"), "disks/vm/disk.qcow2")
+        found = report(capsys, "az://disks/vm/disk.qcow2")
+        assert found["status"] == 0 and fixes(found) and servers.AZURE_KEY not in found["said"]
+        assert found["guest"]["files"][0]["read"]["bytes"] > 0
+        with pytest.raises(DiskError, match="no such image"):
+            afar.open_afar("az://disks/vm/other.qcow2")
+        wrong = connection.replace(servers.AZURE_KEY, "d3Jvbmc=")
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", wrong)
+        adlfs.AzureBlobFileSystem.clear_instance_cache()
+        with pytest.raises(DiskError, match="may not be read") as caught:
+            afar.open_afar("az://disks/vm/disk.qcow2")
+        assert "d3Jvbmc=" not in repr(caught.value)
 
-    class Store:
-        def info(self, path):
-            asked.append(path)
-            return {"size": 3, "type": "file"}
 
-        def cat_file(self, path, start, end):
-            return b"abc"[start:end]
+def ask(address: str, data: bytes, headers: dict[str, str]) -> None:
+    urllib.request.urlopen(urllib.request.Request(address, data, headers)).close()
 
-    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda place, **_: (Store(), place.partition("://")[2]))
-    block = afar.open_afar(f"{scheme}://bucket/disk.raw")
-    assert (
-        asked == ["bucket/disk.raw"]
-        and block.read() == b"abc"
-        and block.told()
-        == {
-            "bytes": 3,
-            "of": 3,
-            "requests": 1,
-        }
-    )
+
+def test_over_googles_store(disk, capsys, monkeypatch):
+    pytest.importorskip("gcsfs", reason="the extra gs is not installed here")
+    with servers.google_store() as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        kind = {"Content-Type": "application/octet-stream"}
+        ask(f"{address}/storage/v1/b", b'{"name": "disks"}', {"Content-Type": "application/json"})
+        image = (disk / "disk.qcow2").read_bytes()
+        ask(f"{address}/upload/storage/v1/b/disks/o?uploadType=media&name=vm/disk.qcow2", image, kind)
+        found = report(capsys, "gs://disks/vm/disk.qcow2")
+        assert found["status"] == 0 and fixes(found)
+        assert found["guest"]["files"][0]["read"]["bytes"] > 0
+        with pytest.raises(DiskError, match="no such image"):
+            afar.open_afar("gs://disks/vm/other.qcow2")
 
 
 # what does not
@@ -231,7 +230,7 @@ def test_nobody_there():
 def test_a_login_that_fails(tmp_path, monkeypatch):
     pytest.importorskip("sshfs", reason="the extra ssh is not installed here")
     with servers.sshd(tmp_path) as (port, _key):
-        monkeypatch.setitem(afar._OPTIONS, "ssh", {"client_keys": [], "agent_path": None, "known_hosts": None})
+        servers.with_key(monkeypatch)
         with pytest.raises(DiskError, match="may not be read"):
             afar.open_afar(f"ssh://root:s3cret@127.0.0.1:{port}/disk")
 
