@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from guestfix.backends.disks.names import is_afar
+from guestfix.backends.disks.names import is_afar, shown
 from guestfix.base.errors import GuestfixError, PackError, Problem, UsageError
 from guestfix.base.nearest import did_you_mean
 from guestfix.base.patterns import regex
@@ -56,8 +56,15 @@ def read(places: Sequence[str], known: Known) -> list[Guest]:
 
 
 def _at(place: str, known: Known, problems: list[Problem]) -> list[Guest]:
+    backend, rest = _backend(place)
+    if backend == "dir":
+        return [_folder(rest)]
+    if backend:
+        found = _at(rest, known, problems)
+        return [replace(one, disks=tuple(f"{backend}:{disk}" for disk in one.disks)) for one in found]
     if is_afar(place):
-        return [Guest(place.rstrip("/").rpartition("/")[2] or place, (place,), where=place)]
+        name = shown(place)
+        return [Guest(name.rstrip("/").rpartition("/")[2] or name, (place,), where=name)]
     if os.path.isdir(place):
         if is_root(place):
             return [_folder(place)]
@@ -167,12 +174,16 @@ def _guest(reader: Reader, base: Guest, known: Known, place: str, *, named: bool
 
 
 def _beside(folder: str, place: str) -> str:
-    if not place or is_afar(place):
-        return place
-    scheme, colon, rest = place.partition(":")
-    if colon and scheme in ("dir", "image", "uml", "libguestfs"):
-        return f"{scheme}:{os.path.join(folder, rest)}"
-    return os.path.join(folder, place)
+    backend, rest = _backend(place)
+    if backend:
+        return f"{backend}:{_beside(folder, rest)}"
+    return place if not place or is_afar(place) else os.path.join(folder, place)
+
+
+def _backend(place: str) -> tuple[str, str]:
+    """Return the backend that a place names, empty where it names none, and the rest."""
+    backend, colon, rest = place.partition(":")
+    return (backend, rest) if colon and backend in ("dir", "image", "uml", "libguestfs") else ("", place)
 
 
 def _pairs(reader: Reader, name: str) -> dict[str, str]:
@@ -278,9 +289,10 @@ def _wrong(guests: Iterable[Guest]) -> list[Problem]:
             found.append(Problem(what, where=guest.where, remedy="give each guest a name of its own"))
         names.setdefault(guest.name, guest)
         for disk in guest.disks:
-            one = disk if is_afar(disk) else os.path.realpath(disk.removeprefix("dir:").removeprefix("image:"))
+            rest = _backend(disk)[1]
+            one = rest if is_afar(rest) else os.path.realpath(rest)
             if disks.setdefault(one, guest) is not guest:
-                what = f"{guest.name} and {disks[one].name} have the same disk: {disk}"
+                what = f"{guest.name} and {disks[one].name} have the same disk: {shown(disk)}"
                 found.append(Problem(what, where=guest.where, remedy="take one of them out"))
     if len(names) > MOST:
         found.append(Problem(f"more than {MOST} guests", remedy="part the inventory"))

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from guestfix import __version__
+from guestfix.backends.disks.names import shown
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.record import frozen
 from guestfix.base.stopping import check
@@ -94,7 +95,7 @@ def run(
     rest.
     """
     ordered = waves(guests, setting.waves)
-    number = store.begin(setting.action, setting.pack_digest, __version__, len(guests), places)
+    number = store.begin(setting.action, setting.pack_digest, __version__, len(guests), [*map(shown, places)])
     jobs = {
         guest.name: Job(
             guest,

@@ -217,3 +217,26 @@ def test_folders_of_what_vsphere_exports(tmp_path):
     assert [one.name for one in read([str(tmp_path)], KNOWN)] == ["db", "old", "split", "web"]
     (one,) = read([str(tmp_path / "web")], KNOWN)
     assert one.disks == (str(tmp_path / "web/web.ovf"),)
+
+
+def test_places_that_name_a_backend(tmp_path):
+    build(tmp_path, {"a/etc/fstab": "", "b.qcow2": ""})
+    a, b = read([f"dir:{tmp_path}/a", f"uml:{tmp_path}/b.qcow2"], KNOWN)
+    assert (a.name, a.disks) == ("a", (f"dir:{tmp_path}/a",))
+    assert (b.name, b.disks) == ("b", (f"uml:{tmp_path}/b.qcow2",))
+    text = "guests: [{name: c, disks: [image:c.raw, image:nbd://host/c]}]"
+    (c,) = read([one_file(tmp_path, "all.yaml", text)], KNOWN)
+    assert c.disks == (f"image:{tmp_path}/c.raw", "image:nbd://host/c")
+
+
+def test_no_secret_of_an_address_is_shown(tmp_path):
+    secret = "https://me:s3cret@host/vm/web.raw?sig=t0ken"
+    (one,) = read([secret], KNOWN)
+    assert (one.name, one.disks, one.where) == ("web.raw", (secret,), "https://host/vm/web.raw")
+    (one,) = read([f"image:{secret}"], KNOWN)
+    assert (one.name, one.disks, one.where) == ("web.raw", (f"image:{secret}",), "https://host/vm/web.raw")
+    text = f"guests:\n  - {{name: a, disks: {secret!r}}}\n  - {{name: b, disks: {secret!r}}}\n"
+    with pytest.raises(PackError) as caught:
+        read([one_file(tmp_path, "a.yaml", text)], KNOWN)
+    assert "same disk: https://host/vm/web.raw" in str(caught.value)
+    assert "s3cret" not in str(caught.value) and "t0ken" not in str(caught.value)

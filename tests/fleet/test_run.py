@@ -301,6 +301,17 @@ def test_a_full_disk_keeps_what_was_done(store):
     assert store.names(number) == {"a"}
 
 
+def test_a_run_keeps_no_secret_of_an_address(store):
+    place = "https://me:s3cret@host/web.raw?sig=t0ken"
+    number = run([Guest("a", (place,))], setting(workers=1), store, [place], lambda at: None, doing.ready)
+    assert store.run(number).places == ("https://host/web.raw",)
+    assert not [
+        row for name in ("runs", "guests", "findings") for row in store.table(name, number)[1] if "s3cret" in str(row)
+    ]
+    store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"s3cret" not in Path(store.path).read_bytes() and b"t0ken" not in Path(store.path).read_bytes()
+
+
 def test_lone_surrogates_of_a_guest_are_kept_as_text(store):
     number = store.begin("report", "p", "v", 1, [])
     found = Result("a", "blocked", "k", "report", system="x\udcff", findings=(("GF-X", "blocker", "", "\ud800"),))

@@ -52,9 +52,13 @@ def is_afar(place: str) -> bool:
 
 
 def shown(place: str) -> str:
-    """Return an address without user, password and query, in which signatures are; any other place as it is."""
+    """Return an address without user, password and query, in which signatures are; any other place as it is.
+
+    A backend's name may stand in front.
+    """
     if not is_afar(place):
-        return place
+        backend, _, rest = place.partition(":")
+        return f"{backend}:{shown(rest)}" if is_afar(rest) else place
     from urllib.parse import urlsplit
 
     try:
