@@ -72,10 +72,19 @@ fill() {
     exit 69
 }
 
+# The definitions of the Dask operator's kinds lie in its package; none of it is imported, so it comes without what it needs.
+types() {
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$venv/kubernetes" dask-kubernetes >&2 ||
+        say "pip could not install dask-kubernetes, so the test of the manifest in docs/fleet.md skips"
+}
+
 whole || make
 case $part in
 core) [ "$venv/.core" -nt pyproject.toml ] || [ "$venv/.dev" -nt pyproject.toml ] || fill . ;;
-dev) [ "$venv/.dev" -nt pyproject.toml ] || fill '.[dev,fleet,parquet,http,s3,gs,az,ssh,luks]' ;;
+dev)
+    [ "$venv/.dev" -nt pyproject.toml ] || fill '.[dev,fleet,parquet,http,s3,gs,az,ssh,luks]'
+    [ -d "$venv/kubernetes" ] || types
+    ;;
 *) say "core or dev, not $part" && exit 64 ;;
 esac
 [ "$venv/.$part" -nt pyproject.toml ] || touch "$venv/.$part"
