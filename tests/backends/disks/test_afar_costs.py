@@ -1,4 +1,4 @@
-"""What a report of a large disk costs on the network: 20 GB with a Debian of three kernels, from each kind of server."""
+"""What a report of a large disk costs on the network: 20 GB with a Debian of three kernels, by each kind of server."""
 
 from __future__ import annotations
 
