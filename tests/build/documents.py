@@ -1,11 +1,15 @@
-"""Documents against their schemas: what a document has and its schema does not tell is an error here."""
+"""Documents of the command, and documents against their schemas: what one has and its schema does not tell is an error."""
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any
 
 import jsonschema
+import pytest
 
+from guestfix.__main__ import main
 from guestfix.commands.documents import document_schema
 
 
@@ -26,3 +30,12 @@ def validate(name: str, document: object) -> None:
     schema = closed(document_schema(name))
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.Draft202012Validator(schema).validate(document)
+
+
+def report(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """Return the plan that ``guestfix report`` prints, with its exit ``status`` and all that was ``said``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["guestfix", "report", *words, "--target", "kvm-virtio", "--format", "json"])
+        status = main()
+    said = capsys.readouterr()
+    return {"status": status, "said": said.out + said.err, **json.loads(said.out)}

@@ -12,13 +12,13 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from guestfix.fleet.job import Guest
 from guestfix.fleet.run import Setting, run
 from guestfix.fleet.store import Store
 from guestfix.pack.cache import load_pack
 from tests.build.reports import ROOT
 from tests.build.servers import free_port, running
 from tests.fleet import doing
-from tests.fleet.test_run import guests
 
 DEFINITION = "dask_kubernetes/operator/deployment/helm/dask-kubernetes-operator/crds/daskcluster.yaml"
 GUIDE = (ROOT / "docs/fleet.md").read_text("utf-8")
@@ -92,6 +92,6 @@ def test_its_commands_make_a_cluster(tmp_path):
     store = Store(str(tmp_path / "results.db"), write=True)
     with running(command("scheduler", "--port", str(port)), port, env=told), running(command("worker"), env=told):
         asked = Setting(pack_digest=load_pack().digest, scheduler=address)
-        number = run(guests("a", "b"), asked, store, [], lambda at: None, doing.ready)
+        number = run([Guest("a", ("/a",)), Guest("b", ("/b",))], asked, store, [], lambda at: None, doing.ready)
     assert {row.outcome for row in store.rows(number)} == {"ready"} and store.names(number) == {"a", "b"}
     store.close()

@@ -17,6 +17,7 @@ from guestfix.backends.disks.names import beside, is_afar, key_of, shown
 from guestfix.backends.volumes.block import DiskError
 from guestfix.base.errors import UsageError
 from tests.build import images, servers
+from tests.build.documents import report
 from tests.build.servers import greet, reply, serve_disk, size_told
 
 UUID = "11111111-2222-4333-8444-555555555555"
@@ -44,25 +45,6 @@ def disk(tmp_path_factory):
     images.run("qemu-img", "create", "-q", "-f", "qcow2", "-b", raw, "-F", "raw", folder / "out.qcow2")
     images.run("qemu-img", "convert", "-O", "vmdk", "-o", "subformat=twoGbMaxExtentFlat", raw, folder / "disk.vmdk")
     return folder
-
-
-def report(capsys, *words: str) -> dict[str, object]:
-    from guestfix.__main__ import main
-
-    status = main_with(main, ["report", *words, "--target", "kvm-virtio", "--format", "json"])
-    said = capsys.readouterr()
-    found = json.loads(said.out)
-    return {"status": status, "said": said.out + said.err, **found}
-
-
-def main_with(main, words):
-    import sys
-
-    before, sys.argv = sys.argv, ["guestfix", *words]
-    try:
-        return main()
-    finally:
-        sys.argv = before
 
 
 def fixes(found) -> bool:

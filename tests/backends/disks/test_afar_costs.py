@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.backends.disks.test_afar import report
 from tests.build import images, initramfs, servers
+from tests.build.documents import report
 from tests.build.tree import build
 
 SHARE, REQUESTS = 0.03, 150
