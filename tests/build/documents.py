@@ -1,4 +1,4 @@
-"""Documents of the command, and documents against their schemas: what one has and its schema does not tell is an error."""
+"""Documents that the command prints, and schemas that pass over nothing: what they do not tell is an error."""
 
 from __future__ import annotations
 
