@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 from guestfix.base.errors import UsageError
 from guestfix.base.nearest import did_you_mean
@@ -22,11 +23,13 @@ from guestfix.commands.common import (
 )
 from guestfix.commands.config import refuse_inside
 from guestfix.commands.parser import Verbs, add_verb
+from guestfix.commands.render import write_form
+from guestfix.commands.terminal import add_view
 from guestfix.fleet.job import ACTIONS, OUTCOMES, unpacked
 from guestfix.fleet.store import Row, Run, Store
 from guestfix.plan.model import SCHEMA
 from guestfix.plan.reader import load_plan
-from guestfix.report.forms import FORMS, render
+from guestfix.report.forms import FORMS
 
 RESULTS = "guestfix-fleet.db"
 
@@ -104,8 +107,12 @@ def _add_results(verbs: Verbs[argparse.ArgumentParser]) -> None:
             verb.add_argument("--format", choices=("csv", "parquet"), default="csv", help="how the tables are written")
         elif name == "show":
             verb.add_argument(
-                "--format", choices=("json", *FORMS), default="json", help="json: the document; else the plan's report"
+                "--format",
+                choices=("json", "text", *FORMS),
+                default="json",
+                help="json: the document; text: its report, or what a start showed; else the plan's report",
             )
+            add_view(verb)
         else:
             add_format(verb)
 
@@ -236,9 +243,14 @@ def _show(args: argparse.Namespace) -> int:
         found = store.rows(run.id)
     finally:
         store.close()
-    if args.format != "json":
+    starts = json.loads(document).get("starts") if document and args.format == "text" else None
+    if starts:
+        from guestfix.report.verify import render_start
+
+        write("\n".join(map(render_start, starts)))
+    elif args.format != "json":
         what = f"the plan of {args.guest}"
-        write(render(load_plan(document.encode("utf-8", "surrogateescape"), what, shown=True), args.format))
+        write_form(load_plan(document.encode("utf-8", "surrogateescape"), what, shown=True), args)
     elif document:
         write(document)
     else:

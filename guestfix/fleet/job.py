@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from guestfix import __version__
 from guestfix.backends.disks.names import shown
 from guestfix.base.errors import Blocked, GuestfixError, Stopped, UsageError
-from guestfix.base.facts import Unknown
+from guestfix.base.facts import Fact, Unknown
 from guestfix.base.record import asdict, field, frozen, replace
 from guestfix.base.text import to_json
 from guestfix.pack.cache import load_pack
@@ -198,7 +198,8 @@ def _started(job: Job, key: str, pack: Pack) -> Result:
         STARTS.get(seen.ending, "needs you"),
         key,
         job.action,
-        target=job.guest.target,
+        system=_system(found.facts),
+        target=found.target.id,
         before=walk.outcome,
         after=ENDINGS.get(seen.ending, "unknown"),
         stops_before=walk.stops_at or "",
@@ -217,13 +218,12 @@ def held(job: Job, why: str) -> Result:
 def of_plan(job: Job, key: str, plan: Plan) -> Result:
     """Return what a plan says of a guest."""
     before, after = plan.walk.before, plan.walk.after
-    known = {fact.name: str(fact.value) for fact in plan.facts if not isinstance(fact.value, Unknown)}
     return Result(
         name=job.guest.name,
         outcome=_outcome(plan),
         key=key,
         action=job.action,
-        system=" ".join(known[name] for name in ("os.id", "os.version", "os.arch") if known.get(name)),
+        system=_system(plan.facts),
         target=plan.target,
         before=before.outcome,
         after=after.outcome,
@@ -232,6 +232,11 @@ def of_plan(job: Job, key: str, plan: Plan) -> Result:
         findings=tuple((one.code, one.left, one.rule or "", one.summary) for one in plan.findings),
         document=_packed(dump_plan(plan)),
     )
+
+
+def _system(facts: Sequence[Fact]) -> str:
+    known = {fact.name: str(fact.value) for fact in facts if not isinstance(fact.value, Unknown)}
+    return " ".join(known[name] for name in ("os.id", "os.version", "os.arch") if known.get(name))
 
 
 def _outcome(plan: Plan) -> str:

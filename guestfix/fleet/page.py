@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from guestfix.base.record import frozen
 from guestfix.fleet.job import OUTCOMES
-from guestfix.fleet.rollup import Roll
+from guestfix.fleet.rollup import AFTER, Roll
 from guestfix.fleet.store import Row
 from guestfix.report.page.render import escaping, policy_of
 
@@ -66,6 +66,7 @@ def render(roll: Roll, rows: list[Row], links: Mapping[str, str] = {}) -> str:
             policy=policy_of(style, script),
             roll=roll,
             bar=bar,
+            after=AFTER.get(roll.action, "with the plans").capitalize(),
             moods=MOODS,
             rows=ranked[:MOST],
             links=links,

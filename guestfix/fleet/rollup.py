@@ -12,6 +12,8 @@ from guestfix.fleet.store import Row, Store
 
 TOP = 20
 """Findings that are told of all."""
+AFTER = {"verify": "when it was started"}
+"""What the second of the two steps is that a guest may stop at, by what was done; else: with the plans."""
 TREND = 12
 """Runs that are told beside one another."""
 
@@ -20,10 +22,12 @@ TREND = 12
 class Roll:
     """The sums of a run. ``freeing``: for each finding that blocks, how many guests have it, and how many it alone.
 
-    ``trend``: number, begin (seconds since 1970) and outcomes of the last runs that did the same, this one last.
+    ``stops_after``: with the plan, or of a guest that was started, what was seen. ``trend``: number,
+    begin (seconds since 1970) and outcomes of the last runs that did the same, this one last.
     """
 
     run: int
+    action: str
     guests: int
     kept: int
     outcomes: Mapping[str, int]
@@ -46,6 +50,7 @@ def roll_up(store: Store, run: int) -> Roll:
     ranked = sorted(every, key=lambda code: (-alone[code], -every[code], code))
     return Roll(
         run,
+        store.run(run).action,
         len(rows),
         sum(row.kept > 0 for row in rows),
         _counted((row.outcome for row in rows), OUTCOMES),
@@ -138,7 +143,8 @@ def text_of(roll: Roll) -> str:
     for title, groups in (("by system", roll.systems), ("by tag", roll.tags)):
         if groups:
             lines += ["", title, *(f"  {name}: {_said(counts)}" for name, counts in list(groups.items())[:TOP])]
-    for title, counts in (("where the boot stops today", roll.stops_before), ("and with the plans", roll.stops_after)):
+    after = f"and {AFTER.get(roll.action, 'with the plans')}"
+    for title, counts in (("where the boot stops today", roll.stops_before), (after, roll.stops_after)):
         if counts:
             lines += ["", title, "  " + ", ".join(f"{step} {count}" for step, count in counts.items())]
     if roll.freeing:

@@ -9,6 +9,7 @@ from guestfix.backends import open_guest
 from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, SSH_INSTALLED
 from guestfix.base.errors import GuestfixError, UsageError
+from guestfix.base.facts import Fact
 from guestfix.base.record import frozen, replace
 from guestfix.pack.model import Pack, Target
 from guestfix.plan.model import Plan
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
 
 @frozen
 class Started:
-    """One start: which state of the guest, on which target, what the walk said, and what was seen."""
+    """One start: which state of the guest, on which target, what the walk said, what was seen; the guest's facts."""
 
     name: str
     target: Target
     walk: Walk
     ssh: bool
     seen: Seen
+    facts: tuple[Fact, ...] = ()
 
     @property
     def out(self) -> StartOut:
@@ -65,7 +67,8 @@ def start_guest(
     setting = _setting(plan, bounds)
     target = target.on(setting.arch)
     del guest
-    return Started(name, target, plan.walk.before, setting.ssh, start(paths, target, setting, tell, keep_screen))
+    seen = start(paths, target, setting, tell, keep_screen)
+    return Started(name, target, plan.walk.before, setting.ssh, seen, plan.facts)
 
 
 def _setting(plan: Plan, bounds: Setting) -> Setting:

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from guestfix.base.errors import GuestfixError, Stopped, UsageError
+from guestfix.base.facts import Fact, Unknown
 from guestfix.base.stopping import CANCEL, Stop, following
 from guestfix.fleet.export import export
 from guestfix.fleet.job import Guest, Job, Result, options_for, unpacked, work
+from guestfix.fleet.page import render
 from guestfix.fleet.rollup import differences, roll_up, text_of
 from guestfix.fleet.run import Setting, run
 from guestfix.fleet.store import Store
@@ -25,6 +27,7 @@ from guestfix.pack.cache import load_pack
 from guestfix.plan.model import Choice
 from guestfix.plan.planner import Options
 from guestfix.stage.starts import Started
+from guestfix.verify import model
 from guestfix.verify.model import Seen
 from tests.build.servers import free_port, running
 from tests.build.starts import BOOTED, MACHINE, walk
@@ -216,14 +219,31 @@ def test_a_start_of_one_guest(monkeypatch, ending, outcome, after):
 
     def start(paths, target, pack, bounds, *, root):
         asked.append((tuple(paths), target.id, bounds.limit, root))
-        return Started("as it is", target, walk(), True, seen)
+        facts = (Fact("os.id", "debian"), Fact("os.version", "12"), Fact("os.arch", Unknown("not told")))
+        return Started("as it is", target, walk(), True, seen, facts)
 
     monkeypatch.setattr("guestfix.stage.starts.start_guest", start)
     found = work(Job(Guest("a", ("image:/a.raw",), target=target.id, root="/dev/sda2"), "verify", (), PACK.digest, 90))
     assert asked == [(("/a.raw",), "kvm-virtio", 90, "/dev/sda2")]
     assert (found.outcome, found.before, found.after, found.error) == (outcome, "passes", after, "")
     (one,) = json.loads(unpacked(found.document))["starts"]
-    assert one["ending"] == ending and one["state"] == "as it is"
+    assert one["ending"] == ending and one["state"] == "as it is" and found.system == "debian 12"
+    assert {step["said"] for step in one["steps"]} == {"passes"} and any(step["reached"] for step in one["steps"])
+
+
+def test_what_is_told_of_a_start(store, monkeypatch, capsys):
+    seen = Seen("stopped", MACHINE, 60.0, stop=model.Stop("root", "Give up waiting for root"))
+    found = Started("as it is", PACK.targets["kvm-virtio"], walk(), True, seen, (Fact("os.id", "debian"),))
+    monkeypatch.setattr("guestfix.stage.starts.start_guest", lambda *_, **__: found)
+    job = Job(Guest("a", ("/a.raw",), target="kvm-virtio"), "verify", (), PACK.digest, 90)
+    number = store.begin("verify", "p", "v", 1, [])
+    store.put(number, job.guest, work(job))
+    roll = roll_up(store, number)
+    assert roll.systems == {"debian": {"blocked": 1}} and roll.stops_after == {"root": 1}
+    assert "and when it was started\n  root 1\n" in text_of(roll)
+    assert ">When it was started</th>" in render(roll, store.rows(number))
+    shown = guestfix(monkeypatch, capsys, "fleet", "show", "a", "--format", "text", "--results", store.path)[1]
+    assert "ending   stops at root (" in shown and " 6 root       passes    not" in shown
 
 
 def test_a_folder_can_not_be_started():

@@ -61,18 +61,22 @@ ALL = [
 ]  # fmt: skip
 
 
+def shown_of(name, seen):
+    return render_start({"state": name, **verification_out(seen, walk(), ssh=True)})
+
+
 @pytest.mark.parametrize("seen", ALL, ids=lambda one: one.ending)
 def test_the_document_keeps_to_its_schema_and_holds_no_control(seen):
     document = {"schema": SCHEMA, "starts": [{"state": "as it is", **verification_out(seen, walk(), ssh=True)}]}
     text = to_json(document)
     validate("verify", json.loads(text))
-    shown = render_start("as it is", seen, walk(), ssh=True)
+    shown = shown_of("as it is", seen)
     for made in (json.loads(text)["starts"][0]["console"]["text"], shown):
         assert not any(one in made for one in "\x1b\u202e\ud800\r")
     assert f" 9 {'access':<10}" in shown
 
 
 def test_every_start_says_how_it_ended():
-    assert [render_start("x", one, walk(), ssh=True).splitlines()[2][9:30] for one in ALL] == [
+    assert [shown_of("x", one).splitlines()[2][9:30] for one in ALL] == [
         "it runs, has an addre", "stops at an unknown s", "no sign of success or"
     ]  # fmt: skip
