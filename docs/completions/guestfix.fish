@@ -50,7 +50,7 @@ function _shtab_guestfix_using
 end
 
 set -g _shtab_guestfix_commands inspect report diff render apply fleet 'fleet run' 'fleet list' 'fleet show' 'fleet diff' 'fleet rollup' 'fleet export' verify revert plan 'plan show' 'plan sign' 'plan verify' status compat 'compat list' 'compat show' 'compat diff' list explain schema registry 'registry ls' 'registry get' 'registry export' rules 'rules new' 'rules lint' 'rules coverage' 'rules docs' 'rules sign' 'rules verify' test backends case help
-set -g _shtab_guestfix_opts_with_value --accept --allow-backing --allowed-signers --code --color --confidence --config --console --disks --do --encoding --events --expect-digest --facts --failure-record --format --from --guest --image-format --image-type --journal-copy --key --kind --limit --log --memory --network-map --only --outcome --output --pack --pages --patience --payload --plan --policy --prefix --require-plan-signature --require-signature --results --retries --root --run --scheduler --screen --skip --stops-at --system --tag --target --timeout --verdict --waves --workers --write -O
+set -g _shtab_guestfix_opts_with_value --accept --allow-backing --allowed-signers --code --color --confidence --config --console --disks --do --encoding --events --expect-digest --facts --failure-record --format --from --guest --image-format --image-type --journal-copy --key --kind --limit --log --memory --network-map --only --outcome --output --pack --pages --patience --payload --plan --policy --prefix --require-plan-signature --require-signature --results --retries --root --run --scheduler --screen --skip --stops-at --system --tag --target --timeout --verdict --verified --waves --workers --write -O
 
 complete -c guestfix -e
 complete -c guestfix -f
@@ -104,6 +104,7 @@ complete -c guestfix -n '_shtab_guestfix_using report' -l failure-record -xka "(
 complete -c guestfix -n '_shtab_guestfix_using report' -l progress -d 'the same as --events stderr'
 complete -c guestfix -n '_shtab_guestfix_using report' -s O -xka "(__fish_complete_path (commandline -ct))" -d 'write the XML of virt-v2v-inspector(1)'
 complete -c guestfix -n '_shtab_guestfix_using report' -l write -x -d 'write what an importer reads: forklift, coriolis, leapp (repeatable)'
+complete -c guestfix -n '_shtab_guestfix_using report' -l verified -xka "(__fish_complete_path (commandline -ct))" -d 'what verify --format json wrote of this guest: each start beside the walk (text, html, markdown, junit)'
 complete -c guestfix -n '_shtab_guestfix_using report' -l brief -d 'the first screen alone'
 complete -c guestfix -n '_shtab_guestfix_using report' -l verbose -d 'all evidence, every step and every rule with its reason'
 complete -c guestfix -n '_shtab_guestfix_using report' -l diff -d 'whole diffs, not each file'"'"'s first changed lines'
@@ -141,7 +142,8 @@ complete -c guestfix -n '_shtab_guestfix_using render' -l brief -d 'the first sc
 complete -c guestfix -n '_shtab_guestfix_using render' -l verbose -d 'all evidence, every step and every rule with its reason'
 complete -c guestfix -n '_shtab_guestfix_using render' -l diff -d 'whole diffs, not each file'"'"'s first changed lines'
 complete -c guestfix -n '_shtab_guestfix_using render' -l color -xka "auto always never" -d 'colour and symbols: on a terminal unless NO_COLOR is set (auto), always, or never'
-complete -c guestfix -n '_shtab_guestfix_using render; and test $_shtab_guestfix_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'what report or apply --format json wrote; - is standard input'
+complete -c guestfix -n '_shtab_guestfix_using render' -l verified -xka "(__fish_complete_path (commandline -ct))" -d 'what verify --format json wrote of this guest: each start beside the walk (text, html, markdown, junit)'
+complete -c guestfix -n '_shtab_guestfix_using render; and test $_shtab_guestfix_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'what report, apply or verify --format json wrote; - is standard input'
 complete -c guestfix -n '_shtab_guestfix_using; and test $_shtab_guestfix_npos -eq 0' -a apply -d 'make the changes, keeping every original'
 complete -c guestfix -n '_shtab_guestfix_using apply' -s h -l help -d 'show this help message and exit'
 complete -c guestfix -n '_shtab_guestfix_using apply' -l root -x -d 'the volume to take where the disks hold several systems'
@@ -222,7 +224,7 @@ complete -c guestfix -n '_shtab_guestfix_using fleet list' -l results -xka "(__f
 complete -c guestfix -n '_shtab_guestfix_using fleet; and test $_shtab_guestfix_npos -eq 0' -a show -d 'one guest'"'"'s document'
 complete -c guestfix -n '_shtab_guestfix_using fleet show' -s h -l help -d 'show this help message and exit'
 complete -c guestfix -n '_shtab_guestfix_using fleet show' -l run -x -d 'the run (default: the newest)'
-complete -c guestfix -n '_shtab_guestfix_using fleet show' -l format -xka "json text html markdown sarif junit csv" -d 'json: the document; text: its report, or what a start showed; else the plan'"'"'s report'
+complete -c guestfix -n '_shtab_guestfix_using fleet show' -l format -xka "json text html markdown sarif junit csv" -d 'json: the document; else the report of the plan, or what a start showed'
 complete -c guestfix -n '_shtab_guestfix_using fleet show' -l brief -d 'the first screen alone'
 complete -c guestfix -n '_shtab_guestfix_using fleet show' -l verbose -d 'all evidence, every step and every rule with its reason'
 complete -c guestfix -n '_shtab_guestfix_using fleet show' -l diff -d 'whole diffs, not each file'"'"'s first changed lines'

@@ -8,11 +8,11 @@ import tempfile
 
 from guestfix.base.errors import GuestfixError
 from guestfix.commands.images import images_from
-from guestfix.commands.verify import plain, started
+from guestfix.commands.verify import started
 from guestfix.pack.model import Pack
 from guestfix.plan.planner import choose_target
 from guestfix.stage.session import Session
-from guestfix.stage.starts import Started
+from guestfix.stage.starts import Started, path_of
 
 
 def three_starts(args: argparse.Namespace, pack: Pack) -> list[Started]:
@@ -22,13 +22,12 @@ def three_starts(args: argparse.Namespace, pack: Pack) -> list[Started]:
     GuestfixError where the plan has blockers.
     """
     target, old = choose_target(pack, args.target), choose_target(pack, args.old)
-    paths = [plain(one) for one in args.guest]
-    allow = tuple(sorted({os.path.dirname(os.path.realpath(path)) for path in paths}))
+    allow = tuple(sorted({os.path.dirname(os.path.realpath(path_of(one))) for one in args.guest}))
     with tempfile.TemporaryDirectory(prefix="guestfix-verify.") as folder:
         repaired = _repaired(args, pack, f"{folder}/repaired.qcow2")
         reverted = _reverted(args, repaired, allow, f"{folder}/reverted.qcow2")
         return [
-            started(args, pack, "before", target, paths),
+            started(args, pack, "before", target, args.guest),
             started(args, pack, "after", target, repaired, allow),
             started(args, pack, "reverted", old, reverted, allow),
         ]

@@ -21,6 +21,7 @@ from guestfix.plan.shapes import InspectionOut, Number, PlanOut
 from guestfix.report import shapes
 from guestfix.report.shapes import FailureOut
 from guestfix.report.typeschema import Schema, definitions, of_type
+from guestfix.verify.shapes import VerifyOut
 
 
 class Numbered(TypedDict):
@@ -140,7 +141,7 @@ DOCUMENTS: dict[str, tuple[str, object]] = {
         "What guestfix fleet list, diff and rollup --format json print, and show of a guest without a plan",
         RunsOut | GuestsOut | DifferencesOut | Annotated[Roll, Numbered] | NoneOut | FailureOut,
     ),
-    "verify": ("What guestfix verify --format json prints", shapes.VerifyOut | FailureOut),
+    "verify": ("What guestfix verify --format json prints", VerifyOut | FailureOut),
 }
 """Every document by name: what it is, and its type."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from guestfix.base.errors import UsageError
 from guestfix.base.nearest import did_you_mean
@@ -23,12 +22,11 @@ from guestfix.commands.common import (
 )
 from guestfix.commands.config import refuse_inside
 from guestfix.commands.parser import Verbs, add_verb
-from guestfix.commands.render import write_form
+from guestfix.commands.render import write_document
 from guestfix.commands.terminal import add_view
 from guestfix.fleet.job import ACTIONS, OUTCOMES, unpacked
 from guestfix.fleet.store import Row, Run, Store
 from guestfix.plan.model import SCHEMA
-from guestfix.plan.reader import load_plan
 from guestfix.report.forms import FORMS
 
 RESULTS = "guestfix-fleet.db"
@@ -110,7 +108,7 @@ def _add_results(verbs: Verbs[argparse.ArgumentParser]) -> None:
                 "--format",
                 choices=("json", "text", *FORMS),
                 default="json",
-                help="json: the document; text: its report, or what a start showed; else the plan's report",
+                help="json: the document; else the report of the plan, or what a start showed",
             )
             add_view(verb)
         else:
@@ -243,14 +241,8 @@ def _show(args: argparse.Namespace) -> int:
         found = store.rows(run.id)
     finally:
         store.close()
-    starts = json.loads(document).get("starts") if document and args.format == "text" else None
-    if starts:
-        from guestfix.report.verify import render_start
-
-        write("\n".join(map(render_start, starts)))
-    elif args.format != "json":
-        what = f"the plan of {args.guest}"
-        write_form(load_plan(document.encode("utf-8", "surrogateescape"), what, shown=True), args)
+    if args.format != "json":
+        write_document(document.encode("utf-8", "surrogateescape"), f"the document of {args.guest}", args)
     elif document:
         write(document)
     else:

@@ -1,22 +1,38 @@
-"""``guestfix render``: a saved plan once more, in any form."""
+"""``guestfix render``: a saved plan, or what verify saw, once more in any form."""
 
 from __future__ import annotations
 
 import argparse
 
+from guestfix.base.errors import UsageError
 from guestfix.commands.common import OUTPUT, read_file, write
 from guestfix.commands.parser import group
 from guestfix.commands.terminal import add_view, show, view_from
 from guestfix.plan.model import Plan
-from guestfix.report.forms import FORMS, render
+from guestfix.report.forms import FORMS, check_form, render, render_starts
 from guestfix.report.text import plan_lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.verify.model import Starts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("plan", metavar="PLAN", help="what report or apply --format json wrote; - is standard input")
+    told = "what report, apply or verify --format json wrote; - is standard input"
+    parser.add_argument("plan", metavar="FILE", help=told)
     add_forms(parser, ("text",))
     add_view(parser)
+    add_verified(parser)
+
+
+def add_verified(parser: argparse.ArgumentParser) -> None:
+    """Add ``--verified``."""
+    parser.add_argument(
+        "--verified",
+        metavar="FILE",
+        help="what verify --format json wrote of this guest: each start beside the walk (text, html, markdown, junit)",
+    )
 
 
 def add_forms(parser: argparse.ArgumentParser, others: tuple[str, ...]) -> None:
@@ -32,16 +48,38 @@ def add_forms(parser: argparse.ArgumentParser, others: tuple[str, ...]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
-    from guestfix.plan.reader import MAX_PLAN, load_plan
+    from guestfix.plan.reader import MAX_PLAN
 
-    plan = load_plan(read_file(args.plan, "the plan", MAX_PLAN), args.plan, shown=True)
-    write_form(plan, args)
+    write_document(read_file(args.plan, "the document", MAX_PLAN), args.plan, args, verified_from(args))
     return 0
 
 
-def write_form(plan: Plan, args: argparse.Namespace) -> None:
+def write_document(data: bytes, where: str, args: argparse.Namespace, starts: Starts | None = None) -> None:
+    """Write a saved plan, or what verify wrote, in the form that was asked for. PlanError where it is neither."""
+    from guestfix.plan.reader import load_plan
+    from guestfix.verify.reader import is_starts, load_starts
+
+    if not is_starts(data):
+        write_form(load_plan(data, where, shown=True), args, starts)
+    elif starts is not None:
+        raise UsageError("--verified goes with a plan", where=where, remedy="render one of the two")
+    else:
+        write(render_starts(load_starts(data, where), args.format))
+
+
+def verified_from(args: argparse.Namespace) -> Starts | None:
+    """Return what the file that ``--verified`` names says; None where it names none. UsageError for a form without."""
+    if not args.verified:
+        return None
+    from guestfix.verify.reader import MAX_DOCUMENT, load_starts
+
+    check_form(args.format)
+    return load_starts(read_file(args.verified, "what verify wrote", MAX_DOCUMENT), args.verified)
+
+
+def write_form(plan: Plan, args: argparse.Namespace, starts: Starts | None = None) -> None:
     """Write a plan's report in the form that was asked for, JSON apart."""
     if args.format == "text":
-        show(plan_lines(plan, view_from(args)), args.color)
+        show(plan_lines(plan, view_from(args), starts=starts), args.color)
     else:
-        write(render(plan, args.format))
+        write(render(plan, args.format, starts))

@@ -10,7 +10,7 @@ from guestfix.commands.choices import chosen_by, options_of, refuse_unused
 from guestfix.commands.common import OUTPUT, add_choices, add_guest, add_pack, events_of, keep_private, pack_from, write
 from guestfix.commands.images import images_from
 from guestfix.commands.parser import group
-from guestfix.commands.render import add_forms, write_form
+from guestfix.commands.render import add_forms, add_verified, verified_from, write_form
 from guestfix.commands.terminal import add_view
 from guestfix.commands.written import add_written, check_written, write_for_importers
 from guestfix.plan.model import Plan, dump_plan
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_choices(parser)
     add_events(parser)
     add_written(parser)
+    add_verified(parser)
     add_view(parser)
     group(parser, OUTPUT).add_argument(
         "--detailed-exitcode", action="store_true", help="exit with status 1 where changes are planned, not with 0"
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     tell = events_of(args)
     options = options_of(args, chosen_by(args))
     check_written(args)
+    starts = verified_from(args)
     tell.expect("open", "read", "plan")
     tell("open", 0, 1)
     guest = open_guest(args.guest, disks=args.disks, **images_from(args))
@@ -59,5 +61,5 @@ def run(args: argparse.Namespace) -> int:
         keep_private()
         write(dump_plan(plan).decode("utf-8", "surrogateescape"))
     else:
-        write_form(plan, args)
+        write_form(plan, args, starts)
     return status_of(plan, detailed=args.detailed_exitcode)

@@ -13,15 +13,10 @@ from guestfix.commands.common import add_format, add_pack, add_place, events_of,
 from guestfix.commands.images import images_from
 from guestfix.commands.parser import group, number, whole
 from guestfix.pack.model import Pack, Target
-from guestfix.plan.model import SCHEMA
 from guestfix.plan.planner import choose_target
 from guestfix.report.verify import render_start
-from guestfix.stage.starts import Started, start_guest
+from guestfix.stage.starts import Started, document_of, start_guest
 from guestfix.verify.run import LIMIT, MEMORY, PATIENCE, Setting
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from guestfix.report.shapes import VerifyOut
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,23 +79,17 @@ def run(args: argparse.Namespace) -> int:
 
         cases = three_starts(args, pack)
     else:
-        cases = [started(args, pack, "as it is", choose_target(pack, args.target), [*map(plain, args.guest)])]
+        cases = [started(args, pack, "as it is", choose_target(pack, args.target), args.guest)]
     if args.format == "json":
-        document: VerifyOut = {"schema": SCHEMA, "starts": [one.out for one in cases]}
-        write_json(document)
+        write_json(document_of(cases))
     else:
-        write("\n".join(render_start(one.out) for one in cases))
+        write("\n".join(render_start(one.start) for one in cases))
     return 0 if all(good(one) for one in cases) else 1
 
 
 def good(case: Started) -> bool:
     """Tell whether a start showed what it was for: the guest as it is may fail where two more starts follow."""
     return case.seen.ending == "reached" or case.name == "before"
-
-
-def plain(uri: str) -> str:
-    """Return the path of a disk image that was named with a backend, as for writing."""
-    return uri if os.path.exists(uri) else uri.removeprefix("image:").removeprefix("uml:").removeprefix("libguestfs:")
 
 
 def started(

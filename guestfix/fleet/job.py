@@ -17,7 +17,7 @@ from guestfix.base.record import asdict, field, frozen, replace
 from guestfix.base.text import to_json
 from guestfix.pack.cache import load_pack
 from guestfix.pack.model import Pack
-from guestfix.plan.model import SCHEMA, Choice, Plan, dump_plan
+from guestfix.plan.model import Choice, Plan, dump_plan
 from guestfix.plan.planner import Options, choose_target
 from guestfix.stage.session import Session
 
@@ -186,12 +186,11 @@ def _pack(job: Job) -> Pack:
 
 
 def _started(job: Job, key: str, pack: Pack) -> Result:
-    from guestfix.stage.starts import start_guest
+    from guestfix.stage.starts import document_of, start_guest
     from guestfix.verify.run import LIMIT, Setting
 
     bounds = Setting(limit=min(job.timeout or LIMIT, LIMIT))
-    paths = [disk.removeprefix("image:") for disk in job.guest.disks]
-    found = start_guest(paths, choose_target(pack, job.guest.target), pack, bounds, root=job.guest.root)
+    found = start_guest(job.guest.disks, choose_target(pack, job.guest.target), pack, bounds, root=job.guest.root)
     seen, walk = found.seen, found.walk
     return Result(
         job.guest.name,
@@ -204,7 +203,7 @@ def _started(job: Job, key: str, pack: Pack) -> Result:
         after=ENDINGS.get(seen.ending, "unknown"),
         stops_before=walk.stops_at or "",
         stops_after=seen.stop.step if seen.stop else "",
-        document=_packed(to_json({"schema": SCHEMA, "starts": [found.out]}).encode("utf-8", "surrogateescape")),
+        document=_packed(to_json(document_of([found])).encode("utf-8", "surrogateescape")),
     )
 
 

@@ -10,14 +10,13 @@ from guestfix.fleet.job import unpacked
 from guestfix.fleet.page import render
 from guestfix.fleet.rollup import roll_up
 from guestfix.fleet.store import Store
-from guestfix.plan.reader import load_plan
-from guestfix.report.forms import render as render_form
+from guestfix.report.forms import render_document
 
 INDEX, GUESTS = "index.html", "guests"
 
 
 def write_pages(store: Store, run: int, folder: str) -> int:
-    """Make a folder of the run's sums and of a page for each guest that has a plan; return how many guests have one.
+    """Make a folder of the run's sums and of a page for each guest with a plan or a start; return how many there are.
 
     No name of a guest becomes a file's name. GuestfixError where the folder is there already or can't be written.
     """
@@ -38,12 +37,11 @@ def write_pages(store: Store, run: int, folder: str) -> int:
 
 
 def _page(document: str) -> str:
-    """Return the page of a document, empty where it is no plan: what was seen of a start, or nothing."""
+    """Return the page of a document, empty where it is neither a plan nor what was seen of a start."""
     try:
-        plan = load_plan(document.encode("utf-8", "surrogateescape"), shown=True)
+        return render_document(document.encode("utf-8", "surrogateescape"), "", "html")
     except GuestfixError:
         return ""
-    return render_form(plan, "html")
 
 
 def _write(place: str, text: str) -> None:

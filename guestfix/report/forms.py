@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import importlib
 
+from guestfix.base.errors import UsageError
 from guestfix.plan.model import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.verify.model import Starts
 
 FORMS = {
     "html": "page.render:render_html",
@@ -15,9 +20,46 @@ FORMS = {
 }
 """Form to the module below :mod:`guestfix.report`, and its function from a plan to text."""
 
+STARTS = {
+    "text": "verify:render_starts",
+    "html": "page.render:render_starts",
+    "markdown": "markdown:render_starts",
+    "junit": "junit:render_starts",
+}
+"""The forms that show what verify saw, alone; a report has it in all of these too."""
 
-def render(plan: Plan, form: str) -> str:
-    """Return the report of a plan in one of :data:`FORMS`."""
-    module, _, name = FORMS[form].partition(":")
-    text: str = getattr(importlib.import_module(f"guestfix.report.{module}"), name)(plan)
+
+def render(plan: Plan, form: str, starts: Starts | None = None) -> str:
+    """Return the report of a plan in one of :data:`FORMS`, of :data:`STARTS` where starts are given."""
+    return _made(FORMS[form], plan) if starts is None else _made(FORMS[form], plan, starts)
+
+
+def check_form(form: str) -> None:
+    """Raise UsageError for a form that has no place for what verify saw."""
+    if form not in STARTS:
+        raise UsageError(f"{form} has no place for what verify saw", remedy=f"choose {' or '.join(STARTS)}")
+
+
+def render_starts(starts: Starts, form: str) -> str:
+    """Return what verify saw in one of :data:`STARTS`; UsageError for another form."""
+    check_form(form)
+    return _made(STARTS[form], starts)
+
+
+def render_document(data: bytes, where: str, form: str) -> str:
+    """Return a saved plan, or what verify wrote, in one of :data:`FORMS`. Raises PlanError for anything else.
+
+    UsageError for a form that has no place for what verify saw.
+    """
+    from guestfix.plan.reader import load_plan
+    from guestfix.verify.reader import is_starts, load_starts
+
+    if not is_starts(data):
+        return render(load_plan(data, where, shown=True), form)
+    return render_starts(load_starts(data, where), form)
+
+
+def _made(place: str, *arguments: object) -> str:
+    module, _, name = place.partition(":")
+    text: str = getattr(importlib.import_module(f"guestfix.report.{module}"), name)(*arguments)
     return text

@@ -14,18 +14,59 @@ from guestfix.plan.model import Plan
 from guestfix.report import outline
 from guestfix.walk.model import Step
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.verify.model import Starts
+
 _NO_XML = regex(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 has no way to write (section 2.2)."""
 
 
-def render_junit(plan: Plan) -> str:
-    """Return a plan as JUnit XML."""
+def render_junit(plan: Plan, starts: Starts | None = None) -> str:
+    """Return a plan as JUnit XML, with a suite for each start of its guest."""
     boot = [_step(one, plan.target) for one in plan.walk.after.steps]
     found = [_finding(one) for one in plan.findings]
-    suites = [_suite(f"boot on {plan.target}", boot), _suite("findings", found)]
-    both = [*boot, *found]
-    head = f'<testsuites name="guestfix" tests="{len(both)}" failures="{_failed(both)}" errors="0">'
-    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *suites, "</testsuites>"]) + "\n"
+    suites = {f"boot on {plan.target}": boot, "findings": found}
+    if starts is None:
+        return _document(suites)
+    from guestfix.report.verify import misfit
+
+    why = misfit(starts, plan)
+    fits = _case("starts", "the starts are of this plan", "failure" if why else "", why, why)
+    return _document({**suites, **_started(starts), "starts": [fits]})
+
+
+def render_starts(starts: Starts) -> str:
+    """Return what verify saw as JUnit XML: a suite for each start, a case for each step."""
+    return _document(_started(starts))
+
+
+def _document(suites: dict[str, list[str]]) -> str:
+    cases = [one for found in suites.values() for one in found]
+    head = f'<testsuites name="guestfix" tests="{len(cases)}" failures="{_failed(cases)}" errors="0">'
+    made = [_suite(name, found) for name, found in suites.items()]
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *made, "</testsuites>"]) + "\n"
+
+
+def _started(starts: Starts) -> dict[str, list[str]]:
+    """Return the suite of each start; a guest that was broken by its move is meant not to start before the repair."""
+    from guestfix.report import verify
+
+    found = {}
+    for number, one in enumerate(starts.starts, 1):
+        name = f"start {number}, {one.state}, on {one.seen.hardware.target}"
+        ends = "skipped" if one.state == "before" else "failure"
+        cases = []
+        for step in one.steps:
+            said = f"the walk said {step.said}"
+            kind = "" if step.reached else "skipped" if step.reached is None else ends
+            text = f"{verify.WORDS[step.reached]} {verify.when(step)}\n{said}"
+            cases.append(_case(name, step.id, kind, said, text))
+        kind = "" if one.seen.ending == "reached" else ends
+        told = [*(f"{left}: {right}" for left, right in verify.rows(one)), "", *verify.console(one.seen)]
+        cases.append(_case(name, "ending", kind, verify.ending(one.seen), "\n".join(told)))
+        found[name] = cases
+    return found
 
 
 def _suite(name: str, cases: list[str]) -> str:

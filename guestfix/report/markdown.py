@@ -12,23 +12,63 @@ from guestfix.report import outline
 from guestfix.report.layout import count, size
 from guestfix.report.screen import WORDS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guestfix.verify.model import Starts
+
 LINES = 60
 """Lines of a diff that are shown; ``guestfix diff`` has all."""
 _SPECIAL = regex(r"([\\`*_{}\[\]<>#|~&@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 _TICKS = regex(r"`+")
 
 
-def render_markdown(plan: Plan) -> str:
+def render_markdown(plan: Plan, starts: Starts | None = None) -> str:
     """Return the report of a plan as Markdown. What a guest says can't format, link, mention or embed anything."""
     system = outline.system_of({fact.name: fact.value for fact in plan.facts})
     said = outline.outcome(plan)
     parts = [f"# {_text(system)} to {_text(plan.target)}", f"**{_text(said[0].upper() + said[1:])}.**"]
-    parts += [*_walk(plan), *_disks(plan), *_findings(plan), *_after(plan), *_changes(plan)]
+    parts += _walk(plan)
+    if starts is not None:
+        from guestfix.report.verify import misfit
+
+        why = misfit(starts, plan)
+        parts += ["## Started", *([f"**Not this plan:** {_text(why)}."] if why else []), *_starts(starts)]
+    parts += [*_disks(plan), *_findings(plan), *_after(plan), *_changes(plan)]
     parts.append(
         f"Compatibility: {_text(outline.verdict_of(plan.verdict, plan.compat))}. guestfix {plan.versions['guestfix']}, "
         f"rule pack {_text(str(plan.versions['pack']))}, plan {_code('sha256 ' + plan.digest)}."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def render_starts(starts: Starts) -> str:
+    """Return what verify saw as Markdown."""
+    parts = [f"# Starts of {_code(starts.uri)}", *_starts(starts)]
+    return "\n\n".join([*parts, f"guest {_code(starts.identity[:12])}, plan {_code('sha256 ' + starts.plan)}."]) + "\n"
+
+
+def _starts(starts: Starts) -> list[str]:
+    from guestfix.report import verify
+
+    parts = []
+    for one in starts.starts:
+        parts.append(f"### {_text(one.state)}, on {_text(one.seen.hardware.target)}: {_text(one.seen.ending)}")
+        parts.append("\n".join(f"- {_text(name)}: {_text(text)}" for name, text in verify.rows(one)))
+        steps = [
+            (_text(step.id), step.said, verify.WORDS[step.reached], _text(verify.when(step)),
+             "differs" if step.agrees is False else "")
+            for step in one.steps
+        ]  # fmt: skip
+        parts.append(_table(("step", "the walk said", "seen", "when", ""), steps))
+        if lines := verify.console(one.seen):
+            parts.append(f"The console's last lines:\n\n{_block(lines)}")
+    return parts
+
+
+def _block(lines: Sequence[str], kind: str = "") -> str:
+    body = "\n".join(lines)
+    fence = "`" * max(3, max((len(found) for found in _TICKS.findall(body)), default=0) + 1)
+    return f"{fence}{kind}\n{body}\n{fence}"
 
 
 def _text(text: str) -> str:
@@ -103,11 +143,9 @@ def _changes(plan: Plan) -> list[str]:
         counts = f"+{row.added} -{row.removed}"
         lines = [clean(utf8(line)) for line in row.change.diff.removesuffix("\n").split("\n")]
         more = [f"... {count(len(lines) - LINES, 'more line')}"] if len(lines) > LINES else []
-        body = "\n".join([*lines[:LINES], *more])
-        fence = "`" * max(3, max((len(found) for found in _TICKS.findall(body)), default=0) + 1)
         rules = ", ".join(map(_code, row.change.rules))
         parts += [
             f"### {row.change.kind} {_code(row.change.path)} ({counts}) by {rules}",
-            f"{fence}diff\n{body}\n{fence}",
+            _block([*lines[:LINES], *more], "diff"),
         ]
     return parts

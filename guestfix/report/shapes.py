@@ -14,7 +14,6 @@ from guestfix.base.record import Says
 from guestfix.base.shapes import Code, Digest, ErrorOut, FileOut, Moment, Percent, Whole
 from guestfix.formats.firststart import FirstStart
 from guestfix.plan.shapes import Number, PlannedOut
-from guestfix.verify.shapes import StartOut
 
 
 class FailureOut(TypedDict):
@@ -213,10 +212,3 @@ class EventOut(TypedDict):
     rules: NotRequired[CountOut]
     bytes: NotRequired[CountOut]
     result: NotRequired[ResultOut]
-
-
-class VerifyOut(TypedDict):
-    """Every start of a run of verify."""
-
-    schema: Number
-    starts: list[StartOut]

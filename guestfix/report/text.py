@@ -17,6 +17,7 @@ from guestfix.report.screen import first_screen
 if TYPE_CHECKING:
     from guestfix.apply.apply import Receipt
     from guestfix.apply.undo import Reverted
+    from guestfix.verify.model import Starts
 
 MAX_NAMES = 30
 """Names that a line has of one kind; JSON has all."""
@@ -32,9 +33,16 @@ def render_plan(plan: Plan, view: View | None = None, *, advice: bool = True) ->
     return plain(plan_lines(plan, view or View(), advice=advice))
 
 
-def plan_lines(plan: Plan, view: View, *, advice: bool = True) -> list[Line]:
-    """Return the lines of a plan's report: the first screen, then (unless it is to be brief) what stands behind it."""
+def plan_lines(plan: Plan, view: View, *, advice: bool = True, starts: Starts | None = None) -> list[Line]:
+    """Return the lines of a plan's report: the first screen, then (unless it is to be brief) what stands behind it.
+
+    ``starts``: what verify saw of the guest, which stands right below the first screen.
+    """
     lines = first_screen(plan, view, done=not advice)
+    if starts is not None:
+        from guestfix.report.verify import lines_of
+
+        lines += [("", ""), *lines_of(starts, plan, view)]
     if view.detail != "brief":
         blocks = [_why(plan, view)]
         blocks += [_part(part, found, view) for part, found in outline.groups(plan).items()]

@@ -11,39 +11,62 @@ from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, SSH_INSTALLED
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.facts import Fact
 from guestfix.base.record import frozen, replace
+from guestfix.base.text import one_line
 from guestfix.pack.model import Pack, Target
-from guestfix.plan.model import Plan
+from guestfix.plan.model import SCHEMA, Plan
 from guestfix.plan.planner import make_plan
 from guestfix.verify.machine import PROGRAMS
-from guestfix.verify.model import Seen, verification_out
+from guestfix.verify.model import Seen, Start, start_out, steps_of
 from guestfix.verify.run import Setting, start
 from guestfix.walk.model import Walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guestfix.backends.volumes.keys import Keys
-    from guestfix.verify.shapes import StartOut
+    from guestfix.verify.shapes import VerifyOut
 
 
 @frozen
 class Started:
-    """One start: which state of the guest, on which target, what the walk said, what was seen; the guest's facts."""
+    """One start: which state of the guest, on which target, what the walk said, what was seen; the guest's facts.
+
+    ``uri``, ``identity`` and ``plan`` are as :class:`guestfix.verify.model.Starts` has them.
+    """
 
     name: str
     target: Target
     walk: Walk
     ssh: bool
     seen: Seen
-    facts: tuple[Fact, ...] = ()
+    facts: tuple[Fact, ...]
+    uri: str
+    identity: str
+    plan: str
 
     @property
-    def out(self) -> StartOut:
-        """Its JSON form."""
-        return {"state": self.name, **verification_out(self.seen, self.walk, ssh=self.ssh)}
+    def start(self) -> Start:
+        """What was seen, each step beside what the walk said of it."""
+        return Start(self.name, self.seen, steps_of(self.seen, self.walk, ssh=self.ssh))
+
+
+def document_of(cases: Sequence[Started]) -> VerifyOut:
+    """Return the document of some starts of one guest; the first is of the guest as it was given."""
+    first = cases[0]
+    return {
+        "schema": SCHEMA,
+        "guest": {"uri": one_line(first.uri), "identity": first.identity},
+        "plan_digest": first.plan,
+        "starts": [start_out(one.start) for one in cases],
+    }
+
+
+def path_of(uri: str) -> str:
+    """Return the path of a disk image that was named with a backend."""
+    return uri if os.path.exists(uri) else uri.removeprefix("image:").removeprefix("uml:").removeprefix("libguestfs:")
 
 
 def start_guest(
-    paths: Sequence[str],
+    guest: Sequence[str],
     target: Target,
     pack: Pack,
     bounds: Setting,
@@ -54,21 +77,23 @@ def start_guest(
     tell: Callable[[str, float], None] | None = None,
     keep_screen: Callable[[bytes], None] | None = None,
 ) -> Started:
-    """Walk the guest in these disk images, start it, and return both; nothing is written to the images.
+    """Walk the guest, start it, and return both; nothing is written to its images. ``guest``: as for open_guest.
 
     Of ``bounds`` memory, patience, limit, allow and types count; the rest is as the guest's facts say. UsageError for
     a folder; GuestfixError where the guest can't be read, or can't be started here.
     """
+    paths = [path_of(one) for one in guest]
     if folder := next((path for path in paths if os.path.isdir(path)), None):
         raise UsageError("only disk images can be started, and this is a folder", where=folder)
     allowed, types = list(bounds.allow), list(bounds.types)
-    guest = open_guest(list(paths), root=root, allow_backing=allowed, image_types=types, keys=keys)
-    plan = make_plan(guest, pack, target.id)
+    opened = open_guest(list(guest), root=root, allow_backing=allowed, image_types=types, keys=keys)
+    plan = make_plan(opened, pack, target.id)
     setting = _setting(plan, bounds)
     target = target.on(setting.arch)
-    del guest
+    del opened
     seen = start(paths, target, setting, tell, keep_screen)
-    return Started(name, target, plan.walk.before, setting.ssh, seen, plan.facts)
+    own = (str(plan.guest["uri"]), str(plan.guest["identity"]), plan.digest)
+    return Started(name, target, plan.walk.before, setting.ssh, seen, plan.facts, *own)
 
 
 def _setting(plan: Plan, bounds: Setting) -> Setting:

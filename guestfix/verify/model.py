@@ -9,11 +9,12 @@ from guestfix.base.text import clean, one_line
 from guestfix.walk.model import Walk
 
 if TYPE_CHECKING:
-    from guestfix.verify.shapes import SeenOut
+    from guestfix.verify.shapes import StartOut
 
 Ending = Literal["reached", "unreachable", "stopped", "unproven"]
 """``reached``: a login and an address; ``unreachable``: it runs, but has no address or nobody can log in;
 ``stopped``: a sign of a boot that ended; ``unproven``: no sign either way until a bound."""
+ENDINGS: tuple[Ending, ...] = ("reached", "unreachable", "stopped", "unproven")
 
 
 @frozen
@@ -147,13 +148,41 @@ def _reached(
     return Reached(step, None, None, "", said, None)
 
 
+@frozen
+class Start:
+    """One start: which state of the guest it was (``before``, ``after``, ``reverted``), and what was seen."""
+
+    state: str
+    seen: Seen
+    steps: tuple[Reached, ...]
+
+    @property
+    def differs(self) -> tuple[Reached, ...]:
+        """The steps of which the walk said something else than was seen."""
+        return tuple(one for one in self.steps if one.agrees is False)
+
+
+@frozen
+class Starts:
+    """Every start of one run of verify. ``uri`` and ``identity`` name the guest, ``plan`` is its report's digest then.
+
+    The report is that of the first start: of the guest as it was given, on the target, with no choices.
+    """
+
+    uri: str
+    identity: str
+    plan: str
+    starts: tuple[Start, ...]
+
+
 # documents
 
 
-def verification_out(seen: Seen, walk: Walk, *, ssh: bool) -> SeenOut:
+def start_out(start: Start) -> StartOut:
     """Return one start in its JSON form. Whatever the guest wrote is made safe, its controls made visible."""
-    stop = seen.stop
+    seen, stop = start.seen, start.seen.stop
     return {
+        "state": start.state,
         "ending": seen.ending,
         "stop": None
         if stop is None
@@ -173,12 +202,16 @@ def verification_out(seen: Seen, walk: Walk, *, ssh: bool) -> SeenOut:
                 "said": one.said,
                 "agrees": one.agrees,
             }
-            for one in steps_of(seen, walk, ssh=ssh)
+            for one in start.steps
         ],
         "marks": [{"name": m.name, "seconds": _tenths(m.seconds), "line": one_line(m.line)} for m in seen.marks],
         "failed_units": [one_line(one) for one in seen.failed],
         "waited_for": [one_line(one) for one in seen.waited],
-        "dhcp": {"requests": seen.wire.requests, "lease": seen.wire.lease or None},
+        "dhcp": {
+            "requests": seen.wire.requests,
+            "lease": seen.wire.lease or None,
+            "seconds": _tenths(seen.wire.lease_seconds) if seen.wire.lease else None,
+        },
         "addresses": list(seen.wire.addresses),
         "ssh_banner": one_line(seen.banner) or None,
         "seconds": _tenths(seen.seconds),

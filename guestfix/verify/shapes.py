@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from guestfix.base.record import Says
-from guestfix.base.shapes import Seconds, Whole
+from guestfix.base.shapes import Digest, Seconds, Whole
+from guestfix.plan.shapes import Number
 from guestfix.verify.model import PROOFS, Ending
 from guestfix.walk.model import WORST
 
-_SIGNS = ", ".join([*PROOFS, "disks", "root-mounted", "network-online"])
+_SIGNS = ", ".join([*PROOFS, "disks", "root-mounted", "network-online", "degraded"])
 
 
 class StopOut(TypedDict):
@@ -46,6 +47,7 @@ class DhcpOut(TypedDict):
 
     requests: Whole
     lease: str | None
+    seconds: NotRequired[Annotated[float | None, Says(description="when the lease came")]]
 
 
 class HardwareOut(TypedDict):
@@ -69,9 +71,10 @@ class ConsoleOut(TypedDict):
     dropped: Whole
 
 
-class SeenOut(TypedDict):
-    """What one start showed."""
+class StartOut(TypedDict):
+    """What one start showed, and which state of the guest it was."""
 
+    state: Annotated[str, Says(description="as it is; with --before-and-after: before, after, reverted")]
     ending: Ending
     stop: StopOut | None
     steps: list[ReachedOut]
@@ -86,7 +89,19 @@ class SeenOut(TypedDict):
     console: ConsoleOut
 
 
-class StartOut(SeenOut):
-    """A start, by the state that the guest was in."""
+class StartedOut(TypedDict):
+    """The guest that was started, by which a report finds its starts."""
 
-    state: Annotated[str, Says(description="as it is; with --before-and-after: before, after, reverted")]
+    uri: str
+    identity: Digest
+
+
+class VerifyOut(TypedDict):
+    """Every start of a run of verify."""
+
+    schema: Number
+    guest: NotRequired[StartedOut]
+    plan_digest: NotRequired[
+        Annotated[str, Says(description="of what report says of the guest as it was given, on that target")]
+    ]
+    starts: list[StartOut]

@@ -176,6 +176,8 @@ class Reader:
             match = pattern.search(line)
             if match and len(names) < MAX_NAMES:
                 names[match[1]] = None
+            if match and names is self.failed:
+                self.note("degraded", now, line)
         sign = next((one for one in _SIGNS if one.pattern.search(line)), None)
         if sign and self._candidate is None and "login" not in self.marks:
             self._candidate = (self._stop(sign, line, now), now + sign.settle)

@@ -29,6 +29,7 @@ from guestfix.plan.planner import Options
 from guestfix.stage.starts import Started
 from guestfix.verify import model
 from guestfix.verify.model import Seen
+from tests.build.documents import validate
 from tests.build.servers import free_port, running
 from tests.build.starts import BOOTED, MACHINE, walk
 from tests.build.tree import build
@@ -208,6 +209,10 @@ def test_a_scheduler_that_goes_away_is_told_and_what_was_done_is_kept(store):
 # one job
 
 
+OWN = ("image:/a.raw", "0" * 64, "1" * 64)
+"""A guest's place and identity, and its plan's digest."""
+
+
 @pytest.mark.parametrize(
     ("ending", "outcome", "after"),
     [("reached", "ready", "passes"), ("unreachable", "needs you", "passes"), ("unproven", "needs you", "unknown")],
@@ -220,20 +225,22 @@ def test_a_start_of_one_guest(monkeypatch, ending, outcome, after):
     def start(paths, target, pack, bounds, *, root):
         asked.append((tuple(paths), target.id, bounds.limit, root))
         facts = (Fact("os.id", "debian"), Fact("os.version", "12"), Fact("os.arch", Unknown("not told")))
-        return Started("as it is", target, walk(), True, seen, facts)
+        return Started("as it is", target, walk(), True, seen, facts, *OWN)
 
     monkeypatch.setattr("guestfix.stage.starts.start_guest", start)
     found = work(Job(Guest("a", ("image:/a.raw",), target=target.id, root="/dev/sda2"), "verify", (), PACK.digest, 90))
-    assert asked == [(("/a.raw",), "kvm-virtio", 90, "/dev/sda2")]
+    assert asked == [(("image:/a.raw",), "kvm-virtio", 90, "/dev/sda2")]
     assert (found.outcome, found.before, found.after, found.error) == (outcome, "passes", after, "")
-    (one,) = json.loads(unpacked(found.document))["starts"]
+    document = json.loads(unpacked(found.document))
+    validate("verify", document)
+    (one,) = document["starts"]
     assert one["ending"] == ending and one["state"] == "as it is" and found.system == "debian 12"
     assert {step["said"] for step in one["steps"]} == {"passes"} and any(step["reached"] for step in one["steps"])
 
 
 def test_what_is_told_of_a_start(store, monkeypatch, capsys):
     seen = Seen("stopped", MACHINE, 60.0, stop=model.Stop("root", "Give up waiting for root"))
-    found = Started("as it is", PACK.targets["kvm-virtio"], walk(), True, seen, (Fact("os.id", "debian"),))
+    found = Started("as it is", PACK.targets["kvm-virtio"], walk(), True, seen, (Fact("os.id", "debian"),), *OWN)
     monkeypatch.setattr("guestfix.stage.starts.start_guest", lambda *_, **__: found)
     job = Job(Guest("a", ("/a.raw",), target="kvm-virtio"), "verify", (), PACK.digest, 90)
     number = store.begin("verify", "p", "v", 1, [])
@@ -244,6 +251,8 @@ def test_what_is_told_of_a_start(store, monkeypatch, capsys):
     assert ">When it was started</th>" in render(roll, store.rows(number))
     shown = guestfix(monkeypatch, capsys, "fleet", "show", "a", "--format", "text", "--results", store.path)[1]
     assert "ending   stops at root (" in shown and " 6 root       passes    not" in shown
+    page = guestfix(monkeypatch, capsys, "fleet", "show", "a", "--format", "html", "--results", store.path)[1]
+    assert "stops at root (" in page
 
 
 def test_a_folder_can_not_be_started():

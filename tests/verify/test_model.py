@@ -9,7 +9,7 @@ import pytest
 from guestfix.base.text import to_json
 from guestfix.plan.model import SCHEMA
 from guestfix.report.verify import render_start
-from guestfix.verify.model import Mark, Seen, Stop, Wire, steps_of, verification_out
+from guestfix.verify.model import Mark, Seen, Start, Stop, Wire, start_out, steps_of
 from guestfix.walk.model import Walk
 from tests.build.documents import validate
 from tests.build.starts import BOOTED, MACHINE, walk
@@ -52,6 +52,10 @@ def test_a_sign_of_two_steps_contradicts_neither():
     assert told(seen, walk(initramfs="stops"))["root"] == (False, None)
 
 
+def of(state: str, seen: Seen) -> Start:
+    return Start(state, seen, steps_of(seen, walk(), ssh=True))
+
+
 HOSTILE = "\x1b[2J\u202eroot\ud800\r\n"
 ALL = [
     Seen("reached", MACHINE, 60.0, (*BOOTED, Mark("lease", 7.0, HOSTILE)), None, Wire(3, "10.0.2.15", 7.0), HOSTILE),
@@ -61,22 +65,19 @@ ALL = [
 ]  # fmt: skip
 
 
-def shown_of(name, seen):
-    return render_start({"state": name, **verification_out(seen, walk(), ssh=True)})
-
-
 @pytest.mark.parametrize("seen", ALL, ids=lambda one: one.ending)
 def test_the_document_keeps_to_its_schema_and_holds_no_control(seen):
-    document = {"schema": SCHEMA, "starts": [{"state": "as it is", **verification_out(seen, walk(), ssh=True)}]}
+    start = of("as it is", seen)
+    document = {"schema": SCHEMA, "starts": [start_out(start)]}
     text = to_json(document)
     validate("verify", json.loads(text))
-    shown = shown_of("as it is", seen)
+    shown = render_start(start)
     for made in (json.loads(text)["starts"][0]["console"]["text"], shown):
         assert not any(one in made for one in "\x1b\u202e\ud800\r")
     assert f" 9 {'access':<10}" in shown
 
 
 def test_every_start_says_how_it_ended():
-    assert [shown_of("x", one).splitlines()[2][9:30] for one in ALL] == [
+    assert [render_start(of("x", one)).splitlines()[2][9:30] for one in ALL] == [
         "it runs, has an addre", "stops at an unknown s", "no sign of success or"
     ]  # fmt: skip

@@ -26,6 +26,8 @@ from guestfix.report.text import opened_rows
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from guestfix.verify.model import Starts
+
 RECORDS = 200
 """Rows of one fact's table that a page has; JSON has all."""
 EVIDENCE = 50
@@ -33,25 +35,46 @@ SHORT = {"blockers": "Blockers", "before": "Do before", "lost": "Lost", "repairs
 MARKS = {"passes": "\u2713", "waits": "\u29d6", "stops": "\u2715", "unknown": "?"}
 
 
-def render_html(plan: Plan) -> str:
-    """Return the report of a plan as one HTML file."""
+def render_html(plan: Plan, starts: Starts | None = None) -> str:
+    """Return the report of a plan as one HTML file, with what verify saw of the guest."""
+    return _page("report.html", {
+        "plan": plan,
+        "words": WORDS,
+        "headings": outline.HEADINGS,
+        "short": SHORT,
+        **_shown(plan),
+        **_started(starts, plan),
+    })  # fmt: skip
+
+
+def render_starts(starts: Starts) -> str:
+    """Return what verify saw as one HTML file."""
+    return _page("starts.html", _started(starts))
+
+
+def _page(name: str, values: Mapping[str, object]) -> str:
+    from jinja2 import FunctionLoader
     from markupsafe import Markup
 
     environment = escaping()
+    environment.loader = FunctionLoader(_own)
     environment.filters |= {"size": size, "said": said, "count": count}
     style, script = _own("report.css"), _own("report.js")
-    template = environment.from_string(_own("report.html"))
-    return template.render(
-        style=Markup(style),
-        script=Markup(script),
-        policy=policy_of(style, script),
-        plan=plan,
-        marks=MARKS,
-        words=WORDS,
-        headings=outline.HEADINGS,
-        short=SHORT,
-        **_shown(plan),
-    )
+    own = {"style": Markup(style), "script": Markup(script), "policy": policy_of(style, script), "marks": MARKS}
+    return environment.get_template(name).render(**own, **values)
+
+
+def _started(starts: Starts | None, plan: Plan | None = None) -> dict[str, object]:
+    if starts is None:
+        return {"starts": None}
+    from guestfix.report import verify
+
+    return {
+        "starts": starts,
+        "started": [(one, verify.rows(one), verify.console(one.seen)) for one in starts.starts],
+        "misfit": verify.misfit(starts, plan) if plan else "",
+        "seen": verify,
+    }
 
 
 def escaping() -> Environment:
