@@ -22,6 +22,7 @@ import pytest
 
 from tests.build import debian
 from tests.e2e import vm
+from tests.e2e.machine import in_use
 
 REPO = Path(__file__).resolve().parents[2]
 ABSENT = "6b1f1a52-8d0b-4f6e-9a57-0d6f6a1aaaaa"
@@ -55,17 +56,8 @@ def initramfs(root: Path, modules: str) -> None:
     (root / INITRAMFS / "modules").write_text(modules)
     conf = root / INITRAMFS / "initramfs.conf"
     conf.write_text(conf.read_text().replace("MODULES=most", "MODULES=list"))
-    with _proc(root):
+    with in_use(root):
         vm.run("chroot", root, "update-initramfs", "-u")
-
-
-@contextmanager
-def _proc(root: Path) -> Iterator[None]:
-    vm.run("mount", "-t", "proc", "proc", root / "proc")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(root / "proc")], check=True)
 
 
 def base(firmware: str, work: Path) -> Path:

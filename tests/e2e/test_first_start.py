@@ -5,11 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +12,7 @@ import pytest
 from guestfix.backends.status import usable
 from tests.e2e import vm
 from tests.e2e.calibration import guestfix
+from tests.e2e.machine import started
 
 pytestmark = pytest.mark.e2e
 
@@ -52,51 +48,6 @@ def payload(folder: Path) -> Path:
     vm.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key")
     (place / "key.pub").write_bytes((folder / "key.pub").read_bytes())
     return folder / "key"
-
-
-class Machine:
-    """A started guest that writes to its disk; commands go through SSH with the key that was brought."""
-
-    def __init__(self, port: int, key: Path) -> None:
-        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=20", "BatchMode=yes")
-        self.command = ["ssh", "-q", "-i", str(key), "-p", str(port), *(w for o in options for w in ("-o", o))]
-
-    def ask(self, words: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [*self.command, "root@127.0.0.1", words], capture_output=True, text=True, check=False, timeout=300
-        )
-        return done.returncode, done.stdout
-
-    def until(self, words: str, wanted: str, seconds: float = 900) -> str:
-        """Ask until the answer has this text; the last answer where it never has."""
-        end, text = time.monotonic() + seconds, ""
-        while time.monotonic() < end and wanted not in text:
-            time.sleep(3)
-            text = self.ask(words)[1]
-        return text
-
-
-@contextmanager
-def started(disk: Path, key: Path, console: Path) -> Iterator[Machine]:
-    """Start a guest as kvm-virtio has it; its serial port goes to a file."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["qemu-system-x86_64", "-accel", vm.ACCEL, "-m", "1024", "-smp", "1", "-display", "none", "-no-reboot"]
-    command += ["-drive", f"file={disk},if=none,id=d0,format=raw", "-device", "virtio-blk-pci,drive=d0"]
-    command += [
-        "-netdev",
-        f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
-        "-device",
-        "virtio-net,netdev=n0",
-    ]
-    process = subprocess.Popen([*command, "-serial", f"file:{console}", "-monitor", "none"])
-    try:
-        yield Machine(port, key)
-        process.wait(300)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_what_was_brought_is_installed_once_and_its_outcome_is_told(tmp_path: Path) -> None:
