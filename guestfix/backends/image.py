@@ -1,6 +1,6 @@
 """The backend ``image``: a guest inside disk images, read only, without root, appliance or mounting.
 
-ext2/3/4, XFS, Btrfs, NTFS, FAT, LVM, RAID 0 and 1 and all containers are read by guestfix itself.
+ext2/3/4, XFS, Btrfs, NTFS, FAT, LVM, RAID and all containers are read by guestfix itself.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ import struct
 from collections.abc import Iterator
 
 from guestfix.backends.volumes.block import BACKEND, ELSEWHERE, Block, DiskError, Window, read_at, read_exact, told
+from guestfix.backends.volumes.lvmraid import LEVELS, TENS, Image, put_together
 from guestfix.backends.volumes.probe import lvm_id
+from guestfix.backends.volumes.thin import Thin, read_pool
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 
@@ -203,6 +205,8 @@ class _Group:
             if not isinstance(volume, dict) or "VISIBLE" not in volume.get("status", []):
                 continue
             parts = _segments(volume)
+            if parts and parts[0].get("type") in ("thin-pool", "cache-pool"):
+                continue
             size = sum(_number(part, "extent_count") for part in parts) * self.extent
             if parts and parts[0].get("type") == "snapshot":  # its name is that of the volume with its changes
                 problem = told(f"a snapshot of {parts[0].get('origin')}; {ELSEWHERE}", BACKEND)
@@ -232,8 +236,17 @@ class _Group:
                 return Window(members[0][0], members[0][1], size)
             if members:
                 return striped(members, _number(part, "stripe_size") * 512, size)
-        if kind in ("mirror", "raid1"):
+        if kind == "mirror":
             return self._mirror(part, size, depth)
+        if kind in ("raid0", "raid0_meta"):
+            return self._raid0(part, size, depth)
+        if kind == "raid1" or kind in LEVELS or kind in TENS:
+            chunk, copies = _number(part, "stripe_size") * 512, _number(part, "data_copies")
+            return put_together(kind, self._images(part, depth), chunk, size, copies)
+        if kind == "thin":
+            return self._thin(part, size, depth)
+        if kind == "cache":
+            return self._cached(part, size, depth)
         if kind == "linear":
             members = [self._member(*pair, depth) for pair in _pairs(part.get("stripes"))]
             return Window(members[0][0], members[0][1], size) if members else self._refuse(kind)
@@ -242,13 +255,47 @@ class _Group:
     def _refuse(self, kind: str) -> Block:
         raise DiskError(told(f"logical volumes of type {kind or 'unknown'} are not read here; {ELSEWHERE}", BACKEND))
 
+    def _raid0(self, part: dict[str, object], size: int, depth: int) -> Block:
+        names = _names(part.get("raid0_lvs")) or _names(part.get("raids"))[1::2]
+        if not names:
+            return self._refuse("raid0")
+        members = [(self.open(name, depth + 1), 0) for name in names]
+        return striped(members, _number(part, "stripe_size") * 512, size)
+
+    def _images(self, part: dict[str, object], depth: int) -> list[Image]:
+        """Return a RAID volume's images: raids = [state, data, state, data]."""
+        names = _names(part.get("raids"))
+        return [
+            Image(self._there(data, depth), self._there(state, depth))
+            for state, data in zip(names[::2], names[1::2], strict=False)
+        ]
+
+    def _there(self, name: str, depth: int) -> Block | None:
+        try:
+            return self.open(name, depth + 1)
+        except MissingDisk:
+            return None
+
+    def _thin(self, part: dict[str, object], size: int, depth: int) -> Block:
+        pool = _section(self.volumes, str(part.get("thin_pool")))
+        inner = next(iter(_segments(pool)), {})
+        meta, data = (self.open(str(inner.get(role)), depth + 1) for role in ("metadata", "pool"))
+        outside = part.get("external_origin")
+        origin = self.open(str(outside), depth + 1) if outside else None
+        found = read_pool(meta, data, _number(inner, "chunk_size") * 512)
+        return Thin(found, _number(part, "device_id"), size, origin)
+
+    def _cached(self, part: dict[str, object], size: int, depth: int) -> Block:
+        """Return what a cache lies before, which has everything unless the cache keeps what is written."""
+        pool = next(iter(_segments(_section(self.volumes, str(part.get("cache_pool"))))), {})
+        mode = part.get("cache_mode", pool.get("cache_mode"))
+        if mode not in ("writethrough", "passthrough"):
+            return self._refuse("cache, in the mode writeback,")
+        return Window(self.open(str(part.get("origin")), depth + 1), 0, size)
+
     def _mirror(self, part: dict[str, object], size: int, depth: int) -> Block:
-        pairs = _pairs(part.get("mirrors")) or _pairs(part.get("raids"))
-        raids = part.get("raids")
-        if not pairs and isinstance(raids, list):  # raids = [meta, data, meta, data]
-            pairs = [(str(name), 0) for name in raids[1::2]]
         problem = DiskError("a mirror without a leg that is here")
-        for name, first in pairs:
+        for name, first in _pairs(part.get("mirrors")):
             try:
                 block, start = self._member(name, first, depth)
                 return Window(block, start, size)
@@ -284,6 +331,10 @@ def _section(tree: dict[str, object], name: str) -> dict[str, object]:
 def _segments(volume: dict[str, object]) -> list[dict[str, object]]:
     found = [value for key, value in volume.items() if key.startswith("segment") and isinstance(value, dict)]
     return sorted(found, key=lambda part: _number(part, "start_extent"))
+
+
+def _names(value: object) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
 
 
 def _pairs(value: object) -> list[tuple[str, int]]:

@@ -6,12 +6,16 @@ import struct
 
 from guestfix.backends.volumes.block import BACKEND, ELSEWHERE, Block, DiskError, Window, read_at, told
 from guestfix.backends.volumes.lvm import Pieces, striped
+from guestfix.backends.volumes.raid import MOST_DISKS, Copies, Parity
 from guestfix.base.record import frozen
 
 
 @frozen
 class Member:
-    """A disk of a software RAID: where its data is, in bytes, and its place in the array."""
+    """A disk of a software RAID: where its data is, in bytes, and its place in the array.
+
+    ``partial``: it is being rebuilt, so not all of its data are there; ``reshaped``: the array is changing its form.
+    """
 
     array: bytes
     name: str
@@ -25,12 +29,17 @@ class Member:
     number: int
     layout: int
     block: Block
+    partial: bool = False
+    reshaped: bool = False
 
     @property
     def uuid(self) -> str:
         """The array's UUID as mdadm writes it; in version 0.90 each of its words is kept with its last byte first."""
         words = [self.array[at : at + 4] for at in range(0, 16, 4)]
         return ":".join((word[::-1] if self.number >= 0 else word).hex() for word in words)
+
+
+_RECOVERING, _RESHAPING, _REPLACING = 2, 4, 16
 
 
 def read_member(block: Block) -> Member:
@@ -52,8 +61,10 @@ def _version1(block: Block, raw: bytes) -> Member:
     number, events = struct.unpack_from("<I", raw, 160)[0], struct.unpack_from("<Q", raw, 200)[0]
     role = struct.unpack_from("<H", raw, 256 + 2 * number)[0] if 256 + 2 * number + 2 <= len(raw) else 0xFFFF
     name = raw[32:64].partition(b"\0")[0].decode("utf-8", "replace")
-    data = (size or length) * 512
-    return Member(raw[16:32], name, level, chunk * 512, disks, role, start * 512, data, events, -1, layout, block)
+    data, features = (size or length) * 512, struct.unpack_from("<I", raw, 8)[0]
+    kinds = (bool(features & (_RECOVERING | _REPLACING)), bool(features & _RESHAPING))
+    place = (role, start * 512, data, events, -1, layout, block)
+    return Member(raw[16:32], name, level, chunk * 512, disks, *place, *kinds)
 
 
 def _version0(block: Block, raw: bytes) -> Member:
@@ -95,7 +106,8 @@ def arrays(members: list[Block]) -> tuple[list[Array], list[str]]:
 
 def _array(group: list[Member]) -> Array:
     newest = max(group, key=lambda member: member.events)
-    current = {member.role: member for member in group if member.events + 1 >= newest.events and member.role < 0xFFFE}
+    fresh = [one for one in group if one.events + 1 >= newest.events and not one.partial]
+    current = {one.role: one for one in fresh if one.role < _JOURNAL}
     missing = sum(1 for role in range(min(newest.disks, MOST_DISKS)) if role not in current)
     lost = missing > _spared(newest)
     try:
@@ -104,7 +116,8 @@ def _array(group: list[Member]) -> Array:
         return Array(newest, None, error.what, missing, lost)
 
 
-MOST_DISKS = 1024
+_JOURNAL = 0xFFFD
+"""The role of a journal, and above it those of a failed disk and of a spare one."""
 
 
 def _spared(member: Member) -> int:
@@ -114,6 +127,8 @@ def _spared(member: Member) -> int:
 
 
 def _data(newest: Member, current: dict[int, Member]) -> Block:
+    if newest.reshaped:
+        raise DiskError(told(f"the RAID array is changing its form, which is not read here; {ELSEWHERE}", BACKEND))
     if newest.level == 1 and current:
         member = current[min(current)]
         return Window(member.block, member.start, member.size)
@@ -126,4 +141,12 @@ def _data(newest: Member, current: dict[int, Member]) -> Block:
     if newest.level == 0 and members and newest.chunk:
         size = min(one.size for one in current.values()) // newest.chunk * newest.chunk
         return striped(members, newest.chunk, size * newest.disks)
+    if newest.level in (4, 5, 6, 10) and newest.disks <= MOST_DISKS:
+        places = [
+            (current[role].block, current[role].start) if role in current else None for role in range(newest.disks)
+        ]
+        size = min(one.size for one in current.values())
+        if newest.level == 10:
+            return Copies(places, newest.layout, newest.chunk, size)
+        return Parity(places, newest.level, newest.layout, newest.chunk, size)
     raise DiskError(told(f"RAID level {newest.level} is not read here; {ELSEWHERE}", BACKEND))
