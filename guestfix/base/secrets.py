@@ -89,7 +89,8 @@ _OPTION = regex(
     re.IGNORECASE,
 )
 _MAPPED = regex(
-    rf"({_LEAD}(?:{NAME}|{_PRIVATE})[\"']?[ \t]*:[ \t]+)(?![|>][-+0-9]*[ \t]*$|&\w+[ \t]*$)(?=\S)[^\n]+"
+    rf"({_LEAD}(?!passwd:[ \t]+(?:files|compat)[ \t]+[a-z\[])"  # nsswitch.conf(5)
+    rf"(?:{NAME}|{_PRIVATE})[\"']?[ \t]*:[ \t]+)(?![|>][-+0-9]*[ \t]*$|&\w+[ \t]*$)(?=\S)[^\n]+"
     r"|((?:\bkey|private|shared)[\"']?\s*:\s+[\"']?)[\w+/]{43}=",
     _FLAGS,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from guestfix.base.edit import Content, Splice, append_lines, apply_splices
 from guestfix.base.errors import EditError
@@ -10,6 +11,9 @@ from guestfix.formats.shellvars import decode, encode
 
 LONGEST_PATTERN, MOST_STARS, LONGEST_LINE = 200, 8, 4096
 """Characters and ``*`` of a pattern, and characters of a line that is compared with one."""
+
+MARK = b"# guestfix: of the old platform: "
+"""What stands before a line that was commented out because it has no use on the target."""
 
 
 def checked(text: str, what: str) -> str:
@@ -45,7 +49,7 @@ def replace_line(src: bytes | None, *, match: str, line: str, add: bool = False)
     if src is None:
         return None
     splices, found = [], False
-    for start, end in _lines(src):
+    for start, end in lines_at(src):
         text = decode(src[start:end]).strip()
         if len(text) <= LONGEST_LINE and pattern.match(text):
             found = True
@@ -53,6 +57,22 @@ def replace_line(src: bytes | None, *, match: str, line: str, add: bool = False)
                 splices.append(Splice(start, end - start, wanted))
         found = found or src[start:end] == wanted
     return append_lines(src, wanted) if add and not found else apply_splices(src, splices)
+
+
+def comment_lines(src: bytes | None, *, matches: Sequence[str]) -> Content:
+    """Comment every line out that one of the patterns matches (those of ``replace_line``); one that is stays.
+
+    Raises EditError for a pattern beyond its bounds.
+    """
+    patterns = [compiled(one) for one in matches]
+    if src is None:
+        return None
+    splices = []
+    for start, end in lines_at(src):
+        text = decode(src[start:end]).strip()
+        if not text.startswith("#") and len(text) <= LONGEST_LINE and any(one.match(text) for one in patterns):
+            splices.append(Splice(start, 0, MARK))
+    return apply_splices(src, splices)
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
@@ -67,7 +87,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(f"{first}{middle}.*{rest[-1]}\\Z", re.DOTALL)
 
 
-def _lines(src: bytes) -> list[tuple[int, int]]:
+def lines_at(src: bytes) -> list[tuple[int, int]]:
     """Return where each line begins and its text ends; a final line ending begins no further one."""
     found, at = [], 0
     while at < len(src):
