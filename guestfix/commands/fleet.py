@@ -126,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     """Return 2 where a guest is blocked or could not be judged, else 0."""
     from guestfix.base.record import replace
+    from guestfix.commands.signals import catch
     from guestfix.fleet import inventory
     from guestfix.fleet.rollup import roll_up, text_of
     from guestfix.fleet.run import Progress, Setting
@@ -157,6 +158,7 @@ def _run(args: argparse.Namespace) -> int:
         if at.outcome in ("blocked", "failed"):
             tell.say("warning", f"{at.name}: {at.outcome}")
 
+    catch()
     setting = Setting(
         args.do,
         tuple(args.pack),

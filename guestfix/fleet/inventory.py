@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from guestfix.backends.disks.names import is_afar, shown
@@ -167,7 +167,7 @@ def _guest(reader: Reader, base: Guest, known: Known, place: str, *, named: bool
         describe=_beside(here, reader.text("describe", "")),
         tags=(*base.tags, *reader.texts("tags")),
         after=reader.texts("after"),
-        where=f"{place}:{reader.node.mark.line}",
+        where=f"{place}:{reader.node.mark.line}:{reader.node.mark.column}",
     )
     _choices(reader, guest, known)
     return guest
@@ -237,26 +237,44 @@ def _csv(data: bytes, place: str, known: Known, problems: list[Problem]) -> list
         if missing := [name for name in ("name", "disks") if name not in header]:
             problems.append(Mark(place, 1, 1, lines[0]).problem(f"the table lacks the column {missing[0]!r}"))
             return []
+        line = rows.line_num
         for row in rows:
             if row:
-                found.append(_row(dict(zip(header, row, strict=False)), Mark(place, rows.line_num, 1), known, problems))
+                marks = dict(zip(header, _cells(place, lines, line), strict=False))
+                found.append(_row(dict(zip(header, row, strict=False)), marks, known, problems))
+            line = rows.line_num
     except csv.Error as error:
         problems.append(Mark(place, rows.line_num, 1).problem(f"this row can't be read: {error}"))
     return found
 
 
-def _row(row: dict[str, str], mark: Mark, known: Known, problems: list[Problem]) -> Guest:
+def _cells(place: str, lines: Sequence[str], line: int) -> Iterator[Mark]:
+    """Yield where each cell of the row begins whose first line has this number, 0-based."""
+    yield Mark(place, line + 1, 1, lines[line].rstrip("\r"))
+    quoted = False
+    for number in range(line, len(lines)):
+        text = lines[number]
+        for column, one in enumerate(text, 1):
+            quoted ^= one == '"'
+            if one == "," and not quoted:
+                yield Mark(place, number + 1, column + 1, text.rstrip("\r"))
+
+
+def _row(row: dict[str, str], marks: Mapping[str, Mark], known: Known, problems: list[Problem]) -> Guest:
     def several(name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in row.get(name, "").split(_SPLIT) if part.strip())
 
+    mark = next(iter(marks.values()))
     here, target = os.path.dirname(os.path.abspath(mark.file)), row.get("target", "").strip()
     policies = {key[7:]: value.strip() for key, value in row.items() if key.startswith("policy.") and value.strip()}
     if target and target not in known.targets:
-        problems.append(mark.problem(f"there is no target {target!r}", did_you_mean(target, known.targets)))
+        near = did_you_mean(target, known.targets)
+        problems.append(marks["target"].problem(f"there is no target {target!r}", near))
     for name, value in policies.items():
         values = known.policies.get(name, ())
         if values and value not in values:
-            problems.append(mark.problem(f"policy {name} can't be {value!r}", did_you_mean(value, values)))
+            near = did_you_mean(value, values)
+            problems.append(marks[f"policy.{name}"].problem(f"policy {name} can't be {value!r}", near))
     disks = tuple(_beside(here, one) for one in several("disks"))
     name = row.get("name", "").strip()
     if not name or not disks:
@@ -271,7 +289,7 @@ def _row(row: dict[str, str], mark: Mark, known: Known, problems: list[Problem])
         describe=_beside(here, row.get("describe", "").strip()),
         tags=several("tags"),
         after=several("after"),
-        where=f"{mark.file}:{mark.line}",
+        where=f"{mark.file}:{mark.line}:{mark.column}",
     )
 
 

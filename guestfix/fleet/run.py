@@ -158,7 +158,7 @@ def _wave(client: Client, jobs: Sequence[Job], retries: int, do: Do) -> Iterator
     group = f"guests-{time.monotonic_ns()}"
     try:
         while todo or flying:
-            check()
+            check("every result that came so far is kept")
             workers = _workers(client)
             ahead = AHEAD if len(todo) + len(flying) > 2 * workers else 1
             given = [todo.pop() for _ in range(min(ahead * workers - len(flying), len(todo)))]
@@ -268,7 +268,7 @@ def cluster(setting: Setting, guests: int) -> Iterator[Client]:
         memory = min(MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (count + 1))
         made = LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=count, threads_per_worker=1, processes=True, memory_limit=memory, dashboard_address=None,
-            host="127.0.0.1", silence_logs=40,
+            host="127.0.0.1", silence_logs=40, scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         )  # fmt: skip
         try:
             with Client(made) as client:  # type: ignore[no-untyped-call]

@@ -164,17 +164,20 @@ class Store:
         shown = ",".join(fixed.get(name, name) for name in names)
         given = {"run": run, "kept": kept or old, "tags": json.dumps(guest.tags), "place": guest.where}
         values = [given[name] for name in names if name in given]
-        with self.db:
-            self.db.execute("BEGIN IMMEDIATE")
-            self.db.execute(
-                f"INSERT OR REPLACE INTO guests SELECT {shown} FROM guests WHERE run=? AND name=?",
-                (*values, old, guest.name),
-            )
-            self.db.execute(
-                "INSERT INTO findings SELECT ?, guest, code, severity, rule, summary FROM findings "
-                "WHERE run=? AND guest=?",
-                (run, old, guest.name),
-            )
+        try:
+            with self.db:
+                self.db.execute("BEGIN IMMEDIATE")
+                self.db.execute(
+                    f"INSERT OR REPLACE INTO guests SELECT {shown} FROM guests WHERE run=? AND name=?",
+                    (*values, old, guest.name),
+                )
+                self.db.execute(
+                    "INSERT INTO findings SELECT ?, guest, code, severity, rule, summary FROM findings "
+                    "WHERE run=? AND guest=?",
+                    (run, old, guest.name),
+                )
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
         return True
 
     def _do(self, sql: str, row: Sequence[object]) -> sqlite3.Cursor:

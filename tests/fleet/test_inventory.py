@@ -52,7 +52,7 @@ def test_yaml(tmp_path):
         network_map={"ens192": "52:54:00:12:34:56"},
         tags=("site-a", "prod"),
         after=("db",),
-        where=f"{tmp_path}/all.yaml:7",
+        where=f"{tmp_path}/all.yaml:7:5",
     )
     assert (db.disks, db.target, db.describe) == ((f"dir:{tmp_path}/db",), "kvm-virtio", f"{tmp_path}/db.yaml")
     assert [[guest.name for guest in wave] for wave in waves([web, db])] == [["db"], ["web"]]
@@ -66,7 +66,7 @@ def test_csv(tmp_path):
     web, db = read([one_file(tmp_path, "all.csv", text)], KNOWN)
     assert web.disks == (f"{tmp_path}/web.qcow2", f"{tmp_path}/data.raw")
     assert (web.tags, web.policies, web.after) == (("prod", "web"), {"network": "preserve"}, ("db",))
-    assert (db.disks, db.target, db.where) == (("/srv/db.raw",), "", f"{tmp_path}/all.csv:4")
+    assert (db.disks, db.target, db.where) == (("/srv/db.raw",), "", f"{tmp_path}/all.csv:4:1")
 
 
 DOMAIN = """<domain type='kvm'><name>web server</name><devices>
@@ -131,16 +131,18 @@ GUEST = "guests:\n  - name: web\n    disks: [web.raw]\n"
         ("a.yaml", GUEST + "    policies: [a]\n", "4:15", "must be a mapping"),
         ("a.yaml", GUEST + "    network_map: {eth0: [a]}\n", "4:25", "holds texts"),
         ("a.yaml", "defaults: {target: nope}\n" + GUEST, "1:20", "there is no target"),
-        ("a.yaml", GUEST + GUEST.partition("\n")[2], "4", "a name of its own"),
-        ("a.yaml", GUEST + "  - name: b\n    disks: ./web.raw\n", "4", "have the same disk"),
-        ("a.yaml", GUEST + "    after: [dd]\n", "2", "which is no guest"),
-        ("a.yaml", GUEST + "    after: [web]\n", "2", "wait for one another"),
+        ("a.yaml", GUEST + GUEST.partition("\n")[2], "4:5", "a name of its own"),
+        ("a.yaml", GUEST + "  - name: b\n    disks: ./web.raw\n", "4:5", "have the same disk"),
+        ("a.yaml", GUEST + "    after: [dd]\n", "2:5", "which is no guest"),
+        ("a.yaml", GUEST + "    after: [web]\n", "2:5", "wait for one another"),
         ("a.yaml", "\xff", "1:1", "guests"),
         ("a.csv", "name,disk\na,b\n", "1:6", "did you mean disks?"),
         ("a.csv", "name,disks,policy.netwok\na,b,c\n", "1:12", "did you mean policy.network?"),
         ("a.csv", "name,disks\na,\n", "2:1", "lacks its disks"),
-        ("a.csv", "name,disks,target\na,b,nope\n", "2:1", "there is no target"),
-        ("a.csv", "name,disks,policy.network\na,b,static\n", "2:1", "can't be 'static'"),
+        ("a.csv", "name,disks,target\na,b,nope\n", "2:5", "there is no target"),
+        ("a.csv", "name,disks,policy.network\na,b,static\n", "2:5", "can't be 'static'"),
+        ("a.csv", 'name,disks,target\n\n"a,\n""b",c,kvm-virtjo\n', "4:8", "did you mean kvm-virtio?"),
+        ("a.csv", "name,disks\r\na,b\r\na,c\r\n", "3:1", "is the name of the guest at"),
         ("a.csv", 'name,disks\n"a,b\n', "2:1", "can't be read"),
     ],
 )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import random
 import re
 import shutil
+import signal
 import sqlite3
+import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -339,6 +344,60 @@ def test_a_run_keeps_no_secret_of_an_address(store):
     ]
     store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert b"s3cret" not in Path(store.path).read_bytes() and b"t0ken" not in Path(store.path).read_bytes()
+
+
+def test_a_full_disk_while_results_are_taken_over(store):
+    number = store.begin("report", "p", "v", 1, [])
+    (guest,) = guests("a")
+    noise = random.Random(1).randbytes(1 << 20)
+    store.put(number, guest, Result("a", "ready", "k", "report", document=noise))
+    again = store.begin("report", "p", "v", 1, [])
+    store.db.execute(f"PRAGMA max_page_count={store.db.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(GuestfixError, match="can't be used") as caught:
+        store.keep(again, guest, "k")
+    assert "what was done so far is kept" in str(caught.value.remedy) and store.names(again) == set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_and_all_of_its_processes(tmp_path, number):
+    for at in range(300):
+        build(tmp_path / f"all/g{at}", {"etc/os-release": "ID=debian\nVERSION_ID=12\n", "etc/fstab": ""})
+    db = str(tmp_path / "r.db")
+    words = ["fleet", "run", str(tmp_path / "all"), "--target", "kvm-virtio", "--results", db, "--workers", "2"]
+    env = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "guestfix", *words]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not (os.path.exists(db) and _some(db)):
+            time.sleep(0.05)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 5 and f"stopped by {number.name}; every result that came so far is kept" in said
+    assert "Traceback" not in said and "leaked" not in said
+    end = time.monotonic() + 10
+    while _living(process.pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert _living(process.pid) == []
+    store = Store(db, write=True)
+    assert 0 < len(store.names(store.run().id)) < 300
+    store.close()
+
+
+def _some(db: str) -> bool:
+    with contextlib.suppress(GuestfixError, sqlite3.Error):
+        store = Store(db)
+        try:
+            return any(store.names(one.id) for one in store.runs())
+        finally:
+            store.close()
+    return False
+
+
+def _living(session: int) -> list[str]:
+    """Return the processes of a session that are no zombies."""
+    done = subprocess.run(["ps", "-eo", "sid=,stat=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 2) for line in done.stdout.splitlines()]
+    return [row[-1] for row in rows if row[0] == str(session) and not row[1].startswith("Z")]
 
 
 def test_lone_surrogates_of_a_guest_are_kept_as_text(store):
