@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import xml.etree.ElementTree as ET  # documents with a DTD are refused before it sees them
 
-from guestfix.base.bounds import XML_BYTES, XML_ELEMENTS
 from guestfix.base.errors import GuestfixError
 from guestfix.base.patterns import regex
+from guestfix.base.xmldoc import parse_xml
 from guestfix.fleet.job import Guest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import xml.etree.ElementTree as ET
 
 
 def domain(data: bytes, place: str) -> Guest:
@@ -16,7 +19,10 @@ def domain(data: bytes, place: str) -> Guest:
 
     Raises GuestfixError where this is no domain, or a disk is one that only libvirt can reach.
     """
-    root = _xml(data, place)
+    try:
+        root = parse_xml(data, "the description")
+    except ValueError as error:
+        raise GuestfixError(str(error), where=place, remedy="virsh dumpxml NAME") from error
     if root.tag != "domain":
         raise GuestfixError(f"this is no libvirt domain but <{root.tag}>", where=place, remedy="virsh dumpxml NAME")
     disks: list[tuple[str, str]] = []
@@ -50,15 +56,6 @@ def _source(kind: str, source: ET.Element | None, name: str, place: str) -> str:
     raise GuestfixError(
         what, where=place, remedy="export it as a file or an NBD address, and write an inventory of YAML"
     )
-
-
-def _xml(data: bytes, place: str) -> ET.Element:
-    if len(data) > XML_BYTES or b"<!DOCTYPE" in data or b"<!ENTITY" in data or data.count(b"<") > XML_ELEMENTS:
-        raise GuestfixError("the XML is too large or has a document type, which libvirt never writes", where=place)
-    try:
-        return ET.fromstring(data)
-    except (ET.ParseError, ValueError, LookupError) as error:
-        raise GuestfixError(f"this is no XML: {error}", where=place) from error
 
 
 _DISK = regex(r"((?:ide|sata|scsi|virtio)\d{1,2}):\s*([^,\s]+)(.*)$")
