@@ -176,3 +176,26 @@ def test_who_waits_and_for_how_long(tmp_path, more, seconds):
     plan = make_plan(DirectoryGuest(guest(tmp_path, ("ena",), **more)), load_pack(), "aws-nitro", options)
     step = next(step for step in plan.walk.before.steps if step.id == "network")
     assert (step.outcome, step.seconds) == ("unknown", seconds)
+
+
+OLD_NIC = "version: 2\nethernets:\n  a: {match: {macaddress: '00:50:56:00:00:01'}, dhcp4: true}\n"
+CLOUD = {
+    "usr/bin/cloud-init": "x",
+    "usr/lib/cloud-init/ds-identify": "x",
+    "etc/cloud/cloud.cfg": "a: 1\n",
+    "var/lib/cloud/seed/nocloud/meta-data": "instance-id: i-1\n",
+    "var/lib/cloud/seed/nocloud/network-config": OLD_NIC,
+}
+
+
+@pytest.mark.parametrize(("policy", "told"), [("auto", set()), ("keep", {"GF-CLOUD-INIT-NIC"})])
+def test_a_seed_by_an_old_nic_s_address_is_no_quiet_pass(tmp_path, policy, told):
+    tree = guest(tmp_path, ("virtio_net",), **CLOUD)
+    options = Options(policies={"cloud_init_network": policy})
+    plan = make_plan(DirectoryGuest(tree), load_pack(), "kvm-virtio", options)
+    before, after = (
+        next(one for one in way.steps if one.id == "network") for way in (plan.walk.before, plan.walk.after)
+    )
+    assert before.outcome != "passes" and "cloud-init is told of NICs" in str(before)
+    assert ("cloud-init is told of NICs" in str(after)) == bool(told)
+    assert {one.code for one in plan.findings if one.code in told or one.remedy.startswith("take the address")} == told

@@ -1,7 +1,8 @@
 """Where cloud-init looks for what a platform says of an instance, and what it has of the old one.
 
 Sources: cloud-init's documents "Datasources", "ds-identify", "Network configuration"; tools/ds-identify.
-Facts: cloudinit.data_sources, cloudinit.fits, cloudinit.forced, cloudinit.old_arguments, cloudinit.network_places.
+Facts: cloudinit.data_sources, cloudinit.fits, cloudinit.forced, cloudinit.old_arguments, cloudinit.network_places;
+those of instance.py.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.detect.files import exists, names_in, read_small
+from guestfix.detect.services import instance
 from guestfix.pack.model import Target
 
 FOLDER = "/etc/cloud/cloud.cfg.d"
 IDENTIFY = "/etc/cloud/ds-identify.cfg"
 IDENTIFIERS = ("/usr/lib/cloud-init/ds-identify", "/usr/libexec/cloud-init/ds-identify", "/lib/cloud-init/ds-identify")
 PROGRAMS = ("/usr/bin/cloud-init", "/usr/local/bin/cloud-init", "/usr/bin/cloud-init-2", "/usr/bin/cloud-init-3")
-SEEDS = ("/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net")
-"""Folders of the guest's own from which NoCloud takes an instance, on any platform."""
 LOCAL = ("nocloud", "configdrive", "ovf", "none")
 """Data sources that look at disks and files alone, so that nothing waits for them."""
 MOST_FILES = 128
@@ -69,7 +69,8 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     networks = _networks(guest, files)
     facts.put(CLOUDINIT_NETWORK_PLACES, [one.path for one in networks], *networks)
     found = [*(() if fits else seen or (Evidence("/etc/cloud/cloud.cfg"),)), *arguments]
-    return _told([*found, *((forced[1],) if forced and old else ())], target)
+    told = _told([*found, *((forced[1],) if forced and old else ())], target)
+    return [*told, *instance.learn(guest, facts, files, networks)]
 
 
 def _files(guest: GuestFS) -> Iterator[tuple[str, bytes]]:
@@ -151,7 +152,7 @@ def _networks(guest: GuestFS, files: dict[str, bytes]) -> list[Evidence]:
         for path, data in files.items()
         if (match := _NETWORK.search(data)) and not _DISABLED.search(data)
     ]
-    for folder in SEEDS:
+    for folder in instance.SEEDS:
         if exists(guest, f"{folder}/meta-data"):
             found += [Evidence(f"{folder}/{name}") for name in ("network-config",) if exists(guest, f"{folder}/{name}")]
     return found

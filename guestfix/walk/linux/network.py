@@ -7,15 +7,18 @@ from collections.abc import Iterable
 from guestfix.base.catalog.facts.network import (
     NETWORK_ACTIVE,
     NETWORK_CARRIER,
+    NETWORK_CLOUD_INIT,
     NETWORK_DHCP_CLIENT,
     NETWORK_ENABLED,
     NETWORK_INTERFACES,
     NETWORK_PRIMARY,
     NETWORK_STACK,
 )
+from guestfix.base.catalog.facts.software import CLOUDINIT_OLD_NICS
 from guestfix.base.catalog.facts.system import OS_FAMILY
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence, Finding
+from guestfix.base.text import some
 from guestfix.detect.network.entrance import kept_name
 from guestfix.detect.network.managed import driver_of, new_nic, refusals
 from guestfix.formats.network.wired import CARRIED, wires_of
@@ -62,6 +65,7 @@ def check(scene: Scene) -> Iterable[Finding]:
         found_refusal = refused(scene)
         yield from [found_refusal] if found_refusal else []
     yield from _no_client(scene)
+    yield from _named_to_cloud_init(scene)
     if ground(scene).outcome != "passes":
         from guestfix.walk.linux.unserved import check as unserved  # a plan mostly makes a NIC come up
 
@@ -82,6 +86,15 @@ def _unmanaged(scene: Scene) -> Iterable[Finding]:
     for one in refusals(scene.guest, scene.facts, new_nic(scene.facts, "", driver_of(scene.target)))[:1]:
         summary = f"NetworkManager may not manage a wired NIC that is new: {one.text[:200]}"
         yield Finding("GF-NETWORK-UNMANAGED", "warning", summary, (one.place,), outcome="stops" if alone else "unknown")
+
+
+def _named_to_cloud_init(scene: Scene) -> Iterable[Finding]:
+    """cloud-init that sets up a network by the hardware addresses of other NICs fails, and sets up none."""
+    nics = scene.facts.value(CLOUDINIT_OLD_NICS)
+    if not nics or scene.facts.value(NETWORK_CLOUD_INIT) != "enabled":
+        return
+    summary = f"cloud-init is told of NICs that the target does not have ({some(nics)}): its first service fails"
+    yield Finding("GF-CLOUD-INIT-NIC", "warning", summary, scene.facts.evidence(CLOUDINIT_OLD_NICS), outcome="unknown")
 
 
 def _no_client(scene: Scene) -> Iterable[Finding]:

@@ -109,3 +109,36 @@ def test_a_network_of_the_guests_own_files(files, places, tmp_path):
 def test_names_that_nobody_could_print_are_none(tmp_path):
     facts, _ = look(tmp_path, {**DS, LISTED: 'datasource_list: ["a\\0b", [Azure], "\\xe9", GCE]\n'})
     assert facts.value("cloudinit.data_sources") == ["GCE"]
+
+
+MODULES = "cloud_init_modules:\n - set-hostname\n - [ssh, always]\n - update_etc_hosts\n - apt_configure\n"
+APT = {"etc/apt/sources.list": ""}
+
+
+@pytest.mark.parametrize(
+    ("last", "files", "rewrites"),
+    [
+        ("", APT, ["the host name", "SSH host keys", "apt's sources"]),
+        ("", {}, ["the host name", "SSH host keys"]),
+        ("manage_etc_hosts: localhost\npreserve_hostname: true\nssh_deletekeys: 0\n", {}, ["/etc/hosts"]),
+        ("preserve_hostname: false\nssh_deletekeys: 'no'\napt_preserve_sources_list: on\n", APT, ["the host name"]),
+        ("preserve_hostname: yes\nssh_deletekeys: no\napt:\n  preserve_sources_list: true\n", APT, []),
+        ("preserve_hostname: yes\nssh_deletekeys: no\napt: {preserve_sources_list: true}\n", APT, []),
+        ("# preserve_hostname: yes\nssh_deletekeys: no\n#apt: {preserve_sources_list: true}\n", {}, ["the host name"]),
+    ],
+)
+def test_what_a_new_instance_writes(last, files, rewrites, tmp_path):
+    given = {**DS, "etc/cloud/cloud.cfg": MODULES, LAST: last, **files}
+    facts, found = look(tmp_path, given)
+    assert facts.value("cloudinit.rewrites") == rewrites
+    assert [one.code for one in found] == ["GF-CLOUD-INIT-REWRITES"][: len(rewrites)]
+    assert look(tmp_path / "b", {**DS, **files})[0].value("cloudinit.rewrites") == []
+
+
+def test_a_seed_and_the_nics_that_it_names(tmp_path):
+    network = "version: 1\nconfig:\n- {type: physical, name: eth0, mac_address: 52:54:00:AA:00:01}\n"
+    facts, found = look(tmp_path, {**DS, **SEED, "var/lib/cloud/seed/nocloud/network-config": network})
+    assert facts.value("cloudinit.old_nics") == ["52:54:00:aa:00:01"]
+    assert facts.evidence("cloudinit.old_nics")[0].line == 3
+    assert facts.value("cloudinit.seeds") == ["/var/lib/cloud/seed/nocloud"]
+    assert [one.code for one in found] == ["GF-CLOUD-INIT-SEED"]

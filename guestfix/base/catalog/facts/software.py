@@ -16,6 +16,10 @@ CLOUDINIT_NETWORK_PLACES = texts("cloudinit.network_places",
     "files of the guest with a network that cloud-init sets up for a new instance", _CLOUD)
 CLOUDINIT_OLD_ARGUMENTS = texts("cloudinit.old_arguments",
     "arguments of the kernel that settle on a data source which the target does not have", _CLOUD)
+CLOUDINIT_OLD_NICS = texts("cloudinit.old_nics",
+    "hardware addresses by which a network of the guest's files for cloud-init names its NICs", _CLOUD)
+CLOUDINIT_REWRITES = texts("cloudinit.rewrites", "what cloud-init writes anew for a new instance", _CLOUD)
+CLOUDINIT_SEEDS = texts("cloudinit.seeds", "folders of the guest with an instance for cloud-init", _CLOUD)
 CLOUDINIT_WAITS = flag("cloudinit.waits", "cloud-init tries each data source of its list, sign or not (no ds-identify)",
     _CLOUD)
 CLOUDINIT_WANTED = text("cloudinit.wanted", "the list of data sources that suits the target, as cloud.cfg says it",

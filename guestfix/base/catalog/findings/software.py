@@ -6,6 +6,15 @@ from guestfix.base.catalog.findings.kind import Kind
 
 # fmt: off
 SOFTWARE: dict[str, Kind] = {
+    "GF-CLOUD-INIT-NIC": Kind("network", "warning",
+        "cloud-init fails where a network that it sets up names a NIC that the target does not have.",
+        "take the address out of the file, or choose --policy cloud_init_network=auto"),
+    "GF-CLOUD-INIT-REWRITES": Kind("services", "info",
+        "cloud-init writes settings of the guest anew where the target names a new instance.",
+        "nothing where that is wanted; --policy cloud_init_instance=keep keeps them"),
+    "GF-CLOUD-INIT-SEED": Kind("services", "info",
+        "The guest's own files have an instance for cloud-init, which is the old one.",
+        "nothing where it is to stay so; --policy cloud_init_instance=new takes it out, for what the target brings"),
     "GF-CLOUD-INIT-SOURCES": Kind("services", "warning",
         "cloud-init looks for data sources that the target does not have.",
         "name the target's in datasource_list of /etc/cloud/cloud.cfg.d, or switch cloud-init off"),
