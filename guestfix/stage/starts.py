@@ -111,4 +111,5 @@ def _setting(plan: Plan, bounds: Setting) -> Setting:
         shim=any(name.startswith("shim") for name in names),
         ssh=facts.get(SSH_INSTALLED.name) is True and facts.get(OS_FAMILY.name) == "linux",
         arch=kind,
+        windows=facts.get(OS_FAMILY.name) == "windows",
     )

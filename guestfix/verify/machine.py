@@ -15,8 +15,7 @@ import socket
 import struct
 import subprocess
 import time
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from guestfix.backends.disks.overlaydisk import Overlays, overlay_node
 from guestfix.backends.status import find_program
@@ -24,6 +23,7 @@ from guestfix.base.errors import GuestfixError
 from guestfix.base.record import frozen
 from guestfix.verify.firmware import Uefi
 from guestfix.verify.hardware import Devices, device_words
+from guestfix.verify.picture import Picture, read_picture
 from guestfix.verify.wire import MAX_PACKET
 
 PROGRAMS = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
@@ -174,8 +174,8 @@ class Machine:
         stats = [one.get("stats", {}) for one in rows] if isinstance(rows, list) else []
         return sum(one.get("rd_operations", 0) + one.get("wr_operations", 0) for one in stats)
 
-    def screen(self) -> bytes | None:
-        """Return what the screen shows as a PNG; None where QEMU gives no picture."""
+    def screen(self) -> Picture | None:
+        """Return what the screen shows; None where QEMU gives no picture."""
         place = f"{self.folder}/screen"
         self.ask("screendump", filename=place)
         try:
@@ -184,7 +184,7 @@ class Machine:
             os.unlink(place)
         except OSError:
             return None
-        return _png(data)
+        return read_picture(data)
 
     def close(self) -> None:
         """End QEMU and wait for it."""
@@ -255,20 +255,3 @@ def banner(port: int, seconds: float = 3.0) -> str:
         text = found.recv(255).decode("utf-8", "replace").partition("\n")[0].strip()
         return text if text.startswith("SSH-") else ""
     return ""
-
-
-def _png(data: bytes) -> bytes | None:
-    """Return a picture of QEMU's (PPM, P6) as PNG (ISO/IEC 15948)."""
-    head = data.split(maxsplit=4)
-    if len(head) < 5 or head[0] != b"P6" or head[3] != b"255":
-        return None
-    width, height = int(head[1]), int(head[2])
-    pixels = data[-width * height * 3 :]
-    rows = b"".join(b"\0" + pixels[at : at + width * 3] for at in range(0, len(pixels), width * 3))
-    parts: Sequence[tuple[bytes, bytes]] = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows, 6)),
-        (b"IEND", b""),
-    )
-    chunks = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)

@@ -91,6 +91,8 @@ PROOFS: dict[str, tuple[str, ...]] = {
     "init": ("root",),
     "local-fs": ("mounts",),
     "login": ("mounts",),
+    "setup": ("root",),
+    "logon": ("setup",),
     "lease": ("kernel",),
     "ssh": ("access",),
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays
+from guestfix.backends.runfolder import RunFolder
 from guestfix.base.record import frozen
 from guestfix.pack.model import Target
 from guestfix.verify.accel import kvm
@@ -17,6 +18,8 @@ from guestfix.verify.hardware import devices_of, firmware_of
 from guestfix.verify.machine import Machine, Plan, banner, program
 from guestfix.verify.model import Ending, Hardware, Seen, Stop
 from guestfix.verify.model import Wire as WireSeen
+from guestfix.verify.picture import Picture
+from guestfix.verify.screens import MISSING, can_read, shown_by, text_of
 from guestfix.verify.signs import Log, Reader
 from guestfix.verify.wire import Wire
 
@@ -33,6 +36,9 @@ BUSY = 32
 """Requests to the disks between two looks that count as progress, for a guest that says nothing."""
 
 LOOK_SECONDS = 5.0
+SCREEN_SECONDS = 15.0
+"""Seconds between two looks at the screen of a Windows."""
+
 MAX_RESETS = 5
 MEMORY = 1024
 
@@ -42,7 +48,7 @@ class Setting:
     """What a start is told of the guest, and the bounds: see the constants above.
 
     ``firmware`` is bios or uefi, by which the guest boots; ``shim``: it can boot with Secure Boot; ``ssh``: it has an
-    SSH server; ``arch``: its processor. ``allow`` and ``types`` as
+    SSH server; ``arch``: its processor; ``windows``: it is one, whose screen is read. ``allow`` and ``types`` as
     :class:`guestfix.backends.disks.hostfiles.HostFiles` takes them.
     """
 
@@ -56,6 +62,7 @@ class Setting:
     allow: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     arch: str = "x86_64"
+    windows: bool = False
 
 
 def start(
@@ -85,15 +92,19 @@ def start(
         )  # fmt: skip
         hardware = Hardware(
             target.id, "KVM" if works else "emulation", why, firmware, bool(uefi and uefi.secure_boot),
-            devices.disk.partition(",")[0], devices.nic, devices.stand_ins, program(setting.arch),
+            devices.disk.partition(",")[0], devices.nic, (*devices.stand_ins, *_blind(setting)), program(setting.arch),
         )  # fmt: skip
         machine = Machine(overlays, plan)
         try:
-            return _Watch(machine, setting, hardware, tell, keep_screen).run()
+            return _Watch(machine, setting, hardware, overlays.run, tell, keep_screen).run()
         finally:
             machine.close()
     finally:
         overlays.close()
+
+
+def _blind(setting: Setting) -> tuple[str, ...]:
+    return () if can_read() or not setting.windows else (MISSING,)
 
 
 class _Watch:
@@ -102,6 +113,7 @@ class _Watch:
         machine: Machine,
         setting: Setting,
         hardware: Hardware,
+        folder: RunFolder,
         tell: Callable[[str, float], None] | None,
         keep_screen: Callable[[bytes], None] | None,
     ) -> None:
@@ -114,6 +126,9 @@ class _Watch:
         self._told = 0
         self._looked = self._asked = 0.0
         self._transfers = 0
+        self._folder, self._shown_at = folder, 0.0
+        self._picture: Picture | None = None
+        self._stop: Stop | None = None
 
     @property
     def now(self) -> float:
@@ -139,6 +154,8 @@ class _Watch:
             self.reader.note("lease", now, self.wire.lease)
         if now - self._looked > LOOK_SECONDS:
             self._look(now)
+        if self.setting.windows and now - self._shown_at > SCREEN_SECONDS:
+            self._look_at_screen()
         for mark in list(self.reader.marks.values())[self._told :]:
             self.tell(mark.name, mark.seconds)
         self._told = len(self.reader.marks)
@@ -156,22 +173,33 @@ class _Watch:
             if self.banner:
                 self.reader.note("ssh", self.now, self.banner)
 
+    def _look_at_screen(self) -> None:
+        """Read what the screen shows, where it shows something else than at the last look."""
+        last, self._picture = self._picture, self.machine.screen()
+        shown = shown_by(text_of(self._picture, self._folder)) if self._picture and self._picture != last else None
+        now = self._shown_at = self.now
+        if shown and shown.kind in ("logon", "setup"):
+            self.reader.note(shown.kind, now, shown.line)
+        elif shown:
+            self._stop = Stop(shown.step, shown.why, shown.line, (), now)
+
     def _ended(self) -> tuple[Ending, Stop | None] | None:
         """Return how the start ended, None where it goes on."""
         now, marks = self.now, self.reader.marks
-        stop = self.reader.stop(now)
+        stop = self._stop or self.reader.stop(now)
         if stop:
             return "stopped", stop
         if not self.machine.running:
             return "stopped", self._gone()
         if self.machine.resets > MAX_RESETS:
             return "stopped", self._again()
-        if "login" in marks and "lease" in marks and ("ssh" in marks or not self.setting.ssh):
-            last = max(marks[name].seconds for name in ("login", "lease", "ssh") if name in marks)
+        seat = marks.get("login") or marks.get("logon")
+        if seat and "lease" in marks and ("ssh" in marks or not self.setting.ssh):
+            last = max(seat.seconds, *(marks[name].seconds for name in ("lease", "ssh") if name in marks))
             return ("reached", None) if now > last + LINGER else None
         if "ssh" in marks and "lease" in marks and now > marks["ssh"].seconds + QUIET:
             return "reached", None
-        if "login" in marks and now > marks["login"].seconds + REACH:
+        if seat and now > seat.seconds + REACH:
             return "unreachable", None
         if now > self.setting.limit or now > self.reader.progress + self.setting.patience:
             return self._bound()
@@ -183,7 +211,7 @@ class _Watch:
         stop = self.reader.idle(self._transfers)
         if stop:
             return "stopped", stop
-        return ("unreachable" if "login" in self.reader.marks else "unproven"), None
+        return ("unreachable" if {"login", "logon"} & set(self.reader.marks) else "unproven"), None
 
     def _gone(self) -> Stop:
         stop = self.reader.idle()
@@ -195,9 +223,9 @@ class _Watch:
 
     def _seen(self, ending: Ending, stop: Stop | None) -> Seen:
         if self.keep_screen and self.machine.running:
-            picture = self.machine.screen()
+            picture = self._picture if self._stop else self.machine.screen()  # Windows starts again by itself
             if picture:
-                self.keep_screen(picture)
+                self.keep_screen(picture.png())
         lease = self.reader.marks.get("lease")
         wire = WireSeen(
             self.wire.requests, self.wire.lease, lease.seconds if lease else 0.0, tuple(self.wire.addresses)

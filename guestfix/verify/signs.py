@@ -122,6 +122,8 @@ _AFTER = {
     "init": 6,
     "local-fs": 7,
     "login": 7,
+    "setup": 6,
+    "logon": 7,
 }
 """By sign: the index in ``_ORDER`` of the step that a boot is at once it was seen."""
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import struct
 import subprocess
-import zlib
 from pathlib import Path
 
 import pytest
@@ -84,15 +82,6 @@ def test_firmware_is_found_by_its_descriptor(tmp_path):
     )
     with pytest.raises(GuestfixError, match="no UEFI firmware"):
         find_uefi(secure_boot=True, folders=("/nowhere",))
-
-
-def test_a_picture_is_a_png():
-    made = machine._png(b"P6\n2 1\n255\n" + bytes([255, 0, 0, 0, 255, 0]))
-    assert made is not None and made.startswith(b"\x89PNG") and struct.unpack(">II", made[16:24]) == (2, 1)
-    at = made.index(b"IDAT")
-    length = struct.unpack(">I", made[at - 4 : at])[0]
-    assert zlib.decompress(made[at + 4 : at + 4 + length]) == bytes([0, 255, 0, 0, 0, 255, 0])
-    assert machine._png(b"no picture") is None
 
 
 @needs_qemu
