@@ -6,9 +6,6 @@ import gc
 import os
 import sys
 
-MADE = 50_000
-"""Containers that are made before those are looked for that hold each other: Python's 700 are an eighth of a report."""
-
 READING = (["report"], ["inspect"])
 """Commands that write nothing."""
 
@@ -42,6 +39,7 @@ def main() -> int:
         from guestfix.commands.signals import catch
 
         catch()
+    from guestfix.base import MADE
     from guestfix.cli import run
 
     gc.set_threshold(MADE)

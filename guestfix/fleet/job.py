@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from guestfix import __version__
 from guestfix.backends.disks.names import shown
+from guestfix.base import MADE
 from guestfix.base.errors import Blocked, GuestfixError, Stopped, UsageError
 from guestfix.base.facts import Fact, Unknown
 from guestfix.base.record import asdict, field, frozen, replace
@@ -122,6 +124,7 @@ def work(job: Job) -> Result:
 
 def work_all(do: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
     """Do several jobs, one after the other: what is asked of a worker at once."""
+    gc.set_threshold(MADE)
     return [do(job) for job in jobs]
 
 
@@ -253,5 +256,9 @@ def failed(job: Job, key: str, error: GuestfixError) -> Result:
     return Result(job.guest.name, outcome, key, job.action, target=job.guest.target, error_code=error.code, error=what)
 
 
+PACKED = 4
+"""Level of compression: 6 takes 0.7 ms longer for each guest, and saves a twentieth of the document."""
+
+
 def _packed(data: bytes) -> bytes:
-    return zlib.compress(data, 6)
+    return zlib.compress(data, PACKED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from importlib.resources import files
+from itertools import islice
 
 from guestfix.base.record import frozen
 from guestfix.fleet.job import OUTCOMES
@@ -14,6 +15,9 @@ from guestfix.report.page.render import escaping, policy_of
 
 MOST = 2000
 """Guests that the page lists, those that need somebody first; ``fleet list`` has all."""
+
+GROUPS = 200
+"""Systems and tags that the page lists, those with most guests first: a tag may name the owner of one guest each."""
 
 MOODS = {"ready": "good", "repaired": "good", "needs you": "warn", "blocked": "bad", "failed": "bad"}
 WIDTH = 1000
@@ -72,7 +76,11 @@ def render(roll: Roll, rows: list[Row], links: Mapping[str, str] = {}) -> str:
             links=links,
             trend=[(number, _day(at), counts) for number, at, counts in roll.trend] if len(roll.trend) > 1 else [],
             left=max(0, len(rows) - MOST),
-            groups=[("System", roll.systems), *([("Tag", roll.tags)] if roll.tags else [])],
+            groups=[
+                (title, dict(islice(groups.items(), GROUPS)), max(0, len(groups) - GROUPS))
+                for title, groups in (("System", roll.systems), ("Tag", roll.tags))
+                if groups
+            ],
             steps=[
                 (step, roll.stops_before.get(step, 0), roll.stops_after.get(step, 0))
                 for step in dict.fromkeys((*roll.stops_before, *roll.stops_after))

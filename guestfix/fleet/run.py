@@ -40,6 +40,12 @@ BUNDLE = 16
 START = 60
 """Seconds in which workers have to answer."""
 
+RECOUNT = 1.0
+"""Seconds between two looks at how many workers there are."""
+
+LOGS = 50
+"""Entries of each of the logs that Dask keeps for its developers: by default they grow for the first hour of a run."""
+
 
 @frozen
 class Setting:
@@ -117,9 +123,9 @@ def run(
         with _while_it_is_there(setting.scheduler), cluster(setting, len(guests) - count) as client:
             for wave in ordered:
                 todo = [jobs[guest.name] for guest in wave if guest.name not in kept]
-                stopped = [(job, why) for job in todo if (why := _held(job, bad, setting))]
-                free = [job for job in todo if job.guest.name not in {one.guest.name for one, _ in stopped}]
-                results = ((job.guest, held(job, why)) for job, why in stopped)
+                stopped = {job.guest.name: why for job in todo if (why := _held(job, bad, setting))}
+                free = [job for job in todo if job.guest.name not in stopped]
+                results = ((job.guest, held(job, why)) for job in todo if (why := stopped.get(job.guest.name)))
                 for guest, result in chain(results, _wave(client, free, setting.retries, do)):
                     store.put(number, guest, result)
                     bad |= {guest.name} if result.outcome in BAD else set()
@@ -141,10 +147,18 @@ Bundle = tuple[Job, ...]
 
 
 def _bundles(jobs: Sequence[Job], workers: int) -> list[Bundle]:
-    """Return the jobs in bundles: a report takes less time than to ask for it, all else is asked for alone."""
-    quick = all(job.action == "report" for job in jobs)
-    size = max(1, min(BUNDLE, len(jobs) // (4 * workers))) if quick else 1
-    return [tuple(jobs[at : at + size]) for at in range(0, len(jobs), size)]
+    """Return the jobs in bundles: a report takes less time than to ask for it, all else is asked for alone.
+
+    The last ones are smaller and smaller, so that all workers end at about the same time.
+    """
+    most = BUNDLE if all(job.action == "report" for job in jobs) else 1
+    made: list[Bundle] = []
+    at = 0
+    while at < len(jobs):
+        size = max(1, min(most, (len(jobs) - at) // (4 * workers)))
+        made.append(tuple(jobs[at : at + size]))
+        at += size
+    return made
 
 
 def _wave(client: Client, jobs: Sequence[Job], retries: int, do: Do) -> Iterator[tuple[Guest, Result]]:
@@ -153,13 +167,14 @@ def _wave(client: Client, jobs: Sequence[Job], retries: int, do: Do) -> Iterator
     The guests of a bundle whose worker died are done once more, each alone; one alone is told as died after so many
     tries more.
     """
-    todo = [(bundle, 0) for bundle in reversed(_bundles(jobs, _workers(client)))]
+    counted = _Workers(client)
+    todo = [(bundle, 0) for bundle in reversed(_bundles(jobs, counted.now()))]
     flying: dict[Future[list[Result]], tuple[Bundle, int]] = {}
     group = f"guests-{time.monotonic_ns()}"
     try:
         while todo or flying:
             check("every result that came so far is kept")
-            workers = _workers(client)
+            workers = counted.now()
             ahead = AHEAD if len(todo) + len(flying) > 2 * workers else 1
             given = [todo.pop() for _ in range(min(ahead * workers - len(flying), len(todo)))]
             keys = [(group, bundle[0].guest.name, len(bundle), tries) for bundle, tries in given]
@@ -181,8 +196,17 @@ def _wave(client: Client, jobs: Sequence[Job], retries: int, do: Do) -> Iterator
             client.cancel(list(flying), force=True)  # type: ignore[no-untyped-call]
 
 
-def _workers(client: Client) -> int:
-    return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+class _Workers:
+    """How many workers there are, asked for once in :data:`RECOUNT` seconds: the answer tells of each at length."""
+
+    def __init__(self, client: Client) -> None:
+        self._client, self._count, self._next = client, 1, 0.0
+
+    def now(self) -> int:
+        if time.monotonic() >= self._next:
+            self._count = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+            self._next = time.monotonic() + RECOUNT
+        return self._count
 
 
 @contextmanager
@@ -254,6 +278,9 @@ def cluster(setting: Setting, guests: int) -> Iterator[Client]:
         "distributed.scheduler.allowed-failures": 0,
         "distributed.scheduler.worker-saturation": 1.0,
         "distributed.worker.daemon": True,
+        "distributed.worker.profile.enabled": False,  # 0.1 MB for each guest, as long as a worker lives
+        "distributed.admin.low-level-log-length": LOGS,
+        "distributed.admin.system-monitor.log-length": LOGS,
         "distributed.comm.timeouts.connect": START,
         "distributed.admin.large-graph-warning-threshold": "1GB",
         "distributed.logging": {"distributed": "error", "tornado": "error", "asyncio": "error"},
@@ -267,7 +294,7 @@ def cluster(setting: Setting, guests: int) -> Iterator[Client]:
         count = min(setting.workers or len(os.sched_getaffinity(0)), guests)
         memory = min(MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (count + 1))
         made = LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=count, threads_per_worker=1, processes=True, memory_limit=memory, dashboard_address=None,
+            n_workers=count, threads_per_worker=1, processes=True, memory_limit=memory, dashboard_address="127.0.0.1:0",
             host="127.0.0.1", silence_logs=40, scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         )  # fmt: skip
         try:

@@ -83,6 +83,7 @@ class Store:
             self.db.execute("PRAGMA foreign_keys=ON")
             if write:
                 self.db.execute("PRAGMA journal_mode=WAL")
+                self.db.execute("PRAGMA synchronous=NORMAL")  # a machine that dies may lose the last ones, never tear
             self._migrate(write)
         except sqlite3.Error as error:
             raise self._failed(error) from error

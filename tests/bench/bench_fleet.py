@@ -3,8 +3,10 @@
 GUESTFIX_BENCH_GUESTS: folders of the long run (default 20000), GUESTFIX_BENCH_IMAGES: disk images (default 200).
 """
 
+import multiprocessing
 import os
 import random
+import resource
 import signal
 import sqlite3
 import statistics
@@ -62,19 +64,38 @@ def images(place: Path, count: int) -> Path:
     return place
 
 
+def small(place: Path, count: int) -> Path:
+    """Make distinct guests of a few files each: what the first process holds does not depend on how large they are."""
+    for number in range(count):
+        etc = place / f"guest-{number:06}/root/etc"
+        etc.mkdir(parents=True)
+        (etc / "os-release").write_text('ID=debian\nVERSION_ID="12"\n')
+        (etc / "hostname").write_text(f"guest-{number}\n")
+        (etc / "fstab").write_text(f"UUID={number:08x}-0000-4000-8000-000000000000 / ext4 defaults 0 1\n")
+    return place
+
+
 def alone(places: list[Path]) -> float:
-    """Return the median processor time of a report within one process, seconds."""
+    """Return the mean processor time of a report within one process, seconds: of one such process on each core.
+
+    They run at once, as workers do: two cores that share caches and memory need more time each than one alone.
+    """
+    with multiprocessing.get_context("fork").Pool(CORES) as pool:
+        return statistics.mean(pool.map(_alone, [places] * CORES, chunksize=1))
+
+
+def _alone(places: list[Path]) -> float:
     from guestfix.backends import open_guest
     from guestfix.pack.cache import load_pack
     from guestfix.plan.model import dump_plan
     from guestfix.plan.planner import make_plan
 
     pack, used = load_pack(), []
-    for place in places:
+    for place in [*places[:5], *places]:
         start = time.process_time()
         dump_plan(make_plan(open_guest([str(place)]), pack, TARGET))
         used.append(time.process_time() - start)
-    return statistics.median(used[len(used) // 5 :])
+    return statistics.mean(used[5:])
 
 
 def tree(process: int) -> Iterator[int]:
@@ -98,30 +119,42 @@ def held(process: int) -> int:
 
 
 class Watched:
-    """A fleet run: wall seconds, and the memory of the whole and of its first process at each count of results."""
+    """A run: wall and processor seconds, memory of the whole and of its first process at each count of results."""
 
     def __init__(
         self, words: list[str], results: Path, at_half: Callable[[], None] | None = None, total: int = 0
     ) -> None:
         self.seen: list[tuple[int, int, int]] = []
-        start = time.perf_counter()
+        start, before = time.perf_counter(), spent()
         self.process = subprocess.Popen(
             [*FLEET, *words, "--target", TARGET, "--results", str(results), "--fresh"], stdout=subprocess.DEVNULL
         )
-        while self.process.poll() is None:
-            time.sleep(1)
+        while not self._ended(1):
             done = count_of(results)
             processes = list(tree(self.process.pid))
             self.seen.append((done, sum(held(one) for one in processes), held(self.process.pid)))
             if at_half and done >= total // 2:
                 at_half()
                 at_half = None
-        self.wall = time.perf_counter() - start
+        self.wall, self.cpu = time.perf_counter() - start, spent() - before
+
+    def _ended(self, seconds: float) -> bool:
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def grown(self, index: int, after: int = 100) -> tuple[int, int]:
         """Return the memory once so many guests are done, and the most of it later."""
         later = [row[index] for row in self.seen if row[0] >= after] or [0]
         return statistics.median_low(later[:3]), max(later)
+
+
+def spent() -> float:
+    """Return the processor seconds of all processes that were begun here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def count_of(results: Path) -> int:
@@ -166,6 +199,27 @@ def killed_half_way(table: Table, place: Path, count: int, work: Path) -> None:
     table.note(f"two workers of a scheduler, one killed half way: {run.wall:.0f} s for {count} guests")
 
 
+def measured(table: Table, what: str, folder: Path, places: list[Path], work: Path) -> None:
+    """Measure a run over a folder, whose guests can be opened at the places: rate, processor time, memory."""
+    count, some = len(places) - CORES, places[:56]
+    one = alone(some)
+    begun = Watched([str(folder), "--limit", str(CORES)], work / f"{what}-start.db")
+    run = Watched([str(folder)], work / f"{what}.db")
+    one = (one + alone(some)) / 2
+    rate, used = count / (run.wall - begun.wall), (run.cpu - begun.cpu) / count
+    table.note(
+        f"{len(places)} {what}: {run.wall:.0f} s, {begun.wall:.1f} s of them the start and the first {CORES}, then "
+        f"{rate:.1f} a second ({len(places) / run.wall:.1f} with the start); {used * 1000:.0f} ms of CPU for each, "
+        f"{one * 1000:.0f} ms for a report within one process on each core, before and after; "
+        f"load {os.getloadavg()[1]:.1f}"
+    )
+    table.row(f"CPU of all processes for each of {what}, of that of a report alone", used / one, 1 / 0.9)
+    table.row(f"what {CORES} cores give: rate over {len(places)} {what}", CORES / one / rate, 1 / 0.9)
+    before, most = run.grown(1)
+    table.row("memory of the whole later, of that after the first hundred", most / (before or 1), 1.15)
+    table.row("memory of the whole, MB", most / MB, 1024, "M")
+
+
 def main() -> int:
     table = Table()
     many, disks = (int(os.environ.get(name, "") or least) for name, least in
@@ -174,21 +228,11 @@ def main() -> int:
         work = Path(scratch)
         thousand = folders(work / "folders", min(1000, many))
         places = [path / "root" for path in sorted(thousand.iterdir())]
-        for what, place, count, one in (
-            ("folders", thousand, len(places), alone(places[:50])),
-            ("images", images(work / "images", disks), disks, alone(sorted((work / "images").iterdir())[:20])),
-        ):
-            run = Watched([str(place)], work / f"{what}.db")
-            rate = count / run.wall
-            table.note(
-                f"{count} {what}: {run.wall:.0f} s, {rate:.1f} a second; a report alone {one * 1000:.0f} ms of CPU"
-            )
-            table.row(f"what {CORES} cores give: rate over {count} {what}", CORES / one / rate, 1 / 0.9)
-            before, most = run.grown(1)
-            table.row("memory of the whole later, of that after the first hundred", most / (before or 1), 1.15)
-            table.row("memory of the whole, MB", most / MB, 1024, "M")
+        measured(table, "folders", thousand, places, work)
+        made = images(work / "images", disks)
+        measured(table, "images", made, sorted(made.iterdir()), work)
         killed_half_way(table, thousand, len(places), work)
-        rest = folders(work / "many", many)
+        rest = small(work / "many", many)
         run = Watched([str(rest)], work / "many.db")
         before, most = run.grown(2)
         table.note(f"{many} folders: {run.wall:.0f} s; the first process {before / MB:.0f} to {most / MB:.0f} MB")

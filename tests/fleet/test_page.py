@@ -26,7 +26,7 @@ def page(folder, count: int) -> str:
             name, outcome, "k", "report", f"debian {number % 30}", "kvm-virtio", "stops", "passes", "root",
             "mounts" if outcome == "blocked" else "", codes, "GF-X" if outcome == "failed" else "", EVIL,
         )  # fmt: skip
-        store.put(run, Guest(name, ("/x",), tags=(f"tag {number % 3}",)), result)
+        store.put(run, Guest(name, ("/x",), tags=(f"tag {number % 3}", f"owner:{number}")), result)
     made = render(roll_up(store, run), store.rows(run), {"guest-00001": "guests/000001.html"})
     store.close()
     return made
@@ -48,14 +48,17 @@ def test_what_the_page_says(tmp_path, count):
     if count > 3:
         ready = made.find("guest-00005") if count == 10 else len(made)
         assert 0 < made.index("guest-00003") < ready, "who needs somebody comes first"
+        assert made.count('<th scope="row">owner:') == min(count, 197)
+        assert ("more, of fewer guests" in made) is (count == 3000)
         assert "GF-A" in made and "GF-B" in made and "tag 2" in made
         assert '<a href="guests/000001.html">guest-00001</a>' in made and "Run by run" in made
 
 
 def test_in_a_browser(tmp_path):
-    files = [tmp_path / f"{count}.html" for count in (10, 1000)]
+    files = [tmp_path / f"{count}.html" for count in (10, 1000, 20_000)]
     for file in files:
         file.write_text(page(tmp_path, int(file.stem)), "utf-8", "surrogateescape")
+    assert files[-1].stat().st_size < 1_300_000
     for found in look(*files):
         assert found["violations"] == {"light": [], "dark": [], "narrow": []}
         assert found["errors"] == [] and not found["pwned"] and found["elements"]["links"] == ["guests/000001.html"]

@@ -26,7 +26,7 @@ from guestfix.fleet.export import export
 from guestfix.fleet.job import Guest, Job, Result, options_for, unpacked, work
 from guestfix.fleet.page import render
 from guestfix.fleet.rollup import differences, roll_up, text_of
-from guestfix.fleet.run import Setting, run
+from guestfix.fleet.run import BUNDLE, LOGS, Setting, _bundles, cluster, run
 from guestfix.fleet.store import Store
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import Choice
@@ -41,7 +41,15 @@ from tests.build.tree import build
 from tests.fleet import doing
 
 pytest.importorskip("distributed", reason="the extra fleet is not installed here")
+dask = pytest.importorskip("dask")
 ROOTS = "testdata/guests"
+KEPT = {
+    "worker.profile.enabled": False,
+    "admin.low-level-log-length": LOGS,
+    "admin.system-monitor.log-length": LOGS,
+}
+"""What a worker is told, so that its memory stays as it is after the first guests."""
+
 PACK = load_pack()
 
 
@@ -96,6 +104,22 @@ def test_a_guest_that_kills_its_worker_costs_nothing_else(store, tmp_path, do, t
     if outcome == "failed":
         (one,) = store.rows(number, outcome="failed")
         assert one.error_code == "GF-FLEET-WORKER-DIED" and "died 2 times" in one.error
+
+
+@pytest.mark.parametrize(("count", "workers"), [(0, 2), (1, 2), (7, 100), (1000, 2), (999, 3)])
+def test_bundles_have_every_guest_once_and_the_last_ones_are_small(count, workers):
+    jobs = [Job(guest, "report", (), "", 1) for guest in guests(*map(str, range(count)))]
+    made = _bundles(jobs, workers)
+    assert [job for bundle in made for job in bundle] == jobs
+    sizes = [len(bundle) for bundle in made]
+    assert sizes == sorted(sizes, reverse=True) and (not sizes or (sizes[0] <= BUNDLE and sizes[-1] == 1))
+    assert all(len(one) == 1 for one in _bundles([Job(job.guest, "apply", (), "", 1) for job in jobs], workers))
+
+
+def test_workers_keep_nothing_of_what_is_behind_them():
+    with cluster(setting(), 2) as client:
+        have = client.run(lambda: {name: dask.config.get(f"distributed.{name}") for name in KEPT})
+    assert len(have) == 2 and all(one == KEPT for one in have.values())
 
 
 def test_a_defect_is_one_guests_result(store):
