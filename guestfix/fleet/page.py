@@ -13,7 +13,7 @@ from guestfix.fleet.rollup import AFTER, Roll
 from guestfix.fleet.store import Row
 from guestfix.report.page.render import escaping, policy_of
 
-MOST = 2000
+MOST = 1000
 """Guests that the page lists, those that need somebody first; ``fleet list`` has all."""
 
 GROUPS = 200
