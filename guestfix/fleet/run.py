@@ -125,7 +125,7 @@ def run(
                 todo = [jobs[guest.name] for guest in wave if guest.name not in kept]
                 stopped = {job.guest.name: why for job in todo if (why := _held(job, bad, setting))}
                 free = [job for job in todo if job.guest.name not in stopped]
-                results = ((job.guest, held(job, why)) for job in todo if (why := stopped.get(job.guest.name)))
+                results = ((job.guest, held(job, stopped[job.guest.name])) for job in todo if job.guest.name in stopped)
                 for guest, result in chain(results, _wave(client, free, setting.retries, do)):
                     store.put(number, guest, result)
                     bad |= {guest.name} if result.outcome in BAD else set()
