@@ -156,8 +156,8 @@ def make(guest: Guest, folder: Path) -> list[Path]:
 MBR = Path("/usr/lib/EXTLINUX/mbr.bin")
 
 
-def install_extlinux(disk: Path, work: Path) -> None:
-    """Install extlinux into the mounted root, and its boot sector into the disk."""
+def install_extlinux(disk: Path, work: Path, folder: str = "boot/extlinux") -> None:
+    """Install extlinux into a folder of the first partition, and its boot sector into the disk."""
     vm.need("extlinux")
     if not MBR.exists():
         pytest.skip("extlinux' mbr.bin is not installed (extlinux)")
@@ -165,7 +165,7 @@ def install_extlinux(disk: Path, work: Path) -> None:
     place.mkdir()
     vm.run("mount", "-o", "loop,offset=1048576", disk, place)
     try:
-        vm.run("extlinux", "--install", place / "boot/extlinux")
+        vm.run("extlinux", "--install", place / folder)
     finally:
         subprocess.run(["umount", str(place)], check=True)
     with open(disk, "r+b") as stream:

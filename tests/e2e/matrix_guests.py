@@ -1,0 +1,436 @@
+"""The guests of tests/e2e/matrix.py: a Debian's tree, its files and packages by the cell, and its disks.
+
+Its initramfs is made on the old hardware: the guest is started there once, with one that has every driver, and its own
+update-initramfs (MODULES=dep) or dracut (host only) reads that machine's /sys. Disks are filled by User-mode Linux.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from guestfix.pack.cache import load_pack
+from guestfix.plan.planner import choose_target
+from guestfix.verify.hardware import device_words, devices_of
+from tests.build import debian
+from tests.build.images import run
+from tests.build.uml import COPY, DM, LVM, MD, blank, build
+from tests.e2e import vm
+from tests.e2e.image_guest import ARRAY, BOOT, ESP, ROOT, SPARE
+from tests.e2e.matrix import Cell
+from tests.e2e.repaired_guests import KEY, install_extlinux
+
+BUILD = 1
+"""Goes up where guests are made otherwise than before, so that results of the others do not stand for them."""
+
+KERNEL = ("linux-image-amd64", "initramfs-tools")
+PACKAGES = (
+    *("systemd-sysv", "udev", "kmod", "ifupdown", "openssh-server", "lvm2", "mdadm", "xfsprogs", "btrfs-progs"),
+    *("thin-provisioning-tools", "zstd"),
+)
+LATE = ("sid",)
+"""Suites whose kernel comes after debootstrap, which knows no alternatives: there it would choose dracut too."""
+
+DHCP = {"bullseye": "isc-dhcp-client", "bookworm": "isc-dhcp-client"}
+"""The DHCP client beside ifupdown; dhcpcd-base from trixie on."""
+
+TARGETS = {"nvme": "aws-nitro", "virtio": "kvm-virtio", "scsi": "kvm-scsi", "sata": "kvm-sata"}
+ROOT_MIB, BOOT_MIB, ESP_MIB = 1300, 240, 240
+NIC = "ens192"
+ADDRESS, GATEWAY = "192.0.2.7/24", "192.0.2.1"
+CONSOLE = "console=ttyS0"
+PREPARE_SECONDS = 900
+VERSIONS = (
+    *("systemd", "sysvinit-core", "initramfs-tools", "dracut", "netplan.io", "network-manager", "cloud-init"),
+    *("systemd-boot-efi", "ifupdown", "lvm2", "mdadm"),
+)
+
+
+def old_of(cell: Cell) -> str:
+    """Return the target that the cell's old hardware is like: it has other disks than the new one."""
+    return "kvm-virtio" if cell.disk == "sata" else "vmware"
+
+
+def old_disk(cell: Cell) -> str:
+    return "/dev/vda" if cell.disk == "sata" else "/dev/sda"
+
+
+@dataclass
+class Place:
+    """How a guest lies on its disks: by which name it calls its root, and what makes it."""
+
+    root: str
+    fstype: str
+    commands: list[str]
+    release: list[str]
+    parts: list[tuple[str, int]]
+    own_boot: bool
+    args: str = ""
+    lines: list[str] = field(default_factory=list)
+    disks: int = 1
+
+
+THIN = LVM.replace("backup{", 'global{thin_check_executable=""} backup{')
+"""The host that makes the pool need not have thin_check."""
+
+
+def place(cell: Cell) -> Place:
+    """Return where a cell's guest lies."""
+    own_boot = cell.root in ("lvm", "thin", "md") or (cell.loader == "extlinux" and cell.root != "ext4")
+    parts = [("esp", ESP_MIB)] if cell.firmware != "bios" else []
+    parts += [("boot", BOOT_MIB)] if own_boot else []
+    parts += [(cell.root, ROOT_MIB)]
+    number = len(parts)
+    device, name = f"/dev/ubda{number}", f"{old_disk(cell)}{number}"
+    found = Place(name, "ext4", [], ["umount /run/mnt"], parts, own_boot)
+    if cell.root == "md":
+        members = f"{device} /dev/ubdb{number}"
+        found.commands.append(
+            "mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --metadata=1.2 "
+            f"--uuid={ARRAY} --homehost=debian --name=0 --assume-clean {members}"
+        )
+        found.root = device = "/dev/md0"
+        found.release.append("mdadm --stop /dev/md0")
+        found.disks = 2
+    if cell.root in ("lvm", "thin"):
+        size = f"-L {ROOT_MIB - 60}M"
+        made = f"{size} -n root vg0" if cell.root == "lvm" else f"-V {ROOT_MIB - 100}M -n root --thinpool pool vg0"
+        found.commands += [f"lvm pvcreate {LVM} {device}", f"lvm vgcreate {LVM} vg0 {device}"]
+        if cell.root == "thin":
+            found.commands.append(f"lvm lvcreate {THIN} -Zn {size} --poolmetadatasize 4M -T vg0/pool")
+        found.commands.append(f"lvm lvcreate {THIN} {'-Zn -Wn ' if cell.root == 'lvm' else ''}{made}")
+        found.root = device = "/dev/mapper/vg0-root"
+        found.release.append(f"lvm vgchange {LVM} -an")
+    found.fstype = cell.root if cell.root in ("xfs", "btrfs") else "ext4"
+    option = f"-f -m uuid={ROOT}" if found.fstype == "xfs" else f"-U {ROOT}"
+    found.commands.append(f"mkfs.{found.fstype} -q {option} {device}")
+    if found.fstype == "btrfs":
+        found.commands += [f"mount {device} /run/mnt", "cd /run/mnt && btrfs -q subvolume create @"]
+        found.commands += ["cd /run/mnt && btrfs -q subvolume create @home", "umount /run/mnt"]
+        found.args = "rootflags=subvol=@"
+        found.lines.append(f"{found.root} /home btrfs subvol=@home 0 0")
+        found.commands.append(f"mount -o subvol=@ {device} /run/mnt")
+    else:
+        found.commands.append(f"mount {device} /run/mnt")
+    option = "subvol=@" if found.fstype == "btrfs" else "defaults"
+    found.lines.insert(0, f"{found.root} / {found.fstype} {option} 0 1")
+    if own_boot:
+        found.lines.append(f"UUID={BOOT} /boot ext4 defaults 0 2")
+    if cell.firmware != "bios":
+        found.lines.append(f"UUID={ESP} /boot/efi vfat umask=0077 0 1")
+    return found
+
+
+# packages
+
+
+def tree_tar(suite: str) -> Path:
+    """Return a tar of a suite's root without what nobody boots with; its initramfs has every driver."""
+    late = KERNEL if suite in LATE else ()
+    names = (*(KERNEL if not late else ()), *PACKAGES, DHCP.get(suite, "dhcpcd-base"))
+    include = ",".join(names)
+    tar = debian.cache_folder() / f"matrix-{suite}-{debian.hash_of(include):08x}.tar"
+    if tar.exists():
+        return tar
+    plain = debian.debootstrap(suite, include)
+    work = debian.unpack(plain, tar.with_suffix(f".work{os.getpid()}"))
+    if late:
+        install(work, late)
+    for pattern in (one for one in SPARE if "initrd" not in one):
+        for path in work.glob(pattern.replace("*lib/", "usr/lib/" if (work / "lib").is_symlink() else "lib/")):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    vm.run("chroot", work, "depmod", vm.kernel_of(work))
+    vm.run("tar", "-C", work, "--xattrs", "-cf", f"{tar}.new", ".")
+    os.replace(f"{tar}.new", tar)
+    shutil.rmtree(work)
+    plain.unlink()
+    return tar
+
+
+def wanted(cell: Cell) -> list[str]:
+    """Return the packages of a cell that not every guest has."""
+    found = {
+        "netplan": ["netplan.io"],
+        "networkmanager": ["network-manager"],
+        "cloudinit": ["cloud-init"],
+    }.get(cell.network, [])
+    found += ["dracut"] if cell.initramfs == "dracut" else []
+    found += ["sysvinit-core"] if cell.init == "sysvinit" else []
+    found += ["systemd-boot-efi"] if cell.loader == "sdboot" and cell.suite != "bullseye" else []
+    return found
+
+
+def install(tree: Path, packages: Sequence[str]) -> None:
+    """Have the guest's own apt install packages; nothing is started, no initramfs made."""
+    if not packages:
+        return
+    stopped = tree / "etc/initramfs-tools/update-initramfs.conf"
+    before = stopped.read_text() if stopped.exists() else ""
+    if before:
+        stopped.write_text("update_initramfs=no\n")
+    shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    with debian.nothing_starts(tree):
+        for words in (
+            ("update",),
+            ("install", "-y", "--no-install-recommends", "--allow-remove-essential", *packages),
+            ("clean",),
+        ):
+            options = ("-q", "-o", "DPkg::Options::=--force-unsafe-io", "-o", "Acquire::Check-Valid-Until=false")
+            vm.run("chroot", tree, "apt-get", *options, *words, env=quiet)
+    shutil.rmtree(tree / "var/lib/apt/lists")
+    (tree / "etc/resolv.conf").unlink()
+    if before and stopped.parent.exists():
+        stopped.write_text(before)
+
+
+# files
+
+EACH = {
+    "ifupdown": {
+        "etc/network/interfaces": f"auto lo {NIC}\niface lo inet loopback\niface {NIC} inet static\n"
+        f"\taddress {ADDRESS}\n\tgateway {GATEWAY}\n"
+    },
+    "netplan": {
+        "etc/netplan/01-netcfg.yaml": "network:\n  version: 2\n  renderer: networkd\n  ethernets:\n"
+        f"    {NIC}:\n      addresses: [{ADDRESS}]\n      routes: [{{to: 0.0.0.0/0, via: {GATEWAY}}}]\n"
+    },
+    "networkmanager": {
+        f"etc/NetworkManager/system-connections/{NIC}.nmconnection": f"[connection]\nid={NIC}\n"
+        "uuid=6b1f1a52-8d0b-4f6e-9a57-0d6f6a1a0020\ntype=ethernet\n"
+        f"interface-name={NIC}\n\n[ipv4]\nmethod=manual\naddress1={ADDRESS},{GATEWAY}\n"
+    },
+    "networkd": {
+        f"etc/systemd/network/10-{NIC}.network": f"[Match]\nName={NIC}\n\n[Network]\n"
+        f"Address={ADDRESS}\nGateway={GATEWAY}\n"
+    },
+    "cloudinit": {
+        "etc/cloud/cloud.cfg.d/90_dpkg.cfg": "datasource_list: [ NoCloud, VMware, None ]\n",
+        "var/lib/cloud/seed/nocloud/meta-data": "instance-id: matrix-1\nlocal-hostname: debian\n",
+        "var/lib/cloud/seed/nocloud/user-data": "#cloud-config\n{}\n",
+        "var/lib/cloud/seed/nocloud/network-config": "version: 2\nethernets:\n"
+        f"  {NIC}:\n    addresses: [{ADDRESS}]\n    gateway4: {GATEWAY}\n",
+    },
+}
+"""Each network as an installer on the old hardware left it: a static address on the old NIC's name."""
+
+INIT = "etc/systemd/system"
+
+
+def write_files(cell: Cell, tree: Path, at: Place) -> None:
+    """Write the cell's files, besides those of its loader."""
+    files = {
+        "etc/fstab": "\n".join([*at.lines, ""]),
+        "etc/hostname": "debian\n",
+        "etc/network/interfaces": "auto lo\niface lo inet loopback\n",
+        "etc/default/grub": f'GRUB_DEFAULT=0\nGRUB_TIMEOUT=1\nGRUB_CMDLINE_LINUX="{at.args} {CONSOLE}"\n',
+        "root/.ssh/authorized_keys": KEY,
+        "etc/machine-id": "6b1f1a528d0b4f6e9a570d6f6a1a0021\n",
+        **EACH[cell.network],
+    }
+    if cell.root == "md":
+        files["etc/mdadm/mdadm.conf"] = f"ARRAY /dev/md0 metadata=1.2 UUID={ARRAY} name=debian:0\n"
+    for name, text in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+        (tree / name).chmod(0o600 if "nmconnection" in name or "netplan" in name else 0o644)
+    (tree / "root/.ssh").chmod(0o700)
+    if cell.network in ("networkd", "netplan"):
+        vm.run("chroot", tree, "systemctl", "enable", "systemd-networkd")
+    if cell.init == "sysvinit":
+        with (tree / "etc/inittab").open("a") as table:
+            table.write("T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100\n")
+    if cell.initramfs == "tools":
+        conf = tree / "etc/initramfs-tools/initramfs.conf"
+        conf.write_text(conf.read_text().replace("MODULES=most", "MODULES=dep"))
+
+
+def write_loader(cell: Cell, tree: Path, at: Place) -> None:
+    """Write the loader's files as Debian's tools do; what belongs on the ESP lies in the tree's /boot/efi."""
+    release = vm.kernel_of(tree)
+    inside = "/" if at.own_boot else "/@/boot/" if cell.root == "btrfs" else "/boot/"
+    words = f"root={at.root} ro {at.args} {CONSOLE}".replace("  ", " ")
+    efi = tree / "boot/efi/EFI"
+    if cell.firmware != "bios":
+        (efi / "BOOT").mkdir(parents=True)
+        (efi / "debian").mkdir()
+    if cell.loader == "grub":
+        text = vm.grub_cfg(release, at.root, words.partition("ro ")[2])
+        text = text.replace("\t/boot/", f"\t{inside}").replace(vm.ROOT_UUID, BOOT if at.own_boot else ROOT)
+        text = text.replace("insmod part_msdos", "insmod part_msdos\n\tinsmod part_gpt\n\tinsmod btrfs\n\tinsmod xfs")
+        (tree / "boot/grub").mkdir(exist_ok=True)
+        (tree / "boot/grub/grub.cfg").write_text(text)
+        if cell.firmware == "bios":
+            vm.run("cp", "-r", vm.GRUB, tree / "boot/grub/")
+        else:
+            _signed(cell, efi, BOOT if at.own_boot else ROOT, f"{inside}grub")
+    elif cell.loader == "extlinux":
+        folder = tree / "boot/extlinux"
+        folder.mkdir()
+        (folder / "extlinux.conf").write_text("SERIAL 0 115200\nPROMPT 0\nTIMEOUT 10\nDEFAULT l0\nINCLUDE linux.cfg\n")
+        (folder / "linux.cfg").write_text(
+            f"LABEL l0\n  KERNEL {inside}vmlinuz-{release}\n  INITRD {inside}initrd.img-{release}\n  APPEND {words}\n"
+        )
+    else:
+        _systemd_boot(tree, release, words)
+
+
+def _signed(cell: Cell, efi: Path, uuid: str, folder: str) -> None:
+    """Put Debian's signed GRUB on the ESP, behind shim where Secure Boot is on, and as the fallback."""
+    for name, data in vm.signed_loaders().items():
+        for place_ in ("debian", "BOOT"):
+            if cell.firmware == "secureboot":
+                (efi / place_ / (name if place_ == "debian" or "shim" not in name else "BOOTX64.EFI")).write_bytes(data)
+            elif name == "grubx64.efi":
+                (efi / place_ / ("BOOTX64.EFI" if place_ == "BOOT" else name)).write_bytes(data)
+    text = f"search.fs_uuid {uuid} root\nset prefix=($root)'{folder}'\nconfigfile $prefix/grub.cfg\n"
+    (efi / "debian/grub.cfg").write_text(text)
+
+
+def _systemd_boot(tree: Path, release: str, words: str) -> None:
+    """Lay the ESP out as bootctl and kernel-install do (Boot Loader Specification, type 1)."""
+    loader = (tree / "usr/lib/systemd/boot/efi/systemd-bootx64.efi").read_bytes()
+    esp = tree / "boot/efi"
+    (esp / "EFI/debian").rmdir()
+    (esp / "EFI/systemd").mkdir()
+    for name in ("EFI/systemd/systemd-bootx64.efi", "EFI/BOOT/BOOTX64.EFI"):
+        (esp / name).write_bytes(loader)
+    ident = (tree / "etc/machine-id").read_text().strip()
+    folder = esp / ident / release
+    folder.mkdir(parents=True)
+    shutil.copy(tree / f"boot/vmlinuz-{release}", folder / "linux")
+    shutil.copy(tree / f"boot/initrd.img-{release}", folder / f"initrd.img-{release}")
+    (esp / "loader/entries").mkdir(parents=True)
+    (esp / "loader/loader.conf").write_text("timeout 1\n")
+    (esp / f"loader/entries/{ident}-{release}.conf").write_text(
+        f"title Debian GNU/Linux\nversion {release}\nmachine-id {ident}\noptions {words}\n"
+        f"linux /{ident}/{release}/linux\ninitrd /{ident}/{release}/initrd.img-{release}\n"
+    )
+    shutil.rmtree(tree / "boot/grub", ignore_errors=True)
+
+
+# disks
+
+
+@dataclass
+class Guest:
+    """A guest's disks, the release of its kernel, and the versions of what it is made of."""
+
+    disks: list[Path]
+    release: str
+    versions: dict[str, str]
+    initramfs_bytes: int = 0
+
+
+def make(cell: Cell, folder: Path) -> Guest:
+    """Return a cell's guest as the old hardware left it; its disks lie in ``folder``."""
+    at = place(cell)
+    tree = debian.unpack(tree_tar(cell.suite), folder / "tree")
+    release = vm.kernel_of(tree)
+    kernel, every = (Path(shutil.copy(tree / f"boot/{name}-{release}", folder)) for name in ("vmlinuz", "initrd.img"))
+    install(tree, wanted(cell))
+    write_files(cell, tree, at)
+    write_loader(cell, tree, at)
+    _prepare_script(cell, tree, release, at)
+    versions = _versions(tree)
+    disks = _fill(cell, tree, at, folder)
+    shutil.rmtree(tree)
+    _start_once(cell, disks, kernel, every, f"root={at.root} ro {at.args}")
+    for path in (kernel, every):
+        path.unlink()
+    return Guest(disks, release, versions)
+
+
+def _fill(cell: Cell, tree: Path, at: Place, folder: Path) -> list[Path]:
+    total = sum(size for _, size in at.parts) + 4
+    disks = [blank(folder / f"disk{index}.raw", total) for index in range(at.disks)]
+    rows, start = [f"label: {'dos' if cell.firmware == 'bios' else 'gpt'}"], 1
+    for kind, size in at.parts:
+        boot = ", bootable" if cell.firmware == "bios" and start == 1 else ""
+        rows.append(f"start={start}MiB, size={size}MiB, type={TYPES.get(kind, 'linux')}{boot}")
+        start += size
+    for disk in disks:
+        run("sfdisk", "-q", disk, stdin="\n".join(rows) + "\n")
+    more = []
+    if at.own_boot:
+        number = [kind for kind, _ in at.parts].index("boot") + 1
+        more = [f"mkfs.ext4 -q -U {BOOT} /dev/ubda{number}", "mkdir /run/mnt/boot"]
+        more += [f"mount /dev/ubda{number} /run/mnt/boot"]
+    efi = []
+    if cell.firmware != "bios":
+        efi = [f"mkfs.vfat -F 32 -i {ESP.replace('-', '')} /dev/ubda1", "mkdir /run/mnt/esp"]
+        efi += ["mount /dev/ubda1 /run/mnt/esp", "cp -r /run/mnt/boot/efi/. /run/mnt/esp/", "umount /run/mnt/esp"]
+        efi += ["rmdir /run/mnt/esp", "rm -r /run/mnt/boot/efi", "mkdir /run/mnt/boot/efi"]
+    release = (["umount /run/mnt/boot"] if at.own_boot else []) + at.release
+    build(disks, [*at.commands, *more, COPY, *efi, *release], tree, (*DM, *MD, "nls-iso8859-1"))
+    if cell.loader == "extlinux":
+        install_extlinux(disks[0], folder, "extlinux" if at.own_boot else "boot/extlinux")
+    elif cell.firmware == "bios":
+        modules = ("xfs", "btrfs", "part_gpt")
+        prefix = "/grub" if at.own_boot else "/@/boot/grub" if cell.root == "btrfs" else "/boot/grub"
+        vm.install_grub(disks[0], folder, f"(hd0,msdos1){prefix}", modules)
+    return disks
+
+
+TYPES = {"esp": "uefi", "lvm": "lvm", "thin": "lvm", "md": "raid"}
+
+# the old hardware
+
+PREPARE = """#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+exec >/dev/ttyS0 2>&1
+mountpoint -q /proc || mount -t proc proc /proc
+mountpoint -q /sys || mount -t sysfs sys /sys
+mount -o remount,rw / && {mounts} {make} && {after} rm /prepare && sync && echo PREPARED
+ls -l /boot
+umount /boot/efi /boot 2>/dev/null
+mount -o remount,ro /
+sync
+sleep 1
+echo o >/proc/sysrq-trigger
+sleep 60
+"""
+"""The first process of the start that makes the initramfs: where it can't, the guest has none of its own."""
+
+
+def _prepare_script(cell: Cell, tree: Path, release: str, at: Place) -> None:
+    image = f"/boot/initrd.img-{release}"
+    make_it = {
+        "tools": f"update-initramfs -u -k {release}",
+        "dracut": f"dracut --force --hostonly {image} {release}",
+    }[cell.initramfs]
+    mounts = "".join(
+        f"mount {place_} && " for place_, has in (("/boot", at.own_boot), ("/boot/efi", cell.firmware != "bios")) if has
+    )
+    ident = (tree / "etc/machine-id").read_text().strip()
+    after = f"cp {image} /boot/efi/{ident}/{release}/ && " if cell.loader == "sdboot" else ""
+    script = tree / "prepare"
+    script.write_text(PREPARE.format(mounts=mounts, make=make_it, after=after))
+    script.chmod(0o755)
+
+
+def _start_once(cell: Cell, disks: Sequence[Path], kernel: Path, initrd: Path, words: str) -> None:
+    """Start the guest on its old hardware with an initramfs that has every driver; it makes its own and ends."""
+    target = choose_target(load_pack(), old_of(cell))
+    command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35", "-accel", vm.ACCEL]
+    command += ["-cpu", "max", "-m", "1024", "-smp", "1", "-display", "none", "-serial", "stdio", "-no-reboot"]
+    command += ["-kernel", str(kernel), "-initrd", str(initrd)]
+    command += ["-append", f"{words} {CONSOLE} init=/prepare panic=5"]
+    for index, disk in enumerate(disks):
+        command += ["-drive", f"file={disk},if=none,id=d{index},format=raw,discard=unmap"]
+    command += device_words(devices_of(target, len(disks)), [f"d{index}" for index in range(len(disks))])
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PREPARE_SECONDS, check=False)
+    said = done.stdout.decode("utf-8", "replace")
+    assert "PREPARED" in said, f"no initramfs was made on {target.id}: {said[-3000:]}{done.stderr[-500:]!r}"
+
+
+def _versions(tree: Path) -> dict[str, str]:
+    """Return the versions of the guest's packages that a result depends on."""
+    words = ["chroot", str(tree), "dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Status}\\n", *VERSIONS]
+    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    rows = [line.split() for line in said.splitlines()]
+    return {row[0]: row[1] for row in rows if row[2:] == ["installed"]}
