@@ -1,5 +1,5 @@
 # make check   lint, types, every test that ends within minutes, and the boots of some guests (installs what they need)
-# make e2e     boots whole guests, and writes docs/calibration.md of those that were started; long, can be gone on with
+# make e2e     boots whole guests, and writes docs/calibration.md and matrix.md of what was started; long, is gone on with
 # make bench   speed and memory as ratios, medians of several runs
 # make fuzz    every parser and editor for a minute each, its laws checked (FUZZ=10: ten seconds)
 # make bless   rewrite the golden reports of the rule cases; read them afterwards
@@ -37,7 +37,7 @@ boot: env
 	$(BIN)/python -m pytest -m boot --durations 0 tests/e2e
 
 e2e: env
-	$(BIN)/python -m pytest -m e2e tests; status=$$?; $(BIN)/python -m tests.e2e.calibration_results; exit $$status
+	$(BIN)/python -m pytest -m e2e tests; status=$$?; $(BIN)/python -m tests.e2e.calibration_results; $(BIN)/python -m tests.e2e.matrix_results; exit $$status
 
 bench: env
 	$(BIN)/python tests/bench/run.py

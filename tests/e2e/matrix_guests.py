@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -159,9 +160,21 @@ def wanted(cell: Cell) -> list[str]:
         "cloudinit": ["cloud-init"],
     }.get(cell.network, [])
     found += ["dracut"] if cell.initramfs == "dracut" else []
-    found += ["sysvinit-core"] if cell.init == "sysvinit" else []
+    found += ["sysvinit-core", "systemd-sysv-"] if cell.init == "sysvinit" else []
     found += ["systemd-boot-efi"] if cell.loader == "sdboot" and cell.suite != "bullseye" else []
     return found
+
+
+NODES = {"null": (1, 3), "zero": (1, 5), "random": (1, 8), "urandom": (1, 9)}
+"""The devices that programs in the tree ask for (Documentation/admin-guide/devices.txt)."""
+
+
+def add_devices(tree: Path) -> None:
+    """Put devices into the tree's /dev: a start sees the kernel's own above it."""
+    for name, numbers in NODES.items():
+        if not (tree / "dev" / name).exists():
+            os.mknod(tree / "dev" / name, 0o666 | stat.S_IFCHR, os.makedev(*numbers))
+            (tree / "dev" / name).chmod(0o666)
 
 
 def install(tree: Path, packages: Sequence[str]) -> None:
@@ -323,7 +336,6 @@ class Guest:
     disks: list[Path]
     release: str
     versions: dict[str, str]
-    initramfs_bytes: int = 0
 
 
 def make(cell: Cell, folder: Path) -> Guest:
@@ -332,6 +344,7 @@ def make(cell: Cell, folder: Path) -> Guest:
     tree = debian.unpack(tree_tar(cell.suite), folder / "tree")
     release = vm.kernel_of(tree)
     kernel, every = (Path(shutil.copy(tree / f"boot/{name}-{release}", folder)) for name in ("vmlinuz", "initrd.img"))
+    add_devices(tree)
     install(tree, wanted(cell))
     write_files(cell, tree, at)
     write_loader(cell, tree, at)
@@ -339,7 +352,8 @@ def make(cell: Cell, folder: Path) -> Guest:
     versions = _versions(tree)
     disks = _fill(cell, tree, at, folder)
     shutil.rmtree(tree)
-    _start_once(cell, disks, kernel, every, f"root={at.root} ro {at.args}")
+    first = f"UUID={ROOT}" if cell.root == "md" else at.root  # that initramfs has no mdadm.conf, so no /dev/md0
+    _start_once(cell, disks, kernel, every, f"root={first} ro {at.args}")
     for path in (kernel, every):
         path.unlink()
     return Guest(disks, release, versions)

@@ -210,7 +210,8 @@ def main() -> None:
             results[str(cell)] = short(result(cell))
     order = [str(cell) for cell in CELLS]
     results = {name: results[name] for name in sorted(results, key=order.index)}
-    PUBLISHED.write_text(json.dumps(results, indent=1) + "\n")
+    lines = [f"{json.dumps(name)}: {json.dumps(one)}" for name, one in results.items()]
+    PUBLISHED.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     if results:
         PAGE.write_text(page(results))
 
