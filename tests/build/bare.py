@@ -1,4 +1,4 @@
-"""A bare Debian 12 in which commands run: nothing of this host is in it but how it reaches its package mirrors."""
+"""A bare Debian in which commands run: nothing of this host is in it but how it reaches its package mirrors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ HOST = ("etc/apt/apt.conf.d", "etc/apt/auth.conf.d", "etc/pip.conf", "etc/xdg/pi
 
 
 class Bare:
-    """A Debian tree, with these packages beside the least."""
+    """A Debian tree, of Debian 12 where nothing else is said, with these packages beside the least."""
 
-    def __init__(self, root: Path, include: str) -> None:
+    def __init__(self, root: Path, include: str, suite: str = "bookworm") -> None:
         self.root = root
-        debian.unpack(debian.debootstrap(include=include), root)
+        debian.unpack(debian.debootstrap(suite, include), root)
         for name in HOST:
             source, target = Path("/", name), root / name
             if source.is_dir():
