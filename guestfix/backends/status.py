@@ -32,7 +32,7 @@ FUSE = "/dev/fuse"
 
 
 def _image() -> Status:
-    reads = "raw, qcow2, VMDK, VHD, VHDX, VDI, OVA; MBR, GPT, LVM, RAID 0 and 1; ext2/3/4, XFS, Btrfs, NTFS, FAT"
+    reads = "raw, qcow2, VMDK, VHD, VHDX, VDI, OVA; MBR, GPT, LVM, RAID; ext2/3/4, XFS, Btrfs, NTFS, FAT"
     return Status("image", "disk images, read only", False, True, notes=(reads,))
 
 
@@ -52,23 +52,23 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
 
 
-_CHECKERS = {"e2fsck": "e2fsprogs", "xfs_repair": "xfsprogs", "btrfs": "btrfs-progs", "ntfsfix": "ntfs-3g"}
-_CHECKERS |= {"fsck.vfat": "dosfstools", "jfs_fsck": "jfsutils", "lvm": "lvm2", "mdadm": "mdadm", "ntfs-3g": "ntfs-3g"}
-
-
-_UML = {"linux.uml": "user-mode-linux", "qemu-img": "qemu-utils", "qemu-storage-daemon": "qemu-system-common"}
+_CHECKERS = (
+    "e2fsck", "xfs_repair", "btrfs", "ntfsfix", "fsck.vfat", "jfs_fsck", "lvm", "mdadm", "dmsetup", "ntfs-3g",
+)  # fmt: skip
+_UML = ("linux.uml", "qemu-img", "qemu-storage-daemon")
 
 
 def _uml() -> Status:
-    wanted = _UML if os.geteuid() == 0 else {**_UML, "fusermount3": "fuse3"}
-    missing = _programs(*wanted)
-    steps = [f"apt-get install {' '.join(dict.fromkeys(wanted[name] for name in missing))}"] if missing else []
+    from guestfix.backends.packages import install
+
+    missing = _programs(*_UML, *(() if os.geteuid() == 0 else ("fusermount3",)))
+    steps = [install(*missing)] if missing else []
     if not os.path.exists(FUSE):
         missing, steps = (*missing, FUSE), [*steps, "modprobe fuse"]
     elif not os.access(FUSE, os.R_OK | os.W_OK):
         missing, steps = (*missing, f"permission for {FUSE}"), [*steps, f"chmod a+rw {FUSE}"]
-    absent = {package for name, package in _CHECKERS.items() if find_program(name) is None}
-    notes = (f"for every filesystem also: apt-get install {' '.join(sorted(absent))}",) if absent else ()
+    absent = _programs(*_CHECKERS)
+    notes = (f"for every filesystem also: {install(*absent)}",) if absent else ()
     title = "disk images through User-mode Linux, as an ordinary user"
     return Status("uml", title, True, not missing, missing, " && ".join(steps), notes)
 
@@ -78,12 +78,14 @@ _SUPERMIN = "/usr/lib*/*/guestfs/supermin.d/*packages*"
 
 
 def _libguestfs() -> Status:
+    from guestfix.backends.packages import install
+
     missing = () if _importable("guestfs") else _programs("guestfish")
-    command = "apt-get install libguestfs-tools" if missing else ""
+    command = install(*missing) if missing else ""
     kernels = glob.glob("/boot/vmlinuz-*")
     if not missing and not os.environ.get("LIBGUESTFS_PATH"):  # a fixed appliance has a kernel of its own
         if not kernels:
-            missing, command = ("a kernel in /boot for its appliance",), "apt-get install linux-image-amd64"
+            missing, command = ("a kernel in /boot for its appliance",), install("linux")
         elif not any(os.access(path, os.R_OK) for path in kernels):  # as on Ubuntu
             missing, command = ("permission to read /boot/vmlinuz-*",), "chmod a+r /boot/vmlinuz-*"
     notes: tuple[str, ...] = ()
@@ -92,7 +94,7 @@ def _libguestfs() -> Status:
     parts = {os.path.basename(path).rpartition("-")[2] for path in glob.glob(_SUPERMIN)}
     absent = [f"libguestfs-{kind}" for kind in ("jfs", "xfs") if kind not in parts]
     if parts and absent:
-        notes += (f"to check every filesystem after writing also: apt-get install {' '.join(absent)}",)
+        notes += (f"to check every filesystem after writing also: {install(*absent)}",)
     return Status(
         "libguestfs", "disk images through the libguestfs appliance", True, not missing, missing, command, notes
     )

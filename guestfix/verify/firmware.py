@@ -6,6 +6,7 @@ import glob
 import json
 import os
 
+from guestfix.backends.packages import install
 from guestfix.base.errors import GuestfixError
 from guestfix.base.record import frozen
 
@@ -37,7 +38,7 @@ def find_uefi(*, secure_boot: bool, arch: str = "x86_64", folders: tuple[str, ..
         if found:
             return found
     kind = "with Secure Boot and enrolled keys" if secure_boot else "without Secure Boot"
-    raise GuestfixError(f"no UEFI firmware {kind} is installed for QEMU", remedy=f"apt-get install {PACKAGES[arch]}")
+    raise GuestfixError(f"no UEFI firmware {kind} is installed for QEMU", remedy=install(PACKAGES[arch]))
 
 
 def _descriptors(folders: tuple[str, ...]) -> list[str]:

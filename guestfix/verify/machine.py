@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable
 
 from guestfix.backends.disks.overlaydisk import Overlays, overlay_node
+from guestfix.backends.packages import install
 from guestfix.backends.status import find_program
 from guestfix.base.errors import GuestfixError
 from guestfix.base.record import frozen
@@ -27,8 +28,7 @@ from guestfix.verify.picture import Picture, read_picture
 from guestfix.verify.wire import MAX_PACKET
 
 PROGRAMS = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
-PACKAGES = {"x86_64": "qemu-system-x86", "aarch64": "qemu-system-arm"}
-"""QEMU and Debian's package of it, by a guest's processor."""
+"""QEMU by a guest's processor."""
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 ANSWER_SECONDS = 10.0
@@ -56,8 +56,8 @@ def program(arch: str = "x86_64") -> str:
     """Return the path of QEMU for this processor; GuestfixError where it is missing."""
     found = find_program(PROGRAMS[arch])
     if found is None:
-        remedy = f"apt-get install {PACKAGES[arch]}"
-        raise GuestfixError(f"{PROGRAMS[arch]} is missing, which starts a guest", remedy=remedy)
+        what = f"{PROGRAMS[arch]} is missing, which starts a guest"
+        raise GuestfixError(what, remedy=install(PROGRAMS[arch]))
     return found
 
 

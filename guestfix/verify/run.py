@@ -19,7 +19,7 @@ from guestfix.verify.machine import Machine, Plan, banner, program
 from guestfix.verify.model import Ending, Hardware, Seen, Stop
 from guestfix.verify.model import Wire as WireSeen
 from guestfix.verify.picture import Picture
-from guestfix.verify.screens import MISSING, can_read, shown_by, text_of
+from guestfix.verify.screens import can_read, missing, shown_by, text_of
 from guestfix.verify.signs import Log, Reader
 from guestfix.verify.wire import Wire
 
@@ -104,7 +104,7 @@ def start(
 
 
 def _blind(setting: Setting) -> tuple[str, ...]:
-    return () if can_read() or not setting.windows else (MISSING,)
+    return () if can_read() or not setting.windows else (missing(),)
 
 
 class _Watch:

@@ -10,6 +10,7 @@ import difflib
 import subprocess
 from re import Pattern
 
+from guestfix.backends.packages import install
 from guestfix.backends.runfolder import RunFolder, die_with_parent
 from guestfix.backends.status import find_program
 from guestfix.base.patterns import regex
@@ -20,7 +21,6 @@ PROGRAM = "tesseract"
 READ_SECONDS = 30.0
 MAX_POINTS = 4_000_000
 MAX_TEXT = 20_000
-MISSING = "nothing is read from the screen, for tesseract is not installed (apt-get install tesseract-ocr)"
 
 STOPS = {
     0x0A: "IRQL_NOT_LESS_OR_EQUAL", 0x1E: "KMODE_EXCEPTION_NOT_HANDLED", 0x24: "NTFS_FILE_SYSTEM",
@@ -68,6 +68,11 @@ class Shown:
     step: str
     why: str
     line: str
+
+
+def missing() -> str:
+    """Say that nothing is read from a screen here, and the command that changes it."""
+    return f"nothing is read from the screen, for tesseract is not installed ({install(PROGRAM)})"
 
 
 def can_read() -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from guestfix.backends import split_uri, status
+from guestfix.backends import packages, split_uri, status
 from guestfix.cli import run
+from guestfix.verify.machine import PROGRAMS
 from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
 
 
@@ -47,6 +49,27 @@ def test_one_command_makes_a_backend_usable(monkeypatch: pytest.MonkeyPatch) -> 
     assert found["uml"].command.startswith("apt-get install user-mode-linux qemu-utils qemu-system-common")
     assert found["libguestfs"].command == "apt-get install libguestfs-tools"
     assert found["image"].usable and not found["image"].command and "Btrfs, NTFS" in found["image"].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "found"),
+    [("dnf", "dnf install qemu-img; linux.uml: no package of dnf is known"), ("apt-get", "apt-get install qemu-utils "
+     "user-mode-linux"), ("pacman", "pacman -S qemu-img; linux.uml: no package of pacman is known"),
+     ("", "apt-get install qemu-utils user-mode-linux")],
+)  # fmt: skip
+def test_the_command_is_that_of_the_hosts_own_package_manager(program, found, monkeypatch):
+    monkeypatch.setattr(packages, "find_program", lambda name: name if name == program else None)
+    assert packages.install("qemu-img", "linux.uml") == found
+
+
+def test_every_program_that_is_asked_for_has_its_packages():
+    """What the code hands to install() stands in the table, and each row names a manager that there is."""
+    asked = set()
+    for path in (Path(packages.__file__).parents[1]).rglob("*.py"):
+        asked |= set(re.findall(r"""\binstall\(['"]([^'"]+)['"]\)""", path.read_text()))
+    asked |= {*status._UML, *status._CHECKERS, "fusermount3", "guestfish", "tesseract", *PROGRAMS.values()}
+    assert asked <= set(packages.PACKAGES)
+    assert all(set(row) <= set(packages.MANAGERS) and "apt" in row for row in packages.PACKAGES.values())
 
 
 def test_one_command_where_only_a_part_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -64,3 +64,17 @@ def test_a_report_and_the_packs_own_cases_on_a_newer_python(suite: str, wheel: P
     shutil.copytree(ROOT / "rules", place / "src/rules", symlinks=True)
     cases = tree.run("/venv/bin/guestfix test rules")
     assert cases.returncode == 0 and " 0 failed" in cases.stdout, cases.stdout[-2000:] + cases.stderr[-2000:]
+
+
+def test_a_host_laid_out_as_fedoras(wheel: Path, place: Path) -> None:
+    """Dnf is Debian's package of it; apt and dpkg are taken away, os-release is Fedora's."""
+    tree = installed(place, "bookworm", "python3,python3-venv,ca-certificates,dnf", wheel)
+    for name in ("apt", "apt-get", "apt-cache", "dpkg"):
+        (place / "usr/bin" / name).unlink()
+    (place / "etc/os-release").unlink()
+    (place / "etc/os-release").write_text('ID=fedora\nVERSION_ID=40\nPRETTY_NAME="Fedora Linux 40"\n')
+    backends = tree.run("/venv/bin/guestfix backends")
+    assert backends.returncode == 0, backends.stderr
+    assert "dnf install" in backends.stdout and "apt" not in backends.stdout, backends.stdout
+    report = tree.run("/venv/bin/guestfix report guest --target aws-nitro --format json")
+    assert report.returncode == 0 and '"walk"' in report.stdout, report.stderr

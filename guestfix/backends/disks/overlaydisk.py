@@ -21,6 +21,7 @@ from guestfix.backends.damage import MORE_FILES
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.names import stem_of
+from guestfix.backends.packages import install
 from guestfix.backends.runfolder import RunFolder, die_with_parent, making
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import DiskError
@@ -89,7 +90,7 @@ class Overlays:
         if program is None:
             raise DiskError(
                 "qemu-storage-daemon is missing, which shows an image as a raw file",
-                remedy="apt-get install qemu-system-common",
+                remedy=install("qemu-storage-daemon"),
             )
         command = [program]
         if kind == "nbd":
@@ -182,7 +183,7 @@ def qemu_img(*args: str, host: HostFiles | None = None, also: Sequence[int] = ()
     """Run qemu-img in a session of its own, out of reach of the terminal's Ctrl-C. A wish to stop ends it."""
     program = find_program("qemu-img")
     if program is None:
-        raise DiskError("qemu-img is missing", remedy="apt-get install qemu-utils")
+        raise DiskError("qemu-img is missing", remedy=install("qemu-img"))
     given = (*(host.descriptors() if host else ()), *also)
     with subprocess.Popen(
         [program, *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=given,

@@ -12,6 +12,7 @@ from guestfix.backends.filesystems.subvolume import name_of, option_for
 from guestfix.backends.layout.model import DiskInfo, Layout, Mount, Part, Subvolume, View
 from guestfix.backends.libguestfs.far import LABEL, DeviceBlock, GuestfsFar, quoted
 from guestfix.backends.outcome import Check
+from guestfix.backends.packages import install
 from guestfix.backends.remote import RemoteGuest
 from guestfix.backends.volumes.block import Block, DiskError, Window, told
 from guestfix.backends.volumes.bootcode import boot_code
@@ -136,7 +137,7 @@ class Appliance:
             self._replayed.add(part.key)
             said = str(self.g.debug("sh", [f"jfs_fsck -a {self.inside(part)} 2>&1; echo status=$?"]))
             if not re.search(r"status=[01]\s*$", said):
-                remedy = "apt-get install libguestfs-jfs, or repair it in a copy: jfs_fsck -f"
+                remedy = f"{install('libguestfs-jfs')}, or repair it in a copy: jfs_fsck -f"
                 raise DiskError(f"jfs_fsck can't replay the journal: {said.strip()[-200:]}", remedy=remedy)
 
     def view(self, part: Part, subvolume: str) -> View | None:

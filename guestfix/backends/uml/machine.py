@@ -14,6 +14,7 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.filesystems.subvolume import option_for
 from guestfix.backends.layout.model import Layout, Mount, Part, Subvolume, View, device_title
 from guestfix.backends.layout.mounts import lay_out
+from guestfix.backends.packages import install
 from guestfix.backends.status import find_program
 from guestfix.backends.uml.readonly import Subvolumes
 from guestfix.backends.uml.volumes import Devices, btrfs_subvolumes
@@ -143,7 +144,7 @@ class Machine:
             return
         program = find_program("jfs_fsck")
         if program is None:
-            remedy = "apt-get install jfsutils"
+            remedy = install("jfs_fsck")
             raise DiskError("the JFS journal was not closed, and jfs_fsck is missing on the host", remedy=remedy)
         command = [program, "-a", device]  # a replay alone leaves a log that the kernel refuses
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
@@ -155,7 +156,7 @@ class Machine:
     def _mount_ntfs(self, device: str, target: str, readonly: bool) -> None:
         program = find_program("ntfs-3g")
         if program is None:
-            raise DiskError("NTFS needs the program ntfs-3g on the host", remedy="apt-get install ntfs-3g")
+            raise DiskError("NTFS needs the program ntfs-3g on the host", remedy=install("ntfs-3g"))
         os.makedirs(target, exist_ok=True)
         options = "streams_interface=none,noatime,nodev,nosuid,noexec" + (",ro" if readonly else "")
         done = subprocess.run([program, "-o", options, device, target], capture_output=True, text=True, check=False)

@@ -16,6 +16,7 @@ from typing import Any
 
 from guestfix.backends.damage import unreadable
 from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, Overlays, room
+from guestfix.backends.packages import install
 from guestfix.backends.status import find_program
 from guestfix.backends.uml.console import cause_of
 from guestfix.backends.volumes.block import DiskError
@@ -71,7 +72,7 @@ class Session:
     def _start(self, settings: dict[str, object], raid: bool) -> None:
         program = find_program("linux.uml")
         if program is None:
-            raise DiskError("User-mode Linux is missing", remedy="apt-get install user-mode-linux")
+            raise DiskError("User-mode Linux is missing", remedy=install("linux.uml"))
         requests, self._write = os.pipe()
         self._read, answers = os.pipe()
         self._poll = select.poll()

@@ -11,6 +11,7 @@ from typing import Protocol
 from guestfix.backends.disks.naming import letters
 from guestfix.backends.filesystems.subvolume import name_of
 from guestfix.backends.layout.model import DiskInfo, Part, Subvolume
+from guestfix.backends.packages import install
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, Window, told
 from guestfix.backends.volumes.bootcode import boot_code
@@ -169,7 +170,7 @@ class Devices:
         program = find_program("dmsetup")
         if part is None or program is None:
             what = "the kernel does not show this volume" if part is None else "dmsetup is missing on the host"
-            raise DiskError(f"the encrypted volume {uuid} can't be opened: {what}", remedy="apt-get install dmsetup")
+            raise DiskError(f"the encrypted volume {uuid} can't be opened: {what}", remedy=install("dmsetup"))
         self.modules.load(*_DM, *_CRYPT)
         names = luks_names(uuid, version)
         command = [program, "create", "--noudevsync", "--noudevrules", os.path.basename(names[0])]
