@@ -105,7 +105,7 @@ def _build(cls: type[T], methods: Mapping[str, object]) -> type[T]:
         "_record_values": property(attrgetter(*names)) if names else (),
         "__init__": _first_init,
         "_record_defaults": defaults,
-        "_record_uses": 0,
+        "_record_uses": [0],
         "_record_post": "__post_init__" in own,
     }
     body = {**shared, **own, **{name: value for name, value in extra.items() if name not in own}}
@@ -118,23 +118,36 @@ def _build(cls: type[T], methods: Mapping[str, object]) -> type[T]:
 def _first_init(self: Any, *args: object, **kwargs: object) -> None:
     """Set the fields one by one; the type's own ``__init__`` is compiled where it is used often, or used wrongly."""
     cls = type(self)
-    names, defaults = cls.__record_fields__, cls._record_defaults
-    cls._record_uses += 1
-    values = dict(zip(names, args, strict=False))
-    known = len(args) <= len(names) and all(name in names and name not in values for name in kwargs)
-    values |= kwargs
-    lacks = [name for name in names if name not in values] if len(values) < len(names) else ()
-    if cls._record_uses > OFTEN or not known or not all(name in defaults for name in lacks):
+    names, defaults, uses = cls.__record_fields__, cls._record_defaults, cls._record_uses
+    uses[0] += 1
+    if uses[0] > OFTEN or not (values := _values_of(names, defaults, args, kwargs)):
         cls.__init__ = _compile_init(cls)
         cls.__init__(self, *args, **kwargs)
         return
-    for name in lacks:
-        default = defaults[name]
-        values[name] = default.make() if default.__class__ is _Factory else default
+    set_field = object.__setattr__
     for name, value in values.items():
-        object.__setattr__(self, name, value)
+        set_field(self, name, value)
     if cls._record_post:
         self.__post_init__()
+
+
+def _values_of(
+    names: tuple[str, ...], defaults: dict[str, object], args: tuple[object, ...], kwargs: dict[str, object]
+) -> dict[str, object]:
+    """Return the fields of a record that is made with these arguments; empty where they are wrong."""
+    values = dict(zip(names, args, strict=False))
+    if len(args) == len(names) and not kwargs:
+        return values
+    if len(args) > len(names) or not (values.keys().isdisjoint(kwargs) and kwargs.keys() <= set(names)):
+        return {}
+    values |= kwargs
+    for name in names:
+        if name not in values:
+            if name not in defaults:
+                return {}
+            default = defaults[name]
+            values[name] = default.make() if default.__class__ is _Factory else default
+    return values
 
 
 def _compile_init(cls: Any) -> Callable[..., None]:
