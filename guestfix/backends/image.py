@@ -17,7 +17,8 @@ from guestfix.backends.disks.names import shown
 from guestfix.backends.disks.naming import fold
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.filesystems.node import Node, Tree, guarded
-from guestfix.backends.layout.model import Layout, Mount, Part, View, device_title, order_findings, table_finding
+from guestfix.backends.layout.findings import order_findings, table_finding
+from guestfix.backends.layout.model import Layout, Mount, Part, View, device_title
 from guestfix.backends.layout.mounts import lay_out
 from guestfix.backends.resolve import resolve
 from guestfix.backends.volumes.assemble import Volumes

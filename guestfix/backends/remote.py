@@ -15,7 +15,7 @@ from typing import IO, Protocol
 
 from guestfix.backends.damage import on_host
 from guestfix.backends.disks.naming import fold
-from guestfix.backends.layout.model import order_findings, table_finding
+from guestfix.backends.layout.findings import order_findings, table_finding
 from guestfix.backends.resolve import resolve
 from guestfix.base.bounds import FOLDER_NAMES
 from guestfix.base.errors import NotFound, TooLarge, Unreadable

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import glob
-import importlib.util
 import os
-import shutil
 from collections.abc import Callable
 
 from guestfix.base.record import frozen
@@ -37,6 +34,8 @@ def _image() -> Status:
 
 
 def _importable(name: str) -> bool:
+    import importlib.util
+
     try:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:
@@ -49,7 +48,11 @@ def _programs(*names: str) -> tuple[str, ...]:
 
 def find_program(name: str) -> str | None:
     """Return the path of a host program; the folders for the administrator's programs count too."""
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
+    for folder in (*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/sbin", "/sbin"):
+        path = os.path.join(folder, name)
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None
 
 
 _CHECKERS = (
@@ -78,6 +81,8 @@ _SUPERMIN = "/usr/lib*/*/guestfs/supermin.d/*packages*"
 
 
 def _libguestfs() -> Status:
+    import glob
+
     from guestfix.backends.packages import install
 
     missing = () if _importable("guestfs") else _programs("guestfish")

@@ -8,12 +8,10 @@ from typing import Protocol
 from guestfix.backends.layout.fstab import fstab_entries
 from guestfix.backends.volumes.names import Names, disk_names, family_of, spec_names
 from guestfix.backends.volumes.probe import Probe
-from guestfix.base.facts import Evidence, Finding
 from guestfix.base.guest import Disks, Stat
 from guestfix.base.record import field, frozen
 
 MAX_VOLUMES = 256
-TABLE_REMEDY = "compare the disk with the old platform's, and copy it again where it differs"
 
 
 class View(Protocol):
@@ -125,18 +123,6 @@ class Layout:
         """Return where mounting replays a journal; on NTFS the driver only looks whether it may write."""
         unclean = (one for one in self.mounts if one.part.probe is not None and one.part.probe.unclean)
         return tuple(one.path for one in unclean if one.part.probe and one.part.probe.type != "ntfs")
-
-
-def order_findings(disorder: str) -> tuple[Finding, ...]:
-    """Return a blocker where the disks are in another order than the guest knew them: every name would mislead."""
-    if not disorder:
-        return ()
-    return (Finding("GF-DISK-ORDER", "blocker", disorder, (Evidence("/etc/fstab"),)),)
-
-
-def table_finding(problem: str) -> Finding:
-    """Return the finding for a damaged partition table or volume group."""
-    return Finding("GF-DISK-TABLE", "warning", problem, (Evidence("disks", 0, problem),), TABLE_REMEDY)
 
 
 ViewOf = Callable[[Part, str], View | None]

@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import termios
-import traceback
 import tty
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +103,8 @@ def _answer(machine: Machine, request: dict[str, Any]) -> dict[str, object]:
     except OSError as error:
         return {"errno": error.errno or errno.EIO, "where": _guest_path(str(error.filename or ""), BASE)}
     except Exception as error:  # noqa: BLE001 - the host tells the user; the machine must continue to unmount
+        import traceback
+
         frame = traceback.extract_tb(error.__traceback__)[-1]
         what = "".join(traceback.format_exception_only(error)).strip().rpartition("\n")[2]
         place = f"{os.path.basename(frame.filename)}:{frame.lineno}"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import struct
-import uuid
 import zlib
 
-from guestfix.backends.volumes.block import COPY, Block, read_at, told
+from guestfix.backends.volumes.block import COPY, Block, mixed, read_at, told, uuid_text
 from guestfix.base.record import frozen, replace
 
 MAX_LOGICAL = 128
@@ -174,7 +173,7 @@ def _gpt_at(block: Block, place: int, sector: int) -> tuple[list[Partition], int
     table = read_at(block, entries_at * sector, count * size)
     if zlib.crc32(table) != entries_sum:
         return None
-    own = str(uuid.UUID(bytes_le=header[56:72]))
+    own = uuid_text(mixed(header[56:72]))
     entries = (table[i * size : i * size + 128] for i in range(count))
     return [_gpt_entry(i + 1, entry, sector) for i, entry in enumerate(entries) if any(entry[:16])], backup, own
 
@@ -182,7 +181,7 @@ def _gpt_at(block: Block, place: int, sector: int) -> tuple[list[Partition], int
 def _gpt_entry(number: int, entry: bytes, sector: int) -> Partition:
     first, last, attributes = struct.unpack_from("<QQQ", entry, 32)
     label = entry[56:128].decode("utf-16-le", "replace").partition("\0")[0]
-    kind, own = (str(uuid.UUID(bytes_le=entry[at : at + 16])) for at in (0, 16))
+    kind, own = (uuid_text(mixed(entry[at : at + 16])) for at in (0, 16))
     size = max(0, last - first + 1) * sector
     return Partition(number, first * sector, size, kind, own, label or None, attributes=attributes)
 

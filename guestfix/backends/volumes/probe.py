@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import struct
-import uuid
 from collections.abc import Callable
 
-from guestfix.backends.volumes.block import Block, read_at
+from guestfix.backends.volumes.block import Block, read_at, uuid_text
 from guestfix.backends.volumes.xfslog import is_dirty
 from guestfix.base.record import frozen
 
@@ -23,7 +22,7 @@ class Probe:
 
 
 def _uuid(raw: bytes) -> str | None:
-    return str(uuid.UUID(bytes=raw)) if len(raw) == 16 and any(raw) else None
+    return uuid_text(raw) if len(raw) == 16 and any(raw) else None
 
 
 def _text(raw: bytes) -> str | None:
