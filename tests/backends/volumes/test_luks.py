@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,23 @@ def test_a_cipher_that_is_not_read_is_named(cipher, length):
     with pytest.raises(DiskError, match="is not read here") as caught:
         decryption(cipher, bytes(length))
     assert cipher in caught.value.what and "cryptsetup" in caught.value.remedy
+
+
+@NEEDS_CRYPTSETUP
+@pytest.mark.parametrize(
+    ("kind", "module", "told"),
+    [
+        ("argon2id", "argon2.low_level", "argon2-cffi"),
+        ("LUKS1", "cryptography.hazmat.primitives.ciphers", "cryptography"),
+    ],
+)
+def test_what_is_not_installed_is_named(kind, module, told, tmp_path, monkeypatch):
+    block = FileBlock(str(formatted(tmp_path / "disk", KINDS[kind][0])))
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(DiskError, match=f"needs the package {told}") as caught:
+        luks.unlock(block, luks.read_header(block), [SECRET.encode()])
+    assert caught.value.remedy == "pip install 'guestfix[luks]'"
+    block.close()
 
 
 # hostile headers
