@@ -13,6 +13,7 @@ from guestfix.base.guest import GuestFS
 from guestfix.base.record import Says, frozen
 from guestfix.formats import firststart
 from guestfix.formats.firststart import FirstStart
+from guestfix.formats.windows import firststart as windows
 
 SCHEMA = 1
 """Number of the JSON form of a status."""
@@ -22,6 +23,8 @@ FILE_STATES = ("applied", "original", "changed", "missing", "unreadable")
 
 ORIGINAL_STATES = ("kept", "none", "changed", "missing")
 """The original is beside it, whole; there was none, or it is back in its place; it is not what it was; it is gone."""
+
+MOST_PROGRAMS = 1000
 
 APPLY_STATES = ("finished", "running", "interrupted")
 
@@ -66,7 +69,7 @@ class AppliedPlan:
 class GuestStatus:
     """Every apply whose journal is in the guest, oldest first. ``running``: another guestfix changes it now.
 
-    ``first_start`` is what a Linux guest kept of installing what was brought; None where it has not begun that.
+    ``first_start`` is what the guest kept of installing what was brought; None where it has not begun that.
     """
 
     uri: str
@@ -121,10 +124,34 @@ def _first_start(guest: GuestFS) -> FirstStart | None:
     try:
         begun = guest.stat(firststart.MARKER, follow=False)
         if begun is None or begun.kind != "dir":
-            return None
+            return _windows_start(guest)
         return firststart.read_outcome(guest.read(firststart.OUTCOME, SMALL_TEXT))
     except GuestError:
         return FirstStart("", "", ())
+
+
+def _windows_start(guest: GuestFS) -> FirstStart | None:
+    from guestfix.detect.windows.detector import find_root  # most guests are no Windows
+
+    for root in find_root(guest):
+        folder = f"{root}/{windows.FOLDER}"
+        marker = guest.stat(f"{folder}/{windows.MARKER}", follow=False)
+        if marker is not None:
+            return _windows_outcome(guest, folder)
+    return None
+
+
+def _windows_outcome(guest: GuestFS, folder: str) -> FirstStart:
+    programs = f"{folder}/{windows.PROGRAMS_FOLDER}"
+    there = guest.stat(programs, follow=False)
+    names = guest.list(programs)[:MOST_PROGRAMS] if there is not None and there.kind == "dir" else ()
+    exits = {
+        name: guest.read(f"{programs}/{name}{windows.EXIT}", SMALL_TEXT) if f"{name}{windows.EXIT}" in names else None
+        for name in names
+        if name.lower().endswith(windows.KINDS)
+    }
+    marker = guest.read(f"{folder}/{windows.MARKER}", SMALL_TEXT)
+    return windows.read_outcome(marker, exits, f"{folder}/{windows.LOG}")
 
 
 def _plan(guest: GuestFS, journal: Journal, state: str, later: dict[str, str | None]) -> AppliedPlan:

@@ -10,7 +10,7 @@ from guestfix.base.record import asdict
 from guestfix.base.text import clean
 from guestfix.commands.common import add_format, add_place, write, write_json
 from guestfix.commands.images import images_from
-from guestfix.formats.firststart import LOG, FirstStart
+from guestfix.formats.firststart import FirstStart
 from guestfix.plan.planner import files_of
 
 TYPE_CHECKING = False
@@ -76,7 +76,7 @@ def render_status(found: GuestStatus) -> str:
 
 def _of_first_start(found: FirstStart) -> list[str]:
     ended = f", finished {found.finished}" if found.finished else ", not finished"
-    lines = ["", f"first start: began {found.started or 'at a time that is not kept'}{ended}; its log is {LOG}"]
+    lines = ["", f"first start: began {found.started or 'at a time that is not kept'}{ended}; its log is {found.log}"]
     for one in found.tasks:
         how = one.why or ("no end was seen" if one.code is None else f"exit code {one.code}")
         lines.append(f"  {one.name}: {how}")

@@ -49,11 +49,15 @@ class TaskEnd:
 
 @frozen
 class FirstStart:
-    """What the guest kept of its first start; times in UTC as the guest's clock had them, empty for none."""
+    """What the guest kept of its first start; times as the guest's clock had them, empty for none.
+
+    Linux's are in UTC, Windows' in its own time and language. ``log`` is the guest path of what was printed.
+    """
 
     started: str
     finished: str
     tasks: tuple[TaskEnd, ...]
+    log: str = LOG
 
 
 _HEAD = f"""\

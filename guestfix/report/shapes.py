@@ -125,9 +125,7 @@ class AppliesOut(TypedDict):
     state: Annotated[str, Says(enum=GUEST_STATES)]
     running: bool
     applies: list[AppliedPlan]
-    first_start: Annotated[
-        FirstStart | None, Says(description="what a Linux guest kept of installing what was brought")
-    ]
+    first_start: Annotated[FirstStart | None, Says(description="what the guest kept of installing what was brought")]
     still_applied: Annotated[list[str], Says(description="paths that are as their last apply left them")]
     changed_since: Annotated[
         list[str], Says(description="paths that are neither as their last apply left them nor as they were before")

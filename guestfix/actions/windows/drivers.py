@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from guestfix.actions.payload import Payload, open_payload
 from guestfix.actions.windows.database import devices_of
-from guestfix.actions.windows.firstboot import FOLDER, put_script, register, runs_at_first_start
+from guestfix.actions.windows.firstboot import put_script, register, runs_at_first_start
 from guestfix.actions.windows.install import enter_driver, guest_platform, has_file, place_driver, put_new
 from guestfix.actions.windows.payload import MAX_PACKAGE, Package, packages
 from guestfix.actions.windows.registry import editing, editing_system, hive_path, reader, root_of, seen
@@ -20,6 +20,7 @@ from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, PAYLOAD_DIR
 from guestfix.base.catalog.facts.windows import WINDOWS_CONTROL_SET, WINDOWS_SHA2_SIGNATURES
 from guestfix.base.errors import EditError, TooLarge
 from guestfix.base.facts import Evidence
+from guestfix.formats.windows.firststart import FOLDER
 from guestfix.formats.windows.inf import Platform
 from guestfix.formats.windows.regf import REG_EXPAND_SZ
 from guestfix.formats.windows.regf.guestfile import open_guest_hive

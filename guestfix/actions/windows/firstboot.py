@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from guestfix.actions.windows.registry import root_of
 from guestfix.actions.workbench import Workbench
+from guestfix.formats.windows.firststart import FOLDER, LOG, MARKER
 from guestfix.formats.windows.regf import REG_DWORD, REG_EXPAND_SZ, REG_SZ, Hive
 from guestfix.formats.windows.services import AUTO
 
-FOLDER = "guestfix"
 SERVICE = "guestfix-firstboot"
-MARKER = "firstboot.done"
 PROGRAMS = "programs.cmd"
 OWN_PROCESS = 0x10
 
@@ -21,12 +20,12 @@ setlocal
 set HERE=%~dp0
 if exist "%HERE%{marker}" exit /b 0
 echo started %DATE% %TIME%>"%HERE%{marker}"
-sc config {service} start= disabled >>"%HERE%firstboot.log" 2>&1
+sc config {service} start= disabled >>"%HERE%{log}" 2>&1
 if not exist "%SystemRoot%\System32\pnputil.exe" goto programs
-for /d %%D in ("%HERE%drivers\*") do for %%I in ("%%D\*.inf") do pnputil -i -a "%%I" >>"%HERE%firstboot.log" 2>&1
+for /d %%D in ("%HERE%drivers\*") do for %%I in ("%%D\*.inf") do pnputil -i -a "%%I" >>"%HERE%{log}" 2>&1
 :programs
-if exist "%HERE%{programs}" call "%HERE%{programs}" >>"%HERE%firstboot.log" 2>&1
-sc delete {service} >>"%HERE%firstboot.log" 2>&1
+if exist "%HERE%{programs}" call "%HERE%{programs}" >>"%HERE%{log}" 2>&1
+sc delete {service} >>"%HERE%{log}" 2>&1
 echo finished %DATE% %TIME%>>"%HERE%{marker}"
 """
 """The marker is written before anything else: whatever happens, there is no second run and no loop."""
@@ -39,7 +38,9 @@ def runs_at_first_start(bench: Workbench) -> bool:
 
 def put_script(bench: Workbench) -> None:
     """Put the script that the service runs, unless it is there."""
-    script = SCRIPT.format(marker=MARKER, service=SERVICE, programs=PROGRAMS).replace("\n", "\r\n").encode("ascii")
+    script = (
+        SCRIPT.format(marker=MARKER, log=LOG, service=SERVICE, programs=PROGRAMS).replace("\n", "\r\n").encode("ascii")
+    )
     put_changed(bench, f"{root_of(bench)}/{FOLDER}/firstboot.cmd", script)
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guestfix.actions.payload import Payload, open_payload
-from guestfix.actions.windows.firstboot import FOLDER, PROGRAMS, put_changed, put_script, register, runs_at_first_start
+from guestfix.actions.windows.firstboot import PROGRAMS, put_changed, put_script, register, runs_at_first_start
 from guestfix.actions.windows.registry import editing_system, root_of, seen
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_VERSION, PAYLOAD_DIR
 from guestfix.base.errors import PackError, TooLarge
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
+from guestfix.formats.windows.firststart import FOLDER
 from guestfix.formats.windows.inf import safe_name
 from guestfix.pack.schema import Reader
 from guestfix.pack.yamlpos import parse
