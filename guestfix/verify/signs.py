@@ -55,6 +55,11 @@ _MARKS: tuple[tuple[str, Pattern[str]], ...] = (
     ("network-online", regex(r"Reached target (?:network-online\.target|.*Network is Online)")),
     ("login", regex(r"(?:^|\s)[\w.-]{1,64} login: *$")),
 )
+_EARLY = regex(r"systemd\[1\]: Running in init(?:rd|ial RAM disk)|Welcome to .*\(Initramfs\)!")
+_LATE = regex(r"systemd\[1\]: Switching root|Welcome to (?!.*Initramfs)(?!GRUB).+!")
+"""Where an initramfs' own systemd begins and ends: what it says of targets is not of the root."""
+
+_OF_ROOT = ("init", "local-fs", "network-online")
 _FAILED = regex(r"\[FAILED\] Failed to (?:start|mount|listen on|activate swap) (.{1,200}?)\.?$")
 _WAITED = regex(r"\[ TIME \] Timed out waiting for (?:device )?(.{1,200}?)\.?$")
 
@@ -140,6 +145,7 @@ class Reader:
         self._known: set[str] = set()
         self._lines: dict[str, str] = {}
         self._held: dict[str, str] = {}
+        self._early = False
 
     def feed(self, text: str, now: float, port: str = "") -> None:
         """Take what came from a console. ``now``: seconds since the start."""
@@ -171,7 +177,10 @@ class Reader:
         if shape not in self._known and len(self._known) < 100_000:
             self._known.add(shape)
             self.progress = now
+        self._early = not _LATE.search(line) and (self._early or _EARLY.search(line) is not None)
         for name, pattern in _MARKS:
+            if self._early and name in _OF_ROOT:
+                continue
             if (name not in self.marks or self._candidate) and pattern.search(line):
                 self.note(name, now, line)
         for pattern, names in ((_FAILED, self.failed), (_WAITED, self.waited)) if whole else ():

@@ -52,8 +52,13 @@ VERSIONS = (
 
 
 def old_of(cell: Cell) -> str:
-    """Return the target that the cell's old hardware is like: it has other disks than the new one."""
-    return "kvm-virtio" if cell.disk == "sata" else "vmware"
+    """Return the target that the cell's old hardware is like: other disks than the new one's, that its firmware reads.
+
+    Debian's OVMF 2022.11 finds no disk on QEMU's PVSCSI.
+    """
+    if cell.disk == "sata":
+        return "kvm-virtio"
+    return "vmware" if cell.firmware == "bios" else "kvm-sata"
 
 
 def old_disk(cell: Cell) -> str:

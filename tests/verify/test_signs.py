@@ -165,3 +165,28 @@ def test_a_log_keeps_the_begin_and_the_end():
     log = Log()
     log.add("begin" + "x" * 2_000_000 + "end")
     assert log.text.startswith("begin") and log.text.endswith("end") and log.dropped == 2_000_008 - HEAD - TAIL
+
+
+EARLY = (
+    "[    0.000000] Linux version 6.1.0-50-amd64\n[    4.4] systemd[1]: Running in initrd.\n"
+    "Welcome to Debian GNU/Linux 12 (bookworm) dracut-059-4 (Initramfs)!\n"
+    "[    4.5] systemd[1]: Hostname set to <debian>.\n"
+    "[    6.0] systemd[1]: Reached target local-fs.target - Local File Systems.\n"
+)
+"""What dracut's systemd says before there is a root."""
+
+
+@pytest.mark.parametrize("lead", ["", "[    0.1] systemd[1]: Running in initial RAM disk.\n"])
+def test_an_initramfs_own_systemd_is_not_the_roots(lead):
+    reader = Reader()
+    reader.feed(lead + EARLY, 20.0)
+    assert set(reader.marks) == {"kernel"}
+    assert (stop := reader.idle()) is not None and stop.step == "initramfs"
+
+
+def test_the_roots_systemd_is_seen_after_that_of_an_initramfs():
+    reader = Reader()
+    reader.feed(EARLY, 20.0)
+    reader.feed("Welcome to Debian GNU/Linux 12 (bookworm)!\n", 30.0)
+    reader.feed("[  OK  ] Reached target local-fs.target - Local File Systems.\n", 31.0)
+    assert (reader.marks["init"].seconds, reader.marks["local-fs"].seconds) == (30.0, 31.0)
