@@ -71,7 +71,8 @@ def test_a_kernel_that_is_installed_on_the_target_starts_there_and_revert_leads_
         assert "root=UUID=" in second.ask("cat /proc/cmdline")[1]
         second.ask("sync; poweroff")
     again = guestfix("report", f"uml:{disk}", "--target", "kvm-virtio", "--format", "json", status=(0, 2))
-    assert [one["path"] for one in again["changes"]] == []
+    left = [one["path"] for one in again["changes"]]
+    assert all(path.startswith("/var/lib/dhcp/") for path in left), "only what the target's own network leased is new"
     guestfix("revert", f"uml:{disk}", "--in-place", "--format", "json", status=(0, 4))
     ended = start(disk, "vmware")
     assert "login" in ended["signs"], ended["console"]
