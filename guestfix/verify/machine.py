@@ -170,9 +170,16 @@ class Machine:
 
     def transfers(self) -> int:
         """Return how many requests the guest has made to its disks."""
+        return self._counted("rd_operations", "wr_operations")
+
+    def reads(self) -> int:
+        """Return how often anything was read from a disk."""
+        return self._counted("rd_operations")
+
+    def _counted(self, *names: str) -> int:
         rows = self.ask("query-blockstats")
         stats = [one.get("stats", {}) for one in rows] if isinstance(rows, list) else []
-        return sum(one.get("rd_operations", 0) + one.get("wr_operations", 0) for one in stats)
+        return sum(one.get(name, 0) for one in stats for name in names)
 
     def screen(self) -> Picture | None:
         """Return what the screen shows; None where QEMU gives no picture."""

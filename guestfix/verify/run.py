@@ -10,7 +10,7 @@ from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays
 from guestfix.backends.runfolder import RunFolder
-from guestfix.base.record import frozen
+from guestfix.base.record import frozen, replace
 from guestfix.pack.model import Target
 from guestfix.verify.accel import kvm
 from guestfix.verify.firmware import find_uefi
@@ -188,7 +188,7 @@ class _Watch:
         now, marks = self.now, self.reader.marks
         stop = self._stop or self.reader.stop(now)
         if stop:
-            return "stopped", stop
+            return self._stopped(stop)
         if not self.machine.running:
             return "stopped", self._gone()
         if self.machine.resets > MAX_RESETS:
@@ -210,8 +210,16 @@ class _Watch:
             return "reached", None
         stop = self.reader.idle(self._transfers)
         if stop:
-            return "stopped", stop
+            return self._stopped(stop)
         return ("unreachable" if {"login", "logon"} & set(self.reader.marks) else "unproven"), None
+
+    def _stopped(self, stop: Stop) -> tuple[Ending, Stop | None]:
+        """Return a stop, unless firmware stopped that read nothing of any disk, which says nothing of the guest."""
+        if stop.step == "firmware" and self.machine.running and not self.machine.reads():
+            told = "the firmware here read nothing of any disk, as one does that has no driver for their controller"
+            self.hardware = replace(self.hardware, stand_ins=(*self.hardware.stand_ins, told))
+            return "unproven", None
+        return "stopped", stop
 
     def _gone(self) -> Stop:
         stop = self.reader.idle()

@@ -137,3 +137,17 @@ def test_a_guest_that_prints_for_ever_ends_at_the_bound(tmp_path):
     disk.write_bytes(sector + bytes(1 << 20))
     seen = start([str(disk)], TARGETS["kvm-virtio"], Setting(memory=64, patience=4.0, limit=8.0, ssh=False))
     assert seen.stop is not None and seen.stop.step == "firmware" and seen.seconds < 60 and len(seen.console) < 700_000
+
+
+@needs_qemu
+@pytest.mark.parametrize(("target", "ending"), [("aws-nitro", "stopped"), ("vmware", "unproven")])
+def test_firmware_that_reads_nothing_of_the_disks_says_nothing_of_the_guest(target, ending, tmp_path):
+    """Debian's UEFI for QEMU has a driver for NVMe, and none for PVSCSI."""
+    if not shutil.which("qemu-system-x86_64") or not Path("/usr/share/qemu/firmware").is_dir():
+        pytest.skip("no UEFI firmware for QEMU")
+    disk = tmp_path / "disk.raw"
+    disk.write_bytes(bytes(4 << 20))
+    seen = start([str(disk)], TARGETS[target], Setting(firmware="uefi", memory=256, patience=60, limit=120, ssh=False))
+    assert seen.ending == ending, seen.console
+    told = any("read nothing of any disk" in one for one in seen.hardware.stand_ins)
+    assert told == (ending == "unproven") == (seen.stop is None)
