@@ -27,6 +27,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     )
     guest.add_argument(
         "--key",
+        dest="volume_keys",
         metavar="VOLUME:FILE",
         action="append",
         default=[],
@@ -46,8 +47,8 @@ def images_from(args: argparse.Namespace) -> dict[str, Any]:
 
 def _keys(args: argparse.Namespace) -> Any:
     """Return the keys, the same each time: a descriptor can be read once."""
-    if args.key and not hasattr(args, "keys"):
+    if args.volume_keys and not hasattr(args, "keys"):
         from guestfix.backends.volumes.keys import Keys
 
-        args.keys = Keys(args.key)
+        args.keys = Keys(args.volume_keys)
     return getattr(args, "keys", ())

@@ -283,7 +283,7 @@ def cluster(setting: Setting, guests: int) -> Iterator[Client]:
         "distributed.admin.system-monitor.log-length": LOGS,
         "distributed.comm.timeouts.connect": START,
         "distributed.admin.large-graph-warning-threshold": "1GB",
-        "distributed.logging": {"distributed": "error", "tornado": "error", "asyncio": "error"},
+        "distributed.logging": {"distributed": "critical", "tornado": "critical", "asyncio": "critical"},
     }
     with dask.config.set(options):
         if setting.scheduler:
@@ -295,7 +295,7 @@ def cluster(setting: Setting, guests: int) -> Iterator[Client]:
         memory = min(MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (count + 1))
         made = LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=count, threads_per_worker=1, processes=True, memory_limit=memory, dashboard_address="127.0.0.1:0",
-            host="127.0.0.1", silence_logs=40, scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            host="127.0.0.1", silence_logs=50, scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         )  # fmt: skip
         try:
             with Client(made) as client:  # type: ignore[no-untyped-call]

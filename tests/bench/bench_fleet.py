@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import statistics
@@ -29,9 +30,13 @@ MB = 1 << 20
 
 
 def folders(place: Path, count: int) -> Path:
-    """Make distinct guests of the bundled ones: each has a name and an fstab of its own, the rest is linked."""
-    made = random.Random(1)
-    sources = sorted(path for path in GUESTS.iterdir() if path.is_dir())
+    """Make distinct guests of the bundled ones: each has a name and an fstab of its own, the rest is linked.
+
+    It is linked to a copy: whoever reads the bundled ones meanwhile would see files of many names.
+    """
+    made, copy = random.Random(1), place.with_name(f"{place.name}-linked")
+    shutil.copytree(GUESTS, copy, symlinks=True)
+    sources = sorted(path for path in copy.iterdir() if path.is_dir())
     for number in range(count):
         source, guest = sources[number % len(sources)], place / f"guest-{number:06}"
         for folder, names, files in os.walk(source):

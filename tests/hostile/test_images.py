@@ -270,7 +270,7 @@ def test_what_a_program_may_tell(place: Place, tmp_path: Path, disks: dict[str, 
     with pytest.raises(GuestfixError, match="may only name files below its own folder"):
         open_guest(str(image), image_types=["qcow2"])
     assert open_guest(str(image), image_types=["qcow2"], allow_backing=[str(shared)]).read("/etc/hostname") == b"own\n"
-    with pytest.raises(UsageError, match="--allow-backing, --image-type go with it"):
+    with pytest.raises(UsageError, match="--allow-backing, --image-type, --key go with it"):
         open_guest(str(tmp_path), image_types=["raw"])
 
 

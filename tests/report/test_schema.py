@@ -228,7 +228,7 @@ TOLD = {
     Step: StepOut, Walk: WalkOut, Walks: WalksOut, Verdict: CompatOut, KernelVerdict: KernelOut, Diff: DiffOut,
     Receipt: shapes.ReceiptOut, Reverted: shapes.RevertOut, Outcome: shapes.ImageOut, Check: shapes.CheckOut,
     Saved: shapes.ImageOut, Event: shapes.EventOut, GuestStatus: shapes.StatusOut,
-    Seen: verified.SeenOut, Mark: verified.MarkOut, Stop: verified.StopOut, Hardware: verified.HardwareOut,
+    Seen: verified.StartOut, Mark: verified.MarkOut, Stop: verified.StopOut, Hardware: verified.HardwareOut,
     Reached: verified.ReachedOut, Wire: verified.DhcpOut,
 }  # fmt: skip
 """Types that a writer turns into a document's members; what is not here stands in the schema by its own fields."""

@@ -20,15 +20,20 @@ SEEDS = ("/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net")
 MOST_NICS = 16
 
 _ADDRESS = regex(rb"(?im)\bmac_?address[\"']?\s*:\s*[\"']?(?P<mac>[0-9a-f]{2}(?::[0-9a-f]{2}){5})\b")
-_MODULE = r"(?m)^\s*-\s*\[?\s*[\"']?(?:%s)[\"']?\s*(?:[,\]#]|$)"
+_MODULE = regex(
+    r"(?m)^\s*-\s*\[?\s*[\"']?(?P<name>set[-_]hostname|ssh|apt[-_]configure|update[-_]etc[-_]hosts)[\"']?\s*(?:[,\]#]|$)"
+)
+_SETTING = regex(
+    r"(?m)^(?:(?P<name>preserve_hostname|ssh_deletekeys|manage_etc_hosts)|(?:apt_|[^#\n]*\b)(?P<apts>preserve_sources_list))"
+    r"\s*:\s*[\"']?(?P<value>\w+)"
+)
 _REWRITES = (
-    ("the host name", "set[-_]hostname", r"^preserve_hostname", True),
-    ("SSH host keys", "ssh", r"^ssh_deletekeys", False),
-    ("apt's sources", "apt[-_]configure", r"(?:^apt_|^[^#\n]*\b)preserve_sources_list", True),
-    ("/etc/hosts", "update[-_]etc[-_]hosts", r"^manage_etc_hosts", False),
+    ("the host name", "set_hostname", "preserve_hostname", True),
+    ("SSH host keys", "ssh", "ssh_deletekeys", False),
+    ("apt's sources", "apt_configure", "preserve_sources_list", True),
+    ("/etc/hosts", "update_etc_hosts", "manage_etc_hosts", False),
 )
 """What a new instance writes: its module, and the setting, with the value that keeps it from that."""
-_VALUE = r"(?m)%s\s*:\s*[\"']?(?P<value>\w+)"
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -55,25 +60,28 @@ def _nics(guest: GuestFS, networks: list[Evidence]) -> Iterator[Evidence]:
 
 def _rewrites(guest: GuestFS, files: Mapping[str, bytes]) -> Iterator[tuple[str, Evidence]]:
     texts = {path: data.decode("utf-8", "replace") for path, data in files.items()}
+    modules, settings = _modules(texts), _settings(texts)
     for what, module, setting, keeps in _REWRITES:
-        place = next(_listed(texts, module), None)
-        kept = _said(texts, setting) in (_YES if keeps else _NO)
-        if place and not kept and (what != "apt's sources" or exists(guest, "/etc/apt")):
-            yield what, place
+        said = settings.get(setting, "no" if setting == "manage_etc_hosts" else "")
+        kept = said in (_YES if keeps else _NO)
+        if module in modules and not kept and (what != "apt's sources" or exists(guest, "/etc/apt")):
+            yield what, modules[module]
 
 
-def _said(texts: Mapping[str, str], setting: str) -> str:
-    """Return what the last file says of a setting, or what counts where none does."""
-    pattern = regex(_VALUE % setting)
-    found = [one["value"].lower() for text in texts.values() for one in pattern.finditer(text)]
-    return found[-1] if found else "no" if "manage" in setting else ""
+def _settings(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return what the last file says of each setting."""
+    found = (one for text in texts.values() for one in _SETTING.finditer(text))
+    return {one["name"] or one["apts"]: one["value"].lower() for one in found}
 
 
-def _listed(texts: Mapping[str, str], module: str) -> Iterator[Evidence]:
+def _modules(texts: Mapping[str, str]) -> dict[str, Evidence]:
+    """Return where each module is first listed."""
+    places: dict[str, Evidence] = {}
     for path, text in texts.items():
-        if found := regex(_MODULE % module).search(text):
-            line = text.count("\n", 0, found.start() + len(found[0]) - len(found[0].lstrip())) + 1
-            yield Evidence(path, line, found[0].strip()[:80])
+        for found in _MODULE.finditer(text):
+            line = text.count("\n", 0, found.start("name")) + 1
+            places.setdefault(found["name"].replace("-", "_"), Evidence(path, line, found[0].strip()[:80]))
+    return places
 
 
 def _seeded(seeds: list[Evidence]) -> list[Finding]:
