@@ -8,13 +8,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from guestfix.backends.volumes.block import Block, DiskError, SeekableBlock, read_exact
 from guestfix.base.record import frozen
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers import Cipher
 
 SECTOR = 512
 """Bytes in which offsets and the numbers of sectors are counted, whatever a volume's own sectors are."""
@@ -89,33 +86,15 @@ def decryption(cipher: str, key: bytes) -> Decrypt:
         what = f"its cipher {cipher} with {len(key) * 8} bits of key is not read here, only {_READ_HERE}"
         raise DiskError(what, remedy="decrypt it in a copy: cryptsetup reencrypt --decrypt")
     number = _number(vector, key)
-    if mode == "xts":
-        return _xts(key, number)
-    return _cbc(key, number)
-
-
-def _xts(key: bytes, number: Callable[[int], bytes]) -> Decrypt:
     ciphers, aes, modes = _library()
+    chained = modes.XTS if mode == "xts" else modes.CBC
 
     def one(sector: int, data: bytes) -> bytes:
-        return _run(ciphers(aes(key), modes.XTS(number(sector))), data)
+        decryptor = ciphers(aes(key), chained(number(sector))).decryptor()
+        found: bytes = decryptor.update(data) + decryptor.finalize()
+        return found
 
     return one
-
-
-def _cbc(key: bytes, number: Callable[[int], bytes]) -> Decrypt:
-    ciphers, aes, modes = _library()
-
-    def one(sector: int, data: bytes) -> bytes:
-        return _run(ciphers(aes(key), modes.CBC(number(sector))), data)
-
-    return one
-
-
-def _run(cipher: Cipher[Any], data: bytes) -> bytes:
-    decryptor = cipher.decryptor()
-    found: bytes = decryptor.update(data) + decryptor.finalize()
-    return found
 
 
 def _number(vector: str, key: bytes) -> Callable[[int], bytes]:

@@ -6,7 +6,7 @@ Sources: md(4) and the kernel's drivers/md/raid5.c (raid5_compute_sector) and ra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import cache, reduce
 
 from guestfix.backends.volumes.block import Block, DiskError, SeekableBlock, read_exact
 from guestfix.base.record import frozen
@@ -153,8 +153,12 @@ _POWER, _LOG = _tables()
 
 def _times(data: bytes, factor: int) -> bytes:
     """Return each byte multiplied with a factor that is not 0."""
-    table = bytes([0, *(_POWER[(_LOG[value] + _LOG[factor]) % 255] for value in range(1, 256))])
-    return data.translate(table)
+    return data.translate(_multiples(factor))
+
+
+@cache
+def _multiples(factor: int) -> bytes:
+    return bytes([0, *(_POWER[(_LOG[value] + _LOG[factor]) % 255] for value in range(1, 256))])
 
 
 class Copies(SeekableBlock):

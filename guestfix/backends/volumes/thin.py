@@ -6,6 +6,7 @@ Source: the kernel's drivers/md/dm-thin-metadata.c and persistent-data/dm-btree-
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections import OrderedDict
 
 from guestfix.backends.volumes.block import COPY, Block, DiskError, SeekableBlock, read_exact, told
@@ -71,7 +72,7 @@ class Thin(SeekableBlock):
         block = root
         for _ in range(_DEPTH):
             leaf, keys, values = self._node(block)
-            at = _last(keys, key)
+            at = bisect_right(keys, key) - 1
             if at < 0:
                 return None
             (value,) = struct.unpack_from("<Q", values, 8 * at)
@@ -96,10 +97,3 @@ class Thin(SeekableBlock):
         if len(self._nodes) > _KEPT:
             self._nodes.popitem(last=False)
         return found
-
-
-def _last(keys: tuple[int, ...], key: int) -> int:
-    """Return the place of the last of the keys that is not beyond ``key``, -1 where there is none."""
-    from bisect import bisect_right
-
-    return bisect_right(keys, key) - 1
