@@ -19,14 +19,13 @@ from guestfix.backends.volumes.bootcode import boot_code
 from guestfix.backends.volumes.md import read_member
 from guestfix.backends.volumes.names import lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
-from guestfix.backends.volumes.probe import probe
+from guestfix.backends.volumes.probe import ENCRYPTED, probe
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import Disks
 from guestfix.base.record import replace
 
 _CHECKS = {"ext2": "e2fsck -fn", "ext3": "e2fsck -fn", "ext4": "e2fsck -fn", "xfs": "xfs_repair -n"}
 _CHECKS |= {"btrfs": "btrfs check --readonly", "ntfs": "ntfsfix -n", "jfs": "jfs_fsck -n", "vfat": "fsck.vfat -n"}
-_ENCRYPTED = ("crypto_LUKS", "BitLocker")
 _ROOT, _ADDED = "/guest", "/added"
 _HELD = (
     "for n in 1 2 3 4 5 6 7 8 9; do {{ {command} {device} 2>&1; echo status=$?; exit; }} 3< {device}; "
@@ -75,7 +74,7 @@ class Appliance:
             found = None
         if found is not None and found.type == "linux_raid_member":
             self._members.append(block)
-        problem = f"the volume is encrypted ({found.type})" if found and found.type in _ENCRYPTED else ""
+        problem = f"the volume is encrypted ({found.type})" if found and found.type in ENCRYPTED else ""
         key = len(self.parts)
         self.devices[key] = device
         self.parts.append(replace(part, key=key, probe=found, size=block.size, problem=problem))

@@ -144,8 +144,9 @@ class UmlGuest(RemoteGuest, ImageWriter):
         self.host_files = host or HostFiles()
         try:
             images, self.recovered = open_to_write(paths, self.host_files, in_place=in_place)
-            self._crypts = Volumes(images, keys).crypts if keys is not None else {}
             self._ahead = _readable(paths, root, images, keys) if to_write else None
+            read = self._ahead.volumes if self._ahead else Volumes(images, keys) if keys is not None else None
+            self._crypts = read.crypts if read else {}
             self._open(images, paths, root)
         except BaseException:
             self.host_files.close()

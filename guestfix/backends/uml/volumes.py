@@ -15,10 +15,9 @@ from guestfix.backends.packages import install
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, Window, told
 from guestfix.backends.volumes.bootcode import boot_code
-from guestfix.backends.volumes.md import read_member
 from guestfix.backends.volumes.names import luks_names, lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
-from guestfix.backends.volumes.probe import Probe, probe
+from guestfix.backends.volumes.probe import ENCRYPTED, Probe, probe
 from guestfix.base.errors import GuestError
 from guestfix.base.record import replace
 
@@ -30,10 +29,6 @@ _LVM_CONFIG = (
 _DM = ("dm-mod", "dm-mirror", "dm-snapshot", "dm-thin-pool", "dm-raid", "raid1", "dm-cache")
 _CRYPT = ("ecb", "cbc", "xts", "essiv", "dm-crypt")
 _LEVELS = ("linear", "raid0", "raid1", "raid10", "raid456")
-_ENCRYPTED = {
-    "crypto_LUKS": "the volume is encrypted with LUKS; give its key with --key",
-    "BitLocker": "the volume is encrypted with BitLocker; switch BitLocker off in Windows first",
-}
 
 
 class Loader(Protocol):
@@ -103,7 +98,7 @@ class Devices:
             problem = problem or "the kernel does not show this volume"
         except (OSError, GuestError, struct.error, ValueError):
             problem = problem or "the volume can't be read"
-        problem = problem or (_ENCRYPTED.get(found.type, "") if found else "")
+        problem = problem or (ENCRYPTED.get(found.type, "") if found else "")
         if found is not None and found.size > size + 65536:
             text = f"the {found.type} filesystem has {found.size} bytes, its volume {size}: the image is truncated"
             problem = told(text, COPY)
@@ -112,6 +107,8 @@ class Devices:
     # RAID
 
     def _assemble_raid(self) -> None:
+        from guestfix.backends.volumes.md import read_member
+
         self.modules.load("md-mod", *_LEVELS)
         program = find_program("mdadm")
         if program is None:

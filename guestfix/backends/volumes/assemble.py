@@ -11,11 +11,9 @@ from guestfix.backends.filesystems.node import Tree
 from guestfix.backends.layout.model import DiskInfo, Part, Subvolume
 from guestfix.backends.volumes.block import BACKEND, COPY, Block, DiskError, Window, told
 from guestfix.backends.volumes.bootcode import boot_code
-from guestfix.backends.volumes.lvm import logical_volumes
-from guestfix.backends.volumes.md import arrays
 from guestfix.backends.volumes.names import disk_names, luks_names, lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
-from guestfix.backends.volumes.probe import Probe, probe
+from guestfix.backends.volumes.probe import ENCRYPTED, Probe, probe
 from guestfix.base.errors import GuestError
 from guestfix.base.record import replace
 
@@ -28,8 +26,7 @@ _ELSEWHERE = {
     "reiserfs": told("ReiserFS can't be read by the backend image; uml can", BACKEND),
     "exfat": told("exFAT can't be read by the backend image; libguestfs can", BACKEND),
     "f2fs": told("F2FS can't be read by the backend image; libguestfs can", BACKEND),
-    "crypto_LUKS": "the volume is encrypted with LUKS; give its key with --key",
-    "BitLocker": "the volume is encrypted with BitLocker; switch BitLocker off in Windows first",
+    **ENCRYPTED,
 }
 
 
@@ -90,7 +87,12 @@ class Volumes:
         return [self.blocks[part.key] for part in self.parts if _is(part, kind)]
 
     def _add_arrays(self) -> None:
-        found, problems = arrays(self._members("linux_raid_member"))
+        members = self._members("linux_raid_member")
+        if not members:
+            return
+        from guestfix.backends.volumes.md import arrays
+
+        found, problems = arrays(members)
         self.problems += problems
         unnamed = 127
         for one in found:
@@ -104,6 +106,10 @@ class Volumes:
     def _add_logical(self) -> None:
         """Put the volume groups together whose physical volumes were not there before."""
         members = [part for part in self.parts if _is(part, "LVM2_member") and part.key not in self._assembled]
+        if not members:
+            return
+        from guestfix.backends.volumes.lvm import logical_volumes
+
         self._assembled.update(part.key for part in members)
         found, problems = logical_volumes([self.blocks[part.key] for part in members])
         self.problems += problems

@@ -9,6 +9,12 @@ from guestfix.backends.volumes.block import Block, read_at, uuid_text
 from guestfix.backends.volumes.xfslog import is_dirty
 from guestfix.base.record import frozen
 
+ENCRYPTED = {
+    "crypto_LUKS": "the volume is encrypted with LUKS; give its key with --key",
+    "BitLocker": "the volume is encrypted with BitLocker; switch BitLocker off in Windows first",
+}
+"""Types of volumes that are encrypted, and what is said of one that is not opened."""
+
 
 @frozen
 class Probe:
