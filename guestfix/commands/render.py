@@ -9,7 +9,7 @@ from guestfix.commands.common import OUTPUT, read_file, write
 from guestfix.commands.parser import group
 from guestfix.commands.terminal import add_view, show, view_from
 from guestfix.plan.model import Plan
-from guestfix.report.forms import FORMS, check_form, render, render_starts
+from guestfix.report.forms import FORMS, check_form, load_document, render, render_starts
 from guestfix.report.text import plan_lines
 
 TYPE_CHECKING = False
@@ -56,15 +56,13 @@ def run(args: argparse.Namespace) -> int:
 
 def write_document(data: bytes, where: str, args: argparse.Namespace, starts: Starts | None = None) -> None:
     """Write a saved plan, or what verify wrote, in the form that was asked for. PlanError where it is neither."""
-    from guestfix.plan.reader import load_plan
-    from guestfix.verify.reader import is_starts, load_starts
-
-    if not is_starts(data):
-        write_form(load_plan(data, where, shown=True), args, starts)
+    found = load_document(data, where)
+    if isinstance(found, Plan):
+        write_form(found, args, starts)
     elif starts is not None:
         raise UsageError("--verified goes with a plan", where=where, remedy="render one of the two")
     else:
-        write(render_starts(load_starts(data, where), args.format))
+        write(render_starts(found, args.format))
 
 
 def verified_from(args: argparse.Namespace) -> Starts | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from importlib.resources import files
 from itertools import islice
 
 from guestfix.base.record import frozen
 from guestfix.fleet.job import OUTCOMES
 from guestfix.fleet.rollup import AFTER, Roll
 from guestfix.fleet.store import Row
-from guestfix.report.page.render import escaping, policy_of
+from guestfix.report.page.render import make_page
 
 MOST = 1000
 """Guests that the page lists, those that need somebody first; ``fleet list`` has all."""
@@ -55,35 +54,24 @@ def _day(seconds: float) -> str:
 
 def render(roll: Roll, rows: list[Row], links: Mapping[str, str] = {}) -> str:
     """Return the page; ``links`` names the page of each guest that has one."""
-    from markupsafe import Markup
-
-    shared = files("guestfix.report.page")
-    style, script = (shared / "report.css").read_text("utf-8"), (shared / "report.js").read_text("utf-8")
-    style += (files("guestfix.fleet") / "page.css").read_text("utf-8")
     ranked = sorted(rows, key=lambda row: (-OUTCOMES.index(row.outcome), row.name))
-    return (
-        escaping()
-        .from_string((files("guestfix.fleet") / "page.html").read_text("utf-8"))
-        .render(
-            style=Markup(style),
-            script=Markup(script),
-            policy=policy_of(style, script),
-            roll=roll,
-            bar=bar,
-            after=AFTER.get(roll.action, "with the plans").capitalize(),
-            moods=MOODS,
-            rows=ranked[:MOST],
-            links=links,
-            trend=[(number, _day(at), counts) for number, at, counts in roll.trend] if len(roll.trend) > 1 else [],
-            left=max(0, len(rows) - MOST),
-            groups=[
-                (title, dict(islice(groups.items(), GROUPS)), max(0, len(groups) - GROUPS))
-                for title, groups in (("System", roll.systems), ("Tag", roll.tags))
-                if groups
-            ],
-            steps=[
-                (step, roll.stops_before.get(step, 0), roll.stops_after.get(step, 0))
-                for step in dict.fromkeys((*roll.stops_before, *roll.stops_after))
-            ],
-        )
-    )
+    values = {
+        "roll": roll,
+        "bar": bar,
+        "after": AFTER.get(roll.action, "with the plans").capitalize(),
+        "moods": MOODS,
+        "rows": ranked[:MOST],
+        "links": links,
+        "trend": [(number, _day(at), counts) for number, at, counts in roll.trend] if len(roll.trend) > 1 else [],
+        "left": max(0, len(rows) - MOST),
+        "groups": [
+            (title, dict(islice(groups.items(), GROUPS)), max(0, len(groups) - GROUPS))
+            for title, groups in (("System", roll.systems), ("Tag", roll.tags))
+            if groups
+        ],
+        "steps": [
+            (step, roll.stops_before.get(step, 0), roll.stops_after.get(step, 0))
+            for step in dict.fromkeys((*roll.stops_before, *roll.stops_after))
+        ],
+    }
+    return make_page("page.html", values, "guestfix.fleet", "page.css")

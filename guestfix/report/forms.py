@@ -51,12 +51,16 @@ def render_document(data: bytes, where: str, form: str) -> str:
 
     UsageError for a form that has no place for what verify saw.
     """
+    found = load_document(data, where)
+    return render(found, form) if isinstance(found, Plan) else render_starts(found, form)
+
+
+def load_document(data: bytes, where: str) -> Plan | Starts:
+    """Return a saved plan, as it is shown, or what verify wrote. Raises PlanError for anything else."""
     from guestfix.plan.reader import load_plan
     from guestfix.verify.reader import is_starts, load_starts
 
-    if not is_starts(data):
-        return render(load_plan(data, where, shown=True), form)
-    return render_starts(load_starts(data, where), form)
+    return load_starts(data, where) if is_starts(data) else load_plan(data, where, shown=True)
 
 
 def _made(place: str, *arguments: object) -> str:

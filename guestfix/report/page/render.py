@@ -35,9 +35,12 @@ SHORT = {"blockers": "Blockers", "before": "Do before", "lost": "Lost", "repairs
 MARKS = {"passes": "\u2713", "waits": "\u29d6", "stops": "\u2715", "unknown": "?"}
 
 
+OWN = "guestfix.report.page"
+
+
 def render_html(plan: Plan, starts: Starts | None = None) -> str:
     """Return the report of a plan as one HTML file, with what verify saw of the guest."""
-    return _page("report.html", {
+    return make_page("report.html", {
         "plan": plan,
         "words": WORDS,
         "headings": outline.HEADINGS,
@@ -49,18 +52,22 @@ def render_html(plan: Plan, starts: Starts | None = None) -> str:
 
 def render_starts(starts: Starts) -> str:
     """Return what verify saw as one HTML file."""
-    return _page("starts.html", _started(starts))
+    return make_page("starts.html", _started(starts))
 
 
-def _page(name: str, values: Mapping[str, object]) -> str:
+def make_page(name: str, values: Mapping[str, object], package: str = OWN, style: str = "") -> str:
+    """Return a page made of a template in a package, in the frame, style and script that every page has.
+
+    ``style`` names a file of the package that is added to the style.
+    """
     from jinja2 import FunctionLoader
     from markupsafe import Markup
 
-    environment = escaping()
-    environment.loader = FunctionLoader(_own)
+    environment = _escaping()
+    environment.loader = FunctionLoader(lambda one: _text(one, package if one == name else OWN))
     environment.filters |= {"size": size, "said": said, "count": count}
-    style, script = _own("report.css"), _own("report.js")
-    own = {"style": Markup(style), "script": Markup(script), "policy": policy_of(style, script), "marks": MARKS}
+    shared, script = _text("report.css") + (_text(style, package) if style else ""), _text("report.js")
+    own = {"style": Markup(shared), "script": Markup(script), "policy": _policy_of(shared, script), "marks": MARKS}
     return environment.get_template(name).render(**own, **values)
 
 
@@ -77,7 +84,7 @@ def _started(starts: Starts | None, plan: Plan | None = None) -> dict[str, objec
     }
 
 
-def escaping() -> Environment:
+def _escaping() -> Environment:
     """Return a template engine that escapes every text, after what a guest holds was made visible in it."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -90,11 +97,11 @@ def escaping() -> Environment:
     )
 
 
-def _own(name: str) -> str:
-    return (files("guestfix.report.page") / name).read_text("utf-8")
+def _text(name: str, package: str = OWN) -> str:
+    return (files(package) / name).read_text("utf-8")
 
 
-def policy_of(style: str, script: str) -> str:
+def _policy_of(style: str, script: str) -> str:
     """Return the content policy of a page that loads nothing, and has this style and script in it."""
     own = f"style-src {_hash(style)}; script-src {_hash(script)}"
     return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
