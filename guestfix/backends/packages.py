@@ -17,9 +17,7 @@ MANAGERS = {
 }
 """Each manager's program, and its command; the first that is there is the host's own."""
 
-_E2FSPROGS = dict.fromkeys(MANAGERS, "e2fsprogs")
 _LINUX = ("apt", "dnf", "zypper", "pacman")
-_SAME = {name: dict.fromkeys(_LINUX, name) for name in ("xfsprogs", "dosfstools", "jfsutils", "lvm2", "mdadm")}
 
 PACKAGES: dict[str, dict[str, str]] = {
     "linux.uml": {"apt": "user-mode-linux"},
@@ -42,15 +40,15 @@ PACKAGES: dict[str, dict[str, str]] = {
     "fusermount3": dict.fromkeys(_LINUX, "fuse3"),
     "guestfish": {"apt": "libguestfs-tools", "dnf": "libguestfs", "zypper": "guestfs-tools", "pacman": "libguestfs"},
     "linux": {"apt": "linux-image-amd64", "dnf": "kernel-core", "zypper": "kernel-default", "pacman": "linux"},
-    "e2fsck": _E2FSPROGS,
-    "xfs_repair": _SAME["xfsprogs"],
+    "e2fsck": dict.fromkeys(MANAGERS, "e2fsprogs"),
+    "xfs_repair": dict.fromkeys(_LINUX, "xfsprogs"),
     "btrfs": {"apt": "btrfs-progs", "dnf": "btrfs-progs", "zypper": "btrfsprogs", "pacman": "btrfs-progs"},
     "ntfsfix": {"apt": "ntfs-3g", "dnf": "ntfsprogs", "zypper": "ntfsprogs", "pacman": "ntfs-3g"},
     "ntfs-3g": dict.fromkeys(_LINUX, "ntfs-3g"),
-    "fsck.vfat": _SAME["dosfstools"],
-    "jfs_fsck": _SAME["jfsutils"],
-    "lvm": _SAME["lvm2"],
-    "mdadm": _SAME["mdadm"],
+    "fsck.vfat": dict.fromkeys(_LINUX, "dosfstools"),
+    "jfs_fsck": dict.fromkeys(_LINUX, "jfsutils"),
+    "lvm": dict.fromkeys(_LINUX, "lvm2"),
+    "mdadm": dict.fromkeys(_LINUX, "mdadm"),
     "dmsetup": {"apt": "dmsetup", "dnf": "device-mapper", "zypper": "device-mapper", "pacman": "device-mapper"},
     "tesseract": {"apt": "tesseract-ocr", "dnf": "tesseract", "zypper": "tesseract-ocr", "pacman": "tesseract",
                   "brew": "tesseract"},

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
+from guestfix.backends import BACKENDS
 from guestfix.backends.disks.names import is_afar, shown
 from guestfix.base.errors import GuestfixError, PackError, Problem, UsageError
 from guestfix.base.nearest import did_you_mean
@@ -183,7 +184,7 @@ def _beside(folder: str, place: str) -> str:
 def _backend(place: str) -> tuple[str, str]:
     """Return the backend that a place names, empty where it names none, and the rest."""
     backend, colon, rest = place.partition(":")
-    return (backend, rest) if colon and backend in ("dir", "image", "uml", "libguestfs") else ("", place)
+    return (backend, rest) if colon and backend in BACKENDS else ("", place)
 
 
 def _pairs(reader: Reader, name: str) -> dict[str, str]:

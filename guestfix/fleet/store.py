@@ -8,6 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from guestfix.base.errors import GuestfixError, UsageError
 from guestfix.base.record import asdict, frozen, names_of
@@ -141,15 +142,11 @@ class Store:
         values = asdict(result)
         own = [values[name] for name in values if name not in ("findings", "document")]
         row = [run, *own, json.dumps(guest.tags), guest.where, None, result.document]
-        try:
-            with self.db:
-                self.db.execute("BEGIN IMMEDIATE")
-                self.db.execute(f"INSERT OR REPLACE INTO guests VALUES ({','.join('?' * len(row))})", _texts(row))
-                self.db.execute("DELETE FROM findings WHERE run=? AND guest=?", (run, guest.name))
-                rows = [_texts((run, guest.name, *one)) for one in result.findings]
-                self.db.executemany("INSERT INTO findings VALUES (?,?,?,?,?,?)", rows)
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
+        with self._whole():
+            self.db.execute(f"INSERT OR REPLACE INTO guests VALUES ({','.join('?' * len(row))})", _texts(row))
+            self.db.execute("DELETE FROM findings WHERE run=? AND guest=?", (run, guest.name))
+            rows = [_texts((run, guest.name, *one)) for one in result.findings]
+            self.db.executemany("INSERT INTO findings VALUES (?,?,?,?,?,?)", rows)
 
     def keep(self, run: int, guest: Guest, key: str) -> bool:
         """Take over the newest result with this key, where there is one that was judged; tell whether."""
@@ -165,21 +162,27 @@ class Store:
         shown = ",".join(fixed.get(name, name) for name in names)
         given = {"run": run, "kept": kept or old, "tags": json.dumps(guest.tags), "place": guest.where}
         values = [given[name] for name in names if name in given]
+        with self._whole():
+            self.db.execute(
+                f"INSERT OR REPLACE INTO guests SELECT {shown} FROM guests WHERE run=? AND name=?",
+                (*values, old, guest.name),
+            )
+            self.db.execute(
+                "INSERT INTO findings SELECT ?, guest, code, severity, rule, summary FROM findings "
+                "WHERE run=? AND guest=?",
+                (run, old, guest.name),
+            )
+        return True
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Write all that is done inside, or nothing. GuestfixError where it can't be written."""
         try:
             with self.db:
                 self.db.execute("BEGIN IMMEDIATE")
-                self.db.execute(
-                    f"INSERT OR REPLACE INTO guests SELECT {shown} FROM guests WHERE run=? AND name=?",
-                    (*values, old, guest.name),
-                )
-                self.db.execute(
-                    "INSERT INTO findings SELECT ?, guest, code, severity, rule, summary FROM findings "
-                    "WHERE run=? AND guest=?",
-                    (run, old, guest.name),
-                )
+                yield
         except sqlite3.Error as error:
             raise self._failed(error) from error
-        return True
 
     def _do(self, sql: str, row: Sequence[object]) -> sqlite3.Cursor:
         try:
