@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from guestfix.base.record import frozen
+from guestfix.fleet.freeing import Freeing, freeing
 from guestfix.fleet.job import OUTCOMES, unpacked
 from guestfix.fleet.store import Row, Store
 
@@ -20,7 +21,7 @@ TREND = 12
 
 @frozen
 class Roll:
-    """The sums of a run. ``freeing``: for each finding that blocks, how many guests have it, and how many it alone.
+    """The sums of a run. ``freeing``: what blocks, first what frees most guests.
 
     ``stops_after``: with the plan, or of a guest that was started, what was seen. ``trend``: number,
     begin (seconds since 1970) and outcomes of the last runs that did the same, this one last.
@@ -35,7 +36,7 @@ class Roll:
     tags: Mapping[str, Mapping[str, int]]
     stops_before: Mapping[str, int]
     stops_after: Mapping[str, int]
-    freeing: tuple[tuple[str, int, int], ...]
+    freeing: tuple[Freeing, ...]
     warnings: tuple[tuple[str, int], ...]
     errors: tuple[tuple[str, int], ...]
     trend: tuple[tuple[int, float, Mapping[str, int]], ...]
@@ -45,9 +46,6 @@ def roll_up(store: Store, run: int) -> Roll:
     """Return the sums over a run's guests."""
     rows = store.rows(run)
     blocked, warned = _by_code(store, run)
-    alone = Counter(next(iter(codes)) for codes in blocked.values() if len(codes) == 1)
-    every = Counter(code for codes in blocked.values() for code in codes)
-    ranked = sorted(every, key=lambda code: (-alone[code], -every[code], code))
     return Roll(
         run,
         store.run(run).action,
@@ -58,7 +56,7 @@ def roll_up(store: Store, run: int) -> Roll:
         _grouped((tag, row.outcome) for row in rows for tag in row.tags),
         _most(row.stops_before for row in rows if row.stops_before),
         _most(row.stops_after for row in rows if row.stops_after),
-        tuple((code, every[code], alone[code]) for code in ranked[:TOP]),
+        freeing(blocked, TOP),
         tuple(Counter(code for codes in warned.values() for code in codes).most_common(TOP)),
         tuple(Counter(row.error_code for row in rows if row.error_code).most_common(TOP)),
         tuple((number, at, _counted(counts, OUTCOMES)) for number, at, counts in store.trend(run, TREND)),
@@ -148,8 +146,8 @@ def text_of(roll: Roll) -> str:
         if counts:
             lines += ["", title, "  " + ", ".join(f"{step} {count}" for step, count in counts.items())]
     if roll.freeing:
-        lines += ["", "what blocks, by how many guests its remedy alone frees"]
-        lines += [f"  {code}: {every} guests, {alone} of them by nothing else" for code, every, alone in roll.freeing]
+        lines += ["", "what blocks, by how many guests its remedy frees"]
+        lines += [f"  {' with '.join(one.codes)}: {one.guests} guests, {one.freed} freed" for one in roll.freeing]
     if roll.warnings:
         lines += ["", "what is left for you most often"]
         lines += [f"  {code}: {count} guests" for code, count in roll.warnings]
