@@ -29,6 +29,7 @@ from guestfix.commands.documents import DOCUMENTS, document_schema
 from guestfix.compat.diff import Diff
 from guestfix.compat.shapes import CompatOut, DiffOut, KernelOut
 from guestfix.compat.verdict import KernelVerdict, Verdict
+from guestfix.fleet.freeing import Freeing
 from guestfix.fleet.job import Guest, Job, failed
 from guestfix.fleet.rollup import Difference, Roll
 from guestfix.fleet.store import Row, Run, Store
@@ -244,6 +245,7 @@ BY_ITSELF = (
     Row,
     Run,
     Roll,
+    Freeing,
     Difference,
     Remark,
     Coverage,
