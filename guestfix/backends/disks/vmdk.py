@@ -22,7 +22,7 @@ from guestfix.backends.disks.formats import (
     told_at,
 )
 from guestfix.backends.disks.hostfiles import file_node
-from guestfix.backends.volumes.block import Block, DiskError, Window, read_at, read_exact
+from guestfix.backends.volumes.block import Block, DiskError, Pieces, Window, read_at, read_exact
 from guestfix.base.bounds import IMAGE_EXTENTS
 from guestfix.base.inflate import ERRORS, inflater
 from guestfix.base.patterns import regex
@@ -111,30 +111,6 @@ def _extent_line(line: str, number: int, before: str) -> tuple[int, str, str, in
     return sectors, kind, name, int(first or 0)
 
 
-class _Joined(Window):
-    """Extents one after the other as one disk."""
-
-    def __init__(self, parts: list[Block]) -> None:
-        self.parts = parts
-        super().__init__(parts[0], 0, sum(part.size for part in parts))
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to size bytes; all that remain where size is negative."""
-        left = max(0, self.size - self._at)
-        count = left if size is None or size < 0 else min(size, left)
-        found, base = [], 0
-        for part in self.parts:
-            within = self._at - base
-            if count and 0 <= within < part.size:
-                data = read_at(part, within, min(count, part.size - within))
-                data = data.ljust(min(count, part.size - within), b"\0")
-                found.append(data)
-                self._at += len(data)
-                count -= len(data)
-            base += part.size
-        return b"".join(found)
-
-
 def open_vmdk(source: Source, block: Block) -> OpenDisk:
     """Open a VMDK: one sparse file, or a descriptor with all of its extents."""
     head = read_at(block, 0, 4)
@@ -171,7 +147,7 @@ def open_text(source: Source, block: Block) -> OpenDisk:
     opened = disk(
         replace(source, node=node),
         "vmdk",
-        parts[0] if len(parts) == 1 else _Joined(parts),
+        parts[0] if len(parts) == 1 else Pieces([(part, 0, part.size) for part in parts], "an extent of the VMDK"),
         files,
         backing=parent.node if parent else None,
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Protocol
 
 from guestfix.base.errors import GuestError
@@ -124,6 +127,25 @@ class Window(SeekableBlock):
             data += bytes(count - len(data))
         self._at += len(data)
         return data
+
+
+class Pieces(SeekableBlock):
+    """Pieces of several blocks, one after the other: (block, start, length). DiskError where one ends too early.
+
+    ``what`` is said of a piece there.
+    """
+
+    def __init__(self, pieces: Sequence[tuple[Block, int, int]], what: str = "a piece of a volume") -> None:
+        super().__init__()
+        ends = list(accumulate(length for _, _, length in pieces))
+        self._pieces, self._ends, self._what = pieces, ends, what
+        self.size = ends[-1] if ends else 0
+
+    def _next(self, count: int) -> bytes:
+        index = bisect_right(self._ends, self._at)
+        block, start, length = self._pieces[index]
+        left = self._ends[index] - self._at
+        return read_exact(block, start + length - left, min(count, left), self._what)
 
 
 class FileBlock(io.BufferedReader):

@@ -5,7 +5,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from guestfix.backends.volumes.block import BACKEND, ELSEWHERE, Block, DiskError, Window, read_at, read_exact, told
+from guestfix.backends.volumes.block import (
+    BACKEND,
+    ELSEWHERE,
+    Block,
+    DiskError,
+    Pieces,
+    SeekableBlock,
+    Window,
+    read_at,
+    read_exact,
+    told,
+)
 from guestfix.backends.volumes.lvmraid import LEVELS, TENS, Image, put_together
 from guestfix.backends.volumes.probe import lvm_id
 from guestfix.backends.volumes.thin import Thin, read_pool
@@ -36,59 +47,24 @@ class MissingDisk(DiskError):
     """A disk that a volume lies on is not there."""
 
 
-class Pieces(Window):
-    """Pieces of several blocks, one after the other: (block, start, length)."""
-
-    def __init__(self, pieces: list[tuple[Block, int, int]]) -> None:
-        self.pieces = pieces
-        super().__init__(pieces[0][0], 0, sum(length for _, _, length in pieces))
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to size bytes; all that remain where size is negative."""
-        left = max(0, self.size - self._at)
-        count = left if size is None or size < 0 else min(size, left)
-        found, base = [], 0
-        for block, start, length in self.pieces:
-            within = self._at - base
-            if count and 0 <= within < length:
-                take = min(count, length - within)
-                data = read_exact(block, start + within, take, "a piece of a volume")
-                found.append(data)
-                self._at += take
-                count -= take
-            base += length
-        return b"".join(found)
-
-
 def striped(members: list[tuple[Block, int]], stripe: int, size: int) -> Block:
     """Return members (block, start) read in turns of stripe bytes: LVM stripes and RAID 0."""
-    if not 512 <= stripe <= 1 << 30 or size // stripe > 1 << 22:
-        raise DiskError("a stripe size that can't be")
-    pieces = []
-    for index in range(-(-size // stripe)):
-        block, start = members[index % len(members)]
-        pieces.append((block, start + index // len(members) * stripe, min(stripe, size - index * stripe)))
-    return _Striped(pieces, stripe)
+    if not 512 <= stripe <= 1 << 30 or not members:
+        raise DiskError("a stripe size that can't be, or stripes on no disk")
+    return _Striped(members, stripe, size)
 
 
-class _Striped(Pieces):
-    def __init__(self, pieces: list[tuple[Block, int, int]], stripe: int) -> None:
-        super().__init__(pieces)
-        self.stripe = stripe
+class _Striped(SeekableBlock):
+    def __init__(self, members: list[tuple[Block, int]], stripe: int, size: int) -> None:
+        super().__init__()
+        self._members, self._stripe, self.size = members, stripe, size
 
-    def read(self, size: int | None = -1) -> bytes:
-        """Return up to size bytes; all that remain where size is negative."""
-        left = max(0, self.size - self._at)
-        count = left if size is None or size < 0 else min(size, left)
-        found = []
-        while count:
-            index, within = divmod(self._at, self.stripe)
-            block, start, length = self.pieces[index]
-            take = min(count, length - within)
-            found.append(read_exact(block, start + within, take, "a stripe of a volume"))
-            self._at += take
-            count -= take
-        return b"".join(found)
+    def _next(self, count: int) -> bytes:
+        index, within = divmod(self._at, self._stripe)
+        turn, member = divmod(index, len(self._members))
+        block, start = self._members[member]
+        take = min(count, self._stripe - within)
+        return read_exact(block, start + turn * self._stripe + within, take, "a stripe of a volume")
 
 
 # the text metadata

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from guestfix.backends.volumes.block import BACKEND, ELSEWHERE, Block, DiskError, Window, read_at, told
-from guestfix.backends.volumes.lvm import Pieces, striped
+from guestfix.backends.volumes.block import BACKEND, ELSEWHERE, Block, DiskError, Pieces, Window, read_at, told
+from guestfix.backends.volumes.lvm import striped
 from guestfix.backends.volumes.raid import MOST_DISKS, Copies, Parity
 from guestfix.base.record import frozen
 
