@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from guestfix.base.errors import UsageError
 from guestfix.base.nearest import did_you_mean
@@ -24,7 +25,7 @@ from guestfix.commands.config import refuse_inside
 from guestfix.commands.parser import Verbs, add_verb
 from guestfix.commands.render import write_document
 from guestfix.commands.terminal import add_view
-from guestfix.fleet.job import ACTIONS, OUTCOMES, unpacked
+from guestfix.fleet.job import ACTIONS, OUTCOMES, Guest, unpacked
 from guestfix.fleet.store import Row, Run, Store
 from guestfix.plan.model import SCHEMA
 from guestfix.report.forms import FORMS
@@ -51,7 +52,7 @@ def _add_run(one: argparse.ArgumentParser) -> None:
     one.add_argument("--do", choices=ACTIONS, default="report", help="what to do with each guest")
     one.add_argument("--target", metavar="TARGET", default="", help="for guests whose inventory names none")
     one.add_argument("--tag", metavar="TAG", action="append", default=[], help="just guests with this tag (repeatable)")
-    one.add_argument("--limit", type=int, default=0, metavar="N", help="just the first N of them")
+    one.add_argument("--limit", type=int, metavar="N", help="just the first N of them")
     one.add_argument(
         "--waves",
         metavar="TAG,TAG",
@@ -142,10 +143,7 @@ def _run(args: argparse.Namespace) -> int:
     guests = [one if one.target else replace(one, target=args.target) for one in inventory.read(args.places, known)]
     if args.config is None:
         refuse_inside(args.site, [disk for one in guests for disk in one.disks])
-    guests = [one for one in guests if set(args.tag) <= set(one.tags)]
-    guests = guests[: args.limit] if args.limit > 0 else guests
-    if not guests:
-        raise UsageError("no guest has all of these tags", remedy="see the tags in the inventory")
+    guests = _some(guests, args)
     lacking = next((one for one in guests if not one.target and args.do != "revert"), None)
     if lacking is not None:
         what = f"the guest {lacking.name} has no target"
@@ -182,6 +180,16 @@ def _run(args: argparse.Namespace) -> int:
     tell.outcome.update(run=number, outcomes=dict(roll.outcomes))
     write(text_of(roll))
     return 2 if roll.outcomes.get("blocked") or roll.outcomes.get("failed") else 0
+
+
+def _some(guests: Sequence[Guest], args: argparse.Namespace) -> list[Guest]:
+    """Return the guests that have the tags, as many as are asked for. Raises UsageError where none is left."""
+    if args.limit is not None and args.limit < 1:
+        raise UsageError(f"--limit {args.limit}: no guest would be left", remedy="a number from 1 on, or none for all")
+    found = [one for one in guests if set(args.tag) <= set(one.tags)][: args.limit]
+    if not found:
+        raise UsageError("no guest has all of these tags", remedy="see the tags in the inventory")
+    return found
 
 
 def _check_names(args: argparse.Namespace) -> None:

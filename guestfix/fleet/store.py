@@ -81,13 +81,21 @@ class Store:
         self._lock = self._locked() if write else None
         try:
             self.db = sqlite3.connect(path, isolation_level=None, timeout=30)
+        except sqlite3.Error as error:
+            self._unlock()
+            raise self._failed(error) from error
+        try:
             self.db.execute("PRAGMA foreign_keys=ON")
+            self._migrate(write)
             if write:
                 self.db.execute("PRAGMA journal_mode=WAL")
                 self.db.execute("PRAGMA synchronous=NORMAL")  # a machine that dies may lose the last ones, never tear
-            self._migrate(write)
         except sqlite3.Error as error:
+            self.close()
             raise self._failed(error) from error
+        except GuestfixError:
+            self.close()
+            raise
 
     def _locked(self) -> int:
         """Hold the writer's lock, on the file beside: SQLite's own locks last for one transaction only."""
@@ -110,9 +118,10 @@ class Store:
 
     def _migrate(self, write: bool) -> None:
         (have,) = self.db.execute("PRAGMA user_version").fetchone()
-        if have > VERSION or (have == 0 and not write):
+        others = have == 0 and self.db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,)
+        if have > VERSION or others or (have == 0 and not write):
             what = "the results are of a newer guestfix" if have else "this file holds no results"
-            raise GuestfixError(what, where=self.path)
+            raise GuestfixError(what, where=self.path, remedy="take another file: --results FILE")
         if not write and have < VERSION:
             raise GuestfixError("the results are of an older guestfix", where=self.path, remedy="a new run renews them")
         for number in range(have, VERSION):
@@ -121,6 +130,9 @@ class Store:
     def close(self) -> None:
         """Close the file and let go of the lock."""
         self.db.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from guestfix.fleet.job import OUTCOMES, Guest, Result
 from guestfix.fleet.page import WIDTH, bar, render
 from guestfix.fleet.rollup import roll_up
-from guestfix.fleet.store import Store
 from tests.build.browser import look
-
-EVIL = "<script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>{{ 7*7 }}\u202e"
+from tests.build.fleets import results
 
 
 def page(folder, count: int) -> str:
-    store = Store(str(folder / f"{count}.db"), write=True)
-    earlier = store.begin("report", "p", "v", 1, [])
-    store.put(earlier, Guest("a", ("/x",)), Result("a", "blocked", "k", "report"))
-    run = store.begin("report", "p", "v", count, [])
-    for number in range(count):
-        name = EVIL if number == 0 else f"guest-{number:05}"
-        outcome = OUTCOMES[number % len(OUTCOMES)]
-        codes = (("GF-A", "blocker", "", ""), ("GF-B", "warning", "", "")) if outcome == "blocked" else ()
-        result = Result(
-            name, outcome, "k", "report", f"debian {number % 30}", "kvm-virtio", "stops", "passes", "root",
-            "mounts" if outcome == "blocked" else "", codes, "GF-X" if outcome == "failed" else "", EVIL,
-        )  # fmt: skip
-        store.put(run, Guest(name, ("/x",), tags=(f"tag {number % 3}", f"owner:{number}")), result)
+    store, run = results(folder, count)
     made = render(roll_up(store, run), store.rows(run), {"guest-00004": "guests/000004.html"})
     store.close()
     return made
