@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+import tarfile
 import urllib.request
 
 import pytest
@@ -72,6 +73,30 @@ def test_over_http(disk, capsys, name):
     ranged = [one for one in web.asked if one[1].startswith("bytes=") and not one[1].endswith("-0")]
     assert sum(one["requests"] for one in told) <= len(ranged) + 2
     assert all(0 < one["bytes"] <= one["of"] for one in told)
+
+
+ENVELOPE = """<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:o="http://schemas.dmtf.org/ovf/envelope/1">
+<References><File o:id="f1" o:href="disk.vmdk"/></References>
+<DiskSection><Disk o:diskId="d1" o:fileRef="f1"/></DiskSection></Envelope>"""
+
+
+def test_an_ova_over_http(disk, tmp_path, capsys):
+    pytest.importorskip("aiohttp", reason="the extra http is not installed here")
+    streamed, envelope = tmp_path / "disk.vmdk", tmp_path / "guest.ovf"
+    images.run(
+        "qemu-img", "convert", "-O", "vmdk", "-o", "subformat=streamOptimized", disk / "disk.raw", streamed
+    )  # fmt: skip
+    envelope.write_text(ENVELOPE)
+    (tmp_path / "web").mkdir()
+    with tarfile.open(tmp_path / "web/guest.ova", "w", format=tarfile.USTAR_FORMAT) as archive:
+        for one in (envelope, streamed):
+            archive.add(one, one.name)
+    with servers.web(tmp_path / "web") as web:
+        found = report(capsys, f"{web.url}/guest.ova")
+    local = report(capsys, str(tmp_path / "web/guest.ova"))
+    assert found["status"] == local["status"] == 0 and fixes(found) and found["changes"] == local["changes"]
+    (told,) = found["guest"]["files"]
+    assert told["path"].startswith(web.url) and 0 < told["read"]["bytes"] <= told["read"]["of"]
 
 
 @pytest.mark.parametrize("unix", [False, True])
