@@ -18,7 +18,7 @@ _SEEN = "GF-WALK-"
 
 @frozen
 class Freeing:
-    """Findings that together block: ``guests`` have all of them, ``freed`` are blocked by nothing else."""
+    """Findings that together block: ``guests`` have all, ``freed`` some and no others."""
 
     codes: tuple[str, ...]
     guests: int
