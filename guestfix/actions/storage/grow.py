@@ -34,7 +34,7 @@ REPART = ("/etc/repart.d/*.conf", "/usr/local/lib/repart.d/*.conf", "/usr/lib/re
 """Where definitions stand; of two of the same name the first counts, and an empty file or /dev/null is none."""
 
 GROWFS = ("/usr/lib/systemd/systemd-growfs", "/lib/systemd/systemd-growfs")
-GROWFS_ROOT = ("/etc/systemd/system/*.wants/systemd-growfs-root.service", "/usr/lib/systemd/system/*.wants/*growfs-root*")
+GROWFS_ROOT = tuple(f"{one}/systemd/system/*.wants/systemd-growfs-root.service" for one in ("/etc", "/usr/lib", "/lib"))
 GROWN = ("ext4", "xfs", "btrfs")
 REPART_UNIT = "/etc/systemd/system/systemd-repart.service"
 MOST_DEFINITIONS = 64
