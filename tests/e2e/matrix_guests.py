@@ -442,7 +442,10 @@ def _start_once(cell: Cell, disks: Sequence[Path], kernel: Path, initrd: Path, w
     for index, disk in enumerate(disks):
         command += ["-drive", f"file={disk},if=none,id=d{index},format=raw,discard=unmap"]
     command += device_words(devices_of(target, len(disks)), [f"d{index}" for index in range(len(disks))])
-    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PREPARE_SECONDS, check=False)
+    with vm.alone():
+        done = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PREPARE_SECONDS, check=False
+        )
     said = done.stdout.decode("utf-8", "replace")
     assert "PREPARED" in said, f"no initramfs was made on {target.id}: {said[-3000:]}{done.stderr[-500:]!r}"
 
