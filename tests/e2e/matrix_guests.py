@@ -14,13 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guestfix.pack.cache import load_pack
-from guestfix.plan.planner import choose_target
-from guestfix.verify.hardware import device_words, devices_of
 from tests.build import debian
 from tests.build.images import run
 from tests.build.uml import COPY, DM, LVM, MD, blank, build
-from tests.e2e import vm
+from tests.e2e import matrix_first, vm
 from tests.e2e.image_guest import ARRAY, BOOT, ESP, ROOT, SPARE
 from tests.e2e.matrix import Cell
 from tests.e2e.repaired_guests import KEY, install_extlinux
@@ -44,10 +41,9 @@ ROOT_MIB, BOOT_MIB, ESP_MIB = 1300, 240, 240
 NIC = "ens192"
 ADDRESS, GATEWAY = "192.0.2.7/24", "192.0.2.1"
 CONSOLE = "console=ttyS0"
-PREPARE_SECONDS = 900
 VERSIONS = (
     *("systemd", "sysvinit-core", "initramfs-tools", "dracut", "netplan.io", "network-manager", "cloud-init"),
-    *("systemd-boot-efi", "ifupdown", "lvm2", "mdadm"),
+    *("systemd-boot-efi", "ifupdown", "lvm2", "mdadm", "cryptsetup-bin"),
 )
 
 
@@ -56,18 +52,28 @@ def old_of(cell: Cell) -> str:
 
     Debian's OVMF 2022.11 finds no disk on QEMU's PVSCSI.
     """
+    if cell.disk == "arm64":
+        return "aws-nitro"
     if cell.disk == "sata":
         return "kvm-virtio"
     return "vmware" if cell.firmware == "bios" else "kvm-sata"
 
 
-def old_disk(cell: Cell) -> str:
-    return "/dev/vda" if cell.disk == "sata" else "/dev/sda"
+OLD_DISKS = {"arm64": "nvme0n1p", "sata": "vda"}
+"""What the old hardware calls its first disk, as its partitions' names begin; sda where it is not here."""
+
+
+def console_of(cell: Cell) -> str:
+    """Return the kernel argument for the console that both hardwares have."""
+    return "console=ttyAMA0" if cell.disk == "arm64" else CONSOLE
 
 
 @dataclass
 class Place:
-    """How a guest lies on its disks: by which name it calls its root, and what makes it."""
+    """How a guest lies on its disks: by which name it calls its root, and what makes it.
+
+    An encrypted root is ``crypt``, opened of the volume that the guest calls ``under``.
+    """
 
     root: str
     fstype: str
@@ -78,7 +84,17 @@ class Place:
     args: str = ""
     lines: list[str] = field(default_factory=list)
     disks: int = 1
+    crypt: str = ""
+    under: str = ""
 
+
+SECRET = "correct horse battery"
+SECRET_FILE = "etc/keys/root.key"
+"""The key of an encrypted root, in it: the initramfs has a copy, so that nobody need be at a console."""
+
+LUKS_UUID = "6b1f1a52-8d0b-4f6e-9a57-0d6f6a1a0030"
+LUKS = f"--type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --uuid {LUKS_UUID}"
+CRYPT = ("ecb", "cbc", "xts", "essiv", "dm-crypt", "algif_skcipher", "algif_hash")
 
 THIN = LVM.replace("backup{", 'global{thin_check_executable=""} backup{')
 """The host that makes the pool need not have thin_check."""
@@ -86,13 +102,19 @@ THIN = LVM.replace("backup{", 'global{thin_check_executable=""} backup{')
 
 def place(cell: Cell) -> Place:
     """Return where a cell's guest lies."""
-    own_boot = cell.root in ("lvm", "thin", "md") or (cell.loader == "extlinux" and cell.root != "ext4")
+    own_boot = cell.root in ("lvm", "thin", "md", "luks") or (cell.loader == "extlinux" and cell.root != "ext4")
     parts = [("esp", ESP_MIB)] if cell.firmware != "bios" else []
     parts += [("boot", BOOT_MIB)] if own_boot else []
     parts += [(cell.root, ROOT_MIB)]
     number = len(parts)
-    device, name = f"/dev/ubda{number}", f"{old_disk(cell)}{number}"
-    found = Place(name, "ext4", [], ["umount /run/mnt"], parts, own_boot)
+    device, name = f"/dev/ubda{number}", f"{OLD_DISKS.get(cell.disk, 'sda')}{number}"
+    found = Place(f"/dev/{name}", "ext4", [], ["umount /run/mnt"], parts, own_boot)
+    if cell.root == "luks":
+        found.crypt, found.under = f"{name}_crypt", found.root
+        found.commands += [f"printf '{SECRET}' >/tmp/key", f"cryptsetup -q luksFormat {LUKS} {device} /tmp/key"]
+        found.commands.append(f"cryptsetup open --key-file /tmp/key {device} {found.crypt}")
+        found.root = device = f"/dev/mapper/{found.crypt}"
+        found.release.append(f"cryptsetup close {found.crypt}")
     if cell.root == "md":
         members = f"{device} /dev/ubdb{number}"
         found.commands.append(
@@ -166,6 +188,9 @@ def wanted(cell: Cell) -> list[str]:
     }.get(cell.network, [])
     found += ["dracut"] if cell.initramfs == "dracut" else []
     found += ["sysvinit-core", "systemd-sysv-"] if cell.init == "sysvinit" else []
+    if cell.root == "luks":
+        found.append("cryptsetup-initramfs" if cell.initramfs == "tools" else "cryptsetup")
+        found += ["systemd-cryptsetup"] if cell.initramfs == "dracut" and cell.suite in ("trixie", "sid") else []
     found += ["systemd-boot-efi"] if cell.loader == "sdboot" and cell.suite != "bullseye" else []
     return found
 
@@ -236,7 +261,11 @@ EACH = {
 }
 """Each network as an installer on the old hardware left it: a static address on the old NIC's name."""
 
-INIT = "etc/systemd/system"
+OWN_KEYS = {
+    "tools": ("etc/cryptsetup-initramfs/conf-hook", "KEYFILE_PATTERN=/etc/keys/*.key\nUMASK=0077\n"),
+    "dracut": ("etc/dracut.conf.d/keys.conf", f'install_items+=" /{SECRET_FILE} "\n'),
+}
+"""What has an initramfs keep the key of the root."""
 
 
 def write_files(cell: Cell, tree: Path, at: Place) -> None:
@@ -245,13 +274,17 @@ def write_files(cell: Cell, tree: Path, at: Place) -> None:
         "etc/fstab": "\n".join([*at.lines, ""]),
         "etc/hostname": "debian\n",
         "etc/network/interfaces": "auto lo\niface lo inet loopback\n",
-        "etc/default/grub": f'GRUB_DEFAULT=0\nGRUB_TIMEOUT=1\nGRUB_CMDLINE_LINUX="{at.args} {CONSOLE}"\n',
+        "etc/default/grub": f'GRUB_DEFAULT=0\nGRUB_TIMEOUT=1\nGRUB_CMDLINE_LINUX="{at.args} {console_of(cell)}"\n',
         "root/.ssh/authorized_keys": KEY,
         "etc/machine-id": "6b1f1a528d0b4f6e9a570d6f6a1a0021\n",
         **EACH[cell.network],
     }
     if cell.root == "md":
         files["etc/mdadm/mdadm.conf"] = f"ARRAY /dev/md0 metadata=1.2 UUID={ARRAY} name=debian:0\n"
+    if cell.root == "luks":
+        files["etc/crypttab"] = f"{at.crypt} {at.under} /{SECRET_FILE} luks\n"
+        name, text = OWN_KEYS[cell.initramfs]
+        files[name] = text
     for name, text in files.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
@@ -261,7 +294,8 @@ def write_files(cell: Cell, tree: Path, at: Place) -> None:
         vm.run("chroot", tree, "systemctl", "enable", "systemd-networkd")
     if cell.init == "sysvinit":
         with (tree / "etc/inittab").open("a") as table:
-            table.write("T0:23:respawn:/sbin/getty -L ttyS0 115200 vt100\n")
+            port = console_of(cell).removeprefix("console=")
+            table.write(f"T0:23:respawn:/sbin/getty -L {port} 115200 vt100\n")
     if cell.initramfs == "tools":
         conf = tree / "etc/initramfs-tools/initramfs.conf"
         conf.write_text(conf.read_text().replace("MODULES=most", "MODULES=dep"))
@@ -271,7 +305,7 @@ def write_loader(cell: Cell, tree: Path, at: Place) -> None:
     """Write the loader's files as Debian's tools do; what belongs on the ESP lies in the tree's /boot/efi."""
     release = vm.kernel_of(tree)
     inside = "/" if at.own_boot else "/@/boot/" if cell.root == "btrfs" else "/boot/"
-    words = f"root={at.root} ro {at.args} {CONSOLE}".replace("  ", " ")
+    words = f"root={at.root} ro {at.args} {console_of(cell)}".replace("  ", " ")
     efi = tree / "boot/efi/EFI"
     if cell.firmware != "bios":
         (efi / "BOOT").mkdir(parents=True)
@@ -336,32 +370,41 @@ def _systemd_boot(tree: Path, release: str, words: str) -> None:
 
 @dataclass
 class Guest:
-    """A guest's disks, the release of its kernel, and the versions of what it is made of."""
+    """A guest's disks, the release of its kernel, the versions of what it is made of, and how its key is given."""
 
     disks: list[Path]
     release: str
     versions: dict[str, str]
+    key: list[str]
 
 
 def make(cell: Cell, folder: Path) -> Guest:
-    """Return a cell's guest as the old hardware left it; its disks lie in ``folder``."""
+    """Return a cell's guest as the old hardware left it; its disks lie in ``folder``, and the key of its root."""
     at = place(cell)
     tree = debian.unpack(tree_tar(cell.suite), folder / "tree")
     release = vm.kernel_of(tree)
-    kernel, every = (Path(shutil.copy(tree / f"boot/{name}-{release}", folder)) for name in ("vmlinuz", "initrd.img"))
     add_devices(tree)
+    if at.crypt:
+        install(tree, ["cryptsetup-bin"])
+        for key in (tree / SECRET_FILE, folder / "key"):
+            key.parent.mkdir(mode=0o700, exist_ok=True)
+            key.write_text(SECRET)
+            key.chmod(0o600)
+        matrix_first.opening_initramfs(tree, SECRET_FILE, at.under, at.crypt)
+    kernel, first = (Path(shutil.copy(tree / f"boot/{name}-{release}", folder)) for name in ("vmlinuz", "initrd.img"))
     install(tree, wanted(cell))
     write_files(cell, tree, at)
     write_loader(cell, tree, at)
-    _prepare_script(cell, tree, release, at)
+    matrix_first.write_script(cell, tree, own_boot=at.own_boot)
     versions = _versions(tree)
     disks = _fill(cell, tree, at, folder)
     shutil.rmtree(tree)
-    first = f"UUID={ROOT}" if cell.root == "md" else at.root  # that initramfs has no mdadm.conf, so no /dev/md0
-    _start_once(cell, disks, kernel, every, f"root={first} ro {at.args}")
-    for path in (kernel, every):
+    root = f"UUID={ROOT}" if cell.root == "md" else at.root  # that initramfs has no mdadm.conf, so no /dev/md0
+    words = f"root={root} ro {at.args} {console_of(cell)}"
+    matrix_first.start_once(cell, old_of(cell), disks, kernel, first, words)
+    for path in (kernel, first):
         path.unlink()
-    return Guest(disks, release, versions)
+    return Guest(disks, release, versions, ["--key", f"all:{folder / 'key'}"] if at.crypt else [])
 
 
 def _fill(cell: Cell, tree: Path, at: Place, folder: Path) -> list[Path]:
@@ -385,7 +428,12 @@ def _fill(cell: Cell, tree: Path, at: Place, folder: Path) -> list[Path]:
         efi += ["mount /dev/ubda1 /run/mnt/esp", "cp -r /run/mnt/boot/efi/. /run/mnt/esp/", "umount /run/mnt/esp"]
         efi += ["rmdir /run/mnt/esp", "rm -r /run/mnt/boot/efi", "mkdir /run/mnt/boot/efi"]
     release = (["umount /run/mnt/boot"] if at.own_boot else []) + at.release
-    build(disks, [*at.commands, *more, COPY, *efi, *release], tree, (*DM, *MD, "nls-iso8859-1"))
+    build(
+        disks,
+        [*at.commands, *more, COPY, *efi, *release],
+        tree,
+        (*DM, *MD, *(CRYPT if at.crypt else ()), "nls-iso8859-1"),
+    )
     if cell.loader == "extlinux":
         install_extlinux(disks[0], folder, "extlinux" if at.own_boot else "boot/extlinux")
     elif cell.firmware == "bios":
@@ -396,58 +444,6 @@ def _fill(cell: Cell, tree: Path, at: Place, folder: Path) -> list[Path]:
 
 
 TYPES = {"esp": "uefi", "lvm": "lvm", "thin": "lvm", "md": "raid"}
-
-# the old hardware
-
-PREPARE = """#!/bin/sh
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-exec >/dev/ttyS0 2>&1
-mountpoint -q /proc || mount -t proc proc /proc
-mountpoint -q /sys || mount -t sysfs sys /sys
-mount -o remount,rw / && {mounts} {make} && {after} rm /prepare && sync && echo PREPARED
-ls -l /boot
-umount /boot/efi /boot 2>/dev/null
-mount -o remount,ro /
-sync
-sleep 1
-echo o >/proc/sysrq-trigger
-sleep 60
-"""
-"""The first process of the start that makes the initramfs: where it can't, the guest has none of its own."""
-
-
-def _prepare_script(cell: Cell, tree: Path, release: str, at: Place) -> None:
-    image = f"/boot/initrd.img-{release}"
-    make_it = {
-        "tools": f"update-initramfs -u -k {release}",
-        "dracut": f"dracut --force --hostonly {image} {release}",
-    }[cell.initramfs]
-    mounts = "".join(
-        f"mount {place_} && " for place_, has in (("/boot", at.own_boot), ("/boot/efi", cell.firmware != "bios")) if has
-    )
-    ident = (tree / "etc/machine-id").read_text().strip()
-    after = f"cp {image} /boot/efi/{ident}/{release}/ && " if cell.loader == "sdboot" else ""
-    script = tree / "prepare"
-    script.write_text(PREPARE.format(mounts=mounts, make=make_it, after=after))
-    script.chmod(0o755)
-
-
-def _start_once(cell: Cell, disks: Sequence[Path], kernel: Path, initrd: Path, words: str) -> None:
-    """Start the guest on its old hardware with an initramfs that has every driver; it makes its own and ends."""
-    target = choose_target(load_pack(), old_of(cell))
-    command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35", "-accel", vm.ACCEL]
-    command += ["-cpu", "max", "-m", "1024", "-smp", "1", "-display", "none", "-serial", "stdio", "-no-reboot"]
-    command += ["-kernel", str(kernel), "-initrd", str(initrd)]
-    command += ["-append", f"{words} {CONSOLE} init=/prepare panic=5"]
-    for index, disk in enumerate(disks):
-        command += ["-drive", f"file={disk},if=none,id=d{index},format=raw,discard=unmap"]
-    command += device_words(devices_of(target, len(disks)), [f"d{index}" for index in range(len(disks))])
-    with vm.alone():
-        done = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PREPARE_SECONDS, check=False
-        )
-    said = done.stdout.decode("utf-8", "replace")
-    assert "PREPARED" in said, f"no initramfs was made on {target.id}: {said[-3000:]}{done.stderr[-500:]!r}"
 
 
 def _versions(tree: Path) -> dict[str, str]:

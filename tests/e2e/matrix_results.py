@@ -54,7 +54,7 @@ def started(cell: Cell) -> dict[str, Any]:
         guest = matrix_guests.make(cell, Path(folder))
         made = time.monotonic() - begun
         target = matrix_guests.TARGETS[cell.disk]
-        words = ("--target", target, "--from", matrix_guests.old_of(cell), "--before-and-after")
+        words = ("--target", target, "--from", matrix_guests.old_of(cell), "--before-and-after", *guest.key)
         with vm.alone():
             told = calibration.guestfix("verify", *guest.disks, *words, "--format", "json", "--memory", "640")
     return {
