@@ -67,7 +67,7 @@ def test_for_the_overlay(
 
 
 def test_for_the_machine(image: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("guestfix.backends.uml.session.room", lambda folder: 100 << 20)
+    monkeypatch.setattr("guestfix.backends.uml.start.room", lambda folder: 100 << 20)
     assert run(["report", f"uml:{image}"]) == 2
     said = capfd.readouterr().err
     assert "needs 256 MB of room for its memory" in said and "set TMPDIR" in said

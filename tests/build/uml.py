@@ -20,7 +20,7 @@ PROGRAM = """
 import json, os, subprocess, sys, traceback
 told = json.load(open(sys.argv[1]))
 sys.path.insert(0, told["package"])
-from guestfix.backends.uml.machine import Modules, mount, unmount, _libc
+from guestfix.backends.machine.calls import Modules, end, mount, unmount
 try:
     mount("proc", "/proc", "proc"); mount("sys", "/sys", "sysfs"); mount("run", "/run", "tmpfs")
     mount("tmp", "/tmp", "tmpfs")
@@ -28,7 +28,7 @@ try:
     os.environ.update(PATH="/usr/sbin:/usr/bin:/sbin:/bin", LVM_SYSTEM_DIR="/run/lvm", LVM_SUPPRESS_FD_WARNINGS="1",
                       DM_DISABLE_UDEV="1", HOME="/tmp")
     os.makedirs("/run/lvm"); os.makedirs("/run/mnt")
-    Modules().load(*told["modules"])
+    Modules("/usr/lib/uml/modules/" + os.uname().release).load(*told["modules"])
     for command in told["commands"]:
         done = subprocess.run(command, shell=True, capture_output=True, text=True)
         print("+", command, "->", done.returncode, done.stdout, done.stderr, flush=True)
@@ -39,7 +39,7 @@ except BaseException:
     traceback.print_exc()
     sys.stderr.flush()
 os.sync()
-_libc.reboot(0x4321FEDC)
+end(restart=False)
 """
 
 LVM = "--config 'activation{udev_sync=0 udev_rules=0 verify_udev_operations=0} backup{backup=0 archive=0}'"

@@ -21,11 +21,11 @@ from guestfix.backends import damage, directory
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.libguestfs import far as libguestfs_far
 from guestfix.backends.libguestfs.far import GuestfsFar
+from guestfix.backends.machine.console import cause_of
+from guestfix.backends.machine.guest import MachineFar
+from guestfix.backends.machine.session import Session
 from guestfix.backends.remote import RemoteGuest
 from guestfix.backends.status import usable
-from guestfix.backends.uml.console import cause_of
-from guestfix.backends.uml.guest import UmlFar
-from guestfix.backends.uml.session import Session
 from guestfix.base.errors import GuestError, GuestfixError
 from guestfix.base.guest import Disks, GuestFS, Meta
 from guestfix.cli import run as cli
@@ -70,7 +70,7 @@ class Answers(Session):
         self.overlays: Any = SimpleNamespace(full=lambda: False, folder="/tmp/x")
         self.code = code
 
-    def write(self, op: str, **args: Any) -> Any:
+    def _ask(self, *request: Any) -> Any:
         return self._value({"errno": self.code, "where": ""})
 
 
@@ -88,7 +88,7 @@ class Api:
 
 
 def far_of(kind: str, code: int) -> Any:
-    return UmlFar(Answers(code)) if kind == "uml" else GuestfsFar(Api(code), "/guest")
+    return MachineFar(Answers(code)) if kind == "uml" else GuestfsFar(Api(code), "/guest")
 
 
 @pytest.mark.parametrize("kind", ["uml", "libguestfs"])
@@ -388,7 +388,7 @@ def test_an_agent_that_fails_is_told_by_its_last_line(
         if not str(path).endswith("/x"):
             real(path, *args, **options)
 
-    monkeypatch.setattr("guestfix.backends.uml.session.os.mkdir", not_the_exchange)
+    monkeypatch.setattr("guestfix.backends.machine.session.os.mkdir", not_the_exchange)
     assert cli(["report", f"uml:{raw}"]) == 2
     said = capfd.readouterr().err
     assert re.search(r"User-mode Linux: it stopped: (OSError|FileNotFoundError): \[Errno \d+\]", said), said

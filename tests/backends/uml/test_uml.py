@@ -18,8 +18,8 @@ import pytest
 
 from guestfix.backends import open_guest, open_writable
 from guestfix.backends.image import open_image
-from guestfix.backends.uml.guest import UmlGuest
-from guestfix.backends.uml.session import Session
+from guestfix.backends.machine.guest import MachineGuest
+from guestfix.backends.machine.session import Session
 from guestfix.base.errors import GuestfixError
 from guestfix.base.guest import GuestFS
 from guestfix.pack.cache import load_pack
@@ -122,8 +122,8 @@ def test_the_machine_is_asked_nothing_before_something_is_to_be_written(
     image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    write = Session.write
-    monkeypatch.setattr(Session, "write", lambda self, op, **args: (asked.append(op), write(self, op, **args))[1])
+    ask = Session._ask
+    monkeypatch.setattr(Session, "_ask", lambda self, op, *rest: (asked.append(op), ask(self, op, *rest))[1])
     with session(f"uml:{image}") as own:
         own.can_save()
         plan = own.report()
@@ -141,7 +141,7 @@ def test_the_machine_is_asked_nothing_before_something_is_to_be_written(
 
 def test_a_machine_that_mounts_something_else_writes_nothing(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(image)
-    monkeypatch.setattr(UmlGuest, "_mount", lambda self, real=UmlGuest._mount: [*real(self), "/boot"])
+    monkeypatch.setattr(MachineGuest, "_mount", lambda self, real=MachineGuest._mount: [*real(self), "/boot"])
     with session(f"uml:{image}") as own:
         own.can_save()
         plan = own.report()

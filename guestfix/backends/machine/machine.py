@@ -1,25 +1,28 @@
-"""Inside User-mode Linux: kernel modules, RAID and LVM, mounts, and the files of the mounted guest."""
+"""Inside the machine: kernel modules, RAID and LVM, mounts, and the files of the mounted guest."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from guestfix.backends.damage import reason_of, remedy_of
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.filesystems.subvolume import option_for
 from guestfix.backends.layout.model import Layout, Mount, Part, Subvolume, View, device_title
 from guestfix.backends.layout.mounts import lay_out
+from guestfix.backends.machine.calls import Modules, end, mount, unmount
+from guestfix.backends.machine.readonly import Subvolumes
+from guestfix.backends.machine.volumes import Devices, btrfs_subvolumes
 from guestfix.backends.packages import install
 from guestfix.backends.status import find_program
-from guestfix.backends.uml.readonly import Subvolumes
-from guestfix.backends.uml.volumes import Devices, btrfs_subvolumes
 from guestfix.backends.volumes.block import DiskError, told
 from guestfix.base.errors import GuestError
 from guestfix.base.guest import Meta, Space, Stat
+
+if TYPE_CHECKING:
+    from guestfix.backends.machine.line import Line
 
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _NOATIME, _NODIRATIME = 1, 2, 4, 8, 1024, 2048
 _SAFE = _NOSUID | _NODEV | _NOEXEC | _NOATIME | _NODIRATIME
@@ -44,56 +47,6 @@ WRITES = ("put", "put_symlink", "mkdir", "rename", "keep", "drop", "set_times")
 AHEAD = 1500
 """Entries that one listing brings at most beyond the folder that was asked for."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:
-    """Mount, creating the folder; OSError where the kernel refuses."""
-    os.makedirs(target, exist_ok=True)
-    if _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode() or None):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), target)
-
-
-def unmount(target: str) -> None:
-    """Unmount; OSError where the kernel refuses."""
-    if _libc.umount2(target.encode(), 0):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), target)
-
-
-class Modules:
-    """Loads modules of the User-mode Linux kernel from the host's folder, with what they depend on."""
-
-    def __init__(self) -> None:
-        self.base = f"/usr/lib/uml/modules/{os.uname().release}"
-        self.paths: dict[str, str] = {}
-        self.needs: dict[str, list[str]] = {}
-        self.loaded: set[str] = set()
-        if os.path.exists(f"{self.base}/modules.dep"):
-            with open(f"{self.base}/modules.dep", encoding="utf-8") as stream:
-                for row in stream:
-                    path, _, needs = row.partition(":")
-                    name = self._name(path)
-                    self.paths[name], self.needs[name] = path, [self._name(one) for one in needs.split()]
-
-    @staticmethod
-    def _name(path: str) -> str:
-        return os.path.basename(path).partition(".")[0].replace("-", "_")
-
-    def load(self, *names: str) -> None:
-        """Load modules; one that isn't there or is built in is passed over."""
-        for name in names:
-            name = name.replace("-", "_")
-            if name in self.loaded or name not in self.paths:
-                continue
-            self.loaded.add(name)
-            self.load(*self.needs[name])
-            descriptor = os.open(f"{self.base}/{self.paths[name]}", os.O_RDONLY)
-            _libc.syscall(313, descriptor, b"", 0)  # finit_module(2) on x86-64
-            os.close(descriptor)
-
-
 Seen = tuple[str, Stat, str | None]
 """A folder's entry: its name, what lstat says, its target where it is a link."""
 
@@ -106,11 +59,16 @@ class Machine:
         mount("proc", "/proc", "proc")
         mount("sys", "/sys", "sysfs")
         mount("run", "/run", "tmpfs")
-        self.exchange = f"{BASE}/x"
-        mount("none", self.exchange, "hostfs", 0, settings["exchange"])
+        if "exchange" in settings:
+            exchange, settings["exchange"] = settings["exchange"], f"{BASE}/x"
+            mount("none", settings["exchange"], "hostfs", 0, exchange)
+        else:
+            mount("dev", "/dev", "devtmpfs")
         os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
-        self.modules = Modules()
+        self.modules = Modules(settings["modules"].format(release=os.uname().release))
+        self.modules.load(*settings["load"])
         self.devices = Devices(settings["disks"], self.modules)
+        self.line: Line
         self.layout: Layout | None = None
         self.problems = self.devices.problems
         self._views: dict[tuple[int, str], str | None] = {}
@@ -293,10 +251,9 @@ class Machine:
         return rows
 
     def do_fetch(self, path: str, name: str) -> bool:
-        """Copy a file into the exchange folder."""
-        with self.guest.open(path) as source, open(f"{self.exchange}/{name}", "xb") as target:
-            while piece := source.read(1 << 20):
-                target.write(piece)
+        """Send a file."""
+        with self.guest.open(path) as source:
+            self.line.deliver(name, iter(lambda: source.read(1 << 20), b""))
         return True
 
     def do_xattrs(self, path: str) -> list[tuple[str, bytes]]:
@@ -309,10 +266,9 @@ class Machine:
 
     # writing
 
-    def do_put(self, path: str, name: str, meta: dict[str, object]) -> bool:
-        """Create a file from one in the exchange folder."""
-        with open(f"{self.exchange}/{name}", "rb") as source:
-            self.guest.put(path, iter(lambda: source.read(1 << 20), b""), _meta(meta))
+    def do_put(self, path: str, body: Iterable[bytes], meta: dict[str, object]) -> bool:
+        """Create a file from what came with the request."""
+        self.guest.put(path, body, _meta(meta))
         return True
 
     def do_put_symlink(self, path: str, target: str, meta: dict[str, object]) -> bool:
@@ -374,9 +330,9 @@ class Machine:
         os.sync()
 
     def power_off(self) -> None:
-        """End User-mode Linux."""
+        """End the machine."""
         os.sync()
-        _libc.reboot(0x4321FEDC)
+        end(restart=self.settings.get("restart", False))
 
 
 def _windows_remedy(said: str) -> str:

@@ -1,14 +1,14 @@
-"""Inside User-mode Linux: block devices, RAID and LVM put together by the host's own programs."""
+"""Inside the machine: block devices, RAID and LVM put together by the host's own programs."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import subprocess
 from collections.abc import Sequence
 from typing import Protocol
 
-from guestfix.backends.disks.naming import letters
 from guestfix.backends.filesystems.subvolume import name_of
 from guestfix.backends.layout.model import DiskInfo, Part, Subvolume
 from guestfix.backends.packages import install
@@ -41,8 +41,10 @@ class Loader(Protocol):
 class Devices:
     """All block devices of the guest, as Parts; ``path`` gives the device node of one."""
 
-    def __init__(self, disks: Sequence[int], modules: Loader) -> None:
-        """Look at disks of these sizes: the kernel's own may be that of another file, which a disk's header names."""
+    def __init__(self, disks: Sequence[tuple[str, int]], modules: Loader) -> None:
+        """Look at disks, each a device or its serial number, with its size: the kernel's own may be that of another
+        file, which a disk's header names.
+        """
         self.modules = modules
         self.disks: list[DiskInfo] = []
         self.parts: list[Part] = []
@@ -51,8 +53,8 @@ class Devices:
         self._logical: set[str] = set()
         self._opened: list[str] = []
         os.environ["DM_DISABLE_UDEV"] = "1"  # its programs make the device nodes themselves
-        for index, size in enumerate(disks):
-            self._add_disk(index, size)
+        for index, (name, size) in enumerate(disks):
+            self._add_disk(index, _node(name), size)
         if self._any("linux_raid_member"):
             self._assemble_raid()
         if self._any("LVM2_member"):
@@ -67,11 +69,10 @@ class Devices:
             raise DiskError(part.problem or "the kernel does not show this volume")
         return self._paths[part.key]
 
-    def _add_disk(self, index: int, size: int) -> None:
-        device = f"/dev/ubd{letters(index)}"
+    def _add_disk(self, index: int, device: str, size: int) -> None:
         shown, size = FileBlock(device), size // 512 * 512
         if shown.size < size:
-            text = f"User-mode Linux shows only a part of disk {index + 1}: what it begins with tells of another size"
+            text = f"the machine shows only a part of disk {index + 1}: what it begins with tells of another size"
             raise DiskError(text, remedy="use another backend: libguestfs:, or image: to read only")
         block = Window(shown, 0, size)
         table = read_table(block)
@@ -191,6 +192,17 @@ class Devices:
             _run(mdadm, "--stop", "--scan")
         for name in reversed(self._opened):
             _run(str(find_program("dmsetup")), "remove", "--noudevsync", os.path.basename(name))
+
+
+def _node(name: str) -> str:
+    """Return the device of a disk that is told by its device or its serial number."""
+    if name.startswith("/dev/"):
+        return name
+    for disk in os.listdir("/sys/block"):
+        with contextlib.suppress(OSError), open(f"/sys/block/{disk}/serial", encoding="ascii") as stream:
+            if stream.read().strip() == name:
+                return f"/dev/{disk}"
+    raise DiskError(f"the machine does not show the disk {name}")
 
 
 def _run(*command: str) -> tuple[int, str, str]:
