@@ -6,6 +6,9 @@ from guestfix.base.catalog.findings.kind import Kind
 
 # fmt: off
 STORAGE: dict[str, Kind] = {
+    "GF-ARRAY-ABSENT": Kind("disks", "info",
+        "mdadm.conf names an array that is on none of the guest's disks; its monitor reports it as gone.",
+        "attach the array's disks too, or take the line out of mdadm.conf and of the next initramfs"),
     "GF-CRYPTTAB-MISSING": Kind("mounts", "warning",
         "A line of /etc/crypttab is on a volume that is not among the guest's disks; boot no longer waits for it.",
         "attach the volume after the migration and remove nofail from the line, or remove the line"),
