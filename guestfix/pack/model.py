@@ -54,8 +54,9 @@ class Target:
     platform has and the administrator can choose. ``hypervisor`` is kvm, xen, vmware or hyperv: the guest software
     that belongs to it stays, and that of ``cloud``. ``limits`` is what its import service takes: volumes,
     disk_bytes, root_filesystems.
-    ``arch`` are its processors (empty: not known), ``by_arch`` what is otherwise on one of them (:meth:`on`).
-    ``refuses`` is what else it does not take, ``sources`` who says so of which keys.
+    ``arch`` are its processors (empty: not known), ``by_arch`` what is otherwise on one of them, ``windows_clock`` the
+    clock that it gives a Windows, where that is another one (:meth:`on`).
+    ``refuses`` is what else it does not take, ``sources`` who says so of which keys; ``source`` stands for all others.
     ``agents`` are the platforms, as the table guest-software names them, whose guest software is at home there: unless
     said otherwise ``hypervisor`` and ``cloud``. ``data_sources`` are cloud-init's names of what it finds there,
     ``time_servers`` the platform's own NTP servers, ``time_device`` the PTP clock of its host (/dev/ptp_hyperv).
@@ -95,10 +96,14 @@ class Target:
     network_notes: tuple[str, ...] = ()
     refuses: tuple[Refusal, ...] = ()
     sources: tuple[Mapping[str, object], ...] = ()
+    windows_clock: str = ""
 
-    def on(self, arch: str) -> Target:
-        """Return the target as it is for a guest of this architecture; itself where nothing differs."""
-        return replace(self, **self.by_arch[arch]) if arch in self.by_arch else self
+    def on(self, arch: str, family: str = "") -> Target:
+        """Return the target as it is for a guest of this architecture and family; itself where nothing differs."""
+        own = dict(self.by_arch.get(arch, {}))
+        if family == "windows" and self.windows_clock not in ("", self.clock):
+            own["clock"] = self.windows_clock
+        return replace(self, **own) if own else self
 
 
 @frozen

@@ -76,11 +76,12 @@ class Reader:
             return None
         return int(node.text)
 
-    def date(self, name: str) -> str:
-        """Return a required ISO date."""
+    def date(self, name: str, *, instead: str = "") -> str:
+        """Return a required ISO date, or the word that may stand ``instead`` of one."""
         text = self.text(name)
-        if text and not _DATE.match(text):
-            self.complain(self.keys[name].mark, f"{name!r} must be a date like 2026-11-25, not {text!r}")
+        if text and text != instead and not _DATE.match(text):
+            also = f", or {instead}" if instead else ""
+            self.complain(self.keys[name].mark, f"{name!r} must be a date like 2026-11-25{also}, not {text!r}")
         return text
 
     def readers(self, name: str, what: str, *, required: bool = False) -> list[Reader]:

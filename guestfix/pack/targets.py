@@ -15,13 +15,19 @@ from guestfix.pack.steps import read_conditions
 from guestfix.pack.tables import read_limits
 from guestfix.pack.yamlpos import Node
 
-SOURCED = ("arch", "agents", "time_servers", "time_device", "data_sources", "addresses", "mtu", "dns", "network_notes")
-"""Keys that a source tells by name; the target's own ``source`` stands for all that are older than these."""
+SOURCED = (
+    "arch", "agents", "time_servers", "time_device", "data_sources", "addresses", "mtu", "dns", "network_notes",
+    "windows_clock",
+)  # fmt: skip
+"""Keys that a source tells by name; the target's own ``source`` stands for all others that no source tells."""
+UNREAD = "unread"
+"""Instead of the date on which a source was read: what it is to say is from memory."""
 TARGET_KEYS = (
     "id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers", "windows_drivers",
     "console", "clock", "kernel_args", "hypervisor", "cloud", "limits", "owner", "windows_buses",
     "windows_offers", *SOURCED, "by_arch", "refuses", "sources",
 )  # fmt: skip
+TELLABLE = tuple(name for name in TARGET_KEYS if name not in ("id", "title", "source", "date", "refuses", "sources"))
 ARCH_KEYS = ("console", "firmware", "kernel_args")
 """What may be otherwise on another processor."""
 REFUSAL_KEYS = ("id", "when", "says", "remedy", "severity", "source", "date")
@@ -43,7 +49,7 @@ def read_target(node: Node, name: str, limits: ServiceLimits, known: Known, prob
         stem,
         reader.text("title"),
         reader.text("source"),
-        reader.date("date"),
+        reader.date("date", instead=UNREAD),
         reader.text("disk_bus"),
         reader.text("disk_prefix"),
         reader.text("nic"),
@@ -71,6 +77,7 @@ def read_target(node: Node, name: str, limits: ServiceLimits, known: Known, prob
         network_notes=reader.texts("network_notes"),
         refuses=_refuses(reader, known),
         sources=sources,
+        windows_clock=reader.text("windows_clock", "", one_of=("", *FACTS["target.clock"].values)),
     )
 
 
@@ -130,7 +137,7 @@ def _refuses(reader: Reader, known: Known) -> tuple[Refusal, ...]:
                 one.text("remedy"),
                 one.text("severity", one_of=("info", "warning", "blocker")),
                 one.text("source"),
-                one.date("date"),
+                one.date("date", instead=UNREAD),
             )
         )
     return tuple(found)
@@ -144,10 +151,10 @@ def _sources(reader: Reader) -> tuple[dict[str, object], ...]:
         one.allow(SOURCE_KEYS)
         tells = one.texts("tells", required=True)
         for name in tells:
-            if name not in reader.keys:
+            if name not in reader.keys or name not in TELLABLE:
                 one.complain(one.keys["tells"].mark, f"this tells {name!r}, which the target does not have")
         told |= set(tells)
-        found.append({"tells": list(tells), "source": one.text("source"), "date": one.date("date")})
+        found.append({"tells": list(tells), "source": one.text("source"), "date": one.date("date", instead=UNREAD)})
     for name, mark in reader.node.key_marks.items():
         if name in SOURCED and name not in told:
             reader.complain(mark, f"no source tells {name!r}", "name it in 'tells' of one of 'sources'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 
-from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, TARGET_ID
+from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, OS_ID, TARGET_ID
 from guestfix.base.errors import GuestError, UsageError
 from guestfix.base.facts import Facts, Finding
 from guestfix.base.guest import GuestFS
@@ -20,7 +20,7 @@ from guestfix.plan.osinfo import put_osinfo
 
 IDENTITY_FILES = ("/etc/machine-id", "/etc/os-release", "/etc/redhat-release", "/etc/debian_version", "/etc/hostname")
 
-UNTOLD = ("tables", "windows_buses", "windows_offers", "by_arch", "refuses", "sources")
+UNTOLD = ("tables", "windows_buses", "windows_offers", "by_arch", "refuses", "sources", "windows_clock")
 """What a target has and what is no fact."""
 
 
@@ -60,10 +60,10 @@ def learn(
 ) -> tuple[Facts, dict[str, list[Finding]], Target]:
     """Return all facts about the guest, with those of the target and the policies, and what each detector found.
 
-    The target is returned as it is for the guest's processor. ``policies`` are the administrator's choices, ``extra``
-    facts from outside the guest; ``looked`` is given what each detector looked at, ``tell`` how many detectors have
-    run; ``names`` are those that run, None for all. Raises UsageError for a policy, or a value of one, that the pack
-    doesn't have.
+    The target is returned as it is for the guest's processor and family. ``policies`` are the administrator's
+    choices, ``extra`` facts from outside the guest; ``looked`` is given what each detector looked at, ``tell`` how
+    many detectors have run; ``names`` are those that run, None for all. Raises UsageError for a policy, or a value of
+    one, that the pack doesn't have.
     """
     facts = Facts()
     check_policies(pack, policies)
@@ -74,13 +74,13 @@ def learn(
     def identified() -> Target:
         _put_policies(facts, pack, policies)
         put_osinfo(facts, pack.tables.get("osinfo", {}))
-        own = target.on(facts.value(OS_ARCH) or "")
+        own = target.on(facts.value(OS_ARCH) or "", facts.value(OS_FAMILY) or "")
         if own is not target:
             _put_target(facts, own)
         return own
 
     found = detect_by(guest, facts, target, pack.systems, names, looked, identified, tell)
-    return facts, found, target.on(facts.value(OS_ARCH) or "")
+    return facts, found, target.on(facts.value(OS_ARCH) or "", facts.value(OS_FAMILY) or "")
 
 
 def _put_target(facts: Facts, target: Target) -> None:

@@ -160,6 +160,7 @@ def _targets(pack: Pack) -> list[Described]:
             console=one.console,
             otherwise_on=[f"{arch}: {_keys(keys)}" for arch, keys in one.by_arch.items()],
             clock=one.clock,
+            Windows_clock=one.windows_clock,
             time_servers=list(one.time_servers),
             time_device=one.time_device,
             data_sources=list(one.data_sources),

@@ -25,7 +25,7 @@ from guestfix.pack.steps import STEP_KEYS
 from guestfix.pack.systemfacts import SYSTEM_FACTS
 from guestfix.pack.systems import KERNEL_KEYS, ROW_KEYS, SYSTEM_KEYS, VERDICTS
 from guestfix.pack.tables import LIMIT_KEYS
-from guestfix.pack.targets import ARCH_KEYS, REFUSAL_KEYS, SOURCE_KEYS, SOURCED, TARGET_KEYS
+from guestfix.pack.targets import ARCH_KEYS, REFUSAL_KEYS, SOURCE_KEYS, TARGET_KEYS, TELLABLE, UNREAD
 
 Schema = dict[str, Any]
 
@@ -33,6 +33,8 @@ TEXT: Schema = {"type": ["string", "number", "boolean"]}
 TEXTS: Schema = {"anyOf": [TEXT, {"type": "array", "items": TEXT}]}
 NUMBER: Schema = {"type": ["integer", "string"], "pattern": "^[0-9]+$"}
 DATE: Schema = {"type": "string", "format": "date", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
+READ: Schema = {"anyOf": [DATE, {"const": UNREAD}]}
+"""When a source of a target was read."""
 FACT = r"\{[a-z_][a-z0-9_]*(\.[a-z0-9_]+)+\}"
 
 
@@ -111,13 +113,14 @@ def _argument(argument: Argument) -> Schema:
 def _target(pack: Pack) -> Schema:
     phases = _mapping(PHASES, dict.fromkeys(PHASES, TEXTS), PHASES)
     known = {
-        "date": DATE,
+        "date": READ,
         "firmware": {"anyOf": [_one_of(("bios", "uefi")), _list(_one_of(("bios", "uefi")))]},
         "drivers": phases,
         "windows_drivers": phases,
         "windows_buses": _table(TEXTS),
         "windows_offers": _mapping(PHASES, dict.fromkeys(PHASES, TEXTS)),
         "clock": _one_of(FACTS["target.clock"].values),
+        "windows_clock": _one_of(("", *FACTS["target.clock"].values)),
         "kernel_args": TEXTS,
         "hypervisor": _one_of(("", *FACTS["target.hypervisor"].values)),
         "cloud": _one_of(("", *FACTS["target.cloud"].values)),
@@ -127,8 +130,8 @@ def _target(pack: Pack) -> Schema:
         "mtu": NUMBER,
         **dict.fromkeys(("agents", "time_servers", "data_sources", "dns", "network_notes"), TEXTS),
         "by_arch": _table(_mapping(ARCH_KEYS, {"firmware": TEXTS, "kernel_args": TEXTS})),
-        "refuses": _list(_mapping(REFUSAL_KEYS, {"when": TEXTS, "date": DATE}, REFUSAL_KEYS)),
-        "sources": _list(_mapping(SOURCE_KEYS, {"tells": _list(_one_of(SOURCED)), "date": DATE}, SOURCE_KEYS)),
+        "refuses": _list(_mapping(REFUSAL_KEYS, {"when": TEXTS, "date": READ}, REFUSAL_KEYS)),
+        "sources": _list(_mapping(SOURCE_KEYS, {"tells": _list(_one_of(TELLABLE)), "date": READ}, SOURCE_KEYS)),
     }
     needed = ("id", "title", "source", "date", "disk_bus", "disk_prefix", "nic", "firmware", "drivers")
     return _mapping(TARGET_KEYS, known, (*needed, "windows_drivers"))

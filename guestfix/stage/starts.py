@@ -89,7 +89,7 @@ def start_guest(
     opened = open_guest(list(guest), root=root, allow_backing=allowed, image_types=types, keys=keys)
     plan = make_plan(opened, pack, target.id)
     setting = _setting(plan, bounds)
-    target = target.on(setting.arch)
+    target = target.on(setting.arch, "windows" if setting.windows else "")
     del opened
     seen = start(paths, target, setting, tell, keep_screen)
     own = (str(plan.guest["uri"]), str(plan.guest["identity"]), plan.digest)

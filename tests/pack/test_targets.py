@@ -45,7 +45,9 @@ def refusal(n: int = 0, when: str = "os.family == linux", severity: str = "warni
         ("mtu: wide\n", "whole number"),
         ("addresses: bootp\n", "'addresses' can't be 'bootp'"),
         ("sources:\n  - {tells: [mtu], source: here, date: 2026-11-30}\n", "this tells 'mtu'"),
-        ("sources:\n  - {tells: [arch], source: here, date: today}\n", "must be a date"),
+        ("sources:\n  - {tells: [arch], source: here, date: today}\n", "must be a date like 2026-11-25, or unread"),
+        ("sources:\n  - {tells: [title], source: here, date: 2026-11-30}\n", "this tells 'title'"),
+        ("windows_clock: noon\n", "'windows_clock' can't be 'noon'"),
         ("by_arch:\n  s390x: {console: ttyS0}\n", "'s390x' is not in 'arch'"),
         ("by_arch:\n  aarch64: {nic: e1000}\n", "has no key 'nic'"),
         ("by_arch: [aarch64]\n", "must be a mapping"),
@@ -81,3 +83,29 @@ def test_a_target_is_as_it_is_for_a_processor(tmp_path: Path) -> None:
     arm = one.on("aarch64")
     assert (arm.console, arm.firmware) == ("ttyAMA0,115200n8", ("uefi",))
     assert one.on("x86_64") is one and one.on("") is one
+
+
+def test_a_target_is_as_it_is_for_a_windows() -> None:
+    """Who makes machines of libvirt, Proxmox VE and OpenStack gives a Windows local time, and others UTC."""
+    targets = load_pack().targets
+    for name in ("kvm-virtio", "proxmox", "openstack", "cloudstack", "incus", "ibm-vpc"):
+        assert (targets[name].on("x86_64", "windows").clock, targets[name].on("x86_64", "linux").clock) == (
+            "localtime",
+            "utc",
+        ), name
+    for name in ("aws-nitro", "gce", "azure", "alibaba"):
+        assert targets[name].on("x86_64", "windows") is targets[name]
+    arm = targets["kvm-virtio"].on("aarch64", "windows")
+    assert (arm.console, arm.clock) == ("ttyAMA0,115200n8", "localtime")
+
+
+def test_what_nobody_read_is_marked_and_has_no_date(tmp_path: Path) -> None:
+    """A source from memory can't have a date of reading, and one that was not read says from where it is known."""
+    text = "mtu: 1400\nsources:\n  - {tells: [mtu], source: from memory, date: unread}\n"
+    assert load_pack(pack_of(tmp_path, text)).targets["own"].sources[0]["date"] == "unread"
+    for one in load_pack().targets.values():
+        said = [(one.source, one.date), *((refusal.source, refusal.date) for refusal in one.refuses)]
+        said += [(str(told["source"]), str(told["date"])) for told in one.sources]
+        for source, date in said:
+            assert ("from memory" in source) == (date == "unread"), f"{one.id}: {source}, {date}"
+            assert "could not be read" not in source or date == "unread", f"{one.id}: {source}"
