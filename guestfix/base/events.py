@@ -67,7 +67,8 @@ def timestamp(now_ns: int | None = None) -> str:
 class Events:
     """Tells every sink what happens. Without a sink, telling costs next to nothing.
 
-    ``outcome`` is what whoever works puts down for the last event: the plan's digest, what was applied.
+    ``outcome`` is what whoever works puts down for the last event: the plan's digest, what was applied; ``last`` is
+    what that event says where the words of the exit status would not be true of it.
 
     Called as a Progress, ``events(stage, done, total)``, it makes one ``message`` as a stage begins and a ``progress``
     for each two percent of the run: never more, however many steps there are. The percent never falls.
@@ -77,6 +78,7 @@ class Events:
         self.sinks = list(sinks)
         self.stage, self.percent = "", -STEP
         self.outcome: dict[str, object] = {}
+        self.last = ""
         self._rules: Sequence[str] = ()
         self._ended = False
         self.expect(*stages)
@@ -127,7 +129,8 @@ class Events:
         if self.sinks and not self._ended:
             self._ended = True
             percent = 100 if status in (0, 1) else max(self.percent, 0)
-            self.tell(Event("result", message, self.stage, percent, result={"status": status, **self.outcome}))
+            result = {"status": status, **self.outcome}
+            self.tell(Event("result", self.last or message, self.stage, percent, result=result))
 
 
 SILENT = Events()

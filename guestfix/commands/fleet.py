@@ -22,10 +22,11 @@ from guestfix.commands.common import (
     write_json,
 )
 from guestfix.commands.config import refuse_inside
+from guestfix.commands.names import EXIT_BLOCKED, EXIT_DONE
 from guestfix.commands.parser import Verbs, add_verb
 from guestfix.commands.render import write_document
 from guestfix.commands.terminal import add_view
-from guestfix.fleet.job import ACTIONS, OUTCOMES, Guest, unpacked
+from guestfix.fleet.job import ACTIONS, BAD, OUTCOMES, Guest, unpacked
 from guestfix.fleet.store import Row, Run, Store
 from guestfix.plan.model import SCHEMA
 from guestfix.report.forms import FORMS
@@ -179,7 +180,9 @@ def _run(args: argparse.Namespace) -> int:
         store.close()
     tell.outcome.update(run=number, outcomes=dict(roll.outcomes))
     write(text_of(roll))
-    return 2 if roll.outcomes.get("blocked") or roll.outcomes.get("failed") else 0
+    bad = [f"{roll.outcomes[name]} {name}" for name in BAD if roll.outcomes.get(name)]
+    tell.last = f"done, but for some of {roll.guests} guests: {', '.join(bad)}" if bad else ""
+    return EXIT_BLOCKED if bad else EXIT_DONE
 
 
 def _some(guests: Sequence[Guest], args: argparse.Namespace) -> list[Guest]:
@@ -310,9 +313,9 @@ def _rollup(args: argparse.Namespace) -> int:
     if args.pages:
         write(f"{args.pages}/index.html, and {count} pages of guests beside it\n")
     elif args.format == "html":
-        from guestfix.fleet.page import render
+        from guestfix.fleet.page import ranked, render
 
-        write(render(roll, rows))
+        write(render(roll, ranked(rows)))
     elif args.format == "json":
         write_json({"schema": SCHEMA, **asdict(roll)})
     else:

@@ -32,7 +32,8 @@ EXITS = {
     EXIT_DONE: "nothing to do, or done",
     EXIT_CHANGES: "report --detailed-exitcode: changes are planned; test: a case failed; rules lint: a mistake; compat "
     "diff: the tables differ; verify: it did not come up, or is not reachable",
-    EXIT_BLOCKED: "blocked: a finding, the guest's state or an unusable input forbids it; nothing was written",
+    EXIT_BLOCKED: "blocked: a finding, the guest's state or an unusable input forbids it; nothing was written; fleet "
+    "run: a guest at least is blocked or failed",
     EXIT_RESTORED: "apply failed, and everything was put back as it was",
     EXIT_BROKEN: "apply or revert failed half way; run revert once the cause is fixed",
     EXIT_STOPPED: "apply or revert was stopped by a signal, and everything is as it was before",

@@ -11,6 +11,7 @@ from guestfix.base.text import clean
 from guestfix.commands.channels import add_events
 from guestfix.commands.common import add_format, add_pack, add_place, events_of, pack_from, write, write_json
 from guestfix.commands.images import images_from
+from guestfix.commands.names import EXIT_CHANGES, EXIT_DONE
 from guestfix.commands.parser import group, number, whole
 from guestfix.pack.model import Pack, Target
 from guestfix.plan.planner import choose_target
@@ -84,7 +85,10 @@ def run(args: argparse.Namespace) -> int:
         write_json(document_of(cases))
     else:
         write("\n".join(render_start(one.start) for one in cases))
-    return 0 if all(good(one) for one in cases) else 1
+    if all(good(one) for one in cases):
+        return EXIT_DONE
+    events_of(args).last = "it did not come up, or is not reachable"
+    return EXIT_CHANGES
 
 
 def good(case: Started) -> bool:

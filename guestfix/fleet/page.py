@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from guestfix.base.record import frozen
@@ -13,7 +13,7 @@ from guestfix.fleet.store import Row
 from guestfix.report.page.render import make_page
 
 MOST = 1000
-"""Guests that the page lists, those that need somebody first; ``fleet list`` has all."""
+"""Guests that a page lists, those that need somebody first; in a folder of pages others follow with the rest."""
 
 GROUPS = 200
 """Systems and tags that the page lists, those with most guests first: a tag may name the owner of one guest each."""
@@ -52,16 +52,22 @@ def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
-def render(roll: Roll, rows: list[Row], links: Mapping[str, str] = {}) -> str:
-    """Return the page; ``links`` names the page of each guest that has one."""
-    ranked = sorted(rows, key=lambda row: (-OUTCOMES.index(row.outcome), row.name))
+def ranked(rows: Iterable[Row]) -> list[Row]:
+    """Return the guests with those first that need somebody."""
+    return sorted(rows, key=lambda row: (-OUTCOMES.index(row.outcome), row.name))
+
+
+def render(roll: Roll, rows: Sequence[Row], links: Mapping[str, str] = {}, lists: Sequence[str] = ()) -> str:
+    """Return the page, with the first of the :func:`ranked` guests; ``links`` names the page of each that has one.
+
+    ``lists`` names the pages that list the others.
+    """
     values = {
+        **_listed(rows[:MOST], links),
         "roll": roll,
         "bar": bar,
         "after": AFTER.get(roll.action, "with the plans").capitalize(),
-        "moods": MOODS,
-        "rows": ranked[:MOST],
-        "links": links,
+        "lists": lists,
         "trend": [(number, _day(at), counts) for number, at, counts in roll.trend] if len(roll.trend) > 1 else [],
         "left": max(0, len(rows) - MOST),
         "groups": [
@@ -75,3 +81,20 @@ def render(roll: Roll, rows: list[Row], links: Mapping[str, str] = {}) -> str:
         ],
     }
     return make_page("page.html", values, "guestfix.fleet", "page.css")
+
+
+def render_list(roll: Roll, rows: Sequence[Row], links: Mapping[str, str], lists: Sequence[str], number: int) -> str:
+    """Return the page that lists the guests from number times :data:`MOST` on; ``lists`` names all, the sums first."""
+    first = number * MOST
+    values = {
+        **_listed(rows[first : first + MOST], links),
+        "roll": roll,
+        "lists": lists,
+        "number": number,
+        "first": first + 1,
+    }
+    return make_page("list.html", values, "guestfix.fleet", "page.css")
+
+
+def _listed(rows: Sequence[Row], links: Mapping[str, str]) -> dict[str, object]:
+    return {"rows": rows, "links": links, "moods": MOODS, "most": MOST}

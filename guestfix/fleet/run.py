@@ -281,6 +281,8 @@ def cluster(setting: Setting, guests: int) -> Iterator[Client]:
         "distributed.worker.profile.enabled": False,  # 0.1 MB for each guest, as long as a worker lives
         "distributed.admin.low-level-log-length": LOGS,
         "distributed.admin.system-monitor.log-length": LOGS,
+        "distributed.admin.tick.interval": "1s",  # 20 ms: whoever works would give way to it 50 times a second
+        "distributed.admin.system-monitor.interval": "10s",
         "distributed.comm.timeouts.connect": START,
         "distributed.admin.large-graph-warning-threshold": "1GB",
         "distributed.logging": {"distributed": "critical", "tornado": "critical", "asyncio": "critical"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import sys
@@ -90,6 +91,7 @@ def test_events_of_a_run(fleet, tmp_path):
     assert [one["done"] for one in progress] == sorted(one["done"] for one in progress)
     assert progress[-1] == {"done": 4, "total": 4}
     assert events[-1]["type"] == "result"
+    assert re.fullmatch(r"done, but for some of 4 guests: (\d blocked, )?1 failed", events[-1]["message"]), events[-1]
     result = events[-1]["result"]
     assert (result["run"], sum(result["outcomes"].values()), result["outcomes"]["failed"]) == (1, 4, 1)
 

@@ -64,7 +64,7 @@ def make_page(name: str, values: Mapping[str, object], package: str = OWN, style
     from markupsafe import Markup
 
     environment = _escaping()
-    environment.loader = FunctionLoader(lambda one: _text(one, package if one == name else OWN))
+    environment.loader = FunctionLoader(lambda one: _text(one, package if (files(package) / one).is_file() else OWN))
     environment.filters |= {"size": size, "said": said, "count": count}
     shared, script = _text("report.css") + (_text(style, package) if style else ""), _text("report.js")
     own = {"style": Markup(shared), "script": Markup(script), "policy": _policy_of(shared, script), "marks": MARKS}
