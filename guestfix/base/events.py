@@ -19,8 +19,11 @@ STAGES: dict[str, tuple[int, str, str]] = {
     "write": (15, "Writing the changes", "bytes"),
     "check": (10, "Checking the filesystems", "steps"),
     "convert": (10, "Making the image", "bytes"),
+    "fleet": (100, "Working on the guests", "guests"),
 }
 """Every stage in its order: its weight in a run, what is said as it begins, and what is counted in it."""
+
+ONE_GUEST = tuple(name for name in STAGES if name != "fleet")
 
 TYPES = ("message", "info", "warning", "error", "progress", "result")
 """The first four are virt-v2v's. There is one ``result``, the last event of a run."""
@@ -37,7 +40,8 @@ class Event:
     """One thing told. ``percent`` is of the whole run; ``done`` of ``total`` are the stage's, in ``unit``.
 
     ``rule`` is what a finding is about, and of a progress the rule that is asked now.
-    A progress' message is ``PERCENT/100``, the form that libguestfs' progress bars have for programs.
+    A progress' message is ``PERCENT/100``, the form that libguestfs' progress bars have for programs. ``rate`` is how
+    many guests a second were done since the stage began, and ``rest`` the seconds that the others need at that rate.
     """
 
     type: str
@@ -51,6 +55,8 @@ class Event:
     done: int | None = None
     total: int | None = None
     unit: str = ""
+    rate: float | None = None
+    rest: int | None = None
     result: Mapping[str, object] | None = None
 
 
@@ -74,13 +80,14 @@ class Events:
     for each two percent of the run: never more, however many steps there are. The percent never falls.
     """
 
-    def __init__(self, stages: Iterable[str] = STAGES, sinks: Iterable[Sink] = ()) -> None:
+    def __init__(self, stages: Iterable[str] = ONE_GUEST, sinks: Iterable[Sink] = ()) -> None:
         self.sinks = list(sinks)
         self.stage, self.percent = "", -STEP
         self.outcome: dict[str, object] = {}
         self.last = ""
         self._rules: Sequence[str] = ()
         self._ended = False
+        self._begun = (0.0, 0)
         self.expect(*stages)
 
     def expect(self, *stages: str) -> None:
@@ -97,14 +104,34 @@ class Events:
         if not self.sinks:
             return
         if stage != self.stage:
-            self.stage = stage
+            self.stage, self._begun = stage, (time.monotonic(), done)
             self.tell(Event("message", STAGES[stage][1] if stage in STAGES else stage, stage, max(self.percent, 0)))
         percent = max(self._percent(stage, min(done, total), total), self.percent)
         if percent >= self.percent + STEP or done == total:
             unit = STAGES[stage][2] if stage in STAGES else "steps"
             self.percent = percent
             rule = self._rules[done] if unit == "rules" and done < len(self._rules) else ""
-            self.tell(Event("progress", f"{percent}/100", stage, percent, "", rule, done=done, total=total, unit=unit))
+            rate, rest = self._pace(done, total) if unit == "guests" else (None, None)
+            self.tell(
+                Event(
+                    "progress",
+                    f"{percent}/100",
+                    stage,
+                    percent,
+                    rule=rule,
+                    done=done,
+                    total=total,
+                    unit=unit,
+                    rate=rate,
+                    rest=rest,
+                )
+            )
+
+    def _pace(self, done: int, total: int) -> tuple[float | None, int | None]:
+        begun, before = self._begun
+        spent = time.monotonic() - begun
+        rate = (done - before) / spent if spent > 0 else 0
+        return (round(rate, 3), round((total - done) / rate)) if rate else (None, None)
 
     def _percent(self, stage: str, done: int, total: int) -> int:
         before = 0

@@ -34,23 +34,24 @@ class Bar:
             self._stage = event.message
             self._update(event.percent or 0)
         elif event.type == "progress":
-            self._update(event.percent or 0)
+            self._update(event.percent or 0, _pace(event) if event.unit == "guests" else "")
 
-    def _update(self, percent: int) -> None:
+    def _update(self, percent: int, pace: str = "") -> None:
         if self._shown is None:
             if self._clock() < self._from:
                 return
             self._begin()
         if self._shown is not None and self._task is not None:
-            self._shown.update(self._task, completed=percent, description=self._stage)
+            self._shown.update(self._task, completed=percent, description=self._stage, pace=pace)
 
     def _begin(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
-        self._shown = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
-        self._task = self._shown.add_task(self._stage, total=100)
+        pace = TextColumn("{task.fields[pace]}", markup=False)
+        self._shown = Progress(*columns, TimeElapsedColumn(), pace, console=Console(stderr=True), transient=True)
+        self._task = self._shown.add_task(self._stage, total=100, pace="")
         self._shown.start()
 
     def close(self) -> None:
@@ -60,3 +61,12 @@ class Bar:
         if shown is not None:
             with contextlib.suppress(OSError):
                 shown.stop()
+
+
+def _pace(event: Event) -> str:
+    """Return how many guests are done, how fast, and when the rest will be."""
+    done = f"{event.done} of {event.total}"
+    if not event.rate or event.rest is None:
+        return done
+    speed = f"{event.rate:.1f} a second" if event.rate >= 1 else f"{event.rate * 60:.1f} a minute"
+    return f"{done}, {speed}, {event.rest // 60}:{event.rest % 60:02} left"

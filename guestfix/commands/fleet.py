@@ -150,10 +150,10 @@ def _run(args: argparse.Namespace) -> int:
         what = f"the guest {lacking.name} has no target"
         raise UsageError(what, where=lacking.where, remedy="--target ID, or in the inventory")
     tell = events_of(args)
-    tell.expect("plan")
+    tell.expect("fleet")
 
     def told(at: Progress) -> None:
-        tell("plan", at.done, at.total)
+        tell("fleet", at.done, at.total)
         if at.outcome in ("blocked", "failed"):
             tell.say("warning", f"{at.name}: {at.outcome}")
 

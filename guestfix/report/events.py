@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guestfix.base.events import SEVERITY, STAGES, Event, Events, timestamp
+from guestfix.base.events import ONE_GUEST, SEVERITY, Event, Events, timestamp
 from guestfix.base.text import to_json
 from guestfix.plan.model import Plan
 
@@ -22,13 +22,14 @@ def event_out(event: Event, when: str) -> EventOut:
     told = {name: text for name in _TEXTS if (text := getattr(event, name))}
     count: CountOut = {"done": event.done or 0, "total": event.total or 0}
     counted = {event.unit: count} if event.total is not None else {}
+    pace = {name: value for name in ("rate", "rest") if (value := getattr(event, name)) is not None}
     result = {"result": event.result} if event.result is not None else {}
-    return {**found, **told, **counted, **result}  # type: ignore[typeddict-item]
+    return {**found, **told, **counted, **pace, **result}  # type: ignore[typeddict-item]
 
 
 def event_line(event: Event) -> str:
     """Return an event as one line of JSON, stamped with the present time."""
-    if event.type == "progress" and event.stage in STAGES and not event.rule:  # most are, and hold no text of others
+    if event.type == "progress" and event.stage in ONE_GUEST and not event.rule:  # most are, and hold no text of others
         count = f'"{event.unit}": {{"done": {event.done}, "total": {event.total}}}'
         told = f'"message": "{event.message}", "percent": {event.percent}, "stage": "{event.stage}"'
         return f'{{{told}, "timestamp": "{timestamp()}", "type": "progress", {count}}}\n'

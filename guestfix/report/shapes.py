@@ -195,7 +195,10 @@ class ResultOut(OutcomeOut):
 
 
 class EventOut(TypedDict):
-    """A line of events. Of steps, rules and bytes there is the stage's unit, in a progress."""
+    """A line of events. Of steps, rules, bytes and guests there is the stage's unit, in a progress.
+
+    With guests, ``rate`` is how many a second were done and ``rest`` the seconds that the others need at that rate.
+    """
 
     message: str
     timestamp: Moment
@@ -209,4 +212,7 @@ class EventOut(TypedDict):
     steps: NotRequired[CountOut]
     rules: NotRequired[CountOut]
     bytes: NotRequired[CountOut]
+    guests: NotRequired[CountOut]
+    rate: NotRequired[float]
+    rest: NotRequired[Whole]
     result: NotRequired[ResultOut]

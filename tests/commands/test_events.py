@@ -2,16 +2,14 @@
 
 import json
 import os
-import pty
 import re
-import subprocess
-import sys
 
 import pytest
 
 from guestfix.base.events import STAGES, Event, Events
 from guestfix.cli import run
 from guestfix.pack.cache import load_pack
+from tests.build.terminal import on_terminal
 from tests.build.tree import build, elf
 
 FSTAB = "UUID=1 / ext4 defaults 0 1\n//nas/share /mnt/share cifs credentials=/root/c 0 0\n"
@@ -145,27 +143,11 @@ def test_features_are_listed_a_line_each(capfdbinary):
     assert {"events:fd", "backend:uml", "convert:windows"} <= set(lines)
 
 
-def on_terminal(code):
-    """Return what a program writes to a terminal."""
-    parent, child = pty.openpty()
-    done = subprocess.Popen([sys.executable, "-c", code], stdin=child, stdout=child, stderr=child, close_fds=True)
-    os.close(child)
-    found = b""
-    try:
-        while data := os.read(parent, 65536):
-            found += data
-    except OSError:
-        pass
-    done.wait()
-    os.close(parent)
-    return found
-
-
 def test_a_bar_for_people_on_a_terminal(guest):
     pytest.importorskip("rich")
     slow = "import guestfix.commands.bar as bar, sys; bar.DELAY = 0; bar.Bar.__init__.__defaults__ = (0,)\n"
     code = f"{slow}from guestfix.cli import run; sys.exit(run(['report', {str(guest)!r}]))"
-    found = on_terminal(code)
+    found = on_terminal("-c", code)
     assert b"Opening the guest" in found and b"Changes: " in found
     assert b"\x1b[2K" in found.partition(b"Changes: ")[0]  # taken away before the report is written
 
@@ -173,7 +155,7 @@ def test_a_bar_for_people_on_a_terminal(guest):
 def test_a_small_report_on_a_terminal_loads_no_bar(guest):
     code = "import guestfix.commands.bar as bar, sys; bar.Bar.__init__.__defaults__ = (60,)\n"
     code += f"from guestfix.cli import run; run(['report', {str(guest)!r}]); print('rich.progress' in sys.modules)"
-    assert on_terminal(code).splitlines()[-1] == b"False"
+    assert on_terminal("-c", code).splitlines()[-1] == b"False"
 
 
 def test_a_bar_shows_any_text():

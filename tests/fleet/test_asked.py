@@ -23,6 +23,7 @@ from guestfix.pack.cache import load_pack
 from tests.build.browser import printed
 from tests.build.fleets import results
 from tests.build.packs import make_pack
+from tests.build.terminal import on_terminal
 from tests.build.tree import build
 
 pytest.importorskip("distributed", reason="the extra fleet is not installed here")
@@ -87,13 +88,27 @@ def test_events_of_a_run(fleet, tmp_path):
     events = [json.loads(line) for line in told.read_text().splitlines()]
     assert status == 2
     assert any("c: failed" in one.get("message", "") for one in events), events
-    progress = [one["rules"] for one in events if one["type"] == "progress" and "rules" in one]
+    told = [one for one in events if one["type"] == "progress"]
+    progress = [one["guests"] for one in told]
+    assert told[-1]["rest"] == 0 and 0.01 < told[-1]["rate"] < 1000 and {one["stage"] for one in told} == {"fleet"}
     assert [one["done"] for one in progress] == sorted(one["done"] for one in progress)
     assert progress[-1] == {"done": 4, "total": 4}
     assert events[-1]["type"] == "result"
     assert re.fullmatch(r"done, but for some of 4 guests: (\d blocked, )?1 failed", events[-1]["message"]), events[-1]
     result = events[-1]["result"]
     assert (result["run"], sum(result["outcomes"].values()), result["outcomes"]["failed"]) == (1, 4, 1)
+
+
+def test_a_bar_on_a_terminal(fleet, tmp_path):
+    pytest.importorskip("rich")
+    words = ["fleet", "run", str(tmp_path / "fleet.yaml"), "--workers", "1", "--results", str(tmp_path / "r.db")]
+    code = "import guestfix.commands.bar as bar, sys; bar.Bar.__init__.__defaults__ = (0,)\n"
+    code += f"from guestfix.cli import run\nif __name__ == '__main__': sys.exit(run({words!r}))\n"
+    (tmp_path / "run.py").write_text(code)
+    found = on_terminal(str(tmp_path / "run.py")).decode()
+    assert "Working on the guests" in found and re.search(r"\d of 4, [\d.]+ a (second|minute), \d+:\d\d left", found), (
+        found
+    )
 
 
 def test_a_guest_that_vanishes_in_the_middle(tmp_path):
