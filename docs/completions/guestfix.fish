@@ -50,7 +50,7 @@ function _shtab_guestfix_using
 end
 
 set -g _shtab_guestfix_commands inspect report diff render apply fleet 'fleet run' 'fleet list' 'fleet show' 'fleet diff' 'fleet rollup' 'fleet export' verify revert plan 'plan show' 'plan sign' 'plan verify' status compat 'compat list' 'compat show' 'compat diff' list explain schema registry 'registry ls' 'registry get' 'registry export' rules 'rules new' 'rules lint' 'rules coverage' 'rules docs' 'rules sign' 'rules verify' test backends case help
-set -g _shtab_guestfix_opts_with_value --accept --allow-backing --allowed-signers --code --color --confidence --config --console --disks --do --encoding --events --expect-digest --facts --failure-record --format --from --guest --image-format --image-type --journal-copy --key --kind --limit --log --memory --network-map --only --outcome --output --pack --pages --patience --payload --plan --policy --prefix --require-plan-signature --require-signature --results --retries --root --run --scheduler --screen --skip --stops-at --system --tag --target --timeout --verdict --verified --waves --workers --write -O
+set -g _shtab_guestfix_opts_with_value --accept --allow-backing --allowed-signers --code --color --confidence --config --console --disks --do --encoding --events --expect-digest --facts --failure-record --format --from --guest --image-format --image-type --journal-copy --key --kind --limit --log --memory --network-map --only --outcome --output --pack --pages --patience --payload --plan --policy --prefix --reach --require-plan-signature --require-signature --results --retries --root --run --scheduler --screen --skip --stops-at --system --tag --target --timeout --verdict --verified --waves --workers --write -O
 
 complete -c guestfix -e
 complete -c guestfix -f
@@ -260,6 +260,7 @@ complete -c guestfix -n '_shtab_guestfix_using verify' -l require-signature -xka
 complete -c guestfix -n '_shtab_guestfix_using verify' -l before-and-after -d 'three starts: the guest as it is on the target, repaired on the target, reverted on its old hardware'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l from -xka "(guestfix list targets --format names 2>/dev/null)" -d 'the target that the old hardware is like'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l patience -x -d 'without progress'
+complete -c guestfix -n '_shtab_guestfix_using verify' -l reach -x -d 'for an address and an SSH server once somebody can log in'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l limit -x -d 'in all, of each start'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l memory -x -d 'of the machine'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l console -xka "(__fish_complete_path (commandline -ct))" -d 'keep what the guest wrote on its consoles, as text'

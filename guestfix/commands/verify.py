@@ -17,7 +17,7 @@ from guestfix.pack.model import Pack, Target
 from guestfix.plan.planner import choose_target
 from guestfix.report.verify import render_start
 from guestfix.stage.starts import Started, document_of, start_guest
-from guestfix.verify.run import LIMIT, MEMORY, PATIENCE, Setting
+from guestfix.verify.run import LIMIT, MEMORY, PATIENCE, REACH, Setting
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=PATIENCE,
         help="without progress",
+    )
+    start_of.add_argument(
+        "--reach",
+        metavar="SECONDS",
+        type=_seconds,
+        default=REACH,
+        help="for an address and an SSH server once somebody can log in",
     )
     start_of.add_argument("--limit", metavar="SECONDS", type=_seconds, default=LIMIT, help="in all, of each start")
     start_of.add_argument("--memory", metavar="MB", type=_megabytes, default=MEMORY, help="of the machine")
@@ -104,6 +111,7 @@ def started(
     bounds = Setting(
         memory=args.memory,
         patience=args.patience,
+        reach=args.reach,
         limit=args.limit,
         allow=(*words["allow_backing"], *allow),
         types=tuple(args.image_type),

@@ -26,8 +26,11 @@ from guestfix.verify.wire import Wire
 PATIENCE, LIMIT = 150.0, 1800.0
 """Seconds without any progress, and in all, after which a start ends."""
 
-LINGER, REACH = 3.0, 90.0
-"""Seconds that are waited once all was seen, and for an address and an SSH server once somebody can log in."""
+REACH = 90.0
+"""Seconds that are waited for an address and an SSH server once somebody can log in."""
+
+LINGER = 3.0
+"""Seconds that are waited once all was seen."""
 
 QUIET = 20.0
 """Seconds that are waited for a login prompt once an SSH server answers: a guest may have none on its serial port."""
@@ -58,6 +61,7 @@ class Setting:
     memory: int = MEMORY
     processors: int = 1
     patience: float = PATIENCE
+    reach: float = REACH
     limit: float = LIMIT
     allow: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -199,7 +203,7 @@ class _Watch:
             return ("reached", None) if now > last + LINGER else None
         if "ssh" in marks and "lease" in marks and now > marks["ssh"].seconds + QUIET:
             return "reached", None
-        if seat and now > seat.seconds + REACH:
+        if seat and now > seat.seconds + self.setting.reach:
             return "unreachable", None
         if now > self.setting.limit or now > self.reader.progress + self.setting.patience:
             return self._bound()

@@ -23,6 +23,7 @@ from tests.e2e.matrix import AXES, CELLS, Cell, left_out
 
 PAGE = calibration.REPO / "docs/matrix.md"
 PUBLISHED = Path(__file__).with_name("matrix_results.json")
+BOUNDS = ("--reach", "50", "--patience", "100", "--memory", "640")
 FIRST_ROOM = 6 << 30
 """Bytes that must be free before a guest is made."""
 
@@ -56,7 +57,7 @@ def started(cell: Cell) -> dict[str, Any]:
         target = matrix_guests.TARGETS[cell.disk]
         words = ("--target", target, "--from", matrix_guests.old_of(cell), "--before-and-after", *guest.key)
         with vm.alone():
-            told = calibration.guestfix("verify", *guest.disks, *words, "--format", "json", "--memory", "640")
+            told = calibration.guestfix("verify", *guest.disks, *words, *BOUNDS, "--format", "json")
     return {
         "cell": str(cell),
         "date": time.strftime("%Y-%m-%d"),

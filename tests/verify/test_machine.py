@@ -140,6 +140,17 @@ def test_a_guest_that_prints_for_ever_ends_at_the_bound(tmp_path):
 
 
 @needs_qemu
+def test_an_address_is_waited_for_no_longer_than_asked_once_somebody_can_log_in(tmp_path):
+    """A boot sector that writes a prompt: ds = 0; si = text; dx = 3f8h; lodsb; out dx, al until 0; cli; hlt."""
+    code = bytes.fromhex("31c08ed8be147cbaf803ac84c07403eeebf8faf4") + b"\ndebian login: \0"
+    disk = tmp_path / "disk.raw"
+    disk.write_bytes(code.ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+    seen = start([str(disk)], TARGETS["kvm-virtio"], Setting(memory=64, reach=2.0, ssh=False))
+    (prompt,) = (one for one in seen.marks if one.name == "login")
+    assert seen.ending == "unreachable" and 2.0 < seen.seconds - prompt.seconds < 30
+
+
+@needs_qemu
 @pytest.mark.parametrize(("target", "ending"), [("aws-nitro", "stopped"), ("vmware", "unproven")])
 def test_firmware_that_reads_nothing_of_the_disks_says_nothing_of_the_guest(target, ending, tmp_path):
     """Debian's UEFI for QEMU has a driver for NVMe, and none for PVSCSI."""
