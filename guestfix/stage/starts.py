@@ -79,8 +79,8 @@ def start_guest(
 ) -> Started:
     """Walk the guest, start it, and return both; nothing is written to its images. ``guest``: as for open_guest.
 
-    Of ``bounds`` memory, patience, reach, limit, allow and types count; the rest is as the guest's facts say. UsageError for
-    a folder; GuestfixError where the guest can't be read, or can't be started here.
+    Of ``bounds`` memory, patience, reach, limit, allow and types count; the rest is as the guest's facts say.
+    UsageError for a folder; GuestfixError where the guest can't be read, or can't be started here.
     """
     paths = [path_of(one) for one in guest]
     if folder := next((path for path in paths if os.path.isdir(path)), None):
