@@ -182,6 +182,11 @@ USED = {
     "etc/ferm/ferm.conf": "interface br7 proto tcp dport ssh ACCEPT;\n",
     "var/lib/iptables/rules-save": "-A INPUT -i br7 -j ACCEPT\n",
     "etc/sysconfig/ip6tables": "-A INPUT -i br7 -j ACCEPT\n",
+    "etc/wireguard/wg0.conf": "PostUp = iptables -t nat -A POSTROUTING -o br7 -j MASQUERADE\n",
+    "etc/keepalived/conf.d/lan.conf": "vrrp_instance a {\n  interface br7\n}\n",
+    "etc/default/isc-dhcp-relay": 'INTERFACES="br7"\n',
+    "etc/frr/frr.conf": "interface br7\n ip ospf area 0\n",
+    "etc/sysctl.d/9.conf": "net.ipv4.conf.br7.rp_filter = 0\n",
 }
 
 

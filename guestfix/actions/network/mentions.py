@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence
@@ -33,8 +34,34 @@ _PLACES = (
     "/etc/sysctl.d/*.conf",
     "/etc/dnsmasq.conf",
     "/etc/dnsmasq.d/*",
-    "/etc/default/isc-dhcp-server",
-    "/etc/keepalived/keepalived.conf",
+    "/etc/default/isc-dhcp-*",
+    "/etc/sysconfig/dhcp*",
+    "/etc/kea/*.conf",
+    "/etc/radvd.conf",
+    "/etc/keepalived/*.conf",
+    "/etc/keepalived/conf.d/*",
+    "/etc/frr/frr.conf",
+    "/etc/quagga/*.conf",
+    "/etc/bird*.conf",
+    "/etc/bird/*.conf",
+    "/etc/wireguard/*.conf",
+    "/etc/openvpn/*.conf",
+    "/etc/openvpn/server/*.conf",
+    "/etc/samba/smb.conf",
+    "/etc/avahi/avahi-daemon.conf",
+    "/etc/vnstat.conf",
+    "/etc/suricata/suricata.yaml",
+    "/etc/docker/daemon.json",
+    "/etc/rancher/*/config.yaml",
+    "/etc/libvirt/qemu/networks/*.xml",
+    "/etc/lxc/default.conf",
+    "/etc/hostapd/hostapd.conf",
+    "/etc/nftables.d/*",
+    "/etc/nftables/*.conf",
+    "/etc/ipsec.conf",
+    "/etc/swanctl/conf.d/*.conf",
+    "/etc/default/networkd-dispatcher",
+    "/etc/networkd-dispatcher/*.d/*",
     "/etc/chrony.conf",
     "/etc/chrony/*.conf",
     "/etc/chrony*/*.d/*.conf",
@@ -61,7 +88,12 @@ _PLACES = (
 )
 """Firewall rules, kernel settings, services and administrators' scripts that go by an interface's name."""
 
+_KEEP = "write these without the name, or keep names with --policy network=preserve (or dhcp-first)"
+_NO_PROFILE = "write these without the name, or name the NIC in a profile of its own: then it is kept"
 MAX_PLACES = 12
+_BY_PLACE = r"en(?:s[0-9]{1,4}|o[0-9]{1,5}|p[0-9]{1,3}s[0-9]{1,3}(?:f[0-9]{1,2})?|x[0-9a-f]{12})"
+"""Names that udev gives by the hardware's place (systemd.net-naming-scheme(7))."""
+
 _BARE = regex(r"[0-9A-Fa-f.:]{3,45}\Z")
 
 
@@ -69,25 +101,38 @@ Row = tuple[str, int, str]
 """A line that is no comment: its file, its number, its text."""
 
 
-def tell_mentions(bench: Workbench, names: list[str], addresses: list[str]) -> None:
-    """Record where these names, and these addresses with or without their prefix, are still said."""
-    if names or addresses:
+def mentioned(bench: Workbench, name: str) -> bool:
+    """Tell whether firewall rules, kernel settings, services or scripts say the interface's name."""
+    wanted = _wanted([name])
+    return any(wanted.search(text) for _, _, text in _rows(bench, _PLACES))
+
+
+def tell_mentions(bench: Workbench, names: list[str], addresses: list[str], kept: set[str], by_place: bool) -> None:
+    """Record where these names, and these addresses with or without their prefix, are still said.
+
+    ``by_place``: also any name that udev gave by the old hardware's place, but for those that are ``kept``.
+    """
+    if names or addresses or by_place:
         rows = _rows(bench, _PLACES)
-        _names_used(bench, names, rows)
+        _names_used(bench, names, rows, kept, by_place)
         _addresses_used(bench, addresses, [*_rows(bench, ("/etc/hosts",)), *rows])
 
 
-def _names_used(bench: Workbench, names: list[str], rows: list[Row]) -> None:
-    known = [re.escape(name) for name in names if IFNAME.match(name)]
-    wanted = re.compile(rf"(?<![\w-])(?:in_|out_)?({'|'.join(known)})(?![\w-])")
-    found = _said(rows, wanted) if known else []
+def _wanted(names: list[str], by_place: bool = False) -> re.Pattern[str]:
+    words = [re.escape(name) for name in names if IFNAME.match(name)] + [_BY_PLACE] * by_place
+    return re.compile(rf"(?<![\w-])(?:in_|out_)?({'|'.join(words)})(?![\w-])")
+
+
+def _names_used(bench: Workbench, names: list[str], rows: list[Row], kept: set[str], by_place: bool) -> None:
+    wanted = _wanted(names, by_place)
+    found = _said(rows, wanted, kept) if wanted.pattern != _wanted([]).pattern else []
     if found:
         bench.find(
             "GF-NETWORK-NAME-USED",
             "warning",
-            f"{_words(wanted, found)}, but the NICs of the new platform get other names",
+            f"{_words(wanted, found, kept)}, but the NICs of the new platform get other names",
             *found[:MAX_PLACES],
-            remedy="write these without the name, or keep names with --policy network=preserve (or dhcp-first)",
+            remedy=_NO_PROFILE if by_place else _KEEP,
         )
 
 
@@ -105,14 +150,16 @@ def _addresses_used(bench: Workbench, addresses: list[str], rows: list[Row]) -> 
         )
 
 
-def _words(wanted: re.Pattern[str], found: list[Evidence]) -> str:
-    said = dict.fromkeys(word for place in found for word in wanted.findall(place.text))
+def _words(wanted: re.Pattern[str], found: list[Evidence], kept: Container[str] = ()) -> str:
+    said = dict.fromkeys(word for place in found for word in wanted.findall(place.text) if word not in kept)
     more = f" ({len(found) - MAX_PLACES} more places)" if len(found) > MAX_PLACES else ""
     return f"{some(said)}: also written elsewhere{more}"
 
 
-def _said(rows: list[Row], wanted: re.Pattern[str]) -> list[Evidence]:
-    return [Evidence(path, n, line[:200]) for path, n, line in rows if wanted.search(line)]
+def _said(rows: list[Row], wanted: re.Pattern[str], kept: Container[str] = ()) -> list[Evidence]:
+    return [
+        Evidence(path, n, line[:200]) for path, n, line in rows if any(one not in kept for one in wanted.findall(line))
+    ]
 
 
 def _rows(bench: Workbench, patterns: tuple[str, ...]) -> list[Row]:
@@ -124,4 +171,4 @@ def _lines(bench: Workbench, path: str) -> list[Row]:
     data = read_small(bench.fs, path, MAX_CONFIG) or b""
     text = "" if b"\0" in data else data.decode("utf-8", "replace")
     lines = [(path, n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
-    return [row for row in lines if not row[2].startswith("#")]
+    return [row for row in lines if not row[2].startswith(("#", ";", "//"))]

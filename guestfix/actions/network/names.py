@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
-from guestfix.actions.network.mentions import tell_mentions
+from guestfix.actions.network.mentions import mentioned, tell_mentions
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.network import NETWORK_PREDICTABLE_NAMES, NETWORK_STACK
 from guestfix.base.catalog.facts.system import NETWORK_MAP
@@ -21,7 +21,8 @@ BY_NAME = ("ifupdown", "initscripts", "wicked", "ifup")
 def keep_names(bench: Workbench, *, policy: str) -> None:
     """Give the names that the configuration uses to the NICs of the new platform, by a udev rule.
 
-    ``dhcp``: only where the program in charge works by name, and only for the NIC with the default route.
+    ``dhcp``: only for the NIC with the default route, where the program in charge works by name, or where firewall
+    rules, kernel settings, services or scripts say that name too.
     ``dhcp-first`` and ``preserve``: for every wired NIC, by the map, else in the kernel's order.
     """
     stack = bench.facts.value(NETWORK_STACK, "")
@@ -34,7 +35,8 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     if policy != "dhcp":
         _any(setup)
     wanted = _wanted(setup)
-    tell_mentions(bench, _without_nic(setup, {nic.name for nic in wanted}), lost)
+    kept = {nic.name for nic in wanted}
+    tell_mentions(bench, _without_nic(setup, kept), lost, kept, _unknown_names(setup))
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
         return
@@ -67,7 +69,7 @@ def _without_nic(setup: Setup, kept: set[str]) -> list[str]:
 def _wanted(setup: Setup) -> list[Nic]:
     if setup.policy == "dhcp":
         if setup.manager not in BY_NAME:
-            return []
+            return [setup.primary] if setup.primary is not None and _said_elsewhere(setup, setup.primary) else []
         return [setup.primary or Nic("eth0")]
     ports = _only_named(setup) if setup.manager in BY_NAME else []
     wired = [
@@ -77,6 +79,20 @@ def _wanted(setup: Setup) -> list[Nic]:
     ]
     unique = {nic.name: nic for nic in reversed(wired)}
     return sorted(unique.values(), key=lambda nic: natural(nic.name))
+
+
+def _unknown_names(setup: Setup) -> bool:
+    """Tell whether a wired NIC had a name by its place that no file of the configuration tells."""
+    wired = [nic for nic in setup.nics if nic.kind == "ethernet"]
+    named = wired and all(nic.bound_name or (nic.stack == "netplan" and nic.bound_mac) for nic in wired)
+    return not named and setup.bench.facts.value(NETWORK_PREDICTABLE_NAMES) is True
+
+
+def _said_elsewhere(setup: Setup, nic: Nic) -> bool:
+    """Tell whether other files say the NIC's name, and the profile that takes any wired NIC takes one of that name."""
+    bound = nic.kind == "ethernet" and (nic.bound_name or (nic.stack == "netplan" and nic.bound_mac))
+    fits = IFNAME.match(nic.name) and nic.name.startswith(("en", "eth"))
+    return bool(bound and fits and mentioned(setup.bench, nic.name))
 
 
 def _only_named(setup: Setup) -> list[Nic]:

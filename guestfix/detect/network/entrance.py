@@ -16,6 +16,7 @@ from guestfix.detect.network.state import PIN
 from guestfix.formats.ini import get, groups
 from guestfix.formats.network.nic import IFNAME, MAX_CONFIG, kernel_name
 from guestfix.formats.network.packetfilter import MAYBE, NO, YES
+from guestfix.formats.network.udevnet import pinned_primary
 from guestfix.formats.network.wired import CARRIED
 from guestfix.formats.shellvars import get as variable
 
@@ -72,7 +73,8 @@ def entrance(guest: GuestFS, facts: Facts) -> Entrance:
     zone = said or ""
     names = tuple(one.name for one in facts.value(NETWORK_INTERFACES, []) if IFNAME.match(one.name))
     sure = carrier.kind in CARRIED or (bool(carrier.name) and kept_name(guest, facts, carrier) is not None)
-    return Entrance(carrier.name if sure else "", names, zone, known=True)
+    given = "" if sure or carrier.kind != "ethernet" else pinned_primary(read_small(guest, PIN) or b"")
+    return Entrance(carrier.name if sure else given, names, zone, known=True)
 
 
 def kept_name(guest: GuestFS, facts: Facts, nic: Nic) -> Evidence | None:
