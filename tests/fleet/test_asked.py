@@ -8,13 +8,15 @@ import re
 import shutil
 import sqlite3
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
 from guestfix.base.errors import GuestfixError
+from guestfix.base.text import to_json
 from guestfix.fleet import store as stores
-from guestfix.fleet.job import Guest
+from guestfix.fleet.job import Guest, Result
 from guestfix.fleet.page import render
 from guestfix.fleet.rollup import roll_up
 from guestfix.fleet.run import Setting, run
@@ -23,6 +25,7 @@ from guestfix.pack.cache import load_pack
 from tests.build.browser import printed
 from tests.build.fleets import results
 from tests.build.packs import make_pack
+from tests.build.starts import starts, written
 from tests.build.terminal import on_terminal
 from tests.build.tree import build
 
@@ -130,6 +133,18 @@ def test_a_guest_that_vanishes_in_the_middle(tmp_path):
     assert sorted(rows) == list(NAMES) and "d" not in seen[:1]
     assert rows["d"].outcome == "failed" and rows["d"].error_code and str(tmp_path / "d") in rows["d"].error
     assert {rows[name].outcome for name in "abc"}.isdisjoint({"failed"})
+
+
+@pytest.mark.parametrize("form", ["text", "html", "markdown", "junit"])
+def test_what_a_start_showed(fleet, tmp_path, form):
+    store = Store(str(tmp_path / "r.db"), write=True)
+    number = store.begin("verify", "p", "v", 1, [])
+    document = zlib.compress(to_json(written(starts())).encode())
+    store.put(number, Guest("a", ("/x",)), Result("a", "ready", "k", "verify", document=document))
+    store.close()
+    status, said, err = fleet("show", "a", "--format", form)
+    assert status == 0 and "aws-nitro" in said and "10.0.2.15" in said, err
+    assert "\x1b" not in said and (form != "html" or "<script>|" not in said)
 
 
 # results of other versions

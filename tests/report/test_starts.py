@@ -10,42 +10,16 @@ import pytest
 from guestfix.base.errors import PlanError, UsageError
 from guestfix.base.record import replace
 from guestfix.base.text import to_json
-from guestfix.plan.model import SCHEMA, dump_plan
+from guestfix.plan.model import dump_plan
 from guestfix.report.forms import FORMS, STARTS, render, render_document, render_starts
 from guestfix.report.layout import View, plain
 from guestfix.report.text import plan_lines
 from guestfix.report.verify import misfit
-from guestfix.verify.model import Mark, Reached, Seen, Start, Starts, Stop, Wire, start_out, steps_of
+from guestfix.verify.model import Reached, Start
 from guestfix.verify.reader import is_starts, load_starts
 from tests.build.documents import validate
 from tests.build.reports import plan_of
-from tests.build.starts import BOOTED, MACHINE, walk
-
-HOSTILE = "\x1b[2J\u202e<script>|`x`\n</testsuite>"
-AFTER = Seen(
-    "reached", replace(MACHINE, target="aws-nitro"), 60.0, (*BOOTED, Mark("degraded", 5.5), Mark("lease", 7.0)), None,
-    Wire(2, "10.0.2.15", 7.0), HOSTILE, (HOSTILE,), ("/dev/sdb1",), f"first\n{HOSTILE}\nlast line\n",
-)  # fmt: skip
-BEFORE = Seen("stopped", replace(MACHINE, target="aws-nitro"), 41.0, BOOTED[:3], Stop("root", "no root", HOSTILE))
-
-
-def starts(plan=None) -> Starts:
-    made = tuple(
-        Start(state, seen, steps_of(seen, walk(network="stops"), ssh=False))
-        for state, seen in (("before", BEFORE), ("after", AFTER))
-    )
-    own = (str(plan.guest["identity"]), plan.digest) if plan else ("0" * 64, "1" * 64)
-    return Starts("image:disk.qcow2", *own, made)
-
-
-def written(found: Starts) -> dict[str, object]:
-    guest = {"uri": found.uri, "identity": found.identity}
-    return {
-        "schema": SCHEMA,
-        "guest": guest,
-        "plan_digest": found.plan,
-        "starts": [start_out(one) for one in found.starts],
-    }
+from tests.build.starts import starts, written
 
 
 def test_what_is_written_is_read_as_it_was():

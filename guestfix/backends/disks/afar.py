@@ -68,6 +68,7 @@ class _Fsspec:
         scheme = place.partition("://")[0]
         extra = EXTRAS[scheme]
         self._place = place
+        _unheard()
         try:
             import fsspec
 
@@ -127,6 +128,21 @@ class _Fsspec:
     def close(self) -> None:
         """Nothing is held but the library's own pool of connections."""
 
+
+def _unheard() -> None:
+    """Keep from standard error what these libraries log where nobody asked for it: each failure is told by us."""
+    import logging
+
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+
+
+_LOGGERS = (
+    *("fsspec", "gcsfs", "s3fs", "adlfs", "sshfs"),
+    *("aiohttp", "aiobotocore", "botocore", "google", "azure", "asyncssh"),
+)
 
 _OPENED = ("http", "https", "ssh")
 """Where cat_file may read a file whole, whatever part is asked for; an opened file does not."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import struct
+import subprocess
+import sys
 import tarfile
 import urllib.request
 
@@ -163,6 +165,11 @@ def test_over_googles_store(disk, capsys, monkeypatch):
         assert found["guest"]["files"][0]["read"]["bytes"] > 0
         with pytest.raises(DiskError, match="no such image"):
             afar.open_afar("gs://disks/vm/other.qcow2")
+        command = [sys.executable, "-m", "guestfix", "report", "--target", "gce", "gs://disks/vm/other.qcow2"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+        assert "no such image" in said and all(line.startswith(("guestfix: ", "  ")) for line in said.splitlines()), (
+            said
+        )
 
 
 # what does not
