@@ -30,6 +30,9 @@ from guestfix.verify.wire import MAX_PACKET
 PROGRAMS = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
 """QEMU by a guest's processor."""
 
+EMULATED = {"x86_64": "max", "aarch64": "max,pauth-impdef=on"}
+"""QEMU's model of a processor that is emulated; Arm's own signing of pointers is slow then (docs/system/arm)."""
+
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 ANSWER_SECONDS = 10.0
 CHUNK = 65536
@@ -215,7 +218,8 @@ def _words(folder: str, plan: Plan, pipes: dict[str, int], sercon: int, port: in
     if plan.arch == "aarch64":
         machine = "virt,gic-version=max"
     words = ["-nodefaults", "-no-user-config", "-sandbox", SANDBOX, "-display", "none", "-name", "guestfix-verify"]
-    words += ["-machine", machine, "-accel", plan.accelerator, "-cpu", "host" if plan.accelerator == "kvm" else "max"]
+    processor = "host" if plan.accelerator == "kvm" else EMULATED[plan.arch]
+    words += ["-machine", machine, "-accel", plan.accelerator, "-cpu", processor]
     words += ["-m", str(plan.memory), "-smp", str(plan.processors), "-rtc", f"base={plan.clock}", "-boot", "strict=on"]
     words += ["-device", "VGA" if plan.arch == "x86_64" else "ramfb"]
     words += ["-action", "reboot=reset,shutdown=poweroff,panic=none"]

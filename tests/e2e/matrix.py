@@ -45,7 +45,6 @@ AXES: dict[str, tuple[str, ...]] = {
 
 NOT_HERE = {
     "xen": "Xen's disks: QEMU has none, so that `guestfix verify` refuses the target",
-    "arm64": "arm64: the builder makes guests of x86-64 alone",
 }
 """Values of which no guest is started, and why."""
 

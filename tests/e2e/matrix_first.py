@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import choose_target
 from guestfix.verify.hardware import device_words, devices_of
+from guestfix.verify.machine import EMULATED, PROGRAMS
 from tests.e2e import vm
 from tests.e2e.matrix import Cell
 
@@ -60,6 +62,20 @@ FIRST = (
 )
 """Modules of an initramfs of the test's own."""
 
+
+@contextmanager
+def few_drivers(tree: Path) -> Iterator[None]:
+    """Have the tree's initramfs-tools, which is installed meanwhile, put these modules and no others into an initramfs."""
+    folder = tree / "etc/initramfs-tools"
+    own = {folder / "conf.d/first": "MODULES=list\n", folder / "modules": "\n".join([*FIRST, ""])}
+    for name, text in own.items():
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_text(text)
+    yield
+    (folder / "conf.d/first").unlink()
+    (folder / "modules").write_text("# List of modules that you want to include in your initramfs.\n")
+
+
 HOOK = """#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 . /usr/share/initramfs-tools/hook-functions
@@ -95,10 +111,22 @@ def start_once(cell: Cell, old: str, disks: Sequence[Path], kernel: Path, initrd
     ``words``: the kernel's arguments, with its root and console.
     """
     arm = cell.disk == "arm64"
-    target = choose_target(load_pack(), old).on("aarch64" if arm else "x86_64")
-    machine = ["qemu-system-aarch64", "-machine", "virt"] if arm else ["qemu-system-x86_64", "-machine", "q35"]
-    command = [*machine, "-nodefaults", "-no-user-config", "-accel", vm.ACCEL]
-    command += ["-cpu", "max", "-m", "1024", "-smp", "1", "-display", "none", "-serial", "stdio", "-no-reboot"]
+    target = choose_target(load_pack(), old)
+    arch = "aarch64" if arm else "x86_64"
+    command = [PROGRAMS[arch], "-machine", "virt" if arm else "q35", "-cpu", EMULATED[arch], "-accel", vm.ACCEL]
+    command += [
+        "-nodefaults",
+        "-no-user-config",
+        "-m",
+        "1024",
+        "-smp",
+        "1",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+        "-no-reboot",
+    ]
     command += ["-kernel", str(kernel), "-initrd", str(initrd), "-append", f"{words} init=/prepare panic=5"]
     for index, disk in enumerate(disks):
         command += ["-drive", f"file={disk},if=none,id=d{index},format=raw,discard=unmap"]

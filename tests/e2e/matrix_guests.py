@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +37,7 @@ LATE = ("sid",)
 DHCP = {"bullseye": "isc-dhcp-client", "bookworm": "isc-dhcp-client"}
 """The DHCP client beside ifupdown; dhcpcd-base from trixie on."""
 
-TARGETS = {"nvme": "aws-nitro", "virtio": "kvm-virtio", "scsi": "kvm-scsi", "sata": "kvm-sata"}
+TARGETS = {"nvme": "aws-nitro", "virtio": "kvm-virtio", "scsi": "kvm-scsi", "sata": "kvm-sata", "arm64": "kvm-virtio"}
 ROOT_MIB, BOOT_MIB, ESP_MIB = 1300, 240, 240
 NIC = "ens192"
 ADDRESS, GATEWAY = "192.0.2.7/24", "192.0.2.1"
@@ -156,18 +157,26 @@ def place(cell: Cell) -> Place:
 # packages
 
 
-def tree_tar(suite: str) -> Path:
-    """Return a tar of a suite's root without what nobody boots with; its initramfs has every driver."""
-    late = KERNEL if suite in LATE else ()
-    names = (*(KERNEL if not late else ()), *PACKAGES, DHCP.get(suite, "dhcpcd-base"))
+def tree_tar(cell: Cell) -> Path:
+    """Return a tar of a suite's root without what nobody boots with; its initramfs has what the first start needs.
+
+    For Arm the kernel comes last, and its initramfs has few drivers: with all of them it takes half an hour.
+    """
+    arm = cell.disk == "arm64"
+    kernel = (KERNEL[1], "linux-image-arm64") if arm else KERNEL
+    late = kernel if cell.suite in LATE or arm else ()
+    names = (*(KERNEL if not late else ()), *PACKAGES, DHCP.get(cell.suite, "dhcpcd-base"))
+    names += ("grub-efi-arm64-bin",) if arm else ()
     include = ",".join(names)
+    suite = f"{cell.suite}-arm64" if arm else cell.suite
     tar = debian.cache_folder() / f"matrix-{suite}-{debian.hash_of(include):08x}.tar"
     if tar.exists():
         return tar
-    plain = debian.debootstrap(suite, include)
+    plain = debian.debootstrap(cell.suite, include, "arm64" if arm else "")
     work = debian.unpack(plain, tar.with_suffix(f".work{os.getpid()}"))
     if late:
-        install(work, late)
+        with matrix_first.few_drivers(work) if arm else nullcontext():
+            install(work, late)
     for pattern in (one for one in SPARE if "initrd" not in one):
         for path in work.glob(pattern.replace("*lib/", "usr/lib/" if (work / "lib").is_symlink() else "lib/")):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -223,7 +232,8 @@ def install(tree: Path, packages: Sequence[str]) -> None:
             ("install", "-y", "--no-install-recommends", "--allow-remove-essential", *packages),
             ("clean",),
         ):
-            options = ("-q", "-o", "DPkg::Options::=--force-unsafe-io", "-o", "Acquire::Check-Valid-Until=false")
+            settings = ("DPkg::Options::=--force-unsafe-io", "DPkg::Options::=--force-confold")
+            options = ("-q", *(word for one in (*settings, "Acquire::Check-Valid-Until=false") for word in ("-o", one)))
             vm.run("chroot", tree, "apt-get", *options, *words, env=quiet)
     shutil.rmtree(tree / "var/lib/apt/lists")
     (tree / "etc/resolv.conf").unlink()
@@ -281,6 +291,9 @@ def write_files(cell: Cell, tree: Path, at: Place) -> None:
     }
     if cell.root == "md":
         files["etc/mdadm/mdadm.conf"] = f"ARRAY /dev/md0 metadata=1.2 UUID={ARRAY} name=debian:0\n"
+    if cell.disk == "arm64":  # emulated, which takes longer than a machine's 90 seconds
+        limits = "[Manager]\nDefaultTimeoutStartSec=900\nDefaultDeviceTimeoutSec=900\n"
+        files["etc/systemd/system.conf.d/emulated.conf"] = limits
     if cell.root == "luks":
         files["etc/crypttab"] = f"{at.crypt} {at.under} /{SECRET_FILE} luks\n"
         name, text = OWN_KEYS[cell.initramfs]
@@ -301,6 +314,10 @@ def write_files(cell: Cell, tree: Path, at: Place) -> None:
         conf.write_text(conf.read_text().replace("MODULES=most", "MODULES=dep"))
 
 
+PROCESSOR = {"arm64": "aa64"}
+"""The end of an EFI program's name; x64 where it is not here (UEFI 2.10, 3.5.1.1)."""
+
+
 def write_loader(cell: Cell, tree: Path, at: Place) -> None:
     """Write the loader's files as Debian's tools do; what belongs on the ESP lies in the tree's /boot/efi."""
     release = vm.kernel_of(tree)
@@ -314,12 +331,14 @@ def write_loader(cell: Cell, tree: Path, at: Place) -> None:
         text = vm.grub_cfg(release, at.root, words.partition("ro ")[2])
         text = text.replace("\t/boot/", f"\t{inside}").replace(vm.ROOT_UUID, BOOT if at.own_boot else ROOT)
         text = text.replace("insmod part_msdos", "insmod part_msdos\n\tinsmod part_gpt\n\tinsmod btrfs\n\tinsmod xfs")
+        if cell.disk == "arm64":  # whose firmware's own console is the serial port
+            text = "".join(line for line in text.splitlines(True) if not line.startswith(("serial", "terminal")))
         (tree / "boot/grub").mkdir(exist_ok=True)
         (tree / "boot/grub/grub.cfg").write_text(text)
         if cell.firmware == "bios":
             vm.run("cp", "-r", vm.GRUB, tree / "boot/grub/")
         else:
-            _signed(cell, efi, BOOT if at.own_boot else ROOT, f"{inside}grub")
+            _signed(cell, tree, BOOT if at.own_boot else ROOT, f"{inside}grub")
     elif cell.loader == "extlinux":
         folder = tree / "boot/extlinux"
         folder.mkdir()
@@ -328,28 +347,35 @@ def write_loader(cell: Cell, tree: Path, at: Place) -> None:
             f"LABEL l0\n  KERNEL {inside}vmlinuz-{release}\n  INITRD {inside}initrd.img-{release}\n  APPEND {words}\n"
         )
     else:
-        _systemd_boot(tree, release, words)
+        _systemd_boot(cell, tree, words)
 
 
-def _signed(cell: Cell, efi: Path, uuid: str, folder: str) -> None:
-    """Put Debian's signed GRUB on the ESP, behind shim where Secure Boot is on, and as the fallback."""
-    for name, data in vm.signed_loaders().items():
+def _signed(cell: Cell, tree: Path, uuid: str, folder: str) -> None:
+    """Put Debian's GRUB on the ESP, behind shim where Secure Boot is on, and as the fallback."""
+    efi = tree / "boot/efi/EFI"
+    end = PROCESSOR.get(cell.disk, "x64")
+    if cell.disk == "arm64":
+        loaders = {"grubaa64.efi": (tree / "usr/lib/grub/arm64-efi/monolithic/grubaa64.efi").read_bytes()}
+    else:
+        loaders = vm.signed_loaders()
+    for name, data in loaders.items():
         for place_ in ("debian", "BOOT"):
             if cell.firmware == "secureboot":
                 (efi / place_ / (name if place_ == "debian" or "shim" not in name else "BOOTX64.EFI")).write_bytes(data)
-            elif name == "grubx64.efi":
-                (efi / place_ / ("BOOTX64.EFI" if place_ == "BOOT" else name)).write_bytes(data)
+            elif name == f"grub{end}.efi":
+                (efi / place_ / (f"BOOT{end.upper()}.EFI" if place_ == "BOOT" else name)).write_bytes(data)
     text = f"search.fs_uuid {uuid} root\nset prefix=($root)'{folder}'\nconfigfile $prefix/grub.cfg\n"
     (efi / "debian/grub.cfg").write_text(text)
 
 
-def _systemd_boot(tree: Path, release: str, words: str) -> None:
+def _systemd_boot(cell: Cell, tree: Path, words: str) -> None:
     """Lay the ESP out as bootctl and kernel-install do (Boot Loader Specification, type 1)."""
-    loader = (tree / "usr/lib/systemd/boot/efi/systemd-bootx64.efi").read_bytes()
+    release, end = vm.kernel_of(tree), PROCESSOR.get(cell.disk, "x64")
+    loader = (tree / f"usr/lib/systemd/boot/efi/systemd-boot{end}.efi").read_bytes()
     esp = tree / "boot/efi"
     (esp / "EFI/debian").rmdir()
     (esp / "EFI/systemd").mkdir()
-    for name in ("EFI/systemd/systemd-bootx64.efi", "EFI/BOOT/BOOTX64.EFI"):
+    for name in (f"EFI/systemd/systemd-boot{end}.efi", f"EFI/BOOT/BOOT{end.upper()}.EFI"):
         (esp / name).write_bytes(loader)
     ident = (tree / "etc/machine-id").read_text().strip()
     folder = esp / ident / release
@@ -380,8 +406,13 @@ class Guest:
 
 def make(cell: Cell, folder: Path) -> Guest:
     """Return a cell's guest as the old hardware left it; its disks lie in ``folder``, and the key of its root."""
+    with debian.arm_programs() if cell.disk == "arm64" else nullcontext():
+        return _make(cell, folder)
+
+
+def _make(cell: Cell, folder: Path) -> Guest:
     at = place(cell)
-    tree = debian.unpack(tree_tar(cell.suite), folder / "tree")
+    tree = debian.unpack(tree_tar(cell), folder / "tree")
     release = vm.kernel_of(tree)
     add_devices(tree)
     if at.crypt:

@@ -23,7 +23,7 @@ from tests.e2e.matrix import AXES, CELLS, Cell, left_out
 
 PAGE = calibration.REPO / "docs/matrix.md"
 PUBLISHED = Path(__file__).with_name("matrix_results.json")
-BOUNDS = ("--reach", "50", "--patience", "100", "--memory", "640")
+BOUNDS = ("--reach", "50", "--memory", "640")
 FIRST_ROOM = 6 << 30
 """Bytes that must be free before a guest is made."""
 
