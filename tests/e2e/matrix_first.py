@@ -65,7 +65,7 @@ FIRST = (
 
 @contextmanager
 def few_drivers(tree: Path) -> Iterator[None]:
-    """Have the tree's initramfs-tools, which is installed meanwhile, put these modules and no others into an initramfs."""
+    """Have an initramfs-tools that is installed meanwhile put few modules into an initramfs."""
     folder = tree / "etc/initramfs-tools"
     own = {folder / "conf.d/first": "MODULES=list\n", folder / "modules": "\n".join([*FIRST, ""])}
     for name, text in own.items():
