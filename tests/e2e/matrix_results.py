@@ -154,7 +154,8 @@ has no result yet, and makes this page of the results that are kept (tests/e2e/m
 Each guest is left as an installer on the old hardware leaves it: it was started there once, in QEMU, and its own
 `update-initramfs` (`MODULES=dep`) or `dracut --hostonly` made its initramfs of what it saw. Its network is a static
 address on `ens192`, a name that no NIC of the target has; a root on a plain partition, and the volume that LUKS
-encrypts, is called `/dev/sda1` or the like. *as it is*: the start on the target before anything is changed; *repaired*: after `apply`; *reverted*: after
+encrypts, is called `/dev/sda1` or the like. *as it is*: the start on the target before anything is changed;
+*repaired*: after `apply`; *reverted*: after
 `revert`, on the old hardware, where its address is of a network that is not here: a login is all there is to be seen.
 
 """
@@ -202,7 +203,8 @@ NOTES = """
 - luks is a root in LUKS 2, which crypttab names by the old disk's name, and which a key in the initramfs opens.
 - nvme is the target aws-nitro, whose ENA is stood in for by an e1000e; arm64 is kvm-virtio, on QEMU's machine virt.
 - The old hardware is PVSCSI (`vmware`) with a BIOS, SATA (`kvm-sata`) with UEFI; for targets with SATA disks
-  virtio-blk (`kvm-virtio`), for Arm NVMe (`aws-nitro`). Rows with UEFI whose start after revert ended at firmware were made on PVSCSI, of which
+  virtio-blk (`kvm-virtio`), for Arm NVMe (`aws-nitro`). Rows with UEFI
+  whose start after revert ended at firmware were made on PVSCSI, of which
   this firmware (Debian's OVMF 2022.11) sees no disk, also where QEMU is started by hand: nothing is shown of their
   revert, and they are to be started again, on SATA.
 - "nothing tells" of a dracut guest: systemd in the initramfs was taken for the root's own, so that the start that
