@@ -45,6 +45,7 @@ ACTIONS: dict[str, str] = {
     "payload.stage": "system.brought:stage",
     "storage.grow_root": "storage.grow:grow_root",
     "storage.name_disks": "storage.named:name_disks",
+    "storage.tell_arrays": "storage.named:tell_arrays",
     "storage.tell_names": "storage.named:tell_names",
     "storage.release_units": "storage.units:release",
     "systemd.disable": "system.units:disable",

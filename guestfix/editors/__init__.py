@@ -73,7 +73,6 @@ OPS: dict[str, str] = {
     "lvm.any_device": "storage.assembly:any_device",
     "lvm.any_volume": "storage.assembly:any_volume",
     "mdadm.any_member": "storage.assembly:any_member",
-    "mdadm.tell_absent": "storage.assembly:tell_absent",
     "mkinitcpio.append_modules": "initramfs.conf:mkinitcpio_append_modules",
     "mkinitcpio.add_modules": "initramfs.conf:mkinitcpio_add_modules",
     "modprobe.add_adapters": "initramfs.conf:modprobe_add_adapters",

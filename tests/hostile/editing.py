@@ -173,7 +173,6 @@ def calls() -> list[Call]:
     disk = {"table": TABLE, "specs": SPECS, "complete": True}
     fstab = {"table": TABLE, "types": {}, "specs": SPECS, "tagged": True, "complete": True}
     menu = {"seconds": 5, "longest": 10}
-    whole = {"specs": SPECS, "complete": True}
     found = [
         _ops("file.create", b"old\n", text=False, replace=True, text_="new\n"),
         _ops("file.delete", b"old\n", text=False),
@@ -211,9 +210,6 @@ def calls() -> list[Call]:
             old=[],
         ),
         _ops("lvm.any_device", b"VERSION=1.1.1\nIDTYPE=sys_wwid IDNAME=naa.6 DEVNAME=/dev/sda2 PVID=a PART=2\n"),
-        _ops(
-            "mdadm.tell_absent", b"ARRAY /dev/md0 UUID=", b"ARRAY x uuid=" + b"a" * 32, tagged=True, table={}, **whole
-        ),
         _ops("mdadm.any_member", b"DEVICE\n /dev/sda1 /dev/sdb1\n", b"# x\nDEVICE /dev/sd[ab]1\nARRAY m UUID=1\n"),
         _ops("bootmenu.default_terminal", DEFAULT, b"GRUB_TERMINAL='serial'\n"),
         _ops("bootmenu.default_uuid", DEFAULT, b"A=1\nGRUB_DISABLE_UUID=true\n"),

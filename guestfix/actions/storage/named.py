@@ -1,7 +1,8 @@
-"""Where an administrator's own scripts, timers and settings name a disk that the target calls otherwise."""
+"""Where scripts, timers and settings name a disk that the target calls otherwise, or an array that is not there."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from guestfix.actions.workbench import Workbench
@@ -20,6 +21,7 @@ from guestfix.base.text import some
 from guestfix.detect.files import is_link, kind_of, paths_like, read_small, real_path
 from guestfix.editors.storage.commands import set_device
 from guestfix.formats.shellvars import decode
+from guestfix.formats.storage import arrays
 from guestfix.formats.storage.known import Known, known
 
 MOST_FILES, MOST_PLACES, LONGEST_LINE = 64, 20, 4096
@@ -29,6 +31,8 @@ _NAME = regex(
     r"|cciss/[a-z0-9]{1,12}|(?:sd|hd|vd|xvd)[a-z]{1,2}[0-9]{0,3}|nvme[0-9]{1,3}(?:n[0-9]{1,3}(?:p[0-9]{1,3})?)?)"
     r"|/sys/(?:class/)?block/(?P<block>(?:sd|hd|vd|xvd)[a-z]{1,2}[0-9]{0,3}|nvme[0-9]{1,3}n[0-9]{1,3}))(?![A-Za-z0-9])"
 )
+_ARRAY = regex(rb"^arr[a-z]*+(?:[ \t][^\n#]*+|\n[ \t]++[^\n#]++)*+", re.MULTILINE | re.IGNORECASE)
+_FIRMWARE = regex(rb"\s(?:container=|metadata=(?:imsm|ddf)|member=)", re.IGNORECASE)
 _FAMILY = regex(r"/dev/(?P<family>sd|hd|vd|xvd|nvme)")
 
 
@@ -51,14 +55,7 @@ def tell_names(bench: Workbench) -> None:
 
     A name of the kind that the target gives its disks is not told, nor is a comment.
     """
-    names = known(
-        bench.facts.value(DISKS_UUID_BY_DEVICE, {}),
-        bench.facts.value(DISKS_SPECS, []),
-        bench.facts.value(DISKS_TAGGED, False),
-        bench.facts.value(DISKS_COMPLETE, False),
-        bench.facts.value(DISKS_DOUBTFUL, []),
-        bench.facts.value(DISKS_OLD_NAMES, []),
-    )
+    names = _known(bench)
     seen = (path for glob in bench.fs.within for path in paths_like(bench.fs, glob, MOST_FILES))
     paths = {real_path(bench.fs, path): path for path in seen}.values()
     found = [(place, name) for path in paths for place, name in _in_file(bench, path, names)]
@@ -68,6 +65,37 @@ def tell_names(bench: Workbench) -> None:
     more = f" ({len(found) - MOST_PLACES} more places)" if len(found) > MOST_PLACES else ""
     what = f"{some(said)}: named in the guest's own files, and the target calls its disks otherwise{more}"
     bench.find("GF-DISK-NAMED", "warning", what, *[place for place, _ in found[:MOST_PLACES]])
+
+
+def tell_arrays(bench: Workbench) -> None:
+    """Tell of arrays that the files of this step name by a UUID which nothing on the guest's disks has.
+
+    So it is where all disks were read or described. An array of a controller's firmware (imsm, ddf) is not told, for
+    its UUID stands on no disk.
+    """
+    names = _known(bench)
+    if not (names.tagged and names.complete):
+        return
+    members = {arrays.uuid_of(one.removeprefix("UUID=")) for one in names.specs if one.startswith("UUID=")}
+    for path in (path for glob in bench.fs.within for path in paths_like(bench.fs, glob, MOST_FILES)):
+        data = read_small(bench.fs, path) or b""
+        for line in _ARRAY.finditer(data):
+            device, uuid = next(iter(arrays.named(line[0])), ("", ""))
+            link = f"/dev/disk/by-id/md-uuid-{':'.join(uuid[at : at + 8] for at in range(0, 32, 8))}"
+            if uuid and uuid not in members and not _FIRMWARE.search(line[0]) and names.answer(link) == "absent":
+                place = Evidence(path, data.count(b"\n", 0, line.start()) + 1, decode(line[0]).split("\n")[0][:200])
+                bench.find("GF-ARRAY-ABSENT", "info", f"the array {device} is on none of the guest's disks", place)
+
+
+def _known(bench: Workbench) -> Known:
+    return known(
+        bench.facts.value(DISKS_UUID_BY_DEVICE, {}),
+        bench.facts.value(DISKS_SPECS, []),
+        bench.facts.value(DISKS_TAGGED, False),
+        bench.facts.value(DISKS_COMPLETE, False),
+        bench.facts.value(DISKS_DOUBTFUL, []),
+        bench.facts.value(DISKS_OLD_NAMES, []),
+    )
 
 
 def _in_file(bench: Workbench, path: str, names: Known) -> Iterator[tuple[Evidence, str]]:

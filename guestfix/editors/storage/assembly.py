@@ -9,18 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from guestfix.base.edit import Content, Edit, Note, Splice, Table, apply_splices
+from guestfix.base.edit import Content, Edit, Note, Splice, apply_splices
 from guestfix.base.errors import TooLarge
 from guestfix.base.patterns import regex
-from guestfix.formats.storage import arrays, lvmconf, lvmdevices
-from guestfix.formats.storage.known import known
+from guestfix.formats.storage import lvmconf, lvmdevices
 
 _DEVICE_LINE = regex(
     rb"^(?P<key>dev[a-z]*+)(?=\s|\Z)(?P<words>(?:[ \t\r][^\n#]*+|\n[ \t]++[^\n#]++)*+)", re.MULTILINE | re.IGNORECASE
 )
 _ARRAY_LINE = regex(rb"^arr[a-z]*+(?:[ \t][^\n#]*+|\n[ \t]++[^\n#]++)*+", re.MULTILINE | re.IGNORECASE)
 _MEMBERS = regex(rb"\s++devices=(?P<names>[^\s\"']++)", re.IGNORECASE)
-_FIRMWARE = regex(rb"\s(?:container=|metadata=(?:imsm|ddf)|member=)", re.IGNORECASE)
 _IDENTITY = regex(rb"\s(?:uuid|name|super-minor)=", re.IGNORECASE)
 _OLD_NAMES = regex(
     r"\^?(?:/dev/)?(?:sd|hd|vd|xvd|nvme|cciss|emcpower|mapper/mpath|\[[hsvx]+\]v?d"
@@ -70,31 +68,6 @@ def _any_named(src: bytes) -> bytes:
         if members and _IDENTITY.search(line[0]) and any(map(_is_old, members["names"].split(b","))):
             splices.append(Splice(line.start() + members.start(), len(members[0]), b""))
     return apply_splices(src, splices) if splices else src
-
-
-def tell_absent(
-    src: bytes | None, *, table: Table, specs: list[str], tagged: bool, complete: bool, doubtful: Sequence[str] = ()
-) -> Content | Edit:
-    """Tell of arrays that the file names by a UUID which nothing on the guest's disks has; the file stays.
-
-    So it is where all disks were read or described (``tagged``, ``complete``). An array of a controller's firmware
-    (imsm, ddf) is not told, for its UUID stands on no disk.
-    """
-    if src is None or not (tagged and complete):
-        return src
-    names = known(table, specs, tagged, complete, doubtful)
-    members = {arrays.uuid_of(one[5:]) for one in specs if one.startswith("UUID=")}
-    notes = []
-    for line in _ARRAY_LINE.finditer(src):
-        device, uuid = next(iter(arrays.named(line[0])), ("", ""))
-        link = f"/dev/disk/by-id/md-uuid-{':'.join(uuid[at : at + 8] for at in range(0, 32, 8))}"
-        if not uuid or uuid in members or _FIRMWARE.search(line[0]) or names.answer(link) != "absent":
-            continue
-        number = src.count(b"\n", 0, line.start()) + 1
-        text = f"the array {device} is on none of the guest's disks"
-        shown = line[0].decode("utf-8", "replace").split("\n")[0].strip()[:200]
-        notes.append(Note("info", text, number, shown, code="GF-ARRAY-ABSENT"))
-    return Edit(src, tuple(notes)) if notes else src
 
 
 def _is_old(name: bytes) -> bool:

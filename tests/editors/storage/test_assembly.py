@@ -2,7 +2,7 @@
 
 import pytest
 
-from guestfix.editors.storage.assembly import any_device, any_member, any_volume, tell_absent
+from guestfix.editors.storage.assembly import any_device, any_member, any_volume
 
 FILTERS = [
     ('"a|/dev/sda3|", "r|.*|"', "vd", True),
@@ -67,28 +67,3 @@ DEVICES = [
 def test_a_devices_file_with_disks_of_the_old_platform_goes(src, old):
     after = any_device(src)
     assert after.content is None and "vgimportdevices" in after.notes[0].summary if old else after is src
-
-
-HERE, GONE = "11111111:22222222:33333333:44444444", "aaaaaaaa:bbbbbbbb:cccccccc:dddddddd"
-NAMED = [
-    (f"ARRAY /dev/md0 UUID={HERE}\n", 0),
-    (f"MAILADDR root\n\nARRAY /dev/md/data metadata=1.2\n   uuid={GONE}\n", 3),
-    (f"ARRAY /dev/md1 UUID={GONE.replace(':', '-')}\n", 1),
-    (f"#ARRAY /dev/md1 UUID={GONE}\n", 0),
-    (f"ARRAY <ignore> UUID={GONE}\n", 0),
-    (f"ARRAY /dev/md/imsm0 metadata=imsm UUID={GONE}\n", 0),
-    (f"ARRAY /dev/md126 container=/dev/md/imsm0 member=0 UUID={GONE}\n", 0),
-    ("ARRAY /dev/md2 super-minor=2\n", 0),
-    ("ARRAY /dev/md2 UUID=\n", 0),
-]
-
-
-@pytest.mark.parametrize("by", [f"/dev/disk/by-id/md-uuid-{HERE}", "UUID=11111111-2222-2222-3333-333344444444"])
-@pytest.mark.parametrize(("text", "line"), NAMED)
-def test_an_array_that_is_on_no_disk_is_told_with_its_line(text, line, by):
-    known = {"table": {}, "specs": ["/dev/sda1", by], "tagged": True}
-    after = tell_absent(text.encode(), complete=True, **known)
-    assert getattr(after, "content", after) == text.encode()
-    assert [(one.code, one.line) for one in getattr(after, "notes", ())] == [("GF-ARRAY-ABSENT", line)] * bool(line)
-    assert tell_absent(text.encode(), complete=False, **known) == text.encode()
-    assert tell_absent(text.encode(), complete=True, doubtful=["/dev/disk/by-id/md-*"], **known) == text.encode()
