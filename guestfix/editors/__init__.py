@@ -48,6 +48,7 @@ OPS: dict[str, str] = {
     "dracut.add_drivers": "initramfs.conf:dracut_add_drivers",
     "dracut.keep_drivers": "initramfs.conf:dracut_keep_drivers",
     "bsd.set_label": "storage.bsdlabels:set_label",
+    "bsd.set_label_in": "storage.bsdlabels:set_label_in",
     "fstab.comment_unreadable": "storage.fstab:comment_unreadable",
     "fstab.disable": "storage.fstab:disable",
     "fstab.guard_missing": "storage.missing:guard_missing",

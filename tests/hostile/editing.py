@@ -222,6 +222,12 @@ def calls() -> list[Call]:
         _ops("bootmenu.legacy_timeout", LEGACY, b"title a\nkernel /a\n", b"title\nhiddenmenu\n", **menu),
         _ops("bootmenu.loader_timeout", b"default a\n", b"timeout 0\n", b"timeout menu-force\n", **menu),
         _ops("bootmenu.syslinux_timeout", MENU_WAITS, b"UI menu.c32\n", b"PROMPT 1\nTIMEOUT 0\n", **menu),
+        _ops(
+            "bsd.set_label_in",
+            b'vfs.root.mountfrom="ufs:/dev/da0p2" # /dev/da0p3\n',
+            BSD_FSTAB,
+            table={"/dev/da0p2": "/dev/gpt/rootfs"},
+        ),
         _ops("bsd.set_label", BSD_FSTAB, table={"/dev/da0p2": "/dev/gpt/rootfs", "/dev/da0p3": "/dev/gpt/swap 0"}),
         _ops("commands.set_device", COMMANDS, b"swapon '/dev/sda1'\n", table=TABLE),
         _ops("kdump.set_target", b"path /x\next4 /dev/sda1\n", b"raw /dev/sdb1\n", table=TABLE, partuuids=PARTS),
