@@ -17,6 +17,8 @@ from guestfix.detect.system.initsystem import UNIT_FOLDERS, Services
 
 INITTAB = "/etc/inittab"
 _GETTY = regex(r"[^:#]*:[^:]*:(?:respawn|ondemand|askfirst)?:(.*)\Z")
+_RUNLEVEL_5 = regex(r"[^:#]{1,8}:5:initdefault:")
+_SCREENS = ("/usr/bin/Xorg", "/usr/bin/X", "/usr/X11R6/bin/X")
 _PROGRAM = regex(r"getty|mingetty|login|/sh\b|askfirst")
 _GENERATOR = "lib/systemd/system-generators/systemd-getty-generator"
 _BY_CONSOLE = ("/etc/init/serial.conf", "/etc/init/start-ttyS.conf", f"/usr/{_GENERATOR}", f"/{_GENERATOR}")
@@ -47,9 +49,22 @@ def hides_console(guest: GuestFS, args: Sequence[str]) -> tuple[str, Evidence | 
     """Return what keeps the boot from being seen on a serial port, and where; no place where it is an argument."""
     if "plymouth.ignore-serial-consoles" in args:
         return "plymouth shows nothing on serial ports", None
-    path = f"{UNIT_FOLDERS[0]}/default.target"
-    if is_link(guest, path) and guest.readlink(path).endswith("/graphical.target"):
-        return "the system starts a desktop (graphical.target)", Evidence(path, 0, guest.readlink(path))
+    seen = _desktop(guest)
+    return (f"the system starts a desktop ({seen.text})", seen) if seen is not None else None
+
+
+def _desktop(guest: GuestFS) -> Evidence | None:
+    """Return by what a login screen starts; a graphical.target with no display manager starts none."""
+    if any(is_link(guest, one) or exists(guest, one) for one in (f"{x}/display-manager.service" for x in UNIT_FOLDERS)):
+        for path in (f"{one}/default.target" for one in UNIT_FOLDERS):
+            if is_link(guest, path):
+                goal = guest.readlink(path)
+                graphical = goal.rpartition("/")[2] == "graphical.target"
+                return Evidence(path, 0, "graphical.target") if graphical else None
+    if any(exists(guest, one) for one in _SCREENS):
+        for number, line in lines_of(read_small(guest, INITTAB) or b""):
+            if _RUNLEVEL_5.match(line):
+                return Evidence(INITTAB, number, line[:200])
     return None
 
 

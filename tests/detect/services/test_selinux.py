@@ -63,17 +63,35 @@ def test_files_without_labels_are_told_where_it_is_enforcing(tmp_path: Path, how
     assert next(one.value for one in plan.facts if one.name == SELINUX_MODE.name) == config.split("\n")[0][8:]
 
 
-def test_what_hides_a_boot_from_its_console(tmp_path: Path) -> None:
-    link = {"etc/systemd/system/default.target": ("link", "/usr/lib/systemd/system/graphical.target")}
-    build(tmp_path / "desktop", link)
-    build(
-        tmp_path / "server", {name: ("link", to.replace("graphical", "multi-user")) for name, (_, to) in link.items()}
+UNITS, LIB = "etc/systemd/system/", "usr/lib/systemd/system/"
+GRAPHICAL, MANAGER = (
+    ("link", "/usr/lib/systemd/system/graphical.target"),
+    ("link", "/usr/lib/systemd/system/gdm.service"),
+)
+SCREENS: dict[str, tuple[dict[str, object], str]] = {
+    "a desktop": ({UNITS + "default.target": GRAPHICAL, UNITS + "display-manager.service": MANAGER}, "default.target"),
+    "by default": ({LIB + "default.target": ("link", "graphical.target"), UNITS + "display-manager.service": MANAGER},
+                   "lib/systemd/system/default.target"),
+    "no display manager": ({UNITS + "default.target": GRAPHICAL, LIB + "gdm.service": ""}, ""),
+    "a server": ({UNITS + "default.target": ("link", "/lib/systemd/system/multi-user.target"),
+                  LIB + "default.target": GRAPHICAL, UNITS + "display-manager.service": MANAGER}, ""),
+    "run level 5": ({"etc/inittab": "# x\nid:5:initdefault:\n", "usr/bin/Xorg": ""}, "/etc/inittab"),
+    "run level 5 without X": ({"etc/inittab": "id:5:initdefault:\n"}, ""),
+    "run level 3": ({"etc/inittab": "id:3:initdefault:\n", "usr/bin/Xorg": ""}, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_what_hides_a_boot_from_its_console(tmp_path: Path, name: str) -> None:
+    files, place = SCREENS[name]
+    build(tmp_path, files)
+    guest = open_guest(str(tmp_path))
+    told = hides_console(guest, ("quiet", "splash"))
+    assert (told is not None and told[1] is not None and told[1].path.endswith(place)) if place else told is None
+    assert hides_console(guest, ("plymouth.ignore-serial-consoles",)) == (
+        "plymouth shows nothing on serial ports",
+        None,
     )
-    desktop, server = (open_guest(str(tmp_path / name)) for name in ("desktop", "server"))
-    told = hides_console(desktop, ())
-    assert told is not None and told[1] is not None and "graphical.target" in told[0]
-    assert hides_console(server, ("quiet", "splash")) is None
-    assert hides_console(server, ("plymouth.ignore-serial-consoles",)) is not None
 
 
 def test_it_is_told_beside_the_login(tmp_path: Path) -> None:
