@@ -25,6 +25,7 @@ BACKENDS: dict[str, str] = {
     "image": "image:open_place",
     "uml": "uml.guest:open_place",
     "libguestfs": "libguestfs.guest:open_place",
+    "mount": "mount.guest:open_place",
 }
 """Scheme to ``module:function`` below this package."""
 

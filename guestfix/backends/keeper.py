@@ -12,11 +12,12 @@ import fcntl
 import os
 import re
 import signal
+import struct
 import sys
 import time
 from collections.abc import Iterator
 
-LOCK, PARTS = "lock", "parts"
+LOCK, PARTS, LOOPS = "lock", "parts", "loops"
 MARK = "GUESTFIX_RUN"
 """The environment variable that names the folder to every program of a run."""
 
@@ -24,6 +25,7 @@ END_SECONDS = 10.0
 _FUSE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _SOCKETS = re.compile(rb"(/[^,=\0 ]*/libguestfs[A-Za-z0-9]{6})/")
 _HALF_MADE = re.compile(r"/.*/\.guestfs-\d+/appliance\.d\.[a-z0-9]{8}(?=/)")
+_DM, _DM_REMOVE = struct.Struct("=3I2IIiIIIQ128s129s7s"), 0xC138FD04
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -44,6 +46,7 @@ def clear(folder: str) -> None:
     The caller holds the lock. What can't be removed stays for the next run.
     """
     end_processes(folder)
+    take_down(folder)
     for place in mounts(folder):
         unmount(place)
     with contextlib.suppress(OSError), open(f"{folder}/{PARTS}", "rb") as stream:
@@ -153,6 +156,68 @@ def _is_mine(place: str) -> bool:
         return os.lstat(place).st_uid == os.geteuid()
     except OSError:
         return False
+
+
+# devices
+
+
+def rule_of(folder: str) -> str:
+    """Return the file of the rule that keeps udev from the devices of a run, where there is one."""
+    return f"/run/udev/rules.d/00-{os.path.basename(folder)}.rules"
+
+
+def take_down(folder: str) -> bool:
+    """Remove what stands on a run's loop devices, the outermost first; tell whether nothing is left of it.
+
+    Loop devices themselves go with whoever has them open. What is in use is tried again for some seconds.
+    """
+    if not os.path.exists(f"{folder}/{LOOPS}"):
+        return True
+    deadline = time.monotonic() + END_SECONDS
+    while (found := _standing(folder)) and time.monotonic() < deadline:
+        for name in found:
+            with contextlib.suppress(OSError):
+                _remove_device(name)
+        if _standing(folder):
+            time.sleep(0.02)
+    with contextlib.suppress(OSError):
+        os.unlink(rule_of(folder))
+    return not found
+
+
+def _standing(folder: str) -> list[str]:
+    """Return the block devices upon a run's loop devices, the outermost first.
+
+    A loop device may be another's by now: it is the run's where its file is in the folder, or was and is unmounted.
+    """
+    found: list[str] = []
+    with open(f"{folder}/{LOOPS}", encoding="ascii") as loops:
+        for name in set(loops.read().split()):
+            with contextlib.suppress(OSError), open(f"/sys/block/{name}/loop/backing_file", "rb") as file:
+                backing = file.read().rstrip(b"\n")
+                if backing == b"/" or backing.startswith(os.fsencode(folder + "/")):
+                    _above(name, found)
+    return found[::-1]
+
+
+def _above(name: str, found: list[str]) -> None:
+    with contextlib.suppress(OSError):
+        for holder in os.listdir(f"/sys/class/block/{name}/holders"):
+            if holder in found:
+                found.remove(holder)
+            found.append(holder)
+            _above(holder, found)
+
+
+def _remove_device(name: str) -> None:
+    """Remove a device of device-mapper (linux/dm-ioctl.h), or stop an array. OSError where it is in use."""
+    if os.path.exists(f"/sys/block/{name}/md"):
+        with open(f"/sys/block/{name}/md/array_state", "w", encoding="ascii") as state:
+            state.write("clear")
+        return
+    with open(f"/sys/block/{name}/dm/name", "rb") as told, open("/dev/mapper/control", "rb") as control:
+        request = bytearray(_DM.pack(4, 0, 0, _DM.size, 0, 0, 0, 0, 0, 0, 0, told.read().strip(), b"", b""))
+        fcntl.ioctl(control, _DM_REMOVE, request)
 
 
 # mounts

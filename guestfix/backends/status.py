@@ -105,11 +105,35 @@ def _libguestfs() -> Status:
     )
 
 
+CONTROL = "/dev/loop-control"
+
+
+def _mount() -> Status:
+    from guestfix.backends.packages import install
+
+    missing = _programs("qemu-img", "qemu-storage-daemon")
+    steps = [install(*missing)] if missing else []
+    for device, module in ((FUSE, "fuse"), (CONTROL, "loop")):
+        if not os.path.exists(device):
+            missing, steps = (*missing, device), [*steps, f"modprobe {module}"]
+    if os.geteuid() != 0:
+        missing, steps = ("root", *missing), [*steps, "sudo guestfix ..."]
+    notes: tuple[str, ...] = (
+        "only where it is named: the host's own kernel parses what a stranger may have written (docs/security.md)",
+    )
+    absent = _programs(*_CHECKERS)
+    notes += (f"for every filesystem also: {install(*absent)}",) if absent else ()
+    return Status(
+        "mount", "disk images mounted by this host's kernel", True, not missing, missing, " && ".join(steps), notes
+    )
+
+
 _BUILT_IN: dict[str, Callable[[], Status]] = {
     "dir": _directory,
     "image": _image,
     "uml": _uml,
     "libguestfs": _libguestfs,
+    "mount": _mount,
 }
 
 

@@ -62,7 +62,11 @@ def document_of(cases: Sequence[Started]) -> VerifyOut:
 
 def path_of(uri: str) -> str:
     """Return the path of a disk image that was named with a backend."""
-    return uri if os.path.exists(uri) else uri.removeprefix("image:").removeprefix("uml:").removeprefix("libguestfs:")
+    return (
+        uri
+        if os.path.exists(uri)
+        else uri.removeprefix("image:").removeprefix("uml:").removeprefix("libguestfs:").removeprefix("mount:")
+    )
 
 
 def start_guest(

@@ -25,6 +25,8 @@ try:
     mount("proc", "/proc", "proc"); mount("sys", "/sys", "sysfs"); mount("run", "/run", "tmpfs")
     mount("tmp", "/tmp", "tmpfs")
     mount("none", "/run/in", "hostfs", 0, told["folder"])
+    if told["given"]:
+        mount("none", "/run/given", "hostfs", 0, told["given"])
     os.environ.update(PATH="/usr/sbin:/usr/bin:/sbin:/bin", LVM_SYSTEM_DIR="/run/lvm", LVM_SUPPRESS_FD_WARNINGS="1",
                       DM_DISABLE_UDEV="1", HOME="/tmp")
     os.makedirs("/run/lvm"); os.makedirs("/run/mnt")
@@ -48,14 +50,26 @@ DM = ("dm-mod", "dm-mirror", "dm-thin-pool", "dm-raid", "raid1")
 MD = ("md-mod", "raid0", "raid1", "raid456")
 
 
-def build(disks: Sequence[Path], commands: Sequence[str], tree: Path | None = None, modules: Sequence[str] = ()) -> str:
-    """Run shell commands with the disks as /dev/ubda, /dev/ubdb ...; return what they printed."""
+def build(
+    disks: Sequence[Path],
+    commands: Sequence[str],
+    tree: Path | None = None,
+    modules: Sequence[str] = (),
+    *,
+    given: Path | None = None,
+    memory: int = 256,
+) -> str:
+    """Run shell commands with the disks as /dev/ubda, /dev/ubdb ...; return what they printed.
+
+    ``given`` is a folder that they see as /run/given; ``memory`` is in megabytes.
+    """
     with tempfile.TemporaryDirectory(prefix="gfbuild-") as folder:
         program, told = Path(folder, "program.py"), Path(folder, "told.json")
         program.write_text(PROGRAM)
         data = {
             "package": str(Path(__file__).resolve().parents[2]),
             "folder": folder,
+            "given": str(given or ""),
             "commands": list(commands),
             "modules": ["vfat", "nls_cp437", "nls_ascii", "nls_utf8", "fuse", *modules],
         }
@@ -64,8 +78,8 @@ def build(disks: Sequence[Path], commands: Sequence[str], tree: Path | None = No
             kept = ("--posix", "--numeric-owner", "--acls", "--xattrs")
             run("tar", "-cpf", f"{folder}/tree.tar", *kept, "-C", tree, ".")
         command = [
-            find_program("linux.uml") or "", "mem=256M", "quiet", "selinux=0", "rootfstype=hostfs", "root=/dev/root",
-            "rootflags=/", "ro", "con=null", "con0=null,fd:1", f"uml_dir={folder}", *(
+            find_program("linux.uml") or "", f"mem={memory}M", "quiet", "selinux=0", "rootfstype=hostfs",
+            "root=/dev/root", "rootflags=/", "ro", "con=null", "con0=null,fd:1", f"uml_dir={folder}", *(
                 f"ubd{chr(97 + index)}={disk}" for index, disk in enumerate(disks)
             ), f"init={os.path.realpath(sys.executable)}", "--", "-I", "-S", str(program), str(told),
         ]  # fmt: skip

@@ -21,6 +21,7 @@ from guestfix.backends.damage import MORE_FILES
 from guestfix.backends.disks.formats import OpenDisk
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.names import stem_of
+from guestfix.backends.keeper import take_down
 from guestfix.backends.packages import install
 from guestfix.backends.runfolder import RunFolder, die_with_parent, making
 from guestfix.backends.status import find_program
@@ -146,6 +147,7 @@ class Overlays:
 
     def close(self) -> None:
         """End the export and remove the folder with whatever overlay is still in it."""
+        take_down(self.folder)
         self.stop()
         self.host.release()
         self.run.close()

@@ -29,7 +29,12 @@ def main() -> None:
     from guestfix.backends.machine.machine import Machine
 
     machine = Machine(settings)
-    machine.line = line = open_line(settings)
+    serve(machine, open_line(settings))
+
+
+def serve(machine: Machine, line: Line) -> None:
+    """Answer requests until told to stop or the host is gone, then end the machine."""
+    machine.line = line
     while (text := line.receive()) is not None:
         request = json.loads(text)
         if request["op"] == "stop":

@@ -78,10 +78,10 @@ class FolderLine:
 
 
 class FrameLine:
-    """Frames over one device."""
+    """Frames over one device or socket, which is open."""
 
-    def __init__(self, device: str) -> None:
-        self._port = os.open(device, os.O_RDWR)
+    def __init__(self, port: int) -> None:
+        self._port = port
         self.send(READY)
 
     def _take(self, count: int) -> bytes:
@@ -122,7 +122,11 @@ def _write(descriptor: int, data: bytes) -> None:
 
 def open_line(settings: dict[str, str]) -> Line:
     """Return the line that the host set up."""
-    return FrameLine(_port(settings["port"])) if "port" in settings else FolderLine(settings["exchange"])
+    return (
+        FrameLine(os.open(_port(settings["port"]), os.O_RDWR))
+        if "port" in settings
+        else FolderLine(settings["exchange"])
+    )
 
 
 def _port(name: str) -> str:

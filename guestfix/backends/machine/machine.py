@@ -14,7 +14,7 @@ from guestfix.backends.layout.model import Layout, Mount, Part, Subvolume, View,
 from guestfix.backends.layout.mounts import lay_out
 from guestfix.backends.machine.calls import Modules, end, mount, unmount
 from guestfix.backends.machine.readonly import Subvolumes
-from guestfix.backends.machine.volumes import Devices, btrfs_subvolumes
+from guestfix.backends.machine.volumes import Devices, Loader, btrfs_subvolumes
 from guestfix.backends.packages import install
 from guestfix.backends.status import find_program
 from guestfix.backends.volumes.block import DiskError, told
@@ -56,18 +56,8 @@ class Machine:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
-        mount("proc", "/proc", "proc")
-        mount("sys", "/sys", "sysfs")
-        mount("run", "/run", "tmpfs")
-        if "exchange" in settings:
-            exchange, settings["exchange"] = settings["exchange"], f"{BASE}/x"
-            mount("none", settings["exchange"], "hostfs", 0, exchange)
-        else:
-            mount("dev", "/dev", "devtmpfs")
         os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
-        self.modules = Modules(settings["modules"].format(release=os.uname().release))
-        self.modules.load(*settings["load"])
-        self.devices = Devices(settings["disks"], self.modules)
+        self.devices = self._begin()
         self.line: Line
         self.layout: Layout | None = None
         self.problems = self.devices.problems
@@ -77,6 +67,21 @@ class Machine:
         self._guests: list[DirectoryGuest] = []
         self._subvolumes_open = Subvolumes()
         self.guest: DirectoryGuest
+
+    def _begin(self) -> Devices:
+        """Mount what programs need, and return the disks."""
+        settings = self.settings
+        mount("proc", "/proc", "proc")
+        mount("sys", "/sys", "sysfs")
+        mount("run", "/run", "tmpfs")
+        if "exchange" in settings:
+            exchange, settings["exchange"] = settings["exchange"], f"{BASE}/x"
+            mount("none", settings["exchange"], "hostfs", 0, exchange)
+        else:
+            mount("dev", "/dev", "devtmpfs")
+        self.modules: Loader = Modules(settings["modules"].format(release=os.uname().release))
+        self.modules.load(*settings["load"])
+        return Devices(settings["disks"], self.modules)
 
     # mounting
 

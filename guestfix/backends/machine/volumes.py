@@ -13,7 +13,7 @@ from guestfix.backends.filesystems.subvolume import name_of
 from guestfix.backends.layout.model import DiskInfo, Part, Subvolume
 from guestfix.backends.packages import install
 from guestfix.backends.status import find_program
-from guestfix.backends.volumes.block import COPY, DiskError, FileBlock, Window, told
+from guestfix.backends.volumes.block import COPY, Block, DiskError, FileBlock, Window, told
 from guestfix.backends.volumes.bootcode import boot_code
 from guestfix.backends.volumes.names import luks_names, lvm_names, md_names
 from guestfix.backends.volumes.partitions import read_table
@@ -21,7 +21,7 @@ from guestfix.backends.volumes.probe import ENCRYPTED, Probe, probe
 from guestfix.base.errors import GuestError
 from guestfix.base.record import replace
 
-_LVM_CONFIG = (
+LVM_CONFIG = (
     "activation{udev_sync=0 udev_rules=0 monitoring=0 verify_udev_operations=0}"
     ' backup{backup=0 archive=0} devices{use_devicesfile=0 scan="/dev"}'
     ' global{thin_check_executable="" cache_check_executable="" use_lvmpolld=0 umask=63}'
@@ -54,7 +54,7 @@ class Devices:
         self._opened: list[str] = []
         os.environ["DM_DISABLE_UDEV"] = "1"  # its programs make the device nodes themselves
         for index, (name, size) in enumerate(disks):
-            self._add_disk(index, _node(name), size)
+            self._add_disk(index, name, size)
         if self._any("linux_raid_member"):
             self._assemble_raid()
         if self._any("LVM2_member"):
@@ -69,21 +69,31 @@ class Devices:
             raise DiskError(part.problem or "the kernel does not show this volume")
         return self._paths[part.key]
 
-    def _add_disk(self, index: int, device: str, size: int) -> None:
-        shown, size = FileBlock(device), size // 512 * 512
+    def _shown(self, index: int, name: str, size: int) -> tuple[str, Block]:
+        """Return a disk's device, and what is on it."""
+        device = _node(name)
+        shown = FileBlock(device)
         if shown.size < size:
             text = f"the machine shows only a part of disk {index + 1}: what it begins with tells of another size"
             raise DiskError(text, remedy="use another backend: libguestfs:, or image: to read only")
-        block = Window(shown, 0, size)
+        return device, Window(shown, 0, size)
+
+    def _span(self, device: str, number: int, start: int, size: int) -> str:
+        """Return the device of a partition; of the whole disk where the number is 0."""
+        return f"{device}{number or ''}"
+
+    def _add_disk(self, index: int, name: str, size: int) -> None:
+        size = size // 512 * 512
+        device, block = self._shown(index, name, size)
         table = read_table(block)
         self.disks.append(DiskInfo(block.size, table.kind, table.id, boot_code(block, table)))
         self.problems += [told(f"disk {index + 1}: {text}", of=text) for text in table.problems]
         if not table.kind:
-            self._add(device, Part(0, disk=index, size=size), size)
+            self._add(self._span(device, 0, 0, size), Part(0, disk=index, size=size), size)
         for entry in table.partitions:
             part = Part(0, disk=index, number=entry.number, partuuid=entry.partuuid, partlabel=entry.label)
             part = replace(part, type=entry.type, start=entry.start, attributes=entry.attributes)
-            self._add(f"{device}{entry.number}", part)
+            self._add(self._span(device, entry.number, entry.start, min(entry.size, size - entry.start)), part)
 
     def _add(self, device: str, part: Part, limit: int = 0) -> None:
         """Add a volume as large as the kernel says, or as ``limit``: LVM calls a snapshot's own store its size."""
@@ -115,8 +125,8 @@ class Devices:
         if program is None:
             self.problems.append("a RAID array can't be assembled: mdadm is missing on the host")
             return
-        _run(program, "--assemble", "--scan", "--run", "--config=partitions", "--homehost=any")
         members = [self._paths[one.key] for one in self._any("linux_raid_member") if one.key in self._paths]
+        self._assemble(program, members)
         unnamed, seen = 127, set[str]()
         for device in members:
             holder = next(iter(os.listdir(f"/sys/class/block/{os.path.basename(device)}/holders")), "")
@@ -130,7 +140,15 @@ class Devices:
         if not seen:
             self.problems.append("no RAID array could be assembled from its members")
 
+    def _assemble(self, program: str, members: Sequence[str]) -> None:
+        """Assemble the arrays."""
+        said_by(program, "--assemble", "--scan", "--run", "--config=partitions", "--homehost=any")
+
     # LVM
+
+    def _lvm(self, program: str, command: str, *words: str) -> tuple[int, str, str]:
+        """Run a command of LVM's."""
+        return said_by(program, command, "--config", LVM_CONFIG, *words)
 
     def _activate_lvm(self) -> None:
         self.modules.load(*_DM)
@@ -140,12 +158,12 @@ class Devices:
             return
         os.makedirs("/run/lvm", exist_ok=True)
         os.environ.update(LVM_SYSTEM_DIR="/run/lvm", LVM_SUPPRESS_FD_WARNINGS="1")
-        code, _, said = _run(program, "vgchange", "-ay", "--config", _LVM_CONFIG)
+        code, _, said = self._lvm(program, "vgchange", "-ay")
         if code:
             self.problems.append(f"a volume group does not activate: {' '.join(said.split())[:300]}")
         fields = "vg_name,lv_name,lv_size,lv_active,origin,vg_uuid,lv_uuid"
-        _, rows, _ = _run(
-            program, "lvs", "--config", _LVM_CONFIG, "--noheadings", "--nosuffix", "--units", "b", "--separator", "|",
+        _, rows, _ = self._lvm(
+            program, "lvs", "--noheadings", "--nosuffix", "--units", "b", "--separator", "|",
             "-o", fields,
         )  # fmt: skip
         for row in rows.splitlines():
@@ -157,10 +175,19 @@ class Devices:
             problem = "" if active == "active" else f"the logical volume {group}/{name} does not activate"
             room = int(size) if size.isdecimal() else 0
             self._add(
-                names[0], Part(0, names=names, size=room, problem=problem, snapshot=bool(origin), lost=bool(problem))
+                self._mapped(names),
+                Part(0, names=names, size=room, problem=problem, snapshot=bool(origin), lost=bool(problem)),
             )
 
+    def _mapped(self, names: Sequence[str]) -> str:
+        """Return the node of a logical volume."""
+        return names[0]
+
     # LUKS
+
+    def _opened_as(self, names: Sequence[str]) -> str:
+        """Return the node that an encrypted volume is to have."""
+        return names[0]
 
     def unlock(self, uuid: str, version: int, table: str) -> None:
         """Open an encrypted volume by its line for dm-crypt, whose ``{}`` is the device; then the LVM inside it."""
@@ -171,15 +198,16 @@ class Devices:
             raise DiskError(f"the encrypted volume {uuid} can't be opened: {what}", remedy=install("dmsetup"))
         self.modules.load(*_DM, *_CRYPT)
         names = luks_names(uuid, version)
-        command = [program, "create", "--noudevsync", "--noudevrules", os.path.basename(names[0])]
+        node = self._opened_as(names)
+        command = [program, "create", "--noudevsync", "--noudevrules", os.path.basename(node)]
         line = table.format(self._paths[part.key])
         done = subprocess.run(command, input=line, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             said = " ".join(done.stderr.split())[:300]
             raise DiskError(f"the encrypted volume {uuid} can't be opened: {said}", remedy="guestfix backends")
-        self._opened.append(names[0])
+        self._opened.append(node)
         self.parts[self.parts.index(part)] = replace(part, problem="")
-        self._add(names[0], Part(0, names=names, within=part.key))
+        self._add(node, Part(0, names=names, within=part.key))
         if any(one.key == len(self.parts) - 1 for one in self._any("LVM2_member")):
             self._activate_lvm()
 
@@ -187,11 +215,11 @@ class Devices:
         """Deactivate LVM and stop RAID arrays, so that their metadata is written out."""
         lvm, mdadm = find_program("lvm"), find_program("mdadm")
         if lvm and self._any("LVM2_member"):
-            _run(lvm, "vgchange", "-an", "--config", _LVM_CONFIG)
+            self._lvm(lvm, "vgchange", "-an")
         if mdadm and self._any("linux_raid_member"):
-            _run(mdadm, "--stop", "--scan")
+            said_by(mdadm, "--stop", "--scan")
         for name in reversed(self._opened):
-            _run(str(find_program("dmsetup")), "remove", "--noudevsync", os.path.basename(name))
+            said_by(str(find_program("dmsetup")), "remove", "--noudevsync", os.path.basename(name))
 
 
 def _node(name: str) -> str:
@@ -205,7 +233,8 @@ def _node(name: str) -> str:
     raise DiskError(f"the machine does not show the disk {name}")
 
 
-def _run(*command: str) -> tuple[int, str, str]:
+def said_by(*command: str) -> tuple[int, str, str]:
+    """Run a program of the host; return its status and what it said."""
     done = subprocess.run(
         command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False
     )
@@ -217,8 +246,8 @@ def btrfs_subvolumes(top: str) -> Sequence[Subvolume]:
     program = find_program("btrfs")
     if program is None:
         return [Subvolume("subvolid:5", default=True)]
-    _, rows, _ = _run(program, "subvolume", "list", "-aq", top)
-    _, default, _ = _run(program, "subvolume", "get-default", top)
+    _, rows, _ = said_by(program, "subvolume", "list", "-aq", top)
+    _, default, _ = said_by(program, "subvolume", "get-default", top)
     words = default.split()
     number = words[1] if len(words) > 1 else "5"
     found = [Subvolume("subvolid:5", default=number == "5")]

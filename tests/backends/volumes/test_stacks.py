@@ -17,14 +17,17 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from guestfix.base.guest import Meta
-from tests.build.images import MIB, PartSpec, convert, described, disk, filesystem, have, run, walk
-from tests.build.uml import COPY, DM, LVM, MD, blank, build
+from tests.build.images import MIB, PartSpec, convert, described, disk, filesystem, have, walk
+from tests.build.uml import COPY, DM, LVM, blank, build
 from tests.build.uml_guests import (
     FSTAB,
+    MAKERS,
     NEEDS_UML,
     ROOT_UUID,
     digest,
     ext4_image,
+    fstab_of,
+    guest_disks,
     guestfix,
     make_tree,
     plan_without_backend,
@@ -45,49 +48,6 @@ def ova(disks: list[Path], place: Path) -> Path:
         for name, one in zip(names, disks, strict=False):
             archive.add(convert(one, "vmdk:streamOptimized"), name)
     return place
-
-
-MAKERS = {
-    "xfs": ("mkfs.xfs", 400, ["mkfs.xfs -q {}"]),
-    "jfs": ("mkfs.jfs", 320, ["mkfs.jfs -q {}"]),
-    "btrfs": ("mkfs.btrfs", 400, ["mkfs.btrfs -q {}"]),
-    "ext4": ("mkfs.ext4", 400, ["mkfs.ext4 -q {}"]),
-}
-ROOT_LINES = {"btrfs": "/dev/sda1 / btrfs subvol=@ 0 1", "lvm": "/dev/vg-x/root / ext4 defaults 0 1"}
-ROOT_LINES |= {"md": "/dev/md0 / ext4 defaults 0 1"}
-
-
-def fstab_of(kind: str) -> str:
-    return ROOT_LINES.get(kind, f"/dev/sda1 / {kind} defaults 0 1") + "\n/dev/sdc9 /gone ext4 defaults 0 2\n"
-
-
-def guest_disks(kind: str, tree: Path, folder: Path) -> list[Path]:
-    """Make the same guest on a filesystem, on LVM over two disks, or on a RAID 1."""
-    if kind in MAKERS:
-        _, mib, commands = MAKERS[kind]
-        place = blank(folder / f"{kind}.raw", mib + 2)
-        run("sfdisk", "-q", place, stdin="label: gpt\nstart=2048, type=linux\n")
-        steps = [*(one.format("/dev/ubda1") for one in commands), "mount /dev/ubda1 /run/mnt"]
-        if kind == "btrfs":
-            steps += ["btrfs subvolume create /run/mnt/@", "umount /run/mnt", "mount -o subvol=@ /dev/ubda1 /run/mnt"]
-        done = [COPY, "umount /run/mnt"]
-        if kind == "btrfs":
-            done += ["mount -o subvolid=5 /dev/ubda1 /run/mnt", "mkdir /run/mnt/.snapshots"]
-            done += ["btrfs subvolume snapshot -r /run/mnt/@ /run/mnt/.snapshots/1", "umount /run/mnt"]
-        build([place], [*steps, *done], tree)
-        return [place]
-    disks = [blank(folder / f"{kind}{index}.raw", 400) for index in (1, 2)]
-    if kind == "lvm":
-        steps = [f"lvm pvcreate {LVM} /dev/ubda /dev/ubdb", f"lvm vgcreate {LVM} vg-x /dev/ubda /dev/ubdb"]
-        steps += [f"lvm lvcreate {LVM} -Zn -Wn -L 700M -n root vg-x", "mkfs.ext4 -q /dev/mapper/vg--x-root"]
-        steps += ["mount /dev/mapper/vg--x-root /run/mnt", COPY, "umount /run/mnt", f"lvm vgchange {LVM} -an"]
-        build(disks, steps, tree, DM)
-    else:
-        steps = ["mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --homehost=h --name=0 --assume-clean "
-                 "/dev/ubda /dev/ubdb", "mkfs.ext4 -q /dev/md0", "mount /dev/md0 /run/mnt", COPY, "umount /run/mnt",
-                 "mdadm --stop /dev/md0"]  # fmt: skip
-        build(disks, steps, tree, MD)
-    return disks
 
 
 def as_format(disks: list[Path], fmt: str) -> list[Path]:
