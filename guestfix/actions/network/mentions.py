@@ -75,6 +75,7 @@ _PLACES = (
     "/etc/rc.d/rc.local",
     "/etc/init.d/boot.local",
     "/etc/local.d/*",
+    "/etc/init.d/*",
     "/etc/crontab",
     "/etc/cron.d/*",
     "/var/spool/cron/*",

@@ -47,11 +47,32 @@ def test_modules_are_commented_out_by_their_file() -> None:
     assert drop_modules(None, modules=["x.so"]) is None
 
 
-@pytest.mark.parametrize("control", ["[success=1 default=ignore]", "[success=ok user_unknown=2]"])
-def test_a_line_that_is_jumped_over_stays(control: str) -> None:
-    source = f"auth {control} pam_unix.so\nauth required pam_oslogin_login.so\nauth required pam_deny.so\n"
+PAM_JUMPS = [
+    (["[success=3 default=ignore]", "[success=2]", "aad"], ["[success=2 default=ignore]", "[success=1]", ""]),
+    (["[success=1 default=ignore]", "aad"], ["[success=ok default=ignore]", ""]),
+    (["[success=ok user_unknown = 2]", "aad"], ["[success=ok user_unknown = 1]", ""]),
+    (["[success=3]", "aad", "aad"], ["[success=1]", "", ""]),
+    (["[success=1]", "required", "aad"], ["[success=1]", "required", ""]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), PAM_JUMPS)
+def test_a_jump_over_what_goes_leads_where_it_led(before: list[str], after: list[str]) -> None:
+    tail = "auth requisite pam_deny.so\nauth required pam_permit.so\n"
+    gone = "auth [success=1 default=ignore] pam_aad.so"
+    lines = [gone if one == "aad" else f"auth {one} pam_unix.so" for one in before]
+    left = [f"# guestfix: of the old platform: {gone}" if not one else f"auth {one} pam_unix.so" for one in after]
+    result = drop_modules("\n".join([*lines, tail]).encode(), modules=["pam_aad.so"])
+    assert result == "\n".join([*left, tail]).encode()
+    assert drop_modules(result, modules=["pam_aad.so"]) is result
+
+
+@pytest.mark.parametrize("between", ["auth include other", "auth substack other", "@include other"])
+def test_a_jump_over_what_is_included_is_refused(between: str) -> None:
+    source = f"auth [success=3] pam_unix.so\n{between}\nauth required pam_x.so\nauth required pam_deny.so\n"
     with pytest.raises(EditError, match="jumps by number"):
-        drop_modules(source.encode(), modules=["pam_oslogin_login.so"])
+        drop_modules(source.encode(), modules=["pam_x.so"])
+    assert b"# guestfix" in (drop_modules(source.replace("=3", "=1").encode(), modules=["pam_x.so"]) or b"")
 
 
 def test_a_jump_that_ends_before_it_is_no_hindrance() -> None:
