@@ -125,7 +125,7 @@ def test_rules_run_after_those_they_name(tmp_path):
         ("targets/gce.yaml", "id: gce", "id: gcp", "must be 'gce'"),
         ("targets/gce.yaml", "clock: utc", "clock: gmt", "can't be 'gmt'"),
         ("targets/gce.yaml", "  network:", "  net:", "no key 'net'"),
-        ("targets/gce.yaml", "date: 2026-11-25", "date: today", "must be a date"),
+        ("targets/gce.yaml", "date: 2026-11-30", "date: today", "must be a date"),
         ("pack.yaml", "default_target: kvm-virtio", "default_target: xyz", "no target 'xyz'"),
         ("pack.yaml", "default: keep", "default: perhaps", "can't be 'perhaps'"),
         ("pack.yaml", "policies:", "politics:", "no key 'politics'"),
