@@ -12,6 +12,7 @@ from typing import Literal
 
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT, BOOT_EFI, BOOT_LOADERS
 from guestfix.base.catalog.facts.system import KERNEL_DEFAULT
+from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
@@ -32,8 +33,11 @@ BOARDS = {
 
 EXTLINUX = "/boot/extlinux/extlinux.conf"
 _TREE = regex(r"(?i)\s*(?:fdt|fdtdir|devicetree|devicetreedir)\s+\S")
+_ENTRY = regex(r"(?i)\s*(?:menuentry|submenu|label|\})(?:\s|$)")
+"""Where an entry of GRUB or extlinux begins or ends; a file of the Boot Loader Specification is one entry."""
+
 _CONFIG_SIZE = 1024 * 1024
-"""Bytes of a kernel's configuration; it has some 300,000."""
+"""Bytes of a kernel's configuration, which has some 300,000, and of a menu."""
 
 
 def check(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
@@ -65,6 +69,22 @@ def _trees(guest: GuestFS) -> Iterator[Evidence]:
             yield Evidence(EXTLINUX, number, line.strip())
 
 
+def _trees_of(guest: GuestFS, entry: MenuEntry) -> Iterator[Evidence]:
+    """Yield the lines of a menu's entry that name a device tree (``devicetree``)."""
+    lines = lines_of(read_small(guest, entry.path, _CONFIG_SIZE) or b"")
+    for number, line in _around(list(lines), entry.line):
+        if _TREE.match(line):
+            yield Evidence(entry.path, number, line.strip())
+
+
+def _around(lines: list[tuple[int, str]], at: int) -> list[tuple[int, str]]:
+    """Return the lines of the entry that this one is in: up to where another one begins or ends."""
+    bounds = [number for number, line in lines if _ENTRY.match(line)]
+    first = max((one for one in bounds if one < at), default=0)
+    last = min((one for one in bounds if one > at), default=len(lines) + 1)
+    return [(number, line) for number, line in lines if first < number < last]
+
+
 def _acpi(guest: GuestFS, facts: Facts, target: Target) -> Iterator[Finding]:
     """A machine of one's own can be given a device tree instead (QEMU's virt with acpi=off); a cloud's can't."""
     outcome: Literal["stops", "unknown"] = "stops" if target.cloud else "unknown"
@@ -77,6 +97,11 @@ def _acpi(guest: GuestFS, facts: Facts, target: Target) -> Iterator[Finding]:
             what = f"the default kernel {release} is built without ACPI, by which the target describes its devices"
             yield Finding("GF-KERNEL-ACPI", "warning", what, (Evidence(path, *told),), outcome=outcome)
             return
+    tree = next(_trees_of(guest, entry), None) if entry is not None else None
+    if tree is not None:
+        what = "the default entry gives the kernel a device tree of its own, which it takes for the target's devices"
+        remedy = "take the line away, and what writes it (flash-kernel, a file dtb beside the kernel)"
+        yield Finding("GF-KERNEL-ACPI", "warning", what, (tree,), remedy, outcome=outcome)
     if entry is not None and "acpi=off" in entry.args:
         what = "the default entry switches ACPI off, by which the target describes its devices"
         remedy = "take acpi=off from the kernel arguments"

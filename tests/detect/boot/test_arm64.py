@@ -167,3 +167,25 @@ def test_the_fallback_is_called_by_its_own_name(tmp_path: Path) -> None:
     _, _, plan = report(tmp_path, "kvm-virtio", bin__sh=elf(183), **none)
     (one,) = [finding for finding in plan.findings if finding.code == "GF-BOOT-NO-FALLBACK"]
     assert "EFI/BOOT/BOOTAA64.EFI" in one.summary and "BOOTX64" not in one.summary
+
+
+TREE = " linux /boot/vmlinuz-{0} root=UUID=0a-1 ro\n"
+
+
+@pytest.mark.parametrize(
+    ("menu", "target", "line", "outcome"),
+    [
+        (f"menuentry 'A' {{\n{TREE} devicetree /boot/dtb\n}}\n", "oci", 3, "stops"),
+        (f"menuentry 'A' {{\n\tdevicetree\t/boot/dtb-{{0}}\n{TREE}}}\n", "kvm-virtio", 2, "unknown"),
+        (f"menuentry 'A' {{\n{TREE}}}\nmenuentry 'B' {{\n{TREE} devicetree /boot/dtb\n}}\n", "oci", None, None),
+        (f"menuentry 'A' {{\n{TREE} # devicetree /boot/dtb\n}}\n", "oci", None, None),
+    ],
+)
+def test_a_device_tree_of_the_default_entry_is_told(
+    tmp_path: Path, menu: str, target: str, line: int | None, outcome: str | None
+) -> None:
+    text = menu.replace("{0}", RELEASE)
+    more = {"boot/grub/grub.cfg": text, f"boot/config-{RELEASE}": "CONFIG_ACPI=y\n", "bin/sh": elf(183)}
+    plan = guestfix.make_plan(guest_of(tmp_path, more), PACK, target)
+    found = [one for one in plan.findings if one.code == "GF-KERNEL-ACPI"]
+    assert [(one.evidence[0].line, one.outcome) for one in found] == ([(line, outcome)] if line else [])

@@ -122,7 +122,7 @@ BOOT: dict[str, Kind] = {
         "let the entry search for the volume by UUID: search --no-floppy --fs-uuid --set=root UUID"),
     "GF-KERNEL-ACPI": Kind("kernel", "blocker warning",
         "The kernel does without ACPI, and the target describes its devices to an Arm guest by ACPI.",
-        "make a kernel with ACPI the default, and take acpi=off from the kernel arguments"),
+        "make a kernel with ACPI the default, and take acpi=off and device trees from its entry"),
     "GF-KERNEL-CUSTOM": Kind("kernel", "warning",
         "The default kernel is not one of the distribution's own.",
         "see that it has the target's drivers built, or make one of the distribution's kernels the default"),
