@@ -132,6 +132,12 @@ def open_writable(
     return cast(GuestWriter, guest)
 
 
+def named_backend(uri: str) -> tuple[str, str]:
+    """Return the backend that a guest's URI names, empty where it names none or is a file's name, and the place."""
+    scheme, colon, place = uri.partition(":")
+    return (scheme, place) if colon and scheme in BACKENDS and not os.path.exists(uri) else ("", uri)
+
+
 def split_uri(uri: str, *, writable: bool = False) -> tuple[str, str]:
     """Return the scheme and the place of a guest's URI.
 

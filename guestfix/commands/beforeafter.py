@@ -6,13 +6,14 @@ import argparse
 import os
 import tempfile
 
+from guestfix.backends import named_backend
 from guestfix.base.errors import GuestfixError
 from guestfix.commands.images import images_from
 from guestfix.commands.verify import started
 from guestfix.pack.model import Pack
 from guestfix.plan.planner import choose_target
 from guestfix.stage.session import Session
-from guestfix.stage.starts import Started, path_of
+from guestfix.stage.starts import Started
 
 
 def three_starts(args: argparse.Namespace, pack: Pack) -> list[Started]:
@@ -22,7 +23,7 @@ def three_starts(args: argparse.Namespace, pack: Pack) -> list[Started]:
     GuestfixError where the plan has blockers.
     """
     target, old = choose_target(pack, args.target), choose_target(pack, args.old)
-    allow = tuple(sorted({os.path.dirname(os.path.realpath(path_of(one))) for one in args.guest}))
+    allow = tuple(sorted({os.path.dirname(os.path.realpath(named_backend(one)[1])) for one in args.guest}))
     with tempfile.TemporaryDirectory(prefix="guestfix-verify.") as folder:
         repaired = _repaired(args, pack, f"{folder}/repaired.qcow2")
         reverted = _reverted(args, repaired, allow, f"{folder}/reverted.qcow2")

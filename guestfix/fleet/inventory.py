@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from guestfix.backends import BACKENDS
+from guestfix.backends import named_backend
 from guestfix.backends.disks.names import is_afar, shown
 from guestfix.base.errors import GuestfixError, PackError, Problem, UsageError
 from guestfix.base.nearest import did_you_mean
@@ -57,7 +57,7 @@ def read(places: Sequence[str], known: Known) -> list[Guest]:
 
 
 def _at(place: str, known: Known, problems: list[Problem]) -> list[Guest]:
-    backend, rest = _backend(place)
+    backend, rest = named_backend(place)
     if backend == "dir":
         return [_folder(rest)]
     if backend:
@@ -175,16 +175,10 @@ def _guest(reader: Reader, base: Guest, known: Known, place: str, *, named: bool
 
 
 def _beside(folder: str, place: str) -> str:
-    backend, rest = _backend(place)
+    backend, rest = named_backend(place)
     if backend:
         return f"{backend}:{_beside(folder, rest)}"
     return place if not place or is_afar(place) else os.path.join(folder, place)
-
-
-def _backend(place: str) -> tuple[str, str]:
-    """Return the backend that a place names, empty where it names none, and the rest."""
-    backend, colon, rest = place.partition(":")
-    return (backend, rest) if colon and backend in BACKENDS else ("", place)
 
 
 def _pairs(reader: Reader, name: str) -> dict[str, str]:
@@ -308,7 +302,7 @@ def _wrong(guests: Iterable[Guest]) -> list[Problem]:
             found.append(Problem(what, where=guest.where, remedy="give each guest a name of its own"))
         names.setdefault(guest.name, guest)
         for disk in guest.disks:
-            rest = _backend(disk)[1]
+            rest = named_backend(disk)[1]
             one = rest if is_afar(rest) else os.path.realpath(rest)
             if disks.setdefault(one, guest) is not guest:
                 what = f"{guest.name} and {disks[one].name} have the same disk: {shown(disk)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from guestfix.backends import open_guest
+from guestfix.backends import named_backend, open_guest
 from guestfix.base.catalog.facts.boot import BOOT_EFI, BOOT_FIRMWARE
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_FAMILY, SSH_INSTALLED
 from guestfix.base.errors import GuestfixError, UsageError
@@ -60,15 +60,6 @@ def document_of(cases: Sequence[Started]) -> VerifyOut:
     }
 
 
-def path_of(uri: str) -> str:
-    """Return the path of a disk image that was named with a backend."""
-    return (
-        uri
-        if os.path.exists(uri)
-        else uri.removeprefix("image:").removeprefix("uml:").removeprefix("libguestfs:").removeprefix("mount:")
-    )
-
-
 def start_guest(
     guest: Sequence[str],
     target: Target,
@@ -86,7 +77,7 @@ def start_guest(
     Of ``bounds`` memory, patience, reach, limit, allow and types count; the rest is as the guest's facts say.
     UsageError for a folder; GuestfixError where the guest can't be read, or can't be started here.
     """
-    paths = [path_of(one) for one in guest]
+    paths = [named_backend(one)[1] for one in guest]
     if folder := next((path for path in paths if os.path.isdir(path)), None):
         raise UsageError("only disk images can be started, and this is a folder", where=folder)
     allowed, types = list(bounds.allow), list(bounds.types)
