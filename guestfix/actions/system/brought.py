@@ -6,16 +6,17 @@ are put into the guest with their digests, for root alone to read; nothing of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from guestfix.actions.described import check, check_all, read_description
 from guestfix.actions.payload import Payload, open_payload
 from guestfix.actions.system import services
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.storage import FSTAB_INIT
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_ID, OS_VERSION, PAYLOAD_DIR
 from guestfix.base.digest import digest_bytes
-from guestfix.base.errors import PackError, TooLarge, UsageError
+from guestfix.base.errors import UsageError
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
@@ -26,11 +27,8 @@ from guestfix.formats import firststart
 from guestfix.formats.sshkeys import SUFFIX as PUBLIC_KEY
 from guestfix.pack.ranges import RangeError, Span, key_of, parse_span
 from guestfix.pack.schema import Reader
-from guestfix.pack.yamlpos import parse
 
 KEYS = ("title", "with", "args", "arch", "systems", "versions", "targets", "seconds", "sha256")
-ARCHES = ("x86_64", "i686", "aarch64")
-MAX_YAML = 64 * 1024
 SECONDS, LONGEST = 600, 24 * 3600
 MOST_FILES, MOST_BYTES = 256, 256 << 20
 """Of one package with what it brings along, and of all that one guest is given."""
@@ -184,19 +182,11 @@ def _ending(path: str) -> str:
 
 
 def _read(payload: Payload, path: str, ending: str, beside: str, known: frozenset[str]) -> Brought:
-    data = payload.read(beside)
-    if len(data) > MAX_YAML:
-        raise TooLarge(f"the YAML beside a package is larger than {MAX_YAML} bytes", where=beside)
-    node, problems = parse(data, beside)
-    if node is None:
-        raise PackError(problems)
-    reader = Reader(node, problems, "the description of a package or script")
-    reader.allow(KEYS)
+    reader = read_description(payload, beside, "a package or script", KEYS)
     folder = path.rpartition("/")[0]
     others = tuple(f"{folder}/{one}".lstrip("/") for one in reader.texts("with"))
     _check_names(reader, path, others, known)
-    _check_all(reader, "arch", lambda one: "" if one in ARCHES else f"one of {', '.join(ARCHES)}")
-    _check_all(reader, "args", lambda one: "it has control characters" if _ODD.search(one) else "")
+    check_all(reader, "args", lambda one: "it has control characters" if _ODD.search(one) else "")
     seconds = reader.number("seconds")
     if seconds is not None and not 0 < seconds <= LONGEST:
         reader.complain(reader.keys["seconds"].mark, f"'seconds' must be from 1 to {LONGEST}")
@@ -213,8 +203,7 @@ def _read(payload: Payload, path: str, ending: str, beside: str, known: frozense
         seconds or SECONDS,
         tuple(_digests(reader, path, others)),
     )
-    if problems:
-        raise PackError(problems)
+    check(reader)
     return found
 
 
@@ -229,12 +218,6 @@ def _check_names(reader: Reader, path: str, others: tuple[str, ...], known: froz
             reader.complain(mark, f"a file can't be brought by the name {name[:80]!a}", "letters, digits and ._+~:%=@-")
         elif one not in known:
             reader.complain(mark, f"the payload has no file {one[:200]!a}")
-
-
-def _check_all(reader: Reader, key: str, fault: Callable[[str], str]) -> None:
-    for one in reader.texts(key):
-        if why := fault(one):
-            reader.complain(reader.keys[key].mark, f"{key!r} can't be {one[:80]!a}: {why}")
 
 
 def _spans(reader: Reader) -> Iterator[Span]:

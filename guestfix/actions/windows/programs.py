@@ -9,23 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from guestfix.actions.described import check, check_all, read_description
 from guestfix.actions.payload import Payload, open_payload
 from guestfix.actions.windows.firstboot import PROGRAMS, put_changed, put_script, register, runs_at_first_start
 from guestfix.actions.windows.registry import editing_system, root_of, seen
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.system import OS_ARCH, OS_VERSION, PAYLOAD_DIR
-from guestfix.base.errors import PackError, TooLarge
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.formats.windows.firststart import FOLDER
 from guestfix.formats.windows.inf import safe_name
-from guestfix.pack.schema import Reader
-from guestfix.pack.yamlpos import parse
 
 KEYS = ("title", "switches", "arch", "windows")
 SILENT_MSI = ("/qn", "/norestart")
-ARCHES = ("x86_64", "i686", "aarch64")
-MAX_YAML = 64 * 1024
 _ODD = regex(r'["\x00-\x1f\x7f]')
 _SPECIAL = regex(r"[ &|<>^()]")
 
@@ -88,28 +84,14 @@ def programs(payload: Payload) -> Iterator[Program]:
 
 
 def _read(payload: Payload, path: str, beside: str, kind: str) -> Program:
-    data = payload.read(beside)
-    if len(data) > MAX_YAML:
-        raise TooLarge(f"the YAML beside a program is larger than {MAX_YAML} bytes", where=beside)
-    node, problems = parse(data, beside)
-    if node is None:
-        raise PackError(problems)
-    reader = Reader(node, problems, "the description of a program")
-    reader.allow(KEYS)
+    reader = read_description(payload, beside, "a program", KEYS)
     switches = reader.texts("switches")
     if kind == "exe" and not switches:
-        reader.complain(node.mark, "'switches' must say how an .exe installs without asking, such as [/S]")
-    for one in switches:
-        if _ODD.search(one):
-            reader.complain(reader.keys["switches"].mark, f"a switch can't hold quotes or control characters: {one!a}")
-    arches = reader.texts("arch")
-    for one in arches:
-        if one not in ARCHES:
-            reader.complain(reader.keys["arch"].mark, f"'arch' can't be {one!a}: one of {', '.join(ARCHES)}")
+        reader.complain(reader.node.mark, "'switches' must say how an .exe installs without asking, such as [/S]")
+    check_all(reader, "switches", lambda one: "it has quotes or control characters" if _ODD.search(one) else "")
     title = reader.text("title", "") or path.rpartition("/")[2]
-    found = Program(path, title, switches or SILENT_MSI, arches, reader.texts("windows"))
-    if problems:
-        raise PackError(problems)
+    found = Program(path, title, switches or SILENT_MSI, reader.texts("arch"), reader.texts("windows"))
+    check(reader)
     return found
 
 
