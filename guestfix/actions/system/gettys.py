@@ -12,7 +12,7 @@ from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.edit import Link
 from guestfix.base.patterns import regex
-from guestfix.detect.files import exists, is_link, names_in
+from guestfix.detect.files import exists, is_link, names_in, real_path
 from guestfix.detect.system.console import INITTAB, login_on, root_refused, tells_gettys
 from guestfix.detect.system.initsystem import Services
 from guestfix.detect.system.programs import Programs
@@ -44,12 +44,14 @@ def serial_logins(bench: Workbench, *, console: str) -> None:
         services.disable(bench, names=[name])
     missing = bool(port) and tells_gettys(bench.fs) and _login(bench, port, console) is None
     program = Programs(bench.fs).path("agetty", "getty") if missing else ""
-    if exists(bench.fs, INITTAB) and _uses_inittab(bench):
-        before = bench.fs.read(INITTAB)
-        after = serial_login(before, console=console, gone=[f"{kind}*" for kind in gone], program=program)
+    openrc = any(name.startswith("agetty.") for name in names_in(bench.fs, "/etc/init.d"))
+    inittab = exists(bench.fs, INITTAB) and _reads_inittab(bench)
+    if inittab:
+        before, kinds = bench.fs.read(INITTAB), [f"{kind}*" for kind in gone]
+        after = serial_login(before, console=console, gone=kinds, program="" if openrc else program)
         if after is not before:
             bench.fs.put(INITTAB, after)
-    elif missing:
+    if missing and (openrc or not inittab) and _login(bench, port, console) is None:
         _start(bench, port, console, program)
     if port and root_refused(bench.fs, port) and _login(bench, port, console) is not None:
         bench.fs.put(SECURETTY, ensure_line(bench.fs.read(SECURETTY), line=port))
@@ -81,12 +83,12 @@ def _old(bench: Workbench, gone: tuple[str, ...], own: str) -> Iterator[str]:
                 yield name.removesuffix(".conf")
 
 
-def _uses_inittab(bench: Workbench) -> bool:
-    """Tell whether init starts gettys by /etc/inittab: not where units, upstart's jobs or OpenRC's services do."""
-    there = units.file_of(bench.fs, "getty@tty1.service") or any(
-        name.startswith("tty") for name in names_in(bench.fs, "/etc/init")
-    )
-    return not there and not any(name.startswith("agetty.") for name in names_in(bench.fs, "/etc/init.d"))
+def _reads_inittab(bench: Workbench) -> bool:
+    """Tell whether init starts gettys by /etc/inittab: not where units, upstart's jobs or OpenRC's own init do."""
+    if real_path(bench.fs, "/sbin/init").endswith("/openrc-init"):
+        return False
+    jobs = any(name.startswith("tty") for name in names_in(bench.fs, "/etc/init"))
+    return not jobs and not units.file_of(bench.fs, "getty@tty1.service")
 
 
 def _start(bench: Workbench, port: str, console: str, program: str) -> None:

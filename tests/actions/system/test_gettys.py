@@ -66,6 +66,33 @@ def test_an_openrc_service_is_linked_to_its_script(tmp_path: Path) -> None:
     ]
 
 
+OPENRC = {
+    "etc/init.d/agetty": "#!/sbin/openrc-run\n",
+    "etc/init.d/agetty.hvc0": ("link", "agetty"),
+    "etc/runlevels/default/agetty.hvc0": ("link", "/etc/init.d/agetty.hvc0"),
+}
+OLD = "tty1::respawn:/sbin/getty 38400 tty1\nxvc0::respawn:/sbin/getty xvc0\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "done"),
+    [
+        ({"etc/inittab": OLD}, ["delete /etc/runlevels/default/agetty.hvc0", "edit /etc/inittab"]),
+        (
+            {"etc/inittab": OLD, "sbin/init": ("link", "openrc-init"), "sbin/openrc-init": "x"},
+            [
+                "delete /etc/runlevels/default/agetty.hvc0",
+                "link /etc/init.d/agetty.ttyS0",
+                "link /etc/runlevels/default/agetty.ttyS0",
+            ],
+        ),
+    ],
+    ids=["of init", "of OpenRC itself"],
+)
+def test_lines_beside_openrcs_services_count_where_init_reads_them(tmp_path: Path, files, done) -> None:
+    assert sorted(changed(tmp_path, {**OPENRC, **files})) == done
+
+
 def test_a_screen_is_no_serial_port(tmp_path: Path) -> None:
     build(tmp_path, {**BASE, "etc/inittab": "a:2:respawn:/sbin/getty 9600 ttyS0\nb:2:respawn:/sbin/getty 9600 hvc0\n"})
     view = Overlay(open_guest(str(tmp_path)))
