@@ -107,7 +107,8 @@ def _guard(entry: FstabEntry, lack: str, device: str, init: str) -> tuple[list[S
     if entry.has("noauto"):
         return ([] if init == "systemd" else no_fsck(entry)), []
     if entry.has(lenient, "x-systemd.automount", "comment=systemd.automount"):
-        return [], []
+        lost = devices.is_unstable(entry.spec) and "comment=cloudconfig" not in entry.options.split(",")
+        return [], [_unmounted(entry, lack, device)] if lost else []
     if entry.place in VITAL:
         return [], [_vital(entry, lack, device)]
     where, (wrong, afterwards, _) = where_of(entry), _LACKS[lack]
@@ -119,6 +120,16 @@ def _guard(entry: FstabEntry, lack: str, device: str, init: str) -> tuple[list[S
 
 
 _AFTERWARDS = "name it by UUID after the migration and remove nofail"
+
+
+def _unmounted(entry: FstabEntry, lack: str, device: str) -> Note:
+    """Tell of an entry that the boot does without anyway, by a name of the old hardware.
+
+    What cloud-init wrote for a disk of an instance (comment=cloudconfig) it writes anew.
+    """
+    wrong = _LACKS[lack][0].format(spec=device)
+    summary = f"{where_of(entry)} is left out at boot, as its options allow: {wrong}"
+    return note_of(entry, "info", "GF-FSTAB-VOLUME-MISSING", summary, "name the volume by UUID= or LABEL=")
 
 
 def _vital(entry: FstabEntry, lack: str, device: str) -> Note:

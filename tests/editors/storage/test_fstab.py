@@ -136,7 +136,8 @@ NOOP_GUARD = [
     b'LABEL="my root" / ext4\nLABEL=my\\040root /b ext4\n/dev/disk/by-label/my\\040root /c ext4\n',
     b"/dev/vg/home /home xfs defaults 0 2\n/dev/mapper/vg-home /h xfs\n",
     b"/dev/cdrom /mnt/cdrom auto noauto,ro 0 0\n/dev/fd0 /media/floppy0 auto rw,user,noauto 0 0\n",
-    b"/dev/sdz1 /x ext4 nofail 0 2\n/dev/sdz2 /y ext4 x-systemd.automount 0 2\n/dev/sdz3 /z ext4 noauto 0 2\n",
+    b"UUID=gone /x ext4 nofail 0 2\nUUID=gone /y ext4 x-systemd.automount 0 2\n/dev/sdz3 /z ext4 noauto 0 2\n",
+    b"/dev/xvdb /media/ephemeral0 auto defaults,nofail,comment=cloudconfig 0 2\n",
     b"proc /proc proc defaults 0 0\nnone /dev/pts devpts gid=5\ntmpfs /tmp tmpfs\n/a /b none bind\n",
     b"/swapfile none swap sw\n",
     b"/dev/root / ext3\n/dev/loop0 /l ext4\n/dev/zram0 none swap\n",
@@ -187,7 +188,16 @@ def test_guard_changes(before: bytes, after: bytes) -> None:
     content, notes = split(guard(before))
     assert content == after
     assert [note.level for note in notes] == ["warning", "follow_up"]
-    assert guard(after) is after
+    assert split(guard(after))[0] is after
+
+
+@pytest.mark.parametrize("options", ["nofail", "defaults,nofail", "x-systemd.automount"])
+@pytest.mark.parametrize("name", ["/dev/sdz1", "/dev/disk/by-id/google-data"])
+def test_what_the_boot_does_without_unseen_is_told(name: str, options: str) -> None:
+    src = f"{name} /x ext4 {options} 0 2\n".encode()
+    content, (note,) = split(guard(src))
+    assert content is src
+    assert (note.level, note.code, note.line) == ("info", "GF-FSTAB-VOLUME-MISSING", 1)
 
 
 def test_the_follow_up_says_what_to_do() -> None:

@@ -123,7 +123,7 @@ STORAGE: dict[str, Kind] = {
     "GF-FSTAB-UNIX-DEVICE": Kind("mounts", "warning",
         "A BSD mounts a disk by its driver's name, and the target's disks have another driver.",
         "mount by a label (gpart modify -l, tunefs -L: FreeBSD), a DUID (OpenBSD), NAME= (NetBSD)"),
-    "GF-FSTAB-VOLUME-MISSING": Kind("mounts", "warning",
+    "GF-FSTAB-VOLUME-MISSING": Kind("mounts", "warning info",
         "An entry of /etc/fstab names a volume that is not among the guest's disks; boot no longer waits for it.",
         "attach the volume after the migration and remove nofail from its entry, or remove the entry"),
     "GF-FSTAB-VOLUME-TWICE": Kind("mounts", "warning",
