@@ -51,10 +51,10 @@ def _lz4(data: bytes) -> bytes:
 
 def lz4_blocks(data: bytes) -> bytes:
     """Return the blocks of a legacy frame, each behind its length."""
-    import lz4.block
+    from guestfix.formats.initramfs.lz4block import packed
 
     out = []
     for at in range(0, len(data), LZ4_BLOCK):
-        block = lz4.block.compress(data[at : at + LZ4_BLOCK], mode="high_compression", store_size=False)
+        block = packed(data[at : at + LZ4_BLOCK])
         out += [struct.pack("<I", len(block)), block]
     return b"".join(out)

@@ -246,11 +246,11 @@ def lz4_blocks(src: Source) -> Iterator[tuple[int, bytes]]:
 
 def lz4_plain(at: int, block: bytes) -> bytes:
     """Return what a block of :func:`lz4_blocks` holds."""
-    import lz4.block
+    from guestfix.formats.initramfs import lz4block
 
     try:
-        return bytes(lz4.block.decompress(block, uncompressed_size=LZ4_BLOCK))
-    except (lz4.block.LZ4BlockError, ValueError, MemoryError) as error:
+        return lz4block.unpacked(block, LZ4_BLOCK)
+    except ValueError as error:
         raise Corrupt(f"damaged lz4 data: {error}", offset=at + 4) from error
 
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -386,3 +387,35 @@ def test_zstd_windows_are_bounded():
     frame = b"\x28\xb5\x2f\xfd" + bytes([0x00, 0xF8]) + struct.pack("<I", 1)[:3]
     with pytest.raises(Corrupt):
         list(decompress.chunks("zstd", Source(io.BytesIO(frame + b"x"))))
+
+
+@pytest.mark.parametrize("hidden", ["", "lz4"])
+def test_lz4_by_either_package(hidden: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from guestfix.formats.initramfs import lz4block
+
+    if hidden:
+        pytest.importorskip("cramjam")
+        monkeypatch.setitem(sys.modules, "lz4", None)
+        monkeypatch.setitem(sys.modules, "lz4.block", None)
+    else:
+        pytest.importorskip("lz4.block")
+    data = bytes(range(256)) * 900
+    block = lz4block.packed(data)
+    assert len(block) < len(data) and lz4block.unpacked(block, len(data)) == data
+    assert lz4block.unpacked(block, 1 << 20) == data, "what is left of the room is not taken for content"
+    for damaged in (b"", b"\xff" * 40):
+        with pytest.raises(ValueError):
+            lz4block.unpacked(damaged, 1 << 20)
+    with pytest.raises(ValueError):
+        lz4block.unpacked(block, len(data) - 1)
+
+
+def test_lz4_without_any_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    from guestfix.base.errors import GuestError
+    from guestfix.formats.initramfs import lz4block
+
+    for name in ("lz4", "lz4.block", "cramjam"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(GuestError) as error:
+        lz4block.unpacked(b"x", 10)
+    assert "cramjam" in (error.value.remedy or "")
