@@ -24,6 +24,7 @@ BACKENDS: dict[str, str] = {
     "dir": "directory:open_place",
     "image": "image:open_place",
     "uml": "uml.guest:open_place",
+    "qemu": "qemu.guest:open_place",
     "libguestfs": "libguestfs.guest:open_place",
     "mount": "mount.guest:open_place",
 }

@@ -55,7 +55,7 @@ def find_program(name: str) -> str | None:
     return None
 
 
-_CHECKERS = (
+CHECKERS = (
     "e2fsck", "xfs_repair", "btrfs", "ntfsfix", "fsck.vfat", "jfs_fsck", "lvm", "mdadm", "dmsetup", "ntfs-3g",
 )  # fmt: skip
 _UML = ("linux.uml", "qemu-img", "qemu-storage-daemon")
@@ -70,7 +70,7 @@ def _uml() -> Status:
         missing, steps = (*missing, FUSE), [*steps, "modprobe fuse"]
     elif not os.access(FUSE, os.R_OK | os.W_OK):
         missing, steps = (*missing, f"permission for {FUSE}"), [*steps, f"chmod a+rw {FUSE}"]
-    absent = _programs(*_CHECKERS)
+    absent = _programs(*CHECKERS)
     notes = (f"for every filesystem also: {install(*absent)}",) if absent else ()
     title = "disk images through User-mode Linux, as an ordinary user"
     return Status("uml", title, True, not missing, missing, " && ".join(steps), notes)

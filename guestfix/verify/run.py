@@ -6,13 +6,13 @@ import codecs
 import time
 from collections.abc import Callable, Sequence
 
+from guestfix.backends.accel import kvm
 from guestfix.backends.disks.hostfiles import HostFiles
 from guestfix.backends.disks.ova import open_images
 from guestfix.backends.disks.overlaydisk import Overlays
 from guestfix.backends.runfolder import RunFolder
 from guestfix.base.record import frozen, replace
 from guestfix.pack.model import Target
-from guestfix.verify.accel import kvm
 from guestfix.verify.firmware import find_uefi
 from guestfix.verify.hardware import devices_of, firmware_of
 from guestfix.verify.machine import Machine, Plan, banner, program

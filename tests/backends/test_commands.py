@@ -67,7 +67,7 @@ def test_every_program_that_is_asked_for_has_its_packages():
     asked = set()
     for path in (Path(packages.__file__).parents[1]).rglob("*.py"):
         asked |= set(re.findall(r"""\binstall\(['"]([^'"]+)['"]\)""", path.read_text()))
-    asked |= {*status._UML, *status._CHECKERS, "fusermount3", "guestfish", "tesseract", *PROGRAMS.values()}
+    asked |= {*status._UML, *status.CHECKERS, "fusermount3", "guestfish", "tesseract", *PROGRAMS.values()}
     assert asked <= set(packages.PACKAGES)
     assert all(set(row) <= set(packages.MANAGERS) and "apt" in row for row in packages.PACKAGES.values())
 

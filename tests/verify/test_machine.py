@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from guestfix.backends import accel
 from guestfix.backends.runfolder import RunFolder
 from guestfix.base.errors import GuestfixError
 from guestfix.base.record import replace
 from guestfix.pack.cache import load_pack
-from guestfix.verify import accel, machine
+from guestfix.verify import machine
 from guestfix.verify.firmware import Uefi, find_uefi
 from guestfix.verify.hardware import device_words, devices_of, firmware_of
 from guestfix.verify.run import Setting, start

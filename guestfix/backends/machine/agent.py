@@ -81,7 +81,7 @@ def _answer(machine: Machine, request: dict[str, Any]) -> dict[str, object]:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         what = "".join(traceback.format_exception_only(error)).strip().rpartition("\n")[2]
         place = f"{os.path.basename(frame.filename)}:{frame.lineno}"
-        return {"error": ["DiskError", f"reading it failed inside the machine: {what} ({place})", "", REPAIR]}
+        return {"error": ["DiskError", f"reading it failed inside the machine: {what} ({place})", "", REPAIR, ""]}
     finally:
         for _ in body:
             pass

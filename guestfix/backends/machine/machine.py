@@ -29,7 +29,9 @@ _SAFE = _NOSUID | _NODEV | _NOEXEC | _NOATIME | _NODIRATIME
 _OPTIONS = {"ext2": "errors=remount-ro", "ext3": "errors=remount-ro", "ext4": "errors=remount-ro"}
 """The guest's superblock may say that its kernel is to panic."""
 _OPTIONS |= {"xfs": "nouuid", "vfat": "umask=022,utf8=1,quiet", "reiserfs": "user_xattr,acl", "jfs": "", "btrfs": ""}
-_MODULES = {"vfat": ("vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"), "ntfs": ("fuse",)}
+_MODULES = {"vfat": ("vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"), "ntfs": ("fuse", "ntfs3")}
+_MODULES |= {"ext2": ("ext4", "ext2"), "ext3": ("ext4", "ext3"), "ext4": ("ext4",)}
+_MODULES |= {one: (one,) for one in ("xfs", "btrfs", "jfs", "reiserfs")}
 _CHECKS: dict[str, tuple[str, ...]] = {
     "ext2": ("e2fsck", "-fn"),
     "ext3": ("e2fsck", "-fn"),
@@ -56,7 +58,7 @@ class Machine:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
-        os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+        os.environ["PATH"] = settings.get("path", "/usr/sbin:/usr/bin:/sbin:/bin")
         self.devices = self._begin()
         self.line: Line
         self.layout: Layout | None = None

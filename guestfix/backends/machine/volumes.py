@@ -26,9 +26,9 @@ LVM_CONFIG = (
     ' backup{backup=0 archive=0} devices{use_devicesfile=0 scan="/dev"}'
     ' global{thin_check_executable="" cache_check_executable="" use_lvmpolld=0 umask=63}'
 )
-_DM = ("dm-mod", "dm-mirror", "dm-snapshot", "dm-thin-pool", "dm-raid", "raid1", "dm-cache")
-_CRYPT = ("ecb", "cbc", "xts", "essiv", "dm-crypt")
-_LEVELS = ("linear", "raid0", "raid1", "raid10", "raid456")
+DM = ("dm-mod", "dm-mirror", "dm-snapshot", "dm-thin-pool", "dm-raid", "raid1", "dm-cache")
+CRYPT = ("ecb", "cbc", "xts", "essiv", "dm-crypt")
+LEVELS = ("linear", "raid0", "raid1", "raid10", "raid456")
 
 
 class Loader(Protocol):
@@ -120,7 +120,7 @@ class Devices:
     def _assemble_raid(self) -> None:
         from guestfix.backends.volumes.md import read_member
 
-        self.modules.load("md-mod", *_LEVELS)
+        self.modules.load("md-mod", *LEVELS)
         program = find_program("mdadm")
         if program is None:
             self.problems.append("a RAID array can't be assembled: mdadm is missing on the host")
@@ -151,7 +151,7 @@ class Devices:
         return said_by(program, command, "--config", LVM_CONFIG, *words)
 
     def _activate_lvm(self) -> None:
-        self.modules.load(*_DM)
+        self.modules.load(*DM)
         program = find_program("lvm")
         if program is None:
             self.problems.append("logical volumes can't be activated: lvm is missing on the host")
@@ -196,7 +196,7 @@ class Devices:
         if part is None or program is None:
             what = "the kernel does not show this volume" if part is None else "dmsetup is missing on the host"
             raise DiskError(f"the encrypted volume {uuid} can't be opened: {what}", remedy=install("dmsetup"))
-        self.modules.load(*_DM, *_CRYPT)
+        self.modules.load(*DM, *CRYPT)
         names = luks_names(uuid, version)
         node = self._opened_as(names)
         command = [program, "create", "--noudevsync", "--noudevrules", os.path.basename(node)]

@@ -26,9 +26,9 @@ from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable
 from guestfix.base.versions import version_key
-from guestfix.detect.boot.kernelimage import HEAD, arch_of, release_of
 from guestfix.detect.boot.lastboot import WTMP, last_booted
 from guestfix.detect.files import exists, is_link, kind_of, lines_of, names_in, read_head, read_small, real_path
+from guestfix.formats.boot.kernelimage import HEAD, arch_of, release_of
 from guestfix.pack.model import Target
 from guestfix.pack.traits import fits
 

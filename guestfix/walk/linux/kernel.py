@@ -8,8 +8,8 @@ from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, KERNELS
 from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Finding
-from guestfix.detect.boot.kernelimage import HEAD, size_of
 from guestfix.detect.files import kind_of
+from guestfix.formats.boot.kernelimage import HEAD, size_of
 from guestfix.walk.scene import Ground, Look, Scene, all_in_sight, entry_place, passes, unknown
 
 

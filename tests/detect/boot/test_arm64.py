@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import guestfix
-from guestfix.detect.boot.kernelimage import arch_of, release_of
+from guestfix.formats.boot.kernelimage import arch_of, release_of
 from guestfix.pack.cache import load_pack
 from tests.build.tree import build, bzimage, elf
 

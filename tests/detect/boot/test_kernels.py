@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from guestfix.backends.directory import DirectoryGuest
 from guestfix.base.facts import Evidence, Facts, Unknown
 from guestfix.detect.boot import kernels
-from guestfix.detect.boot.kernelimage import is_64bit, release_of
 from guestfix.detect.boot.lastboot import RECORD
 from guestfix.detect.system.os import put_system
+from guestfix.formats.boot.kernelimage import is_64bit, release_of
 from guestfix.formats.initramfs.compress import compress
 from guestfix.pack.model import Target
 from tests.build.facts import menu_entry, told

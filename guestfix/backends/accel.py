@@ -6,6 +6,7 @@ import os
 import subprocess
 
 from guestfix.backends.runfolder import RunFolder, die_with_parent
+from guestfix.base import cache
 
 PROBE_SECONDS = 1.0
 DONE = 33
@@ -46,6 +47,23 @@ def command(program: str, accelerator: str, place: str) -> list[str]:
     cpu = ["-cpu", "host"] if accelerator == "kvm" else []
     words = [program, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc", "-accel", accelerator]
     return [*words, *cpu, "-m", "2", "-bios", place, "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+
+
+def works(program: str, run: RunFolder) -> tuple[bool, str]:
+    """Return what kvm() says, remembered until the host starts again or has another QEMU: a try may take a second."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            boot = stream.read().strip()
+        seen = os.stat(program)
+    except OSError:
+        return kvm(program, run, os.uname().machine)
+    allowed = os.access("/dev/kvm", os.R_OK | os.W_OK)
+    name = f"kvm-{boot}-{seen.st_ino:x}-{seen.st_mtime_ns:x}-{allowed:d}"
+    known = cache.read(name)
+    if not (isinstance(known, list) and [type(one) for one in known] == [bool, str]):
+        known = list(kvm(program, run, os.uname().machine))
+        cache.write(name, known)
+    return known[0], known[1]
 
 
 def kvm(program: str, run: RunFolder, arch: str = "x86_64") -> tuple[bool, str]:
