@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from guestfix.backends import Request
@@ -157,12 +158,13 @@ class MachineGuest(RemoteGuest, ImageWriter):
                 where=paths[most] if len(paths) == len(images) else "",
                 remedy="write through the other backend, which takes 255: libguestfs:FILE (see: guestfix backends)",
             )
-        raid = self._ahead is None and any(_needs_parity(image.block) for image in images)
+        kinds = frozenset(kind for image in images for kind in _kinds(image.block))
+        raid = self._ahead is None and not kinds.isdisjoint(PARITY)
         self.overlays = Overlays(images, export=self.kind.export)
         self._session: Session | None = None
         atexit.register(self.close)
         try:
-            self._session = Session(self.kind, self.overlays, root, raid=raid)
+            self._session = Session(self.kind, self.overlays, root, kinds=kinds, raid=raid)
             self.uri = f"{self.kind.scheme}:" + ",".join(paths)
             if self._ahead is None:
                 self._mount()
@@ -240,8 +242,15 @@ def _readable(paths: list[str], root: str, images: list[OpenDisk], keys: Keys | 
         return None
 
 
-def _needs_parity(block: Any) -> bool:
-    """Tell whether a disk holds RAID or a Btrfs over several devices, whose parity code then must be chosen."""
+HOLDERS = frozenset({"linux_raid_member", "LVM2_member", "crypto_LUKS"})
+"""What has further volumes in it."""
+
+PARITY = HOLDERS | {"btrfs"}
+"""What may be RAID, or be on one, whose parity code then must be chosen."""
+
+
+def _kinds(block: Any) -> Iterator[str]:
+    """Yield what a disk or its partitions are, as far as that can be told."""
     from guestfix.backends.volumes.block import Window
 
     with contextlib.suppress(GuestError, ValueError, OSError):
@@ -249,9 +258,8 @@ def _needs_parity(block: Any) -> bool:
         spans = [(part.start, min(part.size, block.size - part.start)) for part in table.partitions]
         for start, size in spans or [(0, block.size)]:
             found = probe(Window(block, start, size))
-            if found is not None and found.type in ("linux_raid_member", "btrfs", "LVM2_member", "crypto_LUKS"):
-                return True
-    return False
+            if found is not None:
+                yield found.type
 
 
 def disks_in(data: dict[str, Any]) -> Disks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -11,6 +11,8 @@ from guestfix.backends.machine.frames import DATA, MESSAGE, PIECE, READY, frame,
 
 INLINE = 1500
 """Bytes of an answer that go over the line; more goes through a file."""
+
+PORT_SECONDS = 60.0
 
 
 class Line(Protocol):
@@ -130,11 +132,12 @@ def open_line(settings: dict[str, str]) -> Line:
 
 
 def _port(name: str) -> str:
-    """Return the device of the virtio-serial port of this name."""
-    base = "/sys/class/virtio-ports"
-    for port in os.listdir(base):
-        with open(f"{base}/{port}/name", encoding="ascii") as stream:
-            if stream.read().strip() == name:
-                return f"/dev/{port}"
-    sys.stderr.write(f"there is no port {name}\n")
-    raise FileNotFoundError(name)
+    """Return the device of the virtio-serial port of this name, which appears some time after its driver was loaded."""
+    base, end = "/sys/class/virtio-ports", time.monotonic() + PORT_SECONDS
+    while time.monotonic() < end:
+        for port in os.listdir(base) if os.path.isdir(base) else ():
+            with open(f"{base}/{port}/name", encoding="ascii") as stream:
+                if stream.read().strip() == name:
+                    return f"/dev/{port}"
+        time.sleep(0.002)
+    raise FileNotFoundError(f"there is no port {name}")

@@ -45,10 +45,14 @@ class Started:
     wire: Callable[[Callable[[bool], None]], Wire]
 
 
+Kinds = frozenset[str]
+"""What was seen on the disks and their partitions: filesystems, and what holds further volumes."""
+
+
 class Start(Protocol):
     """Starts a machine."""
 
-    def __call__(self, overlays: Overlays, root: str, exchange: str, *, raid: bool) -> Started:
+    def __call__(self, overlays: Overlays, root: str, exchange: str, *, kinds: Kinds, raid: bool) -> Started:
         """Start one over these disks; ``raid``: parity may have to be computed. DiskError where that can't be."""
 
 
@@ -73,12 +77,12 @@ class Session:
     It starts meanwhile: only the first request waits for it.
     """
 
-    def __init__(self, kind: Kind, overlays: Overlays, root: str, *, raid: bool) -> None:
+    def __init__(self, kind: Kind, overlays: Overlays, root: str, *, kinds: Kinds, raid: bool) -> None:
         self.kind, self.overlays = kind, overlays
         self.exchange = f"{overlays.folder}/x"
         os.mkdir(self.exchange, 0o700)
         self._ready = False
-        started = kind.start(overlays, root, self.exchange, raid=raid)
+        started = kind.start(overlays, root, self.exchange, kinds=kinds, raid=raid)
         self._process: subprocess.Popen[bytes] | None = started.process
         self._wire = started.wire(self._look)
 

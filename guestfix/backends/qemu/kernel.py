@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Sequence
 
 from guestfix.backends.machine.volumes import CRYPT, DM, LEVELS
 from guestfix.backends.packages import install
@@ -19,12 +20,15 @@ FOLDERS = ("/lib/modules", "/usr/lib/modules")
 FIRST = ("virtio_pci", "virtio_blk", "virtio_console")
 """Modules without which there is neither a disk nor a line to the host."""
 
-FILESYSTEMS = ("ext4", "ext3", "ext2", "xfs", "btrfs", "jfs", "reiserfs", "vfat", "fuse", "ntfs3")
+COMMON = ("ext4", "xfs", "btrfs", "vfat", "fuse")
+"""Filesystems whose kernels are all as good: then the smallest, which starts fastest, is taken."""
+
+FILESYSTEMS = (*COMMON, "ext3", "ext2", "jfs", "reiserfs", "ntfs3")
 _HELPERS = (
     "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8", "crc32c_generic", "crc32c_intel", "crc32c",
     "xxhash_generic", "blake2b_generic", "sha256_generic", "aes_generic",
 )  # fmt: skip
-WANTED = (*FIRST, *FILESYSTEMS, *_HELPERS, *DM, *CRYPT, *LEVELS, "raid6_pq", "xor")
+_VOLUMES = (*DM, *CRYPT, *LEVELS)
 MODULE_BYTES = 64 << 20
 _INDEX = ("modules.dep", "modules.dep.bin", "modules.alias", "modules.softdep", "modules.builtin")
 
@@ -43,8 +47,10 @@ class Kernel:
         return tuple(name for name in FILESYSTEMS if self.modules.resolve(name))
 
 
-def choose(given: str = "", root: str = "") -> Kernel:
-    """Return the kernel that was given, else the host's that can mount most, the newest of several.
+def choose(given: str = "", root: str = "", *, rare: bool = False) -> Kernel:
+    """Return the kernel that was given, else the host's smallest that mounts what is common, the newest.
+
+    ``rare``: the one that mounts most, for the guest has other filesystems, or they can't be seen from outside.
 
     DiskError where none can be used, with what is wrong with each.
     """
@@ -56,7 +62,7 @@ def choose(given: str = "", root: str = "") -> Kernel:
         except DiskError as error:
             wrong.append((image, error))
     if found:
-        return max(found, key=lambda one: (len(one.filesystems()), _version(one.release)))
+        return max(found, key=lambda one: (_worth(one, rare), -len(one.modules.paths), _version(one.release)))
     if not wrong:
         raise DiskError(
             "there is no kernel on this host that QEMU could start, neither in /boot nor in /lib/modules",
@@ -110,19 +116,26 @@ def _with_modules(image: str, release: str, folder: str) -> Kernel:
     return Kernel(image, release, folder, modules)
 
 
+def _worth(kernel: Kernel, rare: bool) -> int:
+    found = kernel.filesystems()
+    return len(found) if rare else len(set(COMMON) & set(found))
+
+
 def _version(release: str) -> list[tuple[int, str]]:
     """Return a key that sorts releases: numbers as numbers."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[^0-9A-Za-z]+", release)]
 
 
-def module_files(kernel: Kernel) -> dict[str, bytes]:
-    """Return the wanted modules as far as there are any, unpacked, as path -> bytes, with a modules.dep of them.
+def module_files(kernel: Kernel, filesystems: Sequence[str], *, volumes: bool) -> dict[str, bytes]:
+    """Return the modules of these filesystems, unpacked, as path -> bytes, with a modules.dep of them.
 
+    ``volumes``: those of LVM, RAID and encryption too.
     Soft dependencies count as dependencies, for nobody else loads them. GuestError where one can't be read or unpacked.
     """
     found: dict[str, bytes] = {}
     rows = []
-    for name in closure(kernel.modules, WANTED).order:
+    wanted = [*FIRST, *filesystems, *_HELPERS, *(_VOLUMES if volumes else ())]
+    for name in closure(kernel.modules, wanted).order:
         path = kernel.modules.paths.get(name)
         if path is None:
             continue

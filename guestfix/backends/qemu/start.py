@@ -10,7 +10,8 @@ import socket
 
 from guestfix.backends.accel import works
 from guestfix.backends.disks.overlaydisk import Overlays, overlay_node
-from guestfix.backends.machine.session import Kind, Started
+from guestfix.backends.machine.guest import HOLDERS
+from guestfix.backends.machine.session import Kind, Kinds, Started
 from guestfix.backends.machine.wire import FrameWire, Pipes
 from guestfix.backends.packages import install
 from guestfix.backends.qemu.initramfs import AGENT, PYTHON, SETTINGS, build
@@ -48,7 +49,7 @@ def find_qemu() -> str | None:
     return find_program(program_name()) or (own if os.access(own, os.X_OK) else None)
 
 
-def start(overlays: Overlays, root: str, exchange: str, *, raid: bool) -> Started:
+def start(overlays: Overlays, root: str, exchange: str, *, kinds: Kinds, raid: bool) -> Started:
     """Start the machine. DiskError where QEMU or a kernel is missing."""
     program = find_qemu()
     if os.uname().machine not in MACHINES:
@@ -56,7 +57,8 @@ def start(overlays: Overlays, root: str, exchange: str, *, raid: bool) -> Starte
         raise DiskError(what, remedy="guestfix backends")
     if program is None:
         raise DiskError("QEMU is missing", remedy=install(program_name()))
-    kernel = choose(os.environ.get("GUESTFIX_KERNEL", ""))
+    rare = "jfs" in kinds or "reiserfs" in kinds or not kinds.isdisjoint(HOLDERS)
+    kernel = choose(os.environ.get("GUESTFIX_KERNEL", ""), rare=rare)
     settings: dict[str, object] = {
         "port": PORT,
         "load": FIRST,
@@ -66,7 +68,7 @@ def start(overlays: Overlays, root: str, exchange: str, *, raid: bool) -> Starte
     }
     initramfs = f"{overlays.folder}/initramfs"
     with open(initramfs, "xb") as stream:
-        stream.write(build(kernel, settings))
+        stream.write(build(kernel, settings, kinds))
     ours, theirs = socket.socketpair()
     kvm = works(program, overlays.run)[0]
     command = [program, *_machine(kvm), "-kernel", kernel.image, "-initrd", initramfs, *_devices(overlays, theirs)]

@@ -41,6 +41,11 @@ class Tree:
         self._above(path)
         self.entries[path] = (cpio.FILE | mode, data)
 
+    def device(self, path: str, major: int, minor: int) -> None:
+        """Add a character device."""
+        self._above(path)
+        self.entries[path] = (cpio.DEVICE | 0o666, bytes((major, minor)))
+
     def _above(self, path: str) -> None:
         parts = path.split("/")[1:-1]
         for index in range(len(parts)):

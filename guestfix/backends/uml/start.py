@@ -10,7 +10,7 @@ import sys
 from guestfix.backends.disks.naming import letters
 from guestfix.backends.disks.overlaydisk import MORE_ROOM, Overlays, room
 from guestfix.backends.machine import agent
-from guestfix.backends.machine.session import Kind, Started
+from guestfix.backends.machine.session import Kind, Kinds, Started
 from guestfix.backends.machine.wire import FolderWire, Pipes
 from guestfix.backends.packages import install
 from guestfix.backends.status import find_program
@@ -25,7 +25,7 @@ MAX_DISKS = 16
 """What the driver ubd has minor numbers for (arch/um/drivers/ubd_kern.c, MAX_DEV)."""
 
 
-def start(overlays: Overlays, root: str, exchange: str, *, raid: bool) -> Started:
+def start(overlays: Overlays, root: str, exchange: str, *, kinds: Kinds, raid: bool) -> Started:
     """Start the machine. DiskError where it is missing, or has no room."""
     program = find_program("linux.uml")
     if program is None:

@@ -28,7 +28,7 @@ MAX_MEMBERS = 200_000
 
 _FIELDS = struct.Struct(">13I")
 
-DIR, FILE, LINK, TYPE = 0o040000, 0o100000, 0o120000, 0o170000
+DIR, FILE, LINK, DEVICE, TYPE = 0o040000, 0o100000, 0o120000, 0o020000, 0o170000
 
 
 @frozen
@@ -132,7 +132,9 @@ def skip_zeros(flow: Flow) -> int:
 
 def _record(name: str, mode: int, data: bytes, ino: int, nlink: int, mtime: int) -> bytes:
     raw = name.encode("utf-8", "surrogateescape") + b"\0"
-    fields = (ino, mode, 0, 0, nlink, mtime, len(data), 0, 0, 0, 0, len(raw), 0)
+    major, minor = (0, 0) if mode & TYPE != DEVICE else data
+    data = data if mode & TYPE != DEVICE else b""
+    fields = (ino, mode, 0, 0, nlink, mtime, len(data), 0, 0, major, minor, len(raw), 0)
     head = b"070701" + b"".join(b"%08X" % field for field in fields) + raw
     return head + bytes(-len(head) & 3) + data + bytes(-len(data) & 3)
 
@@ -140,7 +142,8 @@ def _record(name: str, mode: int, data: bytes, ino: int, nlink: int, mtime: int)
 def write(entries: list[tuple[str, int, bytes]], mtime: int = 0) -> bytes:
     """Return a newc archive of (name, mode, content) in this order, the same bytes for the same entries.
 
-    Owner is root, inodes count from 1; the archive is padded to 512 bytes as cpio does.
+    Owner is root, inodes count from 1; the content of a character device is its two numbers, a byte each.
+    The archive is padded to 512 bytes as cpio does.
     """
     parts = [
         _record(name, mode, data, number, 2 if mode & TYPE == DIR else 1, mtime)
