@@ -30,8 +30,8 @@ BACKENDS: dict[str, str] = {
 }
 """Scheme to ``module:function`` below this package."""
 
-WRITERS = ("uml", "libguestfs")
-"""The backends that can write to disk images, the one to prefer first."""
+WRITERS = ("uml", "qemu", "libguestfs")
+"""The backends that can write to disk images, the one to prefer first; where KVM works, that is ``qemu``."""
 
 GROUP = "guestfix.backends"
 
@@ -157,12 +157,26 @@ def split_uri(uri: str, *, writable: bool = False) -> tuple[str, str]:
     return (_writer() if writable else "image"), uri
 
 
-def _writer() -> str:
-    from guestfix.backends.status import usable
+def of_backend(scheme: str, uri: str) -> str:
+    """Return the URI by which a guest is reached through this backend.
 
-    for scheme in WRITERS:
-        if usable(scheme):
-            return scheme
+    Raises UsageError where the URI names another one, or the place is a folder.
+    """
+    match = _SCHEME.fullmatch(uri)
+    if match and not os.path.exists(uri) and not is_afar(uri):
+        if match[1] == scheme:
+            return uri
+        raise UsageError(f"--backend {scheme} and {match[1]}: name two backends", remedy="leave one of them out")
+    if scheme != "dir" and os.path.isdir(uri):
+        raise UsageError("a folder has no backend to choose", where=uri, remedy="leave out --backend")
+    return f"{scheme}:{uri}"
+
+
+def _writer() -> str:
+    from guestfix.backends.status import first_writer
+
+    if found := first_writer():
+        return found
     raise UsageError("no backend that can write to disk images is usable here", remedy="see: guestfix backends")
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 
 from guestfix.backends.runfolder import RunFolder, die_with_parent
 from guestfix.base import cache
 
 PROBE_SECONDS = 1.0
+AGAIN_SECONDS = 3600.0
+"""When to look again whether KVM works where it did not: the host may have been busy."""
+
 DONE = 33
 """How isa-debug-exit ends QEMU where a guest writes 16 to it: 16 * 2 + 1."""
 
@@ -49,21 +53,35 @@ def command(program: str, accelerator: str, place: str) -> list[str]:
     return [*words, *cpu, "-m", "2", "-bios", place, "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
 
 
-def works(program: str, run: RunFolder) -> tuple[bool, str]:
-    """Return what kvm() says, remembered until the host starts again or has another QEMU: a try may take a second."""
+def works(program: str) -> tuple[bool, str]:
+    """Return what kvm() says of this host's own processor, for a try may take a second.
+
+    What it said is kept until the host starts again or has another QEMU; that it does not work, for an hour.
+    """
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False, "no permission for /dev/kvm" if os.path.exists("/dev/kvm") else "there is no /dev/kvm"
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            boot = stream.read().strip()
+            name = f"kvm-{stream.read().strip()}"
         seen = os.stat(program)
+        name += f"-{seen.st_ino:x}-{seen.st_mtime_ns:x}"
     except OSError:
-        return kvm(program, run, os.uname().machine)
-    allowed = os.access("/dev/kvm", os.R_OK | os.W_OK)
-    name = f"kvm-{boot}-{seen.st_ino:x}-{seen.st_mtime_ns:x}-{allowed:d}"
+        return _tried(program)
     known = cache.read(name)
-    if not (isinstance(known, list) and [type(one) for one in known] == [bool, str]):
-        known = list(kvm(program, run, os.uname().machine))
-        cache.write(name, known)
-    return known[0], known[1]
+    kept = isinstance(known, list) and [type(one) for one in known] == [bool, str, float]
+    if kept and (known[0] or 0 <= time.time() - known[2] < AGAIN_SECONDS):
+        return known[0], known[1]
+    found = _tried(program)
+    cache.write(name, [*found, time.time()])
+    return found
+
+
+def _tried(program: str) -> tuple[bool, str]:
+    run = RunFolder()
+    try:
+        return kvm(program, run, os.uname().machine)
+    finally:
+        run.close()
 
 
 def kvm(program: str, run: RunFolder, arch: str = "x86_64") -> tuple[bool, str]:

@@ -277,12 +277,12 @@ def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> 
                     "warning",
                     f"{mount.path}: {text}",
                     (Evidence(mount.path),),
-                    remedy="start the guest and shut it down cleanly; or use the backend uml, which replays journals",
+                    remedy="start the guest and shut it down cleanly; or use the backend uml or qemu, which replay journals",
                 )
             )
     for text in layout.missing:
         place = (Evidence("disks", 0, text),)
-        found.append(Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}", place, "use uml:"))
+        found.append(Finding("GF-DISK-MOUNT-UNREADABLE", "warning", f"not mounted: {text}", place, "use uml: or qemu:"))
     mounted = {mount.part.key for mount in layout.mounts}
     for part in volumes.parts:
         if part.problem and part.key not in mounted:
@@ -314,7 +314,7 @@ def open_image(paths: list[str], root: str = "", host: HostFiles | None = None, 
 def open_place(place: str, request: Request) -> ImageGuest:
     """Open disk images as the user named them. Raises as open_image, and UsageError for writing."""
     if request.writable:
-        raise UsageError("the backend image only reads", remedy="write through uml: or libguestfs:")
+        raise UsageError("the backend image only reads", remedy="write through uml:, qemu: or libguestfs:")
     if request.disks:
         raise UsageError("--disks is for folders; an image shows its disks itself")
     host = HostFiles(request.allow_backing, request.image_types)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from guestfix.base.record import frozen
+from guestfix.base.record import frozen, replace
 
 
 @frozen
@@ -76,6 +76,59 @@ def _uml() -> Status:
     return Status("uml", title, True, not missing, missing, " && ".join(steps), notes)
 
 
+def qemu_missing() -> tuple[tuple[str, ...], str]:
+    """Return what the backend qemu lacks here, and the command that brings it."""
+    from guestfix.backends.packages import install
+    from guestfix.backends.qemu.host import MACHINES, find_qemu, program_name
+
+    if os.uname().machine not in MACHINES:
+        return (f"a machine of QEMU's for {os.uname().machine}",), "guestfix backends"
+    missing = (*(() if find_qemu() else (program_name(),)), *_programs("qemu-img"))
+    return missing, install(*missing) if missing else ""
+
+
+def _qemu() -> Status:
+    from guestfix.backends.accel import works
+    from guestfix.backends.qemu.host import chosen_kernel, find_qemu
+    from guestfix.base.errors import GuestError
+
+    missing, command = qemu_missing()
+    notes: tuple[str, ...] = ()
+    try:
+        kernel = chosen_kernel(rare=True)
+        notes = (f"starts the kernel {kernel.release}: {', '.join(kernel.filesystems())}",)
+    except GuestError as error:
+        missing = (*missing, "a kernel that QEMU can start")
+        command, notes = " && ".join(filter(None, (command, error.remedy))), (error.what,)
+    if not missing:
+        fast, why = works(str(find_qemu()))
+        notes += (why if fast else f"it is emulated, and starts in some seconds of processor time: {why}",)
+    title = "disk images through a QEMU machine, as an ordinary user"
+    return Status("qemu", title, True, not missing, missing, command, notes)
+
+
+def fast_qemu() -> bool:
+    """Tell whether QEMU with KVM is here, which is faster than any other machine."""
+    from guestfix.backends.accel import works
+    from guestfix.backends.qemu.host import find_qemu
+
+    return os.access("/dev/kvm", os.R_OK | os.W_OK) and not qemu_missing()[0] and works(str(find_qemu()))[0]
+
+
+def first_writer() -> str:
+    """Return the backend that writes to disk images here where none is named; empty where none can.
+
+    QEMU with KVM, User-mode Linux, QEMU emulated, libguestfs: as fast as each is (docs/decisions/134).
+    """
+    return next((name for name in _order() if usable(name)), "")
+
+
+def _order() -> tuple[str, ...]:
+    from guestfix.backends import WRITERS
+
+    return ("qemu", *WRITERS) if fast_qemu() else WRITERS
+
+
 _SUPERMIN = "/usr/lib*/*/guestfs/supermin.d/*packages*"
 """What the appliance is made from; JFS's and XFS's programs are packages of their own."""
 
@@ -132,6 +185,7 @@ _BUILT_IN: dict[str, Callable[[], Status]] = {
     "dir": _directory,
     "image": _image,
     "uml": _uml,
+    "qemu": _qemu,
     "libguestfs": _libguestfs,
     "mount": _mount,
 }
@@ -149,6 +203,9 @@ def all_backends() -> list[Status]:
     from guestfix.backends import GROUP
 
     found = [check() for check in _BUILT_IN.values()]
+    first = next((name for name in _order() if any(one.name == name and one.usable for one in found)), "")
+    chosen = "writes to images where no other is named"
+    found = [replace(one, notes=(chosen, *one.notes)) if one.name == first else one for one in found]
     others = {
         point.name: f"from the package {point.dist.name if point.dist else point.value}"
         for point in entry_points(group=GROUP)

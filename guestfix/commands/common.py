@@ -52,6 +52,21 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     )
     add_root(parser)
     add_images(parser)
+    add_backend(parser)
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Add how disk images are reached."""
+    guest = group(parser, GUEST)
+    guest.add_argument(
+        "--backend",
+        metavar="NAME",
+        default="",
+        help="reach the disk images by this one (guestfix backends); the same as NAME:FILE",
+    )
+    guest.add_argument(
+        "--kernel", metavar="FILE", default="", help="what the backend qemu starts (default: the host's own kernel)"
+    )
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from guestfix.commands.parser import group
@@ -33,6 +34,19 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="an encrypted volume's passphrase or key file; VOLUME is a UUID, a device or all; also :env:NAME, :fd:N",
     )
+
+
+def by_backend(args: argparse.Namespace) -> None:
+    """Let ``--backend`` and ``--kernel`` hold for the guest of these arguments. Raises UsageError."""
+    if args.kernel:
+        from guestfix.backends.qemu.host import KERNEL
+
+        os.environ[KERNEL] = args.kernel
+    if not args.backend:
+        return
+    from guestfix.backends import of_backend
+
+    args.guest = [of_backend(args.backend, args.guest[0]), *args.guest[1:]]
 
 
 def images_from(args: argparse.Namespace) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class ExtTree:
         if self.incompat & ~_READABLE:
             raise DiskError(
                 f"the ext filesystem has features that can't be read here ({self.incompat & ~_READABLE:#x})",
-                remedy="use the backend uml",
+                remedy="use the backend uml or qemu",
             )
         self.geometry = self._read_geometry(sb)
         self.warnings = not_replayed("journal", bool(self.incompat & 4))

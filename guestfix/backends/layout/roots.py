@@ -157,7 +157,9 @@ def nothing(parts: Sequence[Part], problems: Sequence[str], advice: str = "") ->
     if elsewhere:
         return NotAGuest(f"{text} that are read here ({', '.join(seen)})", remedy=elsewhere)
     open_journal = any(part.probe and part.probe.unclean for part in parts)
-    remedy = "read it through uml:, which replays journals, or shut the guest down cleanly" if open_journal else _ALL
+    remedy = (
+        "read it through uml: or qemu:, which replay journals, or shut the guest down cleanly" if open_journal else _ALL
+    )
     return NotAGuest(f"{text} ({', '.join(seen)})", remedy=remedy)
 
 

@@ -104,7 +104,9 @@ def open_place(place: str, request: Request) -> LibguestfsGuest:
     if request.disks:
         raise UsageError("--disks is for folders; an image shows its disks itself")
     if request.keys:
-        raise UsageError("the backend libguestfs takes no keys of encrypted volumes", remedy="write through uml:")
+        raise UsageError(
+            "the backend libguestfs takes no keys of encrypted volumes", remedy="write through uml: or qemu:"
+        )
     host = HostFiles(request.allow_backing, request.image_types)
     with on_host("the libguestfs appliance can't be started over it"):
         return LibguestfsGuest([place, *request.more], request.root, host, in_place=request.in_place)

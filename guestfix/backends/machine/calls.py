@@ -26,6 +26,24 @@ def unmount(target: str) -> None:
         raise OSError(code, os.strerror(code), target)
 
 
+def kernel_has(filesystem: str) -> bool:
+    """Tell whether the kernel can mount this now."""
+    with open("/proc/filesystems", encoding="ascii") as stream:
+        return filesystem in stream.read().split()
+
+
+def sleeps(root: str) -> bool:
+    """Tell whether a Windows whose system volume is mounted here left the memory of a session (hiberfil.sys)."""
+    for name in os.listdir(root):
+        if name.lower() == "hiberfil.sys":
+            descriptor = os.open(f"{root}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                return os.read(descriptor, 4).lower() == b"hibr"
+            finally:
+                os.close(descriptor)
+    return False
+
+
 def end(*, restart: bool) -> None:
     """Power off, or restart, which ends a machine that may not do that (reboot(2))."""
     _libc.reboot(0x1234567 if restart else 0x4321FEDC)

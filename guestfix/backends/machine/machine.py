@@ -12,7 +12,7 @@ from guestfix.backends.directory import DirectoryGuest
 from guestfix.backends.filesystems.subvolume import option_for
 from guestfix.backends.layout.model import Layout, Mount, Part, Subvolume, View, device_title
 from guestfix.backends.layout.mounts import lay_out
-from guestfix.backends.machine.calls import Modules, end, mount, unmount
+from guestfix.backends.machine.calls import Modules, end, kernel_has, mount, sleeps, unmount
 from guestfix.backends.machine.readonly import Subvolumes
 from guestfix.backends.machine.volumes import Devices, Loader, btrfs_subvolumes
 from guestfix.backends.packages import install
@@ -119,6 +119,8 @@ class Machine:
 
     def _mount_ntfs(self, device: str, target: str, readonly: bool) -> None:
         program = find_program("ntfs-3g")
+        if program is None and kernel_has("ntfs3"):
+            return self._mount_ntfs3(device, target, readonly)
         if program is None:
             raise DiskError("NTFS needs the program ntfs-3g on the host", remedy=install("ntfs-3g"))
         os.makedirs(target, exist_ok=True)
@@ -127,6 +129,13 @@ class Machine:
         if done.returncode:
             said = " ".join(done.stderr.split())[:400]
             raise DiskError(f"ntfs-3g refuses the volume: {said}", remedy=_windows_remedy(said))
+
+    def _mount_ntfs3(self, device: str, target: str, readonly: bool) -> None:
+        """Mount by the kernel's own driver, which refuses a volume that was not closed, but knows nothing of sleep."""
+        mount(device, target, "ntfs3", _SAFE | (_RDONLY if readonly else 0))
+        if not readonly and sleeps(target):
+            unmount(target)
+            raise DiskError("this Windows is hibernated, or was shut down with Fast Startup", remedy=_AWAKE)
 
     def _view(self, part: Part, subvolume: str) -> View | None:
         key = (part.key, subvolume)
@@ -342,9 +351,12 @@ class Machine:
         end(restart=self.settings.get("restart", False))
 
 
+_AWAKE = "start this Windows and shut it down fully (shutdown /s /f /t 0, Fast Startup off), then try again"
+
+
 def _windows_remedy(said: str) -> str:
     if "hibernat" in said.lower() or "fast restart" in said.lower() or "unsafe state" in said.lower():
-        return "start this Windows and shut it down fully (shutdown /s /f /t 0, Fast Startup off), then try again"
+        return _AWAKE
     return ""
 
 

@@ -14,9 +14,9 @@ from guestfix.backends.machine.guest import HOLDERS
 from guestfix.backends.machine.session import Kind, Kinds, Started
 from guestfix.backends.machine.wire import FrameWire, Pipes
 from guestfix.backends.packages import install
+from guestfix.backends.qemu.host import MACHINES, chosen_kernel, find_qemu, program_name
 from guestfix.backends.qemu.initramfs import AGENT, PYTHON, SETTINGS, build
-from guestfix.backends.qemu.kernel import FIRST, choose
-from guestfix.backends.status import find_program
+from guestfix.backends.qemu.kernel import FIRST
 from guestfix.backends.volumes.block import DiskError
 
 MEMORY = 512
@@ -32,21 +32,7 @@ MAX_DISKS = 24
 """Slots of the bus that are left."""
 
 PORT = "org.guestfix.0"
-MACHINES = {"x86_64": ("q35", "ttyS0"), "aarch64": ("virt", "ttyAMA0")}
-"""QEMU's machine by the host's processor, and its console."""
-
 _DENIED = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-
-
-def program_name() -> str:
-    """Return QEMU's program for this host's processor."""
-    return f"qemu-system-{os.uname().machine}"
-
-
-def find_qemu() -> str | None:
-    """Return QEMU's program, also where RHEL keeps it, which has no other name for it."""
-    own = "/usr/libexec/qemu-kvm"
-    return find_program(program_name()) or (own if os.access(own, os.X_OK) else None)
 
 
 def start(overlays: Overlays, root: str, exchange: str, *, kinds: Kinds, raid: bool) -> Started:
@@ -58,7 +44,7 @@ def start(overlays: Overlays, root: str, exchange: str, *, kinds: Kinds, raid: b
     if program is None:
         raise DiskError("QEMU is missing", remedy=install(program_name()))
     rare = "jfs" in kinds or "reiserfs" in kinds or not kinds.isdisjoint(HOLDERS)
-    kernel = choose(os.environ.get("GUESTFIX_KERNEL", ""), rare=rare)
+    kernel = chosen_kernel(rare=rare)
     settings: dict[str, object] = {
         "port": PORT,
         "load": FIRST,
@@ -70,7 +56,7 @@ def start(overlays: Overlays, root: str, exchange: str, *, kinds: Kinds, raid: b
     with open(initramfs, "xb") as stream:
         stream.write(build(kernel, settings, kinds))
     ours, theirs = socket.socketpair()
-    kvm = works(program, overlays.run)[0]
+    kvm = works(program)[0]
     command = [program, *_machine(kvm), "-kernel", kernel.image, "-initrd", initramfs, *_devices(overlays, theirs)]
     environment = {"HOME": overlays.folder, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
     with theirs, open(f"{overlays.folder}/console.log", "wb") as log:

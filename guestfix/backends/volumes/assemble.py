@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from guestfix.backends.volumes.keys import Keys
 
 _ELSEWHERE = {
-    "jfs": told("JFS can't be read by the backend image; uml and libguestfs can", BACKEND),
-    "reiserfs": told("ReiserFS can't be read by the backend image; uml can", BACKEND),
+    "jfs": told("JFS can't be read by the backend image; uml, qemu and libguestfs can", BACKEND),
+    "reiserfs": told("ReiserFS can't be read by the backend image; uml and qemu can", BACKEND),
     "exfat": told("exFAT can't be read by the backend image; libguestfs can", BACKEND),
     "f2fs": told("F2FS can't be read by the backend image; libguestfs can", BACKEND),
     **ENCRYPTED,

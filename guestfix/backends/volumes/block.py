@@ -157,7 +157,7 @@ class FileBlock(io.BufferedReader):
         self.seek(0)
 
 
-ELSEWHERE = "uml and libguestfs can read it"
+ELSEWHERE = "uml, qemu and libguestfs can read it"
 """Said of what the backend image leaves to others."""
 
 

@@ -125,7 +125,7 @@ def test_a_snapshot_of_the_root_is_not_the_root(tmp_path: Path) -> None:
     build([place], steps, tree, (*DM, "dm-snapshot"))
     ours = open_image([str(place)])
     assert ours.read("/etc/hostname") == b"newer\n"
-    assert any("snapshot of root; uml and libguestfs can read it" in one.summary for one in ours.findings())
+    assert any("snapshot of root; uml, qemu and libguestfs can read it" in one.summary for one in ours.findings())
     for root, name in (("", b"newer\n"), ("/dev/mapper/vg-before", b"guest\n")):
         uml = open_guest(f"uml:{place}", root=root)
         try:
