@@ -277,7 +277,7 @@ def image_findings(layout: Layout, volumes: Volumes, trees: dict[str, Tree]) -> 
                     "warning",
                     f"{mount.path}: {text}",
                     (Evidence(mount.path),),
-                    remedy="start the guest and shut it down cleanly; or use the backend uml or qemu, which replay journals",
+                    remedy="start the guest and shut it down cleanly; or use uml: or qemu:, which replay journals",
                 )
             )
     for text in layout.missing:

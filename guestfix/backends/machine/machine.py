@@ -120,7 +120,8 @@ class Machine:
     def _mount_ntfs(self, device: str, target: str, readonly: bool) -> None:
         program = find_program("ntfs-3g")
         if program is None and kernel_has("ntfs3"):
-            return self._mount_ntfs3(device, target, readonly)
+            self._mount_ntfs3(device, target, readonly)
+            return
         if program is None:
             raise DiskError("NTFS needs the program ntfs-3g on the host", remedy=install("ntfs-3g"))
         os.makedirs(target, exist_ok=True)
