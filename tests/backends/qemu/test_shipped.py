@@ -60,8 +60,6 @@ def test_all_that_is_imported_later_is_there(modules: dict[str, bytes | None]) -
     have = {Path(name).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__") for name in names}
     standard = {part for path in modules for part in (Path(path).name.partition(".")[0], Path(path).parent.name)}
     standard |= set(sys.builtin_module_names)
-        Path(path).parent.name for path in modules
-    }
     absent = [
         f"{name} imports {one}"
         for name in sorted(names - NEVER.keys())
