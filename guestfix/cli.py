@@ -94,7 +94,7 @@ def _dispatch(argv: Sequence[str], events: Events, opened: list[Callable[[], Non
     if name not in COMMANDS:
         raise _no_such_command(name)
     args = parser_for(name).parse_args(argv[1:])
-    if getattr(args, "backend", "") or getattr(args, "kernel", ""):
+    if hasattr(args, "backend") and (args.backend or args.kernel):
         from guestfix.commands.images import by_backend
 
         by_backend(args)

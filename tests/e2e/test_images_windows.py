@@ -32,7 +32,7 @@ pytestmark = [
 
 CELLS = [("uefi", "qcow2"), ("bios", "vmdk"), ("uefi", "vhdx"), ("bios", "ova"), ("bios", "raw")]
 WITH_LIBGUESTFS = ("qcow2", "vmdk")
-"""Formats with which libguestfs, which takes long, applies and reverts too: once for each firmware."""
+"""Formats with which libguestfs and the QEMU machine, which take long, apply and revert too: once for each firmware."""
 BASIC = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 REAL = CORPUS / "hives/SYSTEM.xz"
@@ -97,8 +97,8 @@ def planned_applied_reverted(root: Path, firmware: str, fmt: str, folder: Path) 
     assert len(room) == 1  # a small disk; how much room there is a folder doesn't say
     assert cells.differences({**seen, "findings": [one for one in seen["findings"] if one not in room]}, plan) == []
     plan = seen
-    for writer in ("uml", "libguestfs"):
-        if not usable(writer) or (writer == "libguestfs" and fmt not in WITH_LIBGUESTFS):
+    for writer in ("uml", "qemu", "libguestfs"):
+        if not usable(writer) or (writer != "uml" and fmt not in WITH_LIBGUESTFS):
             continue
         out = folder / f"{writer}.qcow2"
         text = cells.guestfix("apply", f"{writer}:{source}", *words, *to, "--output", out, "--format", "json")
@@ -137,7 +137,7 @@ def test_a_real_hive(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
 
 
-@pytest.mark.parametrize("writer", ["uml", "libguestfs"])
+@pytest.mark.parametrize("writer", ["uml", "qemu", "libguestfs"])
 def test_killed_at_random_moments(writer: str, tmp_path: Path) -> None:
     if not usable(writer):
         pytest.skip(f"{writer} is not installed")

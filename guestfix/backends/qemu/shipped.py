@@ -14,7 +14,8 @@ NEEDED = (
     "encodings.ascii", "encodings.cp437", "encodings.latin_1", "encodings.utf_16_be", "encodings.utf_16_le",
     "guestfix.backends.disks.naming", "guestfix.backends.volumes.md", "guestfix.formats.windows.regf.names",
     "guestfix.base.cache", "guestfix.base.secretfiles", "guestfix.formats.ini", "array", "ast", "atexit", "copy",
-    "difflib", "fcntl", "glob", "grp", "hashlib", "heapq", "hmac", "pwd", "traceback", "unicodedata", "urllib.parse", "uuid",
+    "difflib", "fcntl", "glob", "grp", "hashlib", "heapq", "hmac", "pwd", "traceback", "unicodedata",
+    "urllib.parse", "uuid",
 )  # fmt: skip
 """What it imports at its start, and what these import later; tests/backends/qemu/test_shipped.py keeps the list."""
 
