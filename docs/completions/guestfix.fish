@@ -50,7 +50,7 @@ function _shtab_guestfix_using
 end
 
 set -g _shtab_guestfix_commands inspect report diff render apply fleet 'fleet run' 'fleet list' 'fleet show' 'fleet diff' 'fleet rollup' 'fleet export' verify revert plan 'plan show' 'plan sign' 'plan verify' status compat 'compat list' 'compat show' 'compat diff' list explain schema registry 'registry ls' 'registry get' 'registry export' rules 'rules new' 'rules lint' 'rules coverage' 'rules docs' 'rules sign' 'rules verify' test backends case help
-set -g _shtab_guestfix_opts_with_value --accept --allow-backing --allowed-signers --code --color --confidence --config --console --disks --do --encoding --events --expect-digest --facts --failure-record --format --from --guest --image-format --image-type --journal-copy --key --kind --limit --log --memory --network-map --only --outcome --output --pack --pages --patience --payload --plan --policy --prefix --reach --require-plan-signature --require-signature --results --retries --root --run --scheduler --screen --skip --stops-at --system --tag --target --timeout --verdict --verified --waves --workers --write -O
+set -g _shtab_guestfix_opts_with_value --accept --allow-backing --allowed-signers --backend --code --color --confidence --config --console --disks --do --encoding --events --expect-digest --facts --failure-record --format --from --guest --image-format --image-type --journal-copy --kernel --key --kind --limit --log --memory --network-map --only --outcome --output --pack --pages --patience --payload --plan --policy --prefix --reach --require-plan-signature --require-signature --results --retries --root --run --scheduler --screen --skip --stops-at --system --tag --target --timeout --verdict --verified --waves --workers --write -O
 
 complete -c guestfix -e
 complete -c guestfix -f
@@ -64,6 +64,8 @@ complete -c guestfix -n '_shtab_guestfix_using inspect' -l root -x -d 'the volum
 complete -c guestfix -n '_shtab_guestfix_using inspect' -l image-type -xka "(echo raw qcow2 vmdk vhd vhdx vdi ova)" -d 'raw, qcow2, vmdk, vhd, vhdx, vdi or ova, where a disk image'"'"'s name doesn'"'"'t tell; of one: FILE=TYPE'
 complete -c guestfix -n '_shtab_guestfix_using inspect' -l allow-backing -xka "(__fish_complete_directories)" -d 'a folder from which disk images may have files opened by name, beside their own (repeatable)'
 complete -c guestfix -n '_shtab_guestfix_using inspect' -l key -x -d 'an encrypted volume'"'"'s passphrase or key file; VOLUME is a UUID, a device or all; also :env:NAME, :fd:N'
+complete -c guestfix -n '_shtab_guestfix_using inspect' -l backend -x -d 'reach the disk images by this one (guestfix backends); the same as NAME:FILE'
+complete -c guestfix -n '_shtab_guestfix_using inspect' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'what the backend qemu starts (default: the host'"'"'s own kernel)'
 complete -c guestfix -n '_shtab_guestfix_using inspect' -l disks -xka "(__fish_complete_path (commandline -ct))" -d 'YAML description of a folder'"'"'s disks, or '"'"'host'"'"' to ask the host'
 complete -c guestfix -n '_shtab_guestfix_using inspect' -l format -xka "text json" -d 'json: one document on standard output'
 complete -c guestfix -n '_shtab_guestfix_using inspect' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'choices of a site: target, policies, only, skip, accept, confidence, packs, events (default: guestfix.toml here, else /etc/guestfix/guestfix.toml)'
@@ -86,6 +88,8 @@ complete -c guestfix -n '_shtab_guestfix_using report' -l root -x -d 'the volume
 complete -c guestfix -n '_shtab_guestfix_using report' -l image-type -xka "(echo raw qcow2 vmdk vhd vhdx vdi ova)" -d 'raw, qcow2, vmdk, vhd, vhdx, vdi or ova, where a disk image'"'"'s name doesn'"'"'t tell; of one: FILE=TYPE'
 complete -c guestfix -n '_shtab_guestfix_using report' -l allow-backing -xka "(__fish_complete_directories)" -d 'a folder from which disk images may have files opened by name, beside their own (repeatable)'
 complete -c guestfix -n '_shtab_guestfix_using report' -l key -x -d 'an encrypted volume'"'"'s passphrase or key file; VOLUME is a UUID, a device or all; also :env:NAME, :fd:N'
+complete -c guestfix -n '_shtab_guestfix_using report' -l backend -x -d 'reach the disk images by this one (guestfix backends); the same as NAME:FILE'
+complete -c guestfix -n '_shtab_guestfix_using report' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'what the backend qemu starts (default: the host'"'"'s own kernel)'
 complete -c guestfix -n '_shtab_guestfix_using report' -l disks -xka "(__fish_complete_path (commandline -ct))" -d 'YAML description of a folder'"'"'s disks, or '"'"'host'"'"' to ask the host'
 complete -c guestfix -n '_shtab_guestfix_using report' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'choices of a site: target, policies, only, skip, accept, confidence, packs, events (default: guestfix.toml here, else /etc/guestfix/guestfix.toml)'
 complete -c guestfix -n '_shtab_guestfix_using report' -l format -xka "text json html markdown sarif junit csv" -d 'html: one file that needs nothing else; markdown: for tickets; sarif: findings for code scanning (2.1.0); junit: for CI; csv: findings; json: the plan, for apply --plan'
@@ -150,6 +154,8 @@ complete -c guestfix -n '_shtab_guestfix_using apply' -l root -x -d 'the volume 
 complete -c guestfix -n '_shtab_guestfix_using apply' -l image-type -xka "(echo raw qcow2 vmdk vhd vhdx vdi ova)" -d 'raw, qcow2, vmdk, vhd, vhdx, vdi or ova, where a disk image'"'"'s name doesn'"'"'t tell; of one: FILE=TYPE'
 complete -c guestfix -n '_shtab_guestfix_using apply' -l allow-backing -xka "(__fish_complete_directories)" -d 'a folder from which disk images may have files opened by name, beside their own (repeatable)'
 complete -c guestfix -n '_shtab_guestfix_using apply' -l key -x -d 'an encrypted volume'"'"'s passphrase or key file; VOLUME is a UUID, a device or all; also :env:NAME, :fd:N'
+complete -c guestfix -n '_shtab_guestfix_using apply' -l backend -x -d 'reach the disk images by this one (guestfix backends); the same as NAME:FILE'
+complete -c guestfix -n '_shtab_guestfix_using apply' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'what the backend qemu starts (default: the host'"'"'s own kernel)'
 complete -c guestfix -n '_shtab_guestfix_using apply' -l disks -xka "(__fish_complete_path (commandline -ct))" -d 'YAML description of a folder'"'"'s disks, or '"'"'host'"'"' to ask the host'
 complete -c guestfix -n '_shtab_guestfix_using apply' -l format -xka "text json" -d 'json: one document on standard output'
 complete -c guestfix -n '_shtab_guestfix_using apply' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'choices of a site: target, policies, only, skip, accept, confidence, packs, events (default: guestfix.toml here, else /etc/guestfix/guestfix.toml)'
@@ -253,6 +259,8 @@ complete -c guestfix -n '_shtab_guestfix_using verify' -l root -x -d 'the volume
 complete -c guestfix -n '_shtab_guestfix_using verify' -l image-type -xka "(echo raw qcow2 vmdk vhd vhdx vdi ova)" -d 'raw, qcow2, vmdk, vhd, vhdx, vdi or ova, where a disk image'"'"'s name doesn'"'"'t tell; of one: FILE=TYPE'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l allow-backing -xka "(__fish_complete_directories)" -d 'a folder from which disk images may have files opened by name, beside their own (repeatable)'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l key -x -d 'an encrypted volume'"'"'s passphrase or key file; VOLUME is a UUID, a device or all; also :env:NAME, :fd:N'
+complete -c guestfix -n '_shtab_guestfix_using verify' -l backend -x -d 'reach the disk images by this one (guestfix backends); the same as NAME:FILE'
+complete -c guestfix -n '_shtab_guestfix_using verify' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'what the backend qemu starts (default: the host'"'"'s own kernel)'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l format -xka "text json" -d 'json: one document on standard output'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l target -xka "(guestfix list targets --format names 2>/dev/null)" -d 'the platform to boot on: guestfix list targets (default: the rule pack'"'"'s own, kvm-virtio)'
 complete -c guestfix -n '_shtab_guestfix_using verify' -l pack -xka "(__fish_complete_directories)" -d 'rule pack on top of the one that came with guestfix (repeatable, in order), or instead of it where its pack.yaml does not say '"'"'extends: guestfix'"'"''
@@ -275,6 +283,8 @@ complete -c guestfix -n '_shtab_guestfix_using revert' -l root -x -d 'the volume
 complete -c guestfix -n '_shtab_guestfix_using revert' -l image-type -xka "(echo raw qcow2 vmdk vhd vhdx vdi ova)" -d 'raw, qcow2, vmdk, vhd, vhdx, vdi or ova, where a disk image'"'"'s name doesn'"'"'t tell; of one: FILE=TYPE'
 complete -c guestfix -n '_shtab_guestfix_using revert' -l allow-backing -xka "(__fish_complete_directories)" -d 'a folder from which disk images may have files opened by name, beside their own (repeatable)'
 complete -c guestfix -n '_shtab_guestfix_using revert' -l key -x -d 'an encrypted volume'"'"'s passphrase or key file; VOLUME is a UUID, a device or all; also :env:NAME, :fd:N'
+complete -c guestfix -n '_shtab_guestfix_using revert' -l backend -x -d 'reach the disk images by this one (guestfix backends); the same as NAME:FILE'
+complete -c guestfix -n '_shtab_guestfix_using revert' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'what the backend qemu starts (default: the host'"'"'s own kernel)'
 complete -c guestfix -n '_shtab_guestfix_using revert' -l force -d 'restore files changed since apply too; that content is kept beside them'
 complete -c guestfix -n '_shtab_guestfix_using revert' -l format -xka "text json" -d 'json: one document on standard output'
 complete -c guestfix -n '_shtab_guestfix_using revert' -l live -d 'change the root of the system that runs here, which is refused otherwise'
@@ -305,6 +315,8 @@ complete -c guestfix -n '_shtab_guestfix_using status' -l root -x -d 'the volume
 complete -c guestfix -n '_shtab_guestfix_using status' -l image-type -xka "(echo raw qcow2 vmdk vhd vhdx vdi ova)" -d 'raw, qcow2, vmdk, vhd, vhdx, vdi or ova, where a disk image'"'"'s name doesn'"'"'t tell; of one: FILE=TYPE'
 complete -c guestfix -n '_shtab_guestfix_using status' -l allow-backing -xka "(__fish_complete_directories)" -d 'a folder from which disk images may have files opened by name, beside their own (repeatable)'
 complete -c guestfix -n '_shtab_guestfix_using status' -l key -x -d 'an encrypted volume'"'"'s passphrase or key file; VOLUME is a UUID, a device or all; also :env:NAME, :fd:N'
+complete -c guestfix -n '_shtab_guestfix_using status' -l backend -x -d 'reach the disk images by this one (guestfix backends); the same as NAME:FILE'
+complete -c guestfix -n '_shtab_guestfix_using status' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'what the backend qemu starts (default: the host'"'"'s own kernel)'
 complete -c guestfix -n '_shtab_guestfix_using status' -l format -xka "text json" -d 'json: one document on standard output'
 complete -c guestfix -n '_shtab_guestfix_using status; and test $_shtab_guestfix_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a folder that holds the guest'"'"'s root, its disk images in order, or a URI such as uml:FILE'
 complete -c guestfix -n '_shtab_guestfix_using; and test $_shtab_guestfix_npos -eq 0' -a compat -d 'show the compatibility table, ask it about a system, compare two tables'

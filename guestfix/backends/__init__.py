@@ -162,11 +162,11 @@ def of_backend(scheme: str, uri: str) -> str:
 
     Raises UsageError where the URI names another one, or the place is a folder.
     """
-    match = _SCHEME.fullmatch(uri)
-    if match and not os.path.exists(uri) and not is_afar(uri):
-        if match[1] == scheme:
-            return uri
-        raise UsageError(f"--backend {scheme} and {match[1]}: name two backends", remedy="leave one of them out")
+    named, _ = named_backend(uri)
+    if named == scheme:
+        return uri
+    if named:
+        raise UsageError(f"--backend {scheme} and {named}: name two backends", remedy="leave one of them out")
     if scheme != "dir" and os.path.isdir(uri):
         raise UsageError("a folder has no backend to choose", where=uri, remedy="leave out --backend")
     return f"{scheme}:{uri}"

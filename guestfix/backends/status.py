@@ -174,7 +174,7 @@ def _mount() -> Status:
     notes: tuple[str, ...] = (
         "only where it is named: the host's own kernel parses what a stranger may have written (docs/security.md)",
     )
-    absent = _programs(*_CHECKERS)
+    absent = _programs(*CHECKERS)
     notes += (f"for every filesystem also: {install(*absent)}",) if absent else ()
     return Status(
         "mount", "disk images mounted by this host's kernel", True, not missing, missing, " && ".join(steps), notes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guestfix.backends import packages, split_uri, status
+from guestfix.backends import of_backend, packages, split_uri, status
 from guestfix.cli import run
 from guestfix.verify.machine import PROGRAMS
 from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have
@@ -35,7 +35,7 @@ def two_systems(tmp_path: Path) -> Path:
 def test_backends_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["backends", "--format", "json"]) == 0
     rows = {row["name"]: row for row in json.loads(capfd.readouterr().out)["backends"]}
-    assert list(rows)[:4] == ["dir", "image", "uml", "libguestfs"]
+    assert list(rows)[:5] == ["dir", "image", "uml", "qemu", "libguestfs"]
     assert rows["dir"]["usable"] and not rows["image"]["writes"]
     assert all(row["command"] or row["usable"] for row in rows.values())
     assert run(["backends"]) == 0
@@ -133,3 +133,37 @@ def test_schemes(tmp_path: Path) -> None:
     assert split_uri(f"uml:{tmp_path}") == ("uml", str(tmp_path))
     assert split_uri(str(tmp_path / "a:b.raw")) == ("image", str(tmp_path / "a:b.raw"))
     assert split_uri("/nowhere/x") == ("dir", "/nowhere/x")
+
+
+def test_the_fastest_machine_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """QEMU with KVM, then User-mode Linux, then QEMU emulated, then libguestfs; of those that are usable."""
+    there = {"uml", "qemu", "libguestfs"}
+    monkeypatch.setattr(status, "usable", lambda name: name in there)
+    monkeypatch.setattr(status, "fast_qemu", lambda: True)
+    assert status.first_writer() == "qemu"
+    monkeypatch.setattr(status, "fast_qemu", lambda: False)
+    for name in ("uml", "qemu", "libguestfs"):
+        assert status.first_writer() == name
+        there.discard(name)
+    assert status.first_writer() == ""
+
+
+def test_a_backend_by_option_or_by_prefix(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    image = tmp_path / "disk.raw"
+    image.write_bytes(bytes(MIB))
+    assert of_backend("qemu", str(image)) == of_backend("qemu", f"qemu:{image}") == f"qemu:{image}"
+    assert run(["report", "--backend", "image", str(image)]) == run(["report", f"image:{image}"]) == 2
+    capfd.readouterr()
+    assert run(["report", "--backend", "image", f"uml:{image}"]) == 64
+    assert "--backend image and uml: name two backends" in capfd.readouterr().err
+    assert run(["report", "--backend", "image", str(tmp_path)]) == 64
+    assert "a folder has no backend to choose" in capfd.readouterr().err
+    assert run(["report", "--backend", "nothing", str(image)]) == 64
+
+
+def test_a_kernel_that_is_named_and_can_not_be_started(tmp_path: Path, monkeypatch, capfd) -> None:
+    monkeypatch.setenv("GUESTFIX_KERNEL", "")
+    (tmp_path / "kernel").write_bytes(b"none")
+    monkeypatch.setenv("GUESTFIX_KERNEL", str(tmp_path / "kernel"))
+    row = status._qemu()
+    assert "a kernel that QEMU can start" in row.missing and str(tmp_path / "kernel") in row.notes[0] and row.command

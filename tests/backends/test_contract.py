@@ -88,4 +88,4 @@ def test_the_contract_tells_violations_apart(tmp_path: Path) -> None:
 
 
 def test_every_built_in_backend_is_listed() -> None:
-    assert set(BACKENDS) >= {"dir", "image", "uml", "libguestfs"}
+    assert set(BACKENDS) >= {"dir", "image", "uml", "qemu", "libguestfs"}

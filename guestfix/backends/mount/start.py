@@ -9,7 +9,7 @@ import socket
 import sys
 
 from guestfix.backends.disks.overlaydisk import Overlays
-from guestfix.backends.machine.session import Kind, Started
+from guestfix.backends.machine.session import Kind, Kinds, Started
 from guestfix.backends.machine.wire import FrameWire, Pipes
 from guestfix.backends.mount import agent
 
@@ -18,7 +18,7 @@ START_SECONDS, ANSWER_SECONDS = 60.0, 600.0
 MAX_DISKS = 255
 
 
-def start(overlays: Overlays, root: str, exchange: str, *, raid: bool) -> Started:
+def start(overlays: Overlays, root: str, exchange: str, *, kinds: Kinds, raid: bool) -> Started:
     """Start the process, over the overlays as raw files."""
     ours, theirs = socket.socketpair()
     settings = {
