@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from guestfix.backends.machine import agent
 from guestfix.backends.machine.guest import HOLDERS
 from guestfix.backends.machine.session import Kinds
-from guestfix.backends.packages import install
 from guestfix.backends.qemu import shipped
 from guestfix.backends.qemu.kernel import FILESYSTEMS, Kernel, module_files
 from guestfix.backends.qemu.tree import Tree
 from guestfix.backends.status import CHECKERS, find_program
 from guestfix.backends.volumes.block import DiskError
-from guestfix.base.errors import GuestError
 
 MODULES, SETTINGS, AGENT = "/guestfix/modules", "/guestfix/settings", "/guestfix/agent.pyc"
 SHIP_SECONDS = 60.0
@@ -111,12 +109,3 @@ def _python(tree: Tree, made: bytes) -> None:
 def _musl() -> list[str]:
     folder = "/etc"
     return [f"{folder}/{one}" for one in os.listdir(folder) if one.startswith("ld-musl-")]
-
-
-def can_be_built() -> str:
-    """Return why no initramfs can be put together here; nothing where it can, as far as a quick look tells."""
-    try:
-        found = Tree().program(PYTHON)
-    except GuestError as error:
-        return f"{PYTHON} {error.what}"
-    return "" if found else f"{PYTHON} is no ELF program; {install('python3')}"
