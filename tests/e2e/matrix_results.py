@@ -11,7 +11,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from tests.build import debian
 from tests.e2e import calibration, matrix_guests, vm
 from tests.e2e.matrix import AXES, CELLS, Cell, left_out
+from tests.e2e.matrix_guests import Guest
 
 PAGE = calibration.REPO / "docs/matrix.md"
 PUBLISHED = Path(__file__).with_name("matrix_results.json")
@@ -46,27 +46,46 @@ def result(cell: Cell) -> dict[str, Any]:
     return found
 
 
+def made(cell: Cell, folder: Path) -> tuple[Guest, int]:
+    """Return a cell's guest in a folder, and the seconds that making it took: as it was kept there, or made now."""
+    told = folder / "guest.json"
+    if not told.exists():
+        if shutil.disk_usage(debian.cache_folder()).free < FIRST_ROOM:
+            raise OSError(f"less than {FIRST_ROOM >> 30} GiB are free, which making a guest may take")
+        begun = time.monotonic()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            guest = matrix_guests.make(cell, folder)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+        kept = {**vars(guest), "disks": [disk.name for disk in guest.disks]}
+        told.write_text(json.dumps([kept, round(time.monotonic() - begun)]))
+    kept, seconds = json.loads(told.read_text())
+    return Guest(**{**kept, "disks": [folder / name for name in kept["disks"]]}), seconds
+
+
 def started(cell: Cell) -> dict[str, Any]:
-    """Make a cell's guest, start it three times, and return what was seen; the guest is gone afterwards."""
-    if shutil.disk_usage(debian.cache_folder()).free < FIRST_ROOM:
-        raise OSError(f"less than {FIRST_ROOM >> 30} GiB are free, which making a guest may take")
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="guestfix-matrix.") as folder:
-        guest = matrix_guests.make(cell, Path(folder))
-        made = time.monotonic() - begun
-        target = matrix_guests.TARGETS[cell.disk]
-        words = ("--target", target, "--from", matrix_guests.old_of(cell), "--before-and-after", *guest.key)
-        with vm.alone():
-            told = calibration.guestfix("verify", *guest.disks, *words, *BOUNDS, "--format", "json")
-    return {
+    """Start a cell's guest three times, and return what was seen; the guest is gone once all is as it must be."""
+    folder = place(cell).with_suffix("")
+    guest, seconds = made(cell, folder)
+    target = matrix_guests.TARGETS[cell.disk]
+    words = ("--target", target, "--from", matrix_guests.old_of(cell), "--before-and-after", *guest.key)
+    with vm.alone():
+        told = calibration.guestfix("verify", *guest.disks, *words, *BOUNDS, "--format", "json")
+    document = {
         "cell": str(cell),
         "date": time.strftime("%Y-%m-%d"),
         "kernel": guest.release,
         "versions": guest.versions,
         "guestfix": _version(),
-        "made_seconds": round(made),
+        "made_seconds": seconds,
         "starts": told["starts"],
     }
+    if not faults(document):
+        shutil.rmtree(folder)
+    return document
 
 
 def _version() -> str:
@@ -108,12 +127,17 @@ def faults(document: dict[str, Any]) -> list[str]:
 
 
 def run_all(names: list[str]) -> int:
-    """Start the cells of these names, or all without a result; a fault of one does not end the others."""
+    """Start the cells of these names, or all without a result as it must be; one's fault does not end the others.
+
+    A guest whose result was not as it must be is there still, and is started again without being made.
+    """
     known = {name for name, one in published().items() if not faults(one)}
     todo = [one for one in CELLS if not left_out(one) and (str(one) in names if names else str(one) not in known)]
     bad = 0
     for cell in todo:
         try:
+            if place(cell).exists() and faults(result(cell)):
+                place(cell).unlink()
             told = faults(result(cell))
         except BaseException as error:  # a skip of pytest's is one
             if isinstance(error, KeyboardInterrupt):
