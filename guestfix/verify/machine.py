@@ -6,6 +6,7 @@ It is run in QEMU's own sandbox; the guest's consoles and packets come through p
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import select
@@ -184,6 +185,10 @@ class Machine:
         stats = [one.get("stats", {}) for one in rows] if isinstance(rows, list) else []
         return sum(one.get(name, 0) for one in stats for name in names)
 
+    def starved(self) -> float:
+        """Return for how many seconds QEMU had work for a processor and the host gave it none."""
+        return waited(self._process.pid) if self._process is not None else 0.0
+
     def screen(self) -> Picture | None:
         """Return what the screen shows; None where QEMU gives no picture."""
         place = f"{self.folder}/screen"
@@ -210,6 +215,18 @@ class Machine:
                 with contextlib.suppress(OSError):
                     os.close(one)
         self._pipes, self._sercon = {}, -1
+
+
+def waited(process: int) -> float:
+    """Return the seconds that a process' thread waited for a processor, the one that waited most; 0.0 if nothing tells.
+
+    Source: Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat, in nanoseconds.
+    """
+    found = [0]
+    for place in glob.glob(f"/proc/{process}/task/*/schedstat"):
+        with contextlib.suppress(OSError, ValueError, IndexError), open(place, encoding="ascii") as stream:
+            found.append(int(stream.read(200).split()[1]))
+    return max(found) / 1e9
 
 
 def _words(folder: str, plan: Plan, pipes: dict[str, int], sercon: int, port: int) -> list[str]:

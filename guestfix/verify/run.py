@@ -43,6 +43,9 @@ SCREEN_SECONDS = 15.0
 """Seconds between two looks at the screen of a Windows."""
 
 MAX_RESETS = 5
+MAX_SLOWED, BUSY_HOST = 20.0, 2.0
+"""How far a busy host stretches the bounds, and from where the guest's own timeouts say nothing of it."""
+
 MEMORY = 1024
 
 
@@ -111,6 +114,14 @@ def _blind(setting: Setting) -> tuple[str, ...]:
     return () if can_read() or not setting.windows else (missing(),)
 
 
+def slowed(seconds: float, starved: float) -> float:
+    """Return by how much a start of so many seconds is slowed, of which it was starved of a processor for some.
+
+    The bounds are stretched by it, at most twentyfold.
+    """
+    return max(1.0, min(seconds / max(seconds - starved, 0.01), MAX_SLOWED))
+
+
 class _Watch:
     def __init__(
         self,
@@ -130,6 +141,7 @@ class _Watch:
         self._told = 0
         self._looked = self._asked = 0.0
         self._transfers = 0
+        self._starved = 0.0
         self._folder, self._shown_at = folder, 0.0
         self._picture: Picture | None = None
         self._stop: Stop | None = None
@@ -166,7 +178,7 @@ class _Watch:
 
     def _look(self, now: float) -> None:
         """Ask QEMU how busy the disks were, and the guest's SSH server who it is."""
-        self._looked = now
+        self._looked, self._starved = now, self.machine.starved()
         transfers = self.machine.transfers()
         if transfers - self._transfers > BUSY:
             self.reader.progress = now
@@ -203,9 +215,10 @@ class _Watch:
             return ("reached", None) if now > last + LINGER else None
         if "ssh" in marks and "lease" in marks and now > marks["ssh"].seconds + QUIET:
             return "reached", None
-        if seat and now > seat.seconds + self.setting.reach:
+        slow = slowed(now, self._starved)
+        if seat and now > seat.seconds + slow * self.setting.reach:
             return "unreachable", None
-        if now > self.setting.limit or now > self.reader.progress + self.setting.patience:
+        if now > slow * self.setting.limit or now > self.reader.progress + slow * self.setting.patience:
             return self._bound()
         return None
 
@@ -218,9 +231,13 @@ class _Watch:
         return ("unreachable" if {"login", "logon"} & set(self.reader.marks) else "unproven"), None
 
     def _stopped(self, stop: Stop) -> tuple[Ending, Stop | None]:
-        """Return a stop, unless firmware stopped that read nothing of any disk, which says nothing of the guest."""
+        """Return a stop, unless this machine made it: its firmware read no disk, or it was too busy for a wait."""
+        told = ""
         if stop.step == "firmware" and self.machine.running and not self.machine.reads():
             told = "the firmware here read nothing of any disk, as one does that has no driver for their controller"
+        elif self.reader.waited and slowed(self.now, self._starved) >= BUSY_HOST:
+            told = "this host was too busy: the guest got its processor half of the time or less, and gave a device up"
+        if told:
             self.hardware = replace(self.hardware, stand_ins=(*self.hardware.stand_ins, told))
             return "unproven", None
         return "stopped", stop

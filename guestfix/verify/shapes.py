@@ -60,7 +60,10 @@ class HardwareOut(TypedDict):
     secure_boot: bool
     disk: str
     nic: str
-    stand_ins: Annotated[list[str], Says(description="what QEMU does not have of the target, and what is in its place")]
+    stand_ins: Annotated[
+        list[str],
+        Says(description="what QEMU lacks of the target, what is in its place, and why a start here proves nothing"),
+    ]
     program: str
 
 

@@ -196,7 +196,8 @@ def wanted(cell: Cell) -> list[str]:
         "cloudinit": ["cloud-init"],
     }.get(cell.network, [])
     found += ["dracut"] if cell.initramfs == "dracut" else []
-    found += ["sysvinit-core", "systemd-sysv-"] if cell.init == "sysvinit" else []
+    # without systemd itself: an initramfs' systemd goes on as the root's, whatever /sbin/init is
+    found += ["sysvinit-core", "systemd-sysv-", "systemd-"] if cell.init == "sysvinit" else []
     if cell.root == "luks":
         found.append("cryptsetup-initramfs" if cell.initramfs == "tools" else "cryptsetup")
         found += ["systemd-cryptsetup"] if cell.initramfs == "dracut" and cell.suite in ("trixie", "sid") else []

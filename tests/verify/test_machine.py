@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,8 @@ from guestfix.pack.cache import load_pack
 from guestfix.verify import machine
 from guestfix.verify.firmware import Uefi, find_uefi
 from guestfix.verify.hardware import device_words, devices_of, firmware_of
-from guestfix.verify.run import Setting, start
+from guestfix.verify.model import Hardware
+from guestfix.verify.run import Setting, _Watch, slowed, start
 
 TARGETS = load_pack().targets
 QEMU = shutil.which("qemu-system-x86_64")
@@ -163,3 +166,62 @@ def test_firmware_that_reads_nothing_of_the_disks_says_nothing_of_the_guest(targ
     assert seen.ending == ending, seen.console
     told = any("read nothing of any disk" in one for one in seen.hardware.stand_ins)
     assert told == (ending == "unproven") == (seen.stop is None)
+
+
+# a busy host
+
+
+@pytest.mark.parametrize(("seconds", "starved", "factor"), [
+    (100.0, 0.0, 1.0), (100.0, 50.0, 2.0), (100.0, 75.0, 4.0), (100.0, 130.0, 20.0), (0.0, 0.0, 1.0),
+])  # fmt: skip
+def test_bounds_grow_by_as_much_as_a_start_is_slowed(seconds, starved, factor):
+    assert slowed(seconds, starved) == factor
+
+
+def test_two_programs_on_one_processor_wait_for_each_other():
+    cpu = min(os.sched_getaffinity(0))
+    command = [sys.executable, "-c", f"import os\nos.sched_setaffinity(0, [{cpu}])\nwhile True: pass"]
+    both = [subprocess.Popen(command) for _ in range(2)]
+    try:
+        time.sleep(3)
+        assert all(machine.waited(one.pid) > 0.3 for one in both)
+    finally:
+        for one in both:
+            one.kill()
+            one.wait()
+    assert machine.waited(both[0].pid) == 0.0, "a process that is gone"
+
+
+class Recorded:
+    """A machine whose console was recorded, on a host that starved it for these seconds."""
+
+    running, resets, port = True, 0, 0
+
+    def __init__(self, console: str, starved: float) -> None:
+        self.console, self.lack = console.encode(), starved
+
+    def read(self, seconds: float) -> dict[str, bytes]:
+        time.sleep(0.01)
+        came, self.console = self.console, b""
+        return {"console": came} if came else {}
+
+    def transfers(self) -> int:
+        return 1000
+
+    reads = transfers
+
+    def starved(self) -> float:
+        return self.lack
+
+
+@pytest.mark.parametrize(("starved", "ending"), [(0.0, "stopped"), (9.0, "unproven")])
+@pytest.mark.parametrize("waited", [True, False])
+def test_a_device_that_a_starved_guest_gave_up_proves_nothing(waited, starved, ending, monkeypatch):
+    monkeypatch.setattr("guestfix.verify.run.LOOK_SECONDS", 0.5)
+    text = "Welcome to Debian GNU/Linux 13 (trixie)!\r\n"
+    text += "[ TIME ] Timed out waiting for device dev-vda2.device - /dev/vda2.\r\n" if waited else ""
+    hardware = Hardware("kvm-virtio", "emulation", "", "bios", False, "virtio-blk-pci", "virtio-net-pci", (), "qemu")
+    console = f"{text}You are in emergency mode. Press Enter for maintenance\r\n"
+    seen = _Watch(Recorded(console, starved), Setting(ssh=False), hardware, None, None, None).run()
+    assert seen.ending == (ending if waited else "stopped")
+    assert any("too busy" in one for one in seen.hardware.stand_ins) == (seen.ending == "unproven")
