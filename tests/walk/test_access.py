@@ -186,6 +186,7 @@ USED = {
     "etc/keepalived/conf.d/lan.conf": "vrrp_instance a {\n  interface br7\n}\n",
     "etc/default/isc-dhcp-relay": 'INTERFACES="br7"\n',
     "etc/frr/frr.conf": "interface br7\n ip ospf area 0\n",
+    "etc/udev/rules.d/9.rules": 'KERNEL=="br7", RUN+="/sbin/ip link set br7 txqueuelen 9"\n',
     "etc/sysctl.d/9.conf": "net.ipv4.conf.br7.rp_filter = 0\n",
 }
 

@@ -10,6 +10,7 @@ from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
 from guestfix.base.text import some
 from guestfix.detect.files import paths_like, read_small
+from guestfix.detect.network.state import PIN
 from guestfix.formats.network.nic import IFNAME, MAX_CONFIG
 
 _PLACES = (
@@ -67,6 +68,7 @@ _PLACES = (
     "/etc/chrony*/*.d/*.conf",
     "/etc/ntp.conf",
     "/etc/ntpsec/ntp.conf",
+    "/etc/udev/rules.d/*.rules",
     "/etc/NetworkManager/dispatcher.d/*",
     "/etc/network/if-*.d/*",
     "/sbin/ifup-local",
@@ -94,6 +96,9 @@ _NO_PROFILE = "write these without the name, or name the NIC in a profile of its
 MAX_PLACES = 12
 _BY_PLACE = r"en(?:s[0-9]{1,4}|o[0-9]{1,5}|p[0-9]{1,3}s[0-9]{1,3}(?:f[0-9]{1,2})?|x[0-9a-f]{12})"
 """Names that udev gives by the hardware's place (systemd.net-naming-scheme(7))."""
+
+_NAMES = regex(r"\bNAME[ \t]*:?=[ \t]*\"")
+"""A udev rule that gives a NIC a name; the others say it."""
 
 _BARE = regex(r"[0-9A-Fa-f.:]{3,45}\Z")
 
@@ -164,7 +169,7 @@ def _said(rows: list[Row], wanted: re.Pattern[str], kept: Container[str] = ()) -
 
 
 def _rows(bench: Workbench, patterns: tuple[str, ...]) -> list[Row]:
-    paths = [path for pattern in patterns for path in paths_like(bench.fs, pattern, 64)]
+    paths = [path for pattern in patterns for path in paths_like(bench.fs, pattern, 64) if path != PIN]
     return [row for path in paths for row in _lines(bench, path)]
 
 
@@ -172,4 +177,5 @@ def _lines(bench: Workbench, path: str) -> list[Row]:
     data = read_small(bench.fs, path, MAX_CONFIG) or b""
     text = "" if b"\0" in data else data.decode("utf-8", "replace")
     lines = [(path, n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
-    return [row for row in lines if not row[2].startswith(("#", ";", "//"))]
+    named = path.startswith("/etc/udev/")
+    return [row for row in lines if not row[2].startswith(("#", ";", "//")) and not (named and _NAMES.search(row[2]))]

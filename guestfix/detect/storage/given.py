@@ -14,7 +14,7 @@ from guestfix.base.facts import Evidence
 from guestfix.base.guest import GuestFS
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
-from guestfix.detect.files import names_in, read_small
+from guestfix.detect.files import lines_of, names_in, read_small
 from guestfix.formats.storage import arrays
 from guestfix.formats.storage.fstab import lines, show
 from guestfix.formats.storage.mappings import CRYPTTAB, Mapping
@@ -44,6 +44,19 @@ _FILLED = regex(r"[%$](?:[A-Za-z]\{[^}]*\}|[a-z]+\{[^}]*\}|[a-z]+|[A-Z%$])")
 _PART_NAME = regex(r"(?:(?:sd|hd|vd|xvd)(?:[a-z]|\?|\[[a-z-]+\]){1,2}|nvme[0-9?]n[0-9?]p?)([0-9]{0,3})\Z")
 _KERNEL_DISK = regex(r"(?:sd|hd|vd|xvd|nvme|dm-|cciss)")
 
+
+_PLACE = regex(r"(?:[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]|[0-9]{1,3}:[0-9]{1,3}:[0-9]{1,3}:[0-9]{1,5})\Z")
+"""Where a disk or its controller is: a PCI or a SCSI address."""
+
+_LUN = regex(r"mpath(?:-[0-9A-Za-z]{8,64}\*?|[a-z]{1,3}(?:p?[0-9]{1,3})?)\Z")
+_RIGHTS = regex(r"\b(?:OWNER|GROUP|MODE)[ \t]*:?=[ \t]*e?\"")
+_ONE_DISK = regex(
+    r"\b(?:KERNEL[ \t]*==[ \t]*\"(?:(?:sd|hd|vd|xvd)[a-z]{1,2}[0-9]{0,3}|nvme[0-9]{1,2}n[0-9]{1,2}(?:p[0-9]{1,3})?)"
+    r"|RESULT[ \t]*==[ \t]*\"[0-9A-Za-z]{8,64}"
+    r"|ENV\{(?:ID_SERIAL(?:_SHORT)?|ID_WWN|ID_PATH)\}[ \t]*==[ \t]*\"[^\"*]{4,80}"
+    r"|ENV\{DM_(?:NAME|UUID)\}[ \t]*==[ \t]*\"mpath[^\"*]{1,80})\""
+)
+MOST_RIGHTS = 16
 
 OF_NAME = "%n"
 """A partition's number that is the end of its link's name."""
@@ -120,6 +133,17 @@ def links_in(path: str, data: bytes) -> list[Link]:
     return list(_links_in(path, data)) if named and _names_any(data) else []
 
 
+def udev_rights(guest: GuestFS) -> list[Evidence]:
+    """Return the rules that give one old disk, by its name or number, an owner or a mode, and no name of its own."""
+    found: list[Evidence] = []
+    for path in [f"{UDEV}/{one}" for one in names_in(guest, UDEV) if one.endswith(".rules")][:MOST_FILES]:
+        for number, line in lines_of(read_small(guest, path) or b""):
+            text = line[:1024]
+            if "SYMLINK" not in text and not text.startswith("#") and _RIGHTS.search(text) and _ONE_DISK.search(text):
+                found.append(Evidence(path, number, text[:200]))
+    return found[:MOST_RIGHTS]
+
+
 def _names_any(data: bytes) -> bool:
     """Tell whether a name is written out in some rule; one that a program alone gives can't be told, nor be read."""
     words = (word for match in _GIVEN.finditer(data) for word in match[1].decode("latin-1").split())
@@ -160,14 +184,17 @@ def _by_hardware(keys: Iterable[Key]) -> str:
     found, block = "", False
     for key in keys:
         name, attribute, value = key.name, key.attribute, key.value
-        if name == "ENV" and attribute.startswith((*_OWN_KEYS, "ID_CDROM")):
+        lun = name == "ENV" and attribute in ("DM_NAME", "DM_UUID") and _LUN.match(value) is not None
+        if name == "ENV" and attribute.startswith((*_OWN_KEYS, "ID_CDROM")) and not lun:
             return ""
         if name == "SUBSYSTEM" and value not in ("block", "*"):
             return ""
         block = block or (name == "SUBSYSTEM" and value == "block")
         disk = name in ("KERNEL", "KERNELS") and _KERNEL_DISK.match(value) is not None
-        block = block or disk
+        block = block or disk or lun or (name == "ENV" and attribute.startswith("SCSI_IDENT_"))
         told = (name == "ENV" and attribute in _DISK_KEYS) or name in ("RESULT", "ID", "DEVPATH") or disk
+        told = told or lun or (name == "ENV" and attribute.startswith("SCSI_IDENT_"))
+        told = told or (name == "KERNELS" and _PLACE.match(value) is not None)
         told = told or (name in ("ATTR", "ATTRS") and attribute in ("serial", "wwid", "device/wwid", "vpd_pg83"))
         if told and key.operator == "==" and (not found or not disk):
             found = f"{name}{{{attribute}}}=={value}" if attribute else f"{name}=={value}"

@@ -265,3 +265,7 @@ def _udev(guest: GuestFS, links: Sequence[given.Link]) -> Iterator[Finding]:
             f"{those[0].place.path} gives the name {named} by {those[0].by}, which only the old disk has{users}",
             (those[0].place, *known[:8]),
         )
+    rights = given.udev_rights(guest)
+    if rights:
+        summary = "udev rules give disks an owner or a mode by names or numbers that only the old disks have"
+        yield Finding("GF-UDEV-OLD-DISK", "warning", summary, tuple(rights))

@@ -131,6 +131,11 @@ RULES = [
     ),
     ('SUBSYSTEM=="block", ENV{ID_PATH}=="pci-0:1", SYMLINK+="big/%k"', "/dev/big/sda1"),
     ('SUBSYSTEM=="block", ATTRS{serial}=="x", NAME="fast"', "/dev/fast"),
+    ('SUBSYSTEM=="block", KERNELS=="0000:03:00.0", SYMLINK+="slow"', "/dev/slow"),
+    ('KERNEL=="sd*", KERNELS=="2:0:1:0", SYMLINK+="slow"', "/dev/slow"),
+    ('ENV{DM_NAME}=="mpatha", SYMLINK+="asm1"', "/dev/asm1"),
+    ('ENV{DM_UUID}=="mpath-36000c29*", SYMLINK+="asm1"', "/dev/asm1"),
+    ('ENV{SCSI_IDENT_SERIAL}=="6000c29", SYMLINK+="asm1"', "/dev/asm1"),
 ]
 
 
@@ -144,10 +149,31 @@ def test_links_that_udev_makes_by_the_old_hardware(tmp_path, rule, name):
 @pytest.mark.parametrize(
     "rule",
     [
+        'KERNEL=="sdb1", OWNER="oracle", GROUP="dba", MODE="0660"',
+        'KERNEL=="sd*", PROGRAM=="/x", RESULT=="36000c29a", OWNER:="grid"',
+        'ENV{DM_NAME}=="mpathb", OWNER:="grid", MODE:="660"',
+        'SUBSYSTEM=="block", ENV{ID_SERIAL}=="36000c29", GROUP="dba"',
+    ],
+)
+def test_an_owner_that_udev_gives_one_old_disk(tmp_path, rule):
+    _, codes = facts_of(tmp_path, {"etc/udev/rules.d/99-x.rules": rule + "\n"}, ONE)
+    assert codes == {"GF-UDEV-OLD-DISK"} or list(codes) == ["GF-UDEV-OLD-DISK"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
         'SUBSYSTEM=="block", ENV{ID_FS_UUID}=="u2", SYMLINK+="data1"',
         'SUBSYSTEM=="net", ATTR{address}=="52:54:00:00:00:01", NAME="eth0"',
         'SUBSYSTEM=="block", ENV{ID_CDROM}=="?*", ENV{ID_PATH}=="pci", SYMLINK+="cdrom"',
         'SUBSYSTEM=="tty", ATTRS{serial}=="x", SYMLINK+="modem"',
+        'ENV{DM_NAME}=="vg-data", SYMLINK+="data1", OWNER="oracle"',
+        'ENV{DM_UUID}=="mpath-?*", SYMLINK+="data1"',
+        'SUBSYSTEM=="tty", KERNELS=="0000:00:1d.0", SYMLINK+="modem"',
+        'KERNEL=="sd*", SUBSYSTEM=="block", GROUP="disk"',
+        'KERNEL=="sdb1", ATTR{queue/rotational}="0"',
+        '# KERNEL=="sdb1", OWNER="oracle"',
+        'KERNEL=="ttyS0", OWNER="oracle"',
     ],
 )
 def test_links_by_what_goes_with_the_data_or_of_no_disk(tmp_path, rule):

@@ -139,7 +139,7 @@ STORAGE: dict[str, Kind] = {
         "A mount unit of systemd mounts a share of the old place, which stays behind.",
         "disable or mask the unit (systemctl disable, systemctl mask)"),
     "GF-UDEV-OLD-DISK": Kind("disks", "warning",
-        "A udev rule gives a disk its name by a serial number, path or driver that only the old platform's disk has.",
+        "A udev rule gives a disk its name or owner by a name, number or place that only the old platform's disk has.",
         "write the rule anew with what goes with the data, such as ENV{ID_FS_UUID} or ENV{ID_PART_ENTRY_UUID}"),
     "GF-UNIT-DEVICE": Kind("mounts", "blocker warning info",
         "A unit of systemd requires a device that the target does not have by that name, so its start waits and fails.",
