@@ -46,6 +46,9 @@ class _Lazy:
         return getattr(compiled, name)
 
 
+_made: dict[tuple[str | bytes, int], _Lazy] = {}
+
+
 def compile_once(source: AnyStr, flags: int) -> re.Pattern[AnyStr]:
     """Return the pattern, of its compiled form where that was kept. Raises re.error."""
     key = f"{flags} text {source}" if isinstance(source, str) else f"{flags} bytes {source.decode('latin-1')}"
@@ -130,6 +133,10 @@ def retain() -> None:
 def regex(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """Return what :func:`re.compile` would, compiled at its first use; ``re.error`` comes then, too.
 
-    For patterns that stand in the source; one that is put together of what a guest or pack says is not to be kept.
+    For patterns that stand in the source, of a module or beside their one use (``regex("...").match(text)``); one that
+    is put together of what a guest or pack says is for ``re`` itself: it is not to be kept.
     """
-    return cast("re.Pattern[AnyStr]", _Lazy(source, flags))
+    known = _made.get((source, flags))
+    if known is None:
+        known = _made[source, flags] = _Lazy(source, flags)
+    return cast("re.Pattern[AnyStr]", known)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
+from guestfix.base.patterns import regex
 from guestfix.pack.model import Row
 from guestfix.pack.traits import fits
 
@@ -18,7 +18,7 @@ def has_flavour(release: str, flavour: str, flavours: Mapping[str, Sequence[str]
     """Tell whether a release is of this flavour: by the globs that its system gives for it, else as a part of it."""
     if flavour in flavours:
         return fits(release, flavours[flavour])
-    return flavour in re.split(r"[^A-Za-z0-9]", release)
+    return flavour in regex(r"[^A-Za-z0-9]").split(release)
 
 
 def listed(release: str, row: Row, flavours: Mapping[str, Sequence[str]]) -> bool:

@@ -30,7 +30,7 @@ def policy_type(config: bytes) -> str | None:
         if equals and not name.startswith(b"#"):
             values[name.strip()] = value.strip()
     kind = values.get(b"SELINUXTYPE", b"").decode("ascii", "replace")
-    if values.get(b"SELINUX", b"disabled") == b"disabled" or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", kind):
+    if values.get(b"SELINUX", b"disabled") == b"disabled" or not regex(r"[A-Za-z0-9_-]{1,64}").fullmatch(kind):
         return None
     return kind
 

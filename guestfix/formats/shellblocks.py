@@ -5,8 +5,6 @@ Source: POSIX shell command language, "Compound Commands", and bash(1).
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.patterns import regex
 
 _MENTIONED = regex(rb"[(){}]|\b(?:if|fi|case|esac|for|while|until|select|done|function)\b")
@@ -43,7 +41,7 @@ def track(blocks: list[tuple[bytes, int]], code: bytes, line: int, first: bool) 
 
 def sets(code: bytes, name: bytes) -> bool:
     """Tell whether commands may set or unset a name; one that only mentions it does not."""
-    for part in re.split(rb"[;&|\n]", code):
+    for part in regex(rb"[;&|\n]").split(code):
         words = _NAME.findall(part)
         setting = any(word in _SETTERS for word, _ in words)
         if any(word == name and (setting or equals) for word, equals in words):

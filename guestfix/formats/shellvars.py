@@ -309,7 +309,7 @@ def quote(value: str, like: bytes = b"") -> bytes:
     if like[:1] == b"'" and b"'" not in raw:
         return b"'" + raw + b"'"
     if like[:1] == b'"' or not _SAFE.match(value) or (not like and not value):
-        return b'"' + re.sub(rb'([\\"$`])', rb"\\\1", raw) + b'"'
+        return b'"' + regex(rb'([\\"$`])').sub(rb"\\\1", raw) + b'"'
     return raw
 
 

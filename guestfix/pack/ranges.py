@@ -40,7 +40,7 @@ def _service_pack(version: str) -> Key:
 
 def _amazon(version: str) -> Key:
     """Amazon Linux AMI 2011.09 to 2018.03, then 2, then 2023."""
-    return version_key("1." + version if re.match(r"201[0-9]\.", version) else version)
+    return version_key("1." + version if regex(r"201[0-9]\.").match(version) else version)
 
 
 def _leap(version: str) -> Key:
@@ -120,7 +120,7 @@ def _full(first: str, last: str) -> str:
 
 def _end(text: str, scheme: str, releases: Sequence[str]) -> Key:
     text = text.strip()
-    if (scheme != "listed" and not re.search(r"\d", text)) or len(text) > LONGEST:
+    if (scheme != "listed" and not regex(r"\d").search(text)) or len(text) > LONGEST:
         raise RangeError(f"{text!r} is no version")
     found = key_of(text.removesuffix(".x"), "plain" if text.endswith(".x") else scheme, releases)
     if found is None:

@@ -6,12 +6,12 @@ Argument names and types come from the function's own signature. A compiled argu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 from guestfix.actions import ACTIONS, find_action
 from guestfix.base.catalog.facts import KINDS
 from guestfix.base.nearest import did_you_mean
+from guestfix.base.patterns import regex
 from guestfix.base.record import replace
 from guestfix.editors import OPS, find_op
 from guestfix.pack.bind import FACT
@@ -158,7 +158,7 @@ def _convert(node: Node, kind: str) -> object:
             raise ValueError("must be true or false")
         return node.text == "true"
     if kind == "number":
-        if node.text is None or not re.fullmatch(r"-?\d+", node.text):
+        if node.text is None or not regex(r"-?\d+").fullmatch(node.text):
             raise ValueError("must be a whole number")
         return int(node.text)
     if kind == "list":

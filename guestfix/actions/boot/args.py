@@ -6,7 +6,6 @@ The places are the fact boot.sources; grub-mkconfig is never run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
 
 from guestfix.actions.boot.variables import rewrite_block, rewrite_variables, used_variables
 from guestfix.actions.workbench import Workbench
@@ -26,6 +25,7 @@ from guestfix.base.catalog.facts.system import KERNEL_DEFAULT, SYSTEM_INITRAMFS,
 from guestfix.base.catalog.records.boot import MenuEntry
 from guestfix.base.errors import EditError
 from guestfix.base.facts import Evidence
+from guestfix.base.globs import text_matcher
 from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.editors.boot import args as bootargs
@@ -268,7 +268,7 @@ def unblock_drivers(bench: Workbench, *, storage: list[str], network: list[str])
     """Remove the target's drivers, and what they rest on, from the arguments' blacklists."""
     needed = {*storage, *network}
     for pattern, others in bench.target.tables.get("driver-needs", {}).items():
-        if any(fnmatchcase(name, pattern) for name in (*storage, *network)):
+        if any(map(text_matcher(pattern), (*storage, *network))):
             needed |= set(others)
     change_all(bench, bootargs.unblock(sorted(needed)))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from guestfix.actions.network.common import Setup
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.facts import Evidence
+from guestfix.base.patterns import regex
 from guestfix.base.text import some
 from guestfix.detect.network.read import READERS
 from guestfix.formats.network.nic import called, is_link_local
@@ -87,7 +86,7 @@ def _routes(nic: Nic, left: list[Nic]) -> list[str]:
 
 
 def _short(text: str) -> str:
-    return re.sub(r"\s+", " ", text)[:80]
+    return regex(r"\s+").sub(" ", text)[:80]
 
 
 def _more_than_dhcp_gives(nic: Nic, left: list[Nic]) -> bool:

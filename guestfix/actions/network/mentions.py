@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence
@@ -130,8 +130,10 @@ def _wanted(names: list[str], by_place: bool = False) -> re.Pattern[str]:
 
 
 def _names_used(bench: Workbench, names: list[str], rows: list[Row], kept: set[str], by_place: bool) -> None:
+    if not by_place and not any(map(IFNAME.match, names)):
+        return
     wanted = _wanted(names, by_place)
-    found = _said(rows, wanted, kept) if wanted.pattern != _wanted([]).pattern else []
+    found = _said(rows, wanted, kept)
     if found:
         bench.find(
             "GF-NETWORK-NAME-USED",
@@ -143,9 +145,12 @@ def _names_used(bench: Workbench, names: list[str], rows: list[Row], kept: set[s
 
 
 def _addresses_used(bench: Workbench, addresses: list[str], rows: list[Row]) -> None:
-    known = [re.escape(one) for one in dict.fromkeys(one.partition("/")[0] for one in addresses) if _BARE.match(one)]
+    bare = dict.fromkeys(one.partition("/")[0] for one in addresses)
+    known = [re.escape(one) for one in _written(bare, rows) if _BARE.match(one)]
+    if not known:
+        return
     wanted = re.compile(rf"(?<![\w.:])({'|'.join(known)})(?![\w.:])")
-    found = _said(rows, wanted) if known else []
+    found = _said(rows, wanted)
     if found:
         bench.find(
             "GF-NETWORK-ADDRESS-USED",
@@ -154,6 +159,11 @@ def _addresses_used(bench: Workbench, addresses: list[str], rows: list[Row]) -> 
             *found[:MAX_PLACES],
             remedy="correct these once the new address is known",
         )
+
+
+def _written(words: Iterable[str], rows: list[Row]) -> list[str]:
+    """Return the words that any line has, if only as a part of others: an expression is compiled for no other."""
+    return [word for word in words if any(word in line for _, _, line in rows)]
 
 
 def _words(wanted: re.Pattern[str], found: list[Evidence], kept: Container[str] = ()) -> str:

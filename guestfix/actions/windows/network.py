@@ -5,7 +5,6 @@ Source: "TCP/IP and NBT configuration parameters for Windows" (Tcpip\Parameters\
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from guestfix.actions.windows.registry import editing_system, hive_path, reader, root_of, seen
@@ -13,6 +12,7 @@ from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.system import OS_VERSION
 from guestfix.base.catalog.facts.windows import WINDOWS_DNS_SEARCH, WINDOWS_DNS_SUFFIX, WINDOWS_NICS
 from guestfix.base.catalog.records.windows import WindowsNic
+from guestfix.base.patterns import regex
 from guestfix.detect.windows.netservices import NETWORK_SERVICES
 from guestfix.detect.windows.state import NET_CLASS
 from guestfix.formats.windows.regf import REG_DWORD, Hive
@@ -145,7 +145,7 @@ def dedupe_routes(bench: Workbench) -> None:
                     hive.delete_value(path, name)
                     metadata[name] = None
         current = rf"{controls[0]}\{ROUTES}" if controls else ""
-        defaults = [one for one in reader(hive).value_names(current) if re.match(r"0\.0\.0\.0,[^,]*,[^,]+,", one)]
+        defaults = [one for one in reader(hive).value_names(current) if regex(r"0\.0\.0\.0,[^,]*,[^,]+,").match(one)]
         proofs = [reader(hive, "SYSTEM", hive_path(bench, "SYSTEM")).evidence(current)] if defaults else []
     if metadata:
         bench.follow_up(f"routes to services of the old cloud by its gateway were removed: {'; '.join(metadata)}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.detect.boot.menu import GrubHost, Menu, Source, kernel_path
 from guestfix.detect.boot.places import Config
 from guestfix.detect.boot.volumes import Volumes
@@ -64,5 +63,5 @@ def _at(entries: list[BootEntry], index: int | None) -> BootEntry | None:
 
 def _saved_index(guest: GuestFS, config: str) -> int | None:
     src = read(guest, f"{config.rpartition('/')[0]}/default", 65536) or b""
-    match = re.match(rb"\s*(\d{1,6})", src)
+    match = regex(rb"\s*(\d{1,6})").match(src)
     return int(match[1]) if match else None

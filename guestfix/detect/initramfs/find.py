@@ -268,14 +268,14 @@ def hostonly(image: Image, maker: str) -> bool | None:
         parameters = b" ".join(data for name, data in image.files.items() if name.endswith("build-parameter.txt"))
         if image.has("usr/lib/dracut/hostonly-files", "lib/dracut/hostonly-files"):
             return True
-        if re.search(rb"--(?:no-hostonly|no-host-only)\b|-N\b", parameters):
+        if regex(rb"--(?:no-hostonly|no-host-only)\b|-N\b").search(parameters):
             return False
-        return True if re.search(rb"--(?:hostonly|host-only)\b|-H\b", parameters) else None
+        return True if regex(rb"--(?:hostonly|host-only)\b|-H\b").search(parameters) else None
     if maker == "initramfs-tools":
-        found = re.findall(rb"^[ \t]*MODULES=[\"']?(\w+)", image.read("conf/initramfs.conf") or b"", re.MULTILINE)
+        found = regex(rb"^[ \t]*MODULES=[\"']?(\w+)", re.MULTILINE).findall(image.read("conf/initramfs.conf") or b"")
         return found[-1] in (b"dep", b"list") if found else None
     if maker == "mkinitcpio":
-        hooks = re.search(rb"^HOOKS=.*\bautodetect\b", image.read("buildconfig") or b"", re.MULTILINE)
+        hooks = regex(rb"^HOOKS=.*\bautodetect\b", re.MULTILINE).search(image.read("buildconfig") or b"")
         return hooks is not None if image.has("buildconfig") else None
     return True if maker.startswith("mkinitrd") else None
 

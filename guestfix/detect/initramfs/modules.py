@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from guestfix.base.catalog.records.boot import BlockedModule
 from guestfix.base.errors import GuestError, TooLarge
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.base.record import frozen
 from guestfix.detect.files import names_in, read_small
 from guestfix.formats.initramfs import modprobe
@@ -89,7 +90,7 @@ class KernelModules:
 
 def config_builtin(config: bytes) -> set[str]:
     """Return the modules of :data:`_OPTIONS` that a kernel configuration builds in."""
-    enabled = set(re.findall(rb"^CONFIG_([A-Z0-9_]+)=y$", config, re.MULTILINE))
+    enabled = set(regex(rb"^CONFIG_([A-Z0-9_]+)=y$", re.MULTILINE).findall(config))
     return {module for module, symbol in _OPTIONS.items() if symbol.encode() in enabled}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.catalog.facts.storage import FSTAB_ENTRIES
 from guestfix.base.facts import Facts
 from guestfix.base.guest import GuestFS
@@ -67,7 +65,7 @@ def _layout(guest: GuestFS, facts: Facts, args: tuple[str, ...]) -> list[Need]:
     for spec, mount, types in _mounts(guest, facts):
         specs.append((spec, f"{mount} is on it"))
         for fstype in types.split(","):
-            if fstype.lower() not in _NOT_A_FILESYSTEM and re.fullmatch(r"[a-z0-9_]{2,16}", fstype):
+            if fstype.lower() not in _NOT_A_FILESYSTEM and regex(r"[a-z0-9_]{2,16}").fullmatch(fstype):
                 needs.append(Need(fstype, f"{mount} is {fstype}", False))
     encrypted = _crypt_names(guest)
     for spec, why in specs:
@@ -76,7 +74,7 @@ def _layout(guest: GuestFS, facts: Facts, args: tuple[str, ...]) -> list[Need]:
             needs.append(Need("dm_crypt", f"{spec}: {why}", False))
         elif name or _is_logical(spec):
             needs.append(Need("dm_mod", f"{spec}: {why}", False))
-        elif re.match(r"/dev/md[/0-9]", spec):
+        elif regex(r"/dev/md[/0-9]").match(spec):
             needs.append(Need("md_mod", f"{spec}: {why}", False))
     if any(arg.startswith("rd.lvm.") for arg in args):
         needs.append(Need("dm_mod", "the rd.lvm arguments name logical volumes", False))
@@ -89,7 +87,7 @@ def _layout(guest: GuestFS, facts: Facts, args: tuple[str, ...]) -> list[Need]:
 
 def _is_logical(spec: str) -> bool:
     """Tell whether a device path is that of a logical volume: /dev/VG/LV."""
-    match = re.fullmatch(r"/dev/([^/]+)/([^/]+)", spec)
+    match = regex(r"/dev/([^/]+)/([^/]+)").fullmatch(spec)
     return match is not None and match[1] not in ("disk", "block", "md", "mapper", "cciss", "ida", "i2o", "rd", "char")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 
 from guestfix.base.catalog.facts.network import NETWORK_CARRIER, NETWORK_INTERFACES, NETWORK_PREDICTABLE_NAMES
@@ -46,7 +45,7 @@ class Entrance:
 
         A final ``+`` (iptables) or ``*`` (nft) stands for any letters.
         """
-        pattern = re.sub(r"[+*]\Z", "*", pattern.strip('"'))
+        pattern = regex(r"[+*]\Z").sub("*", pattern.strip('"'))
         if pattern == "lo":
             return NO
         if not self.known:

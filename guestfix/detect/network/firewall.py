@@ -56,8 +56,8 @@ def _nftables(path: str, data: bytes) -> list[Finding]:
     for number, line in lines_of(data):
         plain = line.partition("#")[0]
         if "hook input" in plain and "policy drop" in plain:
-            rest = re.sub(rb"#[^\n]*", b"", data)
-            if not re.search(rb"established|dport\s+(\{[^}]*)?(68|bootpc)\b|sport\s+(\{[^}]*)?(67|bootps)\b", rest):
+            rest = regex(rb"#[^\n]*").sub(b"", data)
+            if not regex(rb"established|dport\s+(\{[^}]*)?(68|bootpc)\b|sport\s+(\{[^}]*)?(67|bootps)\b").search(rest):
                 return [_finding(path, number, line, _WHAT["INPUT"])]
     return []
 

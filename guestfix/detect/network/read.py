@@ -11,6 +11,7 @@ from guestfix.base.errors import GuestError
 from guestfix.base.facts import Evidence, Finding
 from guestfix.base.globs import glob
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.base.record import field, mutable, replace
 from guestfix.detect.files import names_in, read_small
 from guestfix.formats.network import ifcfg, keyfile, networkd
@@ -215,7 +216,7 @@ def _targets(guest: GuestFS, path: str, keyword: str, argument: str) -> list[str
         hits = list(glob(guest, pattern))[:MAX_SOURCES]
         if keyword == "source-directory":
             hits = [
-                f"{hit}/{name}" for hit in hits for name in guest.list(hit) if re.match(r"[\w-]+\Z", name, re.ASCII)
+                f"{hit}/{name}" for hit in hits for name in guest.list(hit) if regex(r"[\w-]+\Z", re.ASCII).match(name)
             ]
     except GuestError:
         return []

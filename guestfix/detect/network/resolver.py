@@ -6,12 +6,11 @@ Sources: NetworkManager.conf(5) (dns=, rc-manager=, [global-dns-domain-*]), reso
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.catalog.facts.network import NETWORK_MANAGER, NETWORK_RESOLV_CONF
 from guestfix.base.catalog.records.network import ResolvConf
 from guestfix.base.facts import Evidence, Facts, Finding
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.detect.files import lines_of, names_in, paths_like, read_small
 from guestfix.detect.network.managed import manager_files
 from guestfix.detect.network.state import resolved_starts
@@ -68,7 +67,7 @@ def _not_written(guest: GuestFS, manager: str) -> tuple[str, Evidence] | tuple[s
 def _by_hook(guest: GuestFS) -> tuple[str, Evidence] | None:
     for path in ["/etc/dhclient-enter-hooks", *paths_like(guest, _HOOKS, 64)]:
         data = read_small(guest, path) or b""
-        if re.search(rb"make_resolv_conf\s*\(\)\s*\{\s*(:|true|return(?: 0)?)\s*;?\s*\}", data):
+        if regex(rb"make_resolv_conf\s*\(\)\s*\{\s*(:|true|return(?: 0)?)\s*;?\s*\}").search(data):
             line = next((n for n, text in lines_of(data) if "make_resolv_conf" in text), 0)
             return "a hook of dhclient keeps it as it is", Evidence(path, line, "make_resolv_conf")
     return None
@@ -81,7 +80,7 @@ def _global_servers(guest: GuestFS, facts: Facts) -> list[Finding]:
     for path, data in manager_files(guest):
         for group in groups(data):
             for one in group.entries if group.name.startswith("global-dns-domain") else ():
-                if one.key == "servers" and _elsewhere(tuple(re.split(r"[,;\s]+", one.value))):
+                if one.key == "servers" and _elsewhere(tuple(regex(r"[,;\s]+").split(one.value))):
                     summary = (
                         f"{path} has the name servers {one.value[:200]} for all connections, whatever a lease says"
                     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.catalog.facts.network import (
     NETWORK_BINDINGS,
@@ -111,7 +109,7 @@ def cloud_init(guest: GuestFS, facts: Facts) -> tuple[str, Evidence | None]:
         return "disabled", Evidence("/etc/cloud/cloud-init.disabled")
     identify = read_small(guest, "/etc/cloud/ds-identify.cfg") or b""
     for number, line in enumerate(identify.splitlines(), 1):
-        if re.match(rb"policy\s*:\s*disabled\b", line):
+        if regex(rb"policy\s*:\s*disabled\b").match(line):
             return "disabled", Evidence("/etc/cloud/ds-identify.cfg", number, line.decode("utf-8", "replace"))
     for word, state in (("cloud-init=disabled", "disabled"), ("network-config=disabled", "network-disabled")):
         if word in _kernel_args(facts):
@@ -121,8 +119,8 @@ def cloud_init(guest: GuestFS, facts: Facts) -> tuple[str, Evidence | None]:
     paths = ["/etc/cloud/cloud.cfg"] + [f"{folder}/{name}" for name in names_in(guest, folder) if name.endswith(".cfg")]
     for path in paths:
         for number, line in enumerate((read_small(guest, path) or b"").splitlines(), 1):
-            if re.match(rb"\s*network\s*:\s*\{\s*[\"']?config[\"']?\s*:\s*[\"']?disabled", line) or (
-                re.match(rb"\s+config\s*:\s*[\"']?disabled[\"']?\s*(#.*)?$", line)
+            if regex(rb"\s*network\s*:\s*\{\s*[\"']?config[\"']?\s*:\s*[\"']?disabled").match(line) or (
+                regex(rb"\s+config\s*:\s*[\"']?disabled[\"']?\s*(#.*)?$").match(line)
             ):
                 return "network-disabled", Evidence(path, number, line.decode("utf-8", "replace").strip())
     return "enabled", Evidence("/etc/cloud/cloud.cfg")
@@ -133,7 +131,7 @@ def no_datasource(guest: GuestFS) -> Evidence | None:
     folder = "/etc/cloud/cloud.cfg.d"
     for name in names_in(guest, folder):
         for number, line in enumerate((read_small(guest, f"{folder}/{name}") or b"").splitlines(), 1):
-            if re.match(rb"datasource_list\s*:\s*\[\s*[\"']?None[\"']?\s*\]", line):
+            if regex(rb"datasource_list\s*:\s*\[\s*[\"']?None[\"']?\s*\]").match(line):
                 return Evidence(f"{folder}/{name}", number, line.decode("utf-8", "replace"))
     return None
 

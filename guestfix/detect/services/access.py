@@ -8,8 +8,6 @@ selinux.mode.
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.catalog.facts.boot import BOOT_DEFAULT
 from guestfix.base.catalog.facts.system import (
     FIREWALL_ACTIVE,
@@ -31,6 +29,7 @@ from guestfix.base.catalog.facts.system import (
 from guestfix.base.catalog.records.system import ServiceState
 from guestfix.base.facts import Evidence, Facts, Finding, Unknown
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.detect.files import exists, names_in
 from guestfix.detect.network.entrance import entrance
 from guestfix.detect.services import software
@@ -97,7 +96,7 @@ def _put_ssh(guest: GuestFS, facts: Facts, services: Services, programs: Program
 def _put_keys(guest: GuestFS, facts: Facts, services: Services, programs: Programs, sshd: Sshd) -> None:
     """Record the host keys, where sshd is told to look for them or by default, and what makes them at a start."""
     said = [word for word in sshd.words("hostkey") if word.startswith("/")]
-    names = [name for name in names_in(guest, "/etc/ssh") if re.fullmatch(r"ssh_host_\w*key", name)]
+    names = [name for name in names_in(guest, "/etc/ssh") if regex(r"ssh_host_\w*key").fullmatch(name)]
     keys = [path for path in said[:16] if exists(guest, path)] if said else [f"/etc/ssh/{name}" for name in names]
     absent = Unknown("the tree holds too few files to say that there are none")
     known = bool(keys) or programs.complete
@@ -113,7 +112,7 @@ def _put_config(facts: Facts, sshd: Sshd) -> list[int]:
     addresses = [one.value for _, one in sshd.options if one.keyword == "listenaddress" and one.value]
     seen = sshd.places("port", "listenaddress") or tuple(Evidence(path) for path in sshd.files[:1])
     facts.put(SSH_PORTS, list(dict.fromkeys(ports)) or [22], *seen)
-    bound = [one for one in addresses if not re.match(r"(?:0\.0\.0\.0|::|\[::\]|\*)(?::\d+)?\Z", one)]
+    bound = [one for one in addresses if not regex(r"(?:0\.0\.0\.0|::|\[::\]|\*)(?::\d+)?\Z").match(one)]
     facts.put(SSH_ADDRESSES, bound if len(bound) == len(addresses) else [], *seen)
     return ports or [22]
 

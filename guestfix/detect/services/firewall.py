@@ -6,7 +6,6 @@ interfaces, or under conditions that can't be judged offline) or ``closed``, wit
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from itertools import islice
 
@@ -61,8 +60,8 @@ def _read(guest: GuestFS, path: str) -> bytes | None:
 
 
 MAX_TAGS = 1000
-_TAG = rb"<(zone|service|port|interface|source)\b([^<>]{0,2000})>"
-_ATTRIBUTE = rb"""([\w-]{1,40})\s*=\s*["']([^"'<>]{0,400})["']"""
+_TAG = regex(rb"<(zone|service|port|interface|source)\b([^<>]{0,2000})>")
+_ATTRIBUTE = regex(rb"""([\w-]{1,40})\s*=\s*["']([^"'<>]{0,400})["']""")
 _FIREWALLD = ("/etc/firewalld", "/usr/lib/firewalld", "/lib/firewalld")
 
 
@@ -137,8 +136,8 @@ def _zone_ports(guest: GuestFS, name: str, attributes: dict[str, str], port: int
 def _tags(data: bytes) -> list[tuple[str, dict[str, str], int]]:
     plain = _without_comments(data)
     found = []
-    for match in islice(re.finditer(_TAG, plain), MAX_TAGS):
-        pairs = {key.decode(): value.decode("utf-8", "replace") for key, value in re.findall(_ATTRIBUTE, match[2])}
+    for match in islice(_TAG.finditer(plain), MAX_TAGS):
+        pairs = {key.decode(): value.decode("utf-8", "replace") for key, value in _ATTRIBUTE.findall(match[2])}
         found.append((match[1].decode(), pairs, plain.count(b"\n", 0, match.start()) + 1))
     return found
 
@@ -172,7 +171,7 @@ def _conf_value(guest: GuestFS, path: str, name: str) -> str:
 
 # ufw
 
-_TUPLE = r"### tuple ### (allow|limit|deny|reject)(?:_log)? (\w+) (\S+) (\S+) (\S+) (\S+)"
+_TUPLE = regex(r"### tuple ### (allow|limit|deny|reject)(?:_log)? (\w+) (\S+) (\S+) (\S+) (\S+)")
 
 
 def _ufw(asked: Asked) -> Filter | None:
@@ -194,10 +193,10 @@ def _ufw(asked: Asked) -> Filter | None:
 
 def _ufw_rule(line: str, port: int, entrance: Entrance) -> str:
     """Return what a rule's comment line says of the port, or an empty text where it says nothing."""
-    found = re.match(_TUPLE, line)
+    found = _TUPLE.match(line)
     if not found or found[2] not in ("tcp", "any") or (found[3] != "any" and not port_in(found[3], port)):
         return ""
-    comes = re.search(r" in_([\w.:+-]{1,16})", line)
+    comes = regex(r" in_([\w.:+-]{1,16})").search(line)
     by = entrance.match(comes[1]) if comes else YES
     anywhere = found[6] in ("0.0.0.0/0", "any") and found[4] in ("0.0.0.0/0", "any") and by == YES
     if found[1] in ("deny", "reject") or by == NO:

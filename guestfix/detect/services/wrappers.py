@@ -5,10 +5,9 @@ Red Hat's family has it to release 7, Debian's still does.
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.facts import Evidence
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.detect.files import lines_of, read_head, read_small
 
 ALLOW, DENY = "/etc/hosts.allow", "/etc/hosts.deny"
@@ -33,10 +32,10 @@ def _rule(guest: GuestFS, path: str) -> tuple[str, Evidence] | None:
     """Return whether the first rule about sshd is about all clients or some, and where it stands."""
     for number, line in lines_of(read_small(guest, path) or b""):
         daemons, colon, rest = line.partition(":")
-        names = re.split(r"[\s,]+", daemons.strip())
+        names = regex(r"[\s,]+").split(daemons.strip())
         if line.startswith("#") or not colon or not {"sshd", "ALL"} & set(names) or "EXCEPT" in names:
             continue
-        clients = re.split(r"[\s,]+", rest.partition(":")[0].strip())
+        clients = regex(r"[\s,]+").split(rest.partition(":")[0].strip())
         whole = any(one in _EVERYBODY for one in clients) and "EXCEPT" not in clients
         return ("all" if whole else "some"), Evidence(path, number, line[:200])
     return None

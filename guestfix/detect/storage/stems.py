@@ -6,7 +6,6 @@ files want of it: their numbers, their filesystems, and the order that GRUB's de
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from guestfix.base.guest import Disk, Disks, Volume
@@ -142,7 +141,7 @@ def _by_order(
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    return [(int(one), "") if one.isdecimal() else (-1, one) for one in re.split(r"([0-9]+)", text)]
+    return [(int(one), "") if one.isdecimal() else (-1, one) for one in regex(r"([0-9]+)").split(text)]
 
 
 def _by_content(stems: Iterable[str], fits: Mapping[str, list[str]], found: dict[str, str]) -> None:

@@ -92,6 +92,6 @@ def root_refused(guest: GuestFS, port: str) -> Evidence | None:
     if listed is None or any(line.split()[0] == port for _, line in lines_of(listed)):
         return None
     for number, line in lines_of(read_small(guest, "/etc/pam.d/login") or b""):
-        if re.match(r"-?auth\b.*\bpam_securetty\.so", line) and "noconsole" not in line:
+        if regex(r"-?auth\b.*\bpam_securetty\.so").match(line) and "noconsole" not in line:
             return Evidence("/etc/pam.d/login", number, line[:200])
     return None

@@ -101,7 +101,7 @@ def _like(system: System | None) -> tuple[str, ...]:
 def service_pack(version: str) -> str:
     """Return SUSE's dotted version as SUSE says it: ``12.3`` is ``12 SP3``. Others come back as they are."""
     major, dot, minor = version.partition(".")
-    if not dot or major not in ("10", "11", "12", "15") or not re.fullmatch(r"[0-9]{1,3}", minor):
+    if not dot or major not in ("10", "11", "12", "15") or not regex(r"[0-9]{1,3}").fullmatch(minor):
         return version
     return f"{major} SP{int(minor)}" if int(minor) else major
 
@@ -157,7 +157,7 @@ def _packed_version(lines: list[tuple[int, str]], packed: bool) -> str:
     Where service packs count and there are no fields, the first line says both.
     """
     fields = {match[1]: match[2] for _, line in lines[1:] if (match := _PACK_FIELD.match(line))}
-    number = re.search(r"\d[\d.]*", lines[0][1]) if packed else None
+    number = regex(r"\d[\d.]*").search(lines[0][1]) if packed else None
     version = fields.get("VERSION") or (number[0] if number else "")
     pack = _SERVICE_PACK.search(lines[0][1])
     level = fields.get("PATCHLEVEL") or (pack[1] if pack else "0")
@@ -201,10 +201,10 @@ def _from_version_files(guest: GuestFS, known: Known) -> Identity | None:
 
 def _plain_version(line: str, system: System) -> str:
     """Return the version that a version file says: ``12.4``, the number of a codename, else the first number."""
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)*", line):
+    if regex(r"[0-9]+(\.[0-9]+)*").fullmatch(line):
         return line
     found = system.names.codenames.get(line.partition("/")[0].lower(), "")
-    number = re.search(r"[0-9]+(?:\.[0-9]+)*", line)
+    number = regex(r"[0-9]+(?:\.[0-9]+)*").search(line)
     return found or (number[0] if number else "")
 
 
@@ -256,7 +256,7 @@ def _refined(guest: GuestFS, known: Known, found: Identity, system: System) -> I
 def _by_number(guest: GuestFS, known: Known, found: Identity, system: System, path: str) -> Identity | None:
     data = read_small(guest, path)
     number, line = next(lines_of(data), (0, "")) if data else (0, "")
-    plain = re.fullmatch(r"[0-9]+(\.[0-9]+)*", line) or line.partition("/")[0].lower() in system.names.codenames
+    plain = regex(r"[0-9]+(\.[0-9]+)*").fullmatch(line) or line.partition("/")[0].lower() in system.names.codenames
     version = _plain_version(line, system) if plain else ""
     fits = version and (not found.version or version == found.version or version.startswith(found.version + "."))
     if not fits or any(one.path == path for one in found.evidence):

@@ -25,6 +25,7 @@ from guestfix.base.catalog.facts.system import (
 from guestfix.base.catalog.facts.windows import WINDOWS_EDITION_ID, WINDOWS_LANGUAGES
 from guestfix.base.facts import Evidence, Facts, Unknown
 from guestfix.base.guest import GuestFS
+from guestfix.base.patterns import regex
 from guestfix.formats.windows.files import program_head
 from guestfix.formats.windows.pe import GUEST_ARCH, machine
 from guestfix.formats.windows.registry import Registry
@@ -159,7 +160,7 @@ def _version(software: Registry) -> tuple[str, int]:
     build = software.number(VERSION, "CurrentBuildNumber") or software.number(VERSION, "CurrentBuild") or 0
     if major is not None:
         return f"{major}.{minor or 0}", build
-    found = re.match(r"\d+\.\d+", software.text(VERSION, "CurrentVersion"))
+    found = regex(r"\d+\.\d+").match(software.text(VERSION, "CurrentVersion"))
     return (found[0] if found else ""), build
 
 
@@ -185,7 +186,7 @@ def _identity(version: str, build: int, server: bool, software: Registry) -> str
         return "windows-server-1809" if found.endswith("2019") and name and "2019" not in name else found
     if not server:
         return _CLIENTS.get(version, f"windows-nt-{version}")
-    if version == "5.2" and re.search(r"\br2\b", name):
+    if version == "5.2" and regex(r"\br2\b").search(name):
         return "windows-server-2003-r2"
     return _SERVERS.get(version, f"windows-server-nt-{version}")
 
@@ -222,7 +223,7 @@ def _old_edition(suites: list[str], server: bool) -> str:
 
 
 def _put_service_pack(facts: Facts, system: Registry, software: Registry, control: str) -> None:
-    found = re.search(r"Service Pack (\d+)", software.text(VERSION, "CSDVersion"), re.IGNORECASE)
+    found = regex(r"Service Pack (\d+)", re.IGNORECASE).search(software.text(VERSION, "CSDVersion"))
     if found:
         facts.put(OS_SERVICE_PACK, int(found[1]), software.evidence(VERSION, "CSDVersion"))
         return
@@ -249,7 +250,7 @@ def _put_language(facts: Facts, system: Registry, control: str) -> None:
     raw = system.text(key, "InstallLanguage")
     installed = system.names(rf"{control}\Control\MUI\UILanguages")
     facts.put(WINDOWS_LANGUAGES, installed, system.evidence(rf"{control}\Control\MUI\UILanguages"))
-    code = int(raw, 16) if re.fullmatch(r"[0-9A-Fa-f]{1,8}", raw) else 0
+    code = int(raw, 16) if regex(r"[0-9A-Fa-f]{1,8}").fullmatch(raw) else 0
     proof = system.evidence(key, "InstallLanguage")
     if code & 0xFFFF in LANGUAGES:
         facts.put(OS_LANGUAGE, LANGUAGES[code & 0xFFFF], proof)

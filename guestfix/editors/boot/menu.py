@@ -225,7 +225,7 @@ def legacy_boot_disk(src: bytes | None, *, prefix: str) -> Content:
 
 def _keep_number(old: bytes, disk: bytes) -> bytes:
     """Return the partition of the new disk that the old name's number means; a whole disk stays whole."""
-    match = re.search(rb"/dev/(?:[a-z]+?d[a-z]+|nvme\d+n\d+p)(\d+)\Z", old)
+    match = regex(rb"/dev/(?:[a-z]+?d[a-z]+|nvme\d+n\d+p)(\d+)\Z").search(old)
     if match is None:
         return disk
     return disk + (b"p" if disk[-1:].isdigit() else b"") + match[1]

@@ -20,7 +20,7 @@ _ADAPTER = regex(rb"^[ \t]*alias[ \t]+scsi_hostadapter(\d*)[ \t]+(\S+)", re.MULT
 
 def _names(modules: list[str]) -> list[str]:
     """Return the module names that can be written into a configuration file, normalised, once each."""
-    good = [name.replace("-", "_") for name in modules if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)]
+    good = [name.replace("-", "_") for name in modules if regex(r"[A-Za-z0-9_-]{1,64}").fullmatch(name)]
     return list(dict.fromkeys(good))
 
 

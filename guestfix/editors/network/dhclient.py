@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.patterns import regex
 
@@ -24,7 +22,7 @@ def take_lease(src: bytes | None) -> bytes | None:
     plain = _COMMENT.sub(lambda found: found[0] if found[0][:1] == b'"' else b" " * len(found[0]), src)
     splices, local = [], False
     for found in _SUPERSEDE.finditer(plain):
-        if found[1] == b"domain-name-servers" and re.fullmatch(rb"[\s,]*((127\.[\d.]+|::1)[\s,]*)+", found[2]):
+        if found[1] == b"domain-name-servers" and regex(rb"[\s,]*((127\.[\d.]+|::1)[\s,]*)+").fullmatch(found[2]):
             local = True
             continue
         splices.append(_gone(src, found.start(), found.end()))

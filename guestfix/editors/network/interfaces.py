@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 
@@ -71,7 +70,7 @@ def _gone(start: int, end: int) -> Splice:
 
 def _word_spans(src: bytes, line: Line) -> list[tuple[str, int, int]]:
     """Return the words of a line with their offsets."""
-    found = re.finditer(rb"(?:[^\s\\]|\\(?!\r?(?:\n|\Z)))+", src[line.start : line.end])
+    found = regex(rb"(?:[^\s\\]|\\(?!\r?(?:\n|\Z)))+").finditer(src[line.start : line.end])
     return [
         (match[0].decode("utf-8", "surrogateescape"), line.start + match.start(), line.start + match.end())
         for match in found

@@ -6,12 +6,12 @@ The text is never printed from a model. Both styles are known, block (one pair a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 
 from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.errors import EditError
+from guestfix.base.patterns import regex
 from guestfix.editors.network.keyfile import OLD_KEYS, OWN_MAC, PORT
 from guestfix.formats.network.keyfile import WIRED
 from guestfix.formats.network.netplan import GROUPS, devices, needs, network_of, refuse_twins, yes
@@ -145,7 +145,7 @@ def _again(src: bytes, name: str, key: str, text: str, gone: AbstractSet[str] | 
         return src
     head, body = found
     if body.kind == "scalar" and not body.value:
-        indent = re.match(r"\s*", work.text[work.line_start(head.start) :])
+        indent = regex(r"\s*").match(work.text[work.line_start(head.start) :])
         step = (indent[0] if indent else "") + "  "
         at = work.line_end(head.end)
         lead = "" if work.text[:at].endswith("\n") else work.newline
@@ -163,7 +163,7 @@ def _again(src: bytes, name: str, key: str, text: str, gone: AbstractSet[str] | 
 
 def _plain(text: str) -> object:
     """Return what the small YAML that this module writes means, as Node.data() would."""
-    match = re.match(r'\{(\w+): "(.*)"\}\Z', text)
+    match = regex(r'\{(\w+): "(.*)"\}\Z').match(text)
     return {match[1]: match[2]} if match else text
 
 
@@ -216,7 +216,9 @@ def _only_local_routes(src: bytes, name: str) -> bytes:
     if rows is None or rows.kind != "seq" or rows.flow or not any(_on_link(row) for row in rows.items):
         return src
     starts = [work.line_start(row.start) for row in rows.items]
-    alone = all(re.fullmatch(r"\s*-\s+", work.text[at : row.start]) for at, row in zip(starts, rows.items, strict=True))
+    alone = all(
+        regex(r"\s*-\s+").fullmatch(work.text[at : row.start]) for at, row in zip(starts, rows.items, strict=True)
+    )
     if not alone or len(set(starts)) < len(starts):
         return src
     ends = [*starts[1:], work.line_end(rows.items[-1].end)]

@@ -5,7 +5,6 @@ Sources: systemd.mount(5) (What=), systemd.unit(5) (dependencies, and how a path
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from guestfix.base.edit import Content, Splice, Table, apply_splices
@@ -46,9 +45,7 @@ def set_device(src: bytes | None, *, table: Table, old: Sequence[str]) -> Conten
 
 def unit_of(path: str) -> str:
     r"""Return the name of a device's unit: ``dev-disk-by\x2duuid-ab.device`` for /dev/disk/by-uuid/ab."""
-    escaped = re.sub(
-        r"[^A-Za-z0-9:_./]",
-        lambda found: "".join(f"\\x{b:02x}" for b in found[0].encode("utf-8", "surrogateescape")),
-        path,
+    escaped = regex(r"[^A-Za-z0-9:_./]").sub(
+        lambda found: "".join(f"\\x{b:02x}" for b in found[0].encode("utf-8", "surrogateescape")), path
     )
     return f"{escaped.strip('/').replace('/', '-')}.device"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from guestfix.base.edit import Content, Splice, append_lines, apply_splices
 from guestfix.base.errors import EditError
+from guestfix.base.patterns import regex
 from guestfix.formats.shellvars import decode, encode
 
 LONGEST_PATTERN, MOST_STARS, LONGEST_LINE = 200, 8, 4096
@@ -45,13 +46,13 @@ def replace_line(src: bytes | None, *, match: str, line: str, add: bool = False)
     lines, and a pattern beyond its bounds.
     """
     wanted = encode(checked(line, "a line"))
-    pattern = compiled(match)
+    matches = matcher(match)
     if src is None:
         return None
     splices, found = [], False
     for start, end in lines_at(src):
         text = decode(src[start:end]).strip()
-        if len(text) <= LONGEST_LINE and pattern.match(text):
+        if len(text) <= LONGEST_LINE and matches(text):
             found = True
             if src[start:end] != wanted:
                 splices.append(Splice(start, end - start, wanted))
@@ -64,23 +65,40 @@ def comment_lines(src: bytes | None, *, matches: Sequence[str]) -> Content:
 
     Raises EditError for a pattern beyond its bounds.
     """
-    patterns = [compiled(one) for one in matches]
+    tests = [matcher(one) for one in matches]
     if src is None:
         return None
     splices = []
     for start, end in lines_at(src):
         text = decode(src[start:end]).strip()
-        if not text.startswith("#") and len(text) <= LONGEST_LINE and any(one.match(text) for one in patterns):
+        if not text.startswith("#") and len(text) <= LONGEST_LINE and any(test(text) for test in tests):
             splices.append(Splice(start, 0, MARK))
     return apply_splices(src, splices)
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Return the pattern as a regular expression that never goes back behind a part that it found."""
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Return a test for a whole text. It is an expression that never goes back behind a part that it found.
+
+    That is compiled only for a text that has all parts of the pattern. Raises EditError for one beyond its bounds.
+    """
     checked(pattern, "a pattern")
     if len(pattern) > LONGEST_PATTERN or pattern.count("*") > MOST_STARS:
         raise EditError(f"a pattern has at most {LONGEST_PATTERN} characters and {MOST_STARS} stars")
-    first, *rest = (re.escape(part).replace("\\?", ".") for part in re.sub(r"\*+", "*", pattern).split("*"))
+    parts = pattern.replace("?", "*").split("*")
+    known: list[Callable[[str], object]] = []
+
+    def matches(text: str) -> bool:
+        if not all(part in text for part in parts):
+            return False
+        if not known:
+            known.append(_compiled(pattern).match)
+        return known[0](text) is not None
+
+    return matches
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    first, *rest = (re.escape(part).replace("\\?", ".") for part in regex(r"\*+").sub("*", pattern).split("*"))
     if not rest:
         return re.compile(f"{first}\\Z", re.DOTALL)
     middle = "".join(f"(?>.*?{part})" for part in rest[:-1])

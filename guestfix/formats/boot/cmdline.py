@@ -7,7 +7,6 @@ Source: the kernel's admin-guide/kernel-parameters, lib/cmdline.c (next_arg).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
@@ -101,7 +100,7 @@ def same_name(one: str, other: str) -> bool:
 def _written(text: str, style: Style) -> bytes:
     raw = encode(text)
     if style == "double":
-        return re.sub(rb'([\\"$`])', rb"\\\1", raw)
+        return regex(rb'([\\"$`])').sub(rb"\\\1", raw)
     if style == "grub" and not _GRUB_SAFE.match(text):
         return b"'" + raw.replace(b"'", b"'\\''") + b"'"
     return raw

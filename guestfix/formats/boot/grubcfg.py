@@ -123,7 +123,7 @@ class Script:
     def line_of(self, offset: int) -> int:
         """Return the 1-based line of an offset."""
         if not self._newlines:
-            self._newlines.extend(match.start() for match in re.finditer(rb"\n", self.src))
+            self._newlines.extend(match.start() for match in regex(rb"\n").finditer(self.src))
             self._newlines.append(len(self.src) + 1)
         return bisect.bisect_left(self._newlines, offset) + 1
 

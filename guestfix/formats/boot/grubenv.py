@@ -6,8 +6,6 @@ newline belongs to the value's escapes. Comment lines stay where they are.
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.edit import Splice, apply_splices
 from guestfix.base.errors import EditError
 from guestfix.base.patterns import regex
@@ -47,7 +45,7 @@ def variables(src: bytes) -> list[Variable]:
     while at < len(src):
         match = _LINE.match(src, at)
         if match:
-            value = re.sub(rb"\\([\s\S])", rb"\1", match["value"])
+            value = regex(rb"\\([\s\S])").sub(rb"\1", match["value"])
             found.append(Variable(decode(match["name"]), decode(value), line, at, match.start("value"), match.end()))
             end = match.end()
         elif src[at : at + 1] == b"#" and b"\n" not in src[at:]:

@@ -156,13 +156,13 @@ def default_index(menu: Menu, saved: int | None = None) -> int | None:
     text = (menu.setting("default") or "0").strip()
     if text == "saved":
         return saved
-    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
+    return int(text) if regex(r"[0-9]{1,6}").fullmatch(text) else None
 
 
 def fallback_index(menu: Menu) -> int | None:
     """Return the number of the first fallback entry, or None."""
     text = (menu.setting("fallback") or "").split()
-    return int(text[0]) if text and re.fullmatch(r"[0-9]{1,6}", text[0]) else None
+    return int(text[0]) if text and regex(r"[0-9]{1,6}").fullmatch(text[0]) else None
 
 
 _BLACK = regex(rb"\S+")

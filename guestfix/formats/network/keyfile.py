@@ -5,8 +5,6 @@ Source: nm-settings-keyfile(5), NetworkManager.conf(5).
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.catalog.records.network import Nic
 from guestfix.base.errors import TooLarge
 from guestfix.base.patterns import regex
@@ -41,7 +39,7 @@ def wired_value(found: list[Group], key: str) -> str:
 
 
 def _list(text: str | None) -> tuple[str, ...]:
-    return tuple(word for word in re.split(r"[;,\s]+", text or "") if word)
+    return tuple(word for word in regex(r"[;,\s]+").split(text or "") if word)
 
 
 def _ip(found: list[Group], group: str) -> tuple[tuple[str, ...], str, tuple[str, ...]]:

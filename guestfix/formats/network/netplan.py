@@ -6,7 +6,6 @@ base names, a later one of the same name hides an earlier; mappings merge, seque
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from guestfix.base.catalog.records.network import Nic
@@ -218,7 +217,7 @@ def _handed(nic: Nic, keys: dict[str, str]) -> Nic:
         method=_METHODS.get(keys.get("ipv4.method", ""), nic.method),
         addresses=tuple(dict.fromkeys((*nic.addresses, *found))),
         gateway=nic.gateway or keys.get("ipv4.gateway", "") or behind,
-        dns=tuple(dict.fromkeys((*nic.dns, *re.findall(r"[^;,\s]+", keys.get("ipv4.dns", ""))))),
+        dns=tuple(dict.fromkeys((*nic.dns, *regex(r"[^;,\s]+").findall(keys.get("ipv4.dns", ""))))),
         routes=nic.routes + tuple(value for key, value in keys.items() if _ROUTE.match(key)),
         auto=not off,
         mac=nic.mac or mac,

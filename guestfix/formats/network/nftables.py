@@ -56,8 +56,8 @@ class _Block:
 
 
 def _braced(found: pp.ParseResults) -> str:
-    text = re.sub(r"#[^\n]*", "", found[0])
-    return " ".join(re.sub(r"([{};])", r" \1 ", text).split())
+    text = regex(r"#[^\n]*").sub("", found[0])
+    return " ".join(regex(r"([{};])").sub(r" \1 ", text).split())
 
 
 _INNER = r"[^{}#]|#[^\n]*"
@@ -192,7 +192,7 @@ def _put_in(word: str, names: Mapping[str, str]) -> str:
 
 def includes(src: bytes) -> list[str]:
     """Return the paths or patterns that the file includes."""
-    found = re.findall(rb'^[ \t]*include[ \t]+"([^"\n]{1,4096})"', src, re.MULTILINE)
+    found = regex(rb'^[ \t]*include[ \t]+"([^"\n]{1,4096})"', re.MULTILINE).findall(src)
     return [one.decode("utf-8", "replace") for one in found]
 
 
@@ -292,7 +292,7 @@ class _Judge:
         value, negated = self._value()
         if key != "state":
             return MAYBE
-        return YES if ("new" in re.split(r"[^a-z]+", value)) is not negated else NO
+        return YES if ("new" in regex(r"[^a-z]+").split(value)) is not negated else NO
 
     def _meta(self, word: str) -> int:
         key = word if word != "meta" else self.take()
@@ -304,7 +304,7 @@ class _Judge:
             found = max((self.interface(one.strip('" ')) for one in value.split(",") if one.strip()), default=MAYBE)
             return {YES: NO, NO: YES}.get(found, found) if negated else found
         if key in ("l4proto", "protocol", "nfproto"):
-            taken = any(one in ("tcp", "6", "ip", "ipv4") for one in re.split(r"[^a-z0-9]+", value))
+            taken = any(one in ("tcp", "6", "ip", "ipv4") for one in regex(r"[^a-z0-9]+").split(value))
             return YES if taken is not negated else NO
         return MAYBE
 
@@ -312,7 +312,7 @@ class _Judge:
         key = self.take()
         value, negated = self._value()
         if key in ("protocol", "nexthdr"):
-            return YES if ("tcp" in re.split(r"[^a-z0-9]+", value)) is not negated else NO
+            return YES if ("tcp" in regex(r"[^a-z0-9]+").split(value)) is not negated else NO
         if word == "ip6" or value.startswith("127."):
             return NO
         return YES if value in ("0.0.0.0/0",) and not negated else MAYBE

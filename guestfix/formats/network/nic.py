@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from guestfix.base.catalog.records.network import Nic
@@ -46,7 +45,7 @@ def is_link_local(route: str) -> bool:
 
     Any network has these; the data source of a cloud is behind one.
     """
-    to = re.split(r"[\s,]", route.removeprefix("to ").strip(), maxsplit=1)[0].lower()
+    to = regex(r"[\s,]").split(route.removeprefix("to ").strip(), maxsplit=1)[0].lower()
     through = _GATEWAY.search(route)
     tied = is_from(route) or (through is not None and through[1] not in ("-", "0.0.0.0", "::"))
     return to.startswith(("169.254.", "fe80:", "169.254/")) and not tied
@@ -112,7 +111,7 @@ def kind_of_name(name: str) -> str:
         return "loopback"
     if ":" in name:
         return "alias"
-    if re.search(r"\.\d+\Z", name) or re.match(r"vlan\d+\Z", name):
+    if regex(r"\.\d+\Z").search(name) or regex(r"vlan\d+\Z").match(name):
         return "vlan"
     for start, kind in _NAMES:
         if name.startswith(start):

@@ -7,7 +7,6 @@ shorewall.conf(5). What comes in by an interface that is not listed is refused.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from guestfix.base.patterns import regex
@@ -93,7 +92,7 @@ def _asks_for(words: list[str], port: int) -> bool:
 
 
 def _to_itself(word: str) -> bool:
-    return re.match(r"(?:\$FW|fw|firewall|all|any)\b", word) is not None
+    return regex(r"(?:\$FW|fw|firewall|all|any)\b").match(word) is not None
 
 
 def _by_policy(src: bytes, names: Mapping[str, str], zone: str) -> Answer:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from guestfix.base.catalog.records.network import Nic
+from guestfix.base.patterns import regex
 from guestfix.formats.network.nic import kind_of_name
 
 CARRIED = frozenset({"bond", "vlan", "bridge", "team", "alias"})
@@ -79,4 +79,4 @@ def route_of(nics: Sequence[Nic], chosen: str = "", *, wild: bool = True) -> tup
 
 def natural(name: str) -> list[tuple[int, str]]:
     """Return a sort key by which ens9 comes before ens10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d{1,9})", name)]
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in regex(r"(\d{1,9})").split(name)]

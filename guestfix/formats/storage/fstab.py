@@ -8,7 +8,6 @@ with CR LF or with the file, text after the sixth field is passed over.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 
 from guestfix.base.patterns import regex
@@ -165,5 +164,5 @@ def _problem(raw: bytes, spec: str, mount: str, fields: int) -> str:
 
 def number_of(text: str) -> int:
     """Return the number in field 5 or 6 as getmntent(3) would: what isn't one counts as 0."""
-    match = re.match(r"[0-9]{1,9}", text)
+    match = regex(r"[0-9]{1,9}").match(text)
     return int(match[0]) if match else 0

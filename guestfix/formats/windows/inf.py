@@ -6,7 +6,6 @@ Manufacturer, Models, DDInstall, DDInstall.Services, AddService, CopyFiles, Dest
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from guestfix.base.errors import TooLarge
@@ -125,7 +124,7 @@ class Inf:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part[:9]) for part in re.findall(r"\d+", text)[:8])
+    return tuple(int(part[:9]) for part in regex(r"\d+").findall(text)[:8])
 
 
 def decode(src: bytes) -> str:
@@ -244,7 +243,7 @@ def _install_section(inf: Inf, name: str, platform: Platform) -> str:
     for section in inf.sections:
         if section.startswith(prefix) and _DECORATION.match(section[len(prefix) :]):
             decoration = section[len(prefix) :]
-            neutral = re.sub(r"^nt(?=\.|\Z)", f"nt{platform.arch}", decoration)
+            neutral = regex(r"^nt(?=\.|\Z)").sub(f"nt{platform.arch}", decoration)
             rank = _rank(neutral, platform)
             if rank is not None:
                 ranked.append(((*rank, 1 if neutral == decoration else 0), section))
@@ -271,7 +270,7 @@ def _driver(inf: Inf, name: str, ids: list[str], platform: Platform) -> Driver |
     added = [line for line in inf.section(f"{section}.Services") if (line.key or "").lower() == "addservice"]
     for line in added:
         service, _, install = (*(inf.text(value).strip() for value in line.values), "", "", "")[:3]
-        binary = re.split(r"[\\/]", inf.value(install, "ServiceBinary"))[-1]
+        binary = regex(r"[\\/]").split(inf.value(install, "ServiceBinary"))[-1]
         if safe_name(service) and safe_name(binary):
             return Driver(
                 service,
@@ -290,7 +289,9 @@ def _driver(inf: Inf, name: str, ids: list[str], platform: Platform) -> Driver |
 
 def safe_name(name: str) -> bool:
     r"""Tell whether a name is a plain file or key name: no separator, no drive, not ``..``, no wildcard."""
-    return bool(name) and len(name) <= 200 and name not in (".", "..") and not re.search(r'[\\/:*?"<>|\0-\x1f]', name)
+    return (
+        bool(name) and len(name) <= 200 and name not in (".", "..") and not regex(r'[\\/:*?"<>|\0-\x1f]').search(name)
+    )
 
 
 def _copied(inf: Inf, section: str, platform: Platform) -> Iterator[CopiedFile]:
@@ -324,7 +325,7 @@ def _directory(inf: Inf, section: str) -> str:
     base = DIRECTORIES.get(values[0].strip(), "") if values else ""
     if not base or len(values) < 2 or not values[1].strip():
         return base
-    parts = [part for part in re.split(r"[\\/]", values[1].strip()) if part]
+    parts = [part for part in regex(r"[\\/]").split(values[1].strip()) if part]
     return "/".join([base, *parts]) if all(safe_name(part) for part in parts) else ""
 
 
@@ -333,7 +334,7 @@ def _source_path(inf: Inf, name: str, platform: Platform) -> str:
     for suffix in (f".{platform.arch}", ""):
         values = inf.values(f"SourceDisksFiles{suffix}", name)
         if values:
-            parts = [part for part in re.split(r"[\\/]", values[1] if len(values) > 1 else "") if part]
+            parts = [part for part in regex(r"[\\/]").split(values[1] if len(values) > 1 else "") if part]
             if all(safe_name(part) for part in parts):
                 return "/".join([*parts, name])
     return name

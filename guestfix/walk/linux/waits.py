@@ -7,8 +7,6 @@ never come), systemd.service(5): TimeoutStartSec.
 
 from __future__ import annotations
 
-import re
-
 from guestfix.base.catalog.facts.network import NETWORK_CARRIER, NETWORK_DHCP_CLIENT, NETWORK_MANAGER
 from guestfix.base.facts import Evidence
 from guestfix.base.patterns import regex
@@ -63,6 +61,6 @@ def _of_unit(scene: Scene, unit: str, seconds: int) -> int:
 def _dhclient(scene: Scene) -> tuple[int, Evidence]:
     for path in _CLIENTS:
         for number, line in lines_of(read_small(scene.guest, path) or b""):
-            if found := _TIMEOUT.match(re.sub(r"\s*#.*", "", line)):
+            if found := _TIMEOUT.match(regex(r"\s*#.*").sub("", line)):
                 return int(found[1]), Evidence(path, number, line)
     return DHCLIENT_SECONDS, Evidence(scene.facts.evidence(NETWORK_CARRIER)[0].path, 0, "dhclient's own timeout")
