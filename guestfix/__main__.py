@@ -40,9 +40,10 @@ def main() -> int:
 
         catch()
     from guestfix.base import MADE
-    from guestfix.cli import run
 
     gc.set_threshold(MADE)
+    from guestfix.cli import run
+
     try:
         return run(sys.argv[1:])
     finally:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -275,6 +276,8 @@ class Beneath:
         if real in self._grafts:
             return None
         try:
+            if not stat.S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
+                return None  # asked first: most are no links, and an error costs more than a second call
             return os.readlink(name, dir_fd=descriptor)
         except OSError as error:
             if error.errno == errno.EINVAL or error.errno in _ABSENT:

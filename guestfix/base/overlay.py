@@ -75,10 +75,8 @@ class Overlay:
 
     def _place(self, path: str) -> str:
         """Return the key of path: its folder resolved, and the file too where it is a link of the base."""
-        folder, _, name = path.rpartition("/")
-        unresolved = f"{self.base.realpath(folder or '/').rstrip('/')}/{name}"
-        draft = self._drafts.get(unresolved)
-        if draft is not None:
+        unresolved = self._link_place(path)
+        if unresolved in self._drafts:
             return unresolved
         return self.base.realpath(path)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
-OFTEN = 24
+OFTEN = 64
 """Records of a type that are made before its own ``__init__`` is compiled."""
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def _build(cls: type[T], methods: Mapping[str, object]) -> type[T]:
         "__init__": _first_init,
         "_record_defaults": defaults,
         "_record_uses": [0],
+        "_record_setters": None,
         "_record_post": "__post_init__" in own,
     }
     body = {**shared, **own, **{name: value for name, value in extra.items() if name not in own}}
@@ -120,34 +121,39 @@ def _first_init(self: Any, *args: object, **kwargs: object) -> None:
     cls = type(self)
     names, defaults, uses = cls.__record_fields__, cls._record_defaults, cls._record_uses
     uses[0] += 1
-    if uses[0] > OFTEN or not (values := _values_of(names, defaults, args, kwargs)):
+    if uses[0] > OFTEN:
+        values: tuple[object, ...] = ()
+    elif len(args) == len(names) and not kwargs:
+        values = args
+    else:
+        values = _values_of(names, defaults, args, kwargs)
+    if not values:
         cls.__init__ = _compile_init(cls)
         cls.__init__(self, *args, **kwargs)
         return
-    set_field = object.__setattr__
-    for name, value in values.items():
-        set_field(self, name, value)
+    if uses[0] == 1:
+        cls._record_setters = tuple(cls.__dict__[name].__set__ for name in names)
+    for set_field, value in zip(cls._record_setters, values, strict=True):
+        set_field(self, value)
     if cls._record_post:
         self.__post_init__()
 
 
 def _values_of(
     names: tuple[str, ...], defaults: dict[str, object], args: tuple[object, ...], kwargs: dict[str, object]
-) -> dict[str, object]:
+) -> tuple[object, ...]:
     """Return the fields of a record that is made with these arguments; empty where they are wrong."""
-    values = dict(zip(names, args, strict=False))
-    if len(args) == len(names) and not kwargs:
-        return values
-    if len(args) > len(names) or not (values.keys().isdisjoint(kwargs) and kwargs.keys() <= set(names)):
-        return {}
-    values |= kwargs
-    for name in names:
-        if name not in values:
-            if name not in defaults:
-                return {}
+    left, values = len(kwargs), [*args]
+    for name in names[len(args) :]:
+        if name in kwargs:
+            left -= 1
+            values.append(kwargs[name])
+        elif name in defaults:
             default = defaults[name]
-            values[name] = default.make() if default.__class__ is _Factory else default
-    return values
+            values.append(default.make() if default.__class__ is _Factory else default)
+        else:
+            return ()
+    return () if left or len(args) > len(names) else tuple(values)
 
 
 def _compile_init(cls: Any) -> Callable[..., None]:

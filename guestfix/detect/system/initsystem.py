@@ -77,7 +77,8 @@ class Services:
         names = [name] if name.endswith(UNIT_KINDS) else [f"{name}{kind}" for kind in UNIT_KINDS]
         if name.endswith("@"):
             names += [unit for unit in self._wanted if unit.startswith(name) and _INSTANCE.match(unit)]
-        return [found for unit in names if (found := self._unit(unit)).state != "absent"]
+        known = [unit for unit in names if unit in self._units or unit in self._wanted]
+        return [found for unit in known if (found := self._unit(unit)).state != "absent"]
 
     def script_of(self, name: str) -> Service | None:
         """Return the SysV or OpenRC script, upstart job or runit folder by this name, unless a unit is there for it."""
