@@ -61,6 +61,24 @@ def compile_once(source: AnyStr, flags: int) -> re.Pattern[AnyStr]:
     return made_of(source, *form)
 
 
+def import_kept(library: str) -> Any:
+    """Import a library whose modules compile patterns while they load, and keep the compiled forms of these too.
+
+    Nothing else is compiled so by others meanwhile than what they would compile themselves.
+    """
+    import importlib
+
+    if library in sys.modules or not _KNOWN:
+        return importlib.import_module(library)
+    from re import _compiler  # type: ignore[attr-defined]
+
+    compiled, _compiler.compile = _compiler.compile, lambda source, flags=0: compile_once(source, int(flags))
+    try:
+        return importlib.import_module(library)
+    finally:
+        _compiler.compile = compiled
+
+
 def form_of(source: str | bytes, flags: int, *, atomic: bool = not _PATCHED) -> Form:
     """Return a pattern's compiled form; ``atomic``: without possessive groups."""
     from array import array

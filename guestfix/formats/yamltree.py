@@ -10,7 +10,7 @@ from typing import Any
 
 from guestfix.base.bounds import YAML_DEPTH, YAML_NODES
 from guestfix.base.errors import EditError
-from guestfix.base.patterns import regex
+from guestfix.base.patterns import import_kept, regex
 from guestfix.base.record import field, mutable
 
 MAX_DEPTH = YAML_DEPTH
@@ -115,7 +115,7 @@ def parse(src: bytes) -> Node | None:
 
     Raises EditError where the bytes are no UTF-8 or no YAML, or hold too much.
     """
-    import yaml
+    yaml = import_kept("yaml")
 
     try:
         text = src.decode("utf-8")

@@ -31,11 +31,10 @@ class Bounds:
 
 @frozen
 class Item:
-    """One entry: its path below the root, ``kind`` file, dir or link, and for a file its size."""
+    """One entry: its path below the root, ``kind`` file, dir or link."""
 
     path: str
     kind: str
-    size: int = 0
 
 
 class Tree:
@@ -100,9 +99,10 @@ class Tree:
     def _walk(self, fd: int, folder: str, into: Callable[[str], bool], links: bool, depth: int) -> Iterator[Item]:
         if depth > self.bounds.depth:
             raise self.refusal(folder, f"{self.bounds.what} has folders deeper than {self.bounds.depth} levels")
-        for name in self._names(fd, folder):
+        for entry in self._entries_of(fd, folder):
+            name = entry.name
             path = f"{folder}/{name}" if folder else name
-            item = self._item(fd, name, path, links)
+            item = self._item(entry, path, links)
             self._within = folder, fd  # what is opened while the walk stands here is opened from here
             try:
                 yield item
@@ -118,32 +118,33 @@ class Tree:
                 finally:
                     os.close(inner)
 
-    def _names(self, fd: int, folder: str) -> list[str]:
-        names = []
+    def _entries_of(self, fd: int, folder: str) -> list[os.DirEntry[str]]:
+        found = []
         try:
             with os.scandir(fd) as entries:
                 for entry in entries:
                     self._entries += 1
                     if self._entries > self.bounds.entries:
                         raise self.refusal(folder, f"{self.bounds.what} has more than {self.bounds.entries} entries")
-                    names.append(entry.name)
+                    found.append(entry)
         except OSError as error:
             raise self._unreadable(folder, error) from error
-        return sorted(names)
+        return sorted(found, key=lambda entry: entry.name)
 
-    def _item(self, fd: int, name: str, path: str, links: bool) -> Item:
+    def _item(self, entry: os.DirEntry[str], path: str, links: bool) -> Item:
+        """Return what an entry is, as its folder says, mostly without asking for the entry itself."""
         try:
-            found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if entry.is_dir(follow_symlinks=False):
+                return Item(path, "dir")
+            if entry.is_file(follow_symlinks=False):
+                return Item(path, "file")
+            link = entry.is_symlink()
         except OSError as error:
             raise self._unreadable(path, error) from error
-        if stat.S_ISDIR(found.st_mode):
-            return Item(path, "dir")
-        if stat.S_ISREG(found.st_mode):
-            return Item(path, "file", found.st_size)
-        if stat.S_ISLNK(found.st_mode) and links:
+        if link and links:
             return Item(path, "link")
-        kind = "a link" if stat.S_ISLNK(found.st_mode) else "a device, a pipe or a socket"
-        remedy = "put the file itself there" if stat.S_ISLNK(found.st_mode) else "remove it"
+        kind = "a link" if link else "a device, a pipe or a socket"
+        remedy = "put the file itself there" if link else "remove it"
         raise self.refusal(path, f"{self.bounds.what} may hold only files and folders, and this is {kind}", remedy)
 
     def has(self, path: str) -> bool:
@@ -203,7 +204,10 @@ class Tree:
         folder, _, name = below.rpartition("/")
         parent = self._folder(folder)
         try:
-            kind = self._item(parent, name, below, False).kind
+            entry = next((one for one in self._entries_of(parent, folder) if one.name == name), None)
+            if entry is None:
+                raise self.refusal(below, f"can't read {self.bounds.what}: there is no such file")
+            kind = self._item(entry, below, False).kind
         finally:
             os.close(parent)
         if kind == "file":

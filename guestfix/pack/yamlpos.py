@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from guestfix.base.errors import Problem
+from guestfix.base.patterns import import_kept
 from guestfix.base.record import field, frozen
 
 MAX_BYTES = 1024 * 1024
@@ -161,8 +162,7 @@ class _Builder:
 
 def parse(data: bytes, file: str) -> tuple[Node | None, list[Problem]]:
     """Return the one document of a YAML file and its problems; no node where it can't be read at all."""
-    import yaml
-
+    yaml = import_kept("yaml")
     start = Mark(file, 1, 1)
     if len(data) > MAX_BYTES:
         return None, [start.problem(f"larger than {MAX_BYTES} bytes")]

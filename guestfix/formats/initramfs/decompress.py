@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from guestfix.base.errors import Corrupt, TooLarge
 from guestfix.base.inflate import ERRORS, inflater
+from guestfix.base.patterns import import_kept
 from guestfix.formats.initramfs import lzo
 from guestfix.formats.initramfs.ending import Ending
 from guestfix.formats.initramfs.streams import Piece, Source
@@ -199,10 +200,10 @@ class _Frame:
 
 def _zstd(src: Source) -> Iterator[Piece]:
     """Yield views of one buffer: a new chunk for each block would cost more than unpacking it."""
-    import zstandard
+    zstandard = import_kept("zstandard")
 
     start = src.offset
-    engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_reader(_Frame(src))  # type: ignore[arg-type]
+    engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_reader(_Frame(src))
     view = memoryview(bytearray(ZSTD_OUT))
     while True:
         try:
@@ -216,7 +217,7 @@ def _zstd(src: Source) -> Iterator[Piece]:
 
 def _zstd_damage(src: Source, start: int) -> int:
     """Return where the part of a frame begins that can't be unpacked."""
-    import zstandard
+    zstandard = import_kept("zstandard")
 
     engine = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
     again, at = src.rest(start), 0
