@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any, AnyStr, cast
+from typing import TYPE_CHECKING, Any, AnyStr, cast
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 _PATCHED = sys.version_info >= (3, 11, 5)
 _KNOWN = sys.implementation.name == "cpython" and sys.version_info < (3, 15)
@@ -61,7 +64,7 @@ def compile_once(source: AnyStr, flags: int) -> re.Pattern[AnyStr]:
     return made_of(source, *form)
 
 
-def import_kept(library: str) -> Any:
+def import_kept(library: str) -> ModuleType:
     """Import a library whose modules compile patterns while they load, and keep the compiled forms of these too.
 
     Nothing else is compiled so by others meanwhile than what they would compile themselves.
