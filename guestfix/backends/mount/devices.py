@@ -135,8 +135,17 @@ class HostDevices(Devices):
     # the end
 
     def release(self) -> None:
-        """Take down what stands on the loop devices, then these, with all data written out."""
-        take_down(self._run)
+        """Take down what stands on the loop devices, then these, with all data written out.
+
+        DiskError where something is still in use: what was written may not be whole.
+        """
+        if not take_down(self._run):
+            raise DiskError(
+                "what stands on the guest's disks can't be taken down: something uses it", remedy=_ELSEWHERE
+            )
+        program = find_program("btrfs")
+        for part in self._any("btrfs") if program else ():  # the kernel keeps a list of those that it has seen
+            said_by(str(program), "device", "scan", "--forget", self._paths[part.key])
         while self._loops:
             self._loops.pop().close()
 
