@@ -118,7 +118,7 @@ def fast_qemu() -> bool:
 def first_writer() -> str:
     """Return the backend that writes to disk images here where none is named; empty where none can.
 
-    QEMU with KVM, User-mode Linux, QEMU emulated, libguestfs: as fast as each is (docs/decisions/134).
+    QEMU with KVM, User-mode Linux, QEMU emulated, libguestfs: as fast as each is (docs/decisions/137).
     """
     return next((name for name in _order() if usable(name)), "")
 
