@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.e2e.calibration import guestfix
 
 pytestmark = pytest.mark.e2e
 
+MENU = "/boot/grub/grub.cfg"
 META = "linux-image-cloud-amd64"
 STATIC = "auto lo ens192\niface lo inet loopback\niface ens192 inet static\n\taddress 192.0.2.7/24\n"
 FILES = {
@@ -52,7 +55,27 @@ def kernel_package(folder: Path) -> tuple[Path, str]:
     return next(folder.glob("*.deb")), package.removeprefix("linux-image-")
 
 
-def test_a_kernel_that_is_installed_on_the_target_starts_there_and_revert_leads_back(tmp_path: Path) -> None:
+@contextmanager
+def devices(root: Path) -> Iterator[None]:
+    """Give programs of a root this machine's devices, as update-grub asks for its own disk."""
+    vm.run("mount", "--rbind", "/dev", root / "dev")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(root / "dev")], check=True)
+
+
+def asks_no_loop(root: Path, what: Callable[[], object]) -> None:
+    """Do something while the root's grub-mkconfig takes a loop device for a disk."""
+    script = root / "etc/grub.d/10_linux"
+    text = script.read_text()
+    assert "/dev/loop" in text
+    script.write_text(text.replace("/dev/loop", "/dev/none"))
+    what()
+    script.write_text(text)
+
+
+def test_a_kernel_installed_on_the_target_starts_there(tmp_path: Path) -> None:
     disk = tmp_path / "kernel.raw"
     key = guest(disk, tmp_path)
     package, release = kernel_package(tmp_path)
@@ -73,7 +96,28 @@ def test_a_kernel_that_is_installed_on_the_target_starts_there_and_revert_leads_
     again = guestfix("report", f"uml:{disk}", "--target", "kvm-virtio", "--format", "json", status=(0, 2))
     left = [one["path"] for one in again["changes"]]
     assert all(path.startswith("/var/lib/dhcp/") for path in left), "only what the target's own network leased is new"
-    guestfix("revert", f"uml:{disk}", "--in-place", "--force", "--format", "json", status=(0, 4))  # update-grub wrote
+
+
+def test_revert_by_force_after_a_kernel_that_had_the_menu_written_anew_leads_back(tmp_path: Path) -> None:
+    """The guest's own update-grub writes the menu that apply changed; it runs in a folder, as a start would have it."""
+    disk = tmp_path / "menu.raw"
+    guest(disk, tmp_path)
+    package, release = kernel_package(tmp_path)
+    apply(disk, "kvm-virtio")
+    with vm.mounted(disk, tmp_path / "mnt") as root:
+        shutil.copy(package, root / "root/kernel.deb")
+        with machine.in_use(root), debian.nothing_starts(root), devices(root):
+            vm.run("chroot", root, "apt-get", "install", "-y", "--no-install-recommends", "/root/kernel.deb")
+            asks_no_loop(root, lambda: vm.run("chroot", root, "update-grub"))
+        written = (root / MENU[1:]).read_bytes()
+        assert release.encode() in written
+    refused = guestfix("revert", f"uml:{disk}", "--in-place", "--format", "json", status=(2,))
+    assert refused["error"]["what"] == f"changed since apply: {MENU}" and "--force" in refused["error"]["remedy"]
+    with vm.mounted(disk, tmp_path / "mnt") as root:
+        assert (root / MENU[1:]).read_bytes() == written, "nothing is written where something is refused"
+    forced = guestfix("revert", f"uml:{disk}", "--in-place", "--force", "--format", "json", status=(0, 4))
+    with vm.mounted(disk, tmp_path / "mnt") as root:
+        assert (root / forced["kept_aside"][MENU][1:]).read_bytes() == written, "what the guest wrote is not lost"
     ended = start(disk, "vmware")
     assert "login" in ended["signs"], ended["console"]
 
