@@ -13,8 +13,8 @@ PROBE_SECONDS = 1.0
 AGAIN_SECONDS = 3600.0
 """When to look again whether KVM works where it did not: the host may have been busy."""
 
-DONE = 33
-"""How isa-debug-exit ends QEMU where a guest writes 16 to it: 16 * 2 + 1."""
+DONE = {"x86_64": 33, "aarch64": 0}
+"""How QEMU ends: by isa-debug-exit, to which the ROM writes 16 (16 * 2 + 1); by PSCI's SYSTEM_OFF."""
 
 _ROM = 0x10000
 _CODE = bytes.fromhex(
@@ -34,11 +34,21 @@ _TABLE = bytes.fromhex("000000000000000000000000009a20000f0080000f00")
 """A null and a 64-bit code segment at 0xf0080, and what lgdt takes at 0xf0090."""
 
 
-def rom() -> bytes:
-    """Return a 64 KiB boot ROM that enters 64-bit mode with paging, counts in memory, and ends QEMU.
+_ARM = bytes.fromhex(
+    "0100a8d26200a0d2"  # x1 = 0x40000000, where memory begins; x2 = 0x30000
+    "230040f963040091230000f9420400f181ffff54"  # x2 times: count up in memory
+    "0080b05200018072020000d4"  # PSCI SYSTEM_OFF: hvc with w0 = 0x84000008
+    "00000014"  # stay here
+)
+
+
+def rom(arch: str = "x86_64") -> bytes:
+    """Return a 64 KiB boot ROM that counts in memory in 64-bit mode, on x86 with paging, and ends QEMU.
 
     Some nested machines run 16-bit code in KVM, and spin for ever as soon as a kernel switches modes.
     """
+    if arch == "aarch64":
+        return _ARM.ljust(_ROM, b"\0")
     image = bytearray(_ROM)
     image[: len(_CODE)] = _CODE
     image[0x80 : 0x80 + len(_TABLE)] = _TABLE
@@ -46,11 +56,12 @@ def rom() -> bytes:
     return bytes(image)
 
 
-def command(program: str, accelerator: str, place: str) -> list[str]:
+def command(program: str, accelerator: str, place: str, arch: str = "x86_64") -> list[str]:
     """Return QEMU's command line that runs the ROM at ``place``."""
-    cpu = ["-cpu", "host"] if accelerator == "kvm" else []
-    words = [program, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc", "-accel", accelerator]
-    return [*words, *cpu, "-m", "2", "-bios", place, "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+    machine, memory = {"x86_64": ("q35", "2"), "aarch64": ("virt", "16")}[arch]
+    words = [program, "-nodefaults", "-no-user-config", "-display", "none", "-machine", machine, "-accel", accelerator]
+    words += ["-cpu", "host" if accelerator == "kvm" else "max", "-m", memory, "-bios", place]
+    return words if arch == "aarch64" else [*words, "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
 
 
 def works(program: str) -> tuple[bool, str]:
@@ -88,17 +99,17 @@ def kvm(program: str, run: RunFolder, arch: str = "x86_64") -> tuple[bool, str]:
     """Tell whether KVM runs a guest here, and why not: /dev/kvm is no proof, for it may hang in a nested machine."""
     if os.uname().machine != arch:
         return False, f"this machine's processor is no {arch}"
-    if arch != "x86_64":
-        return False, "whether KVM works is tried on x86 only"
+    if arch not in DONE:
+        return False, f"whether KVM works is not tried on {arch}"
     if not os.path.exists("/dev/kvm"):
         return False, "there is no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False, "no permission for /dev/kvm"
     place = os.memfd_create("guestfix")
     try:
-        os.write(place, rom())
+        os.write(place, rom(arch))
         process = subprocess.Popen(
-            command(program, "kvm", f"/dev/fd/{place}"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            command(program, "kvm", f"/dev/fd/{place}", arch), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, pass_fds=[place], env=run.environment(), start_new_session=True,
             preexec_fn=die_with_parent(),
         )  # fmt: skip
@@ -109,4 +120,4 @@ def kvm(program: str, run: RunFolder, arch: str = "x86_64") -> tuple[bool, str]:
             return False, f"KVM did not run a few 64-bit instructions in {PROBE_SECONDS:.0f} s"
     finally:
         os.close(place)
-    return (True, "KVM runs a guest") if status == DONE else (False, f"QEMU can't use KVM here (status {status})")
+    return (True, "KVM runs a guest") if status == DONE[arch] else (False, f"QEMU can't use KVM here (status {status})")
