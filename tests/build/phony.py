@@ -277,6 +277,8 @@ def _program() -> bytes:
     head = bytearray(0x400)
     head[:2], head[0x3C:0x40] = b"MZ", (0x80).to_bytes(4, "little")
     head[0x80:0x86] = b"PE\0\0" + (0x8664).to_bytes(2, "little")
+    head[0x94:0x98] = (0xF0).to_bytes(2, "little") + (0x22).to_bytes(2, "little")  # an optional header follows; runs
+    head[0x98:0x9A], head[0xDC:0xDE] = (0x20B).to_bytes(2, "little"), (3).to_bytes(2, "little")  # PE32+, on a console
     return bytes(head)
 
 
