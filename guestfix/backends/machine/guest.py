@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import base64
-import contextlib
+import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from guestfix.backends.machine.session import Kind, Session
 from guestfix.backends.outcome import Check, ImageWriter
 from guestfix.backends.remote import Listing, RemoteGuest, disk_findings
 from guestfix.backends.volumes.assemble import Volumes
-from guestfix.backends.volumes.block import DiskError
+from guestfix.backends.volumes.block import Block, DiskError
 from guestfix.backends.volumes.partitions import read_table
 from guestfix.backends.volumes.probe import probe
 from guestfix.base.errors import GuestError, UsageError
@@ -158,7 +158,7 @@ class MachineGuest(RemoteGuest, ImageWriter):
                 where=paths[most] if len(paths) == len(images) else "",
                 remedy="write through the other backend, which takes 255: libguestfs:FILE (see: guestfix backends)",
             )
-        kinds = frozenset(kind for image in images for kind in _kinds(image.block))
+        kinds = frozenset(kind for image in images for kind in kinds_of(image.block))
         raid = self._ahead is None and not kinds.isdisjoint(PARITY)
         self.overlays = Overlays(images, export=self.kind.export)
         self._session: Session | None = None
@@ -249,17 +249,29 @@ PARITY = HOLDERS | {"btrfs"}
 """What may be RAID, or be on one, whose parity code then must be chosen."""
 
 
-def _kinds(block: Any) -> Iterator[str]:
-    """Yield what a disk or its partitions are, as far as that can be told."""
+UNTOLD = "untold"
+"""The kind of a volume that can't be read from outside."""
+
+
+def kinds_of(block: Block) -> Iterator[str]:
+    """Yield what a disk or its partitions are; UNTOLD for what can't be read, nothing for what nobody knows."""
     from guestfix.backends.volumes.block import Window
 
-    with contextlib.suppress(GuestError, ValueError, OSError):
+    unread = (GuestError, ValueError, OSError, struct.error)
+    try:
         table = read_table(block)
-        spans = [(part.start, min(part.size, block.size - part.start)) for part in table.partitions]
-        for start, size in spans or [(0, block.size)]:
+    except unread:
+        yield UNTOLD
+        return
+    spans = [(part.start, min(part.size, block.size - part.start)) for part in table.partitions]
+    for start, size in spans or [(0, block.size)]:
+        try:
             found = probe(Window(block, start, size))
-            if found is not None:
-                yield found.type
+        except unread:
+            yield UNTOLD
+            continue
+        if found is not None:
+            yield found.type
 
 
 def disks_in(data: dict[str, Any]) -> Disks:

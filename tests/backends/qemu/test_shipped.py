@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from guestfix.backends.machine.guest import UNTOLD, kinds_of
 from guestfix.backends.qemu import shipped
 from guestfix.backends.qemu.initramfs import PACKAGE, PYTHON, USED, needed_for
 from guestfix.backends.status import CHECKERS
+from guestfix.backends.volumes.block import FileBlock
+from guestfix.backends.volumes.partitions import read_table
+from tests.build.images import MIB, PartSpec, disk, filesystem, have
 
 NEVER = {
     "guestfix/__init__.py": "the public names: nobody asks for them there",
@@ -91,6 +95,22 @@ def test_what_is_on_the_disks_says_what_is_shipped() -> None:
     assert needed_for(frozenset({"ext4", "swap", "vfat"})) == (
         ("ext4", "ext3", "ext2", "vfat"), ("e2fsck", "fsck.vfat"), False
     )  # fmt: skip
-    for unseen in ("LVM2_member", "crypto_LUKS", "linux_raid_member", "something new"):
+    for unseen in ("LVM2_member", "crypto_LUKS", "linux_raid_member", "something new", UNTOLD):
         assert needed_for(frozenset({"ext4", unseen}))[1:] == (CHECKERS, True)
     assert {one for _, programs in USED.values() for one in programs} <= set(CHECKERS)
+
+
+@pytest.mark.skipif(not have("mke2fs", "sfdisk"), reason="e2fsprogs or fdisk is not installed")
+def test_a_volume_that_can_not_be_read_hides_no_other(tmp_path: Path) -> None:
+    """The second of three partitions is damaged: what is on the others is still known, and all is shipped."""
+    parts = [PartSpec(filesystem("ext4", tmp_path / f"fs{index}", 16 * MIB)) for index in range(3)]
+    place = disk(tmp_path / "disk.raw", parts)
+    starts = [entry.start for entry in read_table(FileBlock(str(place))).partitions]
+
+    class Damaged(FileBlock):
+        def read(self, count: int | None = -1) -> bytes:
+            if starts[1] <= self.tell() < starts[2]:
+                raise OSError(5, "Input/output error")
+            return super().read(count)
+
+    assert list(kinds_of(Damaged(str(place)))) == ["ext4", UNTOLD, "ext4"]
