@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -405,13 +405,28 @@ class Guest:
     key: list[str]
 
 
-def make(cell: Cell, folder: Path) -> Guest:
-    """Return a cell's guest as the old hardware left it; its disks lie in ``folder``, and the key of its root."""
+def also(tree: Path, command: str) -> None:
+    """Have the guest of a tree run a shell command on its old hardware, after it made its initramfs."""
+    script, last = tree / "prepare", " rm /prepare "
+    text = script.read_text()
+    assert last in text, text
+    script.write_text(text.replace(last, f" {command} &&{last}"))
+
+
+Finish = Callable[[Path], None]
+"""Changes a guest's tree after all else."""
+
+
+def make(cell: Cell, folder: Path, packages: Sequence[str] = (), finish: Finish | None = None) -> Guest:
+    """Return a cell's guest as the old hardware left it, with ``packages`` besides.
+
+    Its disks lie in ``folder``, and the key of its root.
+    """
     with debian.arm_programs() if cell.disk == "arm64" else nullcontext():
-        return _make(cell, folder)
+        return _make(cell, folder, packages, finish)
 
 
-def _make(cell: Cell, folder: Path) -> Guest:
+def _make(cell: Cell, folder: Path, packages: Sequence[str], finish: Finish | None) -> Guest:
     at = place(cell)
     tree = debian.unpack(tree_tar(cell), folder / "tree")
     release = vm.kernel_of(tree)
@@ -424,11 +439,13 @@ def _make(cell: Cell, folder: Path) -> Guest:
             key.chmod(0o600)
         matrix_first.opening_initramfs(tree, SECRET_FILE, at.under, at.crypt)
     kernel, first = (Path(shutil.copy(tree / f"boot/{name}-{release}", folder)) for name in ("vmlinuz", "initrd.img"))
-    install(tree, wanted(cell))
+    install(tree, [*wanted(cell), *packages])
     write_files(cell, tree, at)
     write_loader(cell, tree, at)
     matrix_first.write_script(cell, tree, own_boot=at.own_boot)
     versions = _versions(tree)
+    if finish:
+        finish(tree)
     disks = _fill(cell, tree, at, folder)
     shutil.rmtree(tree)
     root = f"UUID={ROOT}" if cell.root == "md" else at.root  # that initramfs has no mdadm.conf, so no /dev/md0
@@ -439,7 +456,17 @@ def _make(cell: Cell, folder: Path) -> Guest:
     return Guest(disks, release, versions, ["--key", f"all:{folder / 'key'}"] if at.crypt else [])
 
 
+def _part_links(folder: Path) -> None:
+    """Give files of a folder that goes to a filesystem of its own no second name elsewhere: sid's kernel has them."""
+    for path in folder.rglob("*"):
+        if stat.S_ISREG(path.lstat().st_mode) and path.lstat().st_nlink > 1:
+            shutil.copy2(path, f"{path}.own")
+            os.replace(f"{path}.own", path)
+
+
 def _fill(cell: Cell, tree: Path, at: Place, folder: Path) -> list[Path]:
+    if at.own_boot:
+        _part_links(tree / "boot")
     total = sum(size for _, size in at.parts) + 4
     disks = [blank(folder / f"disk{index}.raw", total) for index in range(at.disks)]
     rows, start = [f"label: {'dos' if cell.firmware == 'bios' else 'gpt'}"], 1

@@ -148,11 +148,16 @@ def install_grub(disk: Path, work: Path, prefix: str, modules: Sequence[str] = (
     core = work / "core.img"
     known = ("biosdisk", "part_msdos", "ext2", "normal", "search", "linux", "serial", "terminal", "echo", "test")
     run("grub-mkimage", "-O", "i386-pc", "-d", GRUB, "-p", prefix, "-o", core, *known, *modules)
+    put_grub(disk, (GRUB / "boot.img").read_bytes(), core.read_bytes())
+
+
+def put_grub(disk: Path, boot: bytes, core: bytes) -> None:
+    """Write a boot sector and a core image before the first partition."""
+    assert len(core) < 2047 * SECTOR, "the core image doesn't fit before the first partition"
     with open(disk, "r+b") as stream:
-        stream.write((GRUB / "boot.img").read_bytes()[:440])
+        stream.write(boot[:440])
         stream.seek(SECTOR)
-        stream.write(core.read_bytes())
-    assert core.stat().st_size < 2047 * SECTOR, "the core image doesn't fit before the first partition"
+        stream.write(core)
 
 
 @contextmanager
