@@ -19,7 +19,7 @@ from guestfix.verify.machine import EMULATED, PROGRAMS
 from tests.e2e import vm
 from tests.e2e.matrix import Cell
 
-PREPARE_SECONDS = 900
+PREPARE_SECONDS = 2400
 
 PREPARE = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
