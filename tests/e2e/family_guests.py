@@ -96,7 +96,7 @@ def as_red_hat(tree: Path, folder: Path) -> None:
     entry = f"{(tree / 'etc/machine-id').read_text().strip()}-{release}"
     drop(tree, *DEBIANS, "etc/os-release")
     modules = ("biosdisk", "part_msdos", "ext2", "lvm")
-    (folder / "core.img").write_bytes(own_image(tree, "i386-pc", "(hd0,msdos1)/grub2", modules))
+    (folder / "own.img").write_bytes(own_image(tree, "i386-pc", "(hd0,msdos1)/grub2", modules))
     shutil.copy(tree / "usr/lib/grub/i386-pc/boot.img", folder / "boot.img")
     shutil.copytree(tree / "usr/lib/grub/i386-pc", tree / "boot/grub2/i386-pc")
     kernel_beside_modules(tree, release)
@@ -214,6 +214,6 @@ def make(family: Family, folder: Path) -> matrix_guests.Guest:
         script.write_text(script.read_text().replace("--hostonly ", f"--hostonly {NOT_QEMU} "))
 
     guest = matrix_guests.make(family.cell, folder, family.packages, finish)
-    if (folder / "core.img").exists():
-        vm.put_grub(guest.disks[0], (folder / "boot.img").read_bytes(), (folder / "core.img").read_bytes())
+    if (folder / "own.img").exists():
+        vm.put_grub(guest.disks[0], (folder / "boot.img").read_bytes(), (folder / "own.img").read_bytes())
     return guest
