@@ -4,7 +4,7 @@
 set -u
 wanted="make ca-certificates python3-venv user-mode-linux cryptsetup-bin xfsprogs btrfs-progs jfsutils ntfs-3g lvm2 mdadm fuse3 debootstrap e2fsprogs kmod cpio xz-utils bzip2 zstd lz4 lzop pigz busybox-static acl attr fdisk
 dosfstools mtools libhivex-bin libwin-hivex-perl python3-hivex chntpw grub-common grub-emu grub-pc-bin grub-efi-amd64-signed shim-signed ovmf extlinux initramfs-tools-core dracut-core
-genisoimage linux-image-amd64 netplan.io network-manager libguestfs-tools virt-v2v libguestfs-xfs libguestfs-jfs qemu-system-x86 qemu-system-arm qemu-efi-aarch64 qemu-user-static qemu-utils ifupdown systemd chromium nodejs npm openssh-server zsh fish man-db groff mandoc
+genisoimage linux-image-amd64 netplan.io network-manager libguestfs-tools virt-v2v libnbd-bin libguestfs-xfs libguestfs-jfs qemu-system-x86 qemu-system-arm qemu-efi-aarch64 qemu-user-static qemu-utils ifupdown systemd chromium nodejs npm openssh-server zsh fish man-db groff mandoc
 tesseract-ocr tesseract-ocr-eng fonts-dejavu-core rpm debhelper dh-python pybuild-plugin-pyproject python3-all python3-hatchling buildah poppler-utils"
 
 lacking() {

@@ -59,7 +59,7 @@ def test_what_a_tool_took_is_measured(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 def test_a_guest_is_converted_by_both_and_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vm.need("virt-v2v", "guestfish", "qemu-system-x86_64", "sfdisk")
+    vm.need("virt-v2v", "nbdcopy", "guestfish", "qemu-system-x86_64", "sfdisk")
     if not usable("uml"):
         pytest.skip("User-mode Linux is not installed")
     monkeypatch.setattr(side_by_side, "RESULTS", tmp_path / "results.json")
