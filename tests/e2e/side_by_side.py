@@ -260,7 +260,7 @@ NOISE = re.compile(
 
 NAMED = 40
 
-HEAD = """# Side by side with virt-v2v
+HEAD = """# Side by side with virt-v2v, both outputs started
 
 Copies of the same Debian guest, each converted to a new disk: by `guestfix apply --target kvm-virtio --output`, and by
 `virt-v2v -i disk -o local`. What each made was started by [`guestfix verify`](verify.md) on KVM's virtio hardware. The
