@@ -264,11 +264,15 @@ HEAD = """# Side by side with virt-v2v, both outputs started
 
 Copies of the same Debian guest, each converted to a new disk: by `guestfix apply --target kvm-virtio --output`, and by
 `virt-v2v -i disk -o local`. What each made was started by [`guestfix verify`](verify.md) on KVM's virtio hardware. The
-guests are made as those of [the matrix](matrix.md): by debootstrap and apt, with the
-kernel's and GRUB's packages, an initramfs that their own tools made for the old hardware alone (`MODULES=dep`,
+guests are made as those of [the matrix](matrix.md), where such are started unchanged too: by debootstrap and apt, with
+the kernel's and GRUB's packages, an initramfs that their own tools made for the old hardware alone (`MODULES=dep`,
 `dracut --hostonly`) and a grub.cfg that their own `update-grub` wrote there; fstab names /dev/sda1 or the like, the
 network is a static address on `ens192`. The files are compared by a third program, User-mode Linux with `find` and
-`md5sum`. tests/bench/side_by_side.sh makes this page; a guest without a row was not compared.
+`md5sum`. tests/bench/side_by_side.sh makes this page; a guest without a row was not compared, and these have none:
+{none}.
+
+All these guests have a static address of their old network. virt-v2v changes no network of a Linux, by its source:
+`login, no lease` is a start as it promises it. A guest that takes its address by DHCP on a NIC of any name is not here.
 
 A start ends as `login, lease` (somebody can log in, and it got an address of the target's network), or with the step
 at which it stopped. CPU is the tool's and that of the processes it waited for, memory its largest process. virt-v2v
@@ -282,7 +286,12 @@ def page() -> str:
     known = results()
     starts = [one[tool]["start"] for one in known.values() for tool in TOOLS]
     by = {start["accelerator"] for start in starts if start}
-    lines = [HEAD.replace("{how}", "by KVM here" if by == {"kvm"} else "which is emulated here, as the starts are")]
+    left = ", ".join(name for name in GUESTS if name not in known) or "none"
+    lines = [
+        HEAD.replace("{none}", left).replace(
+            "{how}", "by KVM here" if by == {"kvm"} else "which is emulated here, as the starts are"
+        )
+    ]
     for one in {json.dumps(one["machine"], sort_keys=True): one["machine"] for one in known.values()}.values():
         shared = "shared with other runs, so that wall clock tells little"
         lines.append(f"Machine: {one['processor']}, {one['cores']} cores, {one['memory_gib']} GiB; {shared}.\n")
