@@ -186,21 +186,27 @@ def as_suse(tree: Path, folder: Path) -> None:
 
 # the guests
 
+STRAY = "GRUB 2.14-4's blscfg puts stray bytes before an entry's initrd: \"can't find command\", and no initramfs"
+
 NOT_QEMU = "--omit 'qemu qemu-net'"
 """What dracut adds in QEMU alone, virtio's drivers: the old hardware is not QEMU where a guest comes from."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """A guest of a family: the cell that it is made as, its GRUB's packages, and what makes it the family's."""
+    """A guest of a family: the cell that it is made as, its GRUB's packages, and what makes it the family's.
+
+    ``fault``: why it can't start here whatever is repaired.
+    """
 
     cell: Cell
     packages: Sequence[str]
     finish: Callable[[Path, Path], None]
+    fault: str = ""
 
 
 FAMILIES = {
-    "red-hat": Family(RED_HAT, ("grub-pc-bin", "grub-common"), as_red_hat),
+    "red-hat": Family(RED_HAT, ("grub-pc-bin", "grub-common"), as_red_hat, STRAY),
     "suse": Family(SUSE, ("grub-efi-amd64-bin", "grub-common"), as_suse),
 }
 
