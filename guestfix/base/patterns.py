@@ -32,6 +32,7 @@ Form = tuple[int, int, dict[str, int], str]
 
 _kept: dict[str, Form] = {}
 _fresh: dict[str, Form] = {}
+_recalled = False
 
 
 class _Lazy:
@@ -67,11 +68,12 @@ def compile_once(source: AnyStr, flags: int) -> re.Pattern[AnyStr]:
 def import_kept(library: str) -> ModuleType:
     """Import a library whose modules compile patterns while they load, and keep the compiled forms of these too.
 
-    Nothing else is compiled so by others meanwhile than what they would compile themselves.
+    Only in a run of the command line, which keeps forms (:func:`recall`) and has the process for itself: in another
+    program's, patterns of its threads would go the same way meanwhile.
     """
     import importlib
 
-    if library in sys.modules or not _KNOWN:
+    if library in sys.modules or not _recalled:
         return importlib.import_module(library)
     from re import _compiler  # type: ignore[attr-defined]
 
@@ -134,8 +136,10 @@ def _name() -> str:
 
 def recall() -> None:
     """Take up the compiled forms of earlier runs."""
+    global _recalled
     from guestfix.base import cache
 
+    _recalled = _KNOWN
     kept = cache.read(_name()) if _KNOWN else None
     if isinstance(kept, dict):
         _kept.update(kept)

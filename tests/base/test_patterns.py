@@ -148,3 +148,16 @@ def test_no_more_is_kept_than_a_bound(an_empty_cache, monkeypatch):
     regex("one").match("one"), regex("two").match("two")
     patterns.retain()
     assert cache.read(patterns._name()) is None
+
+
+@pytest.mark.parametrize("recalled", [False, True])
+def test_a_library_is_imported_as_anybody_does_it_in_another_program(tmp_path, monkeypatch, recalled):
+    name = f"with_patterns_{recalled}"
+    (tmp_path / f"{name}.py").write_text("import re\nfrom re import _compiler\nFOUND = _compiler.compile\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(patterns, "_recalled", recalled)
+    from re import _compiler
+
+    own = _compiler.compile
+    assert (patterns.import_kept(name).FOUND is own) is not recalled
+    assert _compiler.compile is own
