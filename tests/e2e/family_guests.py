@@ -87,7 +87,8 @@ blscfg
 """As its grub2-mkconfig writes it, cut down: no entry is in it (GRUB_ENABLE_BLSCFG=true)."""
 
 ENVIRONMENT = "# GRUB Environment Block\n"
-RED_HAT_ARGS = f"rd.lvm.lv=vg0/root {matrix_guests.CONSOLE}"
+RED_HAT_ARGS = f"rd.lvm.lv=vg0/root nosmt {matrix_guests.CONSOLE}"
+"""``nosmt`` for its six letters: see :data:`STRAY`."""
 
 
 def as_red_hat(tree: Path, folder: Path) -> None:
@@ -187,6 +188,7 @@ def as_suse(tree: Path, folder: Path) -> None:
 # the guests
 
 STRAY = "GRUB 2.14-4's blscfg puts stray bytes before an entry's initrd: \"can't find command\", and no initramfs"
+"""By the length of the entry's line: six letters more, and the same entry started; without them it never did."""
 
 NOT_QEMU = "--omit 'qemu qemu-net'"
 """What dracut adds in QEMU alone, virtio's drivers: the old hardware is not QEMU where a guest comes from."""
