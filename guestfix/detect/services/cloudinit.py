@@ -39,6 +39,8 @@ MOST_FILES = 128
 _STATED = regex(rb"(?m)^datasource_list\s*:")
 _NETWORK = regex(rb"(?m)^network\s*:(?!\s*\{\s*[\"']?config[\"']?\s*:\s*[\"']?disabled)")
 _DISABLED = regex(rb"(?m)^network\s*:\s*\n\s+config\s*:\s*[\"']?disabled")
+_DISKS = (b"\ndisk_setup:", b"\nfs_setup:", b"\nmounts:")
+_RENDERERS = regex(rb"(?m)^[ \t]++renderers\s*:\s*(?P<names>\[[^\]\n]*|(?:-[ \t]*[\"'\w-]++\s*+)+)")
 _SETTING = regex(r"(?P<key>datasource|policy)\s*:\s*[\"']?(?P<value>[^#\"']*)")
 _ARGUMENT = regex(r"(?:ci\.ds|ci\.datasource|ds)=(?P<name>[A-Za-z0-9]+)")
 
@@ -70,7 +72,7 @@ def detect(guest: GuestFS, facts: Facts, target: Target) -> list[Finding]:
     facts.put(CLOUDINIT_NETWORK_PLACES, [one.path for one in networks], *networks)
     found = [*(() if fits else seen or (Evidence("/etc/cloud/cloud.cfg"),)), *arguments]
     told = _told([*found, *((forced[1],) if forced and old else ())], target)
-    return [*told, *instance.learn(guest, facts, files, networks)]
+    return [*told, *_configured(facts, target, files), *instance.learn(guest, facts, files, networks)]
 
 
 def _files(guest: GuestFS) -> Iterator[tuple[str, bytes]]:
@@ -156,6 +158,32 @@ def _networks(guest: GuestFS, files: dict[str, bytes]) -> list[Evidence]:
         if exists(guest, f"{folder}/meta-data"):
             found += [Evidence(f"{folder}/{name}") for name in ("network-config",) if exists(guest, f"{folder}/{name}")]
     return found
+
+
+def _configured(facts: Facts, target: Target, files: dict[str, bytes]) -> Iterator[Finding]:
+    """Tell what the configuration asks of the platform; few guests ask it for anything."""
+    asking = {path: data for path, data in files.items() if any(one in b"\n" + data for one in _DISKS)}
+    listed = next(
+        (
+            (path, data, found)
+            for path, data in reversed(files.items())
+            if b"renderers" in data and (found := _RENDERERS.search(data))
+        ),
+        None,
+    )
+    if asking:
+        from guestfix.detect.services import cloudconfig
+
+        yield from cloudconfig.disks(target, asking)
+    if listed and facts.value(NETWORK_CLOUD_INIT) == "enabled":
+        from guestfix.detect.services import cloudconfig
+
+        path, data, found = listed
+        line, names = (
+            data.count(b"\n", 0, found.start("names")) + 1,
+            " ".join(found["names"].decode("utf-8", "replace").split()),
+        )
+        yield from cloudconfig.renderers(facts, Evidence(path, line, names[:200]))
 
 
 def _told(places: list[Evidence], target: Target) -> list[Finding]:

@@ -142,3 +142,67 @@ def test_a_seed_and_the_nics_that_it_names(tmp_path):
     assert facts.evidence("cloudinit.old_nics")[0].line == 3
     assert facts.value("cloudinit.seeds") == ["/var/lib/cloud/seed/nocloud"]
     assert [one.code for one in found] == ["GF-CLOUD-INIT-SEED"]
+
+
+AZURE = """#cloud-config
+disk_setup:
+  ephemeral0: {table_type: gpt, layout: [100], overwrite: True}
+fs_setup:
+  - {device: ephemeral0.1, filesystem: ext4}
+mounts:
+  - [ephemeral0, /mnt, auto, defaults]
+"""
+MADE = "disk_setup:\n  /dev/%s: {overwrite: true}\n"
+MOUNTED = "mounts:\n- [/dev/sdb1, /data]\n- [UUID=1, /b]\n- [vdb, /c]\n"
+BY_CLOUD = "fs_setup: [{device: /dev/disk/azure/scsi1/lun0-part1}]\n"
+ODD = "mounts: /dev/sdb1\nfs_setup: 7\ndisk_setup: [x]\nsystem_info: []\n"
+DISKS = [
+    ("azure's own, elsewhere", AZURE, "gce", [("info", "ephemeral0, ephemeral0.1", [3, 5, 7])]),
+    ("azure's own, where there is such a disk", AZURE, "openstack", []),
+    ("a data disk is made anew", MADE % "sdc", "kvm-virtio", [("warning", "/dev/sdc", [2])]),
+    ("by the target's own kind", MADE % "vdb", "kvm-virtio", [("warning", "/dev/vdb", [2])]),
+    ("a filesystem", "fs_setup:\n- label: x\n  device: xvdb\n", "aws-nitro", [("warning", "xvdb", [3])]),
+    ("by a cloud's name", BY_CLOUD, "gce", [("warning", "lun0-part1", [1])]),
+    ("mounted", MOUNTED, "kvm-virtio", [("warning", "/dev/sdb1", [2])]),
+    ("mounted by its name", "mounts: [[/dev/vdb1, /data], [LABEL=x, /y]]\n", "kvm-virtio", []),
+    ("both", f"{MADE % 'sdb'}{MOUNTED}", "kvm-virtio", [("warning", "/dev/sdb", [2]), ("warning", "/dev/sdb1", [4])]),
+    ("by label", "fs_setup: [{device: /dev/disk/by-label/x}]\nmounts: []\n", "gce", []),
+    ("a module's name alone", "cloud_config_modules:\n - mounts\n - disk_setup\n", "gce", []),
+    ("what is no YAML", "mounts: [[/dev/sdb1\n", "kvm-virtio", []),
+    ("what is no list", ODD, "kvm-virtio", []),
+]
+
+
+@pytest.mark.parametrize(("text", "target", "told"), [one[1:] for one in DISKS], ids=[one[0] for one in DISKS])
+def test_disks_that_the_target_has_not_by_that_name(text, target, told, tmp_path):
+    _, found = look(tmp_path, {**DS, LAST: text}, target)
+    found = [one for one in found if one.code == "GF-CLOUD-INIT-DISKS"]
+    said = [(one.severity, [place.line for place in one.evidence]) for one in found]
+    assert said == [(severity, lines) for severity, _, lines in told]
+    assert all(one[1] in other.summary for one, other in zip(told, found, strict=True)), found
+
+
+RENDERERS = [
+    ("['sysconfig', 'network-manager']", "ifupdown", True),
+    ('\n    - sysconfig\n    - "network-manager"\n  x: 1', "ifupdown", True),
+    ("\n      - eni\n      - sysconfig", "ifupdown", False),
+    ("[eni]", "ifupdown", False),
+    ("[sysconfig]", "ifcfg-suse", False),
+    ("[netplan]", "networkmanager", True),
+    ("[other]", "netplan", False),
+    ("[]", "netplan", False),
+    ("[eni]", "", False),
+]
+
+
+@pytest.mark.parametrize(("listed", "stack", "told"), RENDERERS)
+@pytest.mark.parametrize("state", ["enabled", "network-disabled"])
+def test_renderers_that_the_guest_does_not_read(listed, stack, told, state, tmp_path):
+    facts = Facts()
+    facts.put("network.cloud_init", state)
+    facts.put("network.stack", stack)
+    text = f"system_info:\n  network:\n    renderers: {listed}\n"
+    guest = DirectoryGuest(str(build(tmp_path, {**DS, LAST: text})))
+    found = [one for one in cloudinit.detect(guest, facts, PACK.targets["gce"]) if one.code == "GF-CLOUD-INIT-RENDERER"]
+    lines = [place.line for one in found for place in one.evidence]
+    assert lines == [3 + (listed[0] == "\n")] * (told and state == "enabled")

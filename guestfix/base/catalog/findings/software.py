@@ -6,9 +6,16 @@ from guestfix.base.catalog.findings.kind import Kind
 
 # fmt: off
 SOFTWARE: dict[str, Kind] = {
+    "GF-CLOUD-INIT-DISKS": Kind("services", "warning info",
+        "cloud-init's configuration names disks by a name that the target gives to another one, or to none.",
+        "take disk_setup, fs_setup and mounts of the old platform out of the file, or name the disks by UUID"),
     "GF-CLOUD-INIT-NIC": Kind("network", "warning",
         "cloud-init fails where a network that it sets up names a NIC that the target does not have.",
         "take the address out of the file, or choose --policy cloud_init_network=auto"),
+    "GF-CLOUD-INIT-RENDERER": Kind("services", "warning",
+        "cloud-init writes the network of a new instance for a program that this guest does not use.",
+        "name the renderer of what the guest uses in system_info of the file, or keep cloud-init from the network: "
+        "--policy cloud_init_network=disabled"),
     "GF-CLOUD-INIT-REWRITES": Kind("services", "info",
         "cloud-init writes settings of the guest anew where the target names a new instance.",
         "nothing where that is wanted; --policy cloud_init_instance=keep keeps them"),
