@@ -124,6 +124,15 @@ def tell_mentions(bench: Workbench, names: list[str], addresses: list[str], kept
         _addresses_used(bench, addresses, [*_rows(bench, ("/etc/hosts",)), *rows])
 
 
+def tell_kept(bench: Workbench, names: list[str], by: str) -> None:
+    """Record where names are said that NICs keep by a file of ours: these places rest on it."""
+    found = _said(_rows(bench, _PLACES), _wanted(names))
+    what = f"{_words(_wanted(names), found)}, so the NIC keeps it by {by}"
+    bench.find(
+        "GF-NETWORK-NAME-USED", "info", what, *found[:MAX_PLACES], remedy="keep that file as long as they say it"
+    )
+
+
 def _wanted(names: list[str], by_place: bool = False) -> re.Pattern[str]:
     words = [re.escape(name) for name in names if IFNAME.match(name)] + [_BY_PLACE] * by_place
     return re.compile(rf"(?<![\w-])(?:in_|out_)?({'|'.join(words)})(?![\w-])")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
-from guestfix.actions.network.mentions import mentioned, tell_mentions
+from guestfix.actions.network.mentions import mentioned, tell_kept, tell_mentions
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.network import NETWORK_PREDICTABLE_NAMES, NETWORK_STACK
 from guestfix.base.catalog.facts.system import NETWORK_MAP
@@ -46,6 +46,8 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     if new:
         setup.write(PIN, setup.read(PIN), new)
         _tell(bench, wanted, places, policy)
+        if policy == "dhcp" and setup.manager not in BY_NAME:
+            tell_kept(bench, [nic.name for nic in wanted], PIN)
 
 
 def _lost(setup: Setup) -> list[str]:

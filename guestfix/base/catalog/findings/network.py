@@ -66,7 +66,7 @@ NETWORK: dict[str, Kind] = {
     "GF-NETWORK-NAME-GONE": Kind("network", "blocker warning",
         "Every profile for a wired NIC is for a name that no NIC of the target gets.",
         "let a profile take any wired NIC, or name the new NIC with --network-map"),
-    "GF-NETWORK-NAME-USED": Kind("network", "warning",
+    "GF-NETWORK-NAME-USED": Kind("network", "warning info",
         "Other files of the guest name an interface, and the NICs of the target get other names.",
         "write these without the name, or keep names with --policy network=preserve (or dhcp-first)"),
     "GF-NETWORK-NAMES-TAKEN": Kind("network", "info",
