@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable
+from functools import cached_property
 
 from guestfix.actions.workbench import Workbench
 from guestfix.base.facts import Evidence
@@ -107,30 +108,37 @@ Row = tuple[str, int, str]
 """A line that is no comment: its file, its number, its text."""
 
 
-def mentioned(bench: Workbench, name: str) -> bool:
-    """Tell whether firewall rules, kernel settings, services or scripts say the interface's name."""
-    wanted = _wanted([name])
-    return any(wanted.search(text) for _, _, text in _rows(bench, _PLACES))
+class Mentions:
+    """The lines of firewall rules, kernel settings, services and scripts, read once, when they are first asked for."""
 
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
 
-def tell_mentions(bench: Workbench, names: list[str], addresses: list[str], kept: set[str], by_place: bool) -> None:
-    """Record where these names, and these addresses with or without their prefix, are still said.
+    @cached_property
+    def _rows(self) -> list[Row]:
+        return _rows(self._bench, _PLACES)
 
-    ``by_place``: also any name that udev gave by the old hardware's place, but for those that are ``kept``.
-    """
-    if names or addresses or by_place:
-        rows = _rows(bench, _PLACES)
-        _names_used(bench, names, rows, kept, by_place)
-        _addresses_used(bench, addresses, [*_rows(bench, ("/etc/hosts",)), *rows])
+    def say(self, name: str) -> bool:
+        """Tell whether any line says the interface's name."""
+        wanted = _wanted([name])
+        return any(wanted.search(text) for _, _, text in self._rows)
 
+    def tell(self, names: list[str], addresses: list[str], kept: set[str], by_place: bool) -> None:
+        """Record where these names, and these addresses with or without their prefix, are still said.
 
-def tell_kept(bench: Workbench, names: list[str], by: str) -> None:
-    """Record where names are said that NICs keep by a file of ours: these places rest on it."""
-    found = _said(_rows(bench, _PLACES), _wanted(names))
-    what = f"{_words(_wanted(names), found)}, so the NIC keeps it by {by}"
-    bench.find(
-        "GF-NETWORK-NAME-USED", "info", what, *found[:MAX_PLACES], remedy="keep that file as long as they say it"
-    )
+        ``by_place``: also any name that udev gave by the old hardware's place, but for those that are ``kept``.
+        """
+        if names or addresses or by_place:
+            _names_used(self._bench, names, self._rows, kept, by_place)
+            _addresses_used(self._bench, addresses, [*_rows(self._bench, ("/etc/hosts",)), *self._rows])
+
+    def tell_kept(self, names: list[str], by: str) -> None:
+        """Record where names are said that NICs keep by a file of ours: these places rest on it."""
+        wanted = _wanted(names)
+        found = _said(self._rows, wanted)
+        what = f"{_words(wanted, found)}, so the NIC keeps it by {by}"
+        remedy = "keep that file as long as they say it"
+        self._bench.find("GF-NETWORK-NAME-USED", "info", what, *found[:MAX_PLACES], remedy=remedy)
 
 
 def _wanted(names: list[str], by_place: bool = False) -> re.Pattern[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guestfix.actions.network.common import Setup, begin
-from guestfix.actions.network.mentions import mentioned, tell_kept, tell_mentions
+from guestfix.actions.network.mentions import Mentions
 from guestfix.actions.workbench import Workbench
 from guestfix.base.catalog.facts.network import NETWORK_PREDICTABLE_NAMES, NETWORK_STACK
 from guestfix.base.catalog.facts.system import NETWORK_MAP
@@ -34,9 +34,10 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
     setup.own = own
     if policy != "dhcp":
         _any(setup)
-    wanted = _wanted(setup)
+    mentions = Mentions(bench)
+    wanted = _wanted(setup, mentions)
     kept = {nic.name for nic in wanted}
-    tell_mentions(bench, _without_nic(setup, kept), lost, kept, _unknown_names(setup))
+    mentions.tell(_without_nic(setup, kept), lost, kept, _unknown_names(setup))
     places = [setup.place(nic) for nic in wanted]
     if _come_by_themselves(setup, wanted, places):
         return
@@ -47,7 +48,7 @@ def keep_names(bench: Workbench, *, policy: str) -> None:
         setup.write(PIN, setup.read(PIN), new)
         _tell(bench, wanted, places, policy)
         if policy == "dhcp" and setup.manager not in BY_NAME:
-            tell_kept(bench, [nic.name for nic in wanted], PIN)
+            mentions.tell_kept([nic.name for nic in wanted], PIN)
 
 
 def _lost(setup: Setup) -> list[str]:
@@ -68,10 +69,10 @@ def _without_nic(setup: Setup, kept: set[str]) -> list[str]:
     return [*names, *(name for name in carried if name in goes and name not in kept)]
 
 
-def _wanted(setup: Setup) -> list[Nic]:
+def _wanted(setup: Setup, mentions: Mentions) -> list[Nic]:
     if setup.policy == "dhcp":
         if setup.manager not in BY_NAME:
-            return [setup.primary] if setup.primary is not None and _said_elsewhere(setup, setup.primary) else []
+            return [setup.primary] if setup.primary is not None and _said_elsewhere(setup.primary, mentions) else []
         return [setup.primary or Nic("eth0")]
     ports = _only_named(setup) if setup.manager in BY_NAME else []
     wired = [
@@ -90,11 +91,11 @@ def _unknown_names(setup: Setup) -> bool:
     return not named and setup.bench.facts.value(NETWORK_PREDICTABLE_NAMES) is True
 
 
-def _said_elsewhere(setup: Setup, nic: Nic) -> bool:
+def _said_elsewhere(nic: Nic, mentions: Mentions) -> bool:
     """Tell whether other files say the NIC's name, and the profile that takes any wired NIC takes one of that name."""
     bound = nic.kind == "ethernet" and (nic.bound_name or (nic.stack == "netplan" and nic.bound_mac))
     fits = IFNAME.match(nic.name) and nic.name.startswith(("en", "eth"))
-    return bool(bound and fits and mentioned(setup.bench, nic.name))
+    return bool(bound and fits and mentions.say(nic.name))
 
 
 def _only_named(setup: Setup) -> list[Nic]:
