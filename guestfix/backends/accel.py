@@ -69,8 +69,8 @@ def works(program: str) -> tuple[bool, str]:
 
     What it said is kept until the host starts again or has another QEMU; that it does not work, for an hour.
     """
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return False, "no permission for /dev/kvm" if os.path.exists("/dev/kvm") else "there is no /dev/kvm"
+    if barred := _barred():
+        return False, barred
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             name = f"kvm-{stream.read().strip()}"
@@ -87,6 +87,13 @@ def works(program: str) -> tuple[bool, str]:
     return found
 
 
+def _barred() -> str:
+    """Return why /dev/kvm can't be opened, empty where it can."""
+    if not os.path.exists("/dev/kvm"):
+        return "there is no /dev/kvm"
+    return "" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "no permission for /dev/kvm"
+
+
 def _tried(program: str) -> tuple[bool, str]:
     run = RunFolder()
     try:
@@ -101,10 +108,8 @@ def kvm(program: str, run: RunFolder, arch: str = "x86_64") -> tuple[bool, str]:
         return False, f"this machine's processor is no {arch}"
     if arch not in DONE:
         return False, f"whether KVM works is not tried on {arch}"
-    if not os.path.exists("/dev/kvm"):
-        return False, "there is no /dev/kvm"
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return False, "no permission for /dev/kvm"
+    if barred := _barred():
+        return False, barred
     place = os.memfd_create("guestfix")
     try:
         os.write(place, rom(arch))

@@ -8,7 +8,6 @@ filesystems are mounted without exec, devices and set-user-id. Requests and answ
 
 from __future__ import annotations
 
-import base64
 import errno
 import json
 import os
@@ -46,18 +45,9 @@ def serve(machine: Machine, line: Line) -> None:
 
 
 def _send(line: Line, answer: dict[str, object]) -> None:
-    line.send(json.dumps(answer, default=_plain).encode("utf-8", "surrogateescape"))
+    from guestfix.backends.machine.frames import encoded
 
-
-def _plain(value: object) -> object:
-    """Turn records and bytes into JSON."""
-    from guestfix.base.record import names_of
-
-    if names := names_of(value):
-        return {name: getattr(value, name) for name in names}
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode()}
-    raise TypeError(type(value).__name__)
+    line.send(encoded(answer))
 
 
 def _answer(machine: Machine, request: dict[str, Any]) -> dict[str, object]:

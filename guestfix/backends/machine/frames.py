@@ -7,8 +7,12 @@ answered by them, before the answer itself. An empty piece ends a file. Whoever 
 
 from __future__ import annotations
 
+import base64
+import json
 import struct
 from collections.abc import Callable, Iterator
+
+from guestfix.base.record import names_of
 
 MESSAGE, DATA = b"M", b"D"
 READY = b"ready"
@@ -29,6 +33,19 @@ class NoFrame(Exception):
 
 Take = Callable[[int], bytes]
 """Returns exactly so many bytes of the stream, or raises."""
+
+
+def encoded(message: object) -> bytes:
+    """Return a request or an answer as JSON; records are objects by their fields' names, bytes are base64."""
+    return json.dumps(message, default=_plain).encode("utf-8", "surrogateescape")
+
+
+def _plain(value: object) -> object:
+    if names := names_of(value):
+        return {name: getattr(value, name) for name in names}
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    raise TypeError(type(value).__name__)
 
 
 def frame(kind: bytes, data: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
 import json
@@ -15,13 +14,12 @@ from typing import Any, Protocol
 from guestfix.backends.damage import unreadable
 from guestfix.backends.disks.overlaydisk import MORE_ROOM, NO_ROOM, Overlays
 from guestfix.backends.machine.console import cause_of
-from guestfix.backends.machine.frames import READY
+from guestfix.backends.machine.frames import READY, encoded
 from guestfix.backends.machine.wire import Gone, Wire
 from guestfix.backends.volumes.block import DiskError
 from guestfix.base import errors, stopping
 from guestfix.base.errors import GuestError, Stopped
-from guestfix.base.guest import Meta
-from guestfix.base.record import frozen, names_of
+from guestfix.base.record import frozen
 
 END_SECONDS = 60.0
 CONSOLE = 1 << 16
@@ -139,7 +137,7 @@ class Session:
             request["body"] = os.path.basename(source)
         if into:
             args["name"] = os.path.basename(into)
-        message = json.dumps(request, default=_plain).encode("utf-8", "surrogateescape")
+        message = encoded(request)
         try:
             self._await()
             self._wire.send(message, source)
@@ -186,11 +184,3 @@ class Session:
     def _close(self) -> None:
         self._process = None
         self._wire.close()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode()}
-    if isinstance(value, Meta):
-        return {name: getattr(value, name) for name in names_of(value)}
-    raise TypeError(type(value).__name__)
