@@ -171,18 +171,15 @@ def _configured(facts: Facts, target: Target, files: dict[str, bytes]) -> Iterat
         ),
         None,
     )
-    if asking:
-        from guestfix.detect.services import cloudconfig
+    if not asking and not listed:
+        return
+    from guestfix.detect.services import cloudconfig
 
-        yield from cloudconfig.disks(target, asking)
+    yield from cloudconfig.disks(target, asking)
     if listed and facts.value(NETWORK_CLOUD_INIT) == "enabled":
-        from guestfix.detect.services import cloudconfig
-
         path, data, found = listed
-        line, names = (
-            data.count(b"\n", 0, found.start("names")) + 1,
-            " ".join(found["names"].decode("utf-8", "replace").split()),
-        )
+        line = data.count(b"\n", 0, found.start("names")) + 1
+        names = " ".join(found["names"].decode("utf-8", "replace").split())
         yield from cloudconfig.renderers(facts, Evidence(path, line, names[:200]))
 
 
