@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from guestfix.base.record import replace
 from guestfix.pack.cache import load_pack
 from guestfix.plan.model import plan_out
 from guestfix.plan.planner import make_plan
-from tests.build.images import MIB, PartSpec, convert, debian, disk, filesystem, have, run
+from tests.build.images import MIB, PartSpec, convert, debian, described, disk, filesystem, have, run, walk
 from tests.build.uml import COPY, DM, LVM, MD, blank, build
 
 NEEDS_UML = [
@@ -104,6 +105,29 @@ def guest_disks(kind: str, tree: Path, folder: Path) -> list[Path]:
                  "mdadm --stop /dev/md0"]  # fmt: skip
         build(disks, steps, tree, MD)
     return disks
+
+
+def windows_disk(folder: Path) -> Path:
+    """Make a disk of a Windows that is just enough of one: NTFS with two hives."""
+    tree = folder / "tree"
+    config = tree / "Windows/System32/config"
+    config.mkdir(parents=True)
+    for name in ("SYSTEM", "SOFTWARE"):
+        (config / name).write_bytes(b"regf" + random.Random(name).randbytes(300_000))
+    (tree / "ProgramData").mkdir()
+    place = blank(folder / "win.raw", 66)
+    run("sfdisk", "-q", place, stdin="label: dos\nstart=2048, type=7, bootable\n")
+    mount = "ntfs-3g -o streams_interface=none /dev/ubda1 /run/mnt"
+    build([place], ["mkntfs -q -f -F /dev/ubda1", mount, COPY, "umount /run/mnt"], tree)
+    return place
+
+
+def assert_same_windows(ours: GuestFS, other: GuestFS) -> None:
+    """Both have the same paths, but for what NTFS-3G makes, and say the same of each."""
+    names = [path for path in walk(ours) if not path.startswith("/System Volume Information")]
+    assert names == [path for path in walk(other) if not path.startswith("/System Volume Information")]
+    for path in names:
+        assert described(ours, path, times=True, xattrs=False) == described(other, path, times=True, xattrs=False)
 
 
 def plan_without_backend(guest: GuestFS) -> dict:

@@ -11,16 +11,17 @@ from guestfix.backends import open_guest
 from guestfix.backends.image import open_image
 from guestfix.backends.status import usable
 from guestfix.base.guest import Meta
-from tests.build.images import convert, described, have, run, walk
-from tests.build.uml import COPY, blank, build
+from tests.build.images import convert, have
 from tests.build.uml_guests import (
     MAKERS,
     NEEDS_UML,
+    assert_same_windows,
     digest,
     fstab_of,
     guest_disks,
     make_tree,
     plan_without_backend,
+    windows_disk,
 )
 
 pytestmark = [
@@ -68,23 +69,11 @@ def test_planned_alike_written_and_clean(kind: str, fmt: str, tmp_path: Path) ->
 
 @pytest.mark.skipif(not have("mkntfs", "ntfs-3g"), reason="ntfs-3g is not installed")
 def test_windows(tmp_path: Path) -> None:
-    root = tmp_path / "tree"
-    config = root / "Windows/System32/config"
-    config.mkdir(parents=True)
-    for name in ("SYSTEM", "SOFTWARE"):
-        (config / name).write_bytes(b"regf" + random.Random(name).randbytes(300_000))
-    (root / "ProgramData").mkdir()
-    place = blank(tmp_path / "win.raw", 66)
-    run("sfdisk", "-q", place, stdin="label: dos\nstart=2048, type=7, bootable\n")
-    mount = "ntfs-3g -o streams_interface=none /dev/ubda1 /run/mnt"
-    build([place], ["mkntfs -q -f -F /dev/ubda1", mount, COPY, "umount /run/mnt"], root)
+    place = windows_disk(tmp_path)
     ours, guest = open_image([str(place)]), open_guest(f"qemu:{place}")
     try:
         assert guest.case_insensitive
-        names = [path for path in walk(ours) if not path.startswith("/System Volume Information")]
-        assert names == [path for path in walk(guest) if not path.startswith("/System Volume Information")]
-        for path in names:
-            assert described(ours, path, times=True, xattrs=False) == described(guest, path, times=True, xattrs=False)
+        assert_same_windows(ours, guest)
         guest.put("/ProgramData/neu\u00e4", [b"x" * 100_000], ours.meta("/Windows/System32/config/SYSTEM"))
         assert guest.read("/programdata/NEU\u00c4") == b"x" * 100_000
         assert [(one.filesystem, one.clean) for one in guest.check()] == [("ntfs", True)]

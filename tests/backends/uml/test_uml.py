@@ -25,9 +25,21 @@ from guestfix.base.guest import GuestFS
 from guestfix.pack.cache import load_pack
 from guestfix.plan.planner import make_plan
 from guestfix.stage.session import session
-from tests.build.images import clear, described, have, run, walk
+from tests.build.images import clear, described, have, walk
 from tests.build.uml import COPY, blank, build
-from tests.build.uml_guests import ENV, FSTAB, NEEDS_UML, ROOT, ROOT_UUID, digest, ext4_image, guestfix, make_tree
+from tests.build.uml_guests import (
+    ENV,
+    FSTAB,
+    NEEDS_UML,
+    ROOT,
+    ROOT_UUID,
+    assert_same_windows,
+    digest,
+    ext4_image,
+    guestfix,
+    make_tree,
+    windows_disk,
+)
 
 pytestmark = NEEDS_UML
 
@@ -183,25 +195,13 @@ def test_what_can_not_be_written(image: Path, tmp_path: Path) -> None:
 def test_windows_with_hives(tmp_path: Path) -> None:
     if not have("mkntfs", "ntfs-3g"):
         pytest.skip("ntfs-3g is not installed")
-    root = tmp_path / "tree"
-    config = root / "Windows/System32/config"
-    config.mkdir(parents=True)
-    for name in ("SYSTEM", "SOFTWARE"):
-        (config / name).write_bytes(b"regf" + random.Random(name).randbytes(300_000))
-    (root / "ProgramData").mkdir()
-    place = blank(tmp_path / "win.raw", 66)
-    run("sfdisk", "-q", place, stdin="label: dos\nstart=2048, type=7, bootable\n")
-    mount = "ntfs-3g -o streams_interface=none /dev/ubda1 /run/mnt"
-    build([place], ["mkntfs -q -f -F /dev/ubda1", mount, COPY, "umount /run/mnt"], root)
+    place = windows_disk(tmp_path)
     ours = open_image([str(place)])
     assert ours.case_insensitive
     uml = open_guest(f"uml:{place}")
     try:
         assert uml.case_insensitive
-        names = [path for path in walk(ours) if not path.startswith("/System Volume Information")]
-        assert names == [path for path in walk(uml) if not path.startswith("/System Volume Information")]
-        for path in names:
-            assert described(ours, path, times=True, xattrs=False) == described(uml, path, times=True, xattrs=False)
+        assert_same_windows(ours, uml)
         assert uml.realpath("/windows/system32/CONFIG/system") == "/Windows/System32/config/SYSTEM"
         uml.put("/ProgramData/new", [b"x" * 100_000], ours.meta("/Windows/System32/config/SYSTEM"))
         uml.keep("/ProgramData/new", "/ProgramData/.new.orig")
@@ -210,7 +210,7 @@ def test_windows_with_hives(tmp_path: Path) -> None:
         assert open_image([saved.files[0]]).read("/programdata/NEW") == b"x" * 100_000
     finally:
         uml.close()
-    clear(root)
+    clear(tmp_path / "tree")
 
 
 def python_for_all() -> str:
