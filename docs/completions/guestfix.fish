@@ -245,7 +245,7 @@ complete -c guestfix -n '_shtab_guestfix_using fleet; and test $_shtab_guestfix_
 complete -c guestfix -n '_shtab_guestfix_using fleet rollup' -s h -l help -d 'show this help message and exit'
 complete -c guestfix -n '_shtab_guestfix_using fleet rollup' -l run -x -d 'the run (default: the newest)'
 complete -c guestfix -n '_shtab_guestfix_using fleet rollup' -l format -xka "text json html" -d 'html: one page'
-complete -c guestfix -n '_shtab_guestfix_using fleet rollup' -l pages -xka "(__fish_complete_directories)" -d 'make a folder of that page and of each guest'"'"'s report'
+complete -c guestfix -n '_shtab_guestfix_using fleet rollup' -l pages -xka "(__fish_complete_directories)" -d 'make a folder: that page, all guests'"'"' lists and reports'
 complete -c guestfix -n '_shtab_guestfix_using fleet rollup' -l results -xka "(__fish_complete_path (commandline -ct))" -d 'the database'
 complete -c guestfix -n '_shtab_guestfix_using fleet; and test $_shtab_guestfix_npos -eq 0' -a export -d 'a run'"'"'s tables as files'
 complete -c guestfix -n '_shtab_guestfix_using fleet export' -s h -l help -d 'show this help message and exit'

@@ -101,7 +101,7 @@ def _add_results(verbs: Verbs[argparse.ArgumentParser]) -> None:
             )
         if name == "rollup":
             verb.add_argument("--format", choices=("text", "json", "html"), default="text", help="html: one page")
-            verb.add_argument("--pages", metavar="DIR", help="make a folder of that page and of each guest's report")
+            verb.add_argument("--pages", metavar="DIR", help="make a folder: that page, all guests' lists and reports")
         elif name == "export":
             verb.add_argument("folder", metavar="DIR", help="the folder to be made")
             verb.add_argument("--format", choices=("csv", "parquet"), default="csv", help="how the tables are written")
